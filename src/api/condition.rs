@@ -1,0 +1,102 @@
+//! Conditions by the kstatus rules: `Ready` always, `Reconciling` and `Stalled` only while they are true.
+
+use super::{Condition, Time};
+use jiff::Timestamp;
+
+/// The whole summary: does the cloud hold what the spec says.
+pub const READY: &str = "Ready";
+/// Present, and true, while work towards the spec is going on.
+pub const RECONCILING: &str = "Reconciling";
+/// Present, and true, when only a person can bring it further.
+pub const STALLED: &str = "Stalled";
+/// Package: its verification passed (or it asks for none).
+pub const VERIFIED: &str = "Verified";
+/// Rollout: stages are being released.
+pub const PROGRESSING: &str = "Progressing";
+/// Rollout: no gate failed and no stop rule fired.
+pub const HEALTHY: &str = "Healthy";
+/// The cloud's copy equals the spec.
+pub const IN_SYNC: &str = "InSync";
+
+/// Truth of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// Holds.
+    True,
+    /// Does not hold.
+    False,
+    /// Cannot be said yet.
+    Unknown,
+}
+
+impl Truth {
+    /// As it stands in `status.conditions[].status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// The condition of this type, if present.
+#[must_use]
+pub fn find_condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|c| c.type_ == type_)
+}
+
+/// True when the condition is present and `True`.
+#[must_use]
+pub fn condition_is_true(conditions: &[Condition], type_: &str) -> bool {
+    find_condition(conditions, type_).is_some_and(|c| c.status == Truth::True.as_str())
+}
+
+/// Sets a condition; `lastTransitionTime` moves only when the truth does, so that an idle object's status never changes.
+/// Conditions stay sorted by type.
+pub fn set_condition(
+    conditions: &mut Vec<Condition>,
+    type_: &str,
+    truth: Truth,
+    reason: &str,
+    message: impl Into<String>,
+    generation: i64,
+    now: Timestamp,
+) {
+    let before = find_condition(conditions, type_).filter(|c| c.status == truth.as_str());
+    let since = before.map_or_else(|| Time(now), |c| c.last_transition_time.clone());
+    let condition = Condition {
+        type_: type_.to_owned(),
+        status: truth.as_str().to_owned(),
+        reason: reason.to_owned(),
+        message: message.into(),
+        observed_generation: Some(generation),
+        last_transition_time: since,
+    };
+    clear_condition(conditions, type_);
+    let place = conditions.partition_point(|c| c.type_.as_str() < type_);
+    conditions.insert(place, condition);
+}
+
+/// Removes a condition: `Reconciling` and `Stalled` are absent rather than false.
+pub fn clear_condition(conditions: &mut Vec<Condition>, type_: &str) {
+    conditions.retain(|c| c.type_ != type_);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transition_time_moves_with_the_truth_only() {
+        let mut conditions = Vec::new();
+        let at = |s| Timestamp::from_second(s).unwrap();
+        set_condition(&mut conditions, READY, Truth::False, "Waiting", "a", 1, at(1));
+        set_condition(&mut conditions, READY, Truth::False, "Waiting", "b", 1, at(2));
+        assert_eq!(conditions[0].last_transition_time, Time(at(1)));
+        set_condition(&mut conditions, READY, Truth::True, "Done", "c", 1, at(3));
+        assert_eq!(conditions[0].last_transition_time, Time(at(3)));
+        assert_eq!(conditions.len(), 1);
+    }
+}

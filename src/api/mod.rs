@@ -1,0 +1,212 @@
+//! What users write and read: the three kinds, their defaults, their validation and their status.
+//!
+//! One Rust type is the manifest, the CRD schema and the validation: `schemars` reads the schema off it, the CEL
+//! rules in that schema run in folder mode too ([`crate::source::manifest`]).
+//!
+//! **Invariant:** nothing here does I/O, and nothing here knows a cloud's wire format.
+
+mod cloud;
+mod condition;
+mod package;
+mod quantity;
+mod rollout;
+mod status;
+
+pub use cloud::*;
+pub use condition::*;
+pub use package::*;
+pub use quantity::*;
+pub use rollout::*;
+pub use status::*;
+
+use kube::Resource as _;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// API group of every kind.
+pub const GROUP: &str = "ota.rollwave.dev";
+/// API version of every kind.
+pub const VERSION: &str = "v1alpha1";
+/// `apiVersion` as it stands in a manifest.
+pub const API_VERSION: &str = "ota.rollwave.dev/v1alpha1";
+/// Namespace of an object that names none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// The kinds that users write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// One cloud account.
+    OtaCloud,
+    /// One immutable firmware or software version.
+    OtaPackage,
+    /// A staged upgrade of a set of devices to a package.
+    OtaRollout,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they depend on one another.
+    pub const ALL: [Self; 3] = [Self::OtaCloud, Self::OtaPackage, Self::OtaRollout];
+
+    /// The name as it stands in a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OtaCloud => "OtaCloud",
+            Self::OtaPackage => "OtaPackage",
+            Self::OtaRollout => "OtaRollout",
+        }
+    }
+
+    /// Reads a kind as people type it: any case, plural or short name (`rollout`, `otarollouts`, `otar`).
+    #[must_use]
+    pub fn parse_loosely(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
+        Self::ALL.into_iter().find(|kind| kind.spellings().contains(&text.as_str()))
+    }
+
+    const fn spellings(self) -> [&'static str; 5] {
+        match self {
+            Self::OtaCloud => ["otacloud", "otaclouds", "otac", "cloud", "clouds"],
+            Self::OtaPackage => ["otapackage", "otapackages", "otap", "package", "packages"],
+            Self::OtaRollout => ["otarollout", "otarollouts", "otar", "rollout", "rollouts"],
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Names one object: kind, namespace, name. Ordered, so that every walk over objects is reproducible.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectKey {
+    /// Kind of the object.
+    pub kind: Kind,
+    /// Namespace; [`DEFAULT_NAMESPACE`] when the manifest names none.
+    pub namespace: String,
+    /// Name, unique within kind and namespace.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// A key from its parts.
+    pub fn new(kind: Kind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { kind, namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The key of an object that this one refers to: references never leave the namespace.
+    #[must_use]
+    pub fn sibling(&self, kind: Kind, name: &str) -> Self {
+        Self::new(kind, self.namespace.clone(), name)
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace == DEFAULT_NAMESPACE {
+            write!(f, "{}/{}", self.kind, self.name)
+        } else {
+            write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+}
+
+/// Any object that users write, with its metadata and status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "kept behind Arc wherever many are held")]
+pub enum Object {
+    /// A cloud account.
+    Cloud(OtaCloud),
+    /// A package.
+    Package(OtaPackage),
+    /// A rollout.
+    Rollout(OtaRollout),
+}
+
+impl Object {
+    /// Kind of the object.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Cloud(_) => Kind::OtaCloud,
+            Self::Package(_) => Kind::OtaPackage,
+            Self::Rollout(_) => Kind::OtaRollout,
+        }
+    }
+
+    /// Metadata: name, namespace, labels, `uid`, `generation`, `deletionTimestamp`.
+    #[must_use]
+    pub fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Cloud(o) => o.meta(),
+            Self::Package(o) => o.meta(),
+            Self::Rollout(o) => o.meta(),
+        }
+    }
+
+    /// Metadata, to be changed by the state home only.
+    pub fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::Cloud(o) => o.meta_mut(),
+            Self::Package(o) => o.meta_mut(),
+            Self::Rollout(o) => o.meta_mut(),
+        }
+    }
+
+    /// The key of this object.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        let meta = self.meta();
+        ObjectKey::new(
+            self.kind(),
+            meta.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE),
+            meta.name.as_deref().unwrap_or_default(),
+        )
+    }
+
+    /// True once deletion was asked for (the manifest is gone, or Kubernetes set a deletion time).
+    #[must_use]
+    pub fn is_deleting(&self) -> bool {
+        self.meta().deletion_timestamp.is_some()
+    }
+
+    /// Name of the `OtaCloud` that this object names itself; a rollout reaches its cloud through its package.
+    #[must_use]
+    pub fn cloud_ref(&self) -> Option<&str> {
+        match self {
+            Self::Cloud(o) => o.metadata.name.as_deref(),
+            Self::Package(o) => Some(&o.spec.cloud_ref.name),
+            Self::Rollout(_) => None,
+        }
+    }
+
+    /// The generation of the spec; 0 before a state home has seen the object.
+    #[must_use]
+    pub fn generation(&self) -> i64 {
+        self.meta().generation.unwrap_or(0)
+    }
+
+    /// The conditions of the status, empty before the first reconcile.
+    #[must_use]
+    pub fn conditions(&self) -> &[Condition] {
+        match self {
+            Self::Cloud(o) => o.status.as_ref().map_or(&[], |s| &s.conditions),
+            Self::Package(o) => o.status.as_ref().map_or(&[], |s| &s.conditions),
+            Self::Rollout(o) => o.status.as_ref().map_or(&[], |s| &s.conditions),
+        }
+    }
+}
+
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+
+/// Names another object in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LocalRef {
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}

@@ -1,0 +1,264 @@
+//! `OtaRollout`: a staged upgrade of a set of devices to a package.
+
+use super::{CountOrPercent, LocalRef, OtaRolloutStatus, Percent, Period};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A staged upgrade of a set of devices to a package.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "ota.rollwave.dev",
+    version = "v1alpha1",
+    kind = "OtaRollout",
+    namespaced,
+    status = "OtaRolloutStatus",
+    shortname = "otar",
+    category = "rollwave",
+    doc = "A staged upgrade of a set of devices to a package.",
+    derive = "PartialEq",
+    printcolumn(json_path = ".spec.packageRef.name", name = "Package", type_ = "string"),
+    printcolumn(json_path = ".status.progress", name = "Progress", type_ = "string"),
+    printcolumn(
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        name = "Ready",
+        type_ = "string"
+    ),
+    printcolumn(json_path = ".status.message", name = "Message", type_ = "string"),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OtaRolloutSpec {
+    /// The package that devices are upgraded to.
+    pub package_ref: LocalRef,
+    /// The devices.
+    pub targets: Targets,
+    /// Who comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// The stages, in order. A last stage with the rest of the devices is implied.
+    #[schemars(length(min = 1, max = 50))]
+    #[x_kube(
+        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stage names must differ"),
+        validation = Rule::new("!self.exists_one(s, has(s.select.rest)) || has(self[size(self) - 1].select.rest)")
+            .message("the stage that selects the rest must be the last"),
+        validation = Rule::new("self.filter(s, has(s.select.rest)).size() <= 1").message("only one stage can select the rest")
+    )]
+    pub stages: Vec<Stage>,
+    /// Rules that are watched in every stage, also while it soaks. Without any, nothing but the gates stops a bad package.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    #[x_kube(
+        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stop rule names must differ")
+    )]
+    pub stop: Vec<StopRule>,
+    /// True: nothing new is dispatched, and running tasks are stopped where the cloud can.
+    #[serde(default)]
+    #[schemars(default)]
+    pub suspend: bool,
+}
+
+/// The devices of a rollout: exactly one of `all`, `devices`, `groups`, `tags`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("[has(self.all), has(self.devices), has(self.groups), has(self.tags)].filter(x, x).size() == 1")
+        .message("give exactly one of all, devices, groups, tags")
+)]
+pub struct Targets {
+    /// Only devices that report one of these versions; any when empty. Others are left out and counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
+    pub from_versions: Vec<String>,
+    /// Every device of the product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self").message("all can only be true: leave it out otherwise"))]
+    pub all: Option<bool>,
+    /// These devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 30_000),
+        inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_-]+$"))
+    )]
+    pub devices: Option<Vec<String>>,
+    /// The devices of these groups (IoTDA `group_id`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 20),
+        inner(length(min = 1, max = 36), regex(pattern = r"^[A-Fa-f0-9-]+$"))
+    )]
+    pub groups: Option<Vec<String>>,
+    /// The devices that carry, for every key, one of its values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10))]
+    pub tags: Option<BTreeMap<String, Vec<String>>>,
+    /// Devices that are never touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Exclude>,
+}
+
+/// Devices that a rollout never touches.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exclude {
+    /// Device ids.
+    #[schemars(length(min = 1, max = 30_000), inner(length(min = 1, max = 128)))]
+    pub devices: Vec<String>,
+}
+
+/// Who comes first: devices are ranked by `sha256(seed ‖ device id)`.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Order {
+    /// Seed of the ranking. Default: the package's SHA-256, so that canaries rotate from release to release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub seed: Option<String>,
+}
+
+/// One stage: which devices, how long they are watched, and what must hold before the next stage.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Stage {
+    /// Name of the stage.
+    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Which devices.
+    pub select: Select,
+    /// How long the stage is watched after its devices have answered, before its gates are asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soak: Option<Period>,
+    /// What must pass before the next stage is released. All of them must.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub gates: Vec<Gate>,
+}
+
+/// Which devices a stage adds: exactly one of `count`, `percent`, `devices`, `rest`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("[has(self.count), has(self.percent), has(self.devices), has(self.rest)].filter(x, x).size() == 1")
+        .message("give exactly one of count, percent, devices, rest")
+)]
+pub struct Select {
+    /// The next so many devices by rank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub count: Option<u32>,
+    /// Every device whose rank is below this share of the rank space; cumulative over the stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Percent>,
+    /// These devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 30_000),
+        inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_-]+$"))
+    )]
+    pub devices: Option<Vec<String>>,
+    /// Every device that no earlier stage took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self").message("rest can only be true: leave it out otherwise"))]
+    pub rest: Option<bool>,
+}
+
+/// A gate at the end of a stage.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gate {
+    /// Enough devices run the new version.
+    pub outcome: OutcomeGate,
+}
+
+/// Passes when enough devices of the stage run the new version.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OutcomeGate {
+    /// `Wilson`: the lower bound of the success rate must reach `minSuccess`. `Ratio`: the rate itself.
+    #[serde(default)]
+    #[schemars(default)]
+    pub method: GateMethod,
+    /// Success rate that must be reached.
+    pub min_success: Percent,
+    /// One-sided confidence of the Wilson bound.
+    #[serde(default = "ninety_five")]
+    #[schemars(default = "ninety_five")]
+    pub confidence: Percent,
+    /// Fewer devices with a final outcome than this: inconclusive.
+    #[serde(default = "one")]
+    #[schemars(default = "one", range(min = 1, max = 10_000_000))]
+    pub min_sample: u32,
+    /// A smaller share of the stage with a final outcome than this: inconclusive.
+    #[serde(default = "eighty")]
+    #[schemars(default = "eighty")]
+    pub min_observed: Percent,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn eighty() -> Percent {
+    Percent::whole(80)
+}
+
+const fn ninety_five() -> Percent {
+    Percent::whole(95)
+}
+
+/// Arithmetic of an outcome gate.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GateMethod {
+    /// One-sided lower Wilson bound: a small canary cannot prove a high rate by luck.
+    #[default]
+    Wilson,
+    /// Succeeded / (succeeded + failed).
+    Ratio,
+}
+
+/// A rule that is watched in every stage.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("self.method != 'Ratio' || type(self.maxFailure) == string")
+        .message("maxFailure of method Ratio is a percentage (try 5%)"),
+    validation = Rule::new("self.method != 'Count' || type(self.maxFailure) == int")
+        .message("maxFailure of method Count is a whole number (try 3)")
+)]
+pub struct StopRule {
+    /// Name of the rule.
+    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// What is compared.
+    pub method: StopMethod,
+    /// The rule fires when failures reach this: a percentage for `Ratio`, a whole number for `Count`.
+    pub max_failure: CountOrPercent,
+    /// `Ratio` waits for so many devices with a final outcome, over the whole rollout.
+    #[serde(default = "one")]
+    #[schemars(default = "one", range(min = 1, max = 10_000_000))]
+    pub min_sample: u32,
+    /// What happens when it fires.
+    #[serde(default)]
+    #[schemars(default)]
+    pub action: StopAction,
+}
+
+/// What a stop rule compares with `maxFailure`.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopMethod {
+    /// Failed / (succeeded + failed), over all stages.
+    Ratio,
+    /// Failed devices, over all stages.
+    Count,
+}
+
+/// What a stop rule does when it fires.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StopAction {
+    /// Nothing new is dispatched and running tasks are stopped, until the spec changes.
+    #[default]
+    Pause,
+    /// Everything that still waits is cancelled for good: this spec will not be continued.
+    Abort,
+}

@@ -1,0 +1,123 @@
+//! Errors of calls, by who must act: a class, a cause, and a next step.
+
+use std::{fmt, time::Duration};
+
+/// Why a call failed, by who must act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ErrorClass {
+    /// The request breaks a rule of the cloud: the manifest must change.
+    Invalid,
+    /// The keys are wrong, expired or too old: credentials, or this machine's clock, must change.
+    Unauthorized,
+    /// The keys are right, but may not do this.
+    Forbidden,
+    /// The thing is not there.
+    NotFound,
+    /// The cloud refuses because of the state that the thing is in.
+    Conflict,
+    /// Too many calls: wait.
+    Throttled,
+    /// The cloud cannot be reached or is broken: wait.
+    Unavailable,
+    /// An answer that no document describes: nothing is concluded from it.
+    Unintelligible,
+}
+
+impl ErrorClass {
+    /// True when waiting can help; false when somebody must change something first.
+    #[must_use]
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::Throttled | Self::Unavailable | Self::Unintelligible)
+    }
+
+    /// CamelCase name, for conditions and counters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "Invalid",
+            Self::Unauthorized => "Unauthorized",
+            Self::Forbidden => "Forbidden",
+            Self::NotFound => "NotFound",
+            Self::Conflict => "Conflict",
+            Self::Throttled => "Throttled",
+            Self::Unavailable => "Unavailable",
+            Self::Unintelligible => "Unintelligible",
+        }
+    }
+}
+
+/// Whether the cloud may have acted although the call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Certainly not: refused, or never sent.
+    None,
+    /// Nobody knows: timeout, reset, 5xx, unreadable 2xx.
+    Unknown,
+}
+
+/// A failed call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct CallError {
+    /// Who must act.
+    pub class: ErrorClass,
+    /// Whether the cloud may have acted.
+    pub effect: Effect,
+    /// `CreatePackage`.
+    pub operation: &'static str,
+    /// HTTP status, when there was an answer.
+    pub status: Option<u16>,
+    /// The cloud's code, such as `IOTDA.000006`.
+    pub code: Option<String>,
+    /// The cause: the cloud's words, or ours. Never a secret.
+    pub message: String,
+    /// What to do about it.
+    pub next_step: String,
+    /// The cloud's id of the request, for its support desk.
+    pub request_id: Option<String>,
+    /// How long the cloud asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl CallError {
+    /// An error of this class; `effect` is `None`, to be widened with [`Self::maybe_effective`].
+    pub fn new(class: ErrorClass, operation: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            effect: Effect::None,
+            operation,
+            status: None,
+            code: None,
+            message: message.into(),
+            next_step: String::new(),
+            request_id: None,
+            retry_after: None,
+        }
+    }
+
+    /// The cloud may have acted all the same.
+    #[must_use]
+    pub const fn maybe_effective(mut self) -> Self {
+        self.effect = Effect::Unknown;
+        self
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn next_step(mut self, text: impl Into<String>) -> Self {
+        self.next_step = text.into();
+        self
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.operation, self.message)?;
+        let status = self.status.map(|status| format!("HTTP {status}"));
+        let request = self.request_id.as_ref().map(|id| format!("request {id}"));
+        let facts: Vec<String> = [status, self.code.clone(), request].into_iter().flatten().collect();
+        if !facts.is_empty() {
+            write!(f, " ({})", facts.join(", "))?;
+        }
+        if self.next_step.is_empty() { Ok(()) } else { write!(f, "; {}", self.next_step) }
+    }
+}

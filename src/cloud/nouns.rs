@@ -1,0 +1,291 @@
+//! Cloud-neutral nouns. They mean the same on every cloud; what one cloud lacks is said in [`Capabilities`].
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+pub use crate::api::PackageType as PackageKind;
+
+/// What a cloud can and cannot do, and its documented limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capabilities {
+    /// Name of the cloud as it stands in `OtaCloud`: `huaweiIotda`.
+    pub name: &'static str,
+    /// Most devices in one job.
+    pub max_devices_per_job: usize,
+    /// Most devices in one stop or retry call; more are sent in several calls.
+    pub max_devices_per_order: usize,
+    /// Rows in one page of a list.
+    pub page_size: usize,
+    /// How long a thing just created may be missing from lists.
+    pub visibility_lag: SignedDuration,
+    /// How long after a request left it may still take effect (total timeout of the request included).
+    pub request_deadline: SignedDuration,
+    /// Calls a second that the cloud documents for one account, with headroom; the default budget.
+    pub requests_per_second: u32,
+    /// Calls at once after a quiet time; the default budget.
+    pub burst: u32,
+}
+
+/// Natural key of a package inside one account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PackageKey {
+    /// Firmware or software.
+    pub kind: PackageKind,
+    /// The cloud's product id.
+    pub product: String,
+    /// Version.
+    pub version: String,
+}
+
+/// A package as a list shows it: without its artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PackageRow {
+    /// Cloud's id.
+    pub id: String,
+    /// Natural key.
+    pub key: PackageKey,
+    /// Versions that may be upgraded to it.
+    pub source_versions: Vec<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// Handed to the device.
+    pub custom_info: Option<String>,
+    /// When the cloud created it.
+    pub created_at: Option<Timestamp>,
+}
+
+impl PackageRow {
+    /// Hash of everything that the list shows. While it stays the same, the details need not be read again.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        hex::encode(&Sha256::digest(text)[..8])
+    }
+}
+
+/// A package with its artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// What lists show of it.
+    pub row: PackageRow,
+    /// Where its bytes are; absent when the cloud does not say.
+    pub artifact: Option<ArtifactRef>,
+}
+
+/// Where the bytes of a package are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ArtifactRef {
+    /// Region of the bucket.
+    pub region: String,
+    /// Bucket.
+    pub bucket: String,
+    /// Key of the object.
+    pub key: String,
+    /// SHA-256 in lower-case hex; absent when the cloud holds none.
+    pub sha256: Option<String>,
+}
+
+/// A package to be created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NewPackage {
+    /// Natural key.
+    pub key: PackageKey,
+    /// Versions that may be upgraded to it; all when empty.
+    pub source_versions: Vec<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// Handed to the device.
+    pub custom_info: Option<String>,
+    /// Where its bytes are.
+    pub artifact: ArtifactRef,
+}
+
+/// An upgrade job to be created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NewJob {
+    /// Our identity of it: lower-case letters and digits. The cloud's job must carry it where a list can find it.
+    pub token: String,
+    /// For people: `meter-v2/canary`. The client makes it fit the cloud's rules.
+    pub title: String,
+    /// Firmware or software.
+    pub kind: PackageKind,
+    /// Cloud's id of the package.
+    pub package_id: String,
+    /// Device ids, sorted.
+    pub devices: Vec<String>,
+}
+
+/// An upgrade job of the cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Job {
+    /// Cloud's id.
+    pub id: String,
+    /// Our token, when the job carries one.
+    pub token: Option<String>,
+    /// The job's name in the cloud.
+    pub title: String,
+    /// Firmware or software.
+    pub kind: PackageKind,
+    /// Cloud's ids of the packages it sends.
+    pub package_ids: Vec<String>,
+    /// Devices it was created for, when the cloud says; empty otherwise.
+    pub devices: Vec<String>,
+    /// Where it stands.
+    pub state: JobState,
+    /// Counters of its devices.
+    pub counts: JobCounts,
+    /// When the cloud created it.
+    pub created_at: Option<Timestamp>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum JobState {
+    /// Accepted, nothing sent yet.
+    Queued,
+    /// Being sent.
+    Running,
+    /// Finished: every device succeeded.
+    Succeeded,
+    /// Finished: some devices failed.
+    PartlyFailed,
+    /// Finished: every device failed.
+    Failed,
+    /// Was told to stop.
+    Stopping,
+    /// Stopped.
+    Stopped,
+    /// A state that no document names: nothing is concluded from it.
+    Unknown(String),
+}
+
+impl JobState {
+    /// True when nothing will change any more without an order.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::PartlyFailed | Self::Failed | Self::Stopped)
+    }
+
+    /// In our words, for people.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Queued => "Queued",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::PartlyFailed => "PartlyFailed",
+            Self::Failed => "Failed",
+            Self::Stopping => "Stopping",
+            Self::Stopped => "Stopped",
+            Self::Unknown(text) => text,
+        }
+    }
+}
+
+/// Counters of a job's devices, as the cloud counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct JobCounts {
+    /// All.
+    pub total: u32,
+    /// Not begun.
+    pub queued: u32,
+    /// Upgrading.
+    pub in_flight: u32,
+    /// The cloud calls them successful. A device counts as updated only when it reports the version.
+    pub succeeded: u32,
+    /// Failed for good.
+    pub failed: u32,
+    /// Failed, and will be tried again.
+    pub retrying: u32,
+    /// Stopped by an order.
+    pub stopped: u32,
+    /// Left the job, because the device was deleted.
+    pub removed: u32,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Cloud's id.
+    pub id: String,
+    /// The cloud's product id.
+    pub product: String,
+    /// Firmware version that it reported last.
+    pub firmware: Option<String>,
+    /// Software version that it reported last.
+    pub software: Option<String>,
+    /// Whether it is connected, when the cloud says.
+    pub online: Option<bool>,
+}
+
+impl Device {
+    /// The version that it reported last for this kind of package.
+    #[must_use]
+    pub fn version(&self, kind: PackageKind) -> Option<&str> {
+        match kind {
+            PackageKind::Firmware => self.firmware.as_deref(),
+            PackageKind::Software => self.software.as_deref(),
+        }
+    }
+}
+
+/// What a job says of one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceResult {
+    /// Device id.
+    pub device: String,
+    /// Where it stands in the job.
+    pub outcome: DeviceOutcome,
+    /// The cloud's reason, word for word.
+    pub reason: Option<String>,
+}
+
+/// Where a device stands in a job.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeviceOutcome {
+    /// Not begun.
+    Queued,
+    /// Upgrading.
+    InFlight,
+    /// The cloud calls it successful.
+    Succeeded,
+    /// Failed for good.
+    Failed,
+    /// Failed, and will be tried again.
+    Retrying,
+    /// Stopped by an order.
+    Stopped,
+    /// Left the job.
+    Removed,
+    /// A state that no document names.
+    Unknown(String),
+}
+
+/// Where to go on in a list. Opaque outside the client that made it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The cloud's marker of the last row; none at the start.
+    pub marker: Option<String>,
+    /// Rows read so far.
+    pub seen: u64,
+}
+
+impl Cursor {
+    /// The start of a list.
+    #[must_use]
+    pub const fn start() -> Self {
+        Self { marker: None, seen: 0 }
+    }
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Rows.
+    pub items: Vec<T>,
+    /// Rows of the whole list, when the cloud says.
+    pub total: Option<u64>,
+    /// Where to go on; none at the end.
+    pub next: Option<Cursor>,
+}

@@ -1,0 +1,130 @@
+//! The pure judge: what to do next, given what is wanted, what was decided before, what was seen, and the time.
+//!
+//! **Invariant:** no I/O, no clock, no randomness, no hash-ordered container, nothing that can fail except by saying so
+//! in its result. The same arguments give the same [`Plan`] on any machine; `tests/tidy.rs` holds that line.
+//!
+//! The engine asks [`needs`] what must be looked at, looks, and calls [`package::plan`] or [`rollout::plan`].
+
+pub mod cohort;
+pub mod gate;
+pub mod needs;
+pub mod package;
+pub mod rollout;
+pub mod stage;
+pub mod stop;
+pub mod token;
+
+use crate::api::{OtaPackage, OtaRollout};
+use crate::cloud::{Capabilities, Device, DeviceResult, Job, NewJob, NewPackage, Package};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was seen, and when the look began: everything that happened before `at` is in it (less the cloud's lag).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen<T> {
+    /// When the look began.
+    pub at: Timestamp,
+    /// What was seen.
+    pub value: T,
+}
+
+/// Everything that the judge may look at for a package.
+#[derive(Clone, Debug)]
+pub struct PackageView<'a> {
+    /// Spec and last status.
+    pub object: &'a OtaPackage,
+    /// What this cloud can do.
+    pub capabilities: &'a Capabilities,
+    /// The cloud's packages of the same natural key, oldest first, with their artifacts; none: not looked yet.
+    pub packages: Option<Seen<Vec<Package>>>,
+    /// The cloud's jobs of the same kind that point at one of these packages, or carry one of our tokens.
+    pub jobs: Option<Seen<Vec<&'a Job>>>,
+    /// The devices that `verification` names, as far as the cloud knows them.
+    pub devices: Option<Seen<BTreeMap<String, Device>>>,
+    /// Failed devices of the verify job, by job id.
+    pub results: BTreeMap<String, Vec<DeviceResult>>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Everything that the judge may look at for a rollout.
+#[derive(Clone, Debug)]
+pub struct RolloutView<'a> {
+    /// Spec and last status.
+    pub object: &'a OtaRollout,
+    /// The package with its status; none when there is no such object.
+    pub package: Option<&'a OtaPackage>,
+    /// What this cloud can do; none when the cloud cannot be reached through its `OtaCloud`.
+    pub capabilities: Option<&'a Capabilities>,
+    /// The devices that the targets mean; none: not looked yet.
+    pub fleet: Option<Seen<Fleet<'a>>>,
+    /// The cloud's jobs of the package's kind; none: not looked yet.
+    pub jobs: Option<Seen<Vec<&'a Job>>>,
+    /// Failed devices of our jobs, by job id.
+    pub results: BTreeMap<String, Vec<DeviceResult>>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The devices of a product, and which of them the targets mean.
+#[derive(Clone, Debug)]
+pub struct Fleet<'a> {
+    /// Every device of the product, by id.
+    pub devices: &'a BTreeMap<String, Device>,
+    /// Ids that groups or tags resolve to; none when the targets name no groups or tags.
+    pub members: Option<BTreeSet<String>>,
+}
+
+/// What the judge decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan<S> {
+    /// The new status, complete: conditions, message, counts, decisions.
+    pub status: S,
+    /// What to do, in this order. After the first creating action the engine looks and plans again.
+    pub actions: Vec<Action>,
+    /// When to look again if nothing happens.
+    pub again: Again,
+}
+
+/// Something to be done to the cloud.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Create the package. Goes through the journal.
+    CreatePackage {
+        /// Identity of the attempt.
+        token: String,
+        /// The package.
+        package: NewPackage,
+    },
+    /// Delete the package of this id.
+    DeletePackage {
+        /// Cloud's id.
+        id: String,
+    },
+    /// Create a job. Goes through the journal under `job.token`.
+    CreateJob {
+        /// Stage of the rollout; none for a verify job.
+        stage: Option<String>,
+        /// The job.
+        job: NewJob,
+    },
+    /// Stop what has not finished in a job.
+    StopJob {
+        /// Cloud's id.
+        id: String,
+    },
+    /// Nothing of the object is left to do: let it go (it is being deleted).
+    Release,
+}
+
+/// When to look again if nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// At the account's drift interval.
+    AtDriftInterval,
+    /// After this long.
+    After(SignedDuration),
+}
+
+/// How often running jobs are looked at.
+pub const POLL: SignedDuration = SignedDuration::from_secs(30);

@@ -1,0 +1,1 @@
+//! The four clouds over HTTP, and the virtual fleet behind them.

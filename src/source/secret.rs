@@ -1,0 +1,1 @@
+//! `env:VAR`, `file:PATH`, `exec:CMD`.

@@ -1,0 +1,1 @@
+//! Status and journal in redb, under an exclusive lock.

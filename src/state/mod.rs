@@ -1,0 +1,64 @@
+//! Where objects, their status and the journal live.
+//!
+//! The journal is part of the status (`status.pending`): one write makes an intent durable, in every home.
+//!
+//! **Invariant:** [`Store::save_status`] is durable when it returns; a create leaves only after it did.
+
+pub mod local;
+
+use crate::api::{Object, ObjectKey};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// Where objects and their status live.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The object with its spec, metadata and status.
+    async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError>;
+
+    /// The keys of all objects, in order.
+    async fn keys(&self) -> Result<Vec<ObjectKey>, StateError>;
+
+    /// Replaces the status of the object, if it is still of the same `uid`. Durable when it returns.
+    async fn save_status(&self, object: &Object) -> Result<(), StateError>;
+
+    /// Lets a deleted object go for good.
+    async fn forget(&self, key: &ObjectKey) -> Result<(), StateError>;
+}
+
+/// Why the state could not be read or written. Nothing is created in a cloud after one of these.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another process holds the state.
+    #[error("{path} is in use by process {pid}: stop it, or name another directory with --state")]
+    InUse {
+        /// The lock file.
+        path: String,
+        /// The holder, as it wrote it down.
+        pid: String,
+    },
+    /// The file cannot be trusted.
+    #[error(
+        "{path} is not readable as Rollwave's state: {cause}; restore it from a backup, or move it away to begin anew (jobs that are still in the cloud are found by their tokens)"
+    )]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// What was wrong.
+        cause: String,
+    },
+    /// The disk, or the API server, did not take it.
+    #[error("cannot write {path}: {cause}; nothing was sent to a cloud")]
+    Write {
+        /// Where to.
+        path: String,
+        /// What was wrong.
+        cause: String,
+    },
+    /// The object changed under our hands: load it again.
+    #[error("{key} changed meanwhile")]
+    Conflict {
+        /// The object.
+        key: String,
+    },
+}

@@ -116,7 +116,6 @@ impl fmt::Display for ObjectKey {
 /// Any object that users write, with its metadata and status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "kept behind Arc wherever many are held")]
 pub enum Object {
     /// A cloud account.
     Cloud(OtaCloud),

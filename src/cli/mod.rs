@@ -1,14 +1,156 @@
 //! The command line: flags → resolved options → library → printer. One file per verb.
 //!
+//! A verb is `pub struct Args` (its doc comments are the help text) and `pub fn run(&Args, &Context) -> Exit`, async
+//! when it has to wait. It is one line in [`Verb`] and one in `Verb::run`.
+//!
 //! **Invariant:** the CLI never decides. It prints what the library returns; [`exit::Exit`] is the one table of exit codes.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod completions;
+pub mod context;
 pub mod exit;
+pub mod log;
+pub mod printer;
 
-use std::process::ExitCode;
+pub use context::Context;
+pub use exit::Exit;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Declarative GitOps reconciler for IoT over-the-air updates.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 held, 4 timeout. `plan` ends with 2 when there is something to do.
+#[derive(Parser, Debug)]
+#[command(name = "rollwave", version, max_term_width = 110)]
+pub struct Cli {
+    /// Flags that every verb takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(clap::Args, Debug, Clone)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Folder that holds status and journal.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "ROLLWAVE_STATE",
+        hide_env_values = true,
+        default_value = ".rollwave"
+    )]
+    pub state: PathBuf,
+    /// How log lines look; they go to stderr, and RUST_LOG says which are shown.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// When to use colour; `auto` means on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
+    /// No progress notes on stderr.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// How log lines look.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When to use colour.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Every verb.
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Print the completion script of a shell.
+    Completions(completions::Args),
+}
+
+impl Verb {
+    async fn run(&self, ctx: &Context) -> Exit {
+        match self {
+            Self::Completions(args) => completions::run(args, ctx),
+        }
+    }
+
+    /// Log level without RUST_LOG: a verb that stays tells what it does, the others only what is wrong.
+    const fn log_level(&self) -> &'static str {
+        match self {
+            Self::Completions(_) => "warn",
+        }
+    }
+}
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    exit::Exit::Usage.into()
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return show_usage(&error).into(),
+    };
+    let ctx = Context::new(&cli.global);
+    if let Err(error) = log::init(cli.global.log_format, cli.verb.log_level(), ctx.printer.colors_stderr()) {
+        return ctx.usage(error).into();
+    }
+    // The only provider that is built in. An error means that one is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ctx.fail(format!("cannot start the async runtime: {error}")).into(),
+    };
+    let exit = runtime.block_on(cli.verb.run(&ctx));
+    ctx.printer.finish(exit).into()
+}
+
+/// Help and version are what was asked for; everything else is wrong usage. A reader that went away does not matter.
+fn show_usage(error: &clap::Error) -> Exit {
+    let _ = error.print();
+    if error.exit_code() == 0 { Exit::Done } else { Exit::Usage }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn flags_and_verbs_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_text_is_frozen() {
+        let mut root = Cli::command();
+        root.build();
+        let mut pages = vec![page(root.clone())];
+        pages.extend(root.get_subcommands().filter(|verb| verb.get_name() != "help").map(|verb| {
+            page(verb.clone().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg }))
+        }));
+        insta::assert_snapshot!("help", pages.join("\n"));
+    }
+
+    fn page(command: clap::Command) -> String {
+        let title = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+        let help = command.term_width(100).render_long_help().to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        format!("# {title}\n\n{}\n", lines.join("\n"))
+    }
 }

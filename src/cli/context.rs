@@ -1,0 +1,33 @@
+//! What every verb is given: where to print, and the global options.
+
+use super::{Exit, Global, printer::Printer};
+use std::{fmt::Display, path::PathBuf};
+
+/// What every verb is given.
+#[derive(Debug)]
+pub struct Context {
+    /// The only way to stdout and stderr.
+    pub printer: Printer,
+    /// Folder that holds status and journal.
+    pub state: PathBuf,
+}
+
+impl Context {
+    /// The context of this process.
+    #[must_use]
+    pub fn new(global: &Global) -> Self {
+        Self { printer: Printer::of_process(global.color, global.quiet), state: global.state.clone() }
+    }
+
+    /// Says what went wrong, and fails.
+    pub fn fail(&self, error: impl Display) -> Exit {
+        self.printer.error(error);
+        Exit::Failed
+    }
+
+    /// Says what was wrong with the command line.
+    pub fn usage(&self, error: impl Display) -> Exit {
+        self.printer.error(error);
+        Exit::Usage
+    }
+}

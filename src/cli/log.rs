@@ -1,0 +1,38 @@
+//! Logging: `tracing` to stderr.
+
+use super::LogFormat;
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Starts logging; `RUST_LOG` wins over `level`.
+///
+/// # Errors
+/// The sentence that says what is wrong with `RUST_LOG`.
+pub fn init(format: LogFormat, level: &str, color: bool) -> Result<(), String> {
+    let filter = filter(std::env::var("RUST_LOG").ok().as_deref(), level)?;
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    let started = match format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| format!("logging cannot start: {error}"))
+}
+
+fn filter(wanted: Option<&str>, level: &str) -> Result<EnvFilter, String> {
+    let text = wanted.filter(|text| !text.trim().is_empty()).unwrap_or(level);
+    EnvFilter::try_new(text)
+        .map_err(|error| format!("RUST_LOG={text} is not understood: {error}; try RUST_LOG=rollwave=debug"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rust_log_wins_and_is_never_ignored() {
+        assert_eq!(filter(Some("rollwave=debug"), "warn").unwrap().to_string(), "rollwave=debug");
+        assert_eq!(filter(Some(" "), "warn").unwrap().to_string(), "warn");
+        assert_eq!(filter(None, "info").unwrap().to_string(), "info");
+        let error = filter(Some("rollwave=loud"), "warn").unwrap_err();
+        assert!(error.starts_with("RUST_LOG=rollwave=loud is not understood"), "{error}");
+    }
+}

@@ -1,0 +1,224 @@
+//! The only way to stdout and stderr: colour, quiet and broken pipes are handled in one place.
+
+use super::{ColorWhen, Exit};
+use anstyle::{AnsiColor, Style};
+use std::{
+    fmt::{self, Display},
+    io::{self, IsTerminal, Write},
+    sync::{Mutex, PoisonError},
+};
+
+/// Good: passed, ready, completed.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Wants attention, and may pass by itself: held, inconclusive.
+pub const WARN: Style = AnsiColor::Yellow.on_default();
+/// Bad: failed, stalled, aborted.
+pub const BAD: Style = AnsiColor::Red.on_default();
+/// Going on.
+pub const BUSY: Style = AnsiColor::Cyan.on_default();
+/// Of less interest.
+pub const DIM: Style = Style::new().dimmed();
+/// Headings and names.
+pub const STRONG: Style = Style::new().bold();
+
+/// `text` in `style`; the printer takes the style away again where there is no colour.
+#[must_use]
+pub fn paint(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Writes results to stdout, and notes and errors to stderr.
+///
+/// Text may carry ANSI styles; they are stripped where colour is off. When the reader of stdout goes away (`| head`),
+/// the rest is dropped in silence and the command ends as it would have.
+pub struct Printer {
+    out: Mutex<Sink>,
+    err: Mutex<Sink>,
+    quiet: bool,
+}
+
+struct Sink {
+    to: Box<dyn Write + Send>,
+    color: bool,
+    terminal: bool,
+    broken: Option<io::ErrorKind>,
+}
+
+impl Sink {
+    fn write(&mut self, text: &str) {
+        if self.broken.is_some() {
+            return;
+        }
+        let plain = if self.color { None } else { Some(anstream::adapter::strip_str(text).to_string()) };
+        let text = plain.as_deref().unwrap_or(text);
+        let written = self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush());
+        self.broken = written.err().map(|error| error.kind());
+    }
+}
+
+impl fmt::Debug for Printer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Printer").field("quiet", &self.quiet).finish_non_exhaustive()
+    }
+}
+
+impl Printer {
+    /// The printer of this process.
+    #[must_use]
+    pub fn of_process(color: ColorWhen, quiet: bool) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let wanted = |terminal: bool| match color {
+            ColorWhen::Auto => terminal && !no_color && !dumb,
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+        };
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        Self {
+            out: Mutex::new(Sink {
+                to: Box::new(io::stdout()),
+                color: wanted(out),
+                terminal: out,
+                broken: None,
+            }),
+            err: Mutex::new(Sink {
+                to: Box::new(io::stderr()),
+                color: wanted(err),
+                terminal: err,
+                broken: None,
+            }),
+            quiet,
+        }
+    }
+
+    /// A printer into these writers, without colour and without a terminal.
+    pub fn plain(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
+        let sink = |to| Mutex::new(Sink { to, color: false, terminal: false, broken: None });
+        Self { out: sink(Box::new(out)), err: sink(Box::new(err)), quiet: false }
+    }
+
+    /// Prints a result as it is: text that ends its own lines.
+    pub fn print(&self, text: impl Display) {
+        with(&self.out, |sink| sink.write(&text.to_string()));
+    }
+
+    /// Prints a result and ends the line.
+    pub fn line(&self, text: impl Display) {
+        self.print(format_args!("{text}\n"));
+    }
+
+    /// Tells a person on stderr what is going on; silent with `--quiet`.
+    pub fn note(&self, text: impl Display) {
+        if !self.quiet {
+            with(&self.err, |sink| sink.write(&format!("{text}\n")));
+        }
+    }
+
+    /// Warns on stderr, also with `--quiet`.
+    pub fn warning(&self, text: impl Display) {
+        with(&self.err, |sink| sink.write(&format!("{} {text}\n", paint(WARN, "warning:"))));
+    }
+
+    /// Says on stderr what went wrong, also with `--quiet`.
+    pub fn error(&self, text: impl Display) {
+        with(&self.err, |sink| sink.write(&format!("{} {text}\n", paint(BAD, "error:"))));
+    }
+
+    /// True when stdout is a terminal, so that output may be redrawn.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        with(&self.out, |sink| sink.terminal)
+    }
+
+    /// True once nobody reads stdout any more; verbs that stay end then.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        with(&self.out, |sink| sink.broken.is_some())
+    }
+
+    /// True when colour is used on stderr.
+    #[must_use]
+    pub fn colors_stderr(&self) -> bool {
+        with(&self.err, |sink| sink.color)
+    }
+
+    /// How the command ends: as its verb says, unless its output could not be written (a full disk, say).
+    #[must_use]
+    pub fn finish(&self, exit: Exit) -> Exit {
+        match with(&self.out, |sink| sink.broken) {
+            None | Some(io::ErrorKind::BrokenPipe) => exit,
+            Some(kind) => {
+                self.error(format_args!("cannot write the output: {kind}"));
+                Exit::Failed
+            }
+        }
+    }
+}
+
+/// A sink stays usable after a panic elsewhere: it only holds bytes already written.
+fn with<T>(sink: &Mutex<Sink>, act: impl FnOnce(&mut Sink) -> T) -> T {
+    act(&mut sink.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Refusing(io::ErrorKind);
+
+    impl Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn styles_are_stripped_without_colour() {
+        let out = Shared::default();
+        Printer::plain(out.clone(), io::sink()).line(paint(GOOD, "ready"));
+        assert_eq!(out.0.lock().unwrap().as_slice(), b"ready\n");
+    }
+
+    #[test]
+    fn a_broken_pipe_is_no_failure_and_a_full_disk_is_one() {
+        for (kind, exit) in
+            [(io::ErrorKind::BrokenPipe, Exit::Done), (io::ErrorKind::StorageFull, Exit::Failed)]
+        {
+            let printer = Printer::plain(Refusing(kind), io::sink());
+            assert!(!printer.is_closed());
+            printer.line("text");
+            assert!(printer.is_closed(), "{kind}");
+            assert_eq!(printer.finish(Exit::Done), exit, "{kind}");
+        }
+    }
+
+    #[test]
+    fn quiet_silences_notes_but_not_errors() {
+        let err = Shared::default();
+        let mut printer = Printer::plain(io::sink(), err.clone());
+        printer.quiet = true;
+        printer.note("creating");
+        printer.warning("small canary");
+        printer.error("no such file");
+        assert_eq!(err.0.lock().unwrap().as_slice(), b"warning: small canary\nerror: no such file\n");
+    }
+}

@@ -1,0 +1,63 @@
+//! Rules of the house that the compiler does not know. Every rule has a test that shows it can fail.
+//!
+//! A rule is a function from files to findings; an empty list is a pass.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod dependencies;
+mod documents;
+mod files;
+mod layers;
+mod paths;
+mod purity;
+mod size;
+mod words;
+
+use files::{File, rust_files, text_files};
+
+fn no_findings(findings: &[String]) {
+    assert!(findings.is_empty(), "{} finding(s):\n{}", findings.len(), findings.join("\n"));
+}
+
+fn every(files: &[File], rule: impl Fn(&File) -> Vec<String>) -> Vec<String> {
+    files.iter().flat_map(rule).collect()
+}
+
+#[test]
+fn every_folder_keeps_to_its_layer() {
+    let nouns = layers::cloud_nouns();
+    no_findings(&every(&rust_files(&["src"]), |file| layers::check(file, &nouns)));
+}
+
+#[test]
+fn judge_and_engine_are_pure() {
+    no_findings(&every(&rust_files(&["src"]), purity::check));
+}
+
+#[test]
+fn nothing_is_left_half_done() {
+    no_findings(&every(&rust_files(&["src", "tests", "benches"]), purity::check_leftovers));
+}
+
+#[test]
+fn functions_and_files_stay_small() {
+    no_findings(&size::check(&rust_files(&["src", "tests", "benches"]), size::EXCEPTIONS));
+}
+
+#[test]
+fn no_file_names_the_machine_it_was_written_on() {
+    no_findings(&every(&text_files(), words::check));
+}
+
+#[test]
+fn documents_point_at_things_that_exist() {
+    let markdown: Vec<File> = text_files().into_iter().filter(|file| file.path.ends_with(".md")).collect();
+    assert!(!markdown.is_empty(), "no document was found");
+    no_findings(&every(&markdown, documents::check_links));
+    no_findings(&every(&markdown, documents::check_verbs));
+}
+
+#[test]
+fn dependencies_are_few_of_a_kind_and_free() {
+    no_findings(&dependencies::check_lock(&files::read("Cargo.lock")));
+    no_findings(&dependencies::check_licences(&dependencies::metadata()));
+}

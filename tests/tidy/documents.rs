@@ -61,7 +61,7 @@ fn mentioned_verbs(text: &str) -> Vec<String> {
     let mut verbs = Vec::new();
     for start in ["`rollwave ", "$ rollwave ", "\nrollwave ", "release/rollwave ", "cargo run -- "] {
         for tail in text.split(start).skip(1) {
-            let verb: String = tail.chars().take_while(|c| c.is_ascii_lowercase()).collect();
+            let verb: String = tail.chars().take_while(char::is_ascii_lowercase).collect();
             if !verb.is_empty() {
                 verbs.push(verb);
             }

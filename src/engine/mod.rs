@@ -6,4 +6,6 @@
 //! **Invariant:** time, randomness, clouds and state come in through [`ports`]. Nothing here calls
 //! `tokio::time`, `Instant::now`, `Timestamp::now` or a random source.
 
+pub mod budget;
 pub mod ports;
+pub mod queue;

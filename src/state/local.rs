@@ -1,1 +1,229 @@
-//! Status and journal in redb, under an exclusive lock.
+//! Objects, status and journal in one redb file, for a home without a cluster.
+//!
+//! The directory holds `state.redb` (the truth), `lock` (held while a process writes; the holder's pid stands in it) and
+//! `status/` (a mirror for readers, see [`View`]). Objects are also kept in memory, so loading costs nothing.
+//!
+//! **Invariant:** every commit is durable when it returns; the mirror is derived and never read back.
+//! **Invariant:** what cannot be trusted is refused: a damaged file is never replaced, and never taken for an empty one.
+
+mod apply;
+mod codec;
+mod disk;
+mod lock;
+mod mirror;
+
+pub use apply::{Desired, SOURCE_FILE_ANNOTATION};
+pub use mirror::View;
+
+use super::{StateError, Store};
+use crate::api::{Object, ObjectKey};
+use apply::Stored;
+use async_trait::async_trait;
+use disk::{Batch, Disk};
+use jiff::Timestamp;
+use lock::DirLock;
+use mirror::Mirror;
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// A state directory, held exclusively. Dropping it lets the next process in.
+///
+/// Loading never waits for a disk; a write blocks the calling thread for one flush.
+pub struct Local {
+    dir: PathBuf,
+    objects: RwLock<BTreeMap<ObjectKey, Arc<Object>>>,
+    writer: Mutex<Writer>,
+    writes: AtomicU64,
+    /// Last, so that the lock is let go after the file is closed.
+    _lock: DirLock,
+}
+
+struct Writer {
+    /// None after a failed write, until the file could be read again: only the file knows whether that write arrived.
+    disk: Option<Disk>,
+    mirror: Mirror,
+    /// How often each name was forgotten; names that never were are absent.
+    incarnations: BTreeMap<ObjectKey, u64>,
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Local {
+    /// Opens the state in `dir`, and creates both when absent (the directory for its owner only).
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] while another process holds it, [`StateError::Corrupt`] when the file is damaged, empty, not
+    /// ours or of a newer format, [`StateError::Write`] when the disk refuses.
+    pub fn open(dir: &Path) -> Result<Self, StateError> {
+        create_private_dir(dir)?;
+        let lock = DirLock::take(dir)?;
+        let (disk, loaded) = Disk::open(dir)?;
+        let mut mirror = Mirror::open(dir)?;
+        mirror.rebuild(&loaded.objects)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            objects: RwLock::new(loaded.objects),
+            writer: Mutex::new(Writer { disk: Some(disk), mirror, incarnations: loaded.incarnations }),
+            writes: AtomicU64::new(0),
+            _lock: lock,
+        })
+    }
+
+    /// Takes over what the manifests say, all in one commit.
+    ///
+    /// A new object gets its identity (a hash of kind, namespace, name and how often that name was forgotten, so that a
+    /// lost state gives the same identity back), generation 1 and `now` as its creation time; a changed spec the next
+    /// generation; an object that is not desired any more, if `may_delete`, a deletion time, and keeps its last spec and
+    /// status. An object that is being deleted is left alone even when it is desired again: deletion is finished first,
+    /// so apply the same manifests again after [`Store::forget`], and it comes in as a new object.
+    ///
+    /// # Errors
+    /// [`StateError::Write`], and nothing was taken over.
+    pub fn apply_desired(
+        &self,
+        desired: &BTreeMap<ObjectKey, Object>,
+        may_delete: bool,
+        now: Timestamp,
+    ) -> Result<Desired, StateError> {
+        let mut writer = self.writer()?;
+        let merged = {
+            let stored = Stored { objects: &self.objects(), incarnations: &writer.incarnations };
+            apply::merge(&stored, desired, may_delete, now)
+        };
+        let mut batch = Batch::default();
+        for object in merged.writes {
+            mirror::check_name(&object.key())?;
+            batch.put_object(&object)?;
+        }
+        self.commit(&mut writer, batch)?;
+        Ok(merged.desired)
+    }
+
+    /// Commits since it was opened.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    fn replace_status(&self, object: &Object) -> Result<(), StateError> {
+        let key = object.key();
+        let mut writer = self.writer()?;
+        let stored = self.objects().get(&key).cloned();
+        let same_uid = |stored: &Arc<Object>| stored.meta().uid == object.meta().uid;
+        let Some(stored) = stored.filter(same_uid) else {
+            return Err(StateError::Conflict { key: key.to_string() });
+        };
+        if codec::same_status(&stored, object) {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        batch.put_status(&codec::with_status_of(&stored, object))?;
+        self.commit(&mut writer, batch)
+    }
+
+    fn remove(&self, key: &ObjectKey) -> Result<(), StateError> {
+        let mut writer = self.writer()?;
+        let Some(stored) = self.objects().get(key).cloned() else { return Ok(()) };
+        if !stored.is_deleting() {
+            return Err(StateError::Conflict { key: key.to_string() });
+        }
+        let forgotten = writer.incarnations.get(key).copied().unwrap_or(0).saturating_add(1);
+        let mut batch = Batch::default();
+        batch.remove(key.clone(), forgotten);
+        self.commit(&mut writer, batch)
+    }
+
+    /// The only place that writes: file first, then memory, then the mirror.
+    fn commit(&self, writer: &mut Writer, batch: Batch) -> Result<(), StateError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // Taken out: it comes back only if the write is known to have arrived.
+        let Some(mut disk) = writer.disk.take() else {
+            return Err(StateError::Write { path: self.path(), cause: "the file is not open".to_owned() });
+        };
+        disk.commit(&batch)?;
+        writer.disk = Some(disk);
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        let (objects, removed) = batch.into_parts();
+        writer.mirror.update(objects.iter().map(Arc::as_ref), removed.keys());
+        let mut cache = self.objects_mut();
+        cache.retain(|key, _| !removed.contains_key(key));
+        cache.extend(objects.into_iter().map(|object| (object.key(), object)));
+        writer.incarnations.extend(removed);
+        Ok(())
+    }
+
+    /// The writer, with the file open; after a failed write it is read again first.
+    fn writer(&self) -> Result<MutexGuard<'_, Writer>, StateError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.disk.is_none() {
+            let (disk, loaded) = Disk::open(&self.dir)?;
+            writer.mirror.rebuild(&loaded.objects)?;
+            *self.objects_mut() = loaded.objects;
+            writer.incarnations = loaded.incarnations;
+            writer.disk = Some(disk);
+        }
+        Ok(writer)
+    }
+
+    fn objects(&self) -> RwLockReadGuard<'_, BTreeMap<ObjectKey, Arc<Object>>> {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn objects_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<ObjectKey, Arc<Object>>> {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self) -> String {
+        disk::path_in(&self.dir).display().to_string()
+    }
+}
+
+#[async_trait]
+impl Store for Local {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
+        Ok(self.objects().get(key).cloned())
+    }
+
+    async fn keys(&self) -> Result<Vec<ObjectKey>, StateError> {
+        Ok(self.objects().keys().cloned().collect())
+    }
+
+    /// Writes nothing when the status is equal to the stored one.
+    async fn save_status(&self, object: &Object) -> Result<(), StateError> {
+        self.replace_status(object)
+    }
+
+    /// Remembers that the name was forgotten once more. [`StateError::Conflict`] unless the object is being deleted.
+    async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
+        self.remove(key)
+    }
+}
+
+fn create_private_dir(dir: &Path) -> Result<(), StateError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|e| cannot_write(dir, &e))
+}
+
+fn cannot_write(path: &Path, cause: &dyn fmt::Display) -> StateError {
+    StateError::Write { path: path.display().to_string(), cause: cause.to_string() }
+}
+
+fn corrupt(path: &Path, cause: &dyn fmt::Display) -> StateError {
+    StateError::Corrupt { path: path.display().to_string(), cause: cause.to_string() }
+}

@@ -55,6 +55,12 @@ pub enum StateError {
         /// What was wrong.
         cause: String,
     },
+    /// There is no state to look at.
+    #[error("no state in {path}: run `rollwave apply` first, or name the directory with --state")]
+    Absent {
+        /// The directory.
+        path: String,
+    },
     /// The object changed under our hands: load it again.
     #[error("{key} changed meanwhile")]
     Conflict {

@@ -1,0 +1,125 @@
+//! What the manifests say, against what is stored. Pure.
+
+use super::codec;
+use crate::api::{Object, ObjectKey, ObjectMeta, Time};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Annotation that names the file an object was written in. It is stored, but a file that was renamed wakes nobody.
+pub const SOURCE_FILE_ANNOTATION: &str = "rollwave.dev/source-file";
+
+/// What [`super::Local::apply_desired`] did that somebody must look at, in order of the keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// New objects, and objects whose spec, labels or annotations changed.
+    pub changed: Vec<ObjectKey>,
+    /// Objects whose deletion was asked for just now; those that were being deleted before are not named again.
+    pub deleting: Vec<ObjectKey>,
+}
+
+pub(super) struct Stored<'a> {
+    pub(super) objects: &'a BTreeMap<ObjectKey, Arc<Object>>,
+    pub(super) incarnations: &'a BTreeMap<ObjectKey, u64>,
+}
+
+#[derive(Default)]
+pub(super) struct Merged {
+    pub(super) writes: Vec<Object>,
+    pub(super) desired: Desired,
+}
+
+pub(super) fn merge(
+    stored: &Stored<'_>,
+    desired: &BTreeMap<ObjectKey, Object>,
+    may_delete: bool,
+    now: Timestamp,
+) -> Merged {
+    let mut merged = Merged::default();
+    for (key, wanted) in desired {
+        match stored.objects.get(key) {
+            None => merged.take(key, admit(key, wanted, stored.incarnations, now)),
+            Some(old) if old.is_deleting() => {}
+            Some(old) => merged.update(key, old, wanted),
+        }
+    }
+    if may_delete {
+        for (key, old) in stored.objects {
+            if !desired.contains_key(key) && !old.is_deleting() {
+                merged.writes.push(marked_for_deletion(old, now));
+                merged.desired.deleting.push(key.clone());
+            }
+        }
+    }
+    merged
+}
+
+impl Merged {
+    fn take(&mut self, key: &ObjectKey, object: Object) {
+        self.writes.push(object);
+        self.desired.changed.push(key.clone());
+    }
+
+    fn update(&mut self, key: &ObjectKey, old: &Object, wanted: &Object) {
+        let new_spec = !codec::same_spec(old, wanted);
+        let (before, after) = (old.meta(), wanted.meta());
+        if !new_spec && same_words(before, after, |_| true) {
+            return;
+        }
+        let wakes = new_spec || !same_words(before, after, |name| name != SOURCE_FILE_ANNOTATION);
+        let mut next = codec::with_status_of(wanted, old);
+        *next.meta_mut() = ObjectMeta {
+            labels: after.labels.clone(),
+            annotations: after.annotations.clone(),
+            generation: Some(old.generation() + i64::from(new_spec)),
+            ..before.clone()
+        };
+        if wakes { self.take(key, next) } else { self.writes.push(next) }
+    }
+}
+
+/// Labels, and the annotations that `counts` lets through, are the same. None and empty mean the same.
+fn same_words(a: &ObjectMeta, b: &ObjectMeta, counts: impl Fn(&str) -> bool) -> bool {
+    let annotations = |meta: &ObjectMeta| -> Vec<(String, String)> {
+        let all = meta.annotations.iter().flatten();
+        all.filter(|(name, _)| counts(name)).map(|(name, text)| (name.clone(), text.clone())).collect()
+    };
+    a.labels.iter().flatten().eq(b.labels.iter().flatten()) && annotations(a) == annotations(b)
+}
+
+fn admit(
+    key: &ObjectKey,
+    wanted: &Object,
+    incarnations: &BTreeMap<ObjectKey, u64>,
+    now: Timestamp,
+) -> Object {
+    let mut object = wanted.clone();
+    codec::clear_status(&mut object);
+    *object.meta_mut() = ObjectMeta {
+        name: Some(key.name.clone()),
+        namespace: Some(key.namespace.clone()),
+        labels: wanted.meta().labels.clone(),
+        annotations: wanted.meta().annotations.clone(),
+        uid: Some(uid(key, incarnations.get(key).copied().unwrap_or(0))),
+        generation: Some(1),
+        creation_timestamp: Some(Time(now)),
+        ..ObjectMeta::default()
+    };
+    object
+}
+
+fn marked_for_deletion(old: &Object, now: Timestamp) -> Object {
+    let mut object = old.clone();
+    object.meta_mut().deletion_timestamp = Some(Time(now));
+    object
+}
+
+/// The identity of an object: no clock and no randomness, so that a lost state gives the same one back, and tokens that
+/// were derived from it find what they made in the cloud.
+fn uid(key: &ObjectKey, incarnation: u64) -> String {
+    let text = format!("{}/{}/{}/{incarnation}", key.kind, key.namespace, key.name);
+    let digest = Sha256::digest(text.as_bytes());
+    let mut hex = hex::encode(digest);
+    hex.truncate(32);
+    hex
+}

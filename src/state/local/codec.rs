@@ -1,0 +1,113 @@
+//! Objects as bytes: JSON, spec and status apart.
+
+use crate::api::{Kind, Object};
+use serde::Deserialize;
+use serde_json::Error;
+
+/// The whole object, as the mirror shows it.
+pub(super) fn encode(object: &Object) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(object)
+}
+
+/// The object without its status.
+pub(super) fn encode_spec(object: &Object) -> Result<Vec<u8>, Error> {
+    let mut object = object.clone();
+    clear_status(&mut object);
+    encode(&object)
+}
+
+/// The status alone; `null` when there is none yet.
+pub(super) fn encode_status(object: &Object) -> Result<Vec<u8>, Error> {
+    match object {
+        Object::Cloud(o) => serde_json::to_vec(&o.status),
+        Object::Package(o) => serde_json::to_vec(&o.status),
+        Object::Rollout(o) => serde_json::to_vec(&o.status),
+    }
+}
+
+/// Puts together what [`encode_spec`] and [`encode_status`] took apart.
+pub(super) fn decode(kind: Kind, spec: &[u8], status: Option<&[u8]>) -> Result<Object, Error> {
+    let status = status.unwrap_or(b"null");
+    let mut object = decode_whole(kind, spec)?;
+    match &mut object {
+        Object::Cloud(o) => o.status = serde_json::from_slice(status)?,
+        Object::Package(o) => o.status = serde_json::from_slice(status)?,
+        Object::Rollout(o) => o.status = serde_json::from_slice(status)?,
+    }
+    Ok(object)
+}
+
+/// Reads what [`encode`] wrote.
+pub(super) fn decode_any(bytes: &[u8]) -> Result<Object, Error> {
+    #[derive(Deserialize)]
+    struct Header {
+        kind: Kind,
+    }
+    let header: Header = serde_json::from_slice(bytes)?;
+    decode_whole(header.kind, bytes)
+}
+
+/// By kind rather than untagged: the error then speaks of the field that is wrong.
+fn decode_whole(kind: Kind, bytes: &[u8]) -> Result<Object, Error> {
+    Ok(match kind {
+        Kind::OtaCloud => Object::Cloud(serde_json::from_slice(bytes)?),
+        Kind::OtaPackage => Object::Package(serde_json::from_slice(bytes)?),
+        Kind::OtaRollout => Object::Rollout(serde_json::from_slice(bytes)?),
+    })
+}
+
+/// True when both would be written as the same status. Times are written in whole seconds (`metav1.Time`), so the bytes
+/// decide, not the values.
+pub(super) fn same_status(a: &Object, b: &Object) -> bool {
+    let same_values = match (a, b) {
+        (Object::Cloud(a), Object::Cloud(b)) => a.status == b.status,
+        (Object::Package(a), Object::Package(b)) => a.status == b.status,
+        (Object::Rollout(a), Object::Rollout(b)) => a.status == b.status,
+        _ => false,
+    };
+    same_values || same_bytes(encode_status(a), encode_status(b))
+}
+
+/// True when both would be written as the same spec.
+pub(super) fn same_spec(a: &Object, b: &Object) -> bool {
+    let same_values = match (a, b) {
+        (Object::Cloud(a), Object::Cloud(b)) => a.spec == b.spec,
+        (Object::Package(a), Object::Package(b)) => a.spec == b.spec,
+        (Object::Rollout(a), Object::Rollout(b)) => a.spec == b.spec,
+        _ => false,
+    };
+    same_values || same_bytes(spec_bytes(a), spec_bytes(b))
+}
+
+fn spec_bytes(object: &Object) -> Result<Vec<u8>, Error> {
+    match object {
+        Object::Cloud(o) => serde_json::to_vec(&o.spec),
+        Object::Package(o) => serde_json::to_vec(&o.spec),
+        Object::Rollout(o) => serde_json::to_vec(&o.spec),
+    }
+}
+
+fn same_bytes(a: Result<Vec<u8>, Error>, b: Result<Vec<u8>, Error>) -> bool {
+    matches!((a, b), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Metadata and spec of `stored`, with the status of `object`.
+pub(super) fn with_status_of(stored: &Object, object: &Object) -> Object {
+    let mut next = stored.clone();
+    match (&mut next, object) {
+        (Object::Cloud(next), Object::Cloud(o)) => next.status.clone_from(&o.status),
+        (Object::Package(next), Object::Package(o)) => next.status.clone_from(&o.status),
+        (Object::Rollout(next), Object::Rollout(o)) => next.status.clone_from(&o.status),
+        // Both have the same key, and the kind is part of it.
+        _ => {}
+    }
+    next
+}
+
+pub(super) fn clear_status(object: &mut Object) {
+    match object {
+        Object::Cloud(o) => o.status = None,
+        Object::Package(o) => o.status = None,
+        Object::Rollout(o) => o.status = None,
+    }
+}

@@ -1,0 +1,259 @@
+//! The redb file. Spec and status are rows of their own, so that saving a status cannot touch a spec.
+
+use super::{cannot_write, codec, corrupt};
+use crate::{
+    api::{Kind, Object, ObjectKey},
+    state::StateError,
+};
+use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Format of the file; a file of a newer one is refused.
+const FORMAT: u64 = 1;
+/// What redb may keep of the file in memory; everything is held as objects already.
+const PAGE_CACHE_BYTES: usize = 2 * 1024 * 1024;
+
+const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("rollwave");
+/// Metadata and spec by `kind/namespace/name`.
+const SPECS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("specs");
+const STATUSES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("statuses");
+/// How often a name was forgotten.
+const INCARNATIONS: TableDefinition<'_, &str, u64> = TableDefinition::new("incarnations");
+
+pub(super) fn path_in(dir: &Path) -> PathBuf {
+    dir.join("state.redb")
+}
+
+pub(super) struct Disk {
+    path: PathBuf,
+    database: Database,
+}
+
+/// Everything that the file holds.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) objects: BTreeMap<ObjectKey, Arc<Object>>,
+    pub(super) incarnations: BTreeMap<ObjectKey, u64>,
+}
+
+impl Disk {
+    /// Opens the file, and creates it when there is none. Every page is checked against its checksum.
+    pub(super) fn open(dir: &Path) -> Result<(Self, Loaded), StateError> {
+        let path = path_in(dir);
+        if !path.try_exists().map_err(|e| cannot_write(&path, &e))? {
+            create(dir, &path)?;
+        }
+        let database = builder().open(&path).map_err(|e| state_error(&path, e.into()))?;
+        let disk = Self { path, database };
+        let loaded = disk.load()?;
+        Ok((disk, loaded))
+    }
+
+    /// Durable when it returns. After an error only the file knows whether the batch arrived: open it again.
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), StateError> {
+        self.write(batch).map_err(|e| state_error(&self.path, e))
+    }
+
+    fn write(&self, batch: &Batch) -> Result<(), redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        {
+            let mut specs = transaction.open_table(SPECS)?;
+            let mut statuses = transaction.open_table(STATUSES)?;
+            let mut incarnations = transaction.open_table(INCARNATIONS)?;
+            for (row, bytes) in &batch.specs {
+                specs.insert(row.as_str(), bytes.as_slice())?;
+            }
+            for (row, bytes) in &batch.statuses {
+                statuses.insert(row.as_str(), bytes.as_slice())?;
+            }
+            for (key, forgotten) in &batch.removed {
+                let row = row_of(key);
+                specs.remove(row.as_str())?;
+                statuses.remove(row.as_str())?;
+                incarnations.insert(row.as_str(), forgotten)?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn load(&self) -> Result<Loaded, StateError> {
+        let rows = self.read().map_err(|e| state_error(&self.path, e))?;
+        let unreadable = |row: &str, e: &dyn std::fmt::Display| corrupt(&self.path, &format!("{row}: {e}"));
+        let mut loaded = Loaded::default();
+        for (row, spec, status) in rows.objects {
+            let key = key_of(&row).ok_or_else(|| unreadable(&row, &"not the name of an object"))?;
+            let object =
+                codec::decode(key.kind, &spec, status.as_deref()).map_err(|e| unreadable(&row, &e))?;
+            if object.key() != key {
+                return Err(unreadable(&row, &format!("holds {}", object.key())));
+            }
+            loaded.objects.insert(key, Arc::new(object));
+        }
+        for (row, forgotten) in rows.incarnations {
+            let key = key_of(&row).ok_or_else(|| unreadable(&row, &"not the name of an object"))?;
+            loaded.incarnations.insert(key, forgotten);
+        }
+        Ok(loaded)
+    }
+
+    fn read(&self) -> Result<Rows, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let format = transaction.open_table(ABOUT)?.get("format")?.map(|value| value.value());
+        if format != Some(FORMAT) {
+            return Err(redb::Error::Corrupted(wrong_format(format)));
+        }
+        let statuses = transaction.open_table(STATUSES)?;
+        let mut rows = Rows::default();
+        for entry in transaction.open_table(SPECS)?.iter()? {
+            let (row, spec) = entry?;
+            let status = statuses.get(row.value())?.map(|status| status.value().to_vec());
+            rows.objects.push((row.value().to_owned(), spec.value().to_vec(), status));
+        }
+        for entry in transaction.open_table(INCARNATIONS)?.iter()? {
+            let (row, forgotten) = entry?;
+            rows.incarnations.push((row.value().to_owned(), forgotten.value()));
+        }
+        Ok(rows)
+    }
+}
+
+#[derive(Default)]
+struct Rows {
+    objects: Vec<(String, Vec<u8>, Option<Vec<u8>>)>,
+    incarnations: Vec<(String, u64)>,
+}
+
+/// What one commit changes.
+#[derive(Default)]
+pub(super) struct Batch {
+    specs: Vec<(String, Vec<u8>)>,
+    statuses: Vec<(String, Vec<u8>)>,
+    removed: BTreeMap<ObjectKey, u64>,
+    objects: Vec<Arc<Object>>,
+}
+
+impl Batch {
+    /// Writes metadata and spec of an object; its status stays as it is stored.
+    pub(super) fn put_object(&mut self, object: &Object) -> Result<(), StateError> {
+        let row = self.remember(object)?;
+        let spec = codec::encode_spec(object).map_err(|e| unwritable(object, &e))?;
+        self.specs.push((row, spec));
+        Ok(())
+    }
+
+    /// Writes the status of an object, and nothing else.
+    pub(super) fn put_status(&mut self, object: &Object) -> Result<(), StateError> {
+        let row = self.remember(object)?;
+        let status = codec::encode_status(object).map_err(|e| unwritable(object, &e))?;
+        self.statuses.push((row, status));
+        Ok(())
+    }
+
+    /// Removes an object; `forgotten` is how often its name will have been.
+    pub(super) fn remove(&mut self, key: ObjectKey, forgotten: u64) {
+        self.removed.insert(key, forgotten);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.removed.is_empty()
+    }
+
+    /// The written objects, as they will be read back, and the removed ones.
+    pub(super) fn into_parts(self) -> (Vec<Arc<Object>>, BTreeMap<ObjectKey, u64>) {
+        (self.objects, self.removed)
+    }
+
+    /// What cannot be read back (a rate that is not a number, say) is refused before it is written: it would make the
+    /// whole file unreadable.
+    fn remember(&mut self, object: &Object) -> Result<String, StateError> {
+        let bytes = codec::encode(object).map_err(|e| unwritable(object, &e))?;
+        let read_back = codec::decode_any(&bytes).map_err(|e| unwritable(object, &e))?;
+        self.objects.push(Arc::new(read_back));
+        Ok(row_of(&object.key()))
+    }
+}
+
+fn unwritable(object: &Object, cause: &dyn std::fmt::Display) -> StateError {
+    StateError::Write { path: object.key().to_string(), cause: format!("it could not be read back: {cause}") }
+}
+
+/// Under another name first: a crash half-way must not leave a file that looks damaged.
+fn create(dir: &Path, path: &Path) -> Result<(), StateError> {
+    let new = dir.join("state.redb.new");
+    match fs::remove_file(&new) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(cannot_write(&new, &e)),
+        _ => {}
+    }
+    initialise(&new).map_err(|e| cannot_write(&new, &e))?;
+    fs::rename(&new, path).map_err(|e| cannot_write(path, &e))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| cannot_write(dir, &e))
+}
+
+fn initialise(path: &Path) -> Result<(), redb::Error> {
+    let database = builder().create(path)?;
+    let transaction = database.begin_write()?;
+    transaction.open_table(ABOUT)?.insert("format", FORMAT)?;
+    transaction.open_table(SPECS)?;
+    transaction.open_table(STATUSES)?;
+    transaction.open_table(INCARNATIONS)?;
+    transaction.commit()?;
+    database.close()?;
+    Ok(())
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(PAGE_CACHE_BYTES).set_check_integrity_on_open(true);
+    builder
+}
+
+fn wrong_format(found: Option<u64>) -> String {
+    match found {
+        Some(newer) if newer > FORMAT => {
+            format!("it was written by a newer Rollwave (format {newer}; this one reads {FORMAT})")
+        }
+        Some(other) => format!("it has format {other}; this Rollwave reads {FORMAT}"),
+        None => "it says no format".to_owned(),
+    }
+}
+
+/// The disk refused, or the content is wrong: the two call for different next steps.
+fn state_error(path: &Path, error: redb::Error) -> StateError {
+    use redb::Error as E;
+    match error {
+        E::Io(e) if matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            corrupt(path, &e)
+        }
+        E::Corrupted(cause) => corrupt(path, &cause),
+        E::DatabaseAlreadyOpen | E::LockProtocolMismatch => {
+            StateError::InUse { path: path.display().to_string(), pid: "(unknown)".to_owned() }
+        }
+        E::UpgradeRequired(_)
+        | E::RepairAborted
+        | E::TableTypeMismatch { .. }
+        | E::TableIsMultimap(_)
+        | E::TableIsNotMultimap(_)
+        | E::TypeDefinitionChanged { .. }
+        | E::TableDoesNotExist(_) => corrupt(path, &error),
+        _ => cannot_write(path, &error),
+    }
+}
+
+fn row_of(key: &ObjectKey) -> String {
+    format!("{}/{}/{}", key.kind, key.namespace, key.name)
+}
+
+fn key_of(row: &str) -> Option<ObjectKey> {
+    let (kind, rest) = row.split_once('/')?;
+    let (namespace, name) = rest.split_once('/')?;
+    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+    Some(ObjectKey::new(kind, namespace, name))
+}

@@ -1,0 +1,44 @@
+//! One writer per state directory.
+
+use super::cannot_write;
+use crate::state::StateError;
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read as _, Write as _},
+    path::Path,
+};
+
+/// Held as long as it lives. The operating system lets it go when the process dies, so the pid in the file never decides
+/// anything: it is for people.
+#[derive(Debug)]
+pub(super) struct DirLock(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+impl DirLock {
+    pub(super) fn take(dir: &Path) -> Result<Self, StateError> {
+        let path = dir.join("lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).map_err(|e| cannot_write(&path, &e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let (path, pid) = (path.display().to_string(), holder(&mut file));
+                return Err(StateError::InUse { path, pid });
+            }
+            Err(TryLockError::Error(e)) => return Err(cannot_write(&path, &e)),
+        }
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(|e| cannot_write(&path, &e))?;
+        Ok(Self(file))
+    }
+}
+
+/// The pid that the holder wrote down; it may not have come to that yet.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    match file.take(32).read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
+        _ => "(unknown)".to_owned(),
+    }
+}

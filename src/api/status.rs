@@ -65,6 +65,10 @@ pub struct OtaPackageStatus {
     /// How the package came to be ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// Since when the id is known: a list may lack the package for a while after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub known_since: Option<Timestamp>,
     /// Hash of the listed row whose details were last compared; while the row keeps it, no detail call is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared_row: Option<String>,
@@ -127,6 +131,9 @@ pub struct OtaRolloutStatus {
     /// Hash of everything that decides who gets what when. A new hash is a new plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
+    /// Identity of the package that the stages speak of. Another package is another rollout, from the first stage on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_identity: Option<String>,
     /// Where the rollout as a whole stands.
     #[serde(default)]
     pub phase: RolloutPhase,
@@ -222,8 +229,19 @@ pub struct JobRef {
     pub id: String,
     /// Devices it was created for.
     pub devices: u32,
-    /// The cloud's state of it, in our words.
+    /// The cloud's state of it, in our words; empty until a list shows the job.
     pub state: String,
+    /// When its create call was confirmed, or a look found it: a list may lack it for a while after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub created_at: Option<Timestamp>,
+    /// When it was first seen to be final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub finished_at: Option<Timestamp>,
+    /// True once this object wanted it stopped: its unfinished devices get another job when the hold ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stop_ordered: bool,
 }
 
 /// What became of the devices of a stage. `assigned` is the sum of the others.
@@ -397,6 +415,7 @@ impl Default for OtaPackageStatus {
             message: String::new(),
             package_id: None,
             origin: None,
+            known_since: None,
             compared_row: None,
             verification: None,
             pending: Vec::new(),
@@ -413,6 +432,7 @@ impl Default for OtaRolloutStatus {
             message: String::new(),
             progress: String::new(),
             plan_hash: None,
+            package_identity: None,
             phase: RolloutPhase::default(),
             stages: Vec::new(),
             excluded: Excluded::default(),

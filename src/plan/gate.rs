@@ -1,1 +1,283 @@
-//! gate
+//! Gates at the end of a stage: Pass, Fail or Inconclusive, and the evidence. Only Pass advances.
+
+use super::wilson;
+use crate::api::{Evidence, GateMethod, OutcomeGate, Percent, StageCounts, Verdict, percent_text};
+use jiff::Timestamp;
+
+/// What the gate says of these counts.
+///
+/// - Pass: enough devices were observed, and the success rate (Wilson: its lower bound) reaches `minSuccess`.
+/// - Fail: it can no longer be reached, even if every outstanding device succeeds.
+/// - Inconclusive: anything else, also a rate that is good enough but too small a sample to prove it.
+#[must_use]
+pub fn judge(rule: &str, gate: &OutcomeGate, counts: &StageCounts, at: Timestamp) -> Evidence {
+    let measured = Measured::new(gate, counts);
+    let (verdict, why) = measured.verdict();
+    Evidence {
+        rule: rule.to_owned(),
+        method: format!("{:?}", gate.method),
+        verdict,
+        sample: counts.finished(),
+        failures: counts.failures(),
+        assigned: counts.assigned,
+        value: millionths(measured.value.unwrap_or(0.0)),
+        threshold: gate.min_success.fraction(),
+        message: format!("{}; {why}", measured.describe()),
+        at,
+    }
+}
+
+/// True when enough devices of the stage have a final outcome for every gate to be asked: the largest `minObserved`. A
+/// stage without gates is observed when every device is final.
+#[must_use]
+pub fn is_observed(gates: &[&OutcomeGate], counts: &StageCounts) -> bool {
+    let share = gates.iter().map(|gate| gate.min_observed).max().unwrap_or(Percent::FULL);
+    counts.assigned > 0 && reaches(counts.finished(), counts.assigned, share)
+}
+
+/// A warning when a stage of this size cannot pass the gate even if every device succeeds.
+#[must_use]
+pub fn cannot_prove(stage: &str, size: u32, gate: &OutcomeGate) -> Option<String> {
+    let goal = spaced(gate.min_success);
+    if size < gate.min_sample {
+        return Some(format!(
+            "stage {stage} ({size} devices) is smaller than its gate's minSample {}",
+            gate.min_sample
+        ));
+    }
+    if gate.method == GateMethod::Ratio {
+        return None;
+    }
+    match wilson::smallest_provable(gate.min_success, gate.confidence) {
+        None => Some(format!(
+            "stage {stage} ({size} devices) cannot prove {goal} at {} confidence: no number of devices can",
+            spaced(gate.confidence)
+        )),
+        Some(needed) if size < needed => {
+            Some(format!("stage {stage} ({size} devices) cannot prove {goal}: needs {needed}"))
+        }
+        Some(_) => None,
+    }
+}
+
+struct Measured<'a> {
+    gate: &'a OutcomeGate,
+    counts: &'a StageCounts,
+    /// Rate or bound; none when nothing was observed or no bound exists.
+    value: Option<f64>,
+}
+
+impl<'a> Measured<'a> {
+    fn new(gate: &'a OutcomeGate, counts: &'a StageCounts) -> Self {
+        let value = value(gate, counts.succeeded, counts.finished());
+        Self { gate, counts, value }
+    }
+
+    fn verdict(&self) -> (Verdict, String) {
+        let (gate, counts) = (self.gate, self.counts);
+        let goal = spaced(gate.min_success);
+        let best = counts.assigned.saturating_sub(counts.failures());
+        if counts.assigned == 0 {
+            return (Verdict::Inconclusive, "no device to judge by".into());
+        }
+        if !reaches(best, counts.assigned, gate.min_success) {
+            let outlook =
+                format!("needs {goal}, and at most {} can succeed", percent_text(best, counts.assigned));
+            return (Verdict::Fail, outlook);
+        }
+        if counts.assigned < gate.min_sample {
+            let size = counts.assigned;
+            return (
+                Verdict::Inconclusive,
+                format!("cannot prove {goal}: needs {} devices, the stage has {size}", gate.min_sample),
+            );
+        }
+        if !self.reached_with(best, counts.assigned) {
+            return (Verdict::Inconclusive, self.too_small());
+        }
+        if counts.finished() < gate.min_sample {
+            return (Verdict::Inconclusive, format!("waits for {} final outcomes", gate.min_sample));
+        }
+        if !reaches(counts.finished(), counts.assigned, gate.min_observed) {
+            let seen = percent_text(counts.finished(), counts.assigned);
+            return (
+                Verdict::Inconclusive,
+                format!("waits for {} of the stage, {seen} are final", spaced(gate.min_observed)),
+            );
+        }
+        let verdict = if self.reached_with(counts.succeeded, counts.finished()) {
+            Verdict::Pass
+        } else {
+            Verdict::Inconclusive
+        };
+        (verdict, format!("needs {goal}"))
+    }
+
+    fn reached_with(&self, succeeded: u32, sample: u32) -> bool {
+        match self.gate.method {
+            GateMethod::Ratio => reaches(succeeded, sample, self.gate.min_success),
+            GateMethod::Wilson => {
+                value(self.gate, succeeded, sample).is_some_and(|v| v >= self.gate.min_success.fraction())
+            }
+        }
+    }
+
+    fn too_small(&self) -> String {
+        let goal = spaced(self.gate.min_success);
+        let failures = self.counts.failures();
+        match wilson::smallest_provable(self.gate.min_success, self.gate.confidence) {
+            None => format!("cannot prove {goal}: no number of devices can"),
+            Some(_) if failures > 0 => {
+                let size = self.counts.assigned;
+                format!(
+                    "cannot prove {goal}: a stage of {size} devices with {failures} failures is too small"
+                )
+            }
+            Some(needed) => format!("cannot prove {goal}: needs {needed} devices"),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let (succeeded, sample) = (self.counts.succeeded, self.counts.finished());
+        let outcome = format!("{succeeded} of {sample} succeeded ({})", percent_text(succeeded, sample));
+        match (self.gate.method, self.value) {
+            (GateMethod::Wilson, Some(bound)) => {
+                let confidence = spaced(self.gate.confidence);
+                format!("{outcome}, Wilson lower bound {:.1} % at {confidence} confidence", bound * 100.0)
+            }
+            _ => outcome,
+        }
+    }
+}
+
+fn value(gate: &OutcomeGate, succeeded: u32, sample: u32) -> Option<f64> {
+    match gate.method {
+        GateMethod::Ratio => (sample > 0).then(|| f64::from(succeeded) / f64::from(sample)),
+        GateMethod::Wilson => wilson::lower_bound(succeeded, sample, wilson::quantile(gate.confidence)?),
+    }
+}
+
+/// `part / whole >= share`, exactly. Nothing is not a share of anything.
+pub(super) fn reaches(part: u32, whole: u32, share: Percent) -> bool {
+    whole > 0 && u64::from(part) * 1_000_000 >= u64::from(whole) * u64::from(share.parts_per_million())
+}
+
+/// As people read it: `95 %`.
+pub(super) fn spaced(percent: Percent) -> String {
+    percent.to_string().replace('%', " %")
+}
+
+/// Cut to six digits, so that a last bit that differs between machines is never seen.
+pub(super) fn millionths(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(method: GateMethod, min: &str) -> OutcomeGate {
+        OutcomeGate {
+            method,
+            min_success: min.parse().unwrap(),
+            confidence: Percent::whole(95),
+            min_sample: 1,
+            min_observed: Percent::whole(80),
+        }
+    }
+
+    fn counts(assigned: u32, succeeded: u32, failed: u32) -> StageCounts {
+        StageCounts {
+            assigned,
+            succeeded,
+            failed,
+            queued: assigned - succeeded - failed,
+            ..StageCounts::default()
+        }
+    }
+
+    fn asked(gate: &OutcomeGate, counts: StageCounts) -> (Verdict, String) {
+        let evidence = judge("outcome[0]", gate, &counts, Timestamp::UNIX_EPOCH);
+        assert!(evidence.value.is_finite());
+        (evidence.verdict, evidence.message)
+    }
+
+    #[test]
+    fn verdicts_by_counts() {
+        let (wilson, ratio) = (gate(GateMethod::Wilson, "95%"), gate(GateMethod::Ratio, "95%"));
+        for (gate, counts, verdict) in [
+            (&wilson, counts(0, 0, 0), Verdict::Inconclusive),
+            (&wilson, counts(60, 0, 0), Verdict::Inconclusive),
+            (&wilson, counts(60, 60, 0), Verdict::Pass),
+            (&wilson, counts(60, 52, 0), Verdict::Pass),
+            (&wilson, counts(60, 51, 0), Verdict::Inconclusive),
+            (&wilson, counts(60, 58, 2), Verdict::Inconclusive),
+            (&wilson, counts(60, 0, 4), Verdict::Fail),
+            (&wilson, counts(60, 0, 60), Verdict::Fail),
+            (&wilson, counts(10, 10, 0), Verdict::Inconclusive),
+            (&ratio, counts(60, 57, 3), Verdict::Pass),
+            (&ratio, counts(60, 56, 4), Verdict::Fail),
+            (&ratio, counts(60, 48, 0), Verdict::Pass),
+            (&ratio, counts(60, 47, 0), Verdict::Inconclusive),
+            (&ratio, counts(60, 47, 3), Verdict::Inconclusive),
+            (&ratio, counts(0, 0, 0), Verdict::Inconclusive),
+        ] {
+            assert_eq!(asked(gate, counts).0, verdict, "{:?} {counts:?}", gate.method);
+        }
+    }
+
+    #[test]
+    fn a_gate_that_nothing_can_prove_never_passes() {
+        let certain = gate(GateMethod::Wilson, "100%");
+        assert_eq!(asked(&certain, counts(5000, 5000, 0)).0, Verdict::Inconclusive);
+        assert_eq!(asked(&gate(GateMethod::Ratio, "100%"), counts(50, 50, 0)).0, Verdict::Pass);
+        let sure = OutcomeGate { confidence: Percent::FULL, ..gate(GateMethod::Wilson, "95%") };
+        assert_eq!(asked(&sure, counts(5000, 5000, 0)).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_small_stage_stays_inconclusive_below_its_min_sample() {
+        let strict = OutcomeGate { min_sample: 52, ..gate(GateMethod::Ratio, "90%") };
+        assert_eq!(asked(&strict, counts(10, 10, 0)).0, Verdict::Inconclusive);
+        assert_eq!(asked(&strict, counts(60, 51, 0)).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn the_sentence_can_be_redone_by_hand() {
+        insta::assert_snapshot!(
+            asked(&gate(GateMethod::Wilson, "95%"), counts(60, 58, 2)).1,
+            @"58 of 60 succeeded (96.7 %), Wilson lower bound 90.4 % at 95 % confidence; cannot prove 95 %: a stage of 60 devices with 2 failures is too small"
+        );
+        insta::assert_snapshot!(
+            asked(&gate(GateMethod::Wilson, "90%"), counts(60, 58, 2)).1,
+            @"58 of 60 succeeded (96.7 %), Wilson lower bound 90.4 % at 95 % confidence; needs 90 %"
+        );
+        insta::assert_snapshot!(
+            asked(&gate(GateMethod::Ratio, "95%"), counts(60, 30, 6)).1,
+            @"30 of 36 succeeded (83.3 %); needs 95 %, and at most 90.0 % can succeed"
+        );
+        insta::assert_snapshot!(
+            asked(&gate(GateMethod::Wilson, "95%"), counts(10, 10, 0)).1,
+            @"10 of 10 succeeded (100.0 %), Wilson lower bound 78.7 % at 95 % confidence; cannot prove 95 %: needs 52 devices"
+        );
+    }
+
+    #[test]
+    fn a_warning_names_the_size_that_would_do() {
+        let gate = gate(GateMethod::Wilson, "95%");
+        let warning = cannot_prove("canary", 10, &gate).unwrap();
+        assert_eq!(warning, "stage canary (10 devices) cannot prove 95 %: needs 52");
+        assert_eq!(cannot_prove("canary", 52, &gate), None);
+    }
+
+    #[test]
+    fn a_stage_is_observed_by_its_strictest_gate_or_when_all_are_final() {
+        let (lax, strict) = (gate(GateMethod::Ratio, "95%"), gate(GateMethod::Ratio, "95%"));
+        let strict = OutcomeGate { min_observed: Percent::whole(90), ..strict };
+        assert!(is_observed(&[&lax], &counts(10, 8, 0)));
+        assert!(!is_observed(&[&lax, &strict], &counts(10, 8, 0)));
+        assert!(!is_observed(&[], &counts(10, 9, 0)));
+        assert!(is_observed(&[], &counts(10, 9, 1)));
+        assert!(!is_observed(&[], &counts(0, 0, 0)));
+    }
+}

@@ -6,13 +6,17 @@
 //! The engine asks [`needs`] what must be looked at, looks, and calls [`package::plan`] or [`rollout::plan`].
 
 pub mod cohort;
+pub mod confirm;
 pub mod gate;
 pub mod needs;
 pub mod package;
 pub mod rollout;
 pub mod stage;
 pub mod stop;
+#[cfg(test)]
+mod testing;
 pub mod token;
+pub mod wilson;
 
 use crate::api::{OtaPackage, OtaRollout};
 use crate::cloud::{Capabilities, Device, DeviceResult, Job, NewJob, NewPackage, Package};
@@ -122,7 +126,7 @@ pub enum Action {
 pub enum Again {
     /// At the account's drift interval.
     AtDriftInterval,
-    /// After this long.
+    /// After this long, or at the drift interval when that is sooner.
     After(SignedDuration),
 }
 

@@ -1,1 +1,217 @@
-//! needs
+//! What must be looked at before an object can be judged, so that nothing else is read.
+//!
+//! Look at jobs before devices: a device is called reverted only by a look that began after its job was seen to be final.
+
+use crate::api::{
+    IN_SYNC, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification, condition_is_true,
+};
+use crate::cloud::{DeviceOutcome, Job, JobState, PackageKey, PackageKind, PackageRow};
+use std::collections::BTreeSet;
+
+/// Explicit targets of up to so many devices are read one by one instead of reading the product's whole fleet.
+pub const MAX_SINGLE_DEVICES: usize = 20;
+
+/// Something to look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// The packages of this natural key, oldest first; their details as [`details_needed`] says.
+    Packages(PackageKey),
+    /// The jobs of this kind; details of failed devices as [`outcomes_needed`] says.
+    Jobs(PackageKind),
+    /// These devices, one by one.
+    Devices(Vec<String>),
+    /// Every device of a product.
+    Fleet {
+        /// The cloud's product id.
+        product: String,
+    },
+    /// The ids of a group's devices.
+    Group(String),
+    /// The ids of the devices that carry this tag with one of these values. Several keys are all required: intersect.
+    Tag {
+        /// Tag key.
+        key: String,
+        /// Any of these values.
+        values: Vec<String>,
+    },
+}
+
+/// Natural key of the package in its account.
+#[must_use]
+pub fn package_key(package: &OtaPackage) -> PackageKey {
+    let spec = &package.spec;
+    PackageKey { kind: spec.kind, product: spec.product.id.clone(), version: spec.version.clone() }
+}
+
+/// What a package's judgement needs. A verified package that stays needs its list row alone.
+#[must_use]
+pub fn for_package(package: &OtaPackage) -> Vec<Need> {
+    let mut needs = vec![Need::Packages(package_key(package))];
+    let deleting = package.metadata.deletion_timestamp.is_some();
+    let unsettled = package.status.as_ref().is_some_and(|status| !status.pending.is_empty());
+    let in_sync = has_condition(package, IN_SYNC);
+    let verification =
+        package.spec.verification.as_ref().filter(|v| !deleting && needs_verification(package, v));
+    if deleting || unsettled || !in_sync || verification.is_some() {
+        needs.push(Need::Jobs(package.spec.kind));
+    }
+    needs.extend(verification.map(|v| Need::Devices(sorted(&v.devices))));
+    needs
+}
+
+/// What a rollout's judgement needs. Nothing is read for a rollout that waits for its package.
+#[must_use]
+pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
+    let jobs = Need::Jobs(package.spec.kind);
+    if rollout.metadata.deletion_timestamp.is_some() {
+        return if has_dispatched(rollout) { vec![jobs] } else { Vec::new() };
+    }
+    if !has_dispatched(rollout) && !is_dispatchable(package) {
+        return Vec::new();
+    }
+    let mut needs = vec![jobs];
+    needs.extend(targets(rollout, package));
+    needs
+}
+
+/// True when the package may be sent to devices: ready and verified, by the spec as it stands.
+#[must_use]
+pub fn is_dispatchable(package: &OtaPackage) -> bool {
+    package.metadata.deletion_timestamp.is_none()
+        && has_condition(package, READY)
+        && has_condition(package, VERIFIED)
+        && package.status.as_ref().is_some_and(|status| {
+            status.package_id.is_some()
+                && status.observed_generation == package.metadata.generation.unwrap_or(0)
+        })
+}
+
+/// True when the details of a listed package must be read: never compared in this form, or not equal when it was.
+#[must_use]
+pub fn details_needed(package: &OtaPackage, row: &PackageRow) -> bool {
+    let Some(status) = &package.status else { return true };
+    status.compared_row.as_deref() != Some(row.hash().as_str())
+        || status.observed_generation != package.metadata.generation.unwrap_or(0)
+        || !condition_is_true(&status.conditions, IN_SYNC)
+}
+
+/// Which of a job's devices must be read one by one, by outcome. Successes never are, so the cost grows with failures only.
+///
+/// Failed ones: to tell a timeout from a failure, and which device it was. Stopped ones: only when the job was stopped after
+/// some devices had succeeded, to tell a stopped device from one that went back to its old version.
+#[must_use]
+pub fn outcomes_needed(job: &Job) -> Vec<DeviceOutcome> {
+    let failed = (job.counts.failed > 0).then_some(DeviceOutcome::Failed);
+    let ambiguous = job.state == JobState::Stopped && job.counts.stopped > 0 && job.counts.succeeded > 0;
+    failed.into_iter().chain(ambiguous.then_some(DeviceOutcome::Stopped)).collect()
+}
+
+fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
+    let targets = &rollout.spec.targets;
+    if let Some(devices) = targets.devices.as_ref().filter(|devices| devices.len() <= MAX_SINGLE_DEVICES) {
+        return vec![Need::Devices(sorted(devices))];
+    }
+    let groups = targets.groups.iter().flatten().cloned().map(Need::Group);
+    let tags = targets.tags.iter().flatten();
+    let tags = tags.map(|(key, values)| Need::Tag { key: key.clone(), values: sorted(values) });
+    std::iter::once(Need::Fleet { product: package.spec.product.id.clone() })
+        .chain(groups)
+        .chain(tags)
+        .collect()
+}
+
+fn needs_verification(package: &OtaPackage, verification: &Verification) -> bool {
+    let uid = package.metadata.uid.as_deref().unwrap_or_default();
+    let token =
+        super::token::verify_token(uid, &super::token::package_identity(package), &verification.devices);
+    let known = package.status.as_ref().and_then(|status| status.verification.as_ref());
+    !has_condition(package, VERIFIED) || known.is_none_or(|known| known.token != token)
+}
+
+fn has_dispatched(rollout: &OtaRollout) -> bool {
+    let has_jobs = |stage: &StageStatus| !stage.jobs.is_empty();
+    rollout
+        .status
+        .as_ref()
+        .is_some_and(|status| !status.pending.is_empty() || status.stages.iter().any(has_jobs))
+}
+
+fn has_condition(package: &OtaPackage, type_: &str) -> bool {
+    package.status.as_ref().is_some_and(|status| condition_is_true(&status.conditions, type_))
+}
+
+fn sorted(ids: &[String]) -> Vec<String> {
+    ids.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{OtaPackageStatus, Truth, set_condition};
+    use crate::cloud::JobCounts;
+    use crate::plan::testing::{package, rollout};
+    use jiff::Timestamp;
+
+    fn ready() -> OtaPackage {
+        let mut package = package();
+        let mut status = OtaPackageStatus {
+            observed_generation: 1,
+            package_id: Some("p-1".into()),
+            ..OtaPackageStatus::default()
+        };
+        for type_ in [READY, VERIFIED, IN_SYNC] {
+            set_condition(&mut status.conditions, type_, Truth::True, "Test", "", 1, Timestamp::UNIX_EPOCH);
+        }
+        package.status = Some(status);
+        package
+    }
+
+    #[test]
+    fn a_quiet_package_needs_its_list_row_alone() {
+        assert_eq!(for_package(&ready()), [Need::Packages(package_key(&package()))]);
+        assert!(for_package(&package()).contains(&Need::Jobs(PackageKind::Firmware)));
+    }
+
+    #[test]
+    fn a_rollout_that_waits_for_its_package_needs_nothing() {
+        assert_eq!(for_rollout(&rollout(), &package()), []);
+    }
+
+    #[test]
+    fn a_package_status_of_an_older_spec_dispatches_nothing() {
+        let mut edited = ready();
+        edited.metadata.generation = Some(2);
+        assert!(is_dispatchable(&ready()) && !is_dispatchable(&edited));
+    }
+
+    #[test]
+    fn a_few_named_devices_are_read_one_by_one_and_many_by_the_list() {
+        let mut rollout = rollout();
+        rollout.spec.targets.devices = Some(vec!["b".into(), "a".into(), "a".into()]);
+        let needs = for_rollout(&rollout, &ready());
+        assert_eq!(needs, [Need::Jobs(PackageKind::Firmware), Need::Devices(vec!["a".into(), "b".into()])]);
+        rollout.spec.targets.devices = Some((0..=MAX_SINGLE_DEVICES).map(|n| n.to_string()).collect());
+        assert!(for_rollout(&rollout, &ready()).contains(&Need::Fleet { product: "meter".into() }));
+    }
+
+    #[test]
+    fn devices_of_a_job_are_read_only_where_failures_are() {
+        let job = |state, counts| Job {
+            id: "j".into(),
+            token: None,
+            title: String::new(),
+            kind: PackageKind::Firmware,
+            package_ids: Vec::new(),
+            devices: Vec::new(),
+            state,
+            counts,
+            created_at: None,
+        };
+        let counts =
+            |succeeded, failed, stopped| JobCounts { succeeded, failed, stopped, ..JobCounts::default() };
+        assert_eq!(outcomes_needed(&job(JobState::Succeeded, counts(9, 0, 0))), []);
+        assert_eq!(outcomes_needed(&job(JobState::Running, counts(9, 1, 0))), [DeviceOutcome::Failed]);
+        assert_eq!(outcomes_needed(&job(JobState::Stopped, counts(0, 0, 5))), []);
+        assert_eq!(outcomes_needed(&job(JobState::Stopped, counts(2, 0, 5))), [DeviceOutcome::Stopped]);
+    }
+}

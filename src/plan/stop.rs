@@ -1,1 +1,132 @@
-//! stop
+//! Stop rules: watched in every stage, over all dispatched stages together, on every pass.
+
+use super::gate::{millionths, reaches, spaced};
+use crate::api::{
+    CountOrPercent, Evidence, Percent, StageCounts, StopMethod, StopRule, Verdict, percent_text,
+};
+use jiff::Timestamp;
+
+/// What the rule says of the counts of all dispatched stages: `Fail` means that it fires.
+///
+/// A threshold that is reached exactly fires (`>=`). A threshold of 0 fires at the first failure, not before.
+/// A rule whose method and threshold do not fit fires: nobody can say what it would have tolerated.
+#[must_use]
+pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
+    let (sample, failures) = (counts.finished(), counts.failures());
+    let rate = if sample == 0 { 0.0 } else { f64::from(failures) / f64::from(sample) };
+    let (value, threshold, verdict, message) = match (rule.method, rule.max_failure) {
+        (StopMethod::Ratio, CountOrPercent::Percent(max)) => {
+            (rate, max.fraction(), by_ratio(rule, max, counts), ratio_text(rule, max, counts))
+        }
+        (StopMethod::Count, CountOrPercent::Count(max)) => {
+            let verdict = if failures >= max.max(1) { Verdict::Fail } else { Verdict::Pass };
+            (
+                f64::from(failures),
+                f64::from(max),
+                verdict,
+                format!("{failures} devices failed; {} stops at {max}", rule.name),
+            )
+        }
+        (method, max) => (
+            0.0,
+            0.0,
+            Verdict::Fail,
+            format!("{} cannot be read: {max} does not fit method {method:?}", rule.name),
+        ),
+    };
+    Evidence {
+        rule: rule.name.clone(),
+        method: format!("{:?}", rule.method),
+        verdict,
+        sample,
+        failures,
+        assigned: counts.assigned,
+        value: millionths(value),
+        threshold,
+        message,
+        at,
+    }
+}
+
+fn by_ratio(rule: &StopRule, max: Percent, counts: &StageCounts) -> Verdict {
+    if counts.finished() < rule.min_sample.max(1) {
+        Verdict::Inconclusive
+    } else if counts.failures() > 0 && reaches(counts.failures(), counts.finished(), max) {
+        Verdict::Fail
+    } else {
+        Verdict::Pass
+    }
+}
+
+fn ratio_text(rule: &StopRule, max: Percent, counts: &StageCounts) -> String {
+    let (failures, sample) = (counts.failures(), counts.finished());
+    let share = percent_text(failures, sample);
+    format!(
+        "{failures} of {sample} failed ({share}); {} stops at {}, from {} devices on",
+        rule.name,
+        spaced(max),
+        rule.min_sample
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::StopAction;
+
+    fn rule(method: StopMethod, max_failure: CountOrPercent, min_sample: u32) -> StopRule {
+        StopRule { name: "too-many".into(), method, max_failure, min_sample, action: StopAction::Pause }
+    }
+
+    fn verdict(rule: &StopRule, succeeded: u32, failed: u32) -> Verdict {
+        let counts = StageCounts { assigned: 100, succeeded, failed, ..StageCounts::default() };
+        judge(rule, &counts, Timestamp::UNIX_EPOCH).verdict
+    }
+
+    #[test]
+    fn a_rule_fires_exactly_at_its_threshold() {
+        let ratio = rule(StopMethod::Ratio, CountOrPercent::Percent(Percent::whole(5)), 20);
+        let count = rule(StopMethod::Count, CountOrPercent::Count(3), 1);
+        for (rule, succeeded, failed, expected) in [
+            (&ratio, 96, 4, Verdict::Pass),
+            (&ratio, 95, 5, Verdict::Fail),
+            (&ratio, 19, 1, Verdict::Fail),
+            (&ratio, 0, 19, Verdict::Inconclusive),
+            (&ratio, 0, 20, Verdict::Fail),
+            (&count, 97, 2, Verdict::Pass),
+            (&count, 0, 3, Verdict::Fail),
+        ] {
+            assert_eq!(verdict(rule, succeeded, failed), expected, "{:?} {succeeded} {failed}", rule.method);
+        }
+    }
+
+    #[test]
+    fn a_threshold_of_nothing_tolerates_no_failure_and_needs_one() {
+        let ratio = rule(StopMethod::Ratio, CountOrPercent::Percent(Percent::ZERO), 1);
+        assert_eq!((verdict(&ratio, 10, 0), verdict(&ratio, 10, 1)), (Verdict::Pass, Verdict::Fail));
+        let count = rule(StopMethod::Count, CountOrPercent::Count(0), 1);
+        assert_eq!((verdict(&count, 10, 0), verdict(&count, 10, 1)), (Verdict::Pass, Verdict::Fail));
+    }
+
+    #[test]
+    fn no_final_outcome_fires_nothing() {
+        let ratio = rule(StopMethod::Ratio, CountOrPercent::Percent(Percent::ZERO), 0);
+        assert_eq!(verdict(&ratio, 0, 0), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn timed_out_and_reverted_devices_are_failures() {
+        let count = rule(StopMethod::Count, CountOrPercent::Count(3), 1);
+        let counts =
+            StageCounts { assigned: 9, failed: 1, timed_out: 1, reverted: 1, ..StageCounts::default() };
+        assert_eq!(judge(&count, &counts, Timestamp::UNIX_EPOCH).verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_read_fires() {
+        let broken = rule(StopMethod::Ratio, CountOrPercent::Count(3), 1);
+        let evidence = judge(&broken, &StageCounts::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(evidence.verdict, Verdict::Fail);
+        assert_eq!(evidence.message, "too-many cannot be read: 3 does not fit method Ratio");
+    }
+}

@@ -1,1 +1,135 @@
-//! token
+//! Identities: what makes a create call the same call again, and a plan the same plan.
+//!
+//! No clock, no randomness: whoever has the manifest can compute every token, so that a job that is in the cloud is
+//! found again even when the state is lost.
+
+use crate::api::{OtaPackage, OtaRollout, OtaRolloutSpec};
+use sha2::{Digest, Sha256};
+
+/// What a package is, whatever it is called: account, type, product, version and bytes. 16 lower-case hex digits.
+#[must_use]
+pub fn package_identity(package: &OtaPackage) -> String {
+    let spec = &package.spec;
+    let sha256 = spec.artifact.sha256.to_ascii_lowercase();
+    let kind = format!("{:?}", spec.kind);
+    short(&["package", &spec.cloud_ref.name, &kind, &spec.product.id, &spec.version, &sha256])
+}
+
+/// Hash of everything that decides who gets what when, and what stops it: the package's identity and the whole spec
+/// except `suspend`. 16 lower-case hex digits.
+///
+/// Gates and stop rules are part of it: they change the judgement, so that a hold is judged anew and an approval given
+/// for other numbers is void. They are not part of a job's identity ([`job_token`]): editing a threshold sends nothing
+/// again.
+#[must_use]
+pub fn plan_hash(rollout: &OtaRollout, package: &OtaPackage) -> String {
+    let spec = canonical(&rollout.spec);
+    // A spec is plain data with text keys: it always serializes.
+    let text = serde_json::to_string(&spec).unwrap_or_default();
+    short(&["plan", &package_identity(package), &text])
+}
+
+/// Lists that are sets are sorted, so that writing them in another order is the same plan.
+fn canonical(spec: &OtaRolloutSpec) -> OtaRolloutSpec {
+    let mut spec = OtaRolloutSpec { suspend: false, ..spec.clone() };
+    let targets = &mut spec.targets;
+    let sets = [targets.devices.as_mut(), targets.groups.as_mut(), Some(&mut targets.from_versions)];
+    sets.into_iter().flatten().for_each(sort_set);
+    targets.tags.iter_mut().flat_map(|tags| tags.values_mut()).for_each(sort_set);
+    targets.exclude.iter_mut().for_each(|exclude| sort_set(&mut exclude.devices));
+    spec.stages.iter_mut().filter_map(|stage| stage.select.devices.as_mut()).for_each(sort_set);
+    spec
+}
+
+fn sort_set(list: &mut Vec<String>) {
+    list.sort_unstable();
+    list.dedup();
+}
+
+/// Identity of one upgrade job: which object sends which package to which stage, and the how-many-th job that is.
+///
+/// Targets and selects are left out on purpose: a job keeps its identity when the spec is edited around it, so that it
+/// is recognised and never sent twice. Which devices it holds is what the cloud says of it.
+#[must_use]
+pub fn job_token(uid: &str, identity: &str, stage: &str, chunk: u32, attempt: u32) -> String {
+    short(&["job", uid, identity, stage, &chunk.to_string(), &attempt.to_string()])
+}
+
+/// Identity of the call that creates a package.
+#[must_use]
+pub fn package_token(uid: &str, identity: &str) -> String {
+    short(&["create-package", uid, identity])
+}
+
+/// Identity of a verify job: another package, or other devices, is another verification.
+#[must_use]
+pub fn verify_token(uid: &str, identity: &str, devices: &[String]) -> String {
+    let mut devices = devices.to_vec();
+    sort_set(&mut devices);
+    short(&["verify", uid, identity, &devices.join("\n")])
+}
+
+/// Every part is preceded by its length, so that no two lists of parts give the same text.
+fn short(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut text = hex::encode(hash.finalize());
+    text.truncate(16);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::testing::{package, rollout};
+
+    #[test]
+    fn every_part_of_a_job_makes_another_token() {
+        let base = job_token("uid", "id", "canary", 0, 0);
+        assert_eq!(base, job_token("uid", "id", "canary", 0, 0));
+        assert_eq!(base.len(), 16);
+        assert!(base.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+        for other in [
+            job_token("uie", "id", "canary", 0, 0),
+            job_token("ui", "did", "canary", 0, 0),
+            job_token("uid", "id", "canar", 0, 0),
+            job_token("uid", "id", "canary", 1, 0),
+            job_token("uid", "id", "canary", 0, 1),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn the_plan_hash_moves_with_the_spec_but_not_with_suspend_or_list_order() {
+        let package = package();
+        let mut edited = rollout();
+        edited.spec.targets.devices = Some(vec!["b".into(), "a".into()]);
+        let base = plan_hash(&edited, &package);
+        edited.spec.targets.devices = Some(vec!["a".into(), "b".into()]);
+        edited.spec.suspend = true;
+        assert_eq!(base, plan_hash(&edited, &package));
+        edited.spec.stages[0].soak = Some(crate::api::Period::hours(9));
+        assert_ne!(base, plan_hash(&edited, &package));
+    }
+
+    #[test]
+    fn the_case_of_a_digest_is_no_difference() {
+        let mut upper = package();
+        upper.spec.artifact.sha256 = upper.spec.artifact.sha256.to_ascii_uppercase();
+        assert_eq!(package_identity(&package()), package_identity(&upper));
+    }
+
+    #[test]
+    fn a_verification_is_the_same_for_the_same_set_of_devices() {
+        let list = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            verify_token("u", "i", &list(&["a", "b"])),
+            verify_token("u", "i", &list(&["b", "a", "a"]))
+        );
+        assert_ne!(verify_token("u", "i", &list(&["a"])), verify_token("u", "i", &list(&["b"])));
+    }
+}

@@ -1,0 +1,99 @@
+//! What stands in a status once a create call is confirmed: the settled half of the journal, one place for all callers.
+
+use crate::api::{JobRef, Origin, OtaPackageStatus, OtaRolloutStatus, StageStatus, VerificationStatus};
+use crate::cloud::NewJob;
+use jiff::Timestamp;
+
+/// The package was created: its id is known, its intent settled.
+pub fn package_created(status: &mut OtaPackageStatus, token: &str, id: &str, at: Timestamp) {
+    status.pending.retain(|intent| intent.token != token);
+    status.package_id = Some(id.to_owned());
+    status.origin = Some(Origin::Created);
+    status.known_since = Some(at);
+}
+
+/// The verify job was created: its id is known, its intent settled.
+pub fn verify_job_created(status: &mut OtaPackageStatus, token: &str, id: &str, at: Timestamp) {
+    status.pending.retain(|intent| intent.token != token);
+    let before = status.verification.take().filter(|v| v.token == token);
+    let (dispatched_at, counts) = before.map(|v| (v.dispatched_at, v.counts)).unwrap_or_default();
+    status.verification = Some(VerificationStatus {
+        token: token.to_owned(),
+        job_id: Some(id.to_owned()),
+        dispatched_at: dispatched_at.or(Some(at)),
+        counts,
+    });
+}
+
+/// The job of a stage was created: it is listed under its stage, its intent settled. The next plan reads the rest off the
+/// cloud's list.
+pub fn job_created(status: &mut OtaRolloutStatus, stage: &str, job: &NewJob, id: &str, at: Timestamp) {
+    status.pending.retain(|intent| intent.token != job.token);
+    let created = JobRef {
+        token: job.token.clone(),
+        id: id.to_owned(),
+        devices: u32::try_from(job.devices.len()).unwrap_or(u32::MAX),
+        state: String::new(),
+        created_at: Some(at),
+        finished_at: None,
+        stop_ordered: false,
+    };
+    let jobs = &mut stage_mut(status, stage).jobs;
+    if jobs.iter().all(|known| known.token != job.token) {
+        jobs.push(created);
+    }
+}
+
+fn stage_mut<'a>(status: &'a mut OtaRolloutStatus, name: &str) -> &'a mut StageStatus {
+    let index = status.stages.iter().position(|stage| stage.name == name).unwrap_or_else(|| {
+        status.stages.push(super::rollout::waiting_stage(name));
+        status.stages.len() - 1
+    });
+    &mut status.stages[index]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{CreateOperation, Intent, IntentState, PackageType};
+
+    fn intent(token: &str, operation: CreateOperation) -> Intent {
+        let (at, digest) = (Timestamp::UNIX_EPOCH, "d".to_owned());
+        Intent { token: token.into(), operation, stage: None, digest, at, state: IntentState::Intended }
+    }
+
+    #[test]
+    fn a_confirmed_call_settles_its_own_intent_only() {
+        let mut status = OtaPackageStatus {
+            pending: vec![
+                intent("a", CreateOperation::CreatePackage),
+                intent("b", CreateOperation::CreateJob),
+            ],
+            ..OtaPackageStatus::default()
+        };
+        package_created(&mut status, "a", "p-1", Timestamp::UNIX_EPOCH);
+        assert_eq!((status.package_id.as_deref(), status.origin), (Some("p-1"), Some(Origin::Created)));
+        assert_eq!(status.pending.iter().map(|i| i.token.as_str()).collect::<Vec<_>>(), ["b"]);
+        verify_job_created(&mut status, "b", "j-1", Timestamp::UNIX_EPOCH);
+        assert!(status.pending.is_empty());
+        assert_eq!(status.verification.unwrap().job_id.as_deref(), Some("j-1"));
+    }
+
+    #[test]
+    fn a_job_is_listed_once_however_often_it_is_confirmed() {
+        let mut status = OtaRolloutStatus::default();
+        let job = NewJob {
+            token: "t".into(),
+            title: "meter/canary".into(),
+            kind: PackageType::Firmware,
+            package_id: "p".into(),
+            devices: vec!["a".into(), "b".into()],
+        };
+        for _ in 0..2 {
+            job_created(&mut status, "canary", &job, "j-1", Timestamp::UNIX_EPOCH);
+        }
+        assert_eq!(status.stages.len(), 1);
+        assert_eq!(status.stages[0].jobs.len(), 1);
+        assert_eq!(status.stages[0].jobs[0].devices, 2);
+    }
+}

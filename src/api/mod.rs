@@ -7,6 +7,7 @@
 
 mod cloud;
 mod condition;
+mod health;
 mod package;
 mod quantity;
 mod rollout;
@@ -14,6 +15,7 @@ mod status;
 
 pub use cloud::*;
 pub use condition::*;
+pub use health::Health;
 pub use package::*;
 pub use quantity::*;
 pub use rollout::*;

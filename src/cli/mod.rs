@@ -9,8 +9,15 @@
 pub mod completions;
 pub mod context;
 pub mod exit;
+pub mod get;
 pub mod log;
 pub mod printer;
+pub mod select;
+pub mod status;
+pub mod tree;
+
+#[cfg(test)]
+mod samples;
 
 pub use context::Context;
 pub use exit::Exit;
@@ -80,6 +87,10 @@ pub enum ColorWhen {
 /// Every verb.
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// List objects with their status.
+    Get(get::Args),
+    /// Show how everything stands: stages, counts, and the evidence of each gate.
+    Status(status::Args),
     /// Print the completion script of a shell.
     Completions(completions::Args),
 }
@@ -87,6 +98,8 @@ pub enum Verb {
 impl Verb {
     async fn run(&self, ctx: &Context) -> Exit {
         match self {
+            Self::Get(args) => get::run(args, ctx),
+            Self::Status(args) => status::run(args, ctx).await,
             Self::Completions(args) => completions::run(args, ctx),
         }
     }
@@ -94,7 +107,7 @@ impl Verb {
     /// Log level without RUST_LOG: a verb that stays tells what it does, the others only what is wrong.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Completions(_) => "warn",
+            Self::Get(_) | Self::Status(_) | Self::Completions(_) => "warn",
         }
     }
 }

@@ -46,11 +46,17 @@ struct Sink {
 
 impl Sink {
     fn write(&mut self, text: &str) {
+        if self.color {
+            self.write_raw(text);
+        } else {
+            self.write_raw(&anstream::adapter::strip_str(text).to_string());
+        }
+    }
+
+    fn write_raw(&mut self, text: &str) {
         if self.broken.is_some() {
             return;
         }
-        let plain = if self.color { None } else { Some(anstream::adapter::strip_str(text).to_string()) };
-        let text = plain.as_deref().unwrap_or(text);
         let written = self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush());
         self.broken = written.err().map(|error| error.kind());
     }
@@ -105,6 +111,15 @@ impl Printer {
     /// Prints a result and ends the line.
     pub fn line(&self, text: impl Display) {
         self.print(format_args!("{text}\n"));
+    }
+
+    /// Moves the cursor or clears the screen; nothing where stdout is no terminal.
+    pub fn control(&self, sequence: &str) {
+        with(&self.out, |sink| {
+            if sink.terminal {
+                sink.write_raw(sequence);
+            }
+        });
     }
 
     /// Tells a person on stderr what is going on; silent with `--quiet`.

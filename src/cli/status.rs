@@ -1,0 +1,103 @@
+//! `rollwave status`: how everything stands, as a tree; `-w` keeps it live.
+
+use super::{
+    Context, Exit,
+    select::{Selector, select},
+    tree,
+};
+use crate::api::{Object, ObjectKey};
+use clap::ValueEnum;
+use std::{collections::BTreeSet, time::Duration};
+
+/// Which objects, and how.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  rollwave status\n  rollwave status rollout/meter-v2 -w")]
+pub struct Args {
+    /// KIND, KIND/NAME or KIND/NAMESPACE/NAME, each with what it depends on; everything when none is given.
+    #[arg(value_name = "KIND[/NAME]")]
+    pub wanted: Vec<Selector>,
+    /// Form of the output.
+    #[arg(long, short, value_enum, value_name = "FORM", default_value_t = Form::Tree)]
+    pub output: Form,
+    /// Keep showing it: redrawn on a terminal, else printed again, whenever something changed.
+    #[arg(long, short)]
+    pub watch: bool,
+}
+
+/// Form of the output.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Tree,
+    /// The same forest as JSON; one document a line with `--watch`.
+    Json,
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J\x1b[3J";
+
+/// Prints the tree, once or until interrupted.
+pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    let mut shown = None;
+    loop {
+        let text = match text(args, ctx) {
+            Ok(text) => text,
+            Err(error) => return ctx.fail(error),
+        };
+        if shown.as_ref() != Some(&text) {
+            show(&text, args, ctx);
+            shown = Some(text);
+        }
+        if !args.watch || ctx.printer.is_closed() {
+            return Exit::Done;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = tokio::signal::ctrl_c() => return Exit::Done,
+        }
+    }
+}
+
+fn show(text: &str, args: &Args, ctx: &Context) {
+    if args.watch && args.output == Form::Tree && ctx.printer.is_terminal() {
+        ctx.printer.control(CLEAR_SCREEN);
+    }
+    ctx.printer.print(text);
+}
+
+fn text(args: &Args, ctx: &Context) -> Result<String, String> {
+    let objects = ctx.objects().map_err(|error| error.to_string())?;
+    let shown = with_what_they_need(&objects, &args.wanted)?;
+    let forest = tree::forest(&shown);
+    let json = match args.output {
+        Form::Tree if shown.is_empty() => return Ok("nothing was applied yet\n".to_owned()),
+        Form::Tree => return Ok(tree::draw(&forest)),
+        Form::Json if args.watch => serde_json::to_string(&forest),
+        Form::Json => serde_json::to_string_pretty(&forest),
+    };
+    json.map(|text| text + "\n").map_err(|error| error.to_string())
+}
+
+/// The objects that are meant, and those that they refer to.
+fn with_what_they_need(objects: &[Object], wanted: &[Selector]) -> Result<Vec<Object>, String> {
+    let mut keys: BTreeSet<ObjectKey> = select(objects, wanted)?.iter().map(|object| object.key()).collect();
+    for object in objects.iter().rev() {
+        if let Some(parent) = tree::parent(object).filter(|_| keys.contains(&object.key())) {
+            keys.insert(parent);
+        }
+    }
+    Ok(objects.iter().filter(|object| keys.contains(&object.key())).cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::samples;
+
+    #[test]
+    fn a_named_rollout_comes_with_its_package_and_cloud() {
+        let shown = with_what_they_need(&samples::fleet(), &["rollout/soaking".parse().unwrap()]).unwrap();
+        let names: Vec<String> = shown.iter().map(|object| object.key().to_string()).collect();
+        assert_eq!(names, ["OtaCloud/prod", "OtaPackage/meter-v2", "OtaRollout/soaking"]);
+    }
+}

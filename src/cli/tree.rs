@@ -1,0 +1,277 @@
+//! `status` as a tree: accounts, their packages, the rollouts of each, and the stages with the evidence of their gates.
+//!
+//! Icons never stand alone: the word beside them says the same.
+
+use super::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
+use crate::api::{
+    Evidence, Health, Intent, IntentState, Kind, Object, ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus,
+    Stage, StageCounts, StagePhase, StageStatus, Verdict,
+};
+use anstyle::Style;
+use serde::Serialize;
+
+/// An object, and what depends on it.
+#[derive(Serialize, Debug)]
+pub struct Node<'a> {
+    /// One word for how it stands.
+    pub health: Health,
+    /// The object itself.
+    pub object: &'a Object,
+    /// Packages of a cloud, rollouts of a package.
+    pub children: Vec<Self>,
+}
+
+/// The objects as a forest. What refers to an object that is not among them stands at the top.
+#[must_use]
+pub fn forest(objects: &[Object]) -> Vec<Node<'_>> {
+    let mut sorted: Vec<&Object> = objects.iter().collect();
+    sorted.sort_by_key(|object| object.key());
+    let is_root = |object: &&Object| parent(object).is_none_or(|p| !sorted.iter().any(|o| o.key() == p));
+    sorted.iter().copied().filter(is_root).map(|object| node(object, &sorted)).collect()
+}
+
+fn node<'a>(object: &'a Object, all: &[&'a Object]) -> Node<'a> {
+    let key = object.key();
+    let children = all.iter().filter(|other| parent(other).as_ref() == Some(&key));
+    Node { health: object.health(), object, children: children.map(|child| node(child, all)).collect() }
+}
+
+/// What an object depends on; kinds only point at kinds before them, so there are no circles.
+pub(super) fn parent(object: &Object) -> Option<ObjectKey> {
+    match object {
+        Object::Cloud(_) => None,
+        Object::Package(o) => Some(object.key().sibling(Kind::OtaCloud, &o.spec.cloud_ref.name)),
+        Object::Rollout(o) => Some(object.key().sibling(Kind::OtaPackage, &o.spec.package_ref.name)),
+    }
+}
+
+/// The forest as text, with styles.
+#[must_use]
+pub fn draw(forest: &[Node<'_>]) -> String {
+    let blocks: Vec<String> = forest
+        .iter()
+        .map(|root| {
+            let mut lines = Vec::new();
+            draw_node(root, "", "", &mut lines);
+            lines.join("\n")
+        })
+        .collect();
+    let mut text = blocks.join("\n\n");
+    text.push('\n');
+    text
+}
+
+fn draw_node(node: &Node<'_>, first: &str, next: &str, lines: &mut Vec<String>) {
+    lines.push(format!("{}{}", paint(DIM, first), title(node)));
+    let trunk = if node.children.is_empty() { "   " } else { "│  " };
+    let details = details(node.object);
+    lines.extend(details.iter().map(|line| format!("{}{line}", paint(DIM, format!("{next}{trunk}")))));
+    let last = node.children.len().saturating_sub(1);
+    for (place, child) in node.children.iter().enumerate() {
+        lines.push(paint(DIM, format!("{next}│")));
+        let (branch, below) = if place == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        draw_node(child, &format!("{next}{branch}"), &format!("{next}{below}"), lines);
+    }
+}
+
+fn title(node: &Node<'_>) -> String {
+    let (icon, style) = health_look(node.health);
+    let about = match node.object {
+        Object::Cloud(o) => format!("huaweiIotda {}", o.spec.huawei_iotda.region),
+        Object::Package(o) => format!("{:?} {}", o.spec.kind, o.spec.version),
+        Object::Rollout(o) => o.status.as_ref().map_or_else(String::new, |s| s.progress.clone()),
+    };
+    let name = paint(STRONG, node.object.key());
+    let text = format!("{} {name}  {}", paint(style, icon), paint(style, node.health.as_str()));
+    if about.is_empty() { text } else { format!("{text}  {}", paint(DIM, about)) }
+}
+
+const fn health_look(health: Health) -> (&'static str, Style) {
+    match health {
+        Health::Ready => ("✔", GOOD),
+        Health::Working => ("▶", BUSY),
+        Health::New | Health::Waiting | Health::Deleting => ("○", DIM),
+        Health::Held | Health::Unhealthy => ("‖", WARN),
+        Health::Stalled | Health::Aborted => ("✖", BAD),
+    }
+}
+
+fn details(object: &Object) -> Vec<String> {
+    let mut lines = Vec::new();
+    if object.observed_generation() >= 0 && object.observed_generation() < object.generation() {
+        let (observed, present) = (object.observed_generation(), object.generation());
+        lines
+            .push(format!("spec is at generation {present}; what follows was seen at generation {observed}"));
+    }
+    if !object.message().is_empty() {
+        lines.push(object.message().to_owned());
+    }
+    match object {
+        Object::Cloud(_) => {}
+        Object::Package(o) => lines.extend(package_lines(o)),
+        Object::Rollout(o) => lines.extend(rollout_lines(o)),
+    }
+    lines
+}
+
+fn package_lines(package: &OtaPackage) -> Vec<String> {
+    let Some(status) = &package.status else { return Vec::new() };
+    let verification = status.verification.as_ref().map(|v| {
+        let text = format!("verification  {}  {}", bar(v.counts), counts_text(v.counts));
+        text.trim_end().to_owned()
+    });
+    verification.into_iter().chain(status.pending.iter().map(pending_line)).collect()
+}
+
+fn rollout_lines(rollout: &OtaRollout) -> Vec<String> {
+    let fallback = OtaRolloutStatus::default();
+    let status = rollout.status.as_ref().unwrap_or(&fallback);
+    let mut lines: Vec<String> = status.stopped_by.iter().map(|e| evidence_line("stop rule", e)).collect();
+    lines.extend(status.pending.iter().map(pending_line));
+    let width = rollout.spec.stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0).max(4);
+    for name in stage_names(&rollout.spec.stages, &status.stages) {
+        let seen = status.stages.iter().find(|stage| stage.name == name);
+        let spec = rollout.spec.stages.iter().find(|stage| stage.name == name);
+        lines.extend(stage_lines(name, seen, spec, width));
+    }
+    lines
+}
+
+/// The stages in the order of the status, which knows the implied last one; of the spec before there is a status.
+fn stage_names<'a>(spec: &'a [Stage], seen: &'a [StageStatus]) -> Vec<&'a str> {
+    if seen.is_empty() {
+        return spec.iter().map(|stage| stage.name.as_str()).collect();
+    }
+    seen.iter().map(|stage| stage.name.as_str()).collect()
+}
+
+fn stage_lines(name: &str, seen: Option<&StageStatus>, spec: Option<&Stage>, width: usize) -> Vec<String> {
+    let phase = seen.map_or(StagePhase::Waiting, |stage| stage.phase);
+    let counts = seen.map_or(StageCounts::default(), |stage| stage.counts);
+    let (icon, word, style) = phase_look(phase);
+    let head = format!("{} {name:<width$}  {}", paint(style, icon), paint(style, format!("{word:<11}")));
+    let mut lines = vec![if counts.assigned == 0 {
+        head.replacen(&format!("{word:<11}"), word, 1)
+    } else {
+        format!("{head}  {}  {}", bar(counts), counts_text(counts))
+    }];
+    if let Some(until) = spec.zip(seen).and_then(|(spec, seen)| soak_end(spec, seen)) {
+        lines.push(format!("  soaks until {until}"));
+    }
+    let gates = seen.map_or(&[][..], |stage| &stage.gates);
+    lines.extend(gates.iter().map(|gate| format!("  {}", evidence_line("gate", gate))));
+    lines
+}
+
+fn soak_end(spec: &Stage, seen: &StageStatus) -> Option<jiff::Timestamp> {
+    (seen.phase == StagePhase::Soaking).then_some(())?;
+    seen.observed_at?.checked_add(spec.soak?.as_signed()).ok()
+}
+
+const fn phase_look(phase: StagePhase) -> (&'static str, &'static str, Style) {
+    match phase {
+        StagePhase::Waiting => ("○", "waiting", DIM),
+        StagePhase::Dispatching => ("▶", "dispatching", BUSY),
+        StagePhase::Running => ("▶", "running", BUSY),
+        StagePhase::Soaking => ("◔", "soaking", BUSY),
+        StagePhase::Held => ("‖", "held", WARN),
+        StagePhase::Passed => ("✔", "passed", GOOD),
+    }
+}
+
+fn evidence_line(what: &str, evidence: &Evidence) -> String {
+    let (word, style) = match evidence.verdict {
+        Verdict::Pass => ("pass", GOOD),
+        Verdict::Fail => ("fail", BAD),
+        Verdict::Inconclusive => ("inconclusive", WARN),
+    };
+    format!("{what} {} ({}) {}: {}", evidence.rule, evidence.method, paint(style, word), evidence.message)
+}
+
+fn pending_line(intent: &Intent) -> String {
+    let what = match intent.state {
+        IntentState::Intended => "is about to leave",
+        IntentState::Ambiguous => {
+            "left without a definite answer; looked for by its token before anything is sent again"
+        }
+    };
+    let stage = intent.stage.as_ref().map_or_else(String::new, |stage| format!(" for stage {stage}"));
+    format!(
+        "{} {:?} {}{stage} {what} (since {})",
+        paint(WARN, "?"),
+        intent.operation,
+        intent.token,
+        intent.at
+    )
+}
+
+const CELLS: u32 = 20;
+
+/// Twenty cells: `█` runs the new version, `x` failed, `▒` upgrading, `░` not begun. A part that is there is never invisible.
+fn bar(counts: StageCounts) -> String {
+    let cells = |devices: u32| {
+        let exact = u64::from(devices) * u64::from(CELLS) / u64::from(counts.assigned.max(1));
+        u32::try_from(exact).unwrap_or(CELLS).max(u32::from(devices > 0))
+    };
+    let (failed, moving) = (cells(counts.failures()), cells(counts.in_flight));
+    let rest = CELLS.saturating_sub(failed + moving);
+    let still = if counts.queued > 0 { cells(counts.queued).max(1) } else { 0 };
+    let done = if counts.succeeded > 0 { rest.saturating_sub(still).max(1) } else { 0 };
+    let parts = [(GOOD, "█", done), (BAD, "x", failed), (BUSY, "▒", moving)];
+    let drawn: u32 = parts.iter().map(|(_, _, cells)| cells).sum();
+    let mut text = String::new();
+    for (style, glyph, cells) in parts {
+        if cells > 0 {
+            text.push_str(&paint(style, glyph.repeat(cells as usize)));
+        }
+    }
+    text + &paint(DIM, "░".repeat(CELLS.saturating_sub(drawn) as usize))
+}
+
+/// `40 of 60 updated, 1 failed, 8 queued`: only what is not zero.
+pub(super) fn counts_text(counts: StageCounts) -> String {
+    let parts = [
+        (counts.failed, "failed"),
+        (counts.timed_out, "timed out"),
+        (counts.reverted, "reverted"),
+        (counts.in_flight, "upgrading"),
+        (counts.queued, "queued"),
+    ];
+    let mut text = format!("{} of {} updated", counts.succeeded, counts.assigned);
+    for (devices, what) in parts.into_iter().filter(|(devices, _)| *devices > 0) {
+        text.push_str(&format!(", {devices} {what}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::samples;
+
+    #[test]
+    fn every_state_is_drawn() {
+        let objects = samples::fleet();
+        insta::assert_snapshot!("tree", anstream::adapter::strip_str(&draw(&forest(&objects))).to_string());
+    }
+
+    #[test]
+    fn a_bar_has_always_twenty_cells_and_hides_no_failure() {
+        for (succeeded, failed, in_flight, queued) in [
+            (0, 0, 0, 0),
+            (10_000, 1, 0, 0),
+            (1, 9_999, 0, 0),
+            (1, 1, 1, 100_000),
+            (0, 0, 5, 5),
+            (3, 3, 3, 3),
+        ] {
+            let assigned = succeeded + failed + in_flight + queued;
+            let counts =
+                StageCounts { assigned, succeeded, failed, in_flight, queued, ..StageCounts::default() };
+            let text = anstream::adapter::strip_str(&bar(counts)).to_string();
+            assert_eq!(text.chars().count(), CELLS as usize, "{text} for {counts:?}");
+            assert_eq!(text.contains('x'), failed > 0, "{text} for {counts:?}");
+            assert_eq!(text.contains('░'), queued > 0 || assigned == 0, "{text} for {counts:?}");
+        }
+    }
+}

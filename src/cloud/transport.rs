@@ -1,8 +1,18 @@
 //! One HTTP path for all clouds.
+//!
+//! A request is sent once. Retries live in the engine, which owns the clock, the budget and the journal: here nobody
+//! knows whether a call may be repeated, or what it would cost.
+
+mod http;
+mod redact;
+
+pub use http::{HttpOptions, HttpTransport};
 
 use super::Effect;
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::SignedDuration;
+use std::fmt;
 
 /// One HTTP request as it goes over the wire. `Debug` and `Display` never show `Authorization`, tokens or secrets.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,8 +31,25 @@ pub struct WireRequest {
     pub body: Bytes,
 }
 
-/// One HTTP response, read whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl fmt::Debug for WireRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WireRequest")
+            .field("request", &format_args!("{self}"))
+            .field("headers", &redact::headers(&self.headers))
+            .field("body", &redact::body(&self.body))
+            .finish()
+    }
+}
+
+impl fmt::Display for WireRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.method, self.origin, self.path)?;
+        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", self.query) }
+    }
+}
+
+/// One HTTP response, read whole. `Debug` never shows tokens or secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub struct WireResponse {
     /// Status code.
     pub status: u16,
@@ -37,6 +64,16 @@ impl WireResponse {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for WireResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WireResponse")
+            .field("status", &self.status)
+            .field("headers", &redact::headers(&self.headers))
+            .field("body", &redact::body(&self.body))
+            .finish()
     }
 }
 
@@ -60,4 +97,9 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// [`TransportError`] when no whole response came back.
     async fn send(&self, request: WireRequest) -> Result<WireResponse, TransportError>;
+
+    /// The longest that [`Self::send`] may take; 60 seconds unless an implementation says otherwise.
+    fn total_timeout(&self) -> SignedDuration {
+        SignedDuration::from_secs(60)
+    }
 }

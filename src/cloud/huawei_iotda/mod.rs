@@ -1,5 +1,17 @@
 //! Huawei Cloud IoTDA, API v5.
+//!
+//! A call goes through `limits` ▸ `render` ▸ `sign` or `token` ▸ transport ▸ `refusal` or `reply`; `client` puts them in
+//! this order and is the only one that waits. `wire` and `sign` also serve the simulator.
 
+mod client;
+pub mod limits;
+mod refusal;
+mod render;
+mod reply;
 pub mod sign;
+mod token;
 pub mod wire;
-mod wire_iam;
+
+pub use client::{IotdaClient, Keys, Scheme, connect};
+pub use render::{task_name, token_of};
+pub use token::User;

@@ -1,0 +1,180 @@
+//! From an answer that is not a success to an error that says who must act. HTTP status first, the cloud's code second:
+//! codes of the OTA calls are not documented (only those of [`THROTTLED`], [`STATE`] and a few common ones are).
+
+use super::sign;
+use crate::cloud::{Call, CallClass, CallError, ErrorClass, TransportError, WireResponse};
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Codes that say "too many calls" with HTTP 403 (error code page).
+const THROTTLED: [&str; 2] = ["IOTDA.021101", "IOTDA.021102"];
+/// Codes that refuse because of the state of a task (StopBatchTask).
+const STATE: [&str; 1] = ["IOTDA.014219"];
+/// The resource space does not exist (error code page).
+const NO_APP: &str = "IOTDA.001000";
+/// The device does not exist; HTTP status not documented, *assumed* to be 400, 403 or 404.
+const NO_DEVICE: &str = "IOTDA.014000";
+/// A command timed out: an error under HTTP 200 (error code page).
+const TIMED_OUT: &str = "IOTDA.014111";
+
+/// The cloud's code, words and request id in an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Said {
+    code: Option<String>,
+    message: Option<String>,
+    request_id: Option<String>,
+}
+
+/// The error that an answer stands for; none when it is a success whose body can be read as one.
+#[must_use]
+pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
+    let said = said(response);
+    let code = said.code.as_deref().unwrap_or_default();
+    let class = match response.status {
+        200..=299 if code.is_empty() => return None,
+        200..=299 => class_under_success(code),
+        status => class_of(status, code),
+    };
+    let message = said.message.clone().unwrap_or_else(|| format!("HTTP {}", response.status));
+    let mut error = CallError::new(class, call.operation(), message);
+    error.status = Some(response.status);
+    error.next_step = next_step(&error, code, clock_error(response, now));
+    error.retry_after = retry_after(response, now);
+    error.request_id = said.request_id;
+    error.code = said.code;
+    let definite = (400..500).contains(&response.status) && class != ErrorClass::Unintelligible;
+    Some(if definite || class == ErrorClass::Conflict { error } else { maybe_effective(call, error) })
+}
+
+/// A 2xx answer that no document describes: nothing is concluded from it.
+#[must_use]
+pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
+    let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
+        .next_step("check that endpoint is the application access address of the instance");
+    error.status = Some(response.status);
+    error.request_id = said(response).request_id;
+    maybe_effective(call, error)
+}
+
+/// No answer at all.
+#[must_use]
+pub fn of_transport(call: &Call, failure: TransportError) -> CallError {
+    let error = CallError::new(ErrorClass::Unavailable, call.operation(), failure.message)
+        .next_step(failure.next_step);
+    if failure.effect == crate::cloud::Effect::Unknown { maybe_effective(call, error) } else { error }
+}
+
+/// A read has no effect, however it ends.
+fn maybe_effective(call: &Call, error: CallError) -> CallError {
+    if call.class() == CallClass::Read { error } else { error.maybe_effective() }
+}
+
+fn class_of(status: u16, code: &str) -> ErrorClass {
+    match (status, code) {
+        (401, _) => ErrorClass::Unauthorized,
+        (429, _) => ErrorClass::Throttled,
+        (404, _) | (400 | 403, NO_DEVICE) => ErrorClass::NotFound,
+        (403, code) if THROTTLED.contains(&code) => ErrorClass::Throttled,
+        (400 | 403, code) if STATE.contains(&code) => ErrorClass::Conflict,
+        (403, _) => ErrorClass::Forbidden,
+        (409, _) => ErrorClass::Conflict,
+        (400 | 413, _) => ErrorClass::Invalid,
+        (408 | 500..=599, _) => ErrorClass::Unavailable,
+        _ => ErrorClass::Unintelligible,
+    }
+}
+
+fn class_under_success(code: &str) -> ErrorClass {
+    match code {
+        TIMED_OUT => ErrorClass::Unavailable,
+        code if STATE.contains(&code) => ErrorClass::Conflict,
+        _ => ErrorClass::Unintelligible,
+    }
+}
+
+fn next_step(error: &CallError, code: &str, clock_minutes: Option<i64>) -> String {
+    let text = match error.class {
+        ErrorClass::Unauthorized => return unauthorized(clock_minutes),
+        ErrorClass::Forbidden if code == NO_APP => "check spec.huaweiIotda.appId",
+        ErrorClass::Forbidden => "grant the keys the IAM action of this call, and check appId and instanceId",
+        ErrorClass::Invalid => "change the field that the cloud names",
+        ErrorClass::NotFound => "check endpoint, projectId and the id",
+        ErrorClass::Conflict => "wait until its state allows it",
+        ErrorClass::Throttled => "wait, or lower spec.budget",
+        ErrorClass::Unavailable => "wait; if it stays, ask the cloud's support",
+        ErrorClass::Unintelligible => {
+            "check that endpoint is the application access address of the instance, without a proxy that answers for it"
+        }
+    };
+    text.to_owned()
+}
+
+fn unauthorized(clock_minutes: Option<i64>) -> String {
+    match clock_minutes {
+        Some(minutes) => {
+            let direction = if minutes > 0 { "ahead of" } else { "behind" };
+            format!("set this machine's clock: it is {} minutes {direction} the cloud's", minutes.abs())
+        }
+        None => "check spec.credentials, spec.huaweiIotda.auth and this machine's clock".to_owned(),
+    }
+}
+
+/// Minutes by which this machine's clock is ahead of the cloud's, when that is more than a signature survives.
+fn clock_error(response: &WireResponse, now: Timestamp) -> Option<i64> {
+    let theirs = http_date(response.header("date")?)?;
+    let ahead = now.duration_since(theirs);
+    (ahead.abs() > sign::MAX_SKEW).then(|| ahead.as_mins())
+}
+
+/// Seconds or a date (RFC 9110, section 10.2.3).
+fn retry_after(response: &WireResponse, now: Timestamp) -> Option<Duration> {
+    let value = response.header("retry-after")?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let wait = http_date(value)?.duration_since(now);
+    Some(Duration::try_from(wait).unwrap_or_default())
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// Reads every shape of error body that the SDK's parser takes: `error_code`/`error_msg`, `errorCode`/`errorMsg`,
+/// `code`/`message`, or one of these one level down. Under a 2xx only `error_code` is an error.
+fn said(response: &WireResponse) -> Said {
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let header_id = response.header("x-request-id").map(str::to_owned);
+    let request_id = header_id.or_else(|| text(&body, "request_id"));
+    let success = (200..300).contains(&response.status);
+    let found = if success { pair(&body, "error_code", "error_msg") } else { any_pair(&body) };
+    let (code, message) = found.map_or((None, None), |(code, message)| (Some(code), message));
+    Said { code, message: message.map(|message| limited(&message)), request_id }
+}
+
+fn any_pair(body: &Value) -> Option<(String, Option<String>)> {
+    let nested = body.as_object().into_iter().flat_map(|fields| fields.values());
+    std::iter::once(body).chain(nested).find_map(|level| {
+        pair(level, "error_code", "error_msg")
+            .or_else(|| pair(level, "errorCode", "errorMsg"))
+            .or_else(|| pair(level, "code", "message"))
+    })
+}
+
+fn pair(level: &Value, code: &str, message: &str) -> Option<(String, Option<String>)> {
+    Some((text(level, code)?, text(level, message)))
+}
+
+/// IAM writes its codes as numbers.
+fn text(level: &Value, field: &str) -> Option<String> {
+    match level.get(field)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn limited(message: &str) -> String {
+    message.chars().filter(|c| !c.is_control()).take(500).collect()
+}

@@ -1,0 +1,198 @@
+//! From a response to the reply that its call asks for; pure.
+
+use super::{limits, render, wire};
+use crate::cloud::{
+    ArtifactRef, Call, Cursor, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, Package,
+    PackageKey, PackageKind, PackageRow, Page, Reply,
+};
+use serde::de::DeserializeOwned;
+
+/// Why a 2xx answer tells nothing.
+pub type Unintelligible = String;
+
+/// Reads the body of a 2xx answer to `call`.
+///
+/// # Errors
+/// What is wrong with it, when it is not what the documents describe.
+pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
+    match call {
+        Call::ListPackages { cursor, .. } => {
+            let list: wire::PackageList = json(body)?;
+            page(list.packages, list.page, cursor, |row| package_row(&row)).map(Reply::Packages)
+        }
+        Call::ShowPackage { .. } | Call::CreatePackage(_) => package(json(body)?).map(Reply::Package),
+        Call::ListJobs { cursor, .. } => {
+            let list: wire::TaskList = json(body)?;
+            page(list.batchtasks, list.page, cursor, job).map(Reply::Jobs)
+        }
+        Call::ShowJob { .. } => job(json::<wire::TaskShow>(body)?.batchtask).map(Reply::Job),
+        Call::CreateJob(_) => job(json(body)?).map(Reply::Job),
+        Call::ListJobDevices { cursor, .. } => {
+            let show: wire::TaskShow = json(body)?;
+            let rows = show.task_details.unwrap_or_default();
+            page(rows, show.page, cursor, |row| Ok(device_result(row))).map(Reply::JobDevices)
+        }
+        Call::StopJob { .. } | Call::RetryJob { .. } => {
+            let targets = json::<wire::TaskOrderReply>(body)?.targets.unwrap_or_default();
+            let refused = targets.into_iter().filter(|target| target.status != "success");
+            Ok(Reply::Refused(refused.map(refusal).collect()))
+        }
+        Call::DeletePackage { .. } | Call::DeleteJob { .. } => Ok(Reply::Done),
+        Call::ListDevices { cursor, .. } => {
+            let list: wire::DeviceList = json(body)?;
+            page(list.devices, list.page, cursor, device).map(Reply::Devices)
+        }
+        Call::ShowDevice { .. } => device(json(body)?).map(Reply::Device),
+        Call::ListGroupDevices { cursor, .. } => {
+            let list: wire::DeviceList = json(body)?;
+            page(list.devices, list.page, cursor, |row| Ok(row.device_id)).map(Reply::DeviceIds)
+        }
+        Call::ListTaggedDevices { cursor, .. } => {
+            let list: wire::TaggedList = json(body)?;
+            page(list.resources, list.page, cursor, |row| Ok(row.resource_id)).map(Reply::DeviceIds)
+        }
+    }
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
+    serde_json::from_slice(body).map_err(|error| format!("the answer cannot be read: {error}"))
+}
+
+/// The end of a list is not flagged: it is a page that is not full, or the row at which `count` is reached. A `count`
+/// below what was read means that rows went away meanwhile, and says nothing about the rows still to come.
+fn page<W, T>(
+    rows: Vec<W>,
+    at: Option<wire::Page>,
+    cursor: &Cursor,
+    read: impl Fn(W) -> Result<T, Unintelligible>,
+) -> Result<Page<T>, Unintelligible> {
+    let at = at.unwrap_or(wire::Page { count: None, marker: None });
+    let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let seen = cursor.seen.saturating_add(items.len() as u64);
+    let ended = items.len() < limits::PAGE_SIZE || at.count == Some(seen);
+    let next = if ended {
+        None
+    } else if at.marker.is_none() || at.marker == cursor.marker {
+        return Err("the list does not advance: its marker is missing or the one that was sent".to_owned());
+    } else {
+        Some(Cursor { marker: at.marker, seen })
+    };
+    Ok(Page { items, total: at.count, next })
+}
+
+fn package(package: wire::OtaPackage) -> Result<Package, Unintelligible> {
+    let row = package_row(&package)?;
+    let artifact = package.file_location.and_then(|location| location.obs_location).map(|obs| ArtifactRef {
+        region: obs.region_name,
+        bucket: obs.bucket_name,
+        key: obs.object_key,
+        sha256: obs.sign.map(|sign| sign.to_ascii_lowercase()),
+    });
+    Ok(Package { row, artifact })
+}
+
+fn package_row(package: &wire::OtaPackage) -> Result<PackageRow, Unintelligible> {
+    let kind = match &package.package_type {
+        wire::PackageType::Firmware => PackageKind::Firmware,
+        wire::PackageType::Software => PackageKind::Software,
+        other => return Err(format!("package {} is of type {other}", package.package_id)),
+    };
+    Ok(PackageRow {
+        id: package.package_id.clone(),
+        key: PackageKey { kind, product: package.product_id.clone(), version: package.version.clone() },
+        source_versions: package.support_source_versions.clone().unwrap_or_default(),
+        description: package.description.clone(),
+        custom_info: package.custom_info.clone(),
+        created_at: package.create_time.as_deref().and_then(wire::parse_time),
+    })
+}
+
+fn job(task: wire::Task) -> Result<Job, Unintelligible> {
+    let kind = match &task.task_type {
+        wire::TaskType::Firmware => PackageKind::Firmware,
+        wire::TaskType::Software => PackageKind::Software,
+        other => return Err(format!("task {} is of type {other}", task.task_id)),
+    };
+    let packages =
+        task.document.map(|document| (document.package_ids.unwrap_or_default(), document.package_id));
+    let (mut package_ids, single) = packages.unwrap_or_default();
+    package_ids.extend(single);
+    package_ids.dedup();
+    Ok(Job {
+        id: task.task_id,
+        token: render::token_of(&task.task_name).map(str::to_owned),
+        title: task.task_name,
+        kind,
+        package_ids,
+        devices: task.targets.unwrap_or_default(),
+        state: job_state(task.status),
+        counts: task.task_progress.as_ref().map(job_counts).unwrap_or_default(),
+        created_at: task.create_time.as_deref().and_then(wire::parse_time),
+    })
+}
+
+fn job_state(status: wire::TaskStatus) -> JobState {
+    match status {
+        wire::TaskStatus::Initializing | wire::TaskStatus::Waitting => JobState::Queued,
+        wire::TaskStatus::Processing => JobState::Running,
+        wire::TaskStatus::Success => JobState::Succeeded,
+        wire::TaskStatus::Fail => JobState::Failed,
+        wire::TaskStatus::PartialSuccess => JobState::PartlyFailed,
+        wire::TaskStatus::Stopped => JobState::Stopped,
+        wire::TaskStatus::Stopping => JobState::Stopping,
+        wire::TaskStatus::Other(text) => JobState::Unknown(text),
+    }
+}
+
+fn job_counts(progress: &wire::TaskProgress) -> JobCounts {
+    JobCounts {
+        total: progress.total.unwrap_or(0),
+        queued: progress.waitting.unwrap_or(0),
+        in_flight: progress.processing.unwrap_or(0),
+        succeeded: progress.success.unwrap_or(0),
+        failed: progress.fail.unwrap_or(0),
+        retrying: progress.fail_wait_retry.unwrap_or(0),
+        stopped: progress.stopped.unwrap_or(0),
+        removed: progress.removed.unwrap_or(0),
+    }
+}
+
+fn device_result(detail: wire::TaskDetail) -> DeviceResult {
+    let (code, message) = detail.error.map(|error| (error.error_code, error.error_msg)).unwrap_or_default();
+    let outcome = match detail.status {
+        wire::TargetStatus::Waitting => DeviceOutcome::Queued,
+        wire::TargetStatus::Processing => DeviceOutcome::InFlight,
+        wire::TargetStatus::Success => DeviceOutcome::Succeeded,
+        wire::TargetStatus::Fail => DeviceOutcome::Failed,
+        wire::TargetStatus::FailWaitRetry => DeviceOutcome::Retrying,
+        wire::TargetStatus::Stopped => DeviceOutcome::Stopped,
+        wire::TargetStatus::Removed => DeviceOutcome::Removed,
+        wire::TargetStatus::Other(text) => DeviceOutcome::Unknown(text),
+    };
+    DeviceResult { device: detail.target, outcome, reason: message.or(detail.output).or(code) }
+}
+
+/// A device that an order did not reach. The order says nothing about where the device stands.
+fn refusal(target: wire::TargetResult) -> DeviceResult {
+    let reason: Vec<_> = [target.error_code, target.error_msg].into_iter().flatten().collect();
+    let reason = Some(reason.join(": ")).filter(|reason| !reason.is_empty());
+    DeviceResult { device: target.target, outcome: DeviceOutcome::Unknown(target.status), reason }
+}
+
+fn device(device: wire::Device) -> Result<Device, Unintelligible> {
+    let product =
+        device.product_id.ok_or_else(|| format!("device {} has no product_id", device.device_id))?;
+    let online = match device.status {
+        Some(wire::DeviceStatus::Online) => Some(true),
+        None | Some(wire::DeviceStatus::Other(_)) => None,
+        Some(_) => Some(false),
+    };
+    let reported = |version: Option<String>| version.filter(|version| !version.is_empty());
+    Ok(Device {
+        id: device.device_id,
+        product,
+        firmware: reported(device.fw_version),
+        software: reported(device.sw_version),
+        online,
+    })
+}

@@ -1,0 +1,170 @@
+//! HTTP over TCP and TLS.
+
+use super::{Transport, TransportError, WireRequest, WireResponse};
+use crate::cloud::Effect;
+use async_trait::async_trait;
+use bytes::BytesMut;
+use jiff::SignedDuration;
+use reqwest::{
+    Client, Method, Response, Url,
+    header::{HeaderName, HeaderValue},
+    redirect, retry,
+};
+use std::{error::Error, time::Duration};
+
+/// Limits of a transport.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpOptions {
+    /// For name look-up, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// From the first byte to the last one.
+    pub total_timeout: Duration,
+    /// Bytes of a response's body.
+    pub body_limit: usize,
+}
+
+impl Default for HttpOptions {
+    /// 10 seconds, 60 seconds, 16 MiB: a page of 50 rows with every text at its limit is a hundredth of that.
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            total_timeout: Duration::from_secs(60),
+            body_limit: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// HTTP/1.1 with rustls and the system's trust store: no redirects, cookies, decompression or retries. Uses the proxy that
+/// `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` name, but never for an address of this machine.
+pub struct HttpTransport {
+    proxied: Client,
+    direct: Client,
+    options: HttpOptions,
+}
+
+impl HttpTransport {
+    /// A transport with its own connection pool.
+    ///
+    /// # Errors
+    /// When the system's trust store cannot be read, or a proxy variable is not a URL.
+    pub fn new(options: HttpOptions) -> Result<Self, TransportError> {
+        // Fails when some provider is installed already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let build = |proxied: bool| {
+            let client = Client::builder()
+                .user_agent(concat!("rollwave/", env!("CARGO_PKG_VERSION")))
+                .http1_only()
+                .referer(false)
+                .redirect(redirect::Policy::none())
+                .retry(retry::never())
+                .connect_timeout(options.connect_timeout)
+                .timeout(options.total_timeout);
+            if proxied { client.build() } else { client.no_proxy().build() }.map_err(never_sent)
+        };
+        Ok(Self { proxied: build(true)?, direct: build(false)?, options })
+    }
+
+    async fn exchange(&self, request: WireRequest) -> Result<WireResponse, TransportError> {
+        let url = url_of(&request)?;
+        let client = if is_loopback(&url) { &self.direct } else { &self.proxied };
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| unsendable(&error))?;
+        let mut builder = client.request(method, url);
+        for (name, value) in &request.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| unsendable(&error))?;
+            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| unsendable(&error))?;
+            builder = builder.header(name, value);
+        }
+        let response = builder.body(request.body).send().await.map_err(failed)?;
+        self.read(response).await
+    }
+
+    async fn read(&self, mut response: Response) -> Result<WireResponse, TransportError> {
+        let status = response.status().as_u16();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers =
+            response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len().saturating_add(chunk.len()) > self.options.body_limit {
+                return Err(TransportError {
+                    effect: Effect::Unknown,
+                    message: format!("the answer is longer than {} bytes", self.options.body_limit),
+                    next_step: "check that the endpoint is the cloud's".to_owned(),
+                });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(WireResponse { status, headers, body: body.freeze() })
+    }
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn send(&self, request: WireRequest) -> Result<WireResponse, TransportError> {
+        self.exchange(request).await
+    }
+
+    fn total_timeout(&self) -> SignedDuration {
+        SignedDuration::try_from(self.options.total_timeout).unwrap_or(SignedDuration::MAX)
+    }
+}
+
+/// The URL, if it goes over the wire exactly as the request says: what is signed must be what is sent.
+fn url_of(request: &WireRequest) -> Result<Url, TransportError> {
+    let mut text = format!("{}{}", request.origin, request.path);
+    if !request.query.is_empty() {
+        text = format!("{text}?{}", request.query);
+    }
+    let url = Url::parse(&text).map_err(|error| unsendable(&error))?;
+    if url.path() != request.path || url.query().unwrap_or_default() != request.query {
+        return Err(unsendable(&"path or query would be changed on the way"));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+fn unsendable(why: &impl ToString) -> TransportError {
+    TransportError {
+        effect: Effect::None,
+        message: format!("the request cannot be sent: {}", why.to_string()),
+        next_step: "check the endpoint and the ids in the manifest".to_owned(),
+    }
+}
+
+fn never_sent(error: reqwest::Error) -> TransportError {
+    TransportError {
+        effect: Effect::None,
+        message: chain(error),
+        next_step: "check the system's trust store and HTTPS_PROXY".to_owned(),
+    }
+}
+
+/// Only an error of connecting means that nothing left: everything else may have reached the cloud.
+fn failed(error: reqwest::Error) -> TransportError {
+    let (effect, next_step) = match (error.is_connect(), error.is_timeout()) {
+        (true, _) => (Effect::None, "check the endpoint, the network, and HTTPS_PROXY"),
+        (false, true) => (Effect::Unknown, "wait: the cloud took too long to answer"),
+        (false, false) => (Effect::Unknown, "wait: the connection broke before the answer was complete"),
+    };
+    TransportError { effect, message: chain(error), next_step: next_step.to_owned() }
+}
+
+/// The error with all its causes, without the URL, whose query may hold secrets.
+fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -151,14 +151,10 @@ struct Check {
 impl Check {
     fn package(&self, package: &NewPackage) -> Result<(), CallError> {
         self.key(&package.key)?;
-        self.count(
-            "support_source_versions",
-            package.source_versions.len(),
-            SOURCE_VERSIONS,
-            "versions",
-            "name fewer source versions; none at all means every version",
-        )?;
-        self.each(&SOURCE_VERSION, &package.source_versions)?;
+        let next_step = "name fewer; none at all means every version";
+        let sources = &package.source_versions;
+        self.count("support_source_versions", sources.len(), SOURCE_VERSIONS, "versions", next_step)?;
+        self.each(&SOURCE_VERSION, sources)?;
         self.text(&DESCRIPTION, package.description.as_deref().unwrap_or_default())?;
         self.text(&CUSTOM_INFO, package.custom_info.as_deref().unwrap_or_default())?;
         self.artifact(&package.artifact)
@@ -191,16 +187,19 @@ impl Check {
 
     fn text(&self, rule: &Rule, value: &str) -> Result<(), CallError> {
         let length = value.chars().count();
-        if (rule.min..=rule.max).contains(&length) && value.chars().all(rule.allowed) {
+        let (found, next_step) = if let Some(wrong) = value.chars().find(|c| !(rule.allowed)(*c)) {
+            (format!("holds {wrong:?}"), format!("use {} only", rule.words))
+        } else if length > rule.max {
+            (
+                format!("has {length} characters, {} are the most", rule.max),
+                format!("shorten it by {}", length - rule.max),
+            )
+        } else if length < rule.min {
+            (format!("has {length} characters, {} are the least", rule.min), format!("give {}", rule.words))
+        } else {
             return Ok(());
-        }
-        let (limit, next_step) = match (rule.min, rule.max) {
-            (min, max) if min == max => (format!("{max}"), format!("give exactly {max} of {}", rule.words)),
-            (0, max) => (format!("at most {max}"), format!("shorten it to {max} of {}", rule.words)),
-            (min, max) => (format!("{min} to {max}"), format!("give {min} to {max} of {}", rule.words)),
         };
-        let found = format!("{} ({length} characters) is not {limit} of {}", shown(value), rule.words);
-        Err(self.invalid(rule.field, &found, &next_step))
+        Err(self.invalid(rule.field, &format!("{} {found}", shown(value)), &next_step))
     }
 
     fn each(&self, rule: &Rule, values: &[String]) -> Result<(), CallError> {

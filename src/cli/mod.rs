@@ -15,6 +15,7 @@ pub mod printer;
 pub mod select;
 pub mod status;
 pub mod tree;
+pub mod why;
 
 #[cfg(test)]
 mod samples;
@@ -91,6 +92,8 @@ pub enum Verb {
     Get(get::Args),
     /// Show how everything stands: stages, counts, and the evidence of each gate.
     Status(status::Args),
+    /// Explain the last decision on an object, with its numbers, and what would change it.
+    Why(why::Args),
     /// Print the completion script of a shell.
     Completions(completions::Args),
 }
@@ -100,6 +103,7 @@ impl Verb {
         match self {
             Self::Get(args) => get::run(args, ctx),
             Self::Status(args) => status::run(args, ctx).await,
+            Self::Why(args) => why::run(args, ctx),
             Self::Completions(args) => completions::run(args, ctx),
         }
     }
@@ -107,7 +111,7 @@ impl Verb {
     /// Log level without RUST_LOG: a verb that stays tells what it does, the others only what is wrong.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Get(_) | Self::Status(_) | Self::Completions(_) => "warn",
+            Self::Get(_) | Self::Status(_) | Self::Why(_) | Self::Completions(_) => "warn",
         }
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod cohort;
 pub mod confirm;
+pub mod explain;
 pub mod gate;
 pub mod needs;
 pub mod package;

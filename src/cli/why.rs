@@ -1,0 +1,101 @@
+//! `rollwave why`: the last decision with its numbers, and what would change it.
+
+use super::{
+    Context, Exit,
+    printer::{DIM, STRONG, paint},
+    select::{Selector, select},
+};
+use crate::plan::explain::{Explanation, explain};
+use clap::ValueEnum;
+
+/// Which object.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example: rollwave why rollout/meter-v2")]
+pub struct Args {
+    /// KIND/NAME or KIND/NAMESPACE/NAME; a KIND alone explains every object of it.
+    #[arg(value_name = "KIND/NAME")]
+    pub object: Selector,
+    /// Form of the output.
+    #[arg(long, short, value_enum, value_name = "FORM", default_value_t = Form::Text)]
+    pub output: Form,
+}
+
+/// Form of the output.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// A list of explanations.
+    Json,
+}
+
+/// Decisions that are shown, newest first.
+const SHOWN: usize = 5;
+
+/// Explains the object.
+#[must_use]
+pub fn run(args: &Args, ctx: &Context) -> Exit {
+    let objects = match ctx.objects() {
+        Ok(objects) => objects,
+        Err(error) => return ctx.fail(error),
+    };
+    let found = match select(&objects, std::slice::from_ref(&args.object)) {
+        Ok(found) => found,
+        Err(error) => return ctx.fail(error),
+    };
+    let explanations: Vec<Explanation> = found.iter().map(|object| explain(object, &objects)).collect();
+    match args.output {
+        Form::Text => {
+            let texts: Vec<String> = explanations.iter().map(text).collect();
+            ctx.printer.print(texts.join("\n"));
+        }
+        Form::Json => match serde_json::to_string_pretty(&explanations) {
+            Ok(text) => ctx.printer.line(text),
+            Err(error) => return ctx.fail(error),
+        },
+    }
+    Exit::Done
+}
+
+/// An explanation as text, with styles.
+#[must_use]
+pub fn text(explanation: &Explanation) -> String {
+    let Explanation { object, health, message, decisions, seen, next } = explanation;
+    let mut text = format!("{} is {}", paint(STRONG, object), paint(STRONG, health.as_str()));
+    text.push_str(&if message.is_empty() { ".\n".to_owned() } else { format!(": {message}\n") });
+    let decided = decisions.iter().take(SHOWN).map(|decision| {
+        let at = decision.at.strftime("%Y-%m-%d %H:%M:%SZ");
+        format!("{}  {}: {}", paint(DIM, at), decision.rule, decision.message)
+    });
+    section(&mut text, "Decided, newest first", decided);
+    section(&mut text, "Seen", seen.iter().cloned());
+    section(&mut text, "What would change it", next.iter().cloned());
+    text
+}
+
+fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    let lines: Vec<String> = lines.map(|line| format!("  - {line}\n")).collect();
+    if !lines.is_empty() {
+        text.push_str(&format!("\n{}\n{}", paint(STRONG, title), lines.concat()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::samples;
+
+    #[test]
+    fn every_state_is_explained() {
+        let objects = samples::fleet();
+        let texts: Vec<String> = objects.iter().map(|object| text(&explain(object, &objects))).collect();
+        let plain = anstream::adapter::strip_str(&texts.join("\n----\n")).to_string();
+        insta::assert_snapshot!("why", plain);
+    }
+
+    #[test]
+    fn what_would_change_it_is_always_said() {
+        let objects = samples::fleet();
+        assert!(objects.iter().all(|object| !explain(object, &objects).next.is_empty()));
+    }
+}

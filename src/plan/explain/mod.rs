@@ -1,0 +1,161 @@
+//! Why an object stands as it does, and what would change it: sentences from spec and status, and from nothing else.
+//!
+//! The arithmetic is the judge's own: what would pass a gate is found by asking [`gate::judge`](super::gate::judge)
+//! about counts that could still come.
+
+mod package;
+mod rollout;
+
+use crate::api::{
+    CreateOperation, Decision, Health, Intent, IntentState, Kind, Object, ObjectKey, STALLED, find_condition,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Why an object stands as it does.
+#[derive(Serialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// The object, as `OtaRollout/meter-v2`.
+    pub object: String,
+    /// One word for how it stands.
+    pub health: Health,
+    /// The sentence of its status.
+    pub message: String,
+    /// What was decided, newest first.
+    pub decisions: Vec<Decision>,
+    /// What was seen, with the numbers that were compared.
+    pub seen: Vec<String>,
+    /// What would change it; never empty.
+    pub next: Vec<String>,
+}
+
+/// Explains an object; `all` are the objects that it may refer to.
+#[must_use]
+pub fn explain(object: &Object, all: &[Object]) -> Explanation {
+    let (decisions, seen, next) = match object {
+        Object::Cloud(_) => (&[][..], Vec::new(), Vec::new()),
+        Object::Package(o) => package::explain(o),
+        Object::Rollout(o) => rollout::explain(o, all),
+    };
+    let health = object.health();
+    let first = match health {
+        Health::New => Some(NOT_LOOKED_AT.to_owned()),
+        Health::Deleting => Some("It goes once nothing of it is left to do in the cloud.".to_owned()),
+        Health::Stalled => Some(person_needed(object)),
+        _ => None,
+    };
+    let mut next: Vec<String> = first.into_iter().chain(next).collect();
+    if next.is_empty() {
+        next.push(by_default(health));
+    }
+    Explanation {
+        object: object.key().to_string(),
+        health,
+        message: object.message().to_owned(),
+        decisions: decisions.iter().rev().cloned().collect(),
+        seen,
+        next,
+    }
+}
+
+const NOT_LOOKED_AT: &str =
+    "Nothing was decided on this spec yet: `rollwave apply` or `rollwave run` looks at it.";
+
+fn by_default(health: Health) -> String {
+    match health {
+        Health::Ready => {
+            "Nothing is left to do; a change of the spec, or of what the cloud holds, starts work again."
+        }
+        _ => "It goes on by itself; nothing is asked of you.",
+    }
+    .to_owned()
+}
+
+/// What the `Stalled` condition asks of a person.
+fn person_needed(object: &Object) -> String {
+    let stalled = find_condition(object.conditions(), STALLED);
+    let said = stalled.map(|c| c.message.as_str()).filter(|message| !message.is_empty());
+    format!("It does not go on by itself: {}.", said.unwrap_or(object.message()).trim_end_matches('.'))
+}
+
+/// A call whose outcome is not settled, and what happens to it.
+fn pending(intent: &Intent) -> String {
+    let what = match intent.operation {
+        CreateOperation::CreatePackage => "package",
+        CreateOperation::CreateJob => "job",
+    };
+    let (token, at) = (&intent.token, time(intent.at));
+    match intent.state {
+        IntentState::Intended => {
+            format!("The call that creates {what} {token} is about to leave (written down {at}).")
+        }
+        IntentState::Ambiguous => format!(
+            "The call that creates {what} {token} left at {at} without a definite answer. The cloud is searched for it: \
+             if it is there it is taken over, and only if it stays away is it sent again. Nothing is asked of you."
+        ),
+    }
+}
+
+/// How to ask about another object.
+fn ask(kind: Kind, key: &ObjectKey, name: &str) -> String {
+    let word = match kind {
+        Kind::OtaCloud => "cloud",
+        Kind::OtaPackage => "package",
+        Kind::OtaRollout => "rollout",
+    };
+    if key.namespace == crate::api::DEFAULT_NAMESPACE {
+        format!("`rollwave why {word}/{name}`")
+    } else {
+        format!("`rollwave why {word}/{}/{name}`", key.namespace)
+    }
+}
+
+/// A time as people read it: `2026-11-02 10:00:00Z`.
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// `1 device`, `3 devices`.
+fn devices(count: u32) -> String {
+    counted(count, "device")
+}
+
+/// `1 success`, `3 failures`, `2 successes`.
+fn counted(count: u32, noun: &str) -> String {
+    let plural = if noun.ends_with('s') { "es" } else { "s" };
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}{plural}") }
+}
+
+/// `3 failed, 1 queued`: the parts that are not zero.
+fn listed<const N: usize>(parts: [(u32, &str); N]) -> String {
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    parts.join(", ")
+}
+
+/// The smallest number up to `most` for which `holds`, where it holds from some number on.
+fn smallest(most: u32, holds: impl Fn(u32) -> bool) -> Option<u32> {
+    if !holds(most) {
+        return None;
+    }
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if holds(middle) { high = middle } else { low = middle + 1 }
+    }
+    Some(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_number_is_found_at_both_ends() {
+        for threshold in [0, 1, 7, 10] {
+            assert_eq!(smallest(10, |n| n >= threshold), Some(threshold));
+        }
+        assert_eq!(smallest(10, |_| false), None);
+    }
+}

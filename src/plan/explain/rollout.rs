@@ -1,0 +1,288 @@
+//! Why a rollout stands as it does.
+
+use super::{ask, counted, devices, listed, pending, smallest, time};
+use crate::api::{
+    Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
+    RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule, Verdict,
+};
+use crate::plan::{
+    gate::{self, spaced},
+    stop,
+};
+use jiff::Timestamp;
+
+/// Decisions, what was seen, and what would change it.
+pub(super) fn explain<'a>(
+    rollout: &'a OtaRollout,
+    all: &[Object],
+) -> (&'a [Decision], Vec<String>, Vec<String>) {
+    let key = Object::Rollout(rollout.clone()).key();
+    let Some(status) = &rollout.status else {
+        return (&[], Vec::new(), package_next(rollout, &key, all).into_iter().collect());
+    };
+    (&status.decisions, seen(rollout, status), next(rollout, status, &key, all))
+}
+
+/// The stage that is being worked on, with its spec; the implied last stage has none.
+fn current<'a>(
+    rollout: &'a OtaRollout,
+    status: &'a OtaRolloutStatus,
+) -> Option<(Option<&'a Stage>, &'a StageStatus)> {
+    let seen = status.stages.iter().find(|stage| stage.phase != StagePhase::Passed)?;
+    Some((rollout.spec.stages.iter().find(|stage| stage.name == seen.name), seen))
+}
+
+fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus) -> Vec<String> {
+    let mut seen = Vec::new();
+    let total = status.stages.len();
+    if let Some((spec, stage)) = current(rollout, status) {
+        let place = status.stages.iter().position(|s| s.name == stage.name).map_or(0, |place| place + 1);
+        seen.push(format!("Stage {} ({place} of {total}): {}.", stage.name, counts_text(stage.counts)));
+        for (index, gate) in spec.iter().flat_map(|spec| &spec.gates).enumerate() {
+            seen.push(format!("Gate outcome[{index}] asks for {}.", asked(&gate.outcome)));
+        }
+        seen.extend(stage.gates.iter().map(|gate| said("Gate", gate)));
+    }
+    seen.extend(status.stopped_by.iter().map(|rule| said("Stop rule", rule)));
+    let out = &status.excluded;
+    let left_out = listed([
+        (out.by_spec, "by spec.targets.exclude"),
+        (out.by_version, "by the version they report"),
+        (out.already_current, "that ran the new version already"),
+        (out.unknown, "that the cloud does not know"),
+    ]);
+    if !left_out.is_empty() {
+        seen.push(format!("Left out: {left_out}."));
+    }
+    seen
+}
+
+fn counts_text(counts: StageCounts) -> String {
+    let rest = listed([
+        (counts.failed, "failed"),
+        (counts.timed_out, "timed out"),
+        (counts.reverted, "went back to the old version"),
+        (counts.in_flight, "upgrading"),
+        (counts.queued, "queued"),
+    ]);
+    let comma = if rest.is_empty() { "" } else { ", " };
+    format!("{} of {} updated{comma}{rest}", counts.succeeded, devices(counts.assigned))
+}
+
+fn asked(gate: &OutcomeGate) -> String {
+    let what = match gate.method {
+        GateMethod::Wilson => {
+            format!(
+                "a Wilson lower bound of at least {} at {} confidence",
+                spaced(gate.min_success),
+                spaced(gate.confidence)
+            )
+        }
+        GateMethod::Ratio => format!("a success rate of at least {}", gate.min_success),
+    };
+    format!(
+        "{what}, from at least {} and {} of the stage",
+        devices(gate.min_sample),
+        spaced(gate.min_observed)
+    )
+}
+
+fn said(what: &str, evidence: &Evidence) -> String {
+    let verdict = match evidence.verdict {
+        Verdict::Pass => "passed",
+        Verdict::Fail => "failed",
+        Verdict::Inconclusive => "could not tell",
+    };
+    format!(
+        "{what} {} ({}) {verdict} at {}: {}.",
+        evidence.rule,
+        evidence.method,
+        time(evidence.at),
+        evidence.message
+    )
+}
+
+fn next(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &[Object]) -> Vec<String> {
+    let mut next: Vec<String> = status.pending.iter().map(pending).collect();
+    if rollout.spec.suspend {
+        next.push("spec.suspend is true: nothing new is dispatched until it is false.".to_owned());
+    }
+    if let Some(rule) = &status.stopped_by {
+        next.push(after_stop(rollout, rule));
+        return next;
+    }
+    match status.phase {
+        RolloutPhase::Completed => {}
+        RolloutPhase::Pending => next.extend(package_next(rollout, key, all)),
+        RolloutPhase::Aborted => next.push(NOT_CONTINUED.to_owned()),
+        RolloutPhase::Progressing | RolloutPhase::Held => {
+            next.extend(package_next(rollout, key, all));
+            if let Some((spec, stage)) = current(rollout, status) {
+                next.extend(stage_next(spec, stage));
+                next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
+            }
+        }
+    }
+    next
+}
+
+const NOT_CONTINUED: &str = "This spec is not continued. Mend the package under a new version in a new OtaPackage, and point \
+                             spec.packageRef at it.";
+
+fn after_stop(rollout: &OtaRollout, evidence: &Evidence) -> String {
+    let rule = rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
+    match rule.map(|rule| rule.action) {
+        Some(StopAction::Abort) => NOT_CONTINUED.to_owned(),
+        Some(StopAction::Pause) | None => format!(
+            "Stop rule {} holds it until the spec changes: point spec.packageRef at a mended package, or change the rule if \
+             what it saw is fine with you.",
+            evidence.rule
+        ),
+    }
+}
+
+/// What the package has to do first; none when it is ready.
+fn package_next(rollout: &OtaRollout, key: &ObjectKey, all: &[Object]) -> Option<String> {
+    let name = &rollout.spec.package_ref.name;
+    let wanted = key.sibling(Kind::OtaPackage, name);
+    let Some(package) = all.iter().find(|object| object.key() == wanted) else {
+        return Some(format!("{wanted} is not there: apply it, or point spec.packageRef at another one."));
+    };
+    if package.health() == crate::api::Health::Ready {
+        return None;
+    }
+    let question = ask(Kind::OtaPackage, key, name);
+    Some(format!(
+        "{wanted} must be ready first; it is {} now ({question} says more).",
+        package.health().as_str()
+    ))
+}
+
+fn stage_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
+    match stage.phase {
+        StagePhase::Waiting => {
+            vec![format!("Stage {} is released when the stage before it has passed.", stage.name)]
+        }
+        StagePhase::Dispatching => vec![format!("Stage {} runs once its jobs are created.", stage.name)],
+        StagePhase::Soaking => soak_next(spec, stage).into_iter().chain(gates_next(spec, stage)).collect(),
+        StagePhase::Running | StagePhase::Held => gates_next(spec, stage),
+        StagePhase::Passed => Vec::new(),
+    }
+}
+
+fn soak_next(spec: Option<&Stage>, stage: &StageStatus) -> Option<String> {
+    let soak = spec?.soak?;
+    let until = stage.observed_at?.checked_add(soak.as_signed()).ok()?;
+    Some(format!("Stage {} soaks for {soak}, until {}; then its gates decide.", stage.name, time(until)))
+}
+
+fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
+    let gates = spec.map_or(&[][..], |spec| &spec.gates);
+    if gates.is_empty() {
+        let open = stage.counts.queued + stage.counts.in_flight;
+        return vec![format!(
+            "Stage {} has no gate: it passes when every device has a final outcome, {} to go.",
+            stage.name,
+            devices(open)
+        )];
+    }
+    gates
+        .iter()
+        .enumerate()
+        .map(|(index, gate)| outlook(&stage.name, index, &gate.outcome, stage.counts))
+        .collect()
+}
+
+/// What a gate would say of counts that can still come.
+fn outlook(stage: &str, index: usize, gate: &OutcomeGate, counts: StageCounts) -> String {
+    let open = counts.queued + counts.in_flight;
+    let passes = |successes: u32, failures: u32| {
+        let then = StageCounts {
+            queued: open.saturating_sub(successes + failures),
+            in_flight: 0,
+            succeeded: counts.succeeded + successes,
+            failed: counts.failed + failures,
+            ..counts
+        };
+        gate::judge("", gate, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Pass
+    };
+    let name = format!("Gate outcome[{index}] of stage {stage}");
+    let Some(needed) = smallest(open, |successes| passes(successes, 0)) else {
+        return hopeless(&name, stage, index, gate, counts, open);
+    };
+    let bearable =
+        smallest(open, |failures| !passes(open - failures, failures)).map(|first| first.saturating_sub(1));
+    if needed == 0 && open == 0 {
+        return format!("{name} passes as things stand.");
+    }
+    let margin = match bearable {
+        Some(0) => "it cannot bear another failure".to_owned(),
+        Some(failures) => format!("it can bear {}", counted(failures, "more failure")),
+        None => "no failure of theirs can stop it".to_owned(),
+    };
+    let open = format!("{} without an answer yet", devices(open));
+    match needed {
+        0 => format!("{name} passes as things stand; with {open}, {margin}."),
+        _ => format!(
+            "{name} passes after {} in a row; with {open}, {margin}.",
+            counted(needed, "more success")
+        ),
+    }
+}
+
+fn hopeless(
+    name: &str,
+    stage: &str,
+    index: usize,
+    gate: &OutcomeGate,
+    counts: StageCounts,
+    open: u32,
+) -> String {
+    if let (0, Some(why)) = (counts.failures(), gate::cannot_prove(stage, counts.assigned, gate)) {
+        return format!("{name} cannot pass: {why}. Select more devices, or ask for less.");
+    }
+    let best = StageCounts { queued: 0, in_flight: 0, succeeded: counts.succeeded + open, ..counts };
+    let reach = gate::judge("", gate, &best, Timestamp::UNIX_EPOCH).value;
+    let outlook = match open {
+        0 => "every device has its outcome, and".to_owned(),
+        1 => "even if the last open device succeeds,".to_owned(),
+        _ => format!("even if all {open} open devices succeed,"),
+    };
+    let measure = match gate.method {
+        GateMethod::Wilson => "the Wilson lower bound",
+        GateMethod::Ratio => "the success rate",
+    };
+    let (reach, goal) = (share(reach), spaced(gate.min_success));
+    format!(
+        "{name} cannot pass any more: {outlook} {measure} is {reach}, and {goal} is asked for. Mend the package under a new \
+         version and point spec.packageRef at it; or, if less is good enough, lower minSuccess in gates[{index}] of stage \
+         {stage} to {reach} or below."
+    )
+}
+
+/// A share, cut downwards so that it never looks reached when it is not: `94.9 %`.
+fn share(value: f64) -> String {
+    format!("{:.1} %", (value * 1000.0).floor() / 10.0)
+}
+
+/// How far a stop rule is from firing.
+fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
+    let counts = status.stages.iter().fold(StageCounts::default(), |sum, stage| sum + stage.counts);
+    let open = counts.queued + counts.in_flight;
+    let fires = |failures: u32| {
+        let then = StageCounts {
+            queued: open.saturating_sub(failures),
+            in_flight: 0,
+            failed: counts.failed + failures,
+            ..counts
+        };
+        stop::judge(rule, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Fail
+    };
+    let needed = smallest(open, fires).filter(|needed| *needed > 0)?;
+    let outcome = match rule.action {
+        StopAction::Pause => "pauses",
+        StopAction::Abort => "aborts",
+    };
+    let failures = counted(needed, "more failure");
+    Some(format!("Stop rule {} {outcome} the rollout after {failures} in a row.", rule.name))
+}

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod completions;
+pub mod connect;
 pub mod context;
 pub mod exit;
 pub mod get;

@@ -1,0 +1,142 @@
+//! Makes a client out of an `OtaCloud`: reads its secrets, and opens the one transport that all accounts share.
+
+use crate::{
+    api::{Credentials, OtaCloud, SecretSource},
+    cloud::{
+        CallError, Cloud, ErrorClass, Transport, TransportError,
+        huawei_iotda::{self, Keys, Scheme, User},
+        transport::{HttpOptions, HttpTransport},
+    },
+    engine::ports::Connector,
+    source::secret,
+    state::local::SOURCE_FILE_ANNOTATION,
+};
+use async_trait::async_trait;
+use secrecy::SecretString;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Connects accounts over HTTP.
+pub struct HttpConnector {
+    transport: Arc<dyn Transport>,
+}
+
+impl HttpConnector {
+    /// A connector with its own connection pool.
+    ///
+    /// # Errors
+    /// When the system's trust store or proxy variables are not usable.
+    pub fn new() -> Result<Self, TransportError> {
+        Ok(Self { transport: Arc::new(HttpTransport::new(HttpOptions::default())?) })
+    }
+}
+
+#[async_trait]
+impl Connector for HttpConnector {
+    async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
+        let iotda = &cloud.spec.huawei_iotda;
+        let secrets = Secrets { credentials: &cloud.spec.credentials, base: folder_of(cloud) };
+        let keys = match Scheme::of(iotda) {
+            Scheme::Signed(_) => secrets.access_key().await?,
+            Scheme::Token => secrets.user().await?,
+        };
+        Ok(huawei_iotda::connect(iotda, keys, Arc::clone(&self.transport)))
+    }
+}
+
+/// Relative files start from the manifest's folder; from the current one when no manifest is known.
+fn folder_of(cloud: &OtaCloud) -> PathBuf {
+    let annotations = cloud.metadata.annotations.as_ref();
+    let manifest = annotations.and_then(|annotations| annotations.get(SOURCE_FILE_ANNOTATION));
+    manifest.and_then(|manifest| Path::new(manifest).parent()).unwrap_or(Path::new("")).to_owned()
+}
+
+struct Secrets<'a> {
+    credentials: &'a Credentials,
+    base: PathBuf,
+}
+
+impl Secrets<'_> {
+    async fn access_key(&self) -> Result<Keys, CallError> {
+        let given = self.credentials;
+        Ok(Keys::AccessKey {
+            id: self.needed("accessKey", given.access_key.as_ref()).await?,
+            secret: self.needed("secretKey", given.secret_key.as_ref()).await?,
+            security_token: match &given.security_token {
+                Some(source) => Some(self.needed("securityToken", Some(source)).await?),
+                None => None,
+            },
+        })
+    }
+
+    async fn user(&self) -> Result<Keys, CallError> {
+        let given = self.credentials;
+        Ok(Keys::User(User {
+            name: self.needed("username", given.username.as_ref()).await?,
+            password: self.needed("password", given.password.as_ref()).await?,
+            domain: self.needed("domain", given.domain.as_ref()).await?,
+        }))
+    }
+
+    async fn needed(&self, field: &str, source: Option<&SecretSource>) -> Result<SecretString, CallError> {
+        let path = format!("spec.credentials.{field}");
+        let Some(source) = source else {
+            return Err(refused(format!("{path} is missing"))
+                .next_step(format!("give {path}, or another spec.huaweiIotda.auth")));
+        };
+        secret::read(source, &self.base).await.map_err(|error| refused(format!("{path}: {error}")))
+    }
+}
+
+fn refused(message: String) -> CallError {
+    CallError::new(ErrorClass::Unauthorized, "Connect", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cloud(auth: &str, credentials: &str, folder: &Path) -> OtaCloud {
+        let manifest = folder.join("cloud.yaml");
+        let text = format!(
+            r#"{{"apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaCloud",
+                "metadata": {{"name": "c", "annotations": {{"{SOURCE_FILE_ANNOTATION}": {manifest:?}}}}},
+                "spec": {{"huaweiIotda": {{"endpoint": "http://127.0.0.1:1", "region": "cn-north-4",
+                    "projectId": "p", "appId": "a", "auth": "{auth}"}}, "credentials": {credentials}}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_missing_secret_is_named_with_its_field() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("key"), "AK\n").unwrap();
+        let access_key = r#"{"accessKey": "file:key", "secretKey": "env:ROLLWAVE_NO_SUCH_KEY"}"#;
+        let cases = [
+            ("V11", r#"{"username": "file:key"}"#, "spec.credentials.accessKey is missing"),
+            (
+                "Auto",
+                access_key,
+                "spec.credentials.secretKey: environment variable ROLLWAVE_NO_SUCH_KEY is not set",
+            ),
+            ("Token", access_key, "spec.credentials.username is missing"),
+        ];
+        let connector = HttpConnector::new().unwrap();
+        for (auth, credentials, expected) in cases {
+            let error = connector.connect(&cloud(auth, credentials, folder.path())).await.err().unwrap();
+            assert_eq!(error.class, ErrorClass::Unauthorized);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_are_looked_for_beside_the_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("key"), "AK\n").unwrap();
+        let keys = r#"{"accessKey": "file:key", "secretKey": "exec:cat key"}"#;
+        let connected = HttpConnector::new().unwrap().connect(&cloud("Auto", keys, folder.path())).await;
+        assert_eq!(connected.unwrap().capabilities().name, "huaweiIotda");
+    }
+}

@@ -31,7 +31,7 @@ pub struct Budget {
     burst: u32,
     /// In units of 1 / [`CALL`].
     level: u128,
-    /// The level is that of this moment.
+    /// The level is that of this moment; during a pause it lies at its end.
     at: Timestamp,
     blocked_until: Option<Timestamp>,
     calls: [u64; Class::ALL.len()],
@@ -61,13 +61,9 @@ impl Budget {
     /// # Errors
     /// When to ask again, always later than `now`, if the call must wait.
     pub fn take(&mut self, class: Class, now: Timestamp) -> Result<(), Timestamp> {
-        if let Some(until) = self.blocked_until.filter(|until| now < *until) {
-            return Err(until);
-        }
-        self.blocked_until = None;
         self.refill(now);
         let needed = CALL + calls(self.reserve(class));
-        if self.level < needed {
+        if self.is_blocked(now) || self.level < needed {
             return Err(self.when(needed));
         }
         self.level -= CALL;
@@ -89,7 +85,6 @@ impl Budget {
         }
         let until = self.blocked_until.map_or(until, |before| before.max(until));
         self.blocked_until = Some(until);
-        // Nothing is saved up during the pause.
         self.at = self.at.max(until);
     }
 
@@ -153,7 +148,7 @@ impl Budget {
         self.at = self.at.max(now);
     }
 
-    /// When the bucket will hold `needed`, rounded up to the next nanosecond.
+    /// When the bucket will hold `needed`, after any pause; rounded up to the next nanosecond.
     fn when(&self, needed: u128) -> Timestamp {
         let missing = needed.saturating_sub(self.level);
         let nanos = missing.div_ceil(u128::from(self.rate_milli));
@@ -164,4 +159,191 @@ impl Budget {
 
 fn calls(count: u32) -> u128 {
     u128::from(count) * CALL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::SignedDuration;
+    use proptest::prelude::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Calls of this class that leave at once.
+    fn at_once(budget: &Budget, class: Class, now: Timestamp) -> usize {
+        let mut budget = budget.clone();
+        (0..10_000).take_while(|_| budget.take(class, now).is_ok()).count()
+    }
+
+    #[test]
+    fn lower_classes_leave_a_reserve_and_with_a_burst_of_one_nobody_starves() {
+        let at_once_of =
+            |burst| Class::ALL.map(|class| at_once(&Budget::new(10, burst, at(0)), class, at(0)));
+        assert_eq!(at_once_of(16), [16, 14, 12, 8]);
+        assert_eq!(at_once_of(2), [2, 2, 2, 1]);
+        assert_eq!(at_once_of(1), [1, 1, 1, 1]);
+        assert_eq!(at_once_of(0), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_throttling_reply_halves_the_rate_and_pauses() {
+        let mut budget = Budget::new(8, 8, at(0));
+        budget.throttled(at(0), None);
+        assert_eq!((budget.rate_milli(), budget.take(Class::UserChange, at(1))), (4_000, Err(at(2))));
+        budget.throttled(at(1), Some(Duration::from_secs(30)));
+        assert_eq!((budget.rate_milli(), budget.throttles()), (4_000, 2), "one event, one halving");
+        assert_eq!(budget.take(Class::UserChange, at(2)), Err(at(31)));
+        assert_eq!(at_once(&budget, Class::UserChange, at(31)), 1, "nothing was saved up");
+        assert_eq!(budget.blocked_until(at(30)), Some(at(31)));
+        assert_eq!(budget.blocked_until(at(31)), None);
+    }
+
+    #[test]
+    fn no_reply_stops_an_account_for_longer_than_an_hour_or_below_the_floor() {
+        let mut budget = Budget::new(1, 1, at(0));
+        budget.throttled(at(0), Some(Duration::MAX));
+        assert_eq!(budget.take(Class::Drift, at(0)), Err(at(3_600)));
+        for hour in 1..20 {
+            budget.throttled(at(hour * 3_600), None);
+        }
+        assert_eq!(budget.rate_milli(), FLOOR_RATE_MILLI);
+    }
+
+    #[test]
+    fn it_recovers_from_the_floor_within_minutes() {
+        let mut budget = Budget::new(10, 10, at(0));
+        for again in 0..20 {
+            budget.throttled(at(again * 10), None);
+        }
+        assert_eq!(budget.rate_milli(), FLOOR_RATE_MILLI);
+        let (begin, mut now) = (at(200), at(200));
+        while budget.rate_milli() < 10_000 {
+            match budget.take(Class::RolloutStep, now) {
+                Ok(()) => budget.succeeded(now),
+                Err(later) => now = later,
+            }
+        }
+        assert!(now.duration_since(begin) < SignedDuration::from_mins(2), "took until {now}");
+    }
+
+    #[test]
+    fn replies_to_calls_from_before_a_pause_do_not_raise_the_rate() {
+        let mut budget = Budget::new(10, 10, at(0));
+        budget.throttled(at(0), None);
+        budget.succeeded(at(1));
+        assert_eq!(budget.rate_milli(), 5_000);
+        budget.succeeded(at(2));
+        assert_eq!(budget.rate_milli(), 5_100);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_adds_nothing() {
+        let mut budget = Budget::new(1, 1, at(100));
+        assert_eq!(budget.take(Class::Drift, at(100)), Ok(()));
+        assert_eq!(budget.take(Class::Drift, at(50)), Err(at(101)));
+        assert_eq!(budget.take(Class::Drift, at(101)), Ok(()));
+        assert_eq!(budget.calls(Class::Drift), 2);
+    }
+
+    #[test]
+    fn a_hundred_objects_that_share_one_budget_never_exceed_it_and_all_come_through() {
+        let mut budget = Budget::new(10, 20, at(0));
+        let mut wanting: Vec<(Timestamp, usize, u32)> = (0..100).map(|object| (at(0), object, 5)).collect();
+        let mut granted = Vec::new();
+        while let Some(next) = wanting.iter_mut().filter(|(.., calls)| *calls > 0).min() {
+            let class = Class::ALL[next.1 % Class::ALL.len()];
+            match budget.take(class, next.0) {
+                Ok(()) => {
+                    granted.push(next.0);
+                    next.2 -= 1;
+                }
+                Err(later) => next.0 = later,
+            }
+        }
+        assert_eq!(granted.len(), 500);
+        granted.sort();
+        assert_within_budget(&granted, 10_000, 20);
+        assert!(granted[499] >= at(48), "480 calls beyond the burst of 20, at 10 a second");
+        assert_eq!(Class::ALL.map(|class| budget.calls(class)), [125; 4]);
+    }
+
+    #[test]
+    fn it_settles_near_what_the_cloud_really_takes() {
+        let (mut budget, mut cloud) = (Budget::new(50, 10, at(0)), Budget::new(5, 5, at(0)));
+        let (mut now, mut taken, mut refused) = (at(0), 0, 0);
+        while now < at(1_800) {
+            match budget.take(Class::RolloutStep, now) {
+                Err(later) => now = later,
+                Ok(()) if cloud.take(Class::UserChange, now).is_ok() => {
+                    taken += 1;
+                    budget.succeeded(now);
+                }
+                Ok(()) => {
+                    refused += 1;
+                    budget.throttled(now, None);
+                }
+            }
+        }
+        assert!(taken > 1_800 * 5 / 2, "only {taken} of 9,000 possible calls");
+        assert!(refused * 10 < taken, "{refused} refused, {taken} taken");
+    }
+
+    fn assert_within_budget(granted: &[Timestamp], rate_milli: u64, burst: u32) {
+        for (first, from) in granted.iter().enumerate() {
+            for (last, to) in granted.iter().enumerate().skip(first) {
+                let elapsed = u128::try_from(to.duration_since(*from).as_nanos()).unwrap();
+                let count = u32::try_from(last - first + 1).unwrap();
+                let allowed = calls(burst) + elapsed * u128::from(rate_milli);
+                assert!(calls(count) <= allowed, "{count} calls from {from} to {to}");
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Take(Class),
+        Wait(i64),
+        Throttled(Option<u64>),
+        Succeeded,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let class = proptest::sample::select(Class::ALL.to_vec());
+        let step = prop_oneof![
+            8 => class.prop_map(Step::Take),
+            4 => (0..5_000_000_000_i64).prop_map(Step::Wait),
+            1 => proptest::option::of(0..10_000_u64).prop_map(Step::Throttled),
+            2 => Just(Step::Succeeded),
+        ];
+        proptest::collection::vec(step, 0..150)
+    }
+
+    proptest! {
+        #[test]
+        fn no_stretch_of_time_sees_more_than_burst_and_rate(
+            per_second in 0..40_u32,
+            burst in 0..20_u32,
+            steps in steps(),
+        ) {
+            let mut budget = Budget::new(per_second, burst, at(0));
+            let (mut now, mut granted) = (at(0), Vec::new());
+            for step in steps {
+                match step {
+                    Step::Wait(nanos) => now += SignedDuration::from_nanos(nanos),
+                    Step::Succeeded => budget.succeeded(now),
+                    Step::Throttled(millis) => budget.throttled(now, millis.map(Duration::from_millis)),
+                    Step::Take(class) => match budget.take(class, now) {
+                        Ok(()) => granted.push(now),
+                        Err(later) => {
+                            prop_assert!(later > now);
+                            prop_assert_eq!(budget.clone().take(class, later), Ok(()), "it keeps its word");
+                        }
+                    },
+                }
+            }
+            assert_within_budget(&granted, u64::from(per_second.max(1)) * 1_000, burst.max(1));
+        }
+    }
 }

@@ -211,3 +211,259 @@ fn millis(duration: Duration) -> u64 {
 fn later(now: Timestamp, wait: Duration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Rng, *};
+    use crate::api::Kind;
+    use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Always the highest number allowed.
+    struct Highest;
+
+    impl Rng for Highest {
+        fn below(&self, bound: u64) -> u64 {
+            bound.saturating_sub(1)
+        }
+    }
+
+    /// Numbers that look random and are the same every time.
+    #[derive(Default)]
+    struct Counted(AtomicU64);
+
+    impl Rng for Counted {
+        fn below(&self, bound: u64) -> u64 {
+            let number = self.0.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            number.checked_rem(bound).unwrap_or(0)
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new(Kind::OtaPackage, "default", name)
+    }
+
+    fn numbered(number: impl Into<i64>) -> ObjectKey {
+        key(&number.into().to_string())
+    }
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn new_work_never_waits_behind_polls() {
+        let mut queue = Queue::default();
+        for poll in 0..1_000 {
+            queue.push(numbered(poll), Class::Drift, at(0));
+        }
+        queue.push(key("verify"), Class::Verify, at(0));
+        queue.push(key("step"), Class::RolloutStep, at(9));
+        queue.push(key("change"), Class::UserChange, at(10));
+        let order: Vec<_> = (0..4).filter_map(|_| queue.pop(at(10))).map(|(key, _)| key.name).collect();
+        assert_eq!(order, ["change", "step", "verify", "0"]);
+        assert_eq!(queue.len(), 999);
+    }
+
+    #[test]
+    fn one_object_has_one_entry_and_the_more_urgent_wish_wins() {
+        let mut queue = Queue::default();
+        queue.push(key("a"), Class::Drift, at(5));
+        queue.push(key("a"), Class::UserChange, at(9));
+        queue.push(key("a"), Class::Verify, at(7));
+        assert_eq!((queue.len(), queue.next_due()), (1, Some(at(5))));
+        assert_eq!(queue.pop(at(4)), None);
+        assert_eq!(queue.pop(at(5)), Some((key("a"), Class::UserChange)));
+        assert_eq!((queue.is_empty(), queue.next_due()), (true, None));
+    }
+
+    #[test]
+    fn a_poll_is_not_starved_by_work_that_never_ends() {
+        let mut queue = Queue::default();
+        queue.push(key("poll"), Class::Drift, at(0));
+        let mut waited = 0;
+        for second in 0.. {
+            queue.push(key("busy"), Class::UserChange, at(second));
+            if queue.pop(at(second)) == Some((key("poll"), Class::UserChange)) {
+                waited = second;
+                break;
+            }
+        }
+        assert_eq!(waited, PATIENCE.as_secs());
+    }
+
+    #[test]
+    fn after_a_night_of_sleep_a_change_waits_for_one_poll_at_most() {
+        let mut queue = Queue::default();
+        for poll in 0..100 {
+            queue.push(numbered(poll), Class::Drift, at(0));
+        }
+        let morning = 8 * 3_600;
+        for round in 0..5 {
+            for _ in 0..round {
+                queue.pop(at(morning));
+            }
+            queue.push(key("change"), Class::UserChange, at(morning));
+            let next: Vec<_> = (0..2).filter_map(|_| queue.pop(at(morning))).map(|(key, _)| key).collect();
+            assert!(next.contains(&key("change")), "{next:?}");
+        }
+    }
+
+    #[test]
+    fn the_limit_doubles_up_to_the_cap_and_a_success_ends_it() {
+        let mut queue = Queue::default();
+        let waits: Vec<i64> =
+            (0..11).map(|_| queue.failed(&key("a"), at(0), &Highest, None).as_second()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(queue.failures(&key("a")), 11);
+        queue.succeeded(&key("a"));
+        assert_eq!(queue.failed(&key("a"), at(0), &Highest, None), at(1));
+    }
+
+    #[test]
+    fn jitter_fills_the_whole_time_up_to_the_limit_and_retry_after_is_its_floor() {
+        let rng = Counted::default();
+        let mut queue = Queue::default();
+        let waits: Vec<i64> =
+            (0..200).map(|n| queue.failed(&numbered(n), at(0), &rng, None).as_millisecond()).collect();
+        assert!(waits.iter().all(|wait| (0..=1_000).contains(wait)));
+        for tenth in 0..10 {
+            let range = tenth * 100..(tenth + 1) * 100;
+            assert!(waits.iter().any(|wait| range.contains(wait)), "none in {range:?}");
+        }
+        assert_eq!(queue.failed(&key("b"), at(0), &rng, Some(secs(77))), at(77));
+    }
+
+    #[test]
+    fn a_wake_up_does_not_shorten_a_backoff_but_a_changed_spec_does() {
+        let mut queue = Queue::default();
+        queue.push(key("a"), Class::UserChange, at(0));
+        let again = queue.failed(&key("a"), at(0), &Highest, Some(secs(60)));
+        queue.push(key("a"), Class::UserChange, at(1));
+        assert_eq!((queue.pop(at(59)), queue.next_due()), (None, Some(again)));
+        queue.reset(&key("a"));
+        queue.push(key("a"), Class::UserChange, at(2));
+        assert_eq!(queue.pop(at(2)), Some((key("a"), Class::UserChange)));
+        assert_eq!(queue.failures(&key("a")), 0);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(u8, Class, i64),
+        Pop,
+        Failed(u8, Option<u64>),
+        Succeeded(u8),
+        Reset(u8),
+        Remove(u8),
+        Wait(i64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let name = 0..6_u8;
+        let class = proptest::sample::select(Class::ALL.to_vec());
+        let step = prop_oneof![
+            6 => (name.clone(), class, -900..900_i64).prop_map(|(n, c, due)| Step::Push(n, c, due)),
+            6 => Just(Step::Pop),
+            2 => (name.clone(), proptest::option::of(0..400_u64)).prop_map(|(n, f)| Step::Failed(n, f)),
+            1 => name.clone().prop_map(Step::Succeeded),
+            1 => name.clone().prop_map(Step::Reset),
+            1 => name.prop_map(Step::Remove),
+            3 => (0..400_i64).prop_map(Step::Wait),
+        ];
+        proptest::collection::vec(step, 0..120)
+    }
+
+    /// The same rules, told without any index.
+    #[derive(Default)]
+    struct Naive {
+        entries: Vec<(ObjectKey, Class, Timestamp, usize)>,
+        until: BTreeMap<ObjectKey, Timestamp>,
+        pushes: usize,
+        others: u64,
+    }
+
+    impl Naive {
+        fn push(&mut self, key: &ObjectKey, class: Class, due: Timestamp) {
+            let due = self.until.get(key).map_or(due, |until| due.max(*until));
+            if let Some(entry) = self.entries.iter_mut().find(|entry| entry.0 == *key) {
+                *entry = (key.clone(), entry.1.min(class), entry.2.min(due), entry.3);
+            } else {
+                self.pushes += 1;
+                self.entries.push((key.clone(), class, due, self.pushes));
+            }
+        }
+
+        fn pop(&mut self, now: Timestamp) -> Option<(ObjectKey, Class)> {
+            let due = self.entries.iter().filter(|entry| entry.2 <= now);
+            let oldest = due.clone().min_by_key(|(_, _, due, turn)| (*due, *turn))?.clone();
+            let promoted = now.duration_since(oldest.2) >= PATIENCE && self.others + 1 >= PATIENCE_SHARE;
+            let urgent = due.min_by_key(|(_, class, due, turn)| (*class, *due, *turn))?.clone();
+            self.others = if promoted { 0 } else { self.others + 1 };
+            let (key, class) = if promoted { (oldest.0, Class::UserChange) } else { (urgent.0, urgent.1) };
+            self.entries.retain(|entry| entry.0 != key);
+            Some((key, class))
+        }
+
+        fn failed(&mut self, key: &ObjectKey, until: Timestamp) {
+            self.until.insert(key.clone(), until);
+            for entry in self.entries.iter_mut().filter(|entry| entry.0 == *key) {
+                entry.2 = entry.2.max(until);
+            }
+        }
+
+        fn next_due(&self) -> Option<Timestamp> {
+            self.entries.iter().map(|entry| entry.2).min()
+        }
+    }
+
+    /// Runs the steps on the queue and on the naive one; gives back what was popped.
+    fn run(steps: &[Step]) -> Vec<Option<(ObjectKey, Class)>> {
+        let (mut queue, mut naive, rng) = (Queue::default(), Naive::default(), Counted::default());
+        let (mut now, mut popped) = (at(10_000), Vec::new());
+        for step in steps {
+            match *step {
+                Step::Push(name, class, offset) => {
+                    let due = now + SignedDuration::from_secs(offset);
+                    queue.push(numbered(name), class, due);
+                    naive.push(&numbered(name), class, due);
+                }
+                Step::Pop => {
+                    popped.push(queue.pop(now));
+                    assert_eq!(popped.last(), Some(&naive.pop(now)));
+                }
+                Step::Failed(name, floor) => {
+                    let until = queue.failed(&numbered(name), now, &rng, floor.map(secs));
+                    assert!(until >= now + floor.map(secs).unwrap_or_default());
+                    naive.failed(&numbered(name), until);
+                }
+                Step::Succeeded(name) => {
+                    queue.succeeded(&numbered(name));
+                    naive.until.remove(&numbered(name));
+                }
+                Step::Reset(name) => {
+                    queue.reset(&numbered(name));
+                    naive.until.remove(&numbered(name));
+                }
+                Step::Remove(name) => {
+                    queue.remove(&numbered(name));
+                    naive.until.remove(&numbered(name));
+                    naive.entries.retain(|entry| entry.0 != numbered(name));
+                }
+                Step::Wait(seconds) => now += SignedDuration::from_secs(seconds),
+            }
+            assert_eq!((queue.len(), queue.next_due()), (naive.entries.len(), naive.next_due()));
+        }
+        popped
+    }
+
+    proptest! {
+        #[test]
+        fn it_hands_out_what_the_naive_queue_hands_out_and_the_same_every_time(steps in steps()) {
+            prop_assert_eq!(run(&steps), run(&steps));
+        }
+    }
+}

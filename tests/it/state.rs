@@ -3,7 +3,7 @@
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use rollwave::{
-    api::{Kind, Object, ObjectKey, OtaPackageStatus},
+    api::{Kind, Object, ObjectKey, OtaPackageStatus, OtaRolloutStatus},
     state::{
         Store as _,
         local::{Desired, Local},
@@ -13,6 +13,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 mod apply;
+#[cfg(unix)]
+mod crash;
+mod damage;
+mod mirror;
+mod model;
 
 type Manifests = BTreeMap<ObjectKey, Object>;
 
@@ -47,6 +52,20 @@ fn package_with(name: &str, version: &str, annotations: &Value) -> Object {
     Object::Package(serde_json::from_value(manifest).unwrap())
 }
 
+fn rollout(name: &str) -> Object {
+    let manifest = json!({
+        "apiVersion": "ota.rollwave.dev/v1alpha1",
+        "kind": "OtaRollout",
+        "metadata": {"name": name},
+        "spec": {
+            "packageRef": {"name": "a"},
+            "targets": {"all": true},
+            "stages": [{"name": "all", "select": {"rest": true}}],
+        },
+    });
+    Object::Rollout(serde_json::from_value(manifest).unwrap())
+}
+
 fn manifests(objects: impl IntoIterator<Item = Object>) -> Manifests {
     objects.into_iter().map(|object| (object.key(), object)).collect()
 }
@@ -69,6 +88,11 @@ fn message(object: &Object) -> Option<&str> {
     }
 }
 
+/// Cases of a law whose every step waits for a disk; `PROPTEST_CASES` asks for more.
+fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
 /// The result of a call to [`Local`]: it answers at once.
 fn answer<T>(call: impl Future<Output = T>) -> T {
     call.now_or_never().expect("it never waits")
@@ -76,6 +100,11 @@ fn answer<T>(call: impl Future<Output = T>) -> T {
 
 fn load(local: &Local, key: &ObjectKey) -> Option<Object> {
     answer(local.load(key)).unwrap().map(|object| (*object).clone())
+}
+
+fn objects(local: &Local) -> Vec<Object> {
+    let keys = answer(local.keys()).unwrap();
+    keys.iter().filter_map(|key| load(local, key)).collect()
 }
 
 fn apply(local: &Local, objects: impl IntoIterator<Item = Object>, second: i64) -> Desired {

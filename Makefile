@@ -1,0 +1,59 @@
+# `make demo` shows it, `make test` proves it. Everything that is built or fetched lands in target/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+PYTHON ?= python3
+VENV := target/venv
+REQUIREMENTS := tests/conformance/requirements.txt
+
+.PHONY: help test test-fast lint doc unit conformance venv demo crds bench
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: lint doc unit $(if $(wildcard $(REQUIREMENTS)),conformance) ## Every check: format, lints, docs, tests, the official SDKs against the simulator
+
+test-fast: lint unit ## What needs Rust alone
+
+demo: need-cargo ## A good release converges, a bad one is stopped at its canary
+	$(CARGO) run -- demo
+
+lint: need-cargo
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+doc: need-cargo
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+
+unit: need-cargo
+	$(CARGO) test
+
+# The official SDKs from PyPI drive the simulator; there is one program a cloud.
+conformance: venv
+	$(CARGO) build
+	@for program in $(wildcard tests/conformance/*.py); do \
+	  echo "$$program"; $(VENV)/bin/python "$$program" target/debug/rollwave; \
+	done
+
+venv: $(VENV)/.stamp ## A Python with the official SDKs, in target/venv
+
+$(VENV)/.stamp: $(REQUIREMENTS)
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (needed for the official SDKs; make test-fast does without)" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "missing: the venv module of $(PYTHON) (Debian: apt install python3-venv; make test-fast does without)" >&2; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $(REQUIREMENTS)
+	touch $@
+
+crds: need-cargo ## Write crds/ from the types
+	$(CARGO) run --quiet -- crds --dir crds
+
+bench: need-cargo ## Measure reconciles, manifests and signing
+	$(CARGO) bench
+
+.PHONY: need-cargo
+need-cargo:
+	@command -v $(CARGO) >/dev/null || { echo "missing: $(CARGO) (install Rust from https://rustup.rs)" >&2; exit 1; }

@@ -1,6 +1,6 @@
 //! `OtaCloud`: one cloud account.
 
-use super::{OtaCloudStatus, Period};
+use super::{OtaCloudStatus, Period, pattern};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,20 +54,20 @@ const fn five_minutes() -> Period {
 pub struct HuaweiIotda {
     /// Application access address of the instance, such as
     /// `https://9bc34a0001.st1.iotda-app.cn-north-4.myhuaweicloud.com`.
-    #[schemars(length(max = 2048), regex(pattern = r"^https?://[^/?#\s@]+/?$"))]
+    #[schemars(length(max = 2048), regex(pattern = pattern::ADDRESS))]
     pub endpoint: String,
     /// Region id, such as `cn-north-4`; part of the derived signing key.
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-z0-9-]+$"))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::REGION))]
     pub region: String,
     /// Project id, part of every path.
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::ID))]
     pub project_id: String,
     /// Sent as `Instance-Id`; the professional edition needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::ID))]
     pub instance_id: Option<String>,
     /// Resource space that packages, devices and tasks belong to. IoTDA creates no package without one.
-    #[schemars(length(min = 1, max = 36), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[schemars(length(min = 1, max = 36), regex(pattern = pattern::ID))]
     pub app_id: String,
     /// How requests are authenticated.
     #[serde(default)]
@@ -75,7 +75,7 @@ pub struct HuaweiIotda {
     pub auth: IotdaAuth,
     /// IAM address for `auth: Token`; `https://iam.{region}.myhuaweicloud.com` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = r"^https?://[^/?#\s@]+/?$"))]
+    #[schemars(length(max = 2048), regex(pattern = pattern::ADDRESS))]
     pub iam_endpoint: Option<String>,
     /// Key of a batch task's `document` that names the package. Newer platforms document `package_ids`, older ones
     /// `package_id`.
@@ -149,10 +149,7 @@ pub struct Credentials {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(transparent)]
 #[schemars(inline, extend("format" = "secret-source"))]
-pub struct SecretSource(
-    #[schemars(length(max = 4096), regex(pattern = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|exec:.+)$"))]
-    pub  String,
-);
+pub struct SecretSource(#[schemars(length(max = 4096), regex(pattern = pattern::SECRET_SOURCE))] pub String);
 
 /// Calls that one account may cost, over all its objects.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,14 +7,17 @@
 
 mod cloud;
 mod condition;
+mod crd;
 mod health;
 mod package;
+pub mod pattern;
 mod quantity;
 mod rollout;
 mod status;
 
 pub use cloud::*;
 pub use condition::*;
+pub use crd::*;
 pub use health::Health;
 pub use package::*;
 pub use quantity::*;
@@ -208,6 +211,6 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, 
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalRef {
     /// Name of the object.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::NAME))]
     pub name: String,
 }

@@ -1,6 +1,6 @@
 //! `OtaPackage`: one immutable firmware or software version.
 
-use super::{LocalRef, OtaPackageStatus, Percent, Period};
+use super::{LocalRef, OtaPackageStatus, Percent, Period, pattern};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,24 +32,24 @@ use serde::{Deserialize, Serialize};
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(
-    validation = Rule::new("self.cloudRef == oldSelf.cloudRef && self.type == oldSelf.type && self.product == oldSelf.product && self.version == oldSelf.version")
-        .message("cloudRef, type, product and version name the package for good: write a new OtaPackage for another version")
-)]
 pub struct OtaPackageSpec {
     /// The account that holds the package.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another account"))]
     pub cloud_ref: LocalRef,
     /// What is upgraded.
     #[serde(rename = "type")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another type"))]
     pub kind: PackageType,
     /// The product whose devices it fits.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another product"))]
     pub product: Product,
     /// Version that a device reports once it runs the package.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9_.-]+$"))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = pattern::VERSION))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another version"))]
     pub version: String,
     /// Versions that may be upgraded to this one; all when empty. IoTDA `support_source_versions`: at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20), inner(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9_.-]+$")))]
+    #[schemars(length(max = 20), inner(length(min = 1, max = 256), regex(pattern = pattern::VERSION)))]
     pub source_versions: Vec<String>,
     /// For people; at most 1,024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,7 @@ pub enum PackageType {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Product {
     /// IoTDA `product_id`.
-    #[schemars(length(min = 1, max = 36), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[schemars(length(min = 1, max = 36), regex(pattern = pattern::ID))]
     pub id: String,
 }
 
@@ -101,7 +101,7 @@ pub struct Product {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Artifact {
     /// SHA-256 of the bytes, 64 hex digits. IoTDA passes it to the device as `sign`.
-    #[schemars(length(min = 64, max = 64), regex(pattern = r"^[A-Fa-f0-9]{64}$"))]
+    #[schemars(length(max = 64), regex(pattern = pattern::SHA256))]
     pub sha256: String,
     /// Size in bytes, checked against the cloud's limit (IoTDA: 1 GB) before anything is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,15 +116,15 @@ pub struct Artifact {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObsObject {
     /// Region of the bucket.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9-]+$"))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = pattern::OBS_REGION))]
     pub region: String,
     /// Name of the bucket.
-    #[schemars(length(min = 3, max = 63), regex(pattern = r"^[a-z0-9.-]+$"))]
+    #[schemars(length(min = 3, max = 63), regex(pattern = pattern::BUCKET))]
     pub bucket: String,
     /// Key of the object; its extension must be one that IoTDA takes.
     #[schemars(
         length(min = 1, max = 1024),
-        regex(pattern = r"^.+\.(bin|dav|tar|gz|zip|gzip|apk|tar\.gz|tar\.xz|pack|exe|bat|img)$")
+        regex(pattern = pattern::OBJECT_KEY)
     )]
     pub key: String,
 }
@@ -136,7 +136,7 @@ pub struct Verification {
     /// Device ids.
     #[schemars(
         length(min = 1, max = 100),
-        inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_-]+$"))
+        inner(length(min = 1, max = 128), regex(pattern = pattern::ID))
     )]
     pub devices: Vec<String>,
     /// Share of them that must report the new version.

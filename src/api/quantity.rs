@@ -1,5 +1,6 @@
 //! Percentages and durations as people write them: `95%`, `1h30m`.
 
+use super::pattern;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{borrow::Cow, fmt, str::FromStr};
@@ -162,9 +163,6 @@ impl fmt::Display for CountOrPercent {
     }
 }
 
-const PERCENT_PATTERN: &str = r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)%$";
-const PERIOD_PATTERN: &str = r"^([0-9]{1,4}d)?([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$";
-
 macro_rules! text_serde {
     ($type:ty, $name:literal, $schema:expr) => {
         impl Serialize for $type {
@@ -199,13 +197,13 @@ macro_rules! text_serde {
 text_serde!(
     Percent,
     "Percent",
-    json_schema!({"type": "string", "format": "percent", "maxLength": 8, "pattern": PERCENT_PATTERN})
+    json_schema!({"type": "string", "format": "percent", "maxLength": 8, "pattern": pattern::PERCENT})
 );
 text_serde!(
     Period,
     "Period",
     json_schema!({
-        "type": "string", "format": "period", "minLength": 2, "maxLength": 20, "pattern": PERIOD_PATTERN
+        "type": "string", "format": "period", "minLength": 2, "maxLength": 20, "pattern": pattern::PERIOD
     })
 );
 
@@ -242,7 +240,7 @@ impl JsonSchema for CountOrPercent {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"x-kubernetes-int-or-string": true, "pattern": PERCENT_PATTERN, "minimum": 1})
+        json_schema!({"x-kubernetes-int-or-string": true, "pattern": pattern::PERCENT, "maxLength": 8, "minimum": 1})
     }
 }
 

@@ -1,8 +1,8 @@
 //! `OtaRollout`: a staged upgrade of a set of devices to a package.
 
-use super::{CountOrPercent, LocalRef, OtaRolloutStatus, Percent, Period};
+use super::{CountOrPercent, LocalRef, OtaRolloutStatus, Percent, Period, pattern};
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ pub struct OtaRolloutSpec {
 pub struct Targets {
     /// Only devices that report one of these versions; any when empty. Others are left out and counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256), regex(pattern = pattern::VERSION)))]
     pub from_versions: Vec<String>,
     /// Every device of the product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,23 +79,37 @@ pub struct Targets {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 30_000),
-        inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_-]+$"))
+        inner(length(min = 1, max = 128), regex(pattern = pattern::ID))
     )]
     pub devices: Option<Vec<String>>,
     /// The devices of these groups (IoTDA `group_id`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 20),
-        inner(length(min = 1, max = 36), regex(pattern = r"^[A-Fa-f0-9-]+$"))
+        inner(length(min = 1, max = 36), regex(pattern = pattern::GROUP_ID))
     )]
     pub groups: Option<Vec<String>>,
     /// The devices that carry, for every key, one of its values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 10))]
+    #[schemars(schema_with = "tags")]
     pub tags: Option<BTreeMap<String, Vec<String>>>,
     /// Devices that are never touched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Exclude>,
+}
+
+/// IoTDA: a tag's key has at most 64 characters, its value 128; a device has at most 10 tags.
+fn tags(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "minProperties": 1, "maxProperties": 10,
+        "additionalProperties": {
+            "type": "array", "minItems": 1, "maxItems": 20,
+            "items": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": pattern::TAG_VALUE}
+        },
+        "x-kubernetes-validations": [
+            {"rule": "self.all(key, size(key) <= 64)", "message": "the key of a tag has at most 64 characters"}
+        ]
+    })
 }
 
 /// Devices that a rollout never touches.
@@ -103,7 +117,7 @@ pub struct Targets {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exclude {
     /// Device ids.
-    #[schemars(length(min = 1, max = 30_000), inner(length(min = 1, max = 128)))]
+    #[schemars(length(min = 1, max = 30_000), inner(length(min = 1, max = 128), regex(pattern = pattern::ID)))]
     pub devices: Vec<String>,
 }
 
@@ -122,7 +136,7 @@ pub struct Order {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stage {
     /// Name of the stage.
-    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
     /// Which devices.
     pub select: Select,
@@ -154,7 +168,7 @@ pub struct Select {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 30_000),
-        inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_-]+$"))
+        inner(length(min = 1, max = 128), regex(pattern = pattern::ID))
     )]
     pub devices: Option<Vec<String>>,
     /// Every device that no earlier stage took.
@@ -172,8 +186,14 @@ pub struct Gate {
 }
 
 /// Passes when enough devices of the stage run the new version.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("self.method != 'Wilson' || !self.minSuccess.startsWith('100')")
+        .message("no sample proves 100% by method Wilson: ask for less, or use method Ratio"),
+    validation = Rule::new("self.method != 'Wilson' || !self.confidence.startsWith('100')")
+        .message("no sample proves anything with a confidence of 100%: ask for less")
+)]
 pub struct OutcomeGate {
     /// `Wilson`: the lower bound of the success rate must reach `minSuccess`. `Ratio`: the rate itself.
     #[serde(default)]
@@ -221,14 +241,14 @@ pub enum GateMethod {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("self.method != 'Ratio' || type(self.maxFailure) == string")
+    validation = Rule::new("self.method != 'Ratio' || string(self.maxFailure).endsWith('%')")
         .message("maxFailure of method Ratio is a percentage (try 5%)"),
-    validation = Rule::new("self.method != 'Count' || type(self.maxFailure) == int")
+    validation = Rule::new("self.method != 'Count' || !string(self.maxFailure).endsWith('%')")
         .message("maxFailure of method Count is a whole number (try 3)")
 )]
 pub struct StopRule {
     /// Name of the rule.
-    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
     /// What is compared.
     pub method: StopMethod,

@@ -9,6 +9,7 @@
 pub mod completions;
 pub mod connect;
 pub mod context;
+pub mod crds;
 pub mod exit;
 pub mod get;
 pub mod log;
@@ -16,6 +17,7 @@ pub mod printer;
 pub mod select;
 pub mod status;
 pub mod tree;
+pub mod validate;
 pub mod why;
 
 #[cfg(test)]
@@ -89,12 +91,22 @@ pub enum ColorWhen {
 /// Every verb.
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// Check manifests without calling any cloud.
+    ///
+    /// Every problem of every file is printed with its line and column, what is wrong, and what to write instead.
+    /// References between all the given files and folders are checked too. Exit codes: 0 no problems, 1 problems, 2 a
+    /// path is not there.
+    Validate(validate::Args),
     /// List objects with their status.
     Get(get::Args),
     /// Show how everything stands: stages, counts, and the evidence of each gate.
     Status(status::Args),
     /// Explain the last decision on an object, with its numbers, and what would change it.
     Why(why::Args),
+    /// Print the CustomResourceDefinitions of every kind.
+    ///
+    /// They are for a Kubernetes cluster: `rollwave crds | kubectl apply -f -`. A folder of manifests needs none.
+    Crds(crds::Args),
     /// Print the completion script of a shell.
     Completions(completions::Args),
 }
@@ -102,9 +114,11 @@ pub enum Verb {
 impl Verb {
     async fn run(&self, ctx: &Context) -> Exit {
         match self {
+            Self::Validate(args) => validate::run(args, ctx),
             Self::Get(args) => get::run(args, ctx),
             Self::Status(args) => status::run(args, ctx).await,
             Self::Why(args) => why::run(args, ctx),
+            Self::Crds(args) => crds::run(args, ctx),
             Self::Completions(args) => completions::run(args, ctx),
         }
     }
@@ -112,7 +126,12 @@ impl Verb {
     /// Log level without RUST_LOG: a verb that stays tells what it does, the others only what is wrong.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Get(_) | Self::Status(_) | Self::Why(_) | Self::Completions(_) => "warn",
+            Self::Get(_)
+            | Self::Status(_)
+            | Self::Why(_)
+            | Self::Completions(_)
+            | Self::Validate(_)
+            | Self::Crds(_) => "warn",
         }
     }
 }

@@ -129,6 +129,11 @@ impl Printer {
         }
     }
 
+    /// Prints a line on stderr as it is, also with `--quiet`: a problem that names its own place.
+    pub fn problem(&self, text: impl Display) {
+        with(&self.err, |sink| sink.write(&format!("{text}\n")));
+    }
+
     /// Warns on stderr, also with `--quiet`.
     pub fn warning(&self, text: impl Display) {
         with(&self.err, |sink| sink.write(&format!("{} {text}\n", paint(WARN, "warning:"))));

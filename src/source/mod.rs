@@ -23,6 +23,32 @@ pub struct Sourced {
     pub object: Object,
     /// Where its document begins.
     pub place: Place,
+    /// Where the fields of its `spec` stand, for problems that show only beside another object.
+    pub fields: Box<[FieldPlace]>,
+}
+
+/// Where the value of a field of `spec` begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldPlace {
+    /// Name of the field.
+    pub name: Box<str>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl Sourced {
+    /// The place of a field such as `spec.version`, or of the field of `spec` that it is part of; else of the document.
+    #[must_use]
+    pub fn place_of(&self, path: &str) -> Place {
+        let mut steps = path.split(['.', '[']);
+        let name = (steps.next() == Some("spec")).then(|| steps.next()).flatten();
+        let field = self.fields.iter().find(|field| Some(&*field.name) == name);
+        let (line, column) =
+            field.map_or((self.place.line, self.place.column), |field| (field.line, field.column));
+        Place { file: self.place.file.clone(), line, column }
+    }
 }
 
 /// A place in a file. Lines and columns count from 1.

@@ -2,5 +2,6 @@
 // Clippy spares only functions marked `#[test]`; the helpers around them are tests, too.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
+mod manifest;
 mod state;
 mod vectors;

@@ -1,0 +1,71 @@
+//! `rollwave validate`: everything that is wrong with some manifests.
+
+use super::{Context, Exit};
+use crate::source::Problem;
+use crate::source::folder::{self, Reading};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What to check, and how to print it.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Files and folders; of a folder, every *.yaml, *.yml and *.json in it and below it.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+/// How the result is printed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Lines for people: problems to standard error, the sums to standard output.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Checks the manifests and prints what is wrong.
+#[must_use]
+pub fn run(args: &Args, ctx: &Context) -> Exit {
+    if let Some(absent) = args.paths.iter().find(|path| path.symlink_metadata().is_err()) {
+        return ctx.usage(format!("{}: there is no such file or folder", absent.display()));
+    }
+    let reading = folder::read_all(&args.paths);
+    match args.output {
+        Format::Text => print_text(&reading, ctx),
+        Format::Json => ctx.printer.line(as_json(&reading)),
+    }
+    if reading.snapshot.problems.is_empty() { Exit::Done } else { Exit::Failed }
+}
+
+fn print_text(reading: &Reading, ctx: &Context) {
+    for problem in &reading.snapshot.problems {
+        ctx.printer.problem(problem);
+    }
+    ctx.printer.line(format_args!(
+        "{} in {}, {}",
+        counted(reading.snapshot.objects.len(), "object"),
+        counted(reading.files.len(), "file"),
+        counted(reading.snapshot.problems.len(), "problem"),
+    ));
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn as_json(reading: &Reading) -> serde_json::Value {
+    let problem = |problem: &Problem| {
+        json!({
+            "file": problem.place.file, "line": problem.place.line, "column": problem.place.column,
+            "path": problem.path, "message": problem.message,
+        })
+    };
+    json!({
+        "objects": reading.snapshot.objects.len(),
+        "files": reading.files.len(),
+        "problems": reading.snapshot.problems.iter().map(problem).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,204 @@
+//! Watches a folder, and says what it holds whenever that has changed and is at rest.
+
+use super::{Reading, read_all};
+use crate::source::{Place, Problem, Snapshot};
+use async_trait::async_trait;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// How long things take, for [`Watch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchOptions {
+    /// The folder is read once nothing has happened in it for so long.
+    pub quiet: Duration,
+    /// ... but no later than this after the first event, should it never come to rest.
+    pub at_most: Duration,
+    /// The folder is also read this often, for file systems that tell nothing (network shares).
+    pub poll: Duration,
+}
+
+impl Default for WatchOptions {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_millis(300),
+            at_most: Duration::from_secs(2),
+            poll: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Waits. Injected, so that a test decides when time has passed.
+#[async_trait]
+pub trait Settle: Send + Sync {
+    /// Returns after `time`.
+    async fn sleep(&self, time: Duration);
+}
+
+/// Waits as long as it says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokioSettle;
+
+#[async_trait]
+impl Settle for TokioSettle {
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+/// A folder that is watched.
+pub struct Watch {
+    root: PathBuf,
+    options: WatchOptions,
+    settle: Arc<dyn Settle>,
+    events: Option<Events>,
+    /// Something has happened that was not read yet.
+    stale: bool,
+    last: Option<Reading>,
+}
+
+/// The operating system's events about one folder.
+struct Events {
+    changed: UnboundedReceiver<()>,
+    /// Which folder it is: one that was replaced by another of its name sends no more events.
+    identity: Identity,
+    _watcher: RecommendedWatcher,
+}
+
+type Identity = Option<(u64, u64)>;
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("root", &self.root)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Begins to watch a file or folder.
+    #[must_use]
+    pub fn new(root: &Path, options: WatchOptions, settle: Arc<dyn Settle>) -> Self {
+        let events = Events::of(root);
+        Self { root: root.to_owned(), options, settle, events, stale: false, last: None }
+    }
+
+    /// What the folder holds: at once the first time, later when it holds something else. May be dropped at any `.await`
+    /// without losing a change.
+    pub async fn next(&mut self) -> Snapshot {
+        loop {
+            if self.last.is_some() {
+                self.wait_for_events().await;
+            }
+            let reading = self.read();
+            self.stale = false;
+            let changed = self.last.as_ref().is_none_or(|last| last.digest != reading.digest);
+            if changed {
+                let mut snapshot = reading.snapshot.clone();
+                snapshot.problems.extend(self.emptied(&reading));
+                snapshot.problems.sort();
+                self.last = Some(self.keep_sizes(reading));
+                return snapshot;
+            }
+        }
+    }
+
+    fn read(&mut self) -> Reading {
+        // Watched anew before it is read, so that nothing can change unseen in between.
+        if self.events.as_ref().is_none_or(|events| events.identity != identity(&self.root)) {
+            self.events = Events::of(&self.root);
+        }
+        read_all(std::slice::from_ref(&self.root))
+    }
+
+    /// Returns when something has happened and the folder is at rest, or when it is time to look all the same.
+    async fn wait_for_events(&mut self) {
+        let poll = self.settle.sleep(self.options.poll);
+        let Some(events) = &mut self.events else { return poll.await };
+        if !self.stale {
+            tokio::select! {
+                biased;
+                Some(()) = events.changed.recv() => self.stale = true,
+                () = poll => return,
+            }
+        }
+        let at_most = self.settle.sleep(self.options.at_most);
+        tokio::pin!(at_most);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut at_most => return,
+                Some(()) = events.changed.recv() => {}
+                () = self.settle.sleep(self.options.quiet) => return,
+            }
+        }
+    }
+
+    /// Files that held something before and hold nothing now: most likely somebody is about to write them.
+    fn emptied(&self, reading: &Reading) -> Vec<Problem> {
+        let Some(last) = &self.last else { return Vec::new() };
+        let before: BTreeMap<_, _> = last.files.iter().map(|(file, size)| (file, *size)).collect();
+        let empty = reading.files.iter().filter(|(_, size)| *size == Some(0));
+        let emptied = empty.filter(|(file, _)| before.get(file).copied().flatten() > Some(0));
+        let problem = |(file, _): &(PathBuf, Option<u64>)| Problem {
+            place: Place { file: file.clone(), line: 1, column: 1 },
+            path: String::new(),
+            message: "is empty now: remove the file if its objects are to go".to_owned(),
+        };
+        emptied.map(problem).collect()
+    }
+
+    /// An emptied file keeps its old size, so that it stays a problem until it is filled or removed.
+    fn keep_sizes(&self, mut reading: Reading) -> Reading {
+        let Some(last) = &self.last else { return reading };
+        let before: BTreeMap<_, _> = last.files.iter().map(|(file, size)| (file, *size)).collect();
+        for (file, size) in &mut reading.files {
+            if size.is_none_or(|size| size == 0) {
+                *size = before.get(file).copied().flatten().or(*size);
+            }
+        }
+        reading
+    }
+}
+
+impl Events {
+    /// `None` where the root is not there, or the system has no watches left: the poll finds what changes.
+    fn of(root: &Path) -> Option<Self> {
+        // A file is watched through its folder: an editor that saves replaces it by another.
+        let folder = if root.is_dir() { root } else { parent(root) };
+        let (sender, changed) = unbounded_channel();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading is an event too, and would wake us for ever.
+            let only_read = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
+            if !only_read {
+                // Nobody listens any more only while the watch is being dropped.
+                let _ = sender.send(());
+            }
+        })
+        .ok()?;
+        let mode = if root.is_dir() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        watcher.watch(folder, mode).ok()?;
+        Some(Self { changed, identity: identity(root), _watcher: watcher })
+    }
+}
+
+fn parent(root: &Path) -> &Path {
+    root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Device and inode of the folder that is watched.
+#[cfg(unix)]
+fn identity(root: &Path) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = if root.is_dir() { root } else { parent(root) };
+    std::fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(root: &Path) -> Identity {
+    root.exists().then_some((0, 0))
+}

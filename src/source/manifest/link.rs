@@ -1,0 +1,76 @@
+//! What must hold between objects: one object of each name, and no reference to nowhere.
+
+use super::{Manifests, words};
+use crate::api::{Kind, Object, ObjectKey};
+use crate::source::{Problem, Snapshot, Sourced};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Makes a snapshot of what was read: refuses objects of one name, and references to objects that are not there.
+#[must_use]
+pub fn gather(manifests: Manifests) -> Snapshot {
+    let Manifests { objects, mut broken, problems } = manifests;
+    let mut snapshot = Snapshot { objects: BTreeMap::new(), problems };
+    for sourced in objects {
+        let key = sourced.object.key();
+        match snapshot.objects.get(&key) {
+            Some(first) => {
+                let message = format!("there are two of {key}: the other is at {}", first.place);
+                snapshot.problems.push(Problem {
+                    place: sourced.place,
+                    path: "metadata.name".to_owned(),
+                    message,
+                });
+                broken.insert(key);
+            }
+            None => {
+                snapshot.objects.insert(key, sourced);
+            }
+        }
+    }
+    // Nobody can tell which of two is meant.
+    snapshot.objects.retain(|key, _| !broken.contains(key));
+    link_to(&mut snapshot, broken);
+    snapshot.problems.sort();
+    snapshot.problems.dedup();
+    snapshot
+}
+
+/// Removes every object that refers to one that is not there, and says so.
+pub fn link(snapshot: &mut Snapshot) {
+    link_to(snapshot, BTreeSet::new());
+    snapshot.problems.sort();
+}
+
+/// `written`: objects that are not in the snapshot, but in the files; a reference to one of them is not wrong.
+fn link_to(snapshot: &mut Snapshot, mut written: BTreeSet<ObjectKey>) {
+    written.extend(snapshot.objects.keys().cloned());
+    let astray: Vec<(ObjectKey, Problem)> = snapshot
+        .objects
+        .iter()
+        .filter_map(|(key, sourced)| Some((key.clone(), missing(key, sourced, &written)?)))
+        .collect();
+    for (key, problem) in astray {
+        snapshot.objects.remove(&key);
+        snapshot.problems.push(problem);
+    }
+}
+
+/// The problem of an object that refers to one that is not there.
+fn missing(key: &ObjectKey, sourced: &Sourced, written: &BTreeSet<ObjectKey>) -> Option<Problem> {
+    let (field, kind, name) = match &sourced.object {
+        Object::Cloud(_) => return None,
+        Object::Package(package) => ("spec.cloudRef", Kind::OtaCloud, &package.spec.cloud_ref.name),
+        Object::Rollout(rollout) => ("spec.packageRef", Kind::OtaPackage, &rollout.spec.package_ref.name),
+    };
+    let target = key.sibling(kind, name);
+    if written.contains(&target) {
+        return None;
+    }
+    let siblings = written.iter().filter(|other| other.kind == kind && other.namespace == key.namespace);
+    let advice = match words::nearest(name, siblings.map(|other| other.name.as_str())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write the {kind}, or correct the name"),
+    };
+    let message = format!("there is no {target}: {advice}");
+    Some(Problem { place: sourced.place_of(field), path: format!("{field}.name"), message })
+}

@@ -1,0 +1,195 @@
+//! Manifests: from text to objects, with every problem of every document at once.
+//!
+//! ```text
+//! text ─yaml─▶ trees ─walk─▶ against the schema ─rules─▶ CEL ─▶ objects ─link─▶ snapshot
+//! ```
+//!
+//! **Invariant:** a document becomes an object only when nothing at all is wrong with it, and a text that is not YAML to its
+//! end yields no object: half a file never acts.
+
+mod link;
+mod rules;
+mod scalar;
+mod schema;
+mod tree;
+mod walk;
+mod words;
+mod yaml;
+
+pub use link::{gather, link};
+
+use super::{FieldPlace, Place, Problem, Sourced};
+use crate::api::{API_VERSION, DEFAULT_NAMESPACE, Kind, Object, ObjectKey};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tree::{Mark, Node};
+use walk::Report;
+
+/// Annotation with the path of the file that an object was read from: secrets' `file:` paths are relative to it.
+pub const SOURCE_FILE: &str = "rollwave.dev/source-file";
+
+/// Bytes that a file may have. The largest sensible manifest, a rollout that names 30,000 devices three times, has 4 MiB.
+pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// What the files read so far hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Manifests {
+    /// The objects that are free of errors.
+    pub objects: Vec<Sourced>,
+    /// The objects that are written down, but not without errors.
+    pub broken: BTreeSet<ObjectKey>,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads the documents of one file: the objects that are free of errors, and every problem, by place.
+#[must_use]
+pub fn parse(file: &Path, text: &str) -> (Vec<Sourced>, Vec<Problem>) {
+    let mut manifests = Manifests::default();
+    manifests.add(file, text);
+    (manifests.objects, manifests.problems)
+}
+
+/// What is wrong with changing `old` to `new`: the fields that can never be changed.
+#[must_use]
+pub fn check_update(old: &Object, new: &Sourced) -> Vec<Problem> {
+    let document = schema::document(new.object.kind());
+    // Both are objects already, so they serialise.
+    let json = |object: &Object| serde_json::to_value(object).unwrap_or_default();
+    let violations = rules::violations(document, &json(&new.object), Some(&json(old)));
+    let problem = |violation: &kube_cel::ValidationError| Problem {
+        place: new.place_of(&violation.field_path),
+        path: violation.field_path.clone(),
+        message: rules::message(violation),
+    };
+    let mut problems: Vec<Problem> = violations.iter().map(problem).collect();
+    problems.sort();
+    problems
+}
+
+impl Manifests {
+    /// Reads one more file.
+    pub fn add(&mut self, file: &Path, text: &str) {
+        let mut report = Report { file, problems: Vec::new() };
+        if text.len() > MAX_BYTES {
+            report.add(START, "", too_large(text.len() as u64));
+            return self.problems.append(&mut report.problems);
+        }
+        let (documents, unreadable) = yaml::read(text);
+        let mut objects = Vec::new();
+        for node in documents.iter().flat_map(|document| items(document)) {
+            let first = report.problems.len();
+            objects.extend(object(&mut report, node));
+            if report.problems.len() > first {
+                self.broken.extend(key(node));
+            }
+        }
+        if let Some(unreadable) = unreadable {
+            report.add(unreadable.mark, "", unreadable.message);
+            self.broken.extend(objects.drain(..).map(|sourced| sourced.object.key()));
+        }
+        report.problems.sort();
+        self.objects.append(&mut objects);
+        self.problems.append(&mut report.problems);
+    }
+}
+
+const START: Mark = Mark { line: 1, column: 1 };
+
+/// What to say of a file with too many bytes.
+pub(super) fn too_large(bytes: u64) -> String {
+    format!("has {bytes} bytes, at most {MAX_BYTES} (8 MiB)")
+}
+
+/// The documents in a document: the items of a `List`, else itself.
+fn items(document: &Node) -> Vec<&Node> {
+    let is_list = document.get("kind").and_then(Node::text) == Some("List");
+    match document.get("items") {
+        Some(items) if is_list => items.items().iter().flat_map(self::items).collect(),
+        _ => vec![document],
+    }
+}
+
+/// The key of a document, as far as it can be told.
+fn key(document: &Node) -> Option<ObjectKey> {
+    let kind = document.get("kind")?.text()?;
+    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+    let metadata = document.get("metadata")?;
+    let namespace = metadata.get("namespace").and_then(Node::text).unwrap_or(DEFAULT_NAMESPACE);
+    Some(ObjectKey::new(kind, namespace, metadata.get("name")?.text()?))
+}
+
+/// The object of a document, or what is wrong with it.
+fn object(report: &mut Report<'_>, node: &Node) -> Option<Sourced> {
+    let first = report.problems.len();
+    let kind = kind(report, node)?;
+    let document = schema::document(kind);
+    report.walk(node, &document.schema, "");
+    let json = node.to_json();
+    rules::check(report, first, node, document, &json);
+    if report.problems.len() > first {
+        return None;
+    }
+    match typed(kind, json) {
+        Ok(object) => Some(sourced(report.file, node, object)),
+        Err(error) => {
+            let message =
+                format!("passes the schema, but cannot be read ({error}): this is a bug in Rollwave");
+            report.add(node.mark, "", message);
+            None
+        }
+    }
+}
+
+/// The kind of a document; says what is wrong with `kind` and `apiVersion`.
+fn kind(report: &mut Report<'_>, node: &Node) -> Option<Kind> {
+    let names = || Kind::ALL.iter().map(|kind| kind.as_str());
+    if node.entries().is_empty() {
+        report.add(
+            node.mark,
+            "",
+            format!("a manifest is wanted (`kind: …`), and this is {}", words::what(node)),
+        );
+        return None;
+    }
+    let Some(kind) = node.get("kind") else {
+        report.add(node.mark, "kind", format!("is missing: write {}", words::one_of(names())));
+        return None;
+    };
+    if let Some(version) = node.get("apiVersion").filter(|version| version.text() != Some(API_VERSION)) {
+        let message = format!("{} is not known: write {API_VERSION}", words::what(version));
+        report.add(version.mark, "apiVersion", message);
+    }
+    let text = kind.text().unwrap_or_default();
+    let known = Kind::ALL.into_iter().find(|known| known.as_str() == text);
+    if known.is_none() {
+        let message = match words::nearest(text, names()) {
+            Some(near) => format!("unknown kind {}: did you mean {near}?", words::quoted(text)),
+            None => format!("unknown kind {}: write {}", words::quoted(text), words::one_of(names())),
+        };
+        report.add(kind.mark, "kind", message);
+    }
+    known
+}
+
+fn typed(kind: Kind, json: Json) -> serde_json::Result<Object> {
+    Ok(match kind {
+        Kind::OtaCloud => Object::Cloud(serde_json::from_value(json)?),
+        Kind::OtaPackage => Object::Package(serde_json::from_value(json)?),
+        Kind::OtaRollout => Object::Rollout(serde_json::from_value(json)?),
+    })
+}
+
+fn sourced(file: &Path, node: &Node, mut object: Object) -> Sourced {
+    let annotations = object.meta_mut().annotations.get_or_insert_with(BTreeMap::new);
+    annotations.insert(SOURCE_FILE.to_owned(), file.display().to_string());
+    let spec = node.get("spec").map(Node::entries).unwrap_or_default();
+    let fields = spec.iter().map(|entry| FieldPlace {
+        name: entry.key.as_str().into(),
+        line: entry.node.mark.line,
+        column: entry.node.mark.column,
+    });
+    let place = Place { file: file.to_owned(), line: node.mark.line, column: node.mark.column };
+    Sourced { object, place, fields: fields.collect() }
+}

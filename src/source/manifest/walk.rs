@@ -1,0 +1,224 @@
+//! Compares a document with the schema of its kind, and says everything that is wrong with it.
+
+use super::schema::{Schema, Shape};
+use super::tree::{Entry, Mark, Node, Value};
+use super::words::{counted, nearest, one_of, quoted, what};
+use crate::api::{NotAPercentage, NotAPeriod, Percent, Period, pattern};
+use crate::source::{Place, Problem};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Collects the problems of one file.
+pub(super) struct Report<'a> {
+    pub file: &'a Path,
+    pub problems: Vec<Problem>,
+}
+
+impl Report<'_> {
+    /// A problem at a place of the file.
+    pub fn add(&mut self, mark: Mark, path: &str, message: impl Into<String>) {
+        let place = Place { file: self.file.to_owned(), line: mark.line, column: mark.column };
+        self.problems.push(Problem { place, path: path.to_owned(), message: message.into() });
+    }
+
+    /// Compares `node` with its schema. `path` is empty for the document.
+    pub fn walk(&mut self, node: &Node, schema: &Schema, path: &str) {
+        if schema.format == "secret-source" {
+            return self.secret_source(node, schema, path);
+        }
+        match (&node.value, schema.kind) {
+            (Value::Null, _) => self.add(node.mark, path, "is empty: give it a value, or leave it out"),
+            (Value::Map(fields), Shape::Object) => self.object(node, fields, schema, path),
+            (Value::Map(entries), Shape::Map) => self.map(node, entries, schema, path),
+            (Value::List(items), Shape::List) => self.list(node, items, schema, path),
+            (Value::Text(text), Shape::Text | Shape::IntOrText) => self.text(node, text, schema, path),
+            (Value::Number(number, raw), Shape::Integer | Shape::IntOrText) => match number.as_i64() {
+                Some(number) => self.range(node, number, schema, path),
+                None => self.add(node.mark, path, format!("{raw} is not a whole number")),
+            },
+            (Value::Bool(_), Shape::Bool) => {}
+            _ => self.add(node.mark, path, wrong_shape(node, schema)),
+        }
+    }
+
+    fn object(&mut self, node: &Node, fields: &[Entry], schema: &Schema, path: &str) {
+        self.twice(fields, path);
+        let mut misspelt = Vec::new();
+        for entry in fields {
+            let path = join(path, &entry.key);
+            if let Some(field) = schema.fields.get(&entry.key) {
+                self.walk(&entry.node, field, &path);
+            } else if let Some(reason) = schema.refused.get(&entry.key) {
+                self.add(entry.mark, &path, reason);
+            } else {
+                let meant = nearest(&entry.key, schema.fields.keys().map(String::as_str));
+                misspelt.extend(meant);
+                self.add(entry.mark, &path, unknown(&entry.key, meant, schema));
+            }
+        }
+        let absent = |name: &&String| node.get(name).is_none() && !misspelt.contains(&name.as_str());
+        for name in schema.required.iter().filter(absent) {
+            self.add(node.mark, &join(path, name), "is missing");
+        }
+    }
+
+    fn map(&mut self, node: &Node, entries: &[Entry], schema: &Schema, path: &str) {
+        self.twice(entries, path);
+        self.size(node, entries.len(), "entry", schema, path);
+        for entry in entries {
+            let path = join(path, &entry.key);
+            if let Some(reason) = schema.refused.get(&entry.key) {
+                self.add(entry.mark, &path, reason);
+            } else if schema.keys.as_ref().is_some_and(|keys| !keys.is_match(&entry.key)) {
+                let words = schema.keys.as_ref().and_then(|keys| pattern::words(keys.as_str()));
+                self.add(entry.mark, &path, format!("{} {}", quoted(&entry.key), words.unwrap_or_default()));
+            }
+            if let Some(values) = &schema.values {
+                self.walk(&entry.node, values, &path);
+            }
+        }
+    }
+
+    fn list(&mut self, node: &Node, items: &[Node], schema: &Schema, path: &str) {
+        self.size(node, items.len(), "item", schema, path);
+        let Some(schema) = &schema.items else { return };
+        for (index, item) in items.iter().enumerate() {
+            self.walk(item, schema, &format!("{path}[{index}]"));
+        }
+    }
+
+    fn text(&mut self, node: &Node, text: &str, schema: &Schema, path: &str) {
+        let problem = match schema.format.as_str() {
+            "percent" => text.parse::<Percent>().err().map(|_| NotAPercentage(shown(text)).to_string()),
+            "period" => text.parse::<Period>().err().map(|_| NotAPeriod(shown(text)).to_string()),
+            _ if !schema.options.is_empty() => not_an_option(text, &schema.options),
+            _ => text_problem(text, schema),
+        };
+        if let Some(message) = problem {
+            self.add(node.mark, path, message);
+        }
+    }
+
+    /// Never says what is there: it may be the secret itself.
+    fn secret_source(&mut self, node: &Node, schema: &Schema, path: &str) {
+        let fits = node.text().is_some_and(|text| text_problem(text, schema).is_none());
+        if !fits {
+            self.add(node.mark, path, "a literal secret: write env:VAR, file:PATH or exec:CMD");
+        }
+    }
+
+    fn range(&mut self, node: &Node, number: i64, schema: &Schema, path: &str) {
+        let (least, most) = schema.range;
+        if let Some(least) = least.filter(|least| number < *least) {
+            self.add(node.mark, path, format!("is {number}, at least {least}"));
+        } else if let Some(most) = most.filter(|most| number > *most) {
+            self.add(node.mark, path, format!("is {number}, at most {most}"));
+        }
+    }
+
+    fn size(&mut self, node: &Node, size: usize, noun: &str, schema: &Schema, path: &str) {
+        let size = size as u64;
+        let has = match (size, noun) {
+            (1, _) => format!("has 1 {noun}"),
+            (_, "entry") => format!("has {size} entries"),
+            _ => format!("has {}", counted(size, noun)),
+        };
+        match schema.size {
+            (Some(least), _) if size < least => self.add(node.mark, path, format!("{has}, at least {least}")),
+            (_, Some(most)) if size > most => self.add(node.mark, path, format!("{has}, at most {most}")),
+            _ => {}
+        }
+    }
+
+    fn twice(&mut self, fields: &[Entry], path: &str) {
+        let mut first = BTreeMap::new();
+        for entry in fields {
+            if let Some(before) = first.get(entry.key.as_str()) {
+                let message = format!("`{}` is given twice, first at {before}", entry.key);
+                self.add(entry.mark, &join(path, &entry.key), message);
+            } else {
+                first.insert(entry.key.as_str(), entry.mark);
+            }
+        }
+    }
+}
+
+/// `spec.stages`, or `metadata.labels["example.com/team"]` where the key would not read as a name.
+pub(super) fn join(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    match (path, plain) {
+        ("", _) => key.to_owned(),
+        (_, true) => format!("{path}.{key}"),
+        (_, false) => format!("{path}[{}]", quoted(key)),
+    }
+}
+
+fn unknown(key: &str, meant: Option<&str>, schema: &Schema) -> String {
+    match meant {
+        Some(name) => format!("unknown field `{key}`: did you mean `{name}`?"),
+        None => format!("unknown field `{key}`: write {}", one_of(schema.fields.keys().map(String::as_str))),
+    }
+}
+
+fn not_an_option(text: &str, options: &[String]) -> Option<String> {
+    if options.iter().any(|option| option == text) {
+        return None;
+    }
+    let names = || options.iter().map(String::as_str);
+    Some(match nearest(text, names()) {
+        Some(name) => format!("{} is not {}: did you mean {name}?", quoted(text), one_of(names())),
+        None => format!("{} is not {}", quoted(text), one_of(names())),
+    })
+}
+
+fn text_problem(text: &str, schema: &Schema) -> Option<String> {
+    let characters = text.chars().count() as u64;
+    let is = format!("is {} long", counted(characters, "character"));
+    match schema.size {
+        (Some(_), _) if text.is_empty() => return Some("is empty: give it a value".to_owned()),
+        (Some(least), _) if characters < least => return Some(format!("{is}, at least {least}")),
+        (_, Some(most)) if characters > most => return Some(format!("{is}, at most {most}")),
+        _ => {}
+    }
+    let pattern = schema.pattern.as_ref().filter(|pattern| !pattern.is_match(text))?;
+    let words = pattern::words(pattern.as_str());
+    Some(words.map_or_else(
+        || format!("{} does not match {pattern}", quoted(text)),
+        |words| format!("{} {words}", quoted(text)),
+    ))
+}
+
+/// A text without its quotes, for an error type that sets its own.
+fn shown(text: &str) -> String {
+    let quoted = quoted(text);
+    quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+}
+
+fn wrong_shape(node: &Node, schema: &Schema) -> String {
+    let is = what(node);
+    match (schema.kind, &node.value) {
+        (Shape::Text, Value::Number(_, raw)) => match schema.format.as_str() {
+            "percent" => NotAPercentage(raw.clone()).to_string(),
+            "period" => NotAPeriod(raw.clone()).to_string(),
+            _ => format!("text is wanted, and this is {is}: quote it (\"{raw}\")"),
+        },
+        (Shape::Text, Value::Bool(truth)) if schema.format.is_empty() => {
+            format!("text is wanted, and this is {truth}: quote it (\"{truth}\")")
+        }
+        (Shape::Integer, Value::Text(text)) if text.parse::<i64>().is_ok() => {
+            format!("a whole number is wanted, and this is {is}: write it without quotes")
+        }
+        (Shape::Text, _) => format!("text is wanted, and this is {is}"),
+        (Shape::Integer, _) => format!("a whole number is wanted, and this is {is}"),
+        (Shape::IntOrText, _) => format!("a whole number or a percentage is wanted, and this is {is}"),
+        (Shape::Bool, _) => format!("true or false is wanted, and this is {is}"),
+        (Shape::List, _) => format!("a list is wanted (`- …` for each item), and this is {is}"),
+        (Shape::Object, _) => format!("{} is wanted, and this is {is}", fields_of(schema)),
+        (Shape::Map, _) => format!("a map is wanted (`key: …` for each entry), and this is {is}"),
+    }
+}
+
+fn fields_of(schema: &Schema) -> String {
+    let required = schema.required.first().or_else(|| schema.fields.keys().next());
+    format!("a map of fields (`{}: …`)", required.map_or("name", String::as_str))
+}

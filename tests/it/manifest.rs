@@ -1,0 +1,442 @@
+//! Manifests: what is refused, in which words, and what is read.
+
+use rollwave::api::{self, Kind, Object, ObjectKey};
+use rollwave::source::manifest::{self, Manifests, SOURCE_FILE, check_update, gather, parse};
+use rollwave::source::{Snapshot, folder};
+use std::path::{Path, PathBuf};
+
+const CLOUD: &str = include_str!("../../examples/fleet/1-cloud.yaml");
+const RELEASE: &str = include_str!("../../examples/fleet/2-v2.0.yaml");
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The snapshot of several files.
+fn snapshot(files: &[(&str, &str)]) -> Snapshot {
+    let mut manifests = Manifests::default();
+    files.iter().for_each(|(name, text)| manifests.add(Path::new(name), text));
+    gather(manifests)
+}
+
+/// The example with one text replaced by another, and what is said of it.
+fn said_of(text: &str, from: &str, to: &str) -> Vec<String> {
+    assert!(text.contains(from), "{from}");
+    let changed = text.replacen(from, to, 1);
+    parse(Path::new("f.yaml"), &changed).1.iter().map(ToString::to_string).collect()
+}
+
+fn table(text: &str, cases: &[(&str, &str)]) -> String {
+    let said = cases.iter().map(|(from, to)| format!("{}\n", said_of(text, from, to).join("\n")));
+    said.collect::<Vec<_>>().join("--\n")
+}
+
+#[test]
+fn the_examples_are_free_of_problems() {
+    let snapshot = folder::read(&root().join("examples/fleet"));
+    assert_eq!(snapshot.problems, []);
+    let keys: Vec<String> = snapshot.objects.keys().map(ObjectKey::to_string).collect();
+    insta::assert_snapshot!(keys.join("\n"), @r##"
+    OtaCloud/meters
+    OtaPackage/meter-v2.0
+    OtaPackage/meter-v3.0
+    OtaRollout/meter-v2.0
+    OtaRollout/meter-v3.0
+    "##);
+}
+
+#[test]
+fn bad_versions_are_refused_in_plain_words() {
+    let long = format!("version: V{}", "9".repeat(256));
+    let many = |n: usize| {
+        format!("sourceVersions: [{}]", (0..n).map(|i| format!("V{i}")).collect::<Vec<_>>().join(", "))
+    };
+    let (some, more) = (many(21), many(31));
+    let cases = [
+        ("version: V2.0", long.as_str()),
+        ("version: V2.0", "version: 2.0"),
+        ("version: V2.0", "version: true"),
+        ("version: V2.0", "version:"),
+        ("version: V2.0", "version: [V2.0]"),
+        ("version: V2.0", "version: V2/0"),
+        ("version: V2.0", "versoin: V2.0"),
+        ("version: V2.0", "version: V2.0\n  version: V2.1"),
+        ("sourceVersions: [V1.0]", some.as_str()),
+        ("sourceVersions: [V1.0]", more.as_str()),
+        ("sourceVersions: [V1.0]", "sourceVersions: V1.0"),
+    ];
+    insta::assert_snapshot!(table(RELEASE, &cases), @r##"
+    f.yaml:10:12: spec.version: is 257 characters long, at most 256
+    --
+    f.yaml:10:12: spec.version: text is wanted, and this is the number 2.0: quote it ("2.0")
+    --
+    f.yaml:10:12: spec.version: text is wanted, and this is true: quote it ("true")
+    --
+    f.yaml:10:10: spec.version: is empty: give it a value, or leave it out
+    --
+    f.yaml:10:12: spec.version: text is wanted, and this is a list
+    --
+    f.yaml:10:12: spec.version: "V2/0" may hold letters, digits, ., - and _ only
+    --
+    f.yaml:10:3: spec.versoin: unknown field `versoin`: did you mean `version`?
+    --
+    f.yaml:11:3: spec.version: `version` is given twice, first at line 10, column 3
+    --
+    f.yaml:11:19: spec.sourceVersions: has 21 items, at most 20
+    --
+    f.yaml:11:19: spec.sourceVersions: has 31 items, at most 20
+    --
+    f.yaml:11:19: spec.sourceVersions: a list is wanted (`- …` for each item), and this is the text "V1.0"
+    "##);
+}
+
+#[test]
+fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
+    let sha = "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a";
+    let cases = [
+        (sha, "xyz"),
+        (sha, &"a".repeat(65)),
+        ("meter/V2.0.bin", "meter/V2.0.txt"),
+        ("type: Firmware", "type: firmware"),
+        ("type: Firmware", "type: Bootloader"),
+        ("timeout: 2h", "timeout: two hours"),
+        ("timeout: 2h", "timeout: 90"),
+        ("timeout: 2h", "timeout: 2h\n    minSuccess: ninety"),
+        ("devices: [meter-0001, meter-0002]", "devices: []"),
+        ("    obs: {region", "    size: 2000000000\n    obs: {region"),
+        ("    obs: {region", "    size: \"5\"\n    obs: {region"),
+        ("    obs: {region", "    size: 1.5\n    obs: {region"),
+        ("  product: {id: meter}\n", ""),
+        ("product: {id: meter}", "product: meter"),
+    ];
+    insta::assert_snapshot!(table(RELEASE, &cases), @r##"
+    f.yaml:14:13: spec.artifact.sha256: "xyz" is not a SHA-256: 64 hexadecimal digits are wanted
+    --
+    f.yaml:14:13: spec.artifact.sha256: is 65 characters long, at most 64
+    --
+    f.yaml:15:54: spec.artifact.obs.key: "meter/V2.0.txt" must end in one of .bin, .dav, .tar, .gz, .zip, .gzip, .apk, .tar.gz, .tar.xz, .pack, .exe, .bat, .img
+    --
+    f.yaml:8:9: spec.type: "firmware" is not Firmware or Software: did you mean Firmware?
+    --
+    f.yaml:8:9: spec.type: "Bootloader" is not Firmware or Software
+    --
+    f.yaml:18:14: spec.verification.timeout: "two hours" is not a duration (try 30m, 24h or 7d)
+    --
+    f.yaml:18:14: spec.verification.timeout: "90" is not a duration (try 30m, 24h or 7d)
+    --
+    f.yaml:19:17: spec.verification.minSuccess: "ninety" is not a percentage (try 95%)
+    --
+    f.yaml:17:14: spec.verification.devices: has 0 items, at least 1
+    --
+    f.yaml:15:11: spec.artifact.size: is 2000000000, at most 1073741824
+    --
+    f.yaml:15:11: spec.artifact.size: a whole number is wanted, and this is the text "5": write it without quotes
+    --
+    f.yaml:15:11: spec.artifact.size: 1.5 is not a whole number
+    --
+    f.yaml:7:3: spec.product: is missing
+    --
+    f.yaml:9:12: spec.product: a map of fields (`id: …`) is wanted, and this is the text "meter"
+    "##);
+}
+
+#[test]
+fn bad_stages_are_refused_in_plain_words() {
+    let cases = [
+        ("minSuccess: 95%, confidence", "minSucces: 95%, confidence"),
+        ("minSuccess: 95%, confidence", "minSuccess: ninety, confidence"),
+        ("minSuccess: 95%, confidence", "minSuccess: 0.95, confidence"),
+        ("minSuccess: 95%, confidence", "minSuccess: 100%, confidence"),
+        ("confidence: 95%", "confidence: 100%"),
+        ("minSample: 52", "minSample: many"),
+        ("minSample: 52", "minSample: 0"),
+        ("name: half", "name: canary"),
+        ("name: half", "name: Half"),
+        ("select: {percent: 50%}", "select: {rest: true}"),
+        ("select: {rest: true}", "select: {rest: false}"),
+        ("select: {rest: true}", "select: {percent: 100%}\n    - name: last\n      select: {}"),
+        ("select: {percent: 50%}", "select: {percent: 50%, count: 5}"),
+        ("select: {percent: 50%}", "select: {precent: 50%}"),
+    ];
+    insta::assert_snapshot!(table(RELEASE, &cases), @r##"
+    f.yaml:35:21: spec.stages[0].gates[0].outcome.minSucces: unknown field `minSucces`: did you mean `minSuccess`?
+    --
+    f.yaml:35:33: spec.stages[0].gates[0].outcome.minSuccess: "ninety" is not a percentage (try 95%)
+    --
+    f.yaml:35:33: spec.stages[0].gates[0].outcome.minSuccess: "0.95" is not a percentage (try 95%)
+    --
+    f.yaml:35:20: spec.stages[0].gates[0].outcome: no sample proves 100% by method Wilson: ask for less, or use method Ratio
+    --
+    f.yaml:35:20: spec.stages[0].gates[0].outcome: no sample proves anything with a confidence of 100%: ask for less
+    --
+    f.yaml:35:66: spec.stages[0].gates[0].outcome.minSample: a whole number is wanted, and this is the text "many"
+    --
+    f.yaml:35:66: spec.stages[0].gates[0].outcome.minSample: is 0, at least 1
+    --
+    f.yaml:30:5: spec.stages: stage names must differ
+    --
+    f.yaml:36:13: spec.stages[1].name: "Half" may hold small letters, digits and - only, and begins and ends with a letter or digit
+    --
+    f.yaml:30:5: spec.stages: only one stage can select the rest
+    --
+    f.yaml:42:22: spec.stages[2].select.rest: rest can only be true: leave it out otherwise
+    --
+    f.yaml:44:15: spec.stages[3].select: give exactly one of count, percent, devices, rest
+    --
+    f.yaml:37:15: spec.stages[1].select: give exactly one of count, percent, devices, rest
+    --
+    f.yaml:37:16: spec.stages[1].select.precent: unknown field `precent`: did you mean `percent`?
+    "##);
+}
+
+#[test]
+fn bad_targets_and_stop_rules_are_refused_in_plain_words() {
+    let cases = [
+        (
+            "    - name: half\n      select: {percent: 50%}",
+            "    - name: rest-first\n      select: {rest: true}",
+        ),
+        ("method: Ratio, maxFailure: 10%", "method: Count, maxFailure: 10%"),
+        ("method: Ratio, maxFailure: 10%", "method: Ratio, maxFailure: 10"),
+        ("method: Ratio, maxFailure: 10%", "method: Ratio, maxFailure: a tenth"),
+        ("method: Ratio, maxFailure: 10%", "method: Ratio, maxFailure: [10%]"),
+        ("    all: true", "    all: true\n    groups: [0a]"),
+        ("    all: true\n", ""),
+        ("    all: true", "    tags: {site: [nörd], '': []}"),
+        ("  stages:", "  suspend: \"yes\"\n  windows: []\n  stages:"),
+    ];
+    insta::assert_snapshot!(table(RELEASE, &cases), @r##"
+    f.yaml:30:5: spec.stages: only one stage can select the rest
+    --
+    f.yaml:45:7: spec.stop[0]: maxFailure of method Count is a whole number (try 3)
+    --
+    f.yaml:45:7: spec.stop[0]: maxFailure of method Ratio is a percentage (try 5%)
+    --
+    f.yaml:45:60: spec.stop[0].maxFailure: "a tenth" is not a percentage (try 95%)
+    --
+    f.yaml:45:60: spec.stop[0].maxFailure: a whole number or a percentage is wanted, and this is a list
+    --
+    f.yaml:27:5: spec.targets: give exactly one of all, devices, groups, tags
+    --
+    f.yaml:27:5: spec.targets: give exactly one of all, devices, groups, tags
+    --
+    f.yaml:28:19: spec.targets.tags.site[0]: "nörd" may hold letters, digits, Chinese characters, ., - and _ only
+    f.yaml:28:30: spec.targets.tags[""]: has 0 items, at least 1
+    --
+    f.yaml:29:12: spec.suspend: true or false is wanted, and this is the text "yes"
+    f.yaml:30:3: spec.windows: unknown field `windows`: write order, packageRef, stages, stop, suspend or targets
+    "##);
+}
+
+#[test]
+fn bad_documents_are_refused_in_plain_words() {
+    let cases = [
+        ("kind: OtaCloud", "kind: OtaClod"),
+        ("kind: OtaCloud", "kind: Secret"),
+        ("kind: OtaCloud\n", ""),
+        ("apiVersion: ota.rollwave.dev/v1alpha1", "apiVersion: ota.rollwave.dev/v1"),
+        ("apiVersion: ota.rollwave.dev/v1alpha1\n", ""),
+        ("  name: meters", "  name: My_Meters"),
+        ("  name: meters", "  namespace: Field\n  labels: {team: 5, '-x': y}\n  name: meters"),
+        ("  name: meters", "  uid: 1234\n  nmae: meters"),
+        ("  name: meters", "  name: meters\n  annotations: {rollwave.dev/source-file: x, example.com/a: ok}"),
+        ("spec:\n", "status: {}\nspec:\n"),
+        ("driftInterval: 5m", "budget: {requestsPerSecond: 2000, burst: 0}"),
+        ("projectId: 84ff", "projectId: 84ff "),
+        ("endpoint: https://", "endpoint: https://me:hunter2@"),
+        ("  credentials:\n", "  credentials:\n    username: env:USER\n"),
+        ("    secretKey: env:HUAWEICLOUD_SDK_SK\n", ""),
+        ("  name: meters\n", "\tname: meters\n"),
+    ];
+    insta::assert_snapshot!(table(CLOUD, &cases), @r##"
+    f.yaml:3:7: kind: unknown kind "OtaClod": did you mean OtaCloud?
+    --
+    f.yaml:3:7: kind: unknown kind "Secret": write OtaCloud, OtaPackage or OtaRollout
+    --
+    f.yaml:2:1: kind: is missing: write OtaCloud, OtaPackage or OtaRollout
+    --
+    f.yaml:2:13: apiVersion: the text "ota.rollwave.dev/v1" is not known: write ota.rollwave.dev/v1alpha1
+    --
+    f.yaml:2:1: apiVersion: is missing
+    --
+    f.yaml:5:9: metadata.name: "My_Meters" may hold small letters, digits, - and . only, and begins and ends with a letter or digit
+    --
+    f.yaml:5:14: metadata.namespace: "Field" may hold small letters, digits and - only, and begins and ends with a letter or digit
+    f.yaml:6:18: metadata.labels.team: text is wanted, and this is the number 5: quote it ("5")
+    f.yaml:6:21: metadata.labels.-x: "-x" is not a key: letters, digits, -, _ and . are wanted, after a prefix such as example.com/ if need be
+    --
+    f.yaml:5:3: metadata.uid: is written by the Kubernetes API server: leave it out of a manifest
+    f.yaml:6:3: metadata.nmae: unknown field `nmae`: did you mean `name`?
+    --
+    f.yaml:6:17: metadata.annotations["rollwave.dev/source-file"]: is set by Rollwave itself: leave it out
+    --
+    f.yaml:6:1: status: is what Rollwave observed, never what somebody writes: leave it out
+    --
+    f.yaml:15:31: spec.budget.requestsPerSecond: is 2000, at most 1000
+    f.yaml:15:44: spec.budget.burst: is 0, at least 1
+    --
+    f.yaml:10:16: spec.huaweiIotda.projectId: "84ff a6b1c9d0446b8f5d3e2a1b0c9d8e" may hold letters, digits, - and _ only
+    --
+    f.yaml:8:15: spec.huaweiIotda.endpoint: "https://…@9bc34a0001.st1.iotda-app.cn-north-4.myhuaweicloud.…" is not an address: https://HOST or https://HOST:PORT is wanted, without path or user name
+    --
+    f.yaml:13:5: spec.credentials: give either accessKey and secretKey, or username, password and domain
+    f.yaml:13:5: spec.credentials: username, password and domain go together
+    --
+    f.yaml:13:5: spec.credentials: accessKey and secretKey go together
+    --
+    f.yaml:5:2: not YAML: a tab, where only spaces can indent
+    "##);
+}
+
+#[test]
+fn a_literal_secret_is_refused_and_never_repeated() {
+    for literal in ["hunter2-hunter2", "123456", "[hunter2]", "{hunter2: x}", "\"env:\"", "\"\"", "true"] {
+        let said = said_of(CLOUD, "env:HUAWEICLOUD_SDK_SK", literal);
+        assert_eq!(
+            said,
+            [
+                "f.yaml:14:16: spec.credentials.secretKey: a literal secret: write env:VAR, file:PATH or exec:CMD"
+            ],
+            "{literal}"
+        );
+    }
+}
+
+#[test]
+fn every_problem_of_every_file_is_told_in_order() {
+    let bad = RELEASE.replace("version: V2.0\n", "version: 2.0\n").replace("percent: 50%", "percent: half");
+    let snapshot =
+        snapshot(&[("b.yaml", &bad), ("a.yaml", CLOUD), ("c.yaml", "a: [1\n"), ("a2.yaml", "- x\n")]);
+    let said: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"), @r##"
+    a2.yaml:1:1: a manifest is wanted (`kind: …`), and this is a list
+    b.yaml:10:12: spec.version: text is wanted, and this is the number 2.0: quote it ("2.0")
+    b.yaml:37:25: spec.stages[1].select.percent: "half" is not a percentage (try 95%)
+    c.yaml:1:4: not YAML: the bracket that opens here is never closed
+    "##);
+    assert_eq!(snapshot.objects.len(), 1);
+}
+
+#[test]
+fn references_and_names_are_checked_between_files() {
+    let astray = RELEASE.replace("packageRef: {name: meter-v2.0}", "packageRef: {name: meter-v20}");
+    let elsewhere = RELEASE.replace("metadata:\n", "metadata:\n  namespace: field\n");
+    let broken = RELEASE.replace("version: V2.0\n", "version: 2.0\n");
+    let cases: [&[(&str, &str)]; 5] = [
+        &[("cloud.yaml", CLOUD), ("b.yaml", &astray)],
+        &[("b.yaml", RELEASE)],
+        &[("cloud.yaml", CLOUD), ("field.yaml", &elsewhere)],
+        &[("a.yaml", CLOUD), ("b.yaml", RELEASE), ("c.yaml", CLOUD)],
+        &[("cloud.yaml", CLOUD), ("b.yaml", &broken)],
+    ];
+    let said = cases.map(|files| {
+        let snapshot = snapshot(files);
+        let problems = snapshot.problems.iter().map(|problem| format!("{problem}\n"));
+        let objects = snapshot.objects.keys().map(|key| format!("+ {key}\n"));
+        problems.chain(objects).collect::<String>()
+    });
+    insta::assert_snapshot!(said.join("--\n"), @r##"
+    b.yaml:25:15: spec.packageRef.name: there is no OtaPackage/meter-v20: did you mean `meter-v2.0`?
+    + OtaCloud/meters
+    + OtaPackage/meter-v2.0
+    --
+    b.yaml:7:13: spec.cloudRef.name: there is no OtaCloud/meters: write the OtaCloud, or correct the name
+    + OtaRollout/meter-v2.0
+    --
+    field.yaml:8:13: spec.cloudRef.name: there is no OtaCloud/field/meters: write the OtaCloud, or correct the name
+    + OtaCloud/meters
+    + OtaRollout/field/meter-v2.0
+    --
+    c.yaml:2:1: metadata.name: there are two of OtaCloud/meters: the other is at a.yaml:2:1
+    + OtaPackage/meter-v2.0
+    + OtaRollout/meter-v2.0
+    --
+    b.yaml:10:12: spec.version: text is wanted, and this is the number 2.0: quote it ("2.0")
+    + OtaCloud/meters
+    + OtaRollout/meter-v2.0
+    "##);
+}
+
+#[test]
+fn what_names_a_package_can_never_be_changed() {
+    let (old, _) = parse(Path::new("old.yaml"), RELEASE);
+    let changed = RELEASE
+        .replace("version: V2.0\n", "version: V2.1\n")
+        .replace("product: {id: meter}", "product: {id: meter2}")
+        .replace("description: Fixes", "description: Also fixes");
+    let (new, problems) = parse(Path::new("new.yaml"), &changed);
+    assert_eq!(problems, []);
+    let said: Vec<String> = check_update(&old[0].object, &new[0]).iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"), @r##"
+    new.yaml:9:12: spec.product: cannot be changed: write a new OtaPackage for another product
+    new.yaml:10:12: spec.version: cannot be changed: write a new OtaPackage for another version
+    "##);
+    assert_eq!(check_update(&old[1].object, &new[1]), []);
+    assert_eq!(check_update(&old[0].object, &old[0]), []);
+}
+
+#[test]
+fn a_list_holds_documents_and_comments_hold_none() {
+    let list = format!(
+        "apiVersion: v1\nkind: List\nitems:\n  -{}",
+        CLOUD
+            .lines()
+            .skip(1)
+            .map(|line| format!("    {line}\n"))
+            .collect::<String>()
+            .trim_start_matches("   ")
+    );
+    let (objects, problems) = parse(Path::new("list.yaml"), &list);
+    assert_eq!(problems, []);
+    assert_eq!(objects.len(), 1);
+    assert_eq!((objects[0].place.line, objects[0].place.column), (4, 5));
+    for text in ["", "\u{feff}", "# nothing\n", "---\n---\n", "kind: List\nitems: []\n"] {
+        assert_eq!(parse(Path::new("empty.yaml"), text), (vec![], vec![]), "{text:?}");
+    }
+}
+
+#[test]
+fn half_a_file_yields_no_object() {
+    let (objects, problems) = parse(Path::new("half.yaml"), &format!("{CLOUD}---\nkind: [\n"));
+    assert_eq!(objects, []);
+    assert_eq!(problems.len(), 1);
+}
+
+#[test]
+fn a_file_of_more_than_8_mib_is_refused() {
+    let text = " ".repeat(manifest::MAX_BYTES + 1);
+    let said = parse(Path::new("big.yaml"), &text).1[0].to_string();
+    assert_eq!(said, "big.yaml:1:1: has 8388609 bytes, at most 8388608 (8 MiB)");
+}
+
+#[test]
+fn every_object_names_its_file_and_is_otherwise_as_it_was_written() {
+    for text in [CLOUD, RELEASE] {
+        let (objects, problems) = parse(Path::new("dir/f.yaml"), text);
+        assert_eq!(problems, []);
+        let mut written = String::new();
+        for sourced in &objects {
+            let mut object = sourced.object.clone();
+            let annotations = object.meta_mut().annotations.take().unwrap();
+            assert_eq!(annotations[SOURCE_FILE], "dir/f.yaml");
+            written.push_str(&format!("---\n{}\n", serde_json::to_string(&object).unwrap()));
+        }
+        let (again, problems) = parse(Path::new("dir/f.yaml"), &written);
+        assert_eq!(problems, []);
+        let plain = |objects: &[rollwave::source::Sourced]| -> Vec<Object> {
+            objects.iter().map(|sourced| sourced.object.clone()).collect()
+        };
+        assert_eq!(plain(&again), plain(&objects));
+    }
+}
+
+#[test]
+fn the_committed_definitions_are_what_the_types_say() {
+    for kind in Kind::ALL {
+        let file = root().join("crds").join(api::definition_file(kind));
+        let committed = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(committed, api::definition_yaml(kind), "run `cargo run -- crds --dir crds`");
+        let read: serde_json::Value = serde_yaml::from_str(&committed).unwrap();
+        assert_eq!(read, api::definition(kind));
+    }
+}

@@ -36,15 +36,15 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
         200..=299 => class_under_success(code),
         status => class_of(status, code),
     };
-    let message = said.message.clone().unwrap_or_else(|| format!("HTTP {}", response.status));
+    let message = said.message.clone().unwrap_or_else(|| "the answer gives no reason".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
     error.status = Some(response.status);
     error.next_step = next_step(&error, code, clock_error(response, now));
     error.retry_after = retry_after(response, now);
     error.request_id = said.request_id;
     error.code = said.code;
-    let definite = (400..500).contains(&response.status) && class != ErrorClass::Unintelligible;
-    Some(if definite || class == ErrorClass::Conflict { error } else { maybe_effective(call, error) })
+    let definite = !matches!(class, ErrorClass::Unavailable | ErrorClass::Unintelligible);
+    Some(if definite { error } else { maybe_effective(call, error) })
 }
 
 /// A 2xx answer that no document describes: nothing is concluded from it.

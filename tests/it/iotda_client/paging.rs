@@ -1,0 +1,73 @@
+//! Lists: by marker, to the end, and never in a circle.
+
+use super::*;
+use rollwave::cloud::{ErrorClass, PackageRow};
+
+/// A platform with `count` packages whose record ids go down from `count` to 1.
+fn platform(count: u64) -> Arc<Scripted> {
+    Scripted::new(move |request, _| {
+        let asked = |name: &str| {
+            let pairs = url::form_urlencoded::parse(request.query.as_bytes());
+            pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
+        assert_eq!(asked("offset"), None, "the offset ends at 500");
+        assert_eq!(asked("limit").as_deref(), Some("50"));
+        let below = asked("marker").map_or(count + 1, |marker| u64::from_str_radix(&marker, 16).unwrap());
+        let ids: Vec<u64> = (1..below).rev().take(50).collect();
+        let marker = ids.last().map_or(String::new(), |id| format!("{id:024x}"));
+        let packages: Vec<_> = ids.iter().map(|id| row(&id.to_string())).collect();
+        let page = json!({"packages": packages, "page": {"count": count, "marker": marker}});
+        Ok(answer(200, &[], &page.to_string()))
+    })
+}
+
+fn row(id: &str) -> Value {
+    json!({"package_id": id, "package_type": "firmwarePackage", "product_id": "p", "version": id})
+}
+
+async fn read_all(transport: &Arc<Scripted>) -> Vec<PackageRow> {
+    let mut rows = Vec::new();
+    let mut cursor = Some(Cursor::start());
+    while let Some(at) = cursor {
+        let Reply::Packages(page) = perform(transport, &list_packages(at)).await.unwrap() else {
+            panic!("not packages")
+        };
+        rows.extend(page.items);
+        cursor = page.next;
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_list_is_read_whole_with_as_few_calls_as_it_has_pages() {
+    for (packages, calls) in [(0, 1), (1, 1), (49, 1), (50, 1), (51, 2), (551, 12), (10_000, 200)] {
+        let transport = platform(packages);
+        let mut ids: Vec<_> = read_all(&transport).await.into_iter().map(|row| row.id).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len() as u64, packages);
+        assert_eq!(transport.sent().len(), calls, "{packages} packages");
+    }
+}
+
+#[tokio::test]
+async fn a_marker_that_stands_still_ends_the_walk() {
+    let rows: Vec<_> = (0..50).map(|id| row(&id.to_string())).collect();
+    for page in [json!({"count": 500, "marker": "aa"}), json!({"count": 500}), Value::Null] {
+        let body = json!({"packages": rows, "page": page}).to_string();
+        let cursor = Cursor { marker: Some("aa".into()), seen: 50 };
+        let error = perform(&Scripted::always(200, &[], &body), &list_packages(cursor)).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Unintelligible, "{error}");
+    }
+}
+
+/// While a list is read, packages that were read already are deleted: `count` falls below what was seen.
+#[tokio::test]
+async fn a_total_that_shrinks_does_not_cut_the_list_short() {
+    let rows: Vec<_> = (0..50).map(|id| row(&id.to_string())).collect();
+    let body = json!({"packages": rows, "page": {"count": 90, "marker": "aa"}}).to_string();
+    let cursor = Cursor { marker: Some("bb".into()), seen: 50 };
+    let reply = perform(&Scripted::always(200, &[], &body), &list_packages(cursor)).await.unwrap();
+    let Reply::Packages(page) = reply else { panic!("not packages") };
+    assert_eq!(page.next, Some(Cursor { marker: Some("aa".into()), seen: 100 }));
+}

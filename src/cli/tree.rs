@@ -15,6 +15,9 @@ use serde::Serialize;
 pub struct Node<'a> {
     /// One word for how it stands.
     pub health: Health,
+    /// What it refers to, where that is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
     /// The object itself.
     pub object: &'a Object,
     /// Packages of a cloud, rollouts of a package.
@@ -33,7 +36,13 @@ pub fn forest(objects: &[Object]) -> Vec<Node<'_>> {
 fn node<'a>(object: &'a Object, all: &[&'a Object]) -> Node<'a> {
     let key = object.key();
     let children = all.iter().filter(|other| parent(other).as_ref() == Some(&key));
-    Node { health: object.health(), object, children: children.map(|child| node(child, all)).collect() }
+    let missing = parent(object).filter(|parent| !all.iter().any(|other| other.key() == *parent));
+    Node {
+        health: object.health(),
+        missing: missing.map(|key| key.to_string()),
+        object,
+        children: children.map(|child| node(child, all)).collect(),
+    }
 }
 
 /// What an object depends on; kinds only point at kinds before them, so there are no circles.
@@ -64,8 +73,12 @@ pub fn draw(forest: &[Node<'_>]) -> String {
 fn draw_node(node: &Node<'_>, first: &str, next: &str, lines: &mut Vec<String>) {
     lines.push(format!("{}{}", paint(DIM, first), title(node)));
     let trunk = if node.children.is_empty() { "   " } else { "│  " };
-    let details = details(node.object);
-    lines.extend(details.iter().map(|line| format!("{}{line}", paint(DIM, format!("{next}{trunk}")))));
+    let missing = node.missing.iter().map(|key| paint(WARN, format!("{key} is not there")));
+    lines.extend(
+        missing
+            .chain(details(node.object))
+            .map(|line| format!("{}{line}", paint(DIM, format!("{next}{trunk}")))),
+    );
     let last = node.children.len().saturating_sub(1);
     for (place, child) in node.children.iter().enumerate() {
         lines.push(paint(DIM, format!("{next}│")));
@@ -102,6 +115,9 @@ fn details(object: &Object) -> Vec<String> {
         let (observed, present) = (object.observed_generation(), object.generation());
         lines
             .push(format!("spec is at generation {present}; what follows was seen at generation {observed}"));
+    }
+    if object.observed_generation() < 0 {
+        lines.push("not looked at yet".to_owned());
     }
     if !object.message().is_empty() {
         lines.push(object.message().to_owned());

@@ -3,8 +3,10 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
 mod cli;
+mod folder;
 mod iotda_client;
 mod manifest;
 mod state;
+mod support;
 mod transport;
 mod vectors;

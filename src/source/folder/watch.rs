@@ -57,6 +57,8 @@ pub struct Watch {
     events: Option<Events>,
     /// Something has happened that was not read yet.
     stale: bool,
+    /// The snapshot before was read at rest.
+    at_rest: bool,
     last: Option<Reading>,
 }
 
@@ -84,27 +86,33 @@ impl Watch {
     #[must_use]
     pub fn new(root: &Path, options: WatchOptions, settle: Arc<dyn Settle>) -> Self {
         let events = Events::of(root);
-        Self { root: root.to_owned(), options, settle, events, stale: false, last: None }
+        Self { root: root.to_owned(), options, settle, events, stale: false, at_rest: true, last: None }
     }
 
     /// What the folder holds: at once the first time, later when it holds something else. May be dropped at any `.await`
     /// without losing a change.
     pub async fn next(&mut self) -> Snapshot {
         loop {
-            if self.last.is_some() {
-                self.wait_for_events().await;
-            }
+            let at_rest = self.last.is_none() || self.wait_for_events().await;
             let reading = self.read();
-            self.stale = false;
+            self.stale = !at_rest;
             let changed = self.last.as_ref().is_none_or(|last| last.digest != reading.digest);
-            if changed {
+            if changed || at_rest != self.at_rest {
+                self.at_rest = at_rest;
                 let mut snapshot = reading.snapshot.clone();
                 snapshot.problems.extend(self.emptied(&reading));
+                snapshot.problems.extend((!at_rest).then(|| self.restless()));
                 snapshot.problems.sort();
                 self.last = Some(self.keep_sizes(reading));
                 return snapshot;
             }
         }
+    }
+
+    /// Somebody may be in the middle of writing a file whose first half is a valid manifest.
+    fn restless(&self) -> Problem {
+        let message = "is being written to without a pause: nothing is removed until it comes to rest";
+        problem(&self.root, message)
     }
 
     fn read(&mut self) -> Reading {
@@ -115,15 +123,19 @@ impl Watch {
         read_all(std::slice::from_ref(&self.root))
     }
 
-    /// Returns when something has happened and the folder is at rest, or when it is time to look all the same.
-    async fn wait_for_events(&mut self) {
+    /// Returns when something has happened and the folder is at rest, or when it is time to look all the same. False: it
+    /// has not come to rest.
+    async fn wait_for_events(&mut self) -> bool {
         let poll = self.settle.sleep(self.options.poll);
-        let Some(events) = &mut self.events else { return poll.await };
+        let Some(events) = &mut self.events else {
+            poll.await;
+            return true;
+        };
         if !self.stale {
             tokio::select! {
                 biased;
                 Some(()) = events.changed.recv() => self.stale = true,
-                () = poll => return,
+                () = poll => return true,
             }
         }
         let at_most = self.settle.sleep(self.options.at_most);
@@ -131,9 +143,9 @@ impl Watch {
         loop {
             tokio::select! {
                 biased;
-                () = &mut at_most => return,
+                () = &mut at_most => return false,
                 Some(()) = events.changed.recv() => {}
-                () = self.settle.sleep(self.options.quiet) => return,
+                () = self.settle.sleep(self.options.quiet) => return true,
             }
         }
     }
@@ -144,12 +156,8 @@ impl Watch {
         let before: BTreeMap<_, _> = last.files.iter().map(|(file, size)| (file, *size)).collect();
         let empty = reading.files.iter().filter(|(_, size)| *size == Some(0));
         let emptied = empty.filter(|(file, _)| before.get(file).copied().flatten() > Some(0));
-        let problem = |(file, _): &(PathBuf, Option<u64>)| Problem {
-            place: Place { file: file.clone(), line: 1, column: 1 },
-            path: String::new(),
-            message: "is empty now: remove the file if its objects are to go".to_owned(),
-        };
-        emptied.map(problem).collect()
+        let message = "is empty now: remove the file if its objects are to go";
+        emptied.map(|(file, _)| problem(file, message)).collect()
     }
 
     /// An emptied file keeps its old size, so that it stays a problem until it is filled or removed.
@@ -163,6 +171,11 @@ impl Watch {
         }
         reading
     }
+}
+
+fn problem(file: &Path, message: &str) -> Problem {
+    let place = Place { file: file.to_owned(), line: 1, column: 1 };
+    Problem { place, path: String::new(), message: message.to_owned() }
 }
 
 impl Events {

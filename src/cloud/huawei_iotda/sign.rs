@@ -106,9 +106,6 @@ pub fn complete_headers(
     host: &str,
     now: Timestamp,
 ) {
-    for (_, value) in headers.iter_mut() {
-        *value = value.trim().to_owned();
-    }
     let token = account.security_token.map(ExposeSecret::expose_secret);
     let added = [
         ("X-Project-Id", account.project_id),
@@ -117,24 +114,34 @@ pub fn complete_headers(
     ];
     for (name, value) in added {
         if let Some(value) = value {
-            headers.push((name.to_owned(), value.to_owned()));
+            set(headers, name, value);
         }
     }
     if has_unsigned_payload(headers) {
-        headers.push(("X-Sdk-Content-Sha256".to_owned(), UNSIGNED_PAYLOAD.to_owned()));
+        set(headers, "X-Sdk-Content-Sha256", UNSIGNED_PAYLOAD);
     }
-    for (name, value) in [("X-Sdk-Date", format_time(now)), ("Host", host.to_owned())] {
+    for (name, value) in [("X-Sdk-Date", &*format_time(now)), ("Host", host)] {
         if header(headers, name).is_none() {
-            headers.push((name.to_owned(), value));
+            set(headers, name, value);
         }
+    }
+    for (_, value) in headers.iter_mut() {
+        *value = value.trim().to_owned();
+    }
+}
+
+/// Replaces a header of exactly this name, or adds it at the end.
+fn set(headers: &mut Vec<(String, String)>, name: &str, value: &str) {
+    match headers.iter_mut().find(|(given, _)| given == name) {
+        Some((_, old)) => value.clone_into(old),
+        None => headers.push((name.to_owned(), value.to_owned())),
     }
 }
 
 /// The SDK looks for `Content-Type` in exactly this case, and leaves other types than JSON and BSON unsigned.
 fn has_unsigned_payload(headers: &[(String, String)]) -> bool {
-    headers.iter().find(|(name, _)| name == "Content-Type").is_some_and(|(_, kind)| {
-        !kind.starts_with("application/json") && !kind.starts_with("application/bson")
-    })
+    let kind = headers.iter().find(|(name, _)| name == "Content-Type").map_or("", |(_, kind)| kind);
+    !kind.is_empty() && !kind.starts_with("application/json") && !kind.starts_with("application/bson")
 }
 
 /// Signs a request whose headers are complete. Signs every header whose name has no underscore.
@@ -174,12 +181,12 @@ fn canonical_request(request: &Subject<'_>, signed_names: &[impl AsRef<str>]) ->
     }
     let names: Vec<&str> = signed_names.iter().map(AsRef::as_ref).collect();
     [
-        request.method,
-        &canonical_path(request.path),
-        &canonical_query(request.query),
-        &headers,
-        &names.join(";"),
-        &payload_hash(request),
+        request.method.to_uppercase(),
+        canonical_path(request.path),
+        canonical_query(request.query),
+        headers,
+        names.join(";"),
+        payload_hash(request),
     ]
     .join("\n")
 }

@@ -107,7 +107,7 @@ impl TokenSource<'_> {
             serde_json::from_slice(&response.body).map_err(|_| strange("the answer is not a token"))?;
         let ends =
             reply.token.expires_at.parse().unwrap_or_else(|_| now.saturating_add(LIFETIME).unwrap_or(now));
-        let margin = MARGIN.min(ends.duration_since(now) / 10);
+        let margin = (ends.duration_since(now) / 10).clamp(SignedDuration::ZERO, MARGIN);
         let renew_at = ends.saturating_sub(margin).unwrap_or(ends);
         Ok(Token { secret: secret.into(), id, renew_at })
     }

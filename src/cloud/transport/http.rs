@@ -12,6 +12,9 @@ use reqwest::{
 };
 use std::{error::Error, time::Duration};
 
+/// Shorter than what load balancers allow: a request that goes into a connection just being closed has an unknown effect.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+
 /// Limits of a transport.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpOptions {
@@ -57,6 +60,7 @@ impl HttpTransport {
                 .referer(false)
                 .redirect(redirect::Policy::none())
                 .retry(retry::never())
+                .pool_idle_timeout(POOL_IDLE)
                 .connect_timeout(options.connect_timeout)
                 .timeout(options.total_timeout);
             if proxied { client.build() } else { client.no_proxy().build() }.map_err(never_sent)
@@ -74,21 +78,25 @@ impl HttpTransport {
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| unsendable(&error))?;
             builder = builder.header(name, value);
         }
-        let response = builder.body(request.body).send().await.map_err(failed)?;
-        self.read(response).await
+        let response =
+            builder.body(request.body).send().await.map_err(|error| failed(error, &request.origin))?;
+        self.read(response, &request.origin).await
     }
 
-    async fn read(&self, mut response: Response) -> Result<WireResponse, TransportError> {
+    async fn read(&self, mut response: Response, origin: &str) -> Result<WireResponse, TransportError> {
         let status = response.status().as_u16();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers =
             response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(error, origin))? {
             if body.len().saturating_add(chunk.len()) > self.options.body_limit {
                 return Err(TransportError {
                     effect: Effect::Unknown,
-                    message: format!("the answer is longer than {} bytes", self.options.body_limit),
+                    message: format!(
+                        "the answer of {origin} is longer than {} bytes",
+                        self.options.body_limit
+                    ),
                     next_step: "check that the endpoint is the cloud's".to_owned(),
                 });
             }
@@ -142,29 +150,32 @@ fn unsendable(why: &impl ToString) -> TransportError {
 fn never_sent(error: reqwest::Error) -> TransportError {
     TransportError {
         effect: Effect::None,
-        message: chain(error),
+        message: causes(error),
         next_step: "check the system's trust store and HTTPS_PROXY".to_owned(),
     }
 }
 
 /// Only an error of connecting means that nothing left: everything else may have reached the cloud.
-fn failed(error: reqwest::Error) -> TransportError {
-    let (effect, next_step) = match (error.is_connect(), error.is_timeout()) {
-        (true, _) => (Effect::None, "check the endpoint, the network, and HTTPS_PROXY"),
-        (false, true) => (Effect::Unknown, "wait: the cloud took too long to answer"),
-        (false, false) => (Effect::Unknown, "wait: the connection broke before the answer was complete"),
+fn failed(error: reqwest::Error, origin: &str) -> TransportError {
+    let (effect, what, next_step) = match (error.is_connect(), error.is_timeout()) {
+        (true, _) => (Effect::None, "cannot be reached", "check the endpoint, the network, and HTTPS_PROXY"),
+        (false, true) => (Effect::Unknown, "took too long to answer", "wait"),
+        (false, false) => (Effect::Unknown, "broke off before its answer was complete", "wait"),
     };
-    TransportError { effect, message: chain(error), next_step: next_step.to_owned() }
+    let message = format!("{origin} {what}: {}", causes(error));
+    TransportError { effect, message, next_step: next_step.to_owned() }
 }
 
-/// The error with all its causes, without the URL, whose query may hold secrets.
-fn chain(error: reqwest::Error) -> String {
+/// The innermost two errors; those around them say only that sending failed. Never the URL: its query may hold secrets.
+fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut text = error.to_string();
+    let mut texts = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
+        texts.push(inner.to_string());
         cause = inner.source();
     }
-    text
+    texts.dedup();
+    let outer = texts.len().saturating_sub(2);
+    texts.split_off(outer).join(": ")
 }

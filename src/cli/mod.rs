@@ -15,6 +15,7 @@ pub mod get;
 pub mod log;
 pub mod printer;
 pub mod select;
+pub mod simulate;
 pub mod status;
 pub mod tree;
 pub mod validate;
@@ -107,6 +108,8 @@ pub enum Verb {
     ///
     /// They are for a Kubernetes cluster: `rollwave crds | kubectl apply -f -`. A folder of manifests needs none.
     Crds(crds::Args),
+    /// Serve the clouds and a virtual fleet on loopback, for rehearsals.
+    Simulate(simulate::Args),
     /// Print the completion script of a shell.
     Completions(completions::Args),
 }
@@ -119,6 +122,7 @@ impl Verb {
             Self::Status(args) => status::run(args, ctx).await,
             Self::Why(args) => why::run(args, ctx),
             Self::Crds(args) => crds::run(args, ctx),
+            Self::Simulate(args) => simulate::run(args, ctx).await,
             Self::Completions(args) => completions::run(args, ctx),
         }
     }
@@ -126,6 +130,7 @@ impl Verb {
     /// Log level without RUST_LOG: a verb that stays tells what it does, the others only what is wrong.
     const fn log_level(&self) -> &'static str {
         match self {
+            Self::Simulate(_) => "info",
             Self::Get(_)
             | Self::Status(_)
             | Self::Why(_)

@@ -1,0 +1,66 @@
+//! `rollwave simulate`: serves the clouds of a world file on loopback until it is told to end.
+
+use super::{Context, Exit};
+use crate::simulator::{Running, World, serve};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Which world, and where.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  rollwave simulate --world examples/world.yaml\n  \
+                  rollwave simulate --world world.yaml --listen 127.0.0.1:0 --endpoints endpoints.json")]
+pub struct Args {
+    /// World file: accounts, products, devices and how they behave.
+    #[arg(long, value_name = "FILE")]
+    pub world: PathBuf,
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
+    pub listen: SocketAddr,
+    /// File that is written when it is ready: JSON, the URL of each cloud by its name in `OtaCloud`.
+    #[arg(long, value_name = "FILE")]
+    pub endpoints: Option<PathBuf>,
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    // Before the endpoints are written: whoever reads them may end the process at once.
+    let (mut interrupt, mut terminate) =
+        match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+            (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
+            (Err(error), _) | (_, Err(error)) => {
+                return ctx.fail(format!("cannot listen for signals: {error}"));
+            }
+        };
+    let running = match start(args).await {
+        Ok(running) => running,
+        Err(error) => return ctx.fail(error),
+    };
+    ctx.printer.print(format!("serving huaweiIotda at {}\n", running.url()));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    running.shutdown().await;
+    Exit::Done
+}
+
+async fn start(args: &Args) -> Result<Running, String> {
+    let text = fs_err::read_to_string(&args.world).map_err(|error| error.to_string())?;
+    let world = World::parse(&args.world.display().to_string(), &text).map_err(|error| error.to_string())?;
+    let running = serve(&world, args.listen).await.map_err(|error| error.to_string())?;
+    if let Some(file) = &args.endpoints {
+        write_endpoints(file, &running.url()).map_err(|error| error.to_string())?;
+    }
+    Ok(running)
+}
+
+/// Whole or not at all: readers wait for the file to appear.
+fn write_endpoints(file: &Path, url: &str) -> std::io::Result<()> {
+    let mut half = file.as_os_str().to_owned();
+    half.push(format!(".{}.tmp", std::process::id()));
+    fs_err::write(&half, format!("{}\n", serde_json::json!({"huaweiIotda": url})))?;
+    fs_err::rename(&half, file)
+}

@@ -1,0 +1,160 @@
+//! The truth behind the API: what there really is, whatever lists say; and devices changed by hand.
+
+use super::{
+    Simulator, WorldError,
+    fleet::{Device, Part, Presence},
+    iotda,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A package that exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageTruth {
+    /// Project of its account.
+    pub project: String,
+    /// `package_id`.
+    pub id: String,
+    /// `firmwarePackage`, …
+    pub kind: String,
+    /// Product id.
+    pub product: String,
+    /// Version.
+    pub version: String,
+}
+
+/// A task that exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskTruth {
+    /// Project of its account.
+    pub project: String,
+    /// `task_id`.
+    pub id: String,
+    /// `task_name`.
+    pub name: String,
+    /// `firmwareUpgrade` or `softwareUpgrade`.
+    pub kind: String,
+    /// Status, as on the wire.
+    pub status: String,
+    /// Ids of its packages.
+    pub packages: Vec<String>,
+    /// Device ids by status of their sub tasks.
+    pub targets: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+/// A device as it really is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceTruth {
+    /// Device id.
+    pub id: String,
+    /// Product id.
+    pub product: String,
+    /// Firmware version that it runs.
+    pub firmware: Option<String>,
+    /// Software version that it runs.
+    pub software: Option<String>,
+    /// Whether it is connected now.
+    pub online: bool,
+}
+
+/// A change of a device by hand.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeviceChange {
+    /// Firmware version that it runs from now on.
+    #[serde(default)]
+    pub firmware: Option<String>,
+    /// Software version that it runs from now on.
+    #[serde(default)]
+    pub software: Option<String>,
+    /// Connected or not from now on.
+    #[serde(default)]
+    pub online: Option<bool>,
+}
+
+impl Simulator {
+    /// All packages of all accounts, oldest first.
+    #[must_use]
+    pub fn packages(&self) -> Vec<PackageTruth> {
+        let of = |account: &iotda::Account, package: &iotda::Package| PackageTruth {
+            project: account.spec.project_id.clone(),
+            id: package.id.clone(),
+            kind: package.kind.clone(),
+            product: package.product.clone(),
+            version: package.version.clone(),
+        };
+        let accounts = self.iotda.accounts.iter();
+        accounts.flat_map(|account| account.packages.iter().map(|package| of(account, package))).collect()
+    }
+
+    /// All tasks of all accounts, oldest first.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<TaskTruth> {
+        let of = |account: &iotda::Account, task: &iotda::Task| TaskTruth {
+            project: account.spec.project_id.clone(),
+            id: task.id.clone(),
+            name: task.name().to_owned(),
+            kind: iotda::task_type(task.part),
+            status: task.status.as_str().to_owned(),
+            packages: task.packages.iter().map(|package| package.id.clone()).collect(),
+            targets: iotda::targets_by_status(task),
+        };
+        let accounts = self.iotda.accounts.iter();
+        accounts.flat_map(|account| account.tasks.iter().map(|task| of(account, task))).collect()
+    }
+
+    /// A device as it is at a wall time.
+    #[must_use]
+    pub fn device(&self, id: &str, wall: Timestamp) -> Option<DeviceTruth> {
+        self.fleet.devices.get(id).map(|device| self.truth_of(id, device, wall))
+    }
+
+    /// All devices as they are at a wall time, by id.
+    #[must_use]
+    pub fn devices(&self, wall: Timestamp) -> Vec<DeviceTruth> {
+        self.fleet.devices.iter().map(|(id, device)| self.truth_of(id, device, wall)).collect()
+    }
+
+    fn truth_of(&self, id: &str, device: &Device, wall: Timestamp) -> DeviceTruth {
+        DeviceTruth {
+            id: id.to_owned(),
+            product: device.product.clone(),
+            firmware: device.firmware.clone(),
+            software: device.software.clone(),
+            online: device.presence.is_online(self.times(wall).fleet),
+        }
+    }
+
+    /// Changes a device by hand. One that is switched on goes on with an upgrade that waits for it.
+    ///
+    /// # Errors
+    /// [`WorldError`]: there is no such device.
+    pub fn change_device(
+        &mut self,
+        id: &str,
+        change: DeviceChange,
+        wall: Timestamp,
+    ) -> Result<(), WorldError> {
+        self.advance(wall);
+        let device = self.fleet.devices.get_mut(id);
+        let device = device.ok_or_else(|| WorldError(format!("device {id} does not exist")))?;
+        for (part, version) in [(Part::Firmware, change.firmware), (Part::Software, change.software)] {
+            if version.is_some() {
+                device.set_version(part, version);
+            }
+        }
+        if let Some(online) = change.online {
+            device.presence = if online { Presence::Online } else { Presence::Offline };
+            device.activated |= online;
+        }
+        if change.online == Some(true) {
+            let now = self.times(wall).fleet;
+            self.iotda.wake(&mut self.fleet, id, now);
+        }
+        Ok(())
+    }
+}

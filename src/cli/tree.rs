@@ -142,7 +142,8 @@ fn package_lines(package: &OtaPackage) -> Vec<String> {
 fn rollout_lines(rollout: &OtaRollout) -> Vec<String> {
     let fallback = OtaRolloutStatus::default();
     let status = rollout.status.as_ref().unwrap_or(&fallback);
-    let mut lines: Vec<String> = status.stopped_by.iter().map(|e| evidence_line("stop rule", e)).collect();
+    let untold = status.stopped_by.iter().filter(|evidence| !status.message.contains(&evidence.message));
+    let mut lines: Vec<String> = untold.map(|evidence| evidence_line("stop rule", evidence)).collect();
     lines.extend(status.pending.iter().map(pending_line));
     let width = rollout.spec.stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0).max(4);
     for name in stage_names(&rollout.spec.stages, &status.stages) {

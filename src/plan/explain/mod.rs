@@ -41,7 +41,7 @@ pub fn explain(object: &Object, all: &[Object]) -> Explanation {
     let health = object.health();
     let first = match health {
         Health::New => Some(NOT_LOOKED_AT.to_owned()),
-        Health::Deleting => Some("It goes once nothing of it is left to do in the cloud.".to_owned()),
+        Health::Deleting => Some(DELETING.to_owned()),
         Health::Stalled => Some(person_needed(object)),
         _ => None,
     };
@@ -61,6 +61,8 @@ pub fn explain(object: &Object, all: &[Object]) -> Explanation {
 
 const NOT_LOOKED_AT: &str =
     "Nothing was decided on this spec yet: `rollwave apply` or `rollwave run` looks at it.";
+
+const DELETING: &str = "It goes once nothing of it is left to do in the cloud.";
 
 fn by_default(health: Health) -> String {
     match health {

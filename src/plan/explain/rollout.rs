@@ -117,6 +117,11 @@ fn next(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
         RolloutPhase::Aborted => next.push(NOT_CONTINUED.to_owned()),
         RolloutPhase::Progressing | RolloutPhase::Held => {
             next.extend(package_next(rollout, key, all));
+            if is_held_by_something_else(rollout, status) {
+                let why = status.message.trim_end_matches('.');
+                next.push(format!("It does not go on by itself: {why}."));
+                return next;
+            }
             if let Some((spec, stage)) = current(rollout, status) {
                 next.extend(stage_next(spec, stage));
                 next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
@@ -124,6 +129,13 @@ fn next(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
         }
     }
     next
+}
+
+/// Held, and neither by a gate nor by `suspend`: the sentence of the status says what to do.
+fn is_held_by_something_else(rollout: &OtaRollout, status: &OtaRolloutStatus) -> bool {
+    let by_gate =
+        status.stages.iter().any(|stage| stage.phase == StagePhase::Held && !stage.gates.is_empty());
+    status.phase == RolloutPhase::Held && !by_gate && !rollout.spec.suspend
 }
 
 const NOT_CONTINUED: &str = "This spec is not continued. Mend the package under a new version in a new OtaPackage, and point \
@@ -244,7 +256,7 @@ fn hopeless(
     let best = StageCounts { queued: 0, in_flight: 0, succeeded: counts.succeeded + open, ..counts };
     let reach = gate::judge("", gate, &best, Timestamp::UNIX_EPOCH).value;
     let outlook = match open {
-        0 => "every device has its outcome, and".to_owned(),
+        0 => "every device has its outcome,".to_owned(),
         1 => "even if the last open device succeeds,".to_owned(),
         _ => format!("even if all {open} open devices succeed,"),
     };
@@ -285,4 +297,54 @@ fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
     };
     let failures = counted(needed, "more failure");
     Some(format!("Stop rule {} {outcome} the rollout after {failures} in a row.", rule.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Percent;
+
+    fn gate(method: GateMethod, min_success: u32) -> OutcomeGate {
+        OutcomeGate {
+            method,
+            min_success: Percent::whole(min_success),
+            confidence: Percent::whole(95),
+            min_sample: 1,
+            min_observed: Percent::whole(80),
+        }
+    }
+
+    fn of(succeeded: u32, failed: u32, queued: u32) -> StageCounts {
+        let assigned = succeeded + failed + queued;
+        StageCounts { assigned, succeeded, failed, queued, ..StageCounts::default() }
+    }
+
+    #[test]
+    fn an_outlook_counts_what_is_missing_and_what_can_be_borne() {
+        use GateMethod::{Ratio, Wilson};
+        let lines: Vec<String> = [
+            (Wilson, 90, of(60, 0, 0)),
+            (Wilson, 90, of(20, 0, 40)),
+            (Wilson, 90, of(50, 1, 9)),
+            (Wilson, 90, of(40, 4, 16)),
+            (Wilson, 95, of(10, 0, 0)),
+            (Ratio, 95, of(0, 1, 19)),
+            (Ratio, 95, of(18, 2, 0)),
+        ]
+        .into_iter()
+        .map(|(method, min, counts)| outlook("canary", 0, &gate(method, min), counts))
+        .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn what_an_outlook_promises_the_judge_keeps() {
+        let gate = gate(GateMethod::Wilson, 90);
+        let verdict = |counts| gate::judge("", &gate, &counts, Timestamp::UNIX_EPOCH).verdict;
+        let text = outlook("canary", 0, &gate, of(20, 0, 40));
+        let needed: u32 =
+            text.split("passes after ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(verdict(of(20 + needed, 0, 40 - needed)), Verdict::Pass);
+        assert_ne!(verdict(of(20 + needed - 1, 0, 40 - needed + 1)), Verdict::Pass);
+    }
 }

@@ -1,5 +1,140 @@
-//! rollout
-use crate::api::{StageCounts, StagePhase, StageStatus};
+//! What a rollout does next.
+//!
+//! Stages go Waiting → Dispatching → Running → Soaking → Passed, one at a time. Stop rules come before everything else, on
+//! every pass. Whatever cannot be told holds the rollout and says why. The parts: [`jobs`] finds our jobs, [`population`]
+//! the devices, [`survey`] counts, [`advance`] decides, [`leave`] cleans up, [`report`] writes it down.
+//!
+//! **A job that is stopped cannot go on** (IoTDA refuses to retry a stopped task: SDK 3.1.219, RetryBatchTask). So a hold
+//! that stops jobs — `suspend`, or a stop rule — ends by sending the devices that were stopped another job of the same
+//! stage, under the token of the next attempt. Devices with a final outcome keep it.
+
+mod advance;
+mod dispatch;
+mod jobs;
+mod leave;
+mod population;
+mod report;
+mod survey;
+
+use super::cohort;
+use super::needs::is_dispatchable;
+use super::stage::as_count;
+use super::token::{package_identity, plan_hash};
+use super::{Fleet, POLL, Plan, RolloutView, Seen};
+use crate::api::{
+    OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus,
+};
+use crate::cloud::{Capabilities, DeviceResult, Job};
+use jiff::Timestamp;
+use report::{Outcome, finish};
+use std::collections::BTreeMap;
+
+/// Everything that a judgement stands on: nothing of it is missing.
+struct Ground<'a> {
+    rollout: &'a OtaRollout,
+    uid: &'a str,
+    package: &'a OtaPackage,
+    capabilities: &'a Capabilities,
+    /// Stages of the spec, the implied one included.
+    stages: Vec<Stage>,
+    identity: String,
+    hash: String,
+    jobs: Seen<Vec<&'a Job>>,
+    fleet: Seen<Fleet<'a>>,
+    results: &'a BTreeMap<String, Vec<DeviceResult>>,
+    now: Timestamp,
+}
+
+/// Decides what a rollout does next. The same view gives the same plan; a plan that was carried out is not made again.
+#[must_use]
+pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
+    let mut status = view.object.status.clone().unwrap_or_default();
+    if view.object.metadata.deletion_timestamp.is_some() {
+        return leave::delete(view, status);
+    }
+    let ground = match gather(view, &status) {
+        Ok(ground) => ground,
+        Err(Lack::Look) => return wait_for_a_look(view, status),
+        Err(Lack::Other(outcome)) => return finish(view.object, status, *outcome, view.now),
+    };
+    if status.package_identity.as_ref().is_some_and(|identity| *identity != ground.identity) {
+        if let Some(outcome) = leave::turn(&ground, &mut status) {
+            return finish(view.object, status, outcome, view.now);
+        }
+        let (conditions, decisions) = (status.conditions, status.decisions);
+        status = OtaRolloutStatus { conditions, decisions, ..OtaRolloutStatus::default() };
+    }
+    match advance::advance(&ground, &mut status) {
+        Some(outcome) => finish(view.object, status, outcome, view.now),
+        None => wait_for_a_look(view, view.object.status.clone().unwrap_or_default()),
+    }
+}
+
+/// Why there is nothing to judge by.
+enum Lack {
+    /// The cloud was not looked at yet.
+    Look,
+    /// Something else, which the outcome says.
+    Other(Box<Outcome>),
+}
+
+fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Ground<'a>, Lack> {
+    let begun = !status.pending.is_empty() || status.stages.iter().any(|s| s.phase != StagePhase::Waiting);
+    let phase = if begun { status.phase } else { RolloutPhase::Pending };
+    let lack = |reason, message: String| Lack::Other(Box::new(Outcome::working(phase, reason, message)));
+    let rollout = view.object;
+    let name = &rollout.spec.package_ref.name;
+    let package = view.package.ok_or_else(|| {
+        lack("PackageMissing", format!("there is no OtaPackage {name}; nothing is sent without it"))
+    })?;
+    if !begun && rollout.spec.suspend {
+        let outcome = Outcome::held("Suspended", "suspended before anything was sent", false);
+        return Err(Lack::Other(Box::new(outcome)));
+    }
+    let capabilities = view.capabilities.ok_or_else(|| {
+        let cloud = &package.spec.cloud_ref.name;
+        lack(
+            "CloudUnreachable",
+            format!("OtaCloud {cloud} cannot be reached: nothing is concluded, nothing is sent"),
+        )
+    })?;
+    if !begun && !is_dispatchable(package) {
+        return Err(lack("PackageNotReady", package_message(package)));
+    }
+    let (Some(jobs), Some(fleet)) = (view.jobs.clone(), view.fleet.clone()) else { return Err(Lack::Look) };
+    Ok(Ground {
+        rollout,
+        uid: rollout.metadata.uid.as_deref().unwrap_or_default(),
+        package,
+        capabilities,
+        stages: cohort::stages(&rollout.spec),
+        identity: package_identity(package),
+        hash: plan_hash(rollout, package),
+        jobs,
+        fleet,
+        results: &view.results,
+        now: view.now,
+    })
+}
+
+/// Why the package may not be sent.
+fn package_message(package: &OtaPackage) -> String {
+    let name = package.metadata.name.as_deref().unwrap_or_default();
+    let said = package.status.as_ref().map(|status| status.message.as_str()).filter(|text| !text.is_empty());
+    format!(
+        "waits for OtaPackage {name} to be ready and verified: {}",
+        said.unwrap_or("it was not judged yet")
+    )
+}
+
+/// Nothing was seen, so nothing is concluded: what was known stands.
+fn wait_for_a_look(view: &RolloutView<'_>, status: OtaRolloutStatus) -> Plan<OtaRolloutStatus> {
+    if status.observed_generation == view.object.metadata.generation.unwrap_or(0) {
+        return Plan { status, actions: Vec::new(), again: super::Again::After(POLL) };
+    }
+    let outcome = Outcome::working(status.phase, "Observing", "looking at the cloud's jobs and devices");
+    finish(view.object, status, outcome, view.now)
+}
 
 /// A stage that was not released yet.
 pub(super) fn waiting_stage(name: &str) -> StageStatus {

@@ -36,18 +36,18 @@ impl Target<'_> {
 
 /// Everything that is known of one job.
 #[derive(Clone, Copy, Debug)]
-pub struct JobSight<'a> {
+pub struct JobSight<'s, 'a> {
     /// The job as the cloud lists it.
-    pub job: &'a Job,
+    pub job: &'s Job,
     /// The devices whose last job this is.
-    pub members: &'a [&'a str],
+    pub members: &'s [&'a str],
     /// What the job says of single devices: all failed ones, and the stopped ones where
     /// [`outcomes_needed`](super::needs::outcomes_needed) asks for them.
-    pub results: &'a [DeviceResult],
+    pub results: &'s [DeviceResult],
     /// The devices that the cloud knows.
-    pub fleet: &'a BTreeMap<String, Device>,
+    pub fleet: &'s BTreeMap<String, Device>,
     /// What counts as success.
-    pub target: Target<'a>,
+    pub target: Target<'s>,
     /// True when the devices were looked at long enough after the job was seen to be final: only then is a device that does
     /// not report the target version called reverted. Before that it is in flight.
     pub settled: bool,
@@ -66,7 +66,7 @@ pub struct Tally<'a> {
 
 /// Counts the devices of one job.
 #[must_use]
-pub fn tally<'a>(sight: &JobSight<'a>) -> Tally<'a> {
+pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     let rows = Rows::read(sight);
     let mut counts = StageCounts::default();
     let mut open = Vec::new();
@@ -105,7 +105,7 @@ pub fn tally<'a>(sight: &JobSight<'a>) -> Tally<'a> {
 
 /// Shares out the devices that a final job left behind without a failure: stopped, removed, or gone back.
 fn finish<'a>(
-    sight: &JobSight<'a>,
+    sight: &JobSight<'_, 'a>,
     rows: &Rows<'_>,
     open: &[&'a str],
     left: u32,
@@ -149,7 +149,7 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn read(sight: &JobSight<'a>) -> Self {
+    fn read(sight: &JobSight<'a, '_>) -> Self {
         let of = |wanted: DeviceOutcome| {
             sight.results.iter().filter(move |r| r.outcome == wanted).map(|r| r.device.as_str())
         };
@@ -172,7 +172,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Devices that the job counts as removed, and that are neither named nor missing in the fleet.
-    fn unnamed_removals(&self, sight: &JobSight<'_>) -> u32 {
+    fn unnamed_removals(&self, sight: &JobSight<'_, '_>) -> u32 {
         let gone = sight.members.iter().filter(|id| !sight.fleet.contains_key(**id)).count();
         sight.job.counts.removed.saturating_sub(as_count(gone + self.removed.len()))
     }
@@ -234,7 +234,7 @@ mod tests {
         members: &'a [&'a str],
         results: &'a [DeviceResult],
         fleet: &'a BTreeMap<String, Device>,
-    ) -> JobSight<'a> {
+    ) -> JobSight<'a, 'a> {
         JobSight { job, members, results, fleet, target: TARGET, settled: true }
     }
 

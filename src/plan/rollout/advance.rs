@@ -1,0 +1,342 @@
+//! From what was seen to what is done: stop rules first, then holds, then the stages in order.
+
+use super::jobs::can_be_stopped;
+use super::report::{Outcome, Standing, total};
+use super::survey::{Survey, survey};
+use super::{Ground, waiting_stage};
+use crate::api::{
+    Evidence, OtaRolloutStatus, OutcomeGate, RolloutPhase, StagePhase, StageStatus, StopAction, Verdict,
+    record_decision,
+};
+use crate::plan::needs::is_dispatchable;
+use crate::plan::{Action, Again, POLL, gate, stop};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+
+/// One pass over a rollout.
+pub(super) struct Pass<'g, 'a> {
+    pub ground: &'g Ground<'a>,
+    pub status: &'g mut OtaRolloutStatus,
+    pub survey: Survey<'a>,
+    /// The spec was edited since the last pass: gates are asked anew.
+    edited: bool,
+}
+
+/// Judges, and writes stages into the status. None when the members of groups or tags were not looked at.
+pub(super) fn advance(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
+    let edited = status.plan_hash.as_deref() != Some(ground.hash.as_str());
+    let changed = stages_changed(ground, status);
+    if changed.is_none() {
+        adopt_spec(ground, status, edited);
+    }
+    let survey = survey(ground, status)?;
+    status.excluded = survey.population.excluded.clone();
+    status.pending.retain(|intent| survey.jobs.listed.iter().all(|ours| ours.token != intent.token));
+    let mut pass = Pass { ground, status, survey, edited };
+    Some(pass.judge(changed))
+}
+
+/// Takes over an edited spec: stages keep what they know, holds are judged anew.
+fn adopt_spec(ground: &Ground<'_>, status: &mut OtaRolloutStatus, edited: bool) {
+    let mut known = std::mem::take(&mut status.stages);
+    for stage in &ground.stages {
+        let index = known.iter().position(|known| known.name == stage.name);
+        let mut kept = index.map_or_else(|| waiting_stage(&stage.name), |index| known.swap_remove(index));
+        if edited && kept.phase == StagePhase::Held {
+            kept.phase = StagePhase::Running;
+        }
+        status.stages.push(kept);
+    }
+    if edited {
+        status.stopped_by = None;
+        status.plan_hash = Some(ground.hash.clone());
+        status.package_identity = Some(ground.identity.clone());
+    }
+}
+
+/// Why an edit of the stages cannot be followed: the stages that were released must stand first, in the same order, and
+/// stages that disappear must not hand their devices to a last stage that nobody wrote.
+fn stages_changed(ground: &Ground<'_>, status: &OtaRolloutStatus) -> Option<String> {
+    let begun = |stage: &&StageStatus| stage.phase != StagePhase::Waiting || !stage.jobs.is_empty();
+    let released = status.stages.iter().rposition(|stage| begun(&stage)).map_or(0, |last| last + 1);
+    for (index, stage) in status.stages.iter().take(released).enumerate() {
+        if ground.stages.get(index).map(|new| &new.name) != Some(&stage.name) {
+            return Some(format!(
+                "stage {} was released as number {}, and the spec does not have it there any more; put it back, or delete this rollout and write a new one",
+                stage.name,
+                index + 1
+            ));
+        }
+    }
+    let names: BTreeSet<&str> = ground.stages.iter().map(|stage| stage.name.as_str()).collect();
+    let gone: Vec<&str> =
+        status.stages.iter().map(|stage| stage.name.as_str()).filter(|name| !names.contains(name)).collect();
+    let rest_is_implied = ground.stages.len() > ground.rollout.spec.stages.len();
+    (released > 0 && rest_is_implied && !gone.is_empty()).then(|| {
+        format!(
+            "stages were removed ({}), which would leave their devices to the implied last stage; write a stage with select: {{rest: true}} to say so, or put them back",
+            gone.join(", ")
+        )
+    })
+}
+
+impl Pass<'_, '_> {
+    fn judge(&mut self, changed: Option<String>) -> Outcome {
+        let duplicates = self.survey.jobs.duplicates.iter().filter(|job| can_be_stopped(job));
+        let stops: Vec<Action> = duplicates.map(|job| Action::StopJob { id: job.id.clone() }).collect();
+        if let Some(outcome) = self.stop_rules() {
+            return outcome;
+        }
+        if self.ground.rollout.spec.suspend {
+            let message = format!("suspended: {}", self.tally());
+            return self.hold_and_stop("Suspended", message);
+        }
+        let live = !self.survey.jobs.live().is_empty();
+        if let Some(message) = changed {
+            return Outcome::held("StagesChanged", message, live).with(stops);
+        }
+        if let Some(doubt) = self.survey.doubt.take().filter(|doubt| !self.is_over(doubt.reason)) {
+            return Outcome::held(doubt.reason, doubt.message, true).with(stops);
+        }
+        if let Some(hidden) = self.survey.hidden.take() {
+            return Outcome::working(RolloutPhase::Progressing, "Observing", hidden);
+        }
+        if self.survey.population.targeted == 0 {
+            let unknown = self.status.excluded.unknown;
+            let message =
+                format!("the targets name no device that the cloud knows ({unknown} unknown): nothing to do");
+            return Outcome::held("NoDevices", message, live);
+        }
+        self.walk()
+    }
+
+    /// A completed rollout does not mind that its jobs are deleted: its last counts stand.
+    fn is_over(&self, reason: &str) -> bool {
+        reason == "JobVanished" && self.status.phase == RolloutPhase::Completed && !self.edited
+    }
+
+    /// A rule that fired holds until the spec changes. A completed rollout without live jobs has nothing to stop.
+    fn stop_rules(&mut self) -> Option<Outcome> {
+        let over = self.status.phase == RolloutPhase::Completed && self.survey.jobs.live().is_empty();
+        if self.status.stopped_by.is_none() && !over {
+            let counts = total(self.status);
+            let rules = self.ground.rollout.spec.stop.iter();
+            let mut evidence = rules.map(|rule| stop::judge(rule, &counts, self.ground.now));
+            self.status.stopped_by = evidence.find(|evidence| evidence.verdict == Verdict::Fail);
+        }
+        let evidence = self.status.stopped_by.clone()?;
+        let rule = self.ground.rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
+        if rule.is_some_and(|rule| rule.action == StopAction::Abort) {
+            let mut outcome = self.hold_and_stop("Aborted", format!("aborted: {}", evidence.message));
+            outcome.phase = RolloutPhase::Aborted;
+            return Some(outcome);
+        }
+        Some(self.hold_and_stop("StopRuleFired", format!("stopped: {}", evidence.message)))
+    }
+
+    /// Holds, and stops every job of ours that is not final.
+    fn hold_and_stop(&mut self, reason: &'static str, message: String) -> Outcome {
+        let live = self.survey.jobs.live();
+        let ids: BTreeSet<&str> = live.iter().map(|job| job.id.as_str()).collect();
+        for job in self.status.stages.iter_mut().flat_map(|stage| &mut stage.jobs) {
+            job.stop_ordered |= ids.contains(job.id.as_str());
+        }
+        let stops = live.iter().filter(|job| can_be_stopped(job));
+        let stops: Vec<Action> = stops.map(|job| Action::StopJob { id: job.id.clone() }).collect();
+        Outcome::held(reason, message, !live.is_empty()).with(stops)
+    }
+
+    fn tally(&self) -> String {
+        let counts = total(self.status);
+        let (succeeded, failures, assigned) = (counts.succeeded, counts.failures(), counts.assigned);
+        format!("{succeeded} of {assigned} devices succeeded, {failures} failed")
+    }
+
+    fn walk(&mut self) -> Outcome {
+        let resent = match self.resend() {
+            Ok(actions) => actions,
+            Err(outcome) => return outcome,
+        };
+        for index in 0..self.status.stages.len() {
+            if let Some(outcome) = self.step(index) {
+                return outcome.with(resent);
+            }
+        }
+        self.completed(resent)
+    }
+
+    /// What the stage waits for; none when it has passed.
+    fn step(&mut self, index: usize) -> Option<Outcome> {
+        if self.status.stages[index].phase == StagePhase::Passed {
+            return None;
+        }
+        if matches!(self.status.stages[index].phase, StagePhase::Waiting | StagePhase::Dispatching) {
+            if let Some(outcome) = self.dispatch(index) {
+                return Some(outcome);
+            }
+            if self.status.stages[index].phase == StagePhase::Passed {
+                return None;
+            }
+        }
+        self.watch(index)
+    }
+
+    /// A stage whose jobs are all created: observe, soak, ask the gates.
+    fn watch(&mut self, index: usize) -> Option<Outcome> {
+        let stage = &self.status.stages[index];
+        let (name, counts) = (stage.name.clone(), stage.counts);
+        if counts.assigned == 0 {
+            let message =
+                format!("stage {name}: none of its devices is left in the cloud, so nothing is proven");
+            self.status.stages[index].phase = StagePhase::Held;
+            return Some(Outcome::held("NoDevicesLeft", message, false));
+        }
+        if let Some(failed) = self.ask_gates(index) {
+            let message = format!("stage {name}: {}", failed.message);
+            self.enter(index, StagePhase::Held, "GateFailed", &message);
+            return Some(Outcome::held("GateFailed", message, self.is_live()));
+        }
+        let gates = self.gates(index);
+        let line = format!(
+            "{name}: {} of {} devices succeeded, {} failed, {} outstanding",
+            counts.succeeded,
+            counts.assigned,
+            counts.failures(),
+            counts.queued + counts.in_flight
+        );
+        let looked_at = self.ground.jobs.at.min(self.ground.fleet.at);
+        if self.status.stages[index].observed_at.is_none() {
+            if !gate::is_observed(&gates, &counts) {
+                self.enter(index, StagePhase::Running, "StageRunning", &line);
+                return Some(Outcome::working(RolloutPhase::Progressing, "StageRunning", line));
+            }
+            self.status.stages[index].observed_at = Some(looked_at);
+        }
+        if let Some(outcome) = self.soak(index, looked_at, &line) {
+            return Some(outcome);
+        }
+        self.exit(index, line)
+    }
+
+    /// A stage is left on a look that was taken after its soak time, never on an older one.
+    fn soak(&mut self, index: usize, looked_at: Timestamp, line: &str) -> Option<Outcome> {
+        let observed_at = self.status.stages[index].observed_at?;
+        let soak = self.ground.stages.get(index).and_then(|stage| stage.soak)?.as_signed();
+        let end = observed_at.checked_add(soak).unwrap_or(Timestamp::MAX);
+        if looked_at >= end {
+            return None;
+        }
+        let message = format!("{line}; soaks until {end}");
+        self.enter(index, StagePhase::Soaking, "StageSoaking", &message);
+        let left = end.duration_since(self.ground.now);
+        let again = if left <= SignedDuration::ZERO || (self.is_live() && left > POLL) { POLL } else { left };
+        let mut outcome = Outcome::working(RolloutPhase::Progressing, "StageSoaking", message);
+        outcome.again = Again::After(again);
+        Some(outcome)
+    }
+
+    /// The soak is over: only a stage whose gates all pass lets the next one begin.
+    fn exit(&mut self, index: usize, line: String) -> Option<Outcome> {
+        let open = self.status.stages[index].gates.iter().find(|gate| gate.verdict != Verdict::Pass).cloned();
+        let counts = self.status.stages[index].counts;
+        let name = self.status.stages[index].name.clone();
+        let Some(open) = open else {
+            self.status.stages[index].passed_at = Some(self.ground.now);
+            self.enter(index, StagePhase::Passed, "StagePassed", &format!("stage {line}"));
+            return None;
+        };
+        if counts.queued + counts.in_flight > 0 {
+            let message = format!("stage {name}: {}", open.message);
+            self.enter(index, StagePhase::Soaking, "StageSoaking", &message);
+            return Some(Outcome::working(RolloutPhase::Progressing, "GateWaiting", message));
+        }
+        let message = format!("stage {name}: {}", open.message);
+        self.enter(index, StagePhase::Held, "GateInconclusive", &message);
+        Some(Outcome::held("GateInconclusive", message, self.is_live()))
+    }
+
+    /// Asks every gate of the stage, and returns one that failed. A failure is final for this spec: its evidence stands,
+    /// whatever the devices report later.
+    fn ask_gates(&mut self, index: usize) -> Option<Evidence> {
+        let stage = &self.status.stages[index];
+        let failed = |gates: &[Evidence]| gates.iter().find(|gate| gate.verdict == Verdict::Fail).cloned();
+        if stage.phase == StagePhase::Held && !self.edited {
+            if let Some(failed) = failed(&stage.gates) {
+                return Some(failed);
+            }
+        }
+        let counts = stage.counts;
+        let asked = self.gates(index);
+        let asked = asked
+            .iter()
+            .enumerate()
+            .map(|(n, outcome)| gate::judge(&format!("outcome[{n}]"), outcome, &counts, self.ground.now));
+        let asked: Vec<Evidence> = asked.map(|evidence| keep_time(evidence, &stage.gates)).collect();
+        let failed = failed(&asked);
+        self.status.stages[index].gates = asked;
+        failed
+    }
+
+    fn gates(&self, index: usize) -> Vec<&OutcomeGate> {
+        let gates = self.ground.stages.get(index).map_or(&[][..], |stage| stage.gates.as_slice());
+        gates.iter().map(|gate| &gate.outcome).collect()
+    }
+
+    fn is_live(&self) -> bool {
+        !self.survey.jobs.live().is_empty()
+    }
+
+    /// Changes a stage's phase, and writes down why when that is news.
+    pub(super) fn enter(&mut self, index: usize, phase: StagePhase, reason: &str, message: &str) {
+        let stage = &mut self.status.stages[index];
+        let news = stage.phase != phase;
+        stage.phase = phase;
+        if news {
+            record_decision(&mut self.status.decisions, self.ground.now, reason, message);
+        }
+    }
+
+    fn completed(&mut self, resent: Vec<Action>) -> Outcome {
+        let counts = total(self.status);
+        let version = &self.ground.package.spec.version;
+        let mut message = format!(
+            "{} of {} devices run {version}, {} failed; {} already ran it",
+            counts.succeeded,
+            counts.assigned,
+            counts.failures(),
+            self.status.excluded.already_current
+        );
+        let late = self.survey.population.eligible.len();
+        if late > 0 {
+            message += &format!(
+                "; {late} more are eligible and in none of its stages, which were all released before"
+            );
+        }
+        let live = self.is_live() || !resent.is_empty();
+        Outcome {
+            phase: RolloutPhase::Completed,
+            standing: Standing::Done,
+            reason: "Completed",
+            message,
+            again: if live { Again::After(POLL) } else { Again::AtDriftInterval },
+            actions: resent,
+        }
+    }
+
+    /// Why nothing may be sent now.
+    pub(super) fn blocked(&self) -> Option<String> {
+        if !is_dispatchable(self.ground.package) {
+            return Some(super::package_message(self.ground.package));
+        }
+        self.survey.jobs.stray_intent.then(|| "waits for a call that is not settled".to_owned())
+    }
+}
+
+/// The same numbers keep their time, so that an idle pass changes nothing.
+fn keep_time(mut evidence: Evidence, before: &[Evidence]) -> Evidence {
+    let same = |old: &&Evidence| Evidence { at: evidence.at, ..(*old).clone() } == evidence;
+    if let Some(old) = before.iter().find(same) {
+        evidence.at = old.at;
+    }
+    evidence
+}

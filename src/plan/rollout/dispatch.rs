@@ -1,0 +1,154 @@
+//! Sending: a stage's devices, in chunks that the cloud takes, under tokens that find them again.
+
+use super::advance::Pass;
+use super::as_count;
+use super::report::Outcome;
+use crate::api::{RolloutPhase, StagePhase, record_decision};
+use crate::cloud::{Job, NewJob};
+use crate::plan::Action;
+use crate::plan::cohort::{assign, rank, seed};
+use crate::plan::token::job_token;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl<'a> Pass<'_, 'a> {
+    /// Releases a stage, or goes on releasing it. None when every device of it is in a job, or when it has none: then it has
+    /// passed.
+    pub(super) fn dispatch(&mut self, index: usize) -> Option<Outcome> {
+        let mut devices = self.newcomers(index);
+        devices.extend(self.stopped(index));
+        let name = self.status.stages[index].name.clone();
+        let waiting = self.status.stages[index].phase == StagePhase::Waiting;
+        if devices.is_empty() {
+            return self.nobody_left(index, &name);
+        }
+        if let Some(message) = self.blocked().or_else(|| self.busy(&devices)) {
+            let message = format!("stage {name} ({} devices) is not released: {message}", devices.len());
+            return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+        }
+        let actions = match self.jobs_for(index, devices.clone()) {
+            Ok(actions) => actions,
+            Err(message) => {
+                return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+            }
+        };
+        let message = format!("stage {name}: {} devices in {} jobs", devices.len(), actions.len());
+        if waiting {
+            self.enter(index, StagePhase::Dispatching, "StageReleased", &message);
+        }
+        let stage = &mut self.status.stages[index];
+        stage.dispatched_at = stage.dispatched_at.or(Some(self.ground.now));
+        Some(Outcome::working(RolloutPhase::Progressing, "StageDispatching", message).with(actions))
+    }
+
+    /// Everybody is in a job, or there is nobody at all. A stage whose named devices the cloud does not know proves nothing:
+    /// it holds instead of passing.
+    fn nobody_left(&mut self, index: usize, name: &str) -> Option<Outcome> {
+        if !self.status.stages[index].jobs.is_empty() {
+            self.status.stages[index].phase = StagePhase::Running;
+            return None;
+        }
+        if !self.survey.jobs.unsettled.is_empty() {
+            let message = format!("stage {name} waits for a call that is not settled");
+            return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+        }
+        let fleet = self.ground.fleet.value.devices;
+        let named = self.ground.stages.get(index).and_then(|stage| stage.select.devices.as_ref());
+        let unknown: Vec<&str> =
+            named.into_iter().flatten().map(String::as_str).filter(|id| !fleet.contains_key(*id)).collect();
+        if let Some(first) = unknown.first() {
+            let message = format!(
+                "stage {name} has no devices: the cloud does not know {} of those that it names, such as {first}",
+                unknown.len()
+            );
+            return Some(Outcome::held("StageDevicesUnknown", message, false));
+        }
+        self.status.stages[index].passed_at = Some(self.ground.now);
+        self.enter(index, StagePhase::Passed, "StageEmpty", &format!("stage {name}: no devices"));
+        None
+    }
+
+    /// Sends the stopped devices of stages that were released in full another job.
+    pub(super) fn resend(&mut self) -> Result<Vec<Action>, Outcome> {
+        let mut actions = Vec::new();
+        for index in 0..self.status.stages.len() {
+            let phase = self.status.stages[index].phase;
+            let devices = self.stopped(index);
+            if devices.is_empty() || matches!(phase, StagePhase::Waiting | StagePhase::Dispatching) {
+                continue;
+            }
+            let held = |message| Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message);
+            if let Some(message) = self.blocked().or_else(|| self.busy(&devices)) {
+                return Err(held(message));
+            }
+            let name = &self.status.stages[index].name;
+            let message = format!("stage {name}: {} stopped devices get another job", devices.len());
+            actions.extend(self.jobs_for(index, devices).map_err(held)?);
+            record_decision(&mut self.status.decisions, self.ground.now, "StageResumed", message);
+        }
+        Ok(actions)
+    }
+
+    /// Devices that the stage takes by rule, and that no job of ours holds.
+    fn newcomers(&mut self, index: usize) -> Vec<&'a str> {
+        self.survey.taken.closed = index;
+        let ground = self.ground;
+        let seed = seed(&ground.rollout.spec, ground.package);
+        let eligible = self.survey.population.eligible.iter().copied();
+        let mut stages = assign(&ground.stages, &seed, eligible, &self.survey.taken);
+        if index < stages.len() { stages.swap_remove(index) } else { Vec::new() }
+    }
+
+    fn stopped(&self, index: usize) -> Vec<&'a str> {
+        self.survey.stopped.get(index).map(|stopped| stopped.devices.clone()).unwrap_or_default()
+    }
+
+    /// Devices that a live job of somebody else holds: the cloud would fail them with "Task Conflict" (IoTDA's FAQ), and the
+    /// package would be blamed for it.
+    fn busy(&self, devices: &[&str]) -> Option<String> {
+        let live = self.ground.jobs.value.iter().filter(|job| !job.state.is_final());
+        let holders: BTreeMap<&str, &Job> =
+            live.flat_map(|job| job.devices.iter().map(move |device| (device.as_str(), *job))).collect();
+        let held: Vec<&Job> = devices.iter().filter_map(|device| holders.get(device).copied()).collect();
+        let jobs: BTreeSet<&str> = held.iter().map(|job| job.id.as_str()).collect();
+        let jobs: Vec<&str> = jobs.into_iter().take(3).collect();
+        (!held.is_empty())
+            .then(|| format!("{} of its devices are still in job {}", held.len(), jobs.join(", ")))
+    }
+
+    /// The create calls for these devices. While a call is unsettled only that one is made again: it may have taken effect.
+    fn jobs_for(&self, index: usize, mut devices: Vec<&'a str>) -> Result<Vec<Action>, String> {
+        let ground = self.ground;
+        let seed = seed(&ground.rollout.spec, ground.package);
+        devices.sort_by_cached_key(|device| (rank(&seed, device), *device));
+        let resumed = Some(&self.survey.stopped[index]).filter(|stopped| !stopped.devices.is_empty());
+        let (attempt, first) = self.survey.jobs.next_slot(index, resumed.map(|stopped| stopped.attempt));
+        let stage = &self.status.stages[index].name;
+        let size = ground.capabilities.max_devices_per_job.max(1);
+        let token = |chunk| job_token(ground.uid, &ground.identity, stage, chunk, attempt);
+        if let Some((unsettled_stage, unsettled)) = self.survey.jobs.unsettled.first() {
+            if *unsettled_stage != index {
+                return Err("waits for a call that is not settled".to_owned());
+            }
+            let chunk: Vec<&str> = devices.into_iter().take(size).collect();
+            return Ok(vec![self.job(stage, unsettled.clone(), &chunk)]);
+        }
+        let chunks = devices.chunks(size).zip(first..);
+        Ok(chunks.map(|(devices, chunk)| self.job(stage, token(chunk), devices)).collect())
+    }
+
+    fn job(&self, stage: &str, token: String, devices: &[&str]) -> Action {
+        let ground = self.ground;
+        let name = ground.rollout.metadata.name.as_deref().unwrap_or_default();
+        let devices: BTreeSet<&str> = devices.iter().copied().collect();
+        let package_id = ground.package.status.as_ref().and_then(|status| status.package_id.clone());
+        let job = NewJob {
+            token,
+            title: format!("{name}/{stage}"),
+            kind: ground.package.spec.kind,
+            package_id: package_id.unwrap_or_default(),
+            devices: devices.into_iter().map(str::to_owned).collect(),
+        };
+        debug_assert!(as_count(job.devices.len()) > 0);
+        Action::CreateJob { stage: Some(stage.to_owned()), job }
+    }
+}

@@ -1,0 +1,198 @@
+//! Which of the cloud's jobs are ours, and under which token the next one goes.
+
+use crate::api::{CreateOperation, JobRef, OtaRolloutStatus};
+use crate::cloud::{Job, JobState};
+use crate::plan::token::job_token;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Tokens are looked for this far beyond the last one that is known: a job may be missing from the middle.
+const GAP: u32 = 4;
+
+/// A job of this rollout and package.
+#[derive(Clone, Debug)]
+pub(super) struct OurJob<'a> {
+    pub stage: usize,
+    pub attempt: u32,
+    pub token: String,
+    pub job: &'a Job,
+}
+
+/// A job that the status knows and the list does not show.
+#[derive(Clone, Debug)]
+pub(super) struct Missing {
+    pub stage: usize,
+    pub job: JobRef,
+}
+
+/// All jobs of this rollout and package.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OurJobs<'a> {
+    /// Listed ones, by stage, attempt and chunk: a device belongs to the last that names it.
+    pub listed: Vec<OurJob<'a>>,
+    /// Jobs that carry the token of an older one.
+    pub duplicates: Vec<&'a Job>,
+    /// Recorded, but not listed.
+    pub missing: Vec<Missing>,
+    /// Calls of which nobody knows whether they took effect: stage and token.
+    pub unsettled: Vec<(usize, String)>,
+    /// An unsettled call that belongs to no stage of this plan.
+    pub stray_intent: bool,
+    /// First free chunk of each stage and attempt.
+    next_chunk: BTreeMap<(usize, u32), u32>,
+}
+
+impl<'a> OurJobs<'a> {
+    /// Finds them by the tokens that this object would give: no state is needed for that.
+    pub fn find(
+        uid: &str,
+        identity: &str,
+        stages: &[String],
+        status: &OtaRolloutStatus,
+        jobs: &[&'a Job],
+    ) -> Self {
+        let index = Index::new(status, jobs);
+        let mut found = Self::default();
+        for (stage, name) in stages.iter().enumerate() {
+            for attempt in 0.. {
+                if !found.scan(&index, stage, attempt, |chunk| job_token(uid, identity, name, chunk, attempt))
+                {
+                    break;
+                }
+            }
+        }
+        let matched: BTreeSet<&str> = found.unsettled.iter().map(|(_, token)| token.as_str()).collect();
+        let listed: BTreeSet<&str> = found.listed.iter().map(|ours| ours.token.as_str()).collect();
+        found.stray_intent =
+            index.pending.iter().any(|token| !matched.contains(token) && !listed.contains(token));
+        found
+    }
+
+    /// Looks at one attempt of a stage; false when nothing of it is known.
+    fn scan(
+        &mut self,
+        index: &Index<'_, 'a>,
+        stage: usize,
+        attempt: u32,
+        token: impl Fn(u32) -> String,
+    ) -> bool {
+        let (mut chunk, mut end) = (0, 0);
+        while chunk < end + GAP {
+            let token = token(chunk);
+            chunk += 1;
+            if self.place(index, stage, attempt, token) {
+                end = chunk;
+            }
+        }
+        if end > 0 {
+            self.next_chunk.insert((stage, attempt), end);
+        }
+        end > 0
+    }
+
+    fn place(&mut self, index: &Index<'_, 'a>, stage: usize, attempt: u32, token: String) -> bool {
+        let recorded = index.recorded.get(token.as_str());
+        if let Some((job, duplicates)) = index.jobs(&token, recorded.copied()) {
+            self.duplicates.extend(duplicates);
+            self.listed.push(OurJob { stage, attempt, token, job });
+        } else if let Some(recorded) = recorded {
+            self.missing.push(Missing { stage, job: (*recorded).clone() });
+        } else if index.pending.contains(token.as_str()) {
+            self.unsettled.push((stage, token));
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Attempt and first free chunk for further devices of a stage; `after` is the attempt whose stopped devices are sent
+    /// again.
+    pub fn next_slot(&self, stage: usize, after: Option<u32>) -> (u32, u32) {
+        let known = self.next_chunk.keys().filter(|(s, _)| *s == stage).map(|(_, attempt)| *attempt).max();
+        let attempt = after.map_or_else(|| known.unwrap_or(0), |attempt| attempt.saturating_add(1));
+        (attempt, self.next_chunk.get(&(stage, attempt)).copied().unwrap_or(0))
+    }
+
+    /// Every listed job that is not final, duplicates included.
+    pub fn live(&self) -> Vec<&'a Job> {
+        let all = self.listed.iter().map(|ours| ours.job).chain(self.duplicates.iter().copied());
+        all.filter(|job| !job.state.is_final()).collect()
+    }
+}
+
+/// Jobs and records by token.
+struct Index<'s, 'a> {
+    by_token: BTreeMap<&'a str, Vec<&'a Job>>,
+    by_id: BTreeMap<&'a str, &'a Job>,
+    recorded: BTreeMap<&'s str, &'s JobRef>,
+    pending: BTreeSet<&'s str>,
+}
+
+impl<'s, 'a> Index<'s, 'a> {
+    fn new(status: &'s OtaRolloutStatus, jobs: &[&'a Job]) -> Self {
+        let mut by_token: BTreeMap<&str, Vec<&Job>> = BTreeMap::new();
+        for &job in jobs {
+            if let Some(token) = &job.token {
+                by_token.entry(token).or_default().push(job);
+            }
+        }
+        // Oldest first; a job without a time sorts last, ids decide between equals.
+        for jobs in by_token.values_mut() {
+            jobs.sort_by_key(|job| (job.created_at.unwrap_or(Timestamp::MAX), &job.id));
+        }
+        let recorded = status.stages.iter().flat_map(|stage| &stage.jobs);
+        let pending = status.pending.iter().filter(|intent| intent.operation == CreateOperation::CreateJob);
+        Self {
+            by_token,
+            by_id: jobs.iter().map(|job| (job.id.as_str(), *job)).collect(),
+            recorded: recorded.map(|job| (job.token.as_str(), job)).collect(),
+            pending: pending.map(|intent| intent.token.as_str()).collect(),
+        }
+    }
+
+    /// The job of this token, and others that carry the same.
+    fn jobs(&self, token: &str, recorded: Option<&JobRef>) -> Option<(&'a Job, Vec<&'a Job>)> {
+        let known = recorded.and_then(|recorded| self.by_id.get(recorded.id.as_str()).copied());
+        let same = self.by_token.get(token).map_or(&[][..], Vec::as_slice);
+        let kept = known.or_else(|| same.first().copied())?;
+        Some((kept, same.iter().copied().filter(|job| job.id != kept.id).collect()))
+    }
+}
+
+/// What the status keeps of a listed job.
+pub(super) fn record(ours: &OurJob<'_>, before: Option<&JobRef>, looked_at: Timestamp) -> JobRef {
+    let job = ours.job;
+    let devices = if job.devices.is_empty() {
+        before.map_or(job.counts.total, |b| b.devices)
+    } else {
+        super::as_count(job.devices.len())
+    };
+    JobRef {
+        token: ours.token.clone(),
+        id: job.id.clone(),
+        devices,
+        state: job.state.as_str().to_owned(),
+        created_at: before.and_then(|b| b.created_at).or(job.created_at).or(Some(looked_at)),
+        finished_at: if job.state.is_final() {
+            before.and_then(|b| b.finished_at).or(Some(looked_at))
+        } else {
+            None
+        },
+        stop_ordered: before.is_some_and(|b| b.stop_ordered),
+    }
+}
+
+/// True while a list may still lack a job that was created then.
+pub(super) fn may_be_hidden(job: &JobRef, looked_at: Timestamp, lag: SignedDuration) -> bool {
+    job.created_at.is_some_and(|created| within(created, lag, looked_at))
+}
+
+/// True when `later` is less than `lag` after `since`. A sum that no clock can reach counts as still within.
+pub(super) fn within(since: Timestamp, lag: SignedDuration, later: Timestamp) -> bool {
+    since.checked_add(lag).map_or(true, |end| later < end)
+}
+
+/// True when an order to stop it would change something.
+pub(super) fn can_be_stopped(job: &Job) -> bool {
+    !job.state.is_final() && job.state != JobState::Stopping
+}

@@ -1,0 +1,154 @@
+//! Leaving jobs behind: when the rollout is deleted, and when it turns to another package.
+
+use super::Ground;
+use super::jobs::{OurJobs, can_be_stopped, may_be_hidden};
+use super::report::{Outcome, finish};
+use crate::api::{CreateOperation, OtaRolloutStatus, RolloutPhase, record_decision};
+use crate::cloud::{Job, JobState};
+use crate::plan::{Action, Plan, RolloutView};
+use jiff::Timestamp;
+
+/// What is left of jobs that are not wanted any more.
+#[derive(Clone, Debug, Default)]
+struct Remains {
+    stops: Vec<Action>,
+    /// Jobs and calls that are not known to be over.
+    waits_for: Vec<String>,
+    /// Jobs that are not listed, and were not seen to be final.
+    vanished: Vec<String>,
+}
+
+/// A rollout that is being deleted stops its jobs, waits until they are final or gone, and goes. It can always go: a job in
+/// a state that no document names is told to stop, and not waited for.
+pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Plan<OtaRolloutStatus> {
+    let jobs: Vec<_> = status.stages.iter().flat_map(|stage| &stage.jobs).collect();
+    let running: Vec<&str> =
+        jobs.iter().filter(|job| job.finished_at.is_none()).map(|job| job.id.as_str()).collect();
+    let running = running.join(", ");
+    if jobs.is_empty() && status.pending.is_empty() {
+        return release(view, status);
+    }
+    let Some(package) = view.package else {
+        if !running.is_empty() {
+            let message =
+                format!("the package is gone, and with it the way to its cloud; left as they are: {running}");
+            record_decision(&mut status.decisions, view.now, "JobsLeftRunning", message);
+        }
+        return release(view, status);
+    };
+    let (phase, reason) = (status.phase, "Deleting");
+    let (Some(capabilities), Some(seen)) = (view.capabilities, &view.jobs) else {
+        let message =
+            format!("deletion waits until the cloud can be asked for its jobs; last known to run: {running}");
+        return finish(view.object, status, Outcome::working(phase, reason, message), view.now);
+    };
+    let mut remains = remains(&mut status, &seen.value, seen.at, capabilities.visibility_lag);
+    remains.add_by_token(view, &crate::plan::token::package_identity(package), &status, &seen.value);
+    if remains.waits_for.is_empty() {
+        return release(view, status).also(remains.stops);
+    }
+    let message = format!("deletion waits until these are over: {}", remains.waits_for.join(", "));
+    finish(view.object, status, Outcome::working(phase, reason, message).with(remains.stops), view.now)
+}
+
+fn release(view: &RolloutView<'_>, status: OtaRolloutStatus) -> Plan<OtaRolloutStatus> {
+    let outcome = Outcome::working(status.phase, "Deleting", "nothing is left to do").with([Action::Release]);
+    finish(view.object, status, outcome, view.now)
+}
+
+impl Plan<OtaRolloutStatus> {
+    /// Orders that go before everything else.
+    fn also(mut self, first: Vec<Action>) -> Self {
+        self.actions.splice(0..0, first);
+        self
+    }
+}
+
+/// The stages speak of another package: its jobs are stopped, and nothing is sent before they are final. None once nothing
+/// stands in the way.
+pub(super) fn turn(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
+    let lag = ground.capabilities.visibility_lag;
+    let remains = remains(status, &ground.jobs.value, ground.jobs.at, lag);
+    if !remains.waits_for.is_empty() {
+        let message =
+            format!("jobs of the package before are stopped first: {}", remains.waits_for.join(", "));
+        let outcome = Outcome::working(RolloutPhase::Pending, "StoppingPreviousJobs", message);
+        return Some(outcome.with(remains.stops));
+    }
+    if !remains.vanished.is_empty() {
+        let message = format!(
+            "jobs of the package before are not in the cloud's list, and were not seen to be final: {}; delete this rollout and write a new one to go on",
+            remains.vanished.join(", ")
+        );
+        return Some(Outcome::held("JobVanished", message, false).with(remains.stops));
+    }
+    None
+}
+
+/// Looks up every recorded job and every unsettled call, and orders the live ones to stop.
+fn remains(
+    status: &mut OtaRolloutStatus,
+    jobs: &[&Job],
+    looked_at: Timestamp,
+    lag: jiff::SignedDuration,
+) -> Remains {
+    let mut remains = Remains::default();
+    for recorded in status.stages.iter_mut().flat_map(|stage| &mut stage.jobs) {
+        let is_it =
+            |job: &&&Job| job.id == recorded.id || job.token.as_deref() == Some(recorded.token.as_str());
+        match jobs.iter().find(is_it) {
+            Some(job) => {
+                let told = recorded.stop_ordered;
+                recorded.state = job.state.as_str().to_owned();
+                if job.state.is_final() {
+                    recorded.finished_at = recorded.finished_at.or(Some(looked_at));
+                } else {
+                    recorded.stop_ordered = true;
+                    remains.stop(job, told);
+                }
+            }
+            None if recorded.finished_at.is_some() => {}
+            None if may_be_hidden(recorded, looked_at, lag) => remains.waits_for.push(recorded.id.clone()),
+            None => remains.vanished.push(recorded.id.clone()),
+        }
+    }
+    let calls = status.pending.iter().filter(|intent| intent.operation == CreateOperation::CreateJob);
+    for intent in calls {
+        match jobs.iter().find(|job| job.token.as_deref() == Some(intent.token.as_str())) {
+            Some(job) if job.state.is_final() => {}
+            Some(job) => remains.stop(job, false),
+            None => remains.waits_for.push(format!("call {}, which is not settled", intent.token)),
+        }
+    }
+    remains
+}
+
+impl Remains {
+    fn stop(&mut self, job: &Job, told_before: bool) {
+        let order = Action::StopJob { id: job.id.clone() };
+        if can_be_stopped(job) && !self.stops.contains(&order) {
+            self.stops.push(order);
+        }
+        let hopeless = told_before && matches!(job.state, JobState::Unknown(_));
+        if !hopeless && !self.waits_for.contains(&job.id) {
+            self.waits_for.push(job.id.clone());
+        }
+    }
+
+    /// Jobs that carry our tokens and that no status knows: duplicates, or everything after a loss of the state.
+    fn add_by_token(
+        &mut self,
+        view: &RolloutView<'_>,
+        identity: &str,
+        status: &OtaRolloutStatus,
+        jobs: &[&Job],
+    ) {
+        let names: Vec<String> = status.stages.iter().map(|stage| stage.name.clone()).collect();
+        let uid = view.object.metadata.uid.as_deref().unwrap_or_default();
+        let ours = OurJobs::find(uid, identity, &names, status, jobs);
+        let recorded = |job: &Job| status.stages.iter().flat_map(|s| &s.jobs).any(|r| r.id == job.id);
+        for job in ours.live().into_iter().filter(|job| !recorded(job)) {
+            self.stop(job, true);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! How a judgement stands in the status: conditions by the kstatus rules, one sentence, one column.
+
+use crate::api::{
+    HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, RolloutPhase, STALLED,
+    StageCounts, StagePhase, Truth, Verdict, clear_condition, find_condition, record_decision, set_condition,
+};
+use crate::plan::{Action, Again, Plan};
+use jiff::Timestamp;
+
+/// Who can bring it further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing is left to do.
+    Done,
+    /// We, or the devices.
+    Working,
+    /// Only a person.
+    Stuck,
+}
+
+/// A judgement, before it is written down.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub phase: RolloutPhase,
+    pub standing: Standing,
+    /// CamelCase, for conditions and decisions.
+    pub reason: &'static str,
+    pub message: String,
+    pub again: Again,
+    pub actions: Vec<Action>,
+}
+
+impl Outcome {
+    /// Work goes on; look again soon.
+    pub fn working(phase: RolloutPhase, reason: &'static str, message: impl Into<String>) -> Self {
+        let again = Again::After(crate::plan::POLL);
+        Self {
+            phase,
+            standing: Standing::Working,
+            reason,
+            message: message.into(),
+            again,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Held until a person changes something; devices that still upgrade are watched (`live`).
+    pub fn held(reason: &'static str, message: impl Into<String>, live: bool) -> Self {
+        let again = if live { Again::After(crate::plan::POLL) } else { Again::AtDriftInterval };
+        let phase = RolloutPhase::Held;
+        Self { phase, standing: Standing::Stuck, reason, message: message.into(), again, actions: Vec::new() }
+    }
+
+    pub fn with(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
+        self.actions.extend(actions);
+        self
+    }
+}
+
+/// Writes the judgement into the status.
+pub(super) fn finish(
+    object: &OtaRollout,
+    mut status: OtaRolloutStatus,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Plan<OtaRolloutStatus> {
+    let generation = object.metadata.generation.unwrap_or(0);
+    let reason_before = find_condition(&status.conditions, READY).map(|ready| ready.reason.clone());
+    if outcome.standing != Standing::Working && reason_before.as_deref() != Some(outcome.reason) {
+        record_decision(&mut status.decisions, now, outcome.reason, outcome.message.clone());
+    }
+    status.phase = outcome.phase;
+    status.observed_generation = generation;
+    status.progress = progress(&status);
+    let health = health(&status);
+    let mut set = |type_: &str, truth: Truth, reason: &str, message: &str| {
+        set_condition(&mut status.conditions, type_, truth, reason, message, generation, now);
+    };
+    let ready = if outcome.standing == Standing::Done { Truth::True } else { Truth::False };
+    let progressing = if outcome.phase == RolloutPhase::Progressing { Truth::True } else { Truth::False };
+    set(READY, ready, outcome.reason, &outcome.message);
+    set(PROGRESSING, progressing, outcome.reason, &outcome.message);
+    set(HEALTHY, health.0, health.1, &health.2);
+    for (type_, standing) in [(RECONCILING, Standing::Working), (STALLED, Standing::Stuck)] {
+        if outcome.standing == standing {
+            set_condition(
+                &mut status.conditions,
+                type_,
+                Truth::True,
+                outcome.reason,
+                outcome.message.clone(),
+                generation,
+                now,
+            );
+        } else {
+            clear_condition(&mut status.conditions, type_);
+        }
+    }
+    status.message = outcome.message;
+    Plan { status, actions: outcome.actions, again: outcome.again }
+}
+
+fn health(status: &OtaRolloutStatus) -> (Truth, &'static str, String) {
+    let total = total(status);
+    if let Some(evidence) = &status.stopped_by {
+        return (Truth::False, "StopRuleFired", evidence.message.clone());
+    }
+    let held = status.stages.iter().filter(|stage| stage.phase == StagePhase::Held);
+    if let Some(gate) = held.flat_map(|stage| &stage.gates).find(|gate| gate.verdict == Verdict::Fail) {
+        return (Truth::False, "GateFailed", gate.message.clone());
+    }
+    if status.phase == RolloutPhase::Completed && total.reverted > 0 {
+        let message = format!("{} of {} devices no longer run the version", total.reverted, total.assigned);
+        return (Truth::False, "Reverted", message);
+    }
+    (
+        Truth::True,
+        "NoStop",
+        format!("{} of {} devices succeeded, {} failed", total.succeeded, total.assigned, total.failures()),
+    )
+}
+
+/// Counts of all stages together.
+pub(super) fn total(status: &OtaRolloutStatus) -> StageCounts {
+    status.stages.iter().fold(StageCounts::default(), |sum, stage| sum + stage.counts)
+}
+
+fn progress(status: &OtaRolloutStatus) -> String {
+    let total = total(status);
+    if status.phase == RolloutPhase::Completed {
+        return format!("completed {}/{}", total.succeeded, total.assigned);
+    }
+    let stages = status.stages.len();
+    let current = status.stages.iter().position(|stage| stage.phase != StagePhase::Passed);
+    match current.and_then(|index| status.stages.get(index).map(|stage| (index, stage))) {
+        Some((index, stage)) if status.phase != RolloutPhase::Pending => {
+            let counts = stage.counts;
+            format!(
+                "{} {}/{}, stage {} of {stages}",
+                stage.name,
+                counts.succeeded,
+                counts.assigned,
+                index + 1
+            )
+        }
+        _ => "pending".to_owned(),
+    }
+}

@@ -1,0 +1,192 @@
+//! What was seen, counted: which device is in which stage, what became of it, and what cannot be told.
+
+use super::jobs::{OurJob, OurJobs, may_be_hidden, record};
+use super::population::{Population, population};
+use super::{Ground, as_count};
+use crate::api::{JobRef, OtaRolloutStatus, StageCounts, StageStatus};
+use crate::cloud::{Job, JobState};
+use crate::plan::cohort::Taken;
+use crate::plan::stage::{JobSight, Target, tally};
+use std::collections::BTreeMap;
+
+/// What was seen, counted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Survey<'a> {
+    pub jobs: OurJobs<'a>,
+    /// Devices that our jobs hold.
+    pub taken: Taken<'a>,
+    /// By stage: devices whose job was stopped before they were done, and the attempt that it was.
+    pub stopped: Vec<Stopped<'a>>,
+    pub population: Population<'a>,
+    /// What cannot be told; nothing is released while there is one.
+    pub doubt: Option<Doubt>,
+    /// A job that was created a moment ago is not listed yet.
+    pub hidden: Option<String>,
+}
+
+/// Devices that another job has to take up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stopped<'a> {
+    pub devices: Vec<&'a str>,
+    pub attempt: u32,
+}
+
+/// Something that cannot be told from what was seen.
+#[derive(Clone, Debug)]
+pub(super) struct Doubt {
+    pub reason: &'static str,
+    pub message: String,
+}
+
+/// Counts everything, and writes counts and jobs into the stages of `status`. None when the members of groups or tags were
+/// not looked at.
+pub(super) fn survey<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus) -> Option<Survey<'a>> {
+    let names: Vec<String> = status.stages.iter().map(|stage| stage.name.clone()).collect();
+    let jobs = OurJobs::find(ground.uid, &ground.identity, &names, status, &ground.jobs.value);
+    let taken = Taken { stage_of: stage_of(&jobs.listed), closed: 0 };
+    let rollout = &ground.rollout.spec;
+    let population = population(rollout, &ground.package.spec, &ground.fleet.value, &taken.stage_of)?;
+    let mut survey = Survey { taken, population, ..Survey::default() };
+    survey.stopped.resize_with(names.len(), Stopped::default);
+    let members = members(&jobs.listed);
+    for (index, stage) in status.stages.iter_mut().enumerate() {
+        survey.count(ground, index, stage, &jobs, &members);
+    }
+    survey.note_missing(ground, &jobs);
+    survey.note_duplicates(&jobs);
+    survey.jobs = jobs;
+    Some(survey)
+}
+
+fn stage_of<'a>(listed: &[OurJob<'a>]) -> BTreeMap<&'a str, usize> {
+    let devices = |ours: &OurJob<'a>| (ours.job, ours.stage);
+    let pairs = listed.iter().map(devices);
+    pairs.flat_map(|(job, stage)| job.devices.iter().map(move |device| (device.as_str(), stage))).collect()
+}
+
+/// Devices by the last of our jobs that names them: index into the list of jobs.
+fn members<'a>(listed: &[OurJob<'a>]) -> Vec<Vec<&'a str>> {
+    let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, ours) in listed.iter().enumerate() {
+        let job: &'a Job = ours.job;
+        last.extend(job.devices.iter().map(|device| (device.as_str(), index)));
+    }
+    let mut members = vec![Vec::new(); listed.len()];
+    for (device, index) in last {
+        members[index].push(device);
+    }
+    members
+}
+
+impl<'a> Survey<'a> {
+    fn count(
+        &mut self,
+        ground: &Ground<'a>,
+        index: usize,
+        stage: &mut StageStatus,
+        jobs: &OurJobs<'a>,
+        members: &[Vec<&'a str>],
+    ) {
+        let mut counts = StageCounts::default();
+        let mut records: Vec<JobRef> = Vec::new();
+        for (ours, members) in jobs.listed.iter().zip(members).filter(|(ours, _)| ours.stage == index) {
+            let before = stage.jobs.iter().find(|job| job.token == ours.token);
+            let mut record = record(ours, before, ground.jobs.at);
+            let stopped = self.count_job(ground, index, ours, members, &record, &mut counts);
+            // Whoever suspends a rollout takes over what was stopped elsewhere: resuming sends it again.
+            record.stop_ordered |= ground.rollout.spec.suspend && record.finished_at.is_some() && stopped;
+            if stopped && !record.stop_ordered {
+                self.doubt("JobStopped", stopped_elsewhere(ours.job));
+            }
+            records.push(record);
+        }
+        let missing = jobs.missing.iter().filter(|missing| missing.stage == index).map(|m| m.job.clone());
+        let before = records.len();
+        records.extend(missing);
+        // With a job missing the numbers are not whole: the last whole ones stand.
+        if records.len() == before {
+            stage.counts = counts;
+        }
+        stage.jobs = records;
+    }
+
+    /// Adds the counts of one job; true when it left stopped devices behind.
+    fn count_job(
+        &mut self,
+        ground: &Ground<'a>,
+        index: usize,
+        ours: &OurJob<'a>,
+        members: &[&'a str],
+        record: &JobRef,
+        counts: &mut StageCounts,
+    ) -> bool {
+        let job = ours.job;
+        if job.devices.is_empty() && job.counts.total > 0 {
+            let total = job.counts.total;
+            let message = format!("job {} holds {total} devices, and the cloud does not say which", job.id);
+            self.doubt("JobDevicesUnknown", message);
+        }
+        let lag = ground.capabilities.visibility_lag;
+        let settled =
+            record.finished_at.is_some_and(|finished| !super::jobs::within(finished, lag, ground.fleet.at));
+        let spec = &ground.package.spec;
+        let told = tally(&JobSight {
+            job,
+            members,
+            results: ground.results.get(&job.id).map_or(&[][..], Vec::as_slice),
+            fleet: ground.fleet.value.devices,
+            target: Target { kind: spec.kind, version: &spec.version },
+            settled,
+        });
+        *counts = *counts + told.counts;
+        let has_stopped = !told.stopped.is_empty();
+        if let Some(message) = told.unclear {
+            self.doubt("JobUnclear", message);
+        }
+        if let Some(stopped) = self.stopped.get_mut(index).filter(|_| has_stopped) {
+            stopped.devices.extend(told.stopped);
+            stopped.attempt = stopped.attempt.max(ours.attempt);
+        }
+        has_stopped
+    }
+
+    fn note_missing(&mut self, ground: &Ground<'_>, jobs: &OurJobs<'_>) {
+        for missing in &jobs.missing {
+            let (id, devices) = (&missing.job.id, missing.job.devices);
+            if may_be_hidden(&missing.job, ground.jobs.at, ground.capabilities.visibility_lag) {
+                self.hidden = Some(format!("job {id} ({devices} devices) is not listed yet"));
+            } else {
+                let message = format!(
+                    "job {id} ({devices} devices) is not in the cloud any more: what became of its devices cannot be told, and it is not created again; delete this rollout and write a new one to go on"
+                );
+                self.doubt("JobVanished", message);
+            }
+        }
+    }
+
+    fn note_duplicates(&mut self, jobs: &OurJobs<'_>) {
+        let live = jobs.duplicates.iter().filter(|job| !job.state.is_final());
+        let ids: Vec<&str> = live.map(|job| job.id.as_str()).collect();
+        if !ids.is_empty() {
+            let message = format!(
+                "{} more jobs carry the token of an older one and are stopped: {}",
+                as_count(ids.len()),
+                ids.join(", ")
+            );
+            self.doubt("DuplicateJob", message);
+        }
+    }
+
+    /// The first doubt stands: the others appear when it is gone.
+    fn doubt(&mut self, reason: &'static str, message: String) {
+        self.doubt.get_or_insert(Doubt { reason, message });
+    }
+}
+
+fn stopped_elsewhere(job: &Job) -> String {
+    let (id, stopped, total) = (&job.id, job.counts.stopped, job.counts.total);
+    let state = if job.state == JobState::Stopped { "was stopped" } else { "has stopped devices" };
+    format!(
+        "job {id} {state} in the cloud ({stopped} of {total} devices), not by this rollout; set suspend: true, and false again, to send those devices another one"
+    )
+}

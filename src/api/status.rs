@@ -105,6 +105,10 @@ pub struct VerificationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub dispatched_at: Option<Timestamp>,
+    /// When the job was first seen to be final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub finished_at: Option<Timestamp>,
     /// Outcomes so far.
     #[serde(default)]
     pub counts: StageCounts,

@@ -21,6 +21,7 @@ pub fn verify_job_created(status: &mut OtaPackageStatus, token: &str, id: &str, 
         token: token.to_owned(),
         job_id: Some(id.to_owned()),
         dispatched_at: dispatched_at.or(Some(at)),
+        finished_at: None,
         counts,
     });
 }

@@ -1,1 +1,208 @@
-//! package
+//! What a package does next: create it, adopt it, verify it, report that it differs, or let it go.
+//!
+//! A package cannot be changed in the cloud (IoTDA has no such call: SDK 3.1.219), so a difference is corrected by deleting
+//! and creating it, and only when it is ours and no running job needs it.
+
+mod compare;
+mod leave;
+mod report;
+mod verify;
+
+pub(crate) use compare::wanted;
+
+use super::token::{package_identity, package_token};
+use super::{Action, PackageView, Plan, Seen};
+use crate::api::{
+    Adoption, CreateOperation, DriftPolicy, Origin, OtaPackageStatus, Truth, VERIFIED, condition_is_true,
+};
+use crate::cloud::Package;
+use compare::{Compared, compare};
+use jiff::Timestamp;
+use report::{Fact, Outcome, finish};
+
+/// Decides what a package does next. The same view gives the same plan; a plan that was carried out is not made again.
+#[must_use]
+pub fn plan(view: &PackageView<'_>) -> Plan<OtaPackageStatus> {
+    let mut status = view.object.status.clone().unwrap_or_default();
+    if view.object.metadata.deletion_timestamp.is_some() {
+        return leave::delete(view, status);
+    }
+    let Some(packages) = &view.packages else {
+        // Nothing was seen, so nothing is concluded: what was known stands.
+        if status.observed_generation == view.object.metadata.generation.unwrap_or(0) {
+            return Plan { status, actions: Vec::new(), again: super::Again::After(super::POLL) };
+        }
+        let outcome =
+            Outcome::working("Observing", "looking at the cloud's packages").in_sync(Truth::Unknown);
+        return finish(view.object, status, outcome, view.now);
+    };
+    void_verification(view, &mut status);
+    let outcome = judge(view, packages, &mut status);
+    finish(view.object, status, outcome, view.now)
+}
+
+/// A verification of another package, or on other devices, proves nothing about this one.
+fn void_verification(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
+    let Some(asked) = &view.object.spec.verification else { return };
+    let token = verify::token(view, asked);
+    if status.verification.as_ref().is_none_or(|known| known.token != token)
+        && condition_is_true(&status.conditions, VERIFIED)
+    {
+        crate::api::clear_condition(&mut status.conditions, VERIFIED);
+    }
+}
+
+fn judge(view: &PackageView<'_>, packages: &Seen<Vec<Package>>, status: &mut OtaPackageStatus) -> Outcome {
+    let known = status.package_id.clone();
+    let known_one = packages.value.iter().find(|package| known.as_deref() == Some(&package.row.id));
+    if let Some(id) = known.as_ref().filter(|_| known_one.is_none()) {
+        if is_hidden(view, packages.at, status) {
+            return Outcome::working("Observing", format!("package {id} is not listed yet"));
+        }
+        if packages.value.is_empty() {
+            return vanished(view, status, id);
+        }
+    }
+    let newest_equal =
+        || packages.value.iter().rev().find(|package| compare(view.object, package) == Compared::Equal);
+    let chosen = known_one.or_else(newest_equal).or_else(|| packages.value.last());
+    let Some(chosen) = chosen else { return create(view, status) };
+    let is_known = known_one.is_some();
+    match compare(view.object, chosen) {
+        Compared::Equal => take_over(view, status, chosen, packages, is_known),
+        Compared::Different(differences) => differs(view, status, chosen, &differences, is_known),
+        Compared::Unknown => {
+            let id = &chosen.row.id;
+            let message =
+                format!("the cloud does not say where the bytes of package {id} are: nothing is concluded");
+            Outcome::working("ArtifactUnknown", message).in_sync(Truth::Unknown)
+        }
+    }
+}
+
+/// True while a list may still lack the package that we know.
+fn is_hidden(view: &PackageView<'_>, looked_at: Timestamp, status: &OtaPackageStatus) -> bool {
+    let visible =
+        status.known_since.and_then(|since| since.checked_add(view.capabilities.visibility_lag).ok());
+    visible.is_some_and(|visible| looked_at < visible)
+}
+
+fn token(view: &PackageView<'_>) -> String {
+    let uid = view.object.metadata.uid.as_deref().unwrap_or_default();
+    package_token(uid, &package_identity(view.object))
+}
+
+fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
+    let token = token(view);
+    let other = |intent: &&crate::api::Intent| {
+        intent.operation == CreateOperation::CreatePackage && intent.token != token
+    };
+    if let Some(intent) = status.pending.iter().find(other) {
+        let message = format!("waits for call {}, which is not settled", intent.token);
+        return Outcome::working("Creating", message).in_sync(Truth::False);
+    }
+    let package = wanted(view.object);
+    let message = format!("version {} is not in the cloud, and is created", package.key.version);
+    let outcome = Outcome::working("Creating", message).in_sync(Truth::False);
+    outcome.with([Action::CreatePackage { token, package }])
+}
+
+fn vanished(view: &PackageView<'_>, status: &OtaPackageStatus, id: &str) -> Outcome {
+    match view.object.spec.drift_policy {
+        DriftPolicy::Correct => create(view, status),
+        DriftPolicy::Report => {
+            let message = format!(
+                "package {id} was deleted in the cloud (driftPolicy: Report; Correct would create it anew)"
+            );
+            Outcome::stuck("Drifted", message).in_sync(Truth::False)
+        }
+    }
+}
+
+/// The cloud holds an equal package: it is ours from now on, unless the spec forbids to adopt it.
+fn take_over(
+    view: &PackageView<'_>,
+    status: &mut OtaPackageStatus,
+    package: &Package,
+    packages: &Seen<Vec<Package>>,
+    is_known: bool,
+) -> Outcome {
+    let id = &package.row.id;
+    let token = token(view);
+    let created = status.pending.iter().any(|intent| intent.token == token);
+    let origin = match status.origin.filter(|_| is_known) {
+        Some(origin) => origin,
+        None if created => Origin::Created,
+        None => Origin::Adopted,
+    };
+    if origin == Origin::Adopted && view.object.spec.adoption == Adoption::Never {
+        return refused(id);
+    }
+    status.pending.retain(|intent| intent.token != token);
+    if !is_known {
+        status.known_since = Some(packages.at);
+    }
+    status.package_id = Some(id.clone());
+    status.origin = Some(origin);
+    let (reason, word) = match origin {
+        Origin::Created => ("Created", "was created by Rollwave"),
+        Origin::Adopted => ("Adopted", "was there, equal, and was adopted"),
+    };
+    let others: Vec<&str> =
+        packages.value.iter().map(|p| p.row.id.as_str()).filter(|other| other != id).collect();
+    let mut message = format!("package {id} {word}");
+    if !others.is_empty() {
+        message += &format!("; the cloud holds {} more of this version: {}", others.len(), others.join(", "));
+    }
+    let mut outcome = verify::verify(view, status, id);
+    outcome.in_sync = Some(Fact::new(Truth::True, reason, message.clone()));
+    if outcome.standing == report::Standing::Done {
+        outcome.reason = "Ready";
+        outcome.message = format!("{message}; {}", outcome.message);
+    }
+    outcome
+}
+
+fn refused(id: &str) -> Outcome {
+    let message = format!(
+        "the cloud already holds package {id} of this version, and Rollwave did not create it (adoption: Never)"
+    );
+    Outcome::stuck("AdoptionRefused", message).in_sync(Truth::False)
+}
+
+/// The cloud holds a different package of this version.
+fn differs(
+    view: &PackageView<'_>,
+    status: &OtaPackageStatus,
+    package: &Package,
+    differences: &[String],
+    is_known: bool,
+) -> Outcome {
+    let (id, spec) = (&package.row.id, &view.object.spec);
+    let differences = differences.join("; ");
+    let message = format!("package {id} differs: {differences}");
+    if !is_known && spec.adoption == Adoption::Never {
+        return refused(id);
+    }
+    if spec.drift_policy == DriftPolicy::Report {
+        return Outcome::stuck("Drifted", message).in_sync(Truth::False);
+    }
+    if !is_known || status.origin.is_none() {
+        let message =
+            format!("{message}; it is not deleted, because Rollwave neither created nor adopted it");
+        return Outcome::stuck("DriftedForeign", message).in_sync(Truth::False);
+    }
+    let Some(jobs) = &view.jobs else {
+        let message = format!("{message}; looking at the jobs that may need it");
+        return Outcome::working("Drifted", message).in_sync(Truth::False);
+    };
+    let users = leave::live_users(&jobs.value, id);
+    if !users.is_empty() {
+        let message = format!("{message}; it cannot be replaced while {} need it", leave::describe(&users));
+        return Outcome::stuck("DriftBlocked", message).in_sync(Truth::False);
+    }
+    let message = format!("{message}; it is deleted, and created anew");
+    Outcome::working("Replacing", message)
+        .in_sync(Truth::False)
+        .with([Action::DeletePackage { id: id.clone() }])
+}

@@ -215,7 +215,7 @@ impl Pass<'_, '_> {
         if let Some(outcome) = self.soak(index, looked_at, &line) {
             return Some(outcome);
         }
-        self.exit(index, line)
+        self.exit(index, &line)
     }
 
     /// A stage is left on a look that was taken after its soak time, never on an older one.
@@ -236,7 +236,7 @@ impl Pass<'_, '_> {
     }
 
     /// The soak is over: only a stage whose gates all pass lets the next one begin.
-    fn exit(&mut self, index: usize, line: String) -> Option<Outcome> {
+    fn exit(&mut self, index: usize, line: &str) -> Option<Outcome> {
         let open = self.status.stages[index].gates.iter().find(|gate| gate.verdict != Verdict::Pass).cloned();
         let counts = self.status.stages[index].counts;
         let name = self.status.stages[index].name.clone();
@@ -260,10 +260,9 @@ impl Pass<'_, '_> {
     fn ask_gates(&mut self, index: usize) -> Option<Evidence> {
         let stage = &self.status.stages[index];
         let failed = |gates: &[Evidence]| gates.iter().find(|gate| gate.verdict == Verdict::Fail).cloned();
-        if stage.phase == StagePhase::Held && !self.edited {
-            if let Some(failed) = failed(&stage.gates) {
-                return Some(failed);
-            }
+        let is_held = stage.phase == StagePhase::Held && !self.edited;
+        if let Some(failed) = failed(&stage.gates).filter(|_| is_held) {
+            return Some(failed);
         }
         let counts = stage.counts;
         let asked = self.gates(index);

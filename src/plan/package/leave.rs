@@ -1,0 +1,67 @@
+//! Deleting an `OtaPackage`: its package stays or goes by `deletionPolicy`, and never while a job needs it.
+
+use super::report::{Outcome, finish};
+use super::verify::find_job;
+use crate::api::{DeletionPolicy, Origin, OtaPackageStatus};
+use crate::cloud::{Job, JobState};
+use crate::plan::{Action, PackageView, Plan};
+
+/// What a package that is being deleted does next.
+pub(super) fn delete(view: &PackageView<'_>, status: OtaPackageStatus) -> Plan<OtaPackageStatus> {
+    let outcome = match view.object.spec.deletion_policy {
+        DeletionPolicy::Orphan => release("the package stays in the cloud (deletionPolicy: Orphan)"),
+        DeletionPolicy::Delete => by_policy(view, &status),
+    };
+    finish(view.object, status, outcome, view.now)
+}
+
+fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
+    if let Some(intent) = status.pending.first() {
+        let call = &intent.token;
+        return Outcome::working("Deleting", format!("deletion waits: call {call} is not settled"));
+    }
+    let Some(id) = &status.package_id else {
+        return release("nothing was created");
+    };
+    if status.origin == Some(Origin::Adopted) {
+        return release("the package was adopted, so it stays in the cloud");
+    }
+    let (Some(packages), Some(jobs)) = (&view.packages, &view.jobs) else {
+        return Outcome::working(
+            "Deleting",
+            format!("deletion of package {id} waits for a look at the cloud"),
+        );
+    };
+    if packages.value.iter().all(|package| package.row.id != *id) {
+        return release("the package is not in the cloud any more");
+    }
+    let users = live_users(&jobs.value, id);
+    if users.is_empty() {
+        let outcome = Outcome::working("Deleting", format!("package {id} is deleted"));
+        return outcome.with([Action::DeletePackage { id: id.clone() }]);
+    }
+    let message = format!("deletion of package {id} waits: {} still need it", describe(&users));
+    let verify = status.verification.as_ref();
+    let verify = verify.and_then(|v| find_job(&jobs.value, &v.token, v.job_id.as_deref()));
+    let stoppable = verify.filter(|job| !job.state.is_final() && job.state != JobState::Stopping);
+    Outcome::working("Deleting", message).with(stoppable.map(|job| Action::StopJob { id: job.id.clone() }))
+}
+
+fn release(message: &str) -> Outcome {
+    Outcome::working("Deleting", message).with([Action::Release])
+}
+
+/// Jobs that are not final and send this package.
+pub(super) fn live_users<'a>(jobs: &[&'a Job], package_id: &str) -> Vec<&'a Job> {
+    let uses = |job: &&&Job| !job.state.is_final() && job.package_ids.iter().any(|id| id == package_id);
+    jobs.iter().filter(uses).copied().collect()
+}
+
+/// `job j-1 (3 of 10 devices outstanding)`, and so on.
+pub(super) fn describe(jobs: &[&Job]) -> String {
+    let describe = |job: &&Job| {
+        let outstanding = job.counts.queued + job.counts.in_flight + job.counts.retrying;
+        format!("job {} ({outstanding} of {} devices outstanding)", job.id, job.counts.total)
+    };
+    jobs.iter().map(describe).collect::<Vec<_>>().join(", ")
+}

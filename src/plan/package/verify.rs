@@ -1,0 +1,222 @@
+//! Verification: the named devices must run the package before any rollout starts.
+
+use super::report::{Outcome, Standing};
+use crate::api::{OtaPackageStatus, StageCounts, Truth, Verification, VerificationStatus, percent_text};
+use crate::api::{VERIFIED, condition_is_true};
+use crate::cloud::{Device, Job, NewJob};
+use crate::plan::gate::{reaches, spaced};
+use crate::plan::stage::{JobSight, Target, as_count, tally};
+use crate::plan::token::{package_identity, verify_token};
+use crate::plan::{Action, PackageView, Seen};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Judges the verification of a package that is in the cloud under `package_id`.
+pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, package_id: &str) -> Outcome {
+    let Some(verification) = &view.object.spec.verification else {
+        status.verification = None;
+        return done("no verification is asked for");
+    };
+    let token = token(view, verification);
+    let known = status.verification.as_ref().is_some_and(|known| known.token == token);
+    if known && condition_is_true(&status.conditions, VERIFIED) {
+        let counts = status.verification.as_ref().map(|known| known.counts).unwrap_or_default();
+        return done(summary(&counts));
+    }
+    let (Some(jobs), Some(devices)) = (&view.jobs, &view.devices) else {
+        return Outcome::working("Observing", "looking at the devices of the verification")
+            .verified(Truth::Unknown);
+    };
+    let named: BTreeSet<&str> = verification.devices.iter().map(String::as_str).collect();
+    let unknown: Vec<&str> = named.iter().copied().filter(|id| !devices.value.contains_key(*id)).collect();
+    if !unknown.is_empty() {
+        let message = format!(
+            "the cloud does not know {} of {} devices that verification names: {}",
+            unknown.len(),
+            named.len(),
+            unknown.join(", ")
+        );
+        return Outcome::stuck("VerificationDevicesUnknown", message).verified(Truth::Unknown);
+    }
+    if !known {
+        status.verification = Some(VerificationStatus {
+            token: token.clone(),
+            job_id: None,
+            dispatched_at: None,
+            finished_at: None,
+            counts: StageCounts::default(),
+        });
+    }
+    Trial { view, verification, token, package_id, named: named.into_iter().collect(), jobs, devices }
+        .judge(status)
+}
+
+/// Identity of the verification that the spec asks for now.
+pub(super) fn token(view: &PackageView<'_>, verification: &Verification) -> String {
+    let uid = view.object.metadata.uid.as_deref().unwrap_or_default();
+    verify_token(uid, &package_identity(view.object), &verification.devices)
+}
+
+/// The verify job among these: by its token, or by the id that the status holds.
+pub(super) fn find_job<'a>(jobs: &[&'a Job], token: &str, id: Option<&str>) -> Option<&'a Job> {
+    let by_id = jobs.iter().find(|job| id == Some(job.id.as_str()));
+    by_id.or_else(|| jobs.iter().find(|job| job.token.as_deref() == Some(token))).copied()
+}
+
+struct Trial<'v> {
+    view: &'v PackageView<'v>,
+    verification: &'v Verification,
+    token: String,
+    package_id: &'v str,
+    named: Vec<&'v str>,
+    jobs: &'v Seen<Vec<&'v Job>>,
+    devices: &'v Seen<BTreeMap<String, Device>>,
+}
+
+impl Trial<'_> {
+    fn judge(&self, status: &mut OtaPackageStatus) -> Outcome {
+        let Some(known) = status.verification.as_mut() else {
+            return Outcome::working("Observing", "looking at the devices of the verification");
+        };
+        let job = find_job(&self.jobs.value, &self.token, known.job_id.as_deref());
+        if let Some(job) = job {
+            status.pending.retain(|intent| intent.token != self.token);
+            known.job_id = Some(job.id.clone());
+            known.dispatched_at = known.dispatched_at.or(job.created_at).or(Some(self.jobs.at));
+            known.finished_at =
+                if job.state.is_final() { known.finished_at.or(Some(self.jobs.at)) } else { None };
+        }
+        let (counts, unclear) = self.count(job, known);
+        known.counts = counts;
+        if let Some(outcome) = self.verdict(&counts) {
+            return outcome;
+        }
+        if let Some(unclear) = unclear {
+            return Outcome::stuck("VerificationUnclear", unclear).verified(Truth::Unknown);
+        }
+        match (job, &known.job_id) {
+            (Some(_), _) => Outcome::working("Verifying", summary(&counts)).verified(Truth::Unknown),
+            (None, Some(id)) => self.hidden(id, known),
+            (None, None) => self.dispatch(),
+        }
+    }
+
+    fn count(&self, job: Option<&Job>, known: &VerificationStatus) -> (StageCounts, Option<String>) {
+        let spec = &self.view.object.spec;
+        let target = Target { kind: spec.kind, version: &spec.version };
+        let Some(job) = job else {
+            let runs = |id: &&&str| self.devices.value.get(**id).is_some_and(|d| target.is_reported_by(d));
+            let succeeded = as_count(self.named.iter().filter(runs).count());
+            let assigned = as_count(self.named.len());
+            let counts =
+                StageCounts { assigned, succeeded, queued: assigned - succeeded, ..StageCounts::default() };
+            return (self.after_timeout(counts, known), None);
+        };
+        let lag = self.view.capabilities.visibility_lag;
+        let settled = known
+            .finished_at
+            .and_then(|finished| finished.checked_add(lag).ok())
+            .is_some_and(|settled_at| self.devices.at >= settled_at);
+        let told = tally(&JobSight {
+            job,
+            members: &self.named,
+            results: self.view.results.get(&job.id).map_or(&[][..], Vec::as_slice),
+            fleet: &self.devices.value,
+            target,
+            settled,
+        });
+        let mut counts = told.counts;
+        if job.state.is_final() {
+            // Stopped devices prove nothing, and no other job will come for them.
+            counts.failed += counts.queued;
+            counts.queued = 0;
+            return (self.after_timeout(counts, known), None);
+        }
+        (self.after_timeout(counts, known), told.unclear)
+    }
+
+    /// Who has not answered within `timeout` has failed.
+    fn after_timeout(&self, mut counts: StageCounts, known: &VerificationStatus) -> StageCounts {
+        let limit = self.verification.timeout.as_signed();
+        let end = known.dispatched_at.and_then(|sent| sent.checked_add(limit).ok());
+        if end.is_some_and(|end| self.view.now >= end) {
+            counts.timed_out += counts.queued + counts.in_flight;
+            (counts.queued, counts.in_flight) = (0, 0);
+        }
+        counts
+    }
+
+    /// Passed as soon as enough devices run the version; failed as soon as that cannot happen any more.
+    fn verdict(&self, counts: &StageCounts) -> Option<Outcome> {
+        let min = self.verification.min_success;
+        if reaches(counts.succeeded, counts.assigned, min) {
+            return Some(done(summary(counts)));
+        }
+        let possible = counts.assigned.saturating_sub(counts.failures());
+        (!reaches(possible, counts.assigned, min)).then(|| {
+            let message = format!(
+                "verification failed: {}; needs {}, so no rollout of this package will start",
+                summary(counts),
+                spaced(min)
+            );
+            Outcome::stuck("VerificationFailed", message).verified(Truth::False)
+        })
+    }
+
+    fn hidden(&self, id: &str, known: &VerificationStatus) -> Outcome {
+        let lag = self.view.capabilities.visibility_lag;
+        let visible = known.dispatched_at.and_then(|sent| sent.checked_add(lag).ok());
+        if visible.is_some_and(|visible| self.jobs.at < visible) {
+            let message = format!("verify job {id} is not listed yet");
+            return Outcome::working("Verifying", message).verified(Truth::Unknown);
+        }
+        let message = format!(
+            "verify job {id} is not in the cloud any more, and is not created again: {}; name other devices to verify anew",
+            summary(&known.counts)
+        );
+        Outcome::stuck("JobVanished", message).verified(Truth::Unknown)
+    }
+
+    /// One job for the devices that do not run the version yet, once no other job holds them.
+    fn dispatch(&self) -> Outcome {
+        let spec = &self.view.object.spec;
+        let target = Target { kind: spec.kind, version: &spec.version };
+        let waits = |id: &&str| self.devices.value.get(*id).is_some_and(|d| !target.is_reported_by(d));
+        let devices: Vec<&str> = self.named.iter().copied().filter(waits).collect();
+        let live = self.jobs.value.iter().filter(|job| !job.state.is_final());
+        let busy: Vec<&str> = live
+            .filter(|job| devices.iter().any(|id| job.devices.iter().any(|held| held == id)))
+            .map(|job| job.id.as_str())
+            .collect();
+        if !busy.is_empty() {
+            let message = format!("verification waits: its devices are still in job {}", busy.join(", "));
+            return Outcome::working("Verifying", message).verified(Truth::Unknown);
+        }
+        let name = self.view.object.metadata.name.as_deref().unwrap_or_default();
+        let job = NewJob {
+            token: self.token.clone(),
+            title: format!("{name}/verify"),
+            kind: spec.kind,
+            package_id: self.package_id.to_owned(),
+            devices: devices.iter().map(ToString::to_string).collect(),
+        };
+        let message = format!("verifying on {} devices", devices.len());
+        let outcome = Outcome::working("Verifying", message).verified(Truth::Unknown);
+        outcome.with([Action::CreateJob { stage: None, job }])
+    }
+}
+
+fn done(message: impl Into<String>) -> Outcome {
+    Outcome::new(Standing::Done, "Verified", message).verified(Truth::True)
+}
+
+fn summary(counts: &StageCounts) -> String {
+    format!(
+        "{} of {} devices run it ({}), {} failed, {} timed out, {} went back",
+        counts.succeeded,
+        counts.assigned,
+        percent_text(counts.succeeded, counts.assigned),
+        counts.failed,
+        counts.timed_out,
+        counts.reverted
+    )
+}

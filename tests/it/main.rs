@@ -6,6 +6,7 @@ mod cli;
 mod folder;
 mod iotda_client;
 mod manifest;
+mod plan;
 mod state;
 mod support;
 mod transport;

@@ -16,9 +16,12 @@ pub type Unintelligible = String;
 /// What is wrong with it, when it is not what the documents describe.
 pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
     match call {
-        Call::ListPackages { cursor, .. } => {
+        Call::ListPackages { cursor, exactly, .. } => {
             let list: wire::PackageList = json(body)?;
-            page(list.packages, list.page, cursor, |row| package_row(&row)).map(Reply::Packages)
+            let mut rows = page(list.packages, list.page, cursor, |row| package_row(&row))?;
+            // That the filter by version is exact is *assumed*; an adopted package must be the one that was asked for.
+            rows.items.retain(|row| exactly.as_ref().is_none_or(|key| *key == row.key));
+            Ok(Reply::Packages(rows))
         }
         Call::ShowPackage { .. } | Call::CreatePackage(_) => package(json(body)?).map(Reply::Package),
         Call::ListJobs { cursor, .. } => {

@@ -1,7 +1,7 @@
 //! Lists: by marker, to the end, and never in a circle.
 
 use super::*;
-use rollwave::cloud::{ErrorClass, PackageRow};
+use rollwave::cloud::{ErrorClass, PackageKey, PackageRow};
 
 /// A platform with `count` packages whose record ids go down from `count` to 1.
 fn platform(count: u64) -> Arc<Scripted> {
@@ -59,6 +59,22 @@ async fn a_marker_that_stands_still_ends_the_walk() {
         let error = perform(&Scripted::always(200, &[], &body), &list_packages(cursor)).await.unwrap_err();
         assert_eq!(error.class, ErrorClass::Unintelligible, "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_search_for_one_version_finds_no_other() {
+    let body =
+        json!({"packages": [row("V1"), row("V1.1")], "page": {"count": 2, "marker": "aa"}}).to_string();
+    let key = PackageKey { kind: PackageKind::Firmware, product: "p".into(), version: "V1".into() };
+    let call = Call::ListPackages {
+        kind: PackageKind::Firmware,
+        exactly: Some(key.clone()),
+        cursor: Cursor::start(),
+    };
+    let reply = perform(&Scripted::always(200, &[], &body), &call).await.unwrap();
+    let Reply::Packages(page) = reply else { panic!("not packages") };
+    let found: Vec<_> = page.items.into_iter().map(|row| row.key).collect();
+    assert_eq!(found, [key]);
 }
 
 /// While a list is read, packages that were read already are deleted: `count` falls below what was seen.

@@ -80,11 +80,13 @@ impl Merged {
 
 /// Labels, and the annotations that `counts` lets through, are the same. None and empty mean the same.
 fn same_words(a: &ObjectMeta, b: &ObjectMeta, counts: impl Fn(&str) -> bool) -> bool {
-    let annotations = |meta: &ObjectMeta| -> Vec<(String, String)> {
-        let all = meta.annotations.iter().flatten();
-        all.filter(|(name, _)| counts(name)).map(|(name, text)| (name.clone(), text.clone())).collect()
-    };
-    a.labels.iter().flatten().eq(b.labels.iter().flatten()) && annotations(a) == annotations(b)
+    let counting = |(name, _): &(&String, &String)| counts(name);
+    words(&a.labels).eq(words(&b.labels))
+        && words(&a.annotations).filter(counting).eq(words(&b.annotations).filter(counting))
+}
+
+fn words(map: &Option<BTreeMap<String, String>>) -> impl Iterator<Item = (&String, &String)> {
+    map.iter().flatten()
 }
 
 fn admit(

@@ -51,7 +51,7 @@ impl Disk {
         }
         let database = builder().open(&path).map_err(|e| state_error(&path, e.into()))?;
         let disk = Self { path, database };
-        let loaded = disk.load()?;
+        let loaded = disk.load().map_err(|e| state_error(&disk.path, e))?;
         Ok((disk, loaded))
     }
 
@@ -84,51 +84,38 @@ impl Disk {
         Ok(())
     }
 
-    fn load(&self) -> Result<Loaded, StateError> {
-        let rows = self.read().map_err(|e| state_error(&self.path, e))?;
-        let unreadable = |row: &str, e: &dyn std::fmt::Display| corrupt(&self.path, &format!("{row}: {e}"));
-        let mut loaded = Loaded::default();
-        for (row, spec, status) in rows.objects {
-            let key = key_of(&row).ok_or_else(|| unreadable(&row, &"not the name of an object"))?;
-            let object =
-                codec::decode(key.kind, &spec, status.as_deref()).map_err(|e| unreadable(&row, &e))?;
-            if object.key() != key {
-                return Err(unreadable(&row, &format!("holds {}", object.key())));
-            }
-            loaded.objects.insert(key, Arc::new(object));
-        }
-        for (row, forgotten) in rows.incarnations {
-            let key = key_of(&row).ok_or_else(|| unreadable(&row, &"not the name of an object"))?;
-            loaded.incarnations.insert(key, forgotten);
-        }
-        Ok(loaded)
-    }
-
-    fn read(&self) -> Result<Rows, redb::Error> {
+    /// Row by row: what is not held as an object need not be in memory.
+    fn load(&self) -> Result<Loaded, redb::Error> {
         let transaction = self.database.begin_read()?;
         let format = transaction.open_table(ABOUT)?.get("format")?.map(|value| value.value());
         if format != Some(FORMAT) {
             return Err(redb::Error::Corrupted(wrong_format(format)));
         }
         let statuses = transaction.open_table(STATUSES)?;
-        let mut rows = Rows::default();
+        let mut loaded = Loaded::default();
         for entry in transaction.open_table(SPECS)?.iter()? {
             let (row, spec) = entry?;
-            let status = statuses.get(row.value())?.map(|status| status.value().to_vec());
-            rows.objects.push((row.value().to_owned(), spec.value().to_vec(), status));
+            let status = statuses.get(row.value())?;
+            let object =
+                read_object(row.value(), spec.value(), status.as_ref().map(redb::AccessGuard::value))?;
+            loaded.objects.insert(object.key(), Arc::new(object));
         }
         for entry in transaction.open_table(INCARNATIONS)?.iter()? {
             let (row, forgotten) = entry?;
-            rows.incarnations.push((row.value().to_owned(), forgotten.value()));
+            loaded.incarnations.insert(key_of(row.value())?, forgotten.value());
         }
-        Ok(rows)
+        Ok(loaded)
     }
 }
 
-#[derive(Default)]
-struct Rows {
-    objects: Vec<(String, Vec<u8>, Option<Vec<u8>>)>,
-    incarnations: Vec<(String, u64)>,
+fn read_object(row: &str, spec: &[u8], status: Option<&[u8]>) -> Result<Object, redb::Error> {
+    let key = key_of(row)?;
+    let object = codec::decode(key.kind, spec, status).map_err(|e| unreadable(row, &e))?;
+    if object.key() == key { Ok(object) } else { Err(unreadable(row, &format!("holds {}", object.key()))) }
+}
+
+fn unreadable(row: &str, cause: &dyn std::fmt::Display) -> redb::Error {
+    redb::Error::Corrupted(format!("{row}: {cause}"))
 }
 
 /// What one commit changes.
@@ -251,9 +238,12 @@ fn row_of(key: &ObjectKey) -> String {
     format!("{}/{}/{}", key.kind, key.namespace, key.name)
 }
 
-fn key_of(row: &str) -> Option<ObjectKey> {
-    let (kind, rest) = row.split_once('/')?;
-    let (namespace, name) = rest.split_once('/')?;
-    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
-    Some(ObjectKey::new(kind, namespace, name))
+fn key_of(row: &str) -> Result<ObjectKey, redb::Error> {
+    let mut parts = row.splitn(3, '/');
+    let (kind, namespace, name) = (parts.next(), parts.next(), parts.next());
+    let kind = Kind::ALL.into_iter().find(|known| Some(known.as_str()) == kind);
+    match (kind, namespace, name) {
+        (Some(kind), Some(namespace), Some(name)) => Ok(ObjectKey::new(kind, namespace, name)),
+        _ => Err(unreadable(row, &"not the name of an object")),
+    }
 }

@@ -23,6 +23,7 @@ const UNFINISHED: &str = ".new-";
 /// commit and when the state is opened.
 pub(super) struct Mirror {
     folder: PathBuf,
+    /// What could not be written (or removed: none) yet, by file name.
     stale: BTreeMap<String, Option<Vec<u8>>>,
 }
 
@@ -40,7 +41,7 @@ impl Mirror {
             let file = file.map_err(|e| cannot_write(&self.folder, &e))?;
             let name = file.file_name().to_string_lossy().into_owned();
             if !names.contains(&name) {
-                self.stale.insert(name, None);
+                self.settle(name, None);
             }
         }
         self.update(objects.values().map(Arc::as_ref), [].iter());
@@ -53,28 +54,36 @@ impl Mirror {
         written: impl Iterator<Item = &'a Object>,
         removed: impl Iterator<Item = &'a ObjectKey>,
     ) {
-        self.stale.extend(removed.map(|key| (file_name(key), None)));
+        for (name, bytes) in std::mem::take(&mut self.stale) {
+            self.settle(name, bytes);
+        }
+        for key in removed {
+            self.settle(file_name(key), None);
+        }
         for object in written {
             match codec::encode(object) {
-                Ok(bytes) => {
-                    self.stale.insert(file_name(&object.key()), Some(bytes));
-                }
+                Ok(bytes) => self.settle(file_name(&object.key()), Some(bytes)),
                 Err(error) => tracing::warn!(object = %object.key(), %error, "not mirrored"),
             }
         }
-        let folder = &self.folder;
-        self.stale.retain(|name, bytes| {
-            let done = settle(folder, name, bytes.as_deref());
-            if let Err(error) = &done {
-                let file = folder.join(name);
-                tracing::warn!(file = %file.display(), %error, "readers see an old status: not mirrored");
+    }
+
+    fn settle(&mut self, name: String, bytes: Option<Vec<u8>>) {
+        match put_file(&self.folder, &name, bytes.as_deref()) {
+            Ok(()) => {
+                self.stale.remove(&name);
             }
-            done.is_err()
-        });
+            Err(error) => {
+                let file = self.folder.join(&name);
+                tracing::warn!(file = %file.display(), %error, "readers see an old status: not mirrored");
+                self.stale.insert(name, bytes);
+            }
+        }
     }
 }
 
-fn settle(folder: &Path, name: &str, bytes: Option<&[u8]>) -> io::Result<()> {
+/// Writes a file whole or not at all, unless it holds these bytes already; removes it when there are none.
+fn put_file(folder: &Path, name: &str, bytes: Option<&[u8]>) -> io::Result<()> {
     let path = folder.join(name);
     let Some(bytes) = bytes else {
         return fs::remove_file(&path).or_else(gone_is_fine);

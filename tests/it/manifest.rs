@@ -72,7 +72,7 @@ fn bad_versions_are_refused_in_plain_words() {
     --
     f.yaml:10:12: spec.version: text is wanted, and this is true: quote it ("true")
     --
-    f.yaml:10:10: spec.version: is empty: give it a value, or leave it out
+    f.yaml:10:10: spec.version: is empty: give it a value
     --
     f.yaml:10:12: spec.version: text is wanted, and this is a list
     --
@@ -105,6 +105,7 @@ fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
         ("devices: [meter-0001, meter-0002]", "devices: []"),
         ("    obs: {region", "    size: 2000000000\n    obs: {region"),
         ("    obs: {region", "    size: \"5\"\n    obs: {region"),
+        ("    obs: {region", "    size: 1e30\n    obs: {region"),
         ("    obs: {region", "    size: 1.5\n    obs: {region"),
         ("  product: {id: meter}\n", ""),
         ("product: {id: meter}", "product: meter"),
@@ -132,11 +133,13 @@ fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
     --
     f.yaml:15:11: spec.artifact.size: a whole number is wanted, and this is the text "5": write it without quotes
     --
+    f.yaml:15:11: spec.artifact.size: is 1e30, at most 1073741824
+    --
     f.yaml:15:11: spec.artifact.size: 1.5 is not a whole number
     --
     f.yaml:7:3: spec.product: is missing
     --
-    f.yaml:9:12: spec.product: a map of fields (`id: …`) is wanted, and this is the text "meter"
+    f.yaml:9:12: spec.product: a map of fields (`id: …`) is wanted
     "##);
 }
 
@@ -303,6 +306,25 @@ fn a_literal_secret_is_refused_and_never_repeated() {
 }
 
 #[test]
+fn a_secret_in_any_other_place_is_not_repeated_either() {
+    let source = "secretKey: env:HUAWEICLOUD_SDK_SK";
+    let whole = &CLOUD[CLOUD.find("credentials:").unwrap()..CLOUD.find("  driftInterval").unwrap()];
+    let cases = [
+        (source, "secretKey: !hunter2"),
+        (source, "secretKey: *hunter2"),
+        (source, "secretKey: %hunter2"),
+        (source, "secretKey: hunter2: x"),
+        (source, "secretKye: hunter2"),
+        (whole, "credentials: hunter2\n"),
+        (whole, "credentials: [hunter2]\n"),
+    ];
+    for (from, to) in cases {
+        let said = said_of(CLOUD, from, to);
+        assert!(!said.is_empty() && !said.concat().contains("hunter2"), "{said:?}");
+    }
+}
+
+#[test]
 fn every_problem_of_every_file_is_told_in_order() {
     let bad = RELEASE.replace("version: V2.0\n", "version: 2.0\n").replace("percent: 50%", "percent: half");
     let snapshot =
@@ -435,7 +457,11 @@ fn the_committed_definitions_are_what_the_types_say() {
     for kind in Kind::ALL {
         let file = root().join("crds").join(api::definition_file(kind));
         let committed = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(committed, api::definition_yaml(kind), "run `cargo run -- crds --dir crds`");
+        assert!(
+            committed == api::definition_yaml(kind),
+            "{} is not current: run `make crds`",
+            file.display()
+        );
         let read: serde_json::Value = serde_yaml::from_str(&committed).unwrap();
         assert_eq!(read, api::definition(kind));
     }

@@ -34,7 +34,7 @@ impl Report<'_> {
             (Value::Text(text), Shape::Text | Shape::IntOrText) => self.text(node, text, schema, path),
             (Value::Number(number, raw), Shape::Integer | Shape::IntOrText) => match number.as_i64() {
                 Some(number) => self.range(node, number, schema, path),
-                None => self.add(node.mark, path, format!("{raw} is not a whole number")),
+                None => self.add(node.mark, path, not_an_integer(number.as_f64(), raw, schema)),
             },
             (Value::Bool(_), Shape::Bool) => {}
             _ => self.add(node.mark, path, wrong_shape(node, schema)),
@@ -46,8 +46,13 @@ impl Report<'_> {
         let mut misspelt = Vec::new();
         for entry in fields {
             let path = join(path, &entry.key);
+            let required = schema.required.contains(&entry.key);
             if let Some(field) = schema.fields.get(&entry.key) {
-                self.walk(&entry.node, field, &path);
+                if required && entry.node.value == Value::Null {
+                    self.add(entry.node.mark, &path, "is empty: give it a value");
+                } else {
+                    self.walk(&entry.node, field, &path);
+                }
             } else if let Some(reason) = schema.refused.get(&entry.key) {
                 self.add(entry.mark, &path, reason);
             } else {
@@ -188,6 +193,12 @@ fn text_problem(text: &str, schema: &Schema) -> Option<String> {
     ))
 }
 
+fn not_an_integer(number: Option<f64>, raw: &str, schema: &Schema) -> String {
+    #[allow(clippy::cast_precision_loss)] // Limits are far below 2^53.
+    let excess = schema.range.1.filter(|most| number.is_some_and(|number| number > *most as f64));
+    excess.map_or_else(|| format!("{raw} is not a whole number"), |most| format!("is {raw}, at most {most}"))
+}
+
 /// A text without its quotes, for an error type that sets its own.
 fn shown(text: &str) -> String {
     let quoted = quoted(text);
@@ -213,8 +224,9 @@ fn wrong_shape(node: &Node, schema: &Schema) -> String {
         (Shape::IntOrText, _) => format!("a whole number or a percentage is wanted, and this is {is}"),
         (Shape::Bool, _) => format!("true or false is wanted, and this is {is}"),
         (Shape::List, _) => format!("a list is wanted (`- …` for each item), and this is {is}"),
-        (Shape::Object, _) => format!("{} is wanted, and this is {is}", fields_of(schema)),
-        (Shape::Map, _) => format!("a map is wanted (`key: …` for each entry), and this is {is}"),
+        // Not what it is: it may be a secret that stands where its source should be named.
+        (Shape::Object, _) => format!("{} is wanted", fields_of(schema)),
+        (Shape::Map, _) => "a map is wanted (`key: …` for each entry)".to_owned(),
     }
 }
 

@@ -250,23 +250,24 @@ fn merge(entries: &mut Vec<Entry>, map: &Node) {
 
 fn scalar_value(text: &str, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) -> Result<Value, Broken> {
     let plain = style == ScalarStyle::Plain;
-    match tag.map(|tag| (tag, tag.core_suffix())) {
+    match tag.map(Tag::core_suffix) {
         None if plain => Ok(scalar::plain(text)),
-        None | Some((_, Some("str"))) => Ok(Value::Text(text.to_owned())),
-        Some((_, Some("int" | "float" | "bool" | "null"))) => Ok(scalar::plain(text)),
-        Some((tag, _)) => Err(unknown_tag(tag, mark)),
+        None | Some(Some("str")) => Ok(Value::Text(text.to_owned())),
+        Some(Some("int" | "float" | "bool" | "null")) => Ok(scalar::plain(text)),
+        Some(_) => Err(unknown_tag(mark)),
     }
 }
 
 fn collection_tag(tag: Option<&Tag>, wanted: &str, mark: Mark) -> Result<(), Broken> {
     match tag {
-        Some(tag) if tag.core_suffix() != Some(wanted) => Err(unknown_tag(tag, mark)),
+        Some(tag) if tag.core_suffix() != Some(wanted) => Err(unknown_tag(mark)),
         _ => Ok(()),
     }
 }
 
-fn unknown_tag(tag: &Tag, mark: Mark) -> Broken {
-    Broken { mark, message: format!("the tag {} means nothing here", tag.original()) }
+/// Does not repeat the tag: to YAML, a password that begins with `!` is one.
+fn unknown_tag(mark: Mark) -> Broken {
+    Broken { mark, message: "a tag (`!…`) means nothing here: quote text that begins with !".to_owned() }
 }
 
 #[cfg(test)]
@@ -327,7 +328,7 @@ mod tests {
     fn tags_of_the_core_schema_are_honoured_and_others_refused() {
         assert_eq!(one("v: !!str 2.0").to_json(), json!({"v": "2.0"}));
         let broken = read("v: !secret abc").1.unwrap();
-        assert_eq!(broken.message, "the tag !secret means nothing here");
+        assert!(!broken.message.contains("secret") && !broken.message.contains("abc"), "{}", broken.message);
     }
 
     #[test]

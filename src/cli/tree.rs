@@ -5,7 +5,7 @@
 use super::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::api::{
     Evidence, Health, Intent, IntentState, Kind, Object, ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus,
-    Stage, StageCounts, StagePhase, StageStatus, Verdict,
+    RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, Verdict,
 };
 use anstyle::Style;
 use serde::Serialize;
@@ -119,7 +119,7 @@ fn details(object: &Object) -> Vec<String> {
     if object.observed_generation() < 0 {
         lines.push("not looked at yet".to_owned());
     }
-    if !object.message().is_empty() {
+    if !object.message().is_empty() && !is_told_by_a_gate(object) {
         lines.push(object.message().to_owned());
     }
     match object {
@@ -128,6 +128,13 @@ fn details(object: &Object) -> Vec<String> {
         Object::Rollout(o) => lines.extend(rollout_lines(o)),
     }
     lines
+}
+
+/// True when the sentence of the object stands below, beside the gate that it is about.
+fn is_told_by_a_gate(object: &Object) -> bool {
+    let Object::Rollout(rollout) = object else { return false };
+    let mut gates = rollout.status.iter().flat_map(|status| &status.stages).flat_map(|stage| &stage.gates);
+    gates.any(|gate| object.message().ends_with(&gate.message))
 }
 
 fn package_lines(package: &OtaPackage) -> Vec<String> {
@@ -148,8 +155,16 @@ fn rollout_lines(rollout: &OtaRollout) -> Vec<String> {
     let width = rollout.spec.stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0).max(4);
     for name in stage_names(&rollout.spec.stages, &status.stages) {
         let seen = status.stages.iter().find(|stage| stage.name == name);
+        let phase = seen.map_or(StagePhase::Waiting, |stage| stage.phase);
+        lines.push(stage_line(name, width, look_in(status.phase, phase), seen));
         let spec = rollout.spec.stages.iter().find(|stage| stage.name == name);
-        lines.extend(stage_lines(name, seen, spec, width));
+        let soaks = spec
+            .zip(seen)
+            .and_then(|(spec, seen)| soak_end(spec, seen))
+            .map(|end| format!("soaks until {end}"));
+        lines.extend(soaks.filter(|line| !status.message.contains(line)).map(|line| format!("  {line}")));
+        let gates = seen.map_or(&[][..], |stage| &stage.gates);
+        lines.extend(gates.iter().map(|gate| format!("  {}", evidence_line("gate", gate))));
     }
     lines
 }
@@ -162,22 +177,20 @@ fn stage_names<'a>(spec: &'a [Stage], seen: &'a [StageStatus]) -> Vec<&'a str> {
     seen.iter().map(|stage| stage.name.as_str()).collect()
 }
 
-fn stage_lines(name: &str, seen: Option<&StageStatus>, spec: Option<&Stage>, width: usize) -> Vec<String> {
-    let phase = seen.map_or(StagePhase::Waiting, |stage| stage.phase);
-    let counts = seen.map_or(StageCounts::default(), |stage| stage.counts);
-    let (icon, word, style) = phase_look(phase);
-    let head = format!("{} {name:<width$}  {}", paint(style, icon), paint(style, format!("{word:<11}")));
-    let mut lines = vec![if counts.assigned == 0 {
-        head.replacen(&format!("{word:<11}"), word, 1)
-    } else {
-        format!("{head}  {}  {}", bar(counts), counts_text(counts))
-    }];
-    if let Some(until) = spec.zip(seen).and_then(|(spec, seen)| soak_end(spec, seen)) {
-        lines.push(format!("  soaks until {until}"));
+fn stage_line(name: &str, width: usize, look: Look, seen: Option<&StageStatus>) -> String {
+    let (icon, word, style) = look;
+    let name = format!("{} {name:<width$}", paint(style, icon));
+    match seen.map(|stage| stage.counts).filter(|counts| counts.assigned > 0) {
+        None => format!("{name}  {}", paint(style, word)),
+        Some(counts) => {
+            format!(
+                "{name}  {}  {}  {}",
+                paint(style, format!("{word:<11}")),
+                bar(counts),
+                counts_text(counts)
+            )
+        }
     }
-    let gates = seen.map_or(&[][..], |stage| &stage.gates);
-    lines.extend(gates.iter().map(|gate| format!("  {}", evidence_line("gate", gate))));
-    lines
 }
 
 fn soak_end(spec: &Stage, seen: &StageStatus) -> Option<jiff::Timestamp> {
@@ -185,7 +198,21 @@ fn soak_end(spec: &Stage, seen: &StageStatus) -> Option<jiff::Timestamp> {
     seen.observed_at?.checked_add(spec.soak?.as_signed()).ok()
 }
 
-const fn phase_look(phase: StagePhase) -> (&'static str, &'static str, Style) {
+/// Icon, word, style.
+type Look = (&'static str, &'static str, Style);
+
+/// How a stage looks in a rollout of this phase: what would go on, does not while the rollout is held.
+const fn look_in(rollout: RolloutPhase, stage: StagePhase) -> Look {
+    match (rollout, stage) {
+        (
+            RolloutPhase::Held | RolloutPhase::Aborted,
+            StagePhase::Dispatching | StagePhase::Running | StagePhase::Soaking,
+        ) => ("‖", "stopped", WARN),
+        _ => phase_look(stage),
+    }
+}
+
+const fn phase_look(phase: StagePhase) -> Look {
     match phase {
         StagePhase::Waiting => ("○", "waiting", DIM),
         StagePhase::Dispatching => ("▶", "dispatching", BUSY),

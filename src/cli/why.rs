@@ -61,6 +61,9 @@ pub fn run(args: &Args, ctx: &Context) -> Exit {
 #[must_use]
 pub fn text(explanation: &Explanation) -> String {
     let Explanation { object, health, message, decisions, seen, next } = explanation;
+    let message = message
+        .strip_prefix(health.as_str())
+        .map_or(message.as_str(), |rest| rest.trim_start_matches([':', ' ']));
     let mut text = format!("{} is {}", paint(STRONG, object), paint(STRONG, health.as_str()));
     text.push_str(&if message.is_empty() { ".\n".to_owned() } else { format!(": {message}\n") });
     let decided = decisions.iter().take(SHOWN).map(|decision| {

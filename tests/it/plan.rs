@@ -1,6 +1,6 @@
 //! The judge, end to end: what a rollout and a package do in a tiny cloud.
 
-mod world;
+pub(crate) mod world;
 
 use rollwave::api::{RolloutPhase, StagePhase};
 use rollwave::plan::{Action, Again};

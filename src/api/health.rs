@@ -1,7 +1,11 @@
 //! One word for how an object stands, derived from its status and nothing else.
 
-use super::{HEALTHY, Object, READY, RECONCILING, RolloutPhase, STALLED, condition_is_true, find_condition};
+use super::{
+    HEALTHY, Kind, Object, ObjectKey, READY, RECONCILING, RolloutPhase, STALLED, condition_is_true,
+    find_condition,
+};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// How an object stands.
 #[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +48,31 @@ impl Health {
     }
 }
 
+/// True when nothing goes on by itself any more: everything is ready, held or stalled, or waits for something that is.
+#[must_use]
+pub fn all_settled(objects: &[Arc<Object>]) -> bool {
+    let stuck = |key: &ObjectKey| {
+        let found = objects.iter().find(|object| object.key() == *key);
+        found.is_none_or(|object| matches!(object.health(), Health::Stalled | Health::Unhealthy))
+    };
+    objects.iter().all(|object| match object.health() {
+        Health::New | Health::Deleting | Health::Working => false,
+        Health::Waiting => object.waits_for().is_none_or(|key| stuck(&key)),
+        Health::Ready | Health::Held | Health::Aborted | Health::Stalled | Health::Unhealthy => true,
+    })
+}
+
 impl Object {
+    /// The object that this one cannot do without.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<ObjectKey> {
+        match self {
+            Self::Cloud(_) => None,
+            Self::Package(o) => Some(self.key().sibling(Kind::OtaCloud, &o.spec.cloud_ref.name)),
+            Self::Rollout(o) => Some(self.key().sibling(Kind::OtaPackage, &o.spec.package_ref.name)),
+        }
+    }
+
     /// How the object stands.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -18,7 +18,7 @@ mod status;
 pub use cloud::*;
 pub use condition::*;
 pub use crd::*;
-pub use health::Health;
+pub use health::{Health, all_settled};
 pub use package::*;
 pub use quantity::*;
 pub use rollout::*;
@@ -34,6 +34,8 @@ pub const GROUP: &str = "ota.rollwave.dev";
 pub const VERSION: &str = "v1alpha1";
 /// `apiVersion` as it stands in a manifest.
 pub const API_VERSION: &str = "ota.rollwave.dev/v1alpha1";
+/// Annotation that names the file an object was written in. Rollwave sets it; relative secret files are looked for beside it.
+pub const SOURCE_FILE_ANNOTATION: &str = "rollwave.dev/source-file";
 /// Namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 

@@ -1,7 +1,7 @@
 //! Makes a client out of an `OtaCloud`: reads its secrets, and opens the one transport that all accounts share.
 
 use crate::{
-    api::{Credentials, OtaCloud, SecretSource},
+    api::{Credentials, OtaCloud, SOURCE_FILE_ANNOTATION, SecretSource},
     cloud::{
         CallError, Cloud, ErrorClass, Transport, TransportError,
         huawei_iotda::{self, Keys, Scheme, User},
@@ -9,7 +9,6 @@ use crate::{
     },
     engine::ports::Connector,
     source::secret,
-    state::local::SOURCE_FILE_ANNOTATION,
 };
 use async_trait::async_trait;
 use secrecy::SecretString;

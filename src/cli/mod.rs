@@ -6,14 +6,18 @@
 //! **Invariant:** the CLI never decides. It prints what the library returns; [`exit::Exit`] is the one table of exit codes.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod apply;
 pub mod completions;
 pub mod connect;
 pub mod context;
 pub mod crds;
 pub mod exit;
 pub mod get;
+pub mod home;
 pub mod log;
+pub mod ports;
 pub mod printer;
+pub mod run;
 pub mod select;
 pub mod simulate;
 pub mod status;
@@ -98,6 +102,10 @@ pub enum Verb {
     /// References between all the given files and folders are checked too. Exit codes: 0 no problems, 1 problems, 2 a
     /// path is not there.
     Validate(validate::Args),
+    /// Make the cloud agree with the manifests.
+    Apply(apply::Args),
+    /// Keep the cloud agreeing with the manifests, until told to stop.
+    Run(run::Args),
     /// List objects with their status.
     Get(get::Args),
     /// Show how everything stands: stages, counts, and the evidence of each gate.
@@ -118,6 +126,8 @@ impl Verb {
     async fn run(&self, ctx: &Context) -> Exit {
         match self {
             Self::Validate(args) => validate::run(args, ctx),
+            Self::Apply(args) => apply::run(args, ctx).await,
+            Self::Run(args) => run::run(args, ctx).await,
             Self::Get(args) => get::run(args, ctx),
             Self::Status(args) => status::run(args, ctx).await,
             Self::Why(args) => why::run(args, ctx),
@@ -130,8 +140,9 @@ impl Verb {
     /// Log level without RUST_LOG: a verb that stays tells what it does, the others only what is wrong.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Simulate(_) => "info",
-            Self::Get(_)
+            Self::Run(_) | Self::Simulate(_) => "info",
+            Self::Apply(_)
+            | Self::Get(_)
             | Self::Status(_)
             | Self::Why(_)
             | Self::Completions(_)

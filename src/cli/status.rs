@@ -82,7 +82,7 @@ fn text(args: &Args, ctx: &Context) -> Result<String, String> {
 fn with_what_they_need(objects: &[Object], wanted: &[Selector]) -> Result<Vec<Object>, String> {
     let mut keys: BTreeSet<ObjectKey> = select(objects, wanted)?.iter().map(|object| object.key()).collect();
     for object in objects.iter().rev() {
-        if let Some(parent) = tree::parent(object).filter(|_| keys.contains(&object.key())) {
+        if let Some(parent) = object.waits_for().filter(|_| keys.contains(&object.key())) {
             keys.insert(parent);
         }
     }

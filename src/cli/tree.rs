@@ -4,8 +4,8 @@
 
 use super::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::api::{
-    Evidence, Health, Intent, IntentState, Kind, Object, ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus,
-    RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, Verdict,
+    Evidence, Health, Intent, IntentState, Object, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, Stage,
+    StageCounts, StagePhase, StageStatus, Verdict,
 };
 use anstyle::Style;
 use serde::Serialize;
@@ -29,28 +29,19 @@ pub struct Node<'a> {
 pub fn forest(objects: &[Object]) -> Vec<Node<'_>> {
     let mut sorted: Vec<&Object> = objects.iter().collect();
     sorted.sort_by_key(|object| object.key());
-    let is_root = |object: &&Object| parent(object).is_none_or(|p| !sorted.iter().any(|o| o.key() == p));
+    let is_root = |object: &&Object| object.waits_for().is_none_or(|p| !sorted.iter().any(|o| o.key() == p));
     sorted.iter().copied().filter(is_root).map(|object| node(object, &sorted)).collect()
 }
 
 fn node<'a>(object: &'a Object, all: &[&'a Object]) -> Node<'a> {
     let key = object.key();
-    let children = all.iter().filter(|other| parent(other).as_ref() == Some(&key));
-    let missing = parent(object).filter(|parent| !all.iter().any(|other| other.key() == *parent));
+    let children = all.iter().filter(|other| other.waits_for().as_ref() == Some(&key));
+    let missing = object.waits_for().filter(|parent| !all.iter().any(|other| other.key() == *parent));
     Node {
         health: object.health(),
         missing: missing.map(|key| key.to_string()),
         object,
         children: children.map(|child| node(child, all)).collect(),
-    }
-}
-
-/// What an object depends on; kinds only point at kinds before them, so there are no circles.
-pub(super) fn parent(object: &Object) -> Option<ObjectKey> {
-    match object {
-        Object::Cloud(_) => None,
-        Object::Package(o) => Some(object.key().sibling(Kind::OtaCloud, &o.spec.cloud_ref.name)),
-        Object::Rollout(o) => Some(object.key().sibling(Kind::OtaPackage, &o.spec.package_ref.name)),
     }
 }
 
@@ -99,7 +90,7 @@ fn title(node: &Node<'_>) -> String {
     if about.is_empty() { text } else { format!("{text}  {}", paint(DIM, about)) }
 }
 
-const fn health_look(health: Health) -> (&'static str, Style) {
+pub(super) const fn health_look(health: Health) -> (&'static str, Style) {
     match health {
         Health::Ready => ("✔", GOOD),
         Health::Working => ("▶", BUSY),

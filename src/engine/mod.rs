@@ -6,6 +6,19 @@
 //! **Invariant:** time, randomness, clouds and state come in through [`ports`]. Nothing here calls
 //! `tokio::time`, `Instant::now`, `Timestamp::now` or a random source.
 
+pub mod account;
+mod act;
 pub mod budget;
+pub mod intake;
+pub mod inventory;
+pub mod journal;
+pub mod lane;
+mod observe;
 pub mod ports;
 pub mod queue;
+mod reconcile;
+mod report;
+pub mod run;
+
+pub use lane::Report;
+pub use run::Engine;

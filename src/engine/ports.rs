@@ -4,7 +4,28 @@ use crate::api::OtaCloud;
 use crate::cloud::{CallError, Cloud};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// Everything that the engine needs from outside, but for the state.
+#[derive(Clone)]
+pub struct Ports {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Jitter.
+    pub rng: Arc<dyn Rng>,
+    /// Clouds.
+    pub connector: Arc<dyn Connector>,
+    /// Crashes, in tests.
+    pub faults: Arc<dyn Faults>,
+}
+
+impl Ports {
+    /// Sleeps for so long, by the clock port.
+    pub async fn sleep(&self, length: Duration) {
+        let deadline = self.clock.now().saturating_add(length).unwrap_or(Timestamp::MAX);
+        self.clock.sleep_until(deadline).await;
+    }
+}
 
 /// Time.
 #[async_trait]

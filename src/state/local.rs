@@ -12,7 +12,7 @@ mod disk;
 mod lock;
 mod mirror;
 
-pub use apply::{Desired, SOURCE_FILE_ANNOTATION};
+pub use apply::Desired;
 pub use mirror::View;
 
 use super::{StateError, Store};

@@ -1,7 +1,8 @@
 //! Manifests: what is refused, in which words, and what is read.
 
+use rollwave::api::SOURCE_FILE_ANNOTATION;
 use rollwave::api::{self, Kind, Object, ObjectKey};
-use rollwave::source::manifest::{self, Manifests, SOURCE_FILE, check_update, gather, parse};
+use rollwave::source::manifest::{self, Manifests, check_update, gather, parse};
 use rollwave::source::{Snapshot, folder};
 use std::path::{Path, PathBuf};
 
@@ -440,7 +441,7 @@ fn every_object_names_its_file_and_is_otherwise_as_it_was_written() {
         for sourced in &objects {
             let mut object = sourced.object.clone();
             let annotations = object.meta_mut().annotations.take().unwrap();
-            assert_eq!(annotations[SOURCE_FILE], "dir/f.yaml");
+            assert_eq!(annotations[SOURCE_FILE_ANNOTATION], "dir/f.yaml");
             written.push_str(&format!("---\n{}\n", serde_json::to_string(&object).unwrap()));
         }
         let (again, problems) = parse(Path::new("dir/f.yaml"), &written);

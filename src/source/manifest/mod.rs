@@ -19,15 +19,12 @@ mod yaml;
 pub use link::{gather, link};
 
 use super::{FieldPlace, Place, Problem, Sourced};
-use crate::api::{API_VERSION, DEFAULT_NAMESPACE, Kind, Object, ObjectKey};
+use crate::api::{API_VERSION, DEFAULT_NAMESPACE, Kind, Object, ObjectKey, SOURCE_FILE_ANNOTATION};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tree::{Mark, Node};
 use walk::Report;
-
-/// Annotation with the path of the file that an object was read from: secrets' `file:` paths are relative to it.
-pub const SOURCE_FILE: &str = "rollwave.dev/source-file";
 
 /// Bytes that a file may have. The largest sensible manifest, a rollout that names 30,000 devices three times, has 4 MiB.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -183,7 +180,7 @@ fn typed(kind: Kind, json: Json) -> serde_json::Result<Object> {
 
 fn sourced(file: &Path, node: &Node, mut object: Object) -> Sourced {
     let annotations = object.meta_mut().annotations.get_or_insert_with(BTreeMap::new);
-    annotations.insert(SOURCE_FILE.to_owned(), file.display().to_string());
+    annotations.insert(SOURCE_FILE_ANNOTATION.to_owned(), file.display().to_string());
     let spec = node.get("spec").map(Node::entries).unwrap_or_default();
     let fields = spec.iter().map(|entry| FieldPlace {
         name: entry.key.as_str().into(),

@@ -1,5 +1,6 @@
 //! The schema of a kind, compiled once: the same that stands in its CustomResourceDefinition.
 
+use crate::api::SOURCE_FILE_ANNOTATION;
 use crate::api::{self, Kind, pattern};
 use kube_cel::CompiledSchema;
 use regex::Regex;
@@ -68,7 +69,7 @@ fn envelope(spec: &Json) -> Json {
                     "annotations": {
                         "type": "object", "propertyNames": {"pattern": pattern::QUALIFIED_NAME},
                         "additionalProperties": {"type": "string", "maxLength": 262_144},
-                        "x-refused": {super::SOURCE_FILE: "is set by Rollwave itself: leave it out"}
+                        "x-refused": {SOURCE_FILE_ANNOTATION: "is set by Rollwave itself: leave it out"}
                     }
                 },
                 "x-refused": refused

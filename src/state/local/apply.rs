@@ -1,13 +1,10 @@
 //! What the manifests say, against what is stored. Pure.
 
 use super::codec;
-use crate::api::{Object, ObjectKey, ObjectMeta, Time};
+use crate::api::{Object, ObjectKey, ObjectMeta, SOURCE_FILE_ANNOTATION, Time};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
-
-/// Annotation that names the file an object was written in. It is stored, but a file that was renamed wakes nobody.
-pub const SOURCE_FILE_ANNOTATION: &str = "rollwave.dev/source-file";
 
 /// What [`super::Local::apply_desired`] did that somebody must look at, in order of the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

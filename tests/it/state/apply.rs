@@ -1,7 +1,8 @@
 //! What applying, saving and forgetting do to an object.
 
 use super::*;
-use rollwave::state::{StateError, local::SOURCE_FILE_ANNOTATION};
+use rollwave::api::SOURCE_FILE_ANNOTATION;
+use rollwave::state::StateError;
 use tempfile::TempDir;
 
 #[test]

@@ -2,10 +2,8 @@
 
 use super::*;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
-use rollwave::state::{
-    StateError,
-    local::{SOURCE_FILE_ANNOTATION, View},
-};
+use rollwave::api::SOURCE_FILE_ANNOTATION;
+use rollwave::state::{StateError, local::View};
 use tempfile::TempDir;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];

@@ -1,0 +1,183 @@
+//! No-op reconciles a second, and memory, with 10,000 packages in one account.
+//!
+//! Not a criterion bench: the figures that matter are a rate and a size of one long-lived process.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and dies of what is wrong")]
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use rollwave::api::{Object, OtaCloud, OtaPackage};
+use rollwave::cloud::{
+    ArtifactRef, Call, CallError, Capabilities, Cloud, Cursor, Package, PackageKey, PackageKind, PackageRow,
+    Page, Reply, WireRequest,
+};
+use rollwave::engine::Engine;
+use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng};
+use rollwave::state::{Store as _, local::Local};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+const PACKAGES: usize = 10_000;
+const ROUNDS: usize = 5;
+
+fn main() {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(measure());
+}
+
+async fn measure() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Local::open(dir.path()).unwrap());
+    let clock = Arc::new(JumpingClock(Mutex::new(Timestamp::UNIX_EPOCH)));
+    let objects: BTreeMap<_, _> = std::iter::once(Object::Cloud(account()))
+        .chain((0..PACKAGES).map(|n| Object::Package(package(n))))
+        .map(|object| (object.key(), object))
+        .collect();
+    store.apply_desired(&objects, true, clock.now()).unwrap();
+    drop(objects);
+
+    let ports =
+        Ports { clock, rng: Arc::new(NoJitter), connector: Arc::new(ToFake), faults: Arc::new(NoFaults) };
+    let mut engine = Engine::new(store.clone(), ports);
+    let first = round(&mut engine, &store).await;
+    println!("first round (adopts {PACKAGES} packages): {first:.0} objects/s");
+    let mut best: f64 = 0.0;
+    for _ in 0..ROUNDS {
+        best = best.max(round(&mut engine, &store).await);
+    }
+    println!("no-op reconcile: {best:.0} objects/s (goal 50,000)");
+    println!("resident memory: {:.1} MB (goal 60)", resident_kib() / 1024.0);
+}
+
+async fn round(engine: &mut Engine, store: &Arc<Local>) -> f64 {
+    let mut keys = store.keys().await.unwrap();
+    keys.retain(|key| key.name != "account");
+    let (count, began) = (keys.len(), Instant::now());
+    engine.wake(keys).await.unwrap();
+    for _ in 0..count {
+        engine.next().await.unwrap();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = count as f64 / began.elapsed().as_secs_f64();
+    rate
+}
+
+fn resident_kib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn account() -> OtaCloud {
+    serde_json::from_value(serde_json::json!({
+        "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaCloud", "metadata": {"name": "account"},
+        "spec": {"huaweiIotda": {"endpoint": "http://127.0.0.1:1", "region": "r", "projectId": "p", "appId": "a"},
+                 "credentials": {"accessKey": "env:AK", "secretKey": "env:SK"}}
+    }))
+    .unwrap()
+}
+
+fn package(n: usize) -> OtaPackage {
+    serde_json::from_value(serde_json::json!({
+        "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaPackage",
+        "metadata": {"name": format!("meter-{n}")},
+        "spec": {
+            "cloudRef": {"name": "account"}, "type": "Firmware", "product": {"id": "meter"},
+            "version": format!("V{n}"), "sourceVersions": ["V0"],
+            "artifact": {"sha256": "a".repeat(64), "obs": {"region": "r", "bucket": "bucket", "key": "k.bin"}}
+        }
+    }))
+    .unwrap()
+}
+
+struct FakeCloud(Capabilities);
+
+impl FakeCloud {
+    fn row(n: usize) -> PackageRow {
+        PackageRow {
+            id: format!("{n:032x}"),
+            key: PackageKey {
+                kind: PackageKind::Firmware,
+                product: "meter".into(),
+                version: format!("V{n}"),
+            },
+            source_versions: vec!["V0".into()],
+            description: None,
+            custom_info: None,
+            created_at: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Cloud for FakeCloud {
+    fn capabilities(&self) -> &Capabilities {
+        &self.0
+    }
+
+    fn render(&self, _: &Call) -> Result<Vec<WireRequest>, CallError> {
+        Ok(Vec::new())
+    }
+
+    async fn perform(&self, call: &Call, _: Timestamp) -> Result<Reply, CallError> {
+        Ok(match call {
+            Call::ListPackages { cursor, .. } => {
+                let from = usize::try_from(cursor.seen).unwrap();
+                let to = (from + 50).min(PACKAGES);
+                let next = (to < PACKAGES).then_some(Cursor { marker: None, seen: to as u64 });
+                Reply::Packages(Page { items: (from..to).map(Self::row).collect(), total: None, next })
+            }
+            Call::ShowPackage { id } => {
+                let row = Self::row(usize::from_str_radix(id, 16).unwrap());
+                let (region, bucket, key) = ("r".into(), "bucket".into(), "k.bin".into());
+                let artifact = ArtifactRef { region, bucket, key, sha256: Some("a".repeat(64)) };
+                Reply::Package(Package { row, artifact: Some(artifact) })
+            }
+            Call::ListJobs { .. } => Reply::Jobs(Page { items: Vec::new(), total: Some(0), next: None }),
+            other => panic!("nothing should call {other:?}"),
+        })
+    }
+}
+
+struct ToFake;
+
+#[async_trait]
+impl Connector for ToFake {
+    async fn connect(&self, _: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
+        Ok(Arc::new(FakeCloud(Capabilities {
+            name: "fake",
+            max_devices_per_job: 30_000,
+            max_devices_per_order: 100,
+            page_size: 50,
+            visibility_lag: SignedDuration::from_secs(30),
+            request_deadline: SignedDuration::from_secs(90),
+            requests_per_second: 1000,
+            burst: 1000,
+        })))
+    }
+}
+
+/// Nobody waits here: time jumps to whatever is waited for, as long as that is soon.
+struct JumpingClock(Mutex<Timestamp>);
+
+#[async_trait]
+impl Clock for JumpingClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    async fn sleep_until(&self, deadline: Timestamp) {
+        if deadline.duration_since(self.now()) > SignedDuration::from_secs(10) {
+            return std::future::pending().await;
+        }
+        let mut now = self.0.lock().unwrap();
+        *now = deadline.max(*now);
+    }
+}
+
+struct NoJitter;
+
+impl Rng for NoJitter {
+    fn below(&self, _: u64) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,157 @@
+//! `rollwave apply`: one round, or with `--wait` until everything is settled.
+
+use super::home::{CallCount, Home, HomeError, Outstanding};
+use super::ports::SystemClock;
+use super::printer::{DIM, paint};
+use super::tree::health_look;
+use super::{Context, Exit};
+use crate::api::{Health, Object, ObjectKey, Period, all_settled};
+use crate::engine::Report;
+use crate::source::folder;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An account that does not answer for this long ends `apply`.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Make the cloud agree with the manifests.
+///
+/// Creates what is missing, releases the stages that are due, and deletes, by their policies, objects whose manifests
+/// are gone from PATH. Without --wait it does what can be done now and ends; `rollwave run` keeps on.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// File or folder of manifests.
+    pub path: PathBuf,
+    /// Go on until every object has converged, is held, or has failed.
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up waiting after this long (30m, 24h); exit code 4.
+    #[arg(long, value_name = "PERIOD", requires = "wait")]
+    pub timeout: Option<Period>,
+    /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub time_factor: u32,
+}
+
+/// Runs the verb.
+pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    let snapshot = folder::read(&args.path);
+    if !snapshot.problems.is_empty() {
+        for problem in &snapshot.problems {
+            ctx.printer.error(problem);
+        }
+        return ctx.fail(format!("{} problems: nothing was done", snapshot.problems.len()));
+    }
+    let mut home = match Home::open(&args.path, &ctx.state, SystemClock::faster(args.time_factor)) {
+        Ok(home) => home,
+        Err(error) => return ctx.fail(error),
+    };
+    let work = async {
+        home.take(snapshot).await?;
+        home.wake_all().await?;
+        settle(&mut home, args, ctx).await
+    };
+    work.await.unwrap_or_else(|error: HomeError| ctx.fail(error))
+}
+
+async fn settle(home: &mut Home, args: &Args, ctx: &Context) -> Result<Exit, HomeError> {
+    let deadline = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
+    let mut round = Round::new(Outstanding::of(&home.objects().await?));
+    while !round.is_over(home, args.wait).await? {
+        let left =
+            deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        let Ok(report) = tokio::time::timeout(left, home.next()).await else {
+            summarise(home, &round, ctx).await?;
+            return Ok(Exit::Timeout);
+        };
+        round.take(report?, home, ctx).await?;
+    }
+    summarise(home, &round, ctx).await
+}
+
+/// What happened since `apply` began.
+struct Round {
+    outstanding: Outstanding,
+    calls: CallCount,
+    /// Accounts that do not answer, since when, and the last error.
+    silent: BTreeMap<ObjectKey, (Instant, String)>,
+    said: BTreeMap<ObjectKey, String>,
+}
+
+impl Round {
+    fn new(outstanding: Outstanding) -> Self {
+        Self { outstanding, calls: CallCount::default(), silent: BTreeMap::new(), said: BTreeMap::new() }
+    }
+
+    async fn take(&mut self, report: Report, home: &Home, ctx: &Context) -> Result<(), HomeError> {
+        self.outstanding.done(&report.key);
+        self.calls.take(report.account.clone(), report.calls);
+        match report.error {
+            Some(error) if error.class.is_transient() => {
+                let since =
+                    self.silent.entry(report.account).or_insert_with(|| (Instant::now(), String::new()));
+                since.1 = error.to_string();
+            }
+            Some(_) => {}
+            None => {
+                self.silent.remove(&report.account);
+            }
+        }
+        if let Some(object) = home.object(&report.key).await? {
+            self.say(&object, ctx);
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, object: &Object, ctx: &Context) {
+        let (key, message) = (object.key(), object.message());
+        if self.said.get(&key).is_none_or(|said| said != message) {
+            ctx.printer.note(format!("{key}: {message}"));
+            self.said.insert(key, message.to_owned());
+        }
+    }
+
+    async fn is_over(&self, home: &Home, wait: bool) -> Result<bool, HomeError> {
+        if !self.outstanding.is_empty() {
+            return Ok(false);
+        }
+        if !wait {
+            return Ok(true);
+        }
+        let given_up = self.silent.values().any(|(since, _)| since.elapsed() > PATIENCE);
+        let objects = home.objects().await?;
+        Ok(given_up || all_settled(&objects))
+    }
+}
+
+async fn summarise(home: &Home, round: &Round, ctx: &Context) -> Result<Exit, HomeError> {
+    let objects = home.objects().await?;
+    for object in &objects {
+        ctx.printer.line(line_of(object));
+    }
+    for (account, (_, error)) in &round.silent {
+        ctx.printer.error(format!("{account} does not answer: {error}"));
+    }
+    ctx.printer.line(paint(DIM, format!("{} objects, {} calls", objects.len(), round.calls.total())));
+    Ok(exit_of(&objects, !round.silent.is_empty()))
+}
+
+fn line_of(object: &Object) -> String {
+    let health = object.health();
+    let (icon, style) = health_look(health);
+    let word = format!("{icon} {:<11}", health.as_str());
+    format!("{} {}: {}", paint(style, word), object.key(), object.message())
+}
+
+fn exit_of(objects: &[Arc<Object>], silent: bool) -> Exit {
+    let any = |health: &[Health]| objects.iter().any(|object| health.contains(&object.health()));
+    if silent || any(&[Health::Stalled, Health::Unhealthy]) {
+        Exit::Failed
+    } else if any(&[Health::Held, Health::Aborted]) {
+        Exit::Held
+    } else {
+        Exit::Done
+    }
+}

@@ -1,0 +1,192 @@
+//! The home without a cluster: a folder of manifests, the state beside it, and the engine over both.
+
+use super::ports::{self, SystemClock};
+use crate::api::{Object, ObjectKey};
+use crate::cloud::TransportError;
+use crate::engine::ports::Clock as _;
+use crate::engine::{Engine, Report, intake};
+use crate::source::Snapshot;
+use crate::state::local::{Desired, Local};
+use crate::state::{StateError, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why there is no home.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// Time would run faster for devices that are not simulated.
+    #[error(
+        "--time-factor is for rehearsals against a simulator on this machine, and {cloud} is at {endpoint}"
+    )]
+    NotARehearsal {
+        /// The account.
+        cloud: ObjectKey,
+        /// Where it is.
+        endpoint: String,
+    },
+}
+
+/// A folder, its state, and the engine that makes the cloud agree with it.
+pub struct Home {
+    root: PathBuf,
+    state: Arc<Local>,
+    clock: SystemClock,
+    engine: Engine,
+    /// What the folder said last; objects that are deleted first and wanted again come in from here.
+    last: Snapshot,
+}
+
+impl Home {
+    /// Opens the state in `dir` for the manifests under `root`.
+    ///
+    /// # Errors
+    /// The state is in use, damaged or cannot be written; or there can be no HTTP client.
+    pub fn open(root: &Path, dir: &Path, clock: SystemClock) -> Result<Self, HomeError> {
+        let (ports, state) = (ports::real(clock)?, Arc::new(Local::open(dir)?));
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let engine = Engine::new(state.clone(), ports);
+        Ok(Self { root, state, clock, engine, last: Snapshot::default() })
+    }
+
+    /// Takes over what the folder says, and makes what changed due. While something is wrong with the folder nothing is
+    /// deleted: an object may only seem to be gone.
+    ///
+    /// # Errors
+    /// The state's, or [`HomeError::NotARehearsal`]: nothing was taken over.
+    pub async fn take(&mut self, snapshot: Snapshot) -> Result<Desired, HomeError> {
+        self.check_rehearsal(&snapshot)?;
+        let stored = self.objects().await?;
+        let wanted = intake::wanted(&snapshot, &stored, &self.root);
+        let may_delete = snapshot.problems.is_empty();
+        let desired = self.state.apply_desired(&wanted, may_delete, self.clock.now())?;
+        self.engine.wake(desired.changed.iter().chain(&desired.deleting).cloned()).await?;
+        self.last = snapshot;
+        Ok(desired)
+    }
+
+    /// Soaks that last a sixtieth of their time would let a bad firmware through to real devices.
+    fn check_rehearsal(&self, snapshot: &Snapshot) -> Result<(), HomeError> {
+        let real = snapshot.objects.iter().find_map(|(key, sourced)| match &sourced.object {
+            Object::Cloud(cloud) if !is_loopback(&cloud.spec.huawei_iotda.endpoint) => Some((key, cloud)),
+            _ => None,
+        });
+        match real.filter(|_| self.clock.is_faster()) {
+            Some((key, cloud)) => {
+                let endpoint = cloud.spec.huawei_iotda.endpoint.clone();
+                Err(HomeError::NotARehearsal { cloud: key.clone(), endpoint })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes every object due.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn wake_all(&mut self) -> Result<(), StateError> {
+        let keys = self.state.keys().await?;
+        self.engine.wake(keys).await
+    }
+
+    /// The next thing that happened. An object that was let go, and is wanted again, comes in anew.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn next(&mut self) -> Result<Report, HomeError> {
+        let report = self.engine.next().await?;
+        if self.last.objects.contains_key(&report.key) && self.state.load(&report.key).await?.is_none() {
+            let snapshot = std::mem::take(&mut self.last);
+            self.take(snapshot).await?;
+        }
+        Ok(report)
+    }
+
+    /// Every object as it stands.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn objects(&self) -> Result<Vec<Arc<Object>>, StateError> {
+        let mut objects = Vec::new();
+        for key in self.state.keys().await? {
+            objects.extend(self.state.load(&key).await?);
+        }
+        Ok(objects)
+    }
+
+    /// Lets what is under way finish, and begins nothing more.
+    pub async fn stop(self) {
+        self.engine.stop().await;
+    }
+
+    /// One object as it stands.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn object(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
+        self.state.load(key).await
+    }
+}
+
+fn is_loopback(endpoint: &str) -> bool {
+    let url = url::Url::parse(endpoint).ok();
+    match url.as_ref().and_then(url::Url::host) {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Calls made so far, over all accounts.
+#[derive(Clone, Debug, Default)]
+pub struct CallCount(BTreeMap<ObjectKey, BTreeMap<&'static str, u64>>);
+
+impl CallCount {
+    /// Takes in what a lane reported under the account's name.
+    pub fn take(&mut self, account: ObjectKey, calls: BTreeMap<&'static str, u64>) {
+        self.0.insert(account, calls);
+    }
+
+    /// All calls.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().flat_map(BTreeMap::values).sum()
+    }
+}
+
+/// Objects that a run has not come round to yet.
+#[derive(Clone, Debug, Default)]
+pub struct Outstanding(BTreeSet<ObjectKey>);
+
+impl Outstanding {
+    /// All of these.
+    #[must_use]
+    pub fn of(objects: &[Arc<Object>]) -> Self {
+        Self(objects.iter().map(|object| object.key()).collect())
+    }
+
+    /// The engine came round to this one; true when none is left.
+    pub fn done(&mut self, key: &ObjectKey) -> bool {
+        self.0.remove(key);
+        self.0.is_empty()
+    }
+
+    /// Number left.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when none is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

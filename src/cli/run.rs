@@ -1,0 +1,86 @@
+//! `rollwave run`: keeps the cloud agreeing with a folder.
+
+use super::home::{Home, HomeError};
+use super::ports::SystemClock;
+use super::{Context, Exit};
+use crate::source::Snapshot;
+use crate::source::folder::{TokioSettle, Watch, WatchOptions};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// Keep the cloud agreeing with the manifests.
+///
+/// Watches PATH and the cloud until it is told to stop (Ctrl-C or SIGTERM). A file with an error changes nothing: what it
+/// said before goes on, and nothing is deleted until it is whole again.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// File or folder of manifests.
+    pub path: PathBuf,
+    /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub time_factor: u32,
+}
+
+/// What is under way at the end may take this long; a call that is cut off is looked for at the next start.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// Runs the verb.
+pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    let mut home = match Home::open(&args.path, &ctx.state, SystemClock::faster(args.time_factor)) {
+        Ok(home) => home,
+        Err(error) => return ctx.fail(error),
+    };
+    let (sender, mut snapshots) = mpsc::channel(1);
+    let mut watch = Watch::new(&args.path, WatchOptions::default(), Arc::new(TokioSettle));
+    let watching = tokio::spawn(async move { while sender.send(watch.next().await).await.is_ok() {} });
+    let ended = tokio::select! {
+        biased;
+        signal = stop_signal() => signal.map_err(|error| error.to_string()),
+        error = work(&mut home, &mut snapshots, ctx) => Err(error.to_string()),
+    };
+    watching.abort();
+    if tokio::time::timeout(GRACE, home.stop()).await.is_err() {
+        tracing::warn!("a call was cut off: it is in the journal, and is looked for at the next start");
+    }
+    ended.map_or_else(|error| ctx.fail(error), |()| Exit::Done)
+}
+
+async fn work(home: &mut Home, snapshots: &mut mpsc::Receiver<Snapshot>, ctx: &Context) -> HomeError {
+    let mut started = false;
+    loop {
+        let step = tokio::select! {
+            Some(snapshot) = snapshots.recv() => {
+                let first = !std::mem::replace(&mut started, true);
+                take(home, snapshot, first, ctx).await
+            }
+            report = home.next(), if started => report.map(|report| {
+                let error = report.error.map(|error| error.to_string());
+                tracing::info!(object = %report.key, changed = report.changed, error, "reconciled");
+            }),
+        };
+        if let Err(error) = step {
+            return error;
+        }
+    }
+}
+
+async fn take(home: &mut Home, snapshot: Snapshot, wake_all: bool, ctx: &Context) -> Result<(), HomeError> {
+    for problem in &snapshot.problems {
+        ctx.printer.error(problem);
+    }
+    let desired = home.take(snapshot).await?;
+    tracing::info!(changed = desired.changed.len(), deleting = desired.deleting.len(), "took the manifests");
+    if wake_all {
+        home.wake_all().await?;
+    }
+    Ok(())
+}
+
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,104 @@
+//! One cloud account: every call to it goes through here, one at a time, within its budget.
+//!
+//! Reads are retried here and not in the transport: each attempt costs budget, and waiting is the clock port's business.
+
+use super::budget::Budget;
+use super::ports::Ports;
+use super::queue::Class;
+use crate::api;
+use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, Reply};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tracing::Instrument as _;
+
+/// Attempts of a call that may be repeated.
+const ATTEMPTS: u32 = 3;
+/// Longest wait between two attempts of one call; a longer wait is the queue's business.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// One cloud account with its budget.
+pub struct Account {
+    cloud: Arc<dyn Cloud>,
+    budget: Budget,
+    ports: Ports,
+    calls: BTreeMap<&'static str, u64>,
+}
+
+impl Account {
+    /// An account whose budget is full.
+    #[must_use]
+    pub fn new(cloud: Arc<dyn Cloud>, limit: Option<api::Budget>, ports: Ports) -> Self {
+        let default = cloud.capabilities();
+        let (rate, burst) = limit.map_or((default.requests_per_second, default.burst), |limit| {
+            (limit.requests_per_second, limit.burst)
+        });
+        let budget = Budget::new(rate, burst, ports.clock.now());
+        Self { cloud, budget, ports, calls: BTreeMap::new() }
+    }
+
+    /// The client, for what costs no call.
+    #[must_use]
+    pub fn cloud(&self) -> &dyn Cloud {
+        self.cloud.as_ref()
+    }
+
+    /// Calls made so far, by operation; every attempt counts.
+    #[must_use]
+    pub const fn calls(&self) -> &BTreeMap<&'static str, u64> {
+        &self.calls
+    }
+
+    /// Makes a call within the budget. What may be repeated is repeated after a transient error; a create never is.
+    ///
+    /// # Errors
+    /// The last attempt's error.
+    pub async fn call(&mut self, call: &Call, urgency: Class) -> Result<Reply, CallError> {
+        let repeatable = matches!(call.class(), CallClass::Read | CallClass::Idempotent);
+        let mut attempt = 1;
+        loop {
+            let error = match self.attempt(call, urgency).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            let pause = self.pause(attempt, error.retry_after);
+            if !repeatable || attempt == ATTEMPTS || pause > LONGEST_PAUSE || !worth_repeating(error.class) {
+                return Err(error);
+            }
+            self.ports.sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&mut self, call: &Call, urgency: Class) -> Result<Reply, CallError> {
+        while let Err(at) = self.budget.take(urgency, self.ports.clock.now()) {
+            self.ports.clock.sleep_until(at).await;
+        }
+        *self.calls.entry(call.operation()).or_default() += 1;
+        let span =
+            tracing::info_span!("call", cloud = self.cloud.capabilities().name, operation = call.operation());
+        let result = self.cloud.perform(call, self.ports.clock.wall()).instrument(span.clone()).await;
+        let now = self.ports.clock.now();
+        span.in_scope(|| match &result {
+            Ok(_) => {
+                tracing::debug!("answered");
+                self.budget.succeeded(now);
+            }
+            Err(error) => {
+                tracing::warn!(class = error.class.as_str(), request = error.request_id, "{error}");
+                if error.class == ErrorClass::Throttled {
+                    self.budget.throttled(now, error.retry_after);
+                }
+            }
+        });
+        result
+    }
+
+    fn pause(&self, attempt: u32, asked: Option<Duration>) -> Duration {
+        let ceiling = 200_u64 << attempt;
+        let jitter = Duration::from_millis(100 + self.ports.rng.below(ceiling));
+        asked.map_or(jitter, |asked| asked.max(jitter))
+    }
+}
+
+const fn worth_repeating(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::Throttled | ErrorClass::Unavailable)
+}

@@ -1,0 +1,363 @@
+//! Doing what the judge decided: creates through the journal, everything else straight.
+
+use super::journal::{self, Permit};
+use super::lane::{Lane, Trouble};
+use super::queue::Class;
+use crate::api::{
+    CreateOperation, Intent, Object, OtaPackage, OtaPackageStatus, OtaRollout, OtaRolloutStatus, RECONCILING,
+    Truth, record_decision, set_condition,
+};
+use crate::cloud::{Call, CallError, Capabilities, Effect, ErrorClass, NewJob, NewPackage, Reply};
+use crate::plan::{Action, Again, Plan, confirm};
+use jiff::{SignedDuration, Timestamp};
+
+/// What came of a plan's actions.
+pub(super) enum Acted {
+    /// A create needs a fresh look before it may leave.
+    LookFirst,
+    /// Something was done: plan again with what is known of it.
+    PlanAgain,
+    /// The object is gone.
+    Released,
+    /// Nothing more to do now.
+    Settled(Again),
+}
+
+/// An object whose plan is carried out.
+pub(super) trait Subject: Clone + Send + Sync {
+    /// Its status.
+    type Status: Clone + PartialEq + Send + Sync;
+
+    fn set_status(&mut self, status: Self::Status);
+    fn pending(&mut self) -> &mut Vec<Intent>;
+    /// True when the status proper holds what the create of this token made.
+    fn holds(&self, intent: &Intent) -> bool;
+    /// Writes the id of what was created into the status proper, and takes the intent out of the journal.
+    fn confirm(&mut self, created: &Created<'_>, now: Timestamp);
+    /// Writes down what was decided, as the newest decision and as the reason why it is not ready.
+    fn say(&mut self, rule: &str, message: &str, now: Timestamp);
+    fn object(&self) -> Object;
+}
+
+impl Subject for OtaPackage {
+    type Status = OtaPackageStatus;
+
+    fn set_status(&mut self, status: OtaPackageStatus) {
+        self.status = Some(status);
+    }
+
+    fn pending(&mut self) -> &mut Vec<Intent> {
+        &mut self.status.get_or_insert_default().pending
+    }
+
+    fn holds(&self, intent: &Intent) -> bool {
+        let Some(status) = &self.status else { return false };
+        match intent.operation {
+            CreateOperation::CreatePackage => status.package_id.is_some(),
+            CreateOperation::CreateJob => {
+                status.verification.as_ref().is_some_and(|v| v.token == intent.token && v.job_id.is_some())
+            }
+        }
+    }
+
+    fn confirm(&mut self, created: &Created<'_>, now: Timestamp) {
+        let status = self.status.get_or_insert_default();
+        match created {
+            Created::Package { token, id } => confirm::package_created(status, token, id, now),
+            Created::Job { job, id, .. } => confirm::verify_job_created(status, &job.token, id, now),
+        }
+    }
+
+    fn say(&mut self, rule: &str, message: &str, now: Timestamp) {
+        let generation = self.metadata.generation.unwrap_or(0);
+        let status = self.status.get_or_insert_default();
+        set_condition(&mut status.conditions, RECONCILING, Truth::True, rule, message, generation, now);
+        record_decision(&mut status.decisions, now, rule, message);
+        message.clone_into(&mut status.message);
+    }
+
+    fn object(&self) -> Object {
+        Object::Package(self.clone())
+    }
+}
+
+impl Subject for OtaRollout {
+    type Status = OtaRolloutStatus;
+
+    fn set_status(&mut self, status: OtaRolloutStatus) {
+        self.status = Some(status);
+    }
+
+    fn pending(&mut self) -> &mut Vec<Intent> {
+        &mut self.status.get_or_insert_default().pending
+    }
+
+    fn holds(&self, intent: &Intent) -> bool {
+        let stages = self.status.iter().flat_map(|status| &status.stages);
+        stages.flat_map(|stage| &stage.jobs).any(|job| job.token == intent.token)
+    }
+
+    fn confirm(&mut self, created: &Created<'_>, now: Timestamp) {
+        if let Created::Job { stage: Some(stage), job, id } = created {
+            confirm::job_created(self.status.get_or_insert_default(), stage, job, id, now);
+        }
+    }
+
+    fn say(&mut self, rule: &str, message: &str, now: Timestamp) {
+        let generation = self.metadata.generation.unwrap_or(0);
+        let status = self.status.get_or_insert_default();
+        set_condition(&mut status.conditions, RECONCILING, Truth::True, rule, message, generation, now);
+        record_decision(&mut status.decisions, now, rule, message);
+        message.clone_into(&mut status.message);
+    }
+
+    fn object(&self) -> Object {
+        Object::Rollout(self.clone())
+    }
+}
+
+/// Something that was created, and its id.
+pub(super) enum Created<'a> {
+    /// A package.
+    Package { token: &'a str, id: &'a str },
+    /// A job; of a verification when it is of no stage.
+    Job { stage: Option<&'a str>, job: &'a NewJob, id: &'a str },
+}
+
+/// Something that must be created once.
+struct Creation {
+    token: String,
+    operation: CreateOperation,
+    stage: Option<String>,
+    call: Call,
+    looked_at: Option<Timestamp>,
+    points: [&'static str; 3],
+}
+
+impl Lane {
+    /// Carries out a plan. Stops after the first thing that changes what the judge must see.
+    pub(super) async fn act<S: Subject>(
+        &mut self,
+        subject: &mut S,
+        plan: Plan<S::Status>,
+        class: Class,
+    ) -> Result<Acted, Trouble> {
+        subject.set_status(plan.status);
+        settle_what_is_held(subject);
+        for action in plan.actions {
+            match action {
+                Action::CreatePackage { token, package } => {
+                    let creation = self.package_creation(token, package);
+                    return self.create(subject, creation, class).await;
+                }
+                Action::CreateJob { stage, job } => {
+                    let creation = self.job_creation(stage, job);
+                    return self.create(subject, creation, class).await;
+                }
+                Action::DeletePackage { id } => {
+                    self.delete_package(subject, &id, class).await?;
+                    return Ok(Acted::PlanAgain);
+                }
+                Action::StopJob { id } => self.stop_job(&id, class).await?,
+                Action::Release => return self.release(subject).await,
+            }
+        }
+        Ok(Acted::Settled(plan.again))
+    }
+
+    fn package_creation(&self, token: String, package: NewPackage) -> Creation {
+        Creation {
+            token,
+            operation: CreateOperation::CreatePackage,
+            stage: None,
+            looked_at: self.inventory.packages.seen_at(&package.key),
+            call: Call::CreatePackage(package),
+            points: [
+                "create_package.before_intent",
+                "create_package.before_send",
+                "create_package.after_reply",
+            ],
+        }
+    }
+
+    fn job_creation(&self, stage: Option<String>, job: NewJob) -> Creation {
+        Creation {
+            token: job.token.clone(),
+            operation: CreateOperation::CreateJob,
+            stage,
+            looked_at: self.inventory.jobs.listed_at(job.kind),
+            call: Call::CreateJob(job),
+            points: ["create_job.before_intent", "create_job.before_send", "create_job.after_reply"],
+        }
+    }
+
+    async fn create<S: Subject>(
+        &mut self,
+        subject: &mut S,
+        creation: Creation,
+        class: Class,
+    ) -> Result<Acted, Trouble> {
+        let now = self.ports.clock.now();
+        let limits = self.connect().await?.account.cloud().capabilities().clone();
+        let Some(looked_at) = creation.looked_at else { return Ok(Acted::LookFirst) };
+        match journal::permit(subject.pending(), &creation.token, looked_at, now, &limits) {
+            Permit::Look => return Ok(Acted::LookFirst),
+            Permit::Wait(until) => {
+                say_in_doubt(subject, &creation, &limits, now);
+                return Ok(Acted::Settled(Again::After(until.duration_since(now))));
+            }
+            Permit::Send => {}
+        }
+        let [before_intent, before_send, after_reply] = creation.points;
+        self.ports.faults.pass(before_intent);
+        let intent = journal::intent(
+            &creation.token,
+            creation.operation,
+            creation.stage.clone(),
+            &request_of(&creation.call),
+            now,
+        );
+        journal::intend(subject.pending(), intent);
+        self.store.save_status(&subject.object()).await?;
+        self.ports.faults.pass(before_send);
+        let result = self.connect().await?.account.call(&creation.call, class).await;
+        self.ports.faults.pass(after_reply);
+        self.take_answer(subject, &creation, result, &limits).await
+    }
+
+    /// One write settles the intent and makes the id durable.
+    async fn take_answer<S: Subject>(
+        &mut self,
+        subject: &mut S,
+        creation: &Creation,
+        result: Result<Reply, CallError>,
+        limits: &Capabilities,
+    ) -> Result<Acted, Trouble> {
+        let now = self.ports.clock.now();
+        let error = match result {
+            Ok(reply) if self.confirm(subject, creation, &reply, now) => {
+                self.store.save_status(&subject.object()).await?;
+                return Ok(Acted::PlanAgain);
+            }
+            Ok(_) => CallError::new(
+                ErrorClass::Unintelligible,
+                creation.call.operation(),
+                "the reply is of another shape than the request",
+            )
+            .maybe_effective(),
+            Err(error) => error,
+        };
+        if error.effect == Effect::Unknown {
+            journal::doubt(subject.pending(), &creation.token);
+            say_in_doubt(subject, creation, limits, now);
+            tracing::warn!(token = creation.token, "{error}");
+            self.store.save_status(&subject.object()).await?;
+            return Ok(Acted::Settled(Again::After(journal::LOOK_AGAIN)));
+        }
+        journal::settle(subject.pending(), &creation.token);
+        self.store.save_status(&subject.object()).await?;
+        Err(error.into())
+    }
+
+    /// Takes in what was created; false when the reply is of another shape than the request.
+    fn confirm<S: Subject>(
+        &mut self,
+        subject: &mut S,
+        creation: &Creation,
+        reply: &Reply,
+        now: Timestamp,
+    ) -> bool {
+        match (&creation.call, reply) {
+            (Call::CreatePackage(_), Reply::Package(package)) => {
+                let created = Created::Package { token: &creation.token, id: &package.row.id };
+                subject.confirm(&created, now);
+                self.inventory.packages.add(package.clone());
+            }
+            (Call::CreateJob(new), Reply::Job(job)) => {
+                let created = Created::Job { stage: creation.stage.as_deref(), job: new, id: &job.id };
+                subject.confirm(&created, now);
+                self.inventory.jobs.add(job.clone(), now);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    async fn stop_job(&mut self, id: &str, class: Class) -> Result<(), Trouble> {
+        let now = self.ports.clock.now();
+        let link = self.connect().await?;
+        let call = Call::StopJob { id: id.to_owned(), devices: Vec::new() };
+        match link.account.call(&call, class).await {
+            Ok(_) => {}
+            // It ended, or began to stop, since it was seen: the look below tells.
+            Err(error) if matches!(error.class, ErrorClass::Conflict | ErrorClass::NotFound) => {
+                tracing::info!(job = id, "not stopped: {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let Some(link) = &mut self.link else { return Ok(()) };
+        Ok(self.inventory.jobs.look(&mut link.account, id, SignedDuration::from_secs(-1), now, class).await?)
+    }
+
+    async fn delete_package<S: Subject>(
+        &mut self,
+        subject: &mut S,
+        id: &str,
+        class: Class,
+    ) -> Result<(), Trouble> {
+        self.store.save_status(&subject.object()).await?;
+        let link = self.connect().await?;
+        match link.account.call(&Call::DeletePackage { id: id.to_owned() }, class).await {
+            Ok(_) => {}
+            Err(error) if error.class == ErrorClass::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.inventory.packages.remove(id);
+        Ok(())
+    }
+
+    /// Lets an object go; a package only after the rollouts that need it, so that they can still be told apart.
+    async fn release<S: Subject>(&mut self, subject: &mut S) -> Result<Acted, Trouble> {
+        let key = subject.object().key();
+        if key.kind == crate::api::Kind::OtaPackage && self.is_needed(&key).await? {
+            subject.say(
+                "WaitingForRollouts",
+                "deleted after the rollouts that name it",
+                self.ports.clock.now(),
+            );
+            return Ok(Acted::Settled(Again::After(SignedDuration::from_secs(5))));
+        }
+        self.store.forget(&key).await?;
+        Ok(Acted::Released)
+    }
+}
+
+fn settle_what_is_held<S: Subject>(subject: &mut S) {
+    let pending = std::mem::take(subject.pending());
+    let open = pending.into_iter().filter(|intent| !subject.holds(intent)).collect();
+    *subject.pending() = open;
+}
+
+fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capabilities, now: Timestamp) {
+    let Some(intent) = subject.pending().iter().find(|intent| intent.token == creation.token) else { return };
+    let settles_at = journal::settles_at(intent, limits);
+    let what = match &creation.stage {
+        Some(stage) => format!("{} for stage {stage}", creation.call.operation()),
+        None => creation.call.operation().to_owned(),
+    };
+    let message = format!(
+        "{what} left at {} and its answer was lost: looking for token {} until {settles_at}, and only then sending it again",
+        intent.at, intent.token
+    );
+    subject.say("CreateInDoubt", &message, now);
+}
+
+/// What the digest of an intent is taken over.
+fn request_of(call: &Call) -> serde_json::Value {
+    match call {
+        Call::CreatePackage(package) => serde_json::to_value(package),
+        Call::CreateJob(job) => serde_json::to_value(job),
+        _ => Ok(serde_json::Value::Null),
+    }
+    .unwrap_or_default()
+}

@@ -1,0 +1,95 @@
+//! Reading a list page by page, in one go or one page at a time.
+
+use crate::cloud::{Call, CallError, Cursor, ErrorClass, Page, Reply};
+use crate::engine::{account::Account, queue::Class};
+use jiff::{SignedDuration, Timestamp};
+
+/// More pages than any documented account can fill: a list that goes on after this is not a list.
+const MOST_PAGES: u32 = 20_000;
+
+/// A list of a cloud that is read page by page.
+pub(super) trait Question: Clone {
+    /// What a row is.
+    type Row;
+
+    /// The call for the page at `cursor`.
+    fn call(&self, cursor: Cursor) -> Call;
+
+    /// Takes the page out of the reply, if it is one of this list.
+    fn page(reply: Reply) -> Option<Page<Self::Row>>;
+}
+
+/// A list that is being read.
+#[derive(Debug)]
+pub(super) struct Reading<Q: Question> {
+    question: Q,
+    began: Timestamp,
+    cursor: Cursor,
+    pages: u32,
+    rows: Vec<Q::Row>,
+}
+
+/// A list that was read to its end.
+#[derive(Debug)]
+pub(super) struct Read<T> {
+    /// When the first page was asked for.
+    pub(super) at: Timestamp,
+    /// All rows.
+    pub(super) rows: Vec<T>,
+}
+
+impl<Q: Question> Reading<Q> {
+    pub(super) fn begin(question: Q, now: Timestamp) -> Self {
+        Self { question, began: now, cursor: Cursor::start(), pages: 0, rows: Vec::new() }
+    }
+
+    /// Reads one page. `Ok(Ok(_))` at the end of the list, `Ok(Err(self))` when there is more.
+    pub(super) async fn step(
+        mut self,
+        account: &mut Account,
+        urgency: Class,
+    ) -> Result<Result<Read<Q::Row>, Self>, CallError> {
+        let call = self.question.call(self.cursor.clone());
+        let reply = account.call(&call, urgency).await?;
+        let page = Q::page(reply).ok_or_else(|| super::misfit(&call))?;
+        self.rows.extend(page.items);
+        self.pages += 1;
+        match page.next {
+            None => Ok(Ok(Read { at: self.began, rows: self.rows })),
+            Some(_) if self.pages >= MOST_PAGES => Err(endless(&call)),
+            Some(next) => {
+                self.cursor = next;
+                Ok(Err(self))
+            }
+        }
+    }
+
+    /// Reads to the end.
+    pub(super) async fn finish(
+        self,
+        account: &mut Account,
+        urgency: Class,
+    ) -> Result<Read<Q::Row>, CallError> {
+        let mut reading = self;
+        loop {
+            match reading.step(account, urgency).await? {
+                Ok(read) => return Ok(read),
+                Err(more) => reading = more,
+            }
+        }
+    }
+}
+
+fn endless(call: &Call) -> CallError {
+    CallError::new(
+        ErrorClass::Unintelligible,
+        call.operation(),
+        format!("the list does not end after {MOST_PAGES} pages"),
+    )
+    .next_step("ask the cloud's support: nothing is concluded from such a list")
+}
+
+/// True when something seen at `at` is older than `max_age`.
+pub(super) fn is_stale(at: Option<Timestamp>, now: Timestamp, max_age: SignedDuration) -> bool {
+    at.is_none_or(|at| now.duration_since(at) > max_age)
+}

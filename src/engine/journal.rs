@@ -1,0 +1,140 @@
+//! What stands before every call that is not idempotent (design section 5).
+//!
+//! An intent is durable before its request leaves. A definite answer settles it. Anything else leaves it ambiguous, and
+//! it is settled by looking: by token or natural key, at a time when whatever the request did must be visible.
+//! After a restart an `Intended` entry means the same as an `Ambiguous` one: nobody knows whether it left.
+
+use crate::api::{CreateOperation, Intent, IntentState};
+use crate::cloud::Capabilities;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// A look older than this does not justify a create: somebody else may have acted meanwhile.
+pub const FRESH: SignedDuration = SignedDuration::from_secs(60);
+
+/// How often an ambiguous create is looked for while it may still appear.
+pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether a create may leave now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// It may leave: a look that counts found nothing.
+    Send,
+    /// Look first; what was seen does not count.
+    Look,
+    /// An earlier attempt may still take effect or become visible: look again then, at the earliest.
+    Wait(Timestamp),
+}
+
+/// Decides whether the create that carries `token` may leave, given that the look that began at `looked_at` did not
+/// find it.
+#[must_use]
+pub fn permit(
+    pending: &[Intent],
+    token: &str,
+    looked_at: Timestamp,
+    now: Timestamp,
+    limits: &Capabilities,
+) -> Permit {
+    let Some(intent) = pending.iter().find(|intent| intent.token == token) else {
+        return if now.duration_since(looked_at) <= FRESH { Permit::Send } else { Permit::Look };
+    };
+    let settled_at = settles_at(intent, limits);
+    if looked_at >= settled_at {
+        return if now.duration_since(looked_at) <= FRESH { Permit::Send } else { Permit::Look };
+    }
+    let next_look = looked_at.saturating_add(LOOK_AGAIN).unwrap_or(Timestamp::MAX).min(settled_at);
+    if now >= next_look { Permit::Look } else { Permit::Wait(next_look) }
+}
+
+/// From when on a look tells the truth about an intent: its request has ended, and what it did is visible.
+#[must_use]
+pub fn settles_at(intent: &Intent, limits: &Capabilities) -> Timestamp {
+    let wait = limits.request_deadline.saturating_add(limits.visibility_lag);
+    intent.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// Writes an intent into the journal, in the place of an earlier attempt under the same token.
+pub fn intend(pending: &mut Vec<Intent>, intent: Intent) {
+    settle(pending, &intent.token);
+    pending.push(intent);
+}
+
+/// A new intent.
+#[must_use]
+pub fn intent(
+    token: &str,
+    operation: CreateOperation,
+    stage: Option<String>,
+    request: &impl Serialize,
+    now: Timestamp,
+) -> Intent {
+    let body = serde_json::to_vec(request).unwrap_or_default();
+    let digest = hex::encode(&Sha256::digest(body)[..8]);
+    Intent { token: token.to_owned(), operation, stage, digest, at: now, state: IntentState::Intended }
+}
+
+/// The answer was not definite.
+pub fn doubt(pending: &mut [Intent], token: &str) {
+    for intent in pending.iter_mut().filter(|intent| intent.token == token) {
+        intent.state = IntentState::Ambiguous;
+    }
+}
+
+/// Takes a settled intent out of the journal.
+pub fn settle(pending: &mut Vec<Intent>, token: &str) {
+    pending.retain(|intent| intent.token != token);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Capabilities {
+        Capabilities {
+            name: "test",
+            max_devices_per_job: 10,
+            max_devices_per_order: 10,
+            page_size: 10,
+            visibility_lag: SignedDuration::from_secs(30),
+            request_deadline: SignedDuration::from_secs(60),
+            requests_per_second: 1,
+            burst: 1,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_create_leaves_only_after_a_look_that_counts() {
+        let attempt = intent("t", CreateOperation::CreateJob, None, &"body", at(0));
+        let journal = [attempt];
+        let cases: [(&str, &[Intent], i64, i64, Permit); 7] = [
+            ("first attempt, fresh look", &[], 100, 105, Permit::Send),
+            ("first attempt, stale look", &[], 100, 161, Permit::Look),
+            ("may still appear, just looked", &journal, 20, 21, Permit::Wait(at(30))),
+            ("may still appear, looked a while ago", &journal, 20, 31, Permit::Look),
+            ("the next look is never later than the settling", &journal, 85, 86, Permit::Wait(at(90))),
+            ("settled, but the look was before", &journal, 89, 91, Permit::Look),
+            ("settled, looked since, nothing there", &journal, 90, 95, Permit::Send),
+        ];
+        for (name, pending, looked, now, expected) in cases {
+            assert_eq!(permit(pending, "t", at(looked), at(now), &limits()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_new_attempt_replaces_the_old_intent_and_starts_its_clock_again() {
+        let mut pending = vec![intent("t", CreateOperation::CreateJob, None, &"a", at(0))];
+        intend(&mut pending, intent("t", CreateOperation::CreateJob, None, &"b", at(200)));
+        assert_eq!(pending.len(), 1);
+        assert_eq!(settles_at(&pending[0], &limits()), at(290));
+        doubt(&mut pending, "t");
+        assert_eq!(pending[0].state, IntentState::Ambiguous);
+        settle(&mut pending, "t");
+        assert!(pending.is_empty());
+    }
+}

@@ -1,0 +1,238 @@
+//! One lane per cloud account: its queue, its client, what was seen of it. Lanes run side by side; inside a lane one thing
+//! happens at a time, so that an account has one budget, one inventory and no races, and a dead cloud holds up nobody else.
+
+use super::account::Account;
+use super::inventory::Inventory;
+use super::ports::Ports;
+use super::queue::{Class, Queue};
+use crate::api::{Kind, Object, ObjectKey, OtaPackage};
+use crate::cloud::{CallError, Capabilities, ErrorClass};
+use crate::state::{StateError, Store};
+use jiff::{SignedDuration, Timestamp};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::mpsc::{self, error::TryRecvError};
+
+/// What a lane tells after each reconcile.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its status changed.
+    pub changed: bool,
+    /// Why it could not be brought further, when a call failed.
+    pub error: Option<CallError>,
+    /// The account that it belongs to.
+    pub account: ObjectKey,
+    /// Calls to that account so far, by operation.
+    pub calls: BTreeMap<&'static str, u64>,
+}
+
+/// Why a reconcile ended early.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// A call failed.
+    Call(CallError),
+    /// The state could not be read or written: nothing was sent after that.
+    State(StateError),
+}
+
+impl From<CallError> for Trouble {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<StateError> for Trouble {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+/// The account of a lane, connected.
+pub(super) struct Link {
+    pub(super) account: Account,
+    pub(super) drift_interval: SignedDuration,
+    /// When the account is compared with the specs again.
+    pub(super) drift_due: Timestamp,
+    uid: Option<String>,
+    generation: Option<i64>,
+}
+
+/// The account does not answer, or not to us: nothing more is asked of it until then.
+struct Outage {
+    error: CallError,
+    until: Timestamp,
+}
+
+/// One cloud account's lane.
+pub struct Lane {
+    pub(super) home: ObjectKey,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) ports: Ports,
+    pub(super) queue: Queue,
+    pub(super) link: Option<Link>,
+    pub(super) inventory: Inventory,
+    outage: Option<Outage>,
+}
+
+impl Lane {
+    /// A lane for the account that `home`, an `OtaCloud`, describes.
+    #[must_use]
+    pub fn new(home: ObjectKey, store: Arc<dyn Store>, ports: Ports) -> Self {
+        let (queue, inventory) = (Queue::default(), Inventory::default());
+        Self { home, store, ports, queue, link: None, inventory, outage: None }
+    }
+
+    /// Works until the sender of `wakes` is gone.
+    pub async fn run(
+        mut self,
+        mut wakes: mpsc::UnboundedReceiver<ObjectKey>,
+        reports: mpsc::UnboundedSender<Report>,
+    ) {
+        loop {
+            loop {
+                match wakes.try_recv() {
+                    Ok(key) => self.wake(key),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            let now = self.ports.clock.now();
+            if let Some((key, class)) = self.queue.pop(now) {
+                let report = self.turn(key, class).await;
+                if reports.send(report).is_err() {
+                    return;
+                }
+                continue;
+            }
+            let due = self.queue.next_due().unwrap_or(Timestamp::MAX);
+            tokio::select! {
+                biased;
+                woken = wakes.recv() => match woken {
+                    Some(key) => self.wake(key),
+                    None => return,
+                },
+                () = self.ports.clock.sleep_until(due) => {}
+            }
+        }
+    }
+
+    /// The object changed: it is due now, and its backoff is over.
+    pub fn wake(&mut self, key: ObjectKey) {
+        self.queue.reset(&key);
+        if key == self.home {
+            self.outage = None;
+        }
+        self.queue.push(key, Class::UserChange, self.ports.clock.now());
+    }
+
+    async fn turn(&mut self, key: ObjectKey, class: Class) -> Report {
+        let span = tracing::info_span!("reconcile", object = %key);
+        let result = {
+            use tracing::Instrument as _;
+            self.reconcile(&key, class).instrument(span).await
+        };
+        let (changed, error) = match result {
+            Ok(turn) => {
+                self.queue.succeeded(&key);
+                if let Some((class, due)) = turn.again {
+                    self.queue.push(key.clone(), class, due);
+                }
+                (turn.changed, None)
+            }
+            Err(Trouble::Call(error)) => {
+                let changed = self.report_failure(&key, &error).await;
+                self.back_off(&key, class, &error);
+                (changed, Some(error))
+            }
+            Err(Trouble::State(error)) => {
+                tracing::error!(object = %key, "{error}");
+                let due = self.queue.failed(&key, self.ports.clock.now(), self.ports.rng.as_ref(), None);
+                self.queue.push(key.clone(), class, due);
+                (false, None)
+            }
+        };
+        let calls = self.link.as_ref().map(|link| link.account.calls().clone()).unwrap_or_default();
+        Report { key, changed, error, account: self.home.clone(), calls }
+    }
+
+    fn back_off(&mut self, key: &ObjectKey, class: Class, error: &CallError) {
+        let now = self.ports.clock.now();
+        let mut due = self.queue.failed(key, now, self.ports.rng.as_ref(), error.retry_after);
+        if let Some(outage) = &self.outage {
+            due = due.max(outage.until);
+        } else if concerns_the_account(error.class) {
+            self.outage = Some(Outage { error: error.clone(), until: due });
+        }
+        self.queue.push(key.clone(), class, due);
+    }
+
+    /// The account, connected; or why it cannot be asked now.
+    pub(super) async fn connect(&mut self) -> Result<&mut Link, Trouble> {
+        self.check_outage()?;
+        let object = self.store.load(&self.home).await?;
+        let Some(Object::Cloud(cloud)) = object.as_deref() else { return Err(no_cloud(&self.home).into()) };
+        let same =
+            |link: &Link| link.uid == cloud.metadata.uid && link.generation == cloud.metadata.generation;
+        if !self.link.as_ref().is_some_and(same) {
+            let client = self.ports.connector.connect(cloud).await?;
+            self.inventory = Inventory::default();
+            self.link = Some(Link {
+                account: Account::new(client, cloud.spec.budget, self.ports.clone()),
+                drift_interval: cloud.spec.drift_interval.as_signed(),
+                drift_due: self.ports.clock.now(),
+                uid: cloud.metadata.uid.clone(),
+                generation: cloud.metadata.generation,
+            });
+        }
+        self.link.as_mut().ok_or_else(|| no_cloud(&self.home).into())
+    }
+
+    fn check_outage(&mut self) -> Result<(), Trouble> {
+        match &self.outage {
+            Some(outage) if self.ports.clock.now() < outage.until => Err(outage.error.clone().into()),
+            _ => {
+                self.outage = None;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) async fn package(&self, key: &ObjectKey) -> Result<Option<OtaPackage>, Trouble> {
+        Ok(match self.store.load(key).await?.as_deref() {
+            Some(Object::Package(package)) => Some(package.clone()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn capabilities(&self) -> Option<&Capabilities> {
+        self.link.as_ref().map(|link| link.account.cloud().capabilities())
+    }
+
+    /// True when this lane is the one that the object belongs to now.
+    pub(super) async fn owns(&self, object: &Object) -> Result<bool, Trouble> {
+        Ok(home_of(self.store.as_ref(), object).await? == self.home)
+    }
+}
+
+/// The `OtaCloud` whose lane an object belongs to. A rollout without a package belongs to a lane of no cloud, which can
+/// only say so.
+pub(super) async fn home_of(store: &dyn Store, object: &Object) -> Result<ObjectKey, StateError> {
+    let key = object.key();
+    let of_cloud = |name: &str| key.sibling(Kind::OtaCloud, name);
+    if let Object::Rollout(rollout) = object {
+        let package = store.load(&key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name)).await?;
+        return Ok(of_cloud(package.as_ref().and_then(|package| package.cloud_ref()).unwrap_or_default()));
+    }
+    Ok(of_cloud(object.cloud_ref().unwrap_or_default()))
+}
+
+/// Errors that every other call to the account would meet too.
+const fn concerns_the_account(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::Unauthorized | ErrorClass::Unavailable)
+}
+
+fn no_cloud(home: &ObjectKey) -> CallError {
+    CallError::new(ErrorClass::Invalid, "Connect", format!("there is no {home}"))
+        .next_step("write an OtaCloud of that name")
+}

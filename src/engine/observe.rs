@@ -1,0 +1,350 @@
+//! Looking at what the judge needs: from the inventory where it is fresh enough, from the cloud otherwise.
+
+use super::inventory::{DeviceSet, Inventory};
+use super::lane::{Lane, Link, Trouble};
+use super::queue::Class;
+use crate::api::{IN_SYNC, OtaPackage, OtaRollout, condition_is_true};
+use crate::cloud::{
+    ArtifactRef, Capabilities, Device, DeviceResult, Package, PackageKey, PackageKind, PackageRow,
+};
+use crate::plan::needs::{self, Need};
+use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How fresh the evidence must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evidence {
+    /// What is known serves, within the drift interval.
+    Known,
+    /// Something will be created because of it: look now.
+    Fresh,
+}
+
+/// More packages than this waiting for their first look are looked at by one list instead of one call each.
+const LOOKS_WORTH_A_LIST: usize = 3;
+/// Share of the budget that watching a fleet's versions may cost while jobs run: one part in so many.
+const FLEET_SHARE: u64 = 4;
+/// A job just polled need not be polled again: a little less than the polling interval.
+const JUST_POLLED: SignedDuration = SignedDuration::from_secs(20);
+
+/// What was seen for a package.
+#[derive(Default)]
+pub(super) struct PackageSight {
+    packages: Option<Seen<Vec<Package>>>,
+    jobs_at: Option<Timestamp>,
+    devices: Option<Seen<BTreeMap<String, Device>>>,
+    results: BTreeMap<String, Vec<DeviceResult>>,
+}
+
+/// What was seen for a rollout.
+#[derive(Default)]
+pub(super) struct RolloutSight {
+    kind: Option<PackageKind>,
+    product: Option<String>,
+    named: Option<Seen<BTreeMap<String, Device>>>,
+    members: Option<BTreeSet<String>>,
+    jobs_at: Option<Timestamp>,
+    results: BTreeMap<String, Vec<DeviceResult>>,
+}
+
+impl PackageSight {
+    pub(super) fn view<'a>(
+        &'a self,
+        object: &'a OtaPackage,
+        capabilities: &'a Capabilities,
+        inventory: &'a Inventory,
+        now: Timestamp,
+    ) -> PackageView<'a> {
+        let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.of(object.spec.kind).collect() });
+        PackageView {
+            object,
+            capabilities,
+            packages: self.packages.clone(),
+            jobs,
+            devices: self.devices.clone(),
+            results: self.results.clone(),
+            now,
+        }
+    }
+}
+
+impl RolloutSight {
+    pub(super) fn view<'a>(
+        &'a self,
+        object: &'a OtaRollout,
+        package: Option<&'a OtaPackage>,
+        capabilities: Option<&'a Capabilities>,
+        inventory: &'a Inventory,
+        now: Timestamp,
+    ) -> RolloutView<'a> {
+        let jobs = self.jobs_at.zip(self.kind);
+        let jobs = jobs.map(|(at, kind)| Seen { at, value: inventory.jobs.of(kind).collect() });
+        let (fleet, results) = (self.fleet(inventory), self.results.clone());
+        RolloutView { object, package, capabilities, fleet, jobs, results, now }
+    }
+
+    fn fleet<'a>(&'a self, inventory: &'a Inventory) -> Option<Seen<Fleet<'a>>> {
+        if let Some(named) = &self.named {
+            let fleet = Fleet { devices: &named.value, members: self.members.clone() };
+            return Some(Seen { at: named.at, value: fleet });
+        }
+        let (at, devices) = inventory.devices.of_product(self.product.as_deref()?)?;
+        Some(Seen { at, value: Fleet { devices, members: self.members.clone() } })
+    }
+}
+
+impl Lane {
+    pub(super) async fn observe_package(
+        &mut self,
+        object: &OtaPackage,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<PackageSight, Trouble> {
+        let drift = within(self.connect().await?.drift_interval);
+        let mut sight = PackageSight::default();
+        for need in needs::for_package(object) {
+            match need {
+                Need::Packages(key) => {
+                    self.look_at_packages(&key, evidence, class).await?;
+                    sight.packages = self.details_of(object, &key, class).await?;
+                }
+                Need::Jobs(kind) => {
+                    let verify_job =
+                        object.status.as_ref().and_then(|s| s.verification.as_ref()?.job_id.clone());
+                    let ours: Vec<String> = verify_job.into_iter().collect();
+                    sight.jobs_at = self.look_at_jobs(kind, &ours, drift, evidence, class).await?;
+                    sight.results = self.failures_of(&ours, class).await?;
+                }
+                Need::Devices(ids) => sight.devices = Some(self.look_at_devices(&ids, class).await?),
+                Need::Fleet { .. } | Need::Group(_) | Need::Tag { .. } => {}
+            }
+        }
+        Ok(sight)
+    }
+
+    pub(super) async fn observe_rollout(
+        &mut self,
+        object: &OtaRollout,
+        package: Option<&OtaPackage>,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<RolloutSight, Trouble> {
+        let mut sight = RolloutSight::default();
+        let Some(package) = package else { return Ok(sight) };
+        let drift = within(self.connect().await?.drift_interval);
+        let ours: Vec<String> = object
+            .status
+            .iter()
+            .flat_map(|s| &s.stages)
+            .flat_map(|s| &s.jobs)
+            .map(|job| job.id.clone())
+            .collect();
+        sight.kind = Some(package.spec.kind);
+        // Jobs come first: whether the fleet must be read again depends on whether they changed.
+        let mut needs = needs::for_rollout(object, package);
+        needs.sort_by_key(|need| !matches!(need, Need::Jobs(_)));
+        for need in needs {
+            match need {
+                Need::Jobs(kind) => {
+                    sight.jobs_at = self.look_at_jobs(kind, &ours, drift, evidence, class).await?;
+                    sight.results = self.failures_of(&ours, class).await?;
+                }
+                Need::Devices(ids) => sight.named = Some(self.look_at_devices(&ids, class).await?),
+                Need::Fleet { product } => {
+                    self.look_at_fleet(&product, &ours, drift, evidence, class).await?;
+                    sight.product = Some(product);
+                }
+                Need::Group(group) => {
+                    let set = DeviceSet::Group(group);
+                    sight.members.get_or_insert_default().extend(self.look_at_set(&set, drift, class).await?);
+                }
+                Need::Tag { key, values } => {
+                    let with_tag = self.look_at_set(&DeviceSet::Tag(key, values), drift, class).await?;
+                    sight.members = Some(match sight.members.take() {
+                        Some(members) => members.intersection(&with_tag).cloned().collect(),
+                        None => with_tag,
+                    });
+                }
+                Need::Packages(_) => {}
+            }
+        }
+        Ok(sight)
+    }
+
+    async fn look_at_packages(
+        &mut self,
+        key: &PackageKey,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<(), Trouble> {
+        let now = self.ports.clock.now();
+        let unseen = self.inventory.packages.seen_at(key).is_none();
+        let many = unseen && self.queue.len() > LOOKS_WORTH_A_LIST;
+        let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
+        if evidence == Evidence::Fresh || (unseen && !many) {
+            return Ok(self.inventory.packages.look(account, key, now, class).await?);
+        }
+        if many {
+            while !self.inventory.packages.list_step(account, key.kind, now, class).await? {}
+        }
+        Ok(())
+    }
+
+    /// The packages of a natural key with their artifacts, oldest first.
+    async fn details_of(
+        &mut self,
+        object: &OtaPackage,
+        key: &PackageKey,
+        class: Class,
+    ) -> Result<Option<Seen<Vec<Package>>>, Trouble> {
+        let Some((at, rows)) = self.inventory.packages.of(key) else { return Ok(None) };
+        let mut rows: Vec<PackageRow> = rows.into_iter().cloned().collect();
+        rows.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
+        let mut packages = Vec::new();
+        for row in &rows {
+            match already_compared(object, row) {
+                Some(package) => packages.push(package),
+                None => packages.extend(self.inventory.packages.detail(account, &row.id, class).await?),
+            }
+        }
+        // A list may lag behind: only the cloud's own "not found" says that a package of ours is gone.
+        let recorded = object.status.as_ref().and_then(|status| status.package_id.as_deref());
+        if let Some(id) = recorded.filter(|id| rows.iter().all(|row| row.id != *id)) {
+            packages.extend(self.inventory.packages.detail(account, id, class).await?);
+        }
+        Ok(Some(Seen { at, value: packages }))
+    }
+
+    async fn look_at_jobs(
+        &mut self,
+        kind: PackageKind,
+        ours: &[String],
+        drift: SignedDuration,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<Option<Timestamp>, Trouble> {
+        let now = self.ports.clock.now();
+        let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
+        let max_age = if evidence == Evidence::Fresh { SignedDuration::from_secs(-1) } else { drift };
+        let jobs = &mut self.inventory.jobs;
+        jobs.list(account, kind, max_age, now, class).await?;
+        for id in ours {
+            if jobs.get(id).is_none_or(|job| !job.state.is_final()) {
+                jobs.look(account, id, JUST_POLLED, now, class).await?;
+            }
+        }
+        Ok(jobs.listed_at(kind))
+    }
+
+    async fn failures_of(
+        &mut self,
+        ours: &[String],
+        class: Class,
+    ) -> Result<BTreeMap<String, Vec<DeviceResult>>, Trouble> {
+        let now = self.ports.clock.now();
+        let Some(Link { account, .. }) = &mut self.link else { return Ok(BTreeMap::new()) };
+        let jobs = &mut self.inventory.jobs;
+        let mut results: BTreeMap<String, Vec<DeviceResult>> = BTreeMap::new();
+        for id in ours {
+            for outcome in jobs.get(id).map(needs::outcomes_needed).unwrap_or_default() {
+                let found = jobs.results(account, id, outcome, now, class).await?;
+                results.entry(id.clone()).or_default().extend(found);
+            }
+        }
+        Ok(results)
+    }
+
+    async fn look_at_devices(
+        &mut self,
+        ids: &[String],
+        class: Class,
+    ) -> Result<Seen<BTreeMap<String, Device>>, Trouble> {
+        let now = self.ports.clock.now();
+        let mut devices = BTreeMap::new();
+        if let Some(Link { account, .. }) = &mut self.link {
+            for id in ids {
+                let device = self.inventory.devices.look(account, id, JUST_POLLED, now, class).await?;
+                devices.extend(device.map(|device| (id.clone(), device)));
+            }
+        }
+        Ok(Seen { at: now, value: devices })
+    }
+
+    async fn look_at_set(
+        &mut self,
+        set: &DeviceSet,
+        drift: SignedDuration,
+        class: Class,
+    ) -> Result<BTreeSet<String>, Trouble> {
+        let now = self.ports.clock.now();
+        let Some(Link { account, .. }) = &mut self.link else { return Ok(BTreeSet::new()) };
+        Ok(self.inventory.devices.members(account, set, drift, now, class).await?)
+    }
+
+    /// Reads a product's devices when that can tell something new: at the drift interval, before something is created, and
+    /// while jobs run as often as a share of the budget allows, but at once when the last of them has ended.
+    async fn look_at_fleet(
+        &mut self,
+        product: &str,
+        ours: &[String],
+        drift: SignedDuration,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<(), Trouble> {
+        let now = self.ports.clock.now();
+        let known = self.inventory.devices.of_product(product);
+        let (seen_at, size) = known.map_or((None, 0), |(at, devices)| (Some(at), devices.len()));
+        let changed = ours.iter().any(|id| self.inventory.jobs.changed_at(id) > seen_at);
+        let all_ended =
+            ours.iter().all(|id| self.inventory.jobs.get(id).is_none_or(|job| job.state.is_final()));
+        let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
+        let max_age = match (changed, all_ended) {
+            (true, true) => SignedDuration::from_secs(-1),
+            (true, false) => watching_interval(account.cloud().capabilities(), size),
+            (false, _) => drift,
+        };
+        let max_age = if evidence == Evidence::Fresh { max_age.min(POLL) } else { max_age };
+        Ok(self.inventory.devices.list(account, product, max_age, now, class).await?)
+    }
+
+    /// Notes which row the artifact was compared with, so that the details are not read again while it stays the same.
+    pub(super) fn remember_comparison(&self, package: &mut OtaPackage) {
+        let key = needs::package_key(package);
+        let Some(status) = &mut package.status else { return };
+        let id = status.package_id.as_deref();
+        let rows = self.inventory.packages.of(&key).map(|(_, rows)| rows).unwrap_or_default();
+        if let Some(row) = rows.into_iter().find(|row| Some(row.id.as_str()) == id) {
+            status.compared_row = condition_is_true(&status.conditions, IN_SYNC).then(|| row.hash());
+        }
+    }
+}
+
+/// A package is immutable in the cloud: while its row is the one that was compared equal, its artifact is the spec's.
+fn already_compared(object: &OtaPackage, row: &PackageRow) -> Option<Package> {
+    if needs::details_needed(object, row) {
+        return None;
+    }
+    let artifact = &object.spec.artifact;
+    Some(Package {
+        row: row.clone(),
+        artifact: Some(ArtifactRef {
+            region: artifact.obs.region.clone(),
+            bucket: artifact.obs.bucket.clone(),
+            key: artifact.obs.key.clone(),
+            sha256: Some(artifact.sha256.to_ascii_lowercase()),
+        }),
+    })
+}
+
+/// A look of the last drift round is due again in this one, although it was taken a little after the round began.
+fn within(drift_interval: SignedDuration) -> SignedDuration {
+    SignedDuration::from_secs(drift_interval.as_secs() * 9 / 10)
+}
+
+fn watching_interval(limits: &Capabilities, devices: usize) -> SignedDuration {
+    let pages = devices.div_ceil(limits.page_size.max(1)) as u64;
+    let seconds = FLEET_SHARE * pages / u64::from(limits.requests_per_second.max(1));
+    POLL.max(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+}

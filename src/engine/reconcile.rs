@@ -1,0 +1,235 @@
+//! One object's turn: load ▸ observe ▸ plan ▸ act ▸ report.
+
+use super::act::{Acted, Subject};
+use super::lane::{Lane, Trouble};
+use super::observe::Evidence;
+use super::queue::Class;
+use crate::api::{Kind, Object, ObjectKey, OtaCloud, OtaPackage, OtaRollout};
+use crate::cloud::{Call, Cursor, PackageKind};
+use crate::plan::{self, Again, Plan};
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+
+/// Looks and creates in one turn; an object that needs more takes another turn, so that others come between.
+const PASSES: usize = 8;
+/// Whatever the judge says, an object is looked at again within this time.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
+
+/// How a turn ended.
+pub(super) struct Turn {
+    /// The status changed.
+    pub(super) changed: bool,
+    /// When, and how urgently, it goes on by itself.
+    pub(super) again: Option<(Class, Timestamp)>,
+}
+
+impl Turn {
+    const fn over(changed: bool) -> Self {
+        Self { changed, again: None }
+    }
+}
+
+impl Lane {
+    pub(super) async fn reconcile(&mut self, key: &ObjectKey, class: Class) -> Result<Turn, Trouble> {
+        let Some(object) = self.store.load(key).await? else { return Ok(Turn::over(false)) };
+        if !self.owns(&object).await? {
+            return Ok(Turn::over(false));
+        }
+        match object.as_ref() {
+            Object::Cloud(cloud) => self.reconcile_cloud(cloud, class).await,
+            Object::Package(package) => self.reconcile_package(package.clone(), class).await,
+            Object::Rollout(rollout) => self.reconcile_rollout(rollout.clone(), class).await,
+        }
+    }
+
+    async fn reconcile_package(&mut self, mut package: OtaPackage, class: Class) -> Result<Turn, Trouble> {
+        let before = package.status.clone();
+        let mut evidence = Evidence::Known;
+        for _ in 0..PASSES {
+            let plan = self.judge_package(&package, evidence, class).await?;
+            match self.act(&mut package, plan, class).await? {
+                Acted::LookFirst => evidence = Evidence::Fresh,
+                Acted::PlanAgain => evidence = Evidence::Known,
+                Acted::Released => return Ok(Turn::over(true)),
+                Acted::Settled(again) => {
+                    self.remember_comparison(&mut package);
+                    let changed = package.status != before;
+                    if changed {
+                        self.store.save_status(&Object::Package(package)).await?;
+                    }
+                    return Ok(self.next_turn(changed, again, Class::Verify));
+                }
+            }
+        }
+        Ok(Turn { changed: package.status != before, again: Some((class, self.ports.clock.now())) })
+    }
+
+    async fn reconcile_rollout(&mut self, mut rollout: OtaRollout, class: Class) -> Result<Turn, Trouble> {
+        let before = rollout.status.clone();
+        let mut evidence = Evidence::Known;
+        for _ in 0..PASSES {
+            let plan = self.judge_rollout(&rollout, evidence, class).await?;
+            match self.act(&mut rollout, plan, class).await? {
+                Acted::LookFirst => evidence = Evidence::Fresh,
+                Acted::PlanAgain => evidence = Evidence::Known,
+                Acted::Released => return Ok(Turn::over(true)),
+                Acted::Settled(again) => {
+                    let changed = rollout.status != before;
+                    if changed {
+                        self.store.save_status(&Object::Rollout(rollout)).await?;
+                    }
+                    return Ok(self.next_turn(changed, again, Class::RolloutStep));
+                }
+            }
+        }
+        Ok(Turn { changed: rollout.status != before, again: Some((class, self.ports.clock.now())) })
+    }
+
+    /// What should happen to a package next; looks, and changes nothing.
+    ///
+    /// # Errors
+    /// A call's, or the state's.
+    pub(super) async fn judge_package(
+        &mut self,
+        package: &OtaPackage,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<Plan<<OtaPackage as Subject>::Status>, Trouble> {
+        let sight = self.observe_package(package, evidence, class).await?;
+        let link = self.connect().await?;
+        let capabilities = link.account.cloud().capabilities().clone();
+        let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
+        Ok(plan::package::plan(&view))
+    }
+
+    /// What should happen to a rollout next; looks, and changes nothing.
+    ///
+    /// # Errors
+    /// A call's, or the state's.
+    pub(super) async fn judge_rollout(
+        &mut self,
+        rollout: &OtaRollout,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<Plan<<OtaRollout as Subject>::Status>, Trouble> {
+        let key = Object::Rollout(rollout.clone()).key();
+        let package = self.package(&key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name)).await?;
+        let sight = self.observe_rollout(rollout, package.as_ref(), evidence, class).await?;
+        let now = self.ports.clock.now();
+        let view = sight.view(rollout, package.as_ref(), self.capabilities(), &self.inventory, now);
+        Ok(plan::rollout::plan(&view))
+    }
+
+    /// The account as a whole: does it answer, and, at its drift interval, is everything as it was.
+    async fn reconcile_cloud(&mut self, cloud: &OtaCloud, class: Class) -> Result<Turn, Trouble> {
+        if cloud.metadata.deletion_timestamp.is_some() {
+            return self.release_cloud().await;
+        }
+        let now = self.ports.clock.now();
+        let link = self.connect().await?;
+        if link.account.calls().is_empty() {
+            let probe =
+                Call::ListPackages { kind: PackageKind::Firmware, exactly: None, cursor: Cursor::start() };
+            link.account.call(&probe, class).await?;
+            link.drift_due = now.saturating_add(link.drift_interval).unwrap_or(Timestamp::MAX);
+        }
+        let due = link.drift_due;
+        let changed = self.report_cloud_ready(cloud).await?;
+        if now < due {
+            return Ok(Turn { changed, again: Some((Class::Drift, due)) });
+        }
+        if !self.drift_step(now).await? {
+            return Ok(Turn { changed, again: Some((Class::Drift, now)) });
+        }
+        let due = self.end_drift_round(now).await?;
+        Ok(Turn { changed, again: Some((Class::Drift, due)) })
+    }
+
+    /// Reads one more page of what drift is judged by; true once everything is fresh.
+    async fn drift_step(&mut self, now: Timestamp) -> Result<bool, Trouble> {
+        let kinds = self.kinds_in_use().await?;
+        let Some(link) = &mut self.link else { return Ok(true) };
+        let listed = |kind: &PackageKind| self.inventory.packages.listed_at(*kind) >= Some(link.drift_due);
+        let Some(kind) = kinds.into_iter().find(|kind| !listed(kind)) else { return Ok(true) };
+        self.inventory.packages.list_step(&mut link.account, kind, now, Class::Drift).await?;
+        Ok(false)
+    }
+
+    /// Everything was looked at: has every object of the account compared with it, behind whatever else is due.
+    async fn end_drift_round(&mut self, now: Timestamp) -> Result<Timestamp, Trouble> {
+        for key in self.store.keys().await? {
+            if key.kind != Kind::OtaCloud
+                && let Some(object) = self.store.load(&key).await?
+                && self.owns(&object).await?
+            {
+                self.queue.push(key, Class::Drift, now);
+            }
+        }
+        let link = self.connect().await?;
+        link.drift_due = now.saturating_add(link.drift_interval).unwrap_or(Timestamp::MAX);
+        Ok(link.drift_due)
+    }
+
+    async fn kinds_in_use(&self) -> Result<Vec<PackageKind>, Trouble> {
+        let mut kinds = Vec::new();
+        for key in self.store.keys().await? {
+            if key.kind == Kind::OtaPackage
+                && let Some(object) = self.store.load(&key).await?
+                && let Object::Package(package) = object.as_ref()
+                && key.sibling(Kind::OtaCloud, &package.spec.cloud_ref.name) == self.home
+                && !kinds.contains(&package.spec.kind)
+            {
+                kinds.push(package.spec.kind);
+            }
+        }
+        Ok(kinds)
+    }
+
+    /// An `OtaCloud` is let go after everything that needs it.
+    async fn release_cloud(&mut self) -> Result<Turn, Trouble> {
+        for key in self.store.keys().await? {
+            if key.kind != Kind::OtaCloud
+                && let Some(object) = self.store.load(&key).await?
+                && self.owns(&object).await?
+            {
+                let due = self.ports.clock.now().saturating_add(plan::POLL).unwrap_or(Timestamp::MAX);
+                return Ok(Turn { changed: false, again: Some((Class::RolloutStep, due)) });
+            }
+        }
+        self.store.forget(&self.home.clone()).await?;
+        self.link = None;
+        Ok(Turn::over(true))
+    }
+
+    /// True while a rollout that needs this package is still here.
+    pub(super) async fn is_needed(&self, package: &ObjectKey) -> Result<bool, Trouble> {
+        for key in self.store.keys().await? {
+            if key.kind == Kind::OtaRollout
+                && key.namespace == package.namespace
+                && let Some(object) = self.store.load(&key).await?
+                && let Object::Rollout(rollout) = object.as_ref()
+                && rollout.spec.package_ref.name == package.name
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn next_turn(&self, changed: bool, again: Again, class: Class) -> Turn {
+        let now = self.ports.clock.now();
+        let wait = match again {
+            // The drift round of the account wakes it.
+            Again::AtDriftInterval => return Turn::over(changed),
+            Again::After(wait) => wait.min(LONGEST_WAIT),
+        };
+        let due = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        Turn { changed, again: Some((class, due)) }
+    }
+}
+
+/// Takes the object out of its shared pointer, for functions that change it.
+#[must_use]
+pub(super) fn owned(object: Arc<Object>) -> Object {
+    Arc::unwrap_or_clone(object)
+}

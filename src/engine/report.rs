@@ -1,0 +1,84 @@
+//! Telling people what could not be done: failures of calls go into the object's conditions.
+
+use super::lane::{Lane, Trouble};
+use crate::api::{
+    Condition, Kind, Object, ObjectKey, OtaCloud, READY, RECONCILING, STALLED, Truth, clear_condition,
+    set_condition,
+};
+use crate::cloud::CallError;
+use jiff::Timestamp;
+
+impl Lane {
+    /// Writes why a call failed into the object's status; true when that changed it.
+    pub(super) async fn report_failure(&self, key: &ObjectKey, error: &CallError) -> bool {
+        match self.try_report_failure(key, error).await {
+            Ok(changed) => changed,
+            Err(Trouble::State(problem)) => {
+                tracing::error!(object = %key, "{problem}");
+                false
+            }
+            Err(Trouble::Call(_)) => false,
+        }
+    }
+
+    async fn try_report_failure(&self, key: &ObjectKey, error: &CallError) -> Result<bool, Trouble> {
+        let Some(before) = self.store.load(key).await? else { return Ok(false) };
+        let mut object = super::reconcile::owned(before.clone());
+        fail(&mut object, error, self.ports.clock.now());
+        if object == *before {
+            return Ok(false);
+        }
+        self.store.save_status(&object).await?;
+        Ok(true)
+    }
+
+    /// The account answers.
+    pub(super) async fn report_cloud_ready(&self, cloud: &OtaCloud) -> Result<bool, Trouble> {
+        let mut after = cloud.clone();
+        let generation = after.metadata.generation.unwrap_or(0);
+        let message = format!("{} answers", cloud.spec.huawei_iotda.endpoint);
+        let status = after.status.get_or_insert_default();
+        status.observed_generation = generation;
+        status.message.clone_from(&message);
+        let now = self.ports.clock.now();
+        set_condition(&mut status.conditions, READY, Truth::True, "Connected", message, generation, now);
+        clear_condition(&mut status.conditions, RECONCILING);
+        clear_condition(&mut status.conditions, STALLED);
+        if after == *cloud {
+            return Ok(false);
+        }
+        debug_assert_eq!(self.home.kind, Kind::OtaCloud);
+        self.store.save_status(&Object::Cloud(after)).await?;
+        Ok(true)
+    }
+}
+
+fn fail(object: &mut Object, error: &CallError, now: Timestamp) {
+    let generation = object.generation();
+    let (observed, conditions, message) = match object {
+        Object::Cloud(o) => {
+            let status = o.status.get_or_insert_default();
+            (&mut status.observed_generation, &mut status.conditions, &mut status.message)
+        }
+        Object::Package(o) => {
+            let status = o.status.get_or_insert_default();
+            (&mut status.observed_generation, &mut status.conditions, &mut status.message)
+        }
+        Object::Rollout(o) => {
+            let status = o.status.get_or_insert_default();
+            (&mut status.observed_generation, &mut status.conditions, &mut status.message)
+        }
+    };
+    *observed = generation;
+    *message = error.to_string();
+    failed_conditions(conditions, error, generation, now);
+}
+
+fn failed_conditions(conditions: &mut Vec<Condition>, error: &CallError, generation: i64, now: Timestamp) {
+    let (reason, text) = (error.class.as_str(), error.to_string());
+    set_condition(conditions, READY, Truth::False, reason, text.clone(), generation, now);
+    let (present, absent) =
+        if error.class.is_transient() { (RECONCILING, STALLED) } else { (STALLED, RECONCILING) };
+    set_condition(conditions, present, Truth::True, reason, text, generation, now);
+    clear_condition(conditions, absent);
+}

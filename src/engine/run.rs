@@ -1,0 +1,111 @@
+//! The whole engine: routes what changed to the lane that it belongs to, and passes on what lanes report.
+
+use super::lane::{Lane, Report, home_of};
+use super::ports::Ports;
+use crate::api::{Kind, Object, ObjectKey};
+use crate::state::{StateError, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::{sync::mpsc, task::JoinSet};
+
+/// All lanes, and who needs whom.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    ports: Ports,
+    lanes: BTreeMap<ObjectKey, mpsc::UnboundedSender<ObjectKey>>,
+    running: JoinSet<()>,
+    rollouts_of: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// Changed, and their dependents not woken yet: kept here so that a caller may give up waiting at any time.
+    changed: Vec<ObjectKey>,
+    reports_in: mpsc::UnboundedSender<Report>,
+    reports: mpsc::UnboundedReceiver<Report>,
+}
+
+impl Engine {
+    /// An engine without work.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, ports: Ports) -> Self {
+        let (reports_in, reports) = mpsc::unbounded_channel();
+        Self {
+            store,
+            ports,
+            lanes: BTreeMap::new(),
+            running: JoinSet::new(),
+            rollouts_of: BTreeMap::new(),
+            changed: Vec::new(),
+            reports_in,
+            reports,
+        }
+    }
+
+    /// Makes these objects due now: they are new, changed, or being deleted.
+    ///
+    /// # Errors
+    /// The state's: it could not be told where they belong.
+    pub async fn wake(&mut self, keys: impl IntoIterator<Item = ObjectKey>) -> Result<(), StateError> {
+        for key in keys {
+            let Some(object) = self.store.load(&key).await? else { continue };
+            if let Object::Rollout(rollout) = object.as_ref() {
+                let package = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+                self.rollouts_of.entry(package).or_default().insert(key.clone());
+            }
+            let home = home_of(self.store.as_ref(), &object).await?;
+            if key.kind == Kind::OtaCloud {
+                self.wake_all_of(&home).await?;
+            }
+            self.send(&home, key);
+        }
+        Ok(())
+    }
+
+    /// Another address, other keys or another budget concern everything in the account.
+    async fn wake_all_of(&mut self, home: &ObjectKey) -> Result<(), StateError> {
+        for key in self.store.keys().await? {
+            let Some(object) = self.store.load(&key).await? else { continue };
+            if key != *home && home_of(self.store.as_ref(), &object).await? == *home {
+                self.send(home, key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets every lane finish what it is at, and begins nothing more.
+    pub async fn stop(mut self) {
+        self.lanes.clear();
+        while self.running.join_next().await.is_some() {}
+    }
+
+    /// The next thing that a lane did; waits while nothing is due. What depends on it is woken by the next call, so that a
+    /// caller may give up waiting at any time.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn next(&mut self) -> Result<Report, StateError> {
+        while let Some(key) = self.changed.last().cloned() {
+            let dependents: Vec<ObjectKey> =
+                self.rollouts_of.get(&key).into_iter().flatten().cloned().collect();
+            self.wake(dependents).await?;
+            self.changed.pop();
+        }
+        // This engine holds a sender itself, so the channel never closes.
+        let report = match self.reports.recv().await {
+            Some(report) => report,
+            None => std::future::pending().await,
+        };
+        if report.changed {
+            self.changed.push(report.key.clone());
+        }
+        Ok(report)
+    }
+
+    fn send(&mut self, home: &ObjectKey, key: ObjectKey) {
+        let lane = self.lanes.entry(home.clone()).or_insert_with(|| {
+            let (sender, wakes) = mpsc::unbounded_channel();
+            let lane = Lane::new(home.clone(), self.store.clone(), self.ports.clone());
+            self.running.spawn(lane.run(wakes, self.reports_in.clone()));
+            sender
+        });
+        // A lane ends only when this engine does.
+        let _ = lane.send(key);
+    }
+}

@@ -4,8 +4,8 @@
 
 use super::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::api::{
-    Evidence, Health, Intent, IntentState, Object, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, Stage,
-    StageCounts, StagePhase, StageStatus, Verdict,
+    Evidence, Health, Intent, IntentState, Object, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase,
+    Stage, StageCounts, StagePhase, StageStatus, Verdict,
 };
 use anstyle::Style;
 use serde::Serialize;

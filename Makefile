@@ -8,13 +8,15 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV := target/venv
 REQUIREMENTS := tests/conformance/requirements.txt
+DENY_VERSION := 0.20.2
+DENY := target/tools/bin/cargo-deny
 
-.PHONY: help test test-fast lint doc unit conformance venv demo crds bench
+.PHONY: help test test-fast lint doc unit deny conformance venv demo crds bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: lint doc unit $(if $(wildcard $(REQUIREMENTS)),conformance) ## Every check: format, lints, docs, tests, the official SDKs against the simulator
+test: lint doc unit deny $(if $(wildcard $(REQUIREMENTS)),conformance) ## Every check: format, lints, docs, tests, dependencies, the official SDKs against the simulator
 
 test-fast: lint unit ## What needs Rust alone
 
@@ -30,6 +32,16 @@ doc: need-cargo
 
 unit: need-cargo
 	$(CARGO) test
+
+deny: $(DENY)-$(DENY_VERSION) ## Licences, sources and banned crates (deny.toml)
+	$(CARGO) fetch --quiet --locked
+	$(DENY) --offline --locked check --hide-inclusion-graph bans licenses sources
+
+# Built once, in about four minutes of processor time.
+$(DENY)-$(DENY_VERSION): | need-cargo
+	$(CARGO) install --quiet --locked --root target/tools --version $(DENY_VERSION) cargo-deny
+	mv $(DENY) $@
+	ln -sf $(@F) $(DENY)
 
 # The official SDKs from PyPI drive the simulator; there is one program a cloud.
 conformance: venv

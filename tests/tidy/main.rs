@@ -3,7 +3,6 @@
 //! A rule is a function from files to findings; an empty list is a pass.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod dependencies;
 mod documents;
 mod files;
 mod layers;
@@ -54,10 +53,4 @@ fn documents_point_at_things_that_exist() {
     assert!(!markdown.is_empty(), "no document was found");
     no_findings(&every(&markdown, documents::check_links));
     no_findings(&every(&markdown, documents::check_verbs));
-}
-
-#[test]
-fn dependencies_are_few_of_a_kind_and_free() {
-    no_findings(&dependencies::check_lock(&files::read("Cargo.lock")));
-    no_findings(&dependencies::check_licences(&dependencies::metadata()));
 }

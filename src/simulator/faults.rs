@@ -46,9 +46,9 @@ pub enum Kind {
         when: When,
     },
     /// After the effect, an answer with the right status that is not JSON.
-    Garbage,
+    Garbage {},
     /// After the effect, half of the answer; then the connection is cut.
-    Truncated,
+    Truncated {},
     /// Lists leave out what was created less than this long ago.
     Stale {
         /// Seconds of wall time.
@@ -60,7 +60,7 @@ pub enum Kind {
         seconds: i64,
     },
     /// All IAM tokens end now.
-    ExpireTokens,
+    ExpireTokens {},
     /// The gateway's clock is wrong: signatures and tokens are judged by it.
     Skew {
         /// Seconds that it is ahead; negative: behind.
@@ -142,7 +142,7 @@ impl Faults {
                 self.storm_until = wall.checked_add(SignedDuration::from_secs(seconds)).ok();
             }
             Kind::Skew { seconds } => self.skew = SignedDuration::from_secs(seconds),
-            Kind::ExpireTokens => {}
+            Kind::ExpireTokens {} => {}
             _ => self.active.push(fault),
         }
     }
@@ -206,9 +206,9 @@ impl Plan {
             Kind::Error { status, when } => (when, Act::Status(status)),
             Kind::Reset { when } => (when, Act::Reset),
             Kind::Hang { when } => (when, Act::Hang),
-            Kind::Garbage => (When::After, Act::Garbage),
-            Kind::Truncated => (When::After, Act::Truncated),
-            Kind::Throttle { .. } | Kind::ExpireTokens | Kind::Skew { .. } => return,
+            Kind::Garbage {} => (When::After, Act::Garbage),
+            Kind::Truncated {} => (When::After, Act::Truncated),
+            Kind::Throttle { .. } | Kind::ExpireTokens {} | Kind::Skew { .. } => return,
         };
         match when {
             When::Before => self.before = self.before.or(Some(act)),

@@ -279,7 +279,7 @@ impl Simulator {
         if fault.probability.is_some_and(|chance| !(0.0..=1.0).contains(&chance)) {
             return Err(WorldError("probability: must be from 0 to 1".to_owned()));
         }
-        if fault.kind == Kind::ExpireTokens {
+        if matches!(fault.kind, Kind::ExpireTokens {}) {
             self.iotda.expire_tokens();
         }
         self.faults.inject(fault, wall);

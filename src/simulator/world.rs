@@ -366,6 +366,8 @@ impl World {
         let world: Self = serde_yaml::from_str(text).map_err(|error| {
             let at = error.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
             let plain = error.without_snippet().to_string();
+            // The parser says the place again, in words.
+            let plain = plain.split(" at line ").next().unwrap_or(&plain);
             WorldError(format!("{name}{at}: {plain}"))
         })?;
         world.check().map_err(|WorldError(why)| WorldError(format!("{name}: {why}")))?;

@@ -9,6 +9,7 @@ mod iotda_client;
 mod manifest;
 mod manifest_laws;
 mod plan;
+mod simulator;
 mod state;
 mod support;
 mod transport;

@@ -113,7 +113,8 @@ fn below_project<'a>(method: &str, rest: &[&'a str]) -> Option<(Operation, &'a s
         ("GET", ["devices", id]) => (Op::ShowDevice, id),
         ("DELETE", ["devices", id]) => (Op::DeleteDevice, id),
         ("GET", ["devices", id, "shadow"]) => (Op::ShowDeviceShadow, id),
-        ("GET", ["devices", id, "list-device-group"]) => (Op::ListDeviceGroupsByDevice, id),
+        // The SDK (3.1.219) posts; older references get.
+        ("POST" | "GET", ["devices", id, "list-device-group"]) => (Op::ListDeviceGroupsByDevice, id),
         ("POST", ["search", "query-devices"]) => (Op::SearchDevices, ""),
         ("POST", ["device-group"]) => (Op::AddDeviceGroup, ""),
         ("GET", ["device-group"]) => (Op::ListDeviceGroups, ""),

@@ -288,11 +288,15 @@ impl Task {
         self.status = match self.status {
             Status::Stopping | Status::Stopped | Status::Initializing => self.status,
             _ if open == 0 => self.verdict(),
-            Status::Waitting if waiting == self.subs.len() - self.count(SubStatus::Removed) => {
-                Status::Waitting
-            }
+            Status::Waitting if !self.begun || self.is_untouched() => Status::Waitting,
             _ => Status::Processing,
         };
+    }
+
+    /// No sub task has been started yet; some may have been stopped or removed.
+    fn is_untouched(&self) -> bool {
+        let idle = [SubStatus::Waitting, SubStatus::Stopped, SubStatus::Removed];
+        idle.iter().map(|status| self.count(*status)).sum::<usize>() == self.subs.len()
     }
 
     /// The final status, once nothing is open.

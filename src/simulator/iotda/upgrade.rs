@@ -96,7 +96,7 @@ impl Upgrade<'_> {
                 let wait = self.task.begin_at.duration_since(self.now).max(SignedDuration::ZERO);
                 self.after(wait, Step::Begin);
             }
-            Step::Begin if self.task.status == Status::Waitting => self.begin(),
+            Step::Begin if self.task.status == Status::Waitting && !self.task.begun => self.begin(),
             Step::Stopped if self.task.status == Status::Stopping => self.task.status = Status::Stopped,
             Step::Sub(index, attempt, step) if self.is_at(index, attempt) => self.sub_step(index, step),
             _ => {}

@@ -1,0 +1,41 @@
+//! World files: mistakes are told with their place.
+
+use super::account;
+use rollwave::simulator::{Simulator, World};
+
+#[test]
+fn the_example_is_a_world() {
+    let text = std::fs::read_to_string("examples/world.yaml").unwrap();
+    let world = World::parse("examples/world.yaml", &text).unwrap();
+    let simulator = Simulator::new(&world, "2026-03-01T00:00:00Z".parse().unwrap()).unwrap();
+    assert_eq!(simulator.devices("2026-03-01T00:00:00Z".parse().unwrap()).len(), 113);
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    let refusal = |rest: &str| {
+        let text = format!("{}{rest}", account());
+        match World::parse("w.yaml", &text) {
+            Ok(world) => {
+                Simulator::new(&world, "2026-03-01T00:00:00Z".parse().unwrap()).unwrap_err().to_string()
+            }
+            Err(error) => error.to_string(),
+        }
+    };
+    let messages: Vec<String> = [
+        "seeed: 3",
+        "timeFactor: fast",
+        "timeFactor: 0",
+        "devices: [{product: meter}]",
+        "devices: [{product: meter, id: a, project: p2}]",
+        "devices: [{product: meter, id: a}, {product: meter, id: a}]",
+        "devices: [{product: meter, id: a.b}]",
+        "devices: [{product: meter, id: a, onlineHours: 8-18}]",
+        "behaviours: [{version: V2, failureRate: 0.5}]",
+        "behaviours: [{version: V2, failureRate: 60%, lieRate: 50%}]",
+        "behaviours: [{version: V2, duration: {min: 5m, max: 1m}}]",
+    ]
+    .map(refusal)
+    .into();
+    insta::assert_snapshot!(messages.join("\n"));
+}

@@ -5,7 +5,7 @@
 use super::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::api::{
     Evidence, Health, Intent, IntentState, Object, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase,
-    Stage, StageCounts, StagePhase, StageStatus, Verdict,
+    Stage, StageCounts, StagePhase, StageStatus, Verdict, time_text,
 };
 use anstyle::Style;
 use serde::Serialize;
@@ -152,7 +152,7 @@ fn rollout_lines(rollout: &OtaRollout) -> Vec<String> {
         let soaks = spec
             .zip(seen)
             .and_then(|(spec, seen)| soak_end(spec, seen))
-            .map(|end| format!("soaks until {end}"));
+            .map(|end| format!("soaks until {}", time_text(end)));
         lines.extend(soaks.filter(|line| !status.message.contains(line)).map(|line| format!("  {line}")));
         let gates = seen.map_or(&[][..], |stage| &stage.gates);
         lines.extend(gates.iter().map(|gate| format!("  {}", evidence_line("gate", gate))));
@@ -236,7 +236,7 @@ fn pending_line(intent: &Intent) -> String {
         paint(WARN, "?"),
         intent.operation,
         intent.token,
-        intent.at
+        time_text(intent.at)
     )
 }
 

@@ -5,6 +5,7 @@ use super::{
     printer::{DIM, STRONG, paint},
     select::{Selector, select},
 };
+use crate::api::time_text;
 use crate::plan::explain::{Explanation, explain};
 use clap::ValueEnum;
 
@@ -67,8 +68,7 @@ pub fn text(explanation: &Explanation) -> String {
     let mut text = format!("{} is {}", paint(STRONG, object), paint(STRONG, health.as_str()));
     text.push_str(&if message.is_empty() { ".\n".to_owned() } else { format!(": {message}\n") });
     let decided = decisions.iter().take(SHOWN).map(|decision| {
-        let at = decision.at.strftime("%Y-%m-%d %H:%M:%SZ");
-        format!("{}  {}: {}", paint(DIM, at), decision.rule, decision.message)
+        format!("{}  {}: {}", paint(DIM, time_text(decision.at)), decision.rule, decision.message)
     });
     section(&mut text, "Decided, newest first", decided);
     section(&mut text, "Seen", seen.iter().cloned());

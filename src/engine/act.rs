@@ -5,7 +5,7 @@ use super::lane::{Lane, Trouble};
 use super::queue::Class;
 use crate::api::{
     CreateOperation, Intent, Object, OtaPackage, OtaPackageStatus, OtaRollout, OtaRolloutStatus, RECONCILING,
-    Truth, record_decision, set_condition,
+    Truth, record_decision, set_condition, time_text,
 };
 use crate::cloud::{Call, CallError, Capabilities, Effect, ErrorClass, NewJob, NewPackage, Reply};
 use crate::plan::{Action, Again, Plan, confirm};
@@ -346,8 +346,10 @@ fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capab
         None => creation.call.operation().to_owned(),
     };
     let message = format!(
-        "{what} left at {} and its answer was lost: looking for token {} until {settles_at}, and only then sending it again",
-        intent.at, intent.token
+        "{what} left at {} and its answer was lost: looking for token {} until {}, and only then sending it again",
+        time_text(intent.at),
+        intent.token,
+        time_text(settles_at)
     );
     subject.say("CreateInDoubt", &message, now);
 }

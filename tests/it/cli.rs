@@ -94,7 +94,7 @@ fn readers_work_while_another_process_holds_the_state() {
     let (dir, _held) = home();
     for (args, expected) in [
         (&["get", "rollouts"][..], "held-at-gate"),
-        (&["status", "rollout/soaking"], "soaks until 2026-11-02T10:00:00Z"),
+        (&["status", "rollout/soaking"], "soaks until 2026-11-02 10:00:00Z"),
         (&["why", "rollout/held-at-gate"], "cannot pass any more"),
     ] {
         let output = output(dir.path(), args);

@@ -8,8 +8,8 @@ mod rollout;
 
 use crate::api::{
     CreateOperation, Decision, Health, Intent, IntentState, Kind, Object, ObjectKey, STALLED, find_condition,
+    time_text,
 };
-use jiff::Timestamp;
 use serde::Serialize;
 
 /// Why an object stands as it does.
@@ -87,7 +87,7 @@ fn pending(intent: &Intent) -> String {
         CreateOperation::CreatePackage => "package",
         CreateOperation::CreateJob => "job",
     };
-    let (token, at) = (&intent.token, time(intent.at));
+    let (token, at) = (&intent.token, time_text(intent.at));
     match intent.state {
         IntentState::Intended => {
             format!("The call that creates {what} {token} is about to leave (written down {at}).")
@@ -111,11 +111,6 @@ fn ask(kind: Kind, key: &ObjectKey, name: &str) -> String {
     } else {
         format!("`rollwave why {word}/{}/{name}`", key.namespace)
     }
-}
-
-/// A time as people read it: `2026-11-02 10:00:00Z`.
-fn time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// `1 device`, `3 devices`.

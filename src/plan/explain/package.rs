@@ -1,9 +1,9 @@
 //! Why a package stands as it does.
 
-use super::{counted, devices, listed, pending, time};
+use super::{counted, devices, listed, pending};
 use crate::api::{
     Decision, DriftPolicy, IN_SYNC, OtaPackage, OtaPackageStatus, Percent, Verification, VerificationStatus,
-    find_condition,
+    find_condition, time_text,
 };
 use crate::plan::gate::spaced;
 
@@ -61,7 +61,7 @@ fn verification_next(package: &OtaPackage, status: &OtaPackageStatus) -> Option<
         ));
     }
     let deadline = seen.dispatched_at.and_then(|at| at.checked_add(asked.timeout.as_signed()).ok());
-    let until = deadline.map_or_else(String::new, |at| format!(" before {}", time(at)));
+    let until = deadline.map_or_else(String::new, |at| format!(" before {}", time_text(at)));
     let (more, version) = (counted(missing, "more device"), &package.spec.version);
     Some(format!(
         "It is verified once {more} out of those named in the spec report version {version}{until}."

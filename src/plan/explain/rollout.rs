@@ -1,9 +1,9 @@
 //! Why a rollout stands as it does.
 
-use super::{ask, counted, devices, listed, pending, smallest, time};
+use super::{ask, counted, devices, listed, pending, smallest};
 use crate::api::{
     Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
-    RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule, Verdict,
+    RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule, Verdict, time_text,
 };
 use crate::plan::{
     gate::{self, spaced},
@@ -97,7 +97,7 @@ fn said(what: &str, evidence: &Evidence) -> String {
         "{what} {} ({}) {verdict} at {}: {}.",
         evidence.rule,
         evidence.method,
-        time(evidence.at),
+        time_text(evidence.at),
         evidence.message
     )
 }
@@ -185,7 +185,7 @@ fn stage_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
 fn soak_next(spec: Option<&Stage>, stage: &StageStatus) -> Option<String> {
     let soak = spec?.soak?;
     let until = stage.observed_at?.checked_add(soak.as_signed()).ok()?;
-    Some(format!("Stage {} soaks for {soak}, until {}; then its gates decide.", stage.name, time(until)))
+    Some(format!("Stage {} soaks for {soak}, until {}; then its gates decide.", stage.name, time_text(until)))
 }
 
 fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {

@@ -6,7 +6,7 @@ use super::survey::{Survey, survey};
 use super::{Ground, waiting_stage};
 use crate::api::{
     Evidence, OtaRolloutStatus, OutcomeGate, RolloutPhase, StagePhase, StageStatus, StopAction, Verdict,
-    record_decision,
+    record_decision, time_text,
 };
 use crate::plan::needs::is_dispatchable;
 use crate::plan::{Action, Again, POLL, gate, stop};
@@ -226,7 +226,7 @@ impl Pass<'_, '_> {
         if looked_at >= end {
             return None;
         }
-        let message = format!("{line}; soaks until {end}");
+        let message = format!("{line}; soaks until {}", time_text(end));
         self.enter(index, StagePhase::Soaking, "StageSoaking", &message);
         let left = end.duration_since(self.ground.now);
         let again = if left <= SignedDuration::ZERO || (self.is_live() && left > POLL) { POLL } else { left };

@@ -31,7 +31,8 @@ impl<'a> Pass<'_, 'a> {
                 return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
             }
         };
-        let message = format!("stage {name}: {} devices in {} jobs", devices.len(), actions.len());
+        let jobs = if actions.len() == 1 { "1 job".to_owned() } else { format!("{} jobs", actions.len()) };
+        let message = format!("stage {name}: {} devices in {jobs}", devices.len());
         if waiting {
             self.enter(index, StagePhase::Dispatching, "StageReleased", &message);
         }

@@ -6,7 +6,7 @@ use crate::cloud::TransportError;
 use crate::engine::ports::Clock as _;
 use crate::engine::{Engine, Report, intake};
 use crate::source::Snapshot;
-use crate::state::local::{Desired, Local};
+use crate::state::{Desired, local::Local};
 use crate::state::{StateError, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

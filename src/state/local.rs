@@ -6,18 +6,15 @@
 //! **Invariant:** every commit is durable when it returns; the mirror is derived and never read back.
 //! **Invariant:** what cannot be trusted is refused: a damaged file is never replaced, and never taken for an empty one.
 
-mod apply;
-mod codec;
 mod disk;
 mod lock;
 mod mirror;
 
-pub use apply::Desired;
 pub use mirror::View;
 
-use super::{StateError, Store};
+use super::desired::{self, Desired, Stored};
+use super::{StateError, Store, change};
 use crate::api::{Object, ObjectKey};
-use apply::Stored;
 use async_trait::async_trait;
 use disk::{Batch, Disk};
 use jiff::Timestamp;
@@ -99,7 +96,7 @@ impl Local {
         let mut writer = self.writer()?;
         let merged = {
             let stored = Stored { objects: &self.objects(), incarnations: &writer.incarnations };
-            apply::merge(&stored, desired, may_delete, now)
+            desired::merge(&stored, desired, may_delete, now)
         };
         let mut batch = Batch::default();
         for object in merged.writes {
@@ -120,25 +117,19 @@ impl Local {
         let key = object.key();
         let mut writer = self.writer()?;
         let stored = self.objects().get(&key).cloned();
-        let same_uid = |stored: &Arc<Object>| stored.meta().uid == object.meta().uid;
-        let Some(stored) = stored.filter(same_uid) else {
-            return Err(StateError::Conflict { key: key.to_string() });
-        };
-        if codec::same_status(&stored, object) {
-            return Ok(());
-        }
+        let Some(next) = change::of_status(stored.as_deref(), object)? else { return Ok(()) };
         let mut batch = Batch::default();
-        batch.put_status(&codec::with_status_of(&stored, object))?;
+        batch.put_status(&next)?;
         self.commit(&mut writer, batch)
     }
 
     fn remove(&self, key: &ObjectKey) -> Result<(), StateError> {
         let mut writer = self.writer()?;
-        let Some(stored) = self.objects().get(key).cloned() else { return Ok(()) };
-        if !stored.is_deleting() {
-            return Err(StateError::Conflict { key: key.to_string() });
+        let stored = self.objects().get(key).cloned();
+        if !change::may_forget(stored.as_deref(), key)? {
+            return Ok(());
         }
-        let forgotten = writer.incarnations.get(key).copied().unwrap_or(0).saturating_add(1);
+        let forgotten = change::forgotten_once_more(&writer.incarnations, key);
         let mut batch = Batch::default();
         batch.remove(key.clone(), forgotten);
         self.commit(&mut writer, batch)

@@ -4,7 +4,13 @@
 //!
 //! **Invariant:** [`Store::save_status`] is durable when it returns; a create leaves only after it did.
 
+mod change;
+mod codec;
+mod desired;
 pub mod local;
+pub mod memory;
+
+pub use desired::Desired;
 
 use crate::api::{Object, ObjectKey};
 use async_trait::async_trait;

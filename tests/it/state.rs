@@ -4,10 +4,7 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use rollwave::{
     api::{Kind, Object, ObjectKey, OtaPackageStatus, OtaRolloutStatus},
-    state::{
-        Store as _,
-        local::{Desired, Local},
-    },
+    state::{Desired, Store as _, local::Local, memory::Memory},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

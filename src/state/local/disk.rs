@@ -1,9 +1,9 @@
 //! The redb file. Spec and status are rows of their own, so that saving a status cannot touch a spec.
 
-use super::{cannot_write, codec, corrupt};
+use super::{cannot_write, corrupt};
 use crate::{
     api::{Kind, Object, ObjectKey},
-    state::StateError,
+    state::{StateError, codec},
 };
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use std::{
@@ -131,7 +131,7 @@ impl Batch {
     /// Writes metadata and spec of an object; its status stays as it is stored.
     pub(super) fn put_object(&mut self, object: &Object) -> Result<(), StateError> {
         let row = self.remember(object)?;
-        let spec = codec::encode_spec(object).map_err(|e| unwritable(object, &e))?;
+        let spec = codec::encode_spec(object).map_err(|e| codec::unwritable(object, &e))?;
         self.specs.push((row, spec));
         Ok(())
     }
@@ -139,7 +139,7 @@ impl Batch {
     /// Writes the status of an object, and nothing else.
     pub(super) fn put_status(&mut self, object: &Object) -> Result<(), StateError> {
         let row = self.remember(object)?;
-        let status = codec::encode_status(object).map_err(|e| unwritable(object, &e))?;
+        let status = codec::encode_status(object).map_err(|e| codec::unwritable(object, &e))?;
         self.statuses.push((row, status));
         Ok(())
     }
@@ -158,18 +158,10 @@ impl Batch {
         (self.objects, self.removed)
     }
 
-    /// What cannot be read back (a rate that is not a number, say) is refused before it is written: it would make the
-    /// whole file unreadable.
     fn remember(&mut self, object: &Object) -> Result<String, StateError> {
-        let bytes = codec::encode(object).map_err(|e| unwritable(object, &e))?;
-        let read_back = codec::decode_any(&bytes).map_err(|e| unwritable(object, &e))?;
-        self.objects.push(Arc::new(read_back));
+        self.objects.push(Arc::new(codec::as_read_back(object)?));
         Ok(row_of(&object.key()))
     }
-}
-
-fn unwritable(object: &Object, cause: &dyn std::fmt::Display) -> StateError {
-    StateError::Write { path: object.key().to_string(), cause: format!("it could not be read back: {cause}") }
 }
 
 /// Under another name first: a crash half-way must not leave a file that looks damaged.

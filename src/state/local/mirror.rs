@@ -1,9 +1,9 @@
 //! The objects as JSON files, for processes that look while another one writes.
 
-use super::{cannot_write, codec, corrupt};
+use super::{cannot_write, corrupt};
 use crate::{
     api::{Object, ObjectKey},
-    state::StateError,
+    state::{StateError, codec},
 };
 use sha2::{Digest as _, Sha256};
 use std::{

@@ -1,4 +1,5 @@
-//! Random histories of manifests, statuses and restarts, against a model that is told in words.
+//! Random histories of manifests, statuses and restarts, against a model that is told in words; and the state in memory beside the
+//! file, which it must not be told from.
 
 use super::*;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
@@ -114,6 +115,7 @@ fn version(object: &Object) -> &str {
 fn run(steps: &[Step]) {
     let dir = TempDir::new().unwrap();
     let mut local = Local::open(dir.path()).unwrap();
+    let memory = Memory::default();
     let mut model = Model::default();
     for (now, step) in (1..).zip(steps) {
         let before = local.writes();
@@ -123,20 +125,25 @@ fn run(steps: &[Step]) {
                 let (told, written) = model.apply(wanted, *may_delete, now);
                 let desired = wanted.iter().enumerate();
                 let desired = desired.filter_map(|(name, words)| words.map(|words| manifest(name, words)));
-                assert_eq!(local.apply_desired(&manifests(desired), *may_delete, at(now)).unwrap(), told);
+                let desired = manifests(desired);
+                assert_eq!(local.apply_desired(&desired, *may_delete, at(now)).unwrap(), told);
+                assert_eq!(memory.apply_desired(&desired, *may_delete, at(now)).unwrap(), told);
                 writes = u64::from(written);
             }
             Step::SaveStatus(name, says) => {
                 if let (Some(object), Some(expected)) =
                     (load(&local, &key(NAMES[*name])), model.objects.get_mut(name))
                 {
-                    answer(local.save_status(&with_message(&object, &says.to_string()))).unwrap();
+                    let object = with_message(&object, &says.to_string());
+                    answer(local.save_status(&object)).unwrap();
+                    answer(memory.save_status(&object)).unwrap();
                     writes = u64::from(expected.says != Some(*says));
                     expected.says = Some(*says);
                 }
             }
             Step::Forget(name) => {
                 let result = answer(local.forget(&key(NAMES[*name])));
+                assert_eq!(answer(memory.forget(&key(NAMES[*name]))).is_ok(), result.is_ok());
                 match model.objects.get(name).map(|expected| expected.deleted.is_some()) {
                     Some(false) => assert!(matches!(result, Err(StateError::Conflict { .. })), "{result:?}"),
                     gone => {
@@ -156,6 +163,7 @@ fn run(steps: &[Step]) {
             assert_eq!(local.writes() - before, writes, "{step:?}");
         }
         model.check(&local);
+        assert_eq!(memory.objects().iter().map(|o| Object::clone(o)).collect::<Vec<_>>(), objects(&local));
         assert_eq!(View::open(dir.path()).unwrap().objects().unwrap(), objects(&local));
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What [`super::Local::apply_desired`] did that somebody must look at, in order of the keys.
+/// What taking over manifests did that somebody must look at, in order of the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// New objects, and objects whose spec, labels or annotations changed.

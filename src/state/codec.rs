@@ -1,5 +1,6 @@
 //! Objects as bytes: JSON, spec and status apart.
 
+use super::StateError;
 use crate::api::{Kind, Object};
 use serde::Deserialize;
 use serde_json::Error;
@@ -45,6 +46,16 @@ pub(super) fn decode_any(bytes: &[u8]) -> Result<Object, Error> {
     }
     let header: Header = serde_json::from_slice(bytes)?;
     decode_whole(header.kind, bytes)
+}
+
+/// The object as it will be read back. What cannot be (a rate that is not a number, say) is refused before it is written:
+/// it would make the whole state unreadable.
+pub(super) fn as_read_back(object: &Object) -> Result<Object, StateError> {
+    encode(object).and_then(|bytes| decode_any(&bytes)).map_err(|e| unwritable(object, &e))
+}
+
+pub(super) fn unwritable(object: &Object, cause: &dyn std::fmt::Display) -> StateError {
+    StateError::Write { path: object.key().to_string(), cause: format!("it could not be read back: {cause}") }
 }
 
 /// By kind rather than untagged: the error then speaks of the field that is wrong.

@@ -11,6 +11,7 @@ pub mod completions;
 pub mod connect;
 pub mod context;
 pub mod crds;
+pub mod demo;
 pub mod exit;
 pub mod get;
 pub mod home;
@@ -118,6 +119,8 @@ pub enum Verb {
     Crds(crds::Args),
     /// Serve the clouds and a virtual fleet on loopback, for rehearsals.
     Simulate(simulate::Args),
+    /// Watch a good release go out, and a bad one being stopped, on a simulator.
+    Demo(demo::Args),
     /// Print the completion script of a shell.
     Completions(completions::Args),
 }
@@ -133,6 +136,7 @@ impl Verb {
             Self::Why(args) => why::run(args, ctx),
             Self::Crds(args) => crds::run(args, ctx),
             Self::Simulate(args) => simulate::run(args, ctx).await,
+            Self::Demo(args) => demo::run(args, ctx).await,
             Self::Completions(args) => completions::run(args, ctx),
         }
     }
@@ -146,6 +150,7 @@ impl Verb {
             | Self::Status(_)
             | Self::Why(_)
             | Self::Completions(_)
+            | Self::Demo(_)
             | Self::Validate(_)
             | Self::Crds(_) => "warn",
         }

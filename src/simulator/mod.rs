@@ -230,8 +230,7 @@ impl Simulator {
     }
 
     fn fault_id(&self) -> String {
-        let calls: u64 = self.counters.values().map(|calls| calls.total).sum();
-        draw::hex_id(self.fleet.seed, 32, &["fault", &calls.to_string()])
+        draw::hex_id(self.fleet.seed, 32, &["fault", &self.total_calls().to_string()])
     }
 
     fn count(&mut self, operation: &str, end: &End) {
@@ -256,6 +255,12 @@ impl Simulator {
     #[must_use]
     pub fn calls(&self, operation: &str) -> u64 {
         self.counters.get(operation).map_or(0, |calls| calls.total)
+    }
+
+    /// Calls of all operations.
+    #[must_use]
+    pub fn total_calls(&self) -> u64 {
+        self.counters.values().map(|calls| calls.total).sum()
     }
 
     /// Counts from zero again.

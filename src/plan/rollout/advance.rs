@@ -194,7 +194,8 @@ impl Pass<'_, '_> {
         if let Some(failed) = self.ask_gates(index) {
             let message = format!("stage {name}: {}", failed.message);
             self.enter(index, StagePhase::Held, "GateFailed", &message);
-            return Some(Outcome::held("GateFailed", message, self.is_live()));
+            // Devices that have not begun must not get what is proven bad.
+            return Some(self.hold_and_stop("GateFailed", message));
         }
         let gates = self.gates(index);
         let line = format!(

@@ -1,0 +1,153 @@
+//! `rollwave demo`: a good release and a bad one, on the embedded simulator, checked against what the simulator knows.
+
+mod verdict;
+
+use super::home::{Home, HomeError};
+use super::ports::SystemClock;
+use super::printer::{DIM, STRONG, paint};
+use super::{Context, Exit, tree};
+use crate::api::{Object, ObjectKey, all_settled};
+use crate::simulator::http::{Running, ServeError, serve};
+use crate::simulator::{World, WorldError};
+use crate::source::folder;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+const WORLD: &str = include_str!("../../../examples/fleet.world.yaml");
+const CLOUD: &str = include_str!("../../../examples/fleet/1-cloud.yaml");
+const GOOD_RELEASE: &str = include_str!("../../../examples/fleet/2-v2.0.yaml");
+const BAD_RELEASE: &str = include_str!("../../../examples/fleet/3-v3.0.yaml");
+
+/// Watch a good release go out, and a bad one being stopped.
+///
+/// Everything happens on this machine: a simulator of Huawei Cloud IoTDA with 400 devices, and the manifests of
+/// examples/fleet. Time runs 300 times as fast. Ends with 0 only if all that it says was observed in the simulator.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Write the manifests and the state here, and keep them.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// Why the demo could not go on.
+#[derive(Debug, thiserror::Error)]
+enum DemoError {
+    #[error(transparent)]
+    World(#[from] WorldError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    State(#[from] crate::state::StateError),
+    #[error("cannot write the demo's files: {0}")]
+    Files(#[from] io::Error),
+}
+
+/// Runs the verb.
+pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    let shown = match &args.keep {
+        Some(dir) => show(dir, ctx).await,
+        None => {
+            let dir = std::env::temp_dir().join(format!("rollwave-demo-{}", std::process::id()));
+            let shown = show(&dir, ctx).await;
+            // What cannot be removed is in the system's folder for temporary files.
+            let _ = fs_err::remove_dir_all(&dir);
+            shown
+        }
+    };
+    shown.unwrap_or_else(|error| ctx.fail(error))
+}
+
+async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
+    let world = World::parse("examples/fleet.world.yaml", WORLD)?;
+    let simulator = serve(&world, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let fleet = dir.join("fleet");
+    write_cloud(dir, &world, &simulator)?;
+    let mut stage = Stage::open(dir, &world)?;
+
+    title(ctx, &format!("400 devices run V1.0. V2.0 is released: {}", fleet.join("2-v2.0.yaml").display()));
+    fs_err::write(fleet.join("2-v2.0.yaml"), GOOD_RELEASE)?;
+    stage.play(&fleet, ctx).await?;
+
+    title(ctx, &format!("V3.0 is released, and it is bad: {}", fleet.join("3-v3.0.yaml").display()));
+    fs_err::write(fleet.join("3-v3.0.yaml"), BAD_RELEASE)?;
+    stage.play(&fleet, ctx).await?;
+
+    title(ctx, "What the simulator saw");
+    let objects = stage.home.objects().await?;
+    let findings = verdict::findings(&simulator, &objects);
+    for finding in &findings {
+        ctx.printer.line(finding.line());
+    }
+    simulator.shutdown().await;
+    Ok(if findings.iter().all(|finding| finding.holds) { Exit::Done } else { Exit::Failed })
+}
+
+/// The account of examples/fleet, at the simulator's address, with its keys in files: an example never holds a secret.
+fn write_cloud(dir: &Path, world: &World, simulator: &Running) -> io::Result<()> {
+    let (fleet, keys) = (dir.join("fleet"), dir.join("keys"));
+    fs_err::create_dir_all(&fleet)?;
+    fs_err::create_dir_all(&keys)?;
+    for account in &world.clouds.huawei_iotda.accounts {
+        fs_err::write(keys.join("access"), &account.access_key)?;
+        fs_err::write(keys.join("secret"), &account.secret_key)?;
+    }
+    let manifest: Vec<String> = CLOUD.lines().map(|line| at_the_simulator(line, &simulator.url())).collect();
+    fs_err::write(fleet.join("1-cloud.yaml"), manifest.join("\n") + "\n")
+}
+
+fn at_the_simulator(line: &str, url: &str) -> String {
+    match line.split_once(": ") {
+        Some((key, _)) if key.trim() == "endpoint" => format!("{key}: {url}"),
+        Some((key, _)) if key.trim() == "accessKey" => format!("{key}: file:../keys/access"),
+        Some((key, _)) if key.trim() == "secretKey" => format!("{key}: file:../keys/secret"),
+        _ => line.to_owned(),
+    }
+}
+
+fn title(ctx: &Context, text: &str) {
+    ctx.printer.line(format!("\n{}", paint(STRONG, text)));
+}
+
+/// The engine on the demo's folder, and what was said so far.
+struct Stage {
+    home: Home,
+    said: BTreeMap<ObjectKey, String>,
+}
+
+impl Stage {
+    fn open(dir: &Path, world: &World) -> Result<Self, DemoError> {
+        let clock = SystemClock::faster(world.time_factor);
+        Ok(Self { home: Home::open(&dir.join("fleet"), &dir.join("state"), clock)?, said: BTreeMap::new() })
+    }
+
+    /// Takes the folder as it is now, and tells what happens until nothing goes on by itself.
+    async fn play(&mut self, fleet: &Path, ctx: &Context) -> Result<(), DemoError> {
+        self.home.take(folder::read(fleet)).await?;
+        self.home.wake_all().await?;
+        loop {
+            let report = self.home.next().await?;
+            if let Some(object) = self.home.object(&report.key).await? {
+                self.say(&object, ctx);
+            }
+            let objects = self.home.objects().await?;
+            if all_settled(&objects) {
+                let objects: Vec<Object> = objects.iter().map(|object| Object::clone(object)).collect();
+                ctx.printer.line("");
+                ctx.printer.line(tree::draw(&tree::forest(&objects)));
+                return Ok(());
+            }
+        }
+    }
+
+    fn say(&mut self, object: &Object, ctx: &Context) {
+        let (key, message) = (object.key(), object.message());
+        if self.said.get(&key).is_none_or(|said| said != message) {
+            ctx.printer.line(format!("{} {message}", paint(DIM, format!("{key}:"))));
+            self.said.insert(key, message.to_owned());
+        }
+    }
+}

@@ -198,7 +198,8 @@ fn differs(
     };
     let users = leave::live_users(&jobs.value, id);
     if !users.is_empty() {
-        let message = format!("{message}; it cannot be replaced while {} need it", leave::describe(&users));
+        let message =
+            format!("{message}; it cannot be replaced while something needs it: {}", leave::describe(&users));
         return Outcome::stuck("DriftBlocked", message).in_sync(Truth::False);
     }
     let message = format!("{message}; it is deleted, and created anew");

@@ -1,5 +1,7 @@
 //! The judge, end to end: what a rollout and a package do in a tiny cloud.
 
+mod laws;
+mod package;
 pub(crate) mod world;
 
 use rollwave::api::{RolloutPhase, StagePhase};

@@ -40,7 +40,7 @@ fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
         let outcome = Outcome::working("Deleting", format!("package {id} is deleted"));
         return outcome.with([Action::DeletePackage { id: id.clone() }]);
     }
-    let message = format!("deletion of package {id} waits: {} still need it", describe(&users));
+    let message = format!("deletion of package {id} waits for {}", describe(&users));
     let verify = status.verification.as_ref();
     let verify = verify.and_then(|v| find_job(&jobs.value, &v.token, v.job_id.as_deref()));
     let stoppable = verify.filter(|job| !job.state.is_final() && job.state != JobState::Stopping);

@@ -153,16 +153,10 @@ impl Pass<'_, '_> {
     }
 
     fn walk(&mut self) -> Outcome {
-        let resent = match self.resend() {
-            Ok(actions) => actions,
-            Err(outcome) => return outcome,
-        };
-        for index in 0..self.status.stages.len() {
-            if let Some(outcome) = self.step(index) {
-                return outcome.with(resent);
-            }
+        if let Some(outcome) = self.resend() {
+            return outcome;
         }
-        self.completed(resent)
+        (0..self.status.stages.len()).find_map(|index| self.step(index)).unwrap_or_else(|| self.completed())
     }
 
     /// What the stage waits for; none when it has passed.
@@ -296,7 +290,7 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn completed(&mut self, resent: Vec<Action>) -> Outcome {
+    fn completed(&self) -> Outcome {
         let counts = total(self.status);
         let version = &self.ground.package.spec.version;
         let mut message = format!(
@@ -312,14 +306,14 @@ impl Pass<'_, '_> {
                 "; {late} more are eligible and in none of its stages, which were all released before"
             );
         }
-        let live = self.is_live() || !resent.is_empty();
+        let live = self.is_live();
         Outcome {
             phase: RolloutPhase::Completed,
             standing: Standing::Done,
             reason: "Completed",
             message,
             again: if live { Again::After(POLL) } else { Again::AtDriftInterval },
-            actions: resent,
+            actions: Vec::new(),
         }
     }
 

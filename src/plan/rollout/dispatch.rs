@@ -3,7 +3,7 @@
 use super::advance::Pass;
 use super::as_count;
 use super::report::Outcome;
-use crate::api::{RolloutPhase, StagePhase, record_decision};
+use crate::api::{RolloutPhase, StagePhase};
 use crate::cloud::{Job, NewJob};
 use crate::plan::Action;
 use crate::plan::cohort::{assign, rank, seed};
@@ -68,25 +68,28 @@ impl<'a> Pass<'_, 'a> {
         None
     }
 
-    /// Sends the stopped devices of stages that were released in full another job.
-    pub(super) fn resend(&mut self) -> Result<Vec<Action>, Outcome> {
+    /// Sends the stopped devices of stages that were released in full another job. None when there are none.
+    pub(super) fn resend(&mut self) -> Option<Outcome> {
         let mut actions = Vec::new();
+        let mut count = 0;
         for index in 0..self.status.stages.len() {
             let phase = self.status.stages[index].phase;
             let devices = self.stopped(index);
             if devices.is_empty() || matches!(phase, StagePhase::Waiting | StagePhase::Dispatching) {
                 continue;
             }
-            let held = |message| Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message);
-            if let Some(message) = self.blocked().or_else(|| self.busy(&devices)) {
-                return Err(held(message));
+            let blocked = self.blocked().or_else(|| self.busy(&devices));
+            count += devices.len();
+            match blocked.map_or_else(|| self.jobs_for(index, devices), Err) {
+                Ok(jobs) => actions.extend(jobs),
+                Err(message) => {
+                    return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+                }
             }
-            let name = &self.status.stages[index].name;
-            let message = format!("stage {name}: {} stopped devices get another job", devices.len());
-            actions.extend(self.jobs_for(index, devices).map_err(held)?);
-            record_decision(&mut self.status.decisions, self.ground.now, "StageResumed", message);
         }
-        Ok(actions)
+        let message = format!("{count} devices whose job was stopped get another one");
+        let outcome = Outcome::working(RolloutPhase::Progressing, "StageResumed", message);
+        (!actions.is_empty()).then(|| outcome.with(actions))
     }
 
     /// Devices that the stage takes by rule, and that no job of ours holds.

@@ -66,7 +66,8 @@ pub(super) fn finish(
 ) -> Plan<OtaRolloutStatus> {
     let generation = object.metadata.generation.unwrap_or(0);
     let reason_before = find_condition(&status.conditions, READY).map(|ready| ready.reason.clone());
-    if outcome.standing != Standing::Working && reason_before.as_deref() != Some(outcome.reason) {
+    let is_news = reason_before.as_deref() != Some(outcome.reason);
+    if is_news && (outcome.standing != Standing::Working || outcome.reason == "StageResumed") {
         record_decision(&mut status.decisions, now, outcome.reason, outcome.message.clone());
     }
     status.phase = outcome.phase;

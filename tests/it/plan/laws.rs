@@ -1,0 +1,273 @@
+//! Laws that hold whatever devices, clouds and people do: random histories in the tiny world.
+
+use super::world::{Fate, World, device};
+use proptest::prelude::*;
+use rollwave::api::{CreateOperation, Intent, IntentState, RolloutPhase, StagePhase};
+use rollwave::cloud::{Job, JobState};
+use rollwave::plan::{Action, needs};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something that happens between two passes.
+#[derive(Clone, Debug)]
+enum Event {
+    Devices {
+        seed: u8,
+    },
+    Time {
+        seconds: u16,
+    },
+    Suspend {
+        on: bool,
+    },
+    DeviceJoins,
+    DeviceLeaves {
+        seed: u8,
+    },
+    DeviceGoesBack {
+        seed: u8,
+    },
+    StoppedInTheConsole {
+        seed: u8,
+    },
+    LastJobHides,
+    ListsAreWhole,
+    PackageBreaks {
+        broken: bool,
+    },
+    GateIsEdited {
+        percent: u8,
+    },
+    /// The next create call takes effect, and its answer is lost.
+    AnswerIsLost,
+    /// The next create call is written down, and never leaves.
+    CallIsLost,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => any::<u8>().prop_map(|seed| Event::Devices { seed }),
+        6 => (1_u16..200).prop_map(|seconds| Event::Time { seconds }),
+        1 => any::<bool>().prop_map(|on| Event::Suspend { on }),
+        2 => Just(Event::DeviceJoins),
+        1 => any::<u8>().prop_map(|seed| Event::DeviceLeaves { seed }),
+        1 => any::<u8>().prop_map(|seed| Event::DeviceGoesBack { seed }),
+        1 => any::<u8>().prop_map(|seed| Event::StoppedInTheConsole { seed }),
+        1 => Just(Event::LastJobHides),
+        2 => Just(Event::ListsAreWhole),
+        1 => any::<bool>().prop_map(|broken| Event::PackageBreaks { broken }),
+        1 => (50_u8..100).prop_map(|percent| Event::GateIsEdited { percent }),
+        2 => Just(Event::AnswerIsLost),
+        1 => Just(Event::CallIsLost),
+    ]
+}
+
+struct History {
+    world: World,
+    stage_of: BTreeMap<String, String>,
+    joined: u32,
+    lose_answer: bool,
+    lose_call: bool,
+}
+
+impl History {
+    fn new(chunk: usize, stop_at: u32) -> Self {
+        let mut world = World::new(
+            30,
+            json!({
+                "stages": [
+                    {"name": "canary", "select": {"count": 6}, "soak": "1m",
+                     "gates": [{"outcome": {"method": "Ratio", "minSuccess": "60%", "minObserved": "80%"}}]},
+                    {"name": "half", "select": {"percent": "50%"},
+                     "gates": [{"outcome": {"method": "Ratio", "minSuccess": "60%", "minObserved": "100%"}}]}
+                ],
+                "stop": [{"name": "too-many", "method": "Count", "maxFailure": stop_at}]
+            }),
+        );
+        world.capabilities.max_devices_per_job = chunk;
+        Self { world, stage_of: BTreeMap::new(), joined: 0, lose_answer: false, lose_call: false }
+    }
+
+    fn happen(&mut self, event: &Event) {
+        let world = &mut self.world;
+        match event {
+            Event::Devices { seed } => world.run_devices(|id| fate(id, *seed)),
+            Event::Time { seconds } => world.pass(i64::from(*seconds)),
+            Event::Suspend { on } => world.edit_rollout(|rollout| rollout.spec.suspend = *on),
+            Event::DeviceJoins => {
+                self.joined += 1;
+                let id = format!("new-{:03}", self.joined);
+                world.devices.insert(id.clone(), device(&id, "V1"));
+            }
+            Event::DeviceLeaves { seed } => {
+                let id = world.devices.keys().nth(usize::from(*seed) % 30).cloned();
+                id.into_iter().for_each(|id| drop(world.devices.remove(&id)));
+            }
+            Event::DeviceGoesBack { seed } => {
+                let device = world.devices.values_mut().nth(usize::from(*seed) % 30);
+                device.into_iter().for_each(|device| device.firmware = Some("V1".into()));
+            }
+            Event::StoppedInTheConsole { seed } => {
+                let id = world.jobs.get(usize::from(*seed) % 5).filter(|job| !job.state.is_final());
+                let id = id.map(|job| job.id.clone());
+                id.into_iter().for_each(|id| world.stop(&id));
+            }
+            Event::LastJobHides => world.hidden.extend(world.jobs.last().map(|job| job.id.clone())),
+            Event::ListsAreWhole => world.hidden.clear(),
+            Event::PackageBreaks { broken } => {
+                world.package.metadata.generation = Some(if *broken { 2 } else { 1 });
+            }
+            Event::GateIsEdited { percent } => world.edit_rollout(|rollout| {
+                let min_success = format!("{percent}%").parse().unwrap();
+                rollout.spec.stages[0].gates[0].outcome.min_success = min_success;
+            }),
+            Event::AnswerIsLost => self.lose_answer = true,
+            Event::CallIsLost => self.lose_call = true,
+        }
+    }
+
+    /// One pass of an engine whose calls may be lost.
+    fn reconcile(&mut self) {
+        self.is_idempotent();
+        let plan = self.world.plan_rollout();
+        let first = plan.actions.iter().find_map(|action| match action {
+            Action::CreateJob { stage, job } => Some((stage.clone(), job.clone())),
+            _ => None,
+        });
+        if first.is_some() {
+            assert!(needs::is_dispatchable(&self.world.package), "sent before the package was ready");
+            assert!(!self.world.rollout.spec.suspend, "sent while suspended");
+        }
+        // The journal makes a call again only when it is sure that it did not take effect.
+        let taken = first.as_ref().is_some_and(|(_, job)| self.has_token(&job.token));
+        let lost = self.lose_answer || self.lose_call;
+        match first.filter(|_| lost || taken) {
+            Some((stage, job)) => {
+                self.world.rollout.status = Some(plan.status);
+                self.write_down(&job.token, stage);
+                if self.lose_answer && !self.has_token(&job.token) {
+                    self.world.create_job(&job);
+                }
+                (self.lose_answer, self.lose_call) = (false, false);
+            }
+            None => drop(self.world.reconcile()),
+        }
+        self.check();
+    }
+
+    fn has_token(&self, token: &str) -> bool {
+        self.world.jobs.iter().any(|job| job.token.as_deref() == Some(token))
+    }
+
+    fn write_down(&mut self, token: &str, stage: Option<String>) {
+        let pending = &mut self.world.rollout.status.as_mut().unwrap().pending;
+        pending.retain(|intent| intent.token != token);
+        pending.push(Intent {
+            token: token.into(),
+            operation: CreateOperation::CreateJob,
+            stage,
+            digest: String::new(),
+            at: self.world.now,
+            state: IntentState::Ambiguous,
+        });
+    }
+
+    /// The same look at the status that was just written gives the same status and the same orders.
+    fn is_idempotent(&self) {
+        let first = self.world.plan_rollout();
+        let mut again = self.world.clone();
+        again.rollout.status = Some(first.status.clone());
+        let second = again.plan_rollout();
+        assert_eq!(first.status, second.status);
+        assert_eq!(first.actions, second.actions);
+    }
+
+    fn check(&mut self) {
+        let world = &self.world;
+        let mut tokens = BTreeSet::new();
+        let mut live: BTreeMap<&str, &str> = BTreeMap::new();
+        for job in &world.jobs {
+            assert!(tokens.insert(job.token.clone()), "a token was used twice");
+            for device in job.devices.iter().filter(|_| !job.state.is_final()) {
+                let other = live.insert(device, &job.id);
+                assert_eq!(other, None, "{device} is in two live jobs");
+            }
+        }
+        for job in &world.jobs {
+            let stage = job.title.rsplit('/').next().unwrap_or_default();
+            for device in &job.devices {
+                let before = self.stage_of.entry(device.clone()).or_insert_with(|| stage.to_owned());
+                assert_eq!(before, stage, "{device} moved");
+            }
+        }
+        self.check_status();
+    }
+
+    fn check_status(&self) {
+        let status = self.world.rollout_status();
+        let released = status.stages.iter().rposition(|stage| !stage.jobs.is_empty()).unwrap_or(0);
+        for stage in status.stages.iter().take(released) {
+            assert_eq!(stage.phase, StagePhase::Passed, "{} was left without passing", stage.name);
+            assert!(stage.passed_at.is_some());
+        }
+        if status.stopped_by.is_some() {
+            assert_eq!(status.phase, RolloutPhase::Held);
+            let runs = |job: &&Job| job.state == JobState::Running && !self.world.hidden.contains(&job.id);
+            let known =
+                |job: &&Job| status.stages.iter().flat_map(|s| &s.jobs).any(|known| known.id == job.id);
+            let running = self.world.jobs.iter().filter(runs).find(known);
+            assert_eq!(running.map(|job| &job.id), None, "runs although a stop rule fired");
+        }
+        for stage in &status.stages {
+            let counts = stage.counts;
+            assert_eq!(counts.assigned, counts.finished() + counts.queued + counts.in_flight);
+        }
+    }
+}
+
+/// A device's fate, by a fixed hash: mostly good.
+fn fate(id: &str, seed: u8) -> Fate {
+    let hash =
+        id.bytes().fold(u32::from(seed), |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    match hash % 16 {
+        0 => Fate::Fails,
+        1 => Fate::TimesOut,
+        2 => Fate::Lies,
+        3..=6 => Fate::Sleeps,
+        _ => Fate::Succeeds,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_history_breaks_a_law(
+        events in prop::collection::vec(event(), 0..50), chunk in 1_usize..12, stop_at in 1_u32..8,
+    ) {
+        let mut history = History::new(chunk, stop_at);
+        for event in &events {
+            history.happen(event);
+            history.reconcile();
+        }
+    }
+
+    #[test]
+    fn a_fleet_that_always_succeeds_always_converges(
+        events in prop::collection::vec((1_u16..90, any::<bool>()), 0..20), chunk in 1_usize..12,
+    ) {
+        let mut history = History::new(chunk, 1);
+        for (seconds, lost) in events {
+            history.lose_answer = lost;
+            history.happen(&Event::Time { seconds });
+            history.world.run_devices(|_| Fate::Succeeds);
+            history.reconcile();
+        }
+        history.lose_answer = false;
+        let plan = history.world.settle(|_| Fate::Succeeds);
+        prop_assert_eq!(plan.status.phase, RolloutPhase::Completed, "{}", plan.status.message);
+        prop_assert_eq!(plan.status.stages.iter().map(|s| s.counts.succeeded).sum::<u32>(), 30);
+        let jobs: u32 = plan.status.stages.iter().map(|s| s.jobs.len() as u32).sum();
+        prop_assert_eq!(jobs as usize, history.world.jobs.len());
+    }
+}

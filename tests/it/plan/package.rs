@@ -1,0 +1,300 @@
+//! What a package does: create, adopt, verify, drift, delete.
+
+use super::world::{Fate, World, device};
+use rollwave::api::{
+    Condition, IN_SYNC, Origin, READY, STALLED, Truth, VERIFIED, condition_is_true, find_condition,
+};
+use rollwave::cloud::ArtifactRef;
+use rollwave::plan::{Action, needs};
+use serde_json::{Value, json};
+
+fn world(package: Value) -> World {
+    World::with_package(4, package, json!({}))
+}
+
+fn verified_on(devices: &[&str]) -> Value {
+    json!({"verification": {"devices": devices, "timeout": "1h"}})
+}
+
+fn condition<'a>(world: &'a World, type_: &str) -> Option<&'a Condition> {
+    find_condition(&world.package.status.as_ref()?.conditions, type_)
+}
+
+fn reason(world: &World) -> &str {
+    condition(world, READY).map_or("", |ready| &ready.reason)
+}
+
+fn message(world: &World) -> &str {
+    condition(world, READY).map_or("", |ready| &ready.message)
+}
+
+/// A package of the same key that somebody else made, equal to the spec but for what `edit` changes.
+fn foreign(world: &mut World, edit: impl FnOnce(&mut rollwave::cloud::Package)) -> String {
+    let Some(Action::CreatePackage { package, .. }) = world.plan_package().actions.first().cloned() else {
+        panic!("nothing to create")
+    };
+    let id = world.create_package(&package);
+    edit(world.packages.last_mut().unwrap());
+    id
+}
+
+#[test]
+fn an_absent_package_is_created_once_and_then_left_alone() {
+    let mut world = world(json!({}));
+    assert!(matches!(world.reconcile_package().actions[..], [Action::CreatePackage { .. }]));
+    assert_eq!(world.reconcile_package().actions, []);
+    let before = world.package.status.clone();
+    world.pass(300);
+    assert_eq!(world.reconcile_package().actions, []);
+    assert_eq!(world.package.status, before);
+    assert_eq!(before.unwrap().origin, Some(Origin::Created));
+    assert!(needs::is_dispatchable(&world.package));
+}
+
+#[test]
+fn an_equal_package_is_adopted_whatever_the_case_of_its_digest() {
+    let mut world = world(json!({}));
+    let id = foreign(&mut world, |package| {
+        let artifact = package.artifact.as_mut().unwrap();
+        artifact.sha256 = Some("AB".repeat(32));
+    });
+    assert_eq!(world.reconcile_package().actions, []);
+    let status = world.package.status.unwrap();
+    assert_eq!((status.package_id, status.origin), (Some(id), Some(Origin::Adopted)));
+}
+
+#[test]
+fn adoption_never_refuses_what_it_did_not_create() {
+    let mut world = world(json!({"adoption": "Never"}));
+    foreign(&mut world, |_| {});
+    assert_eq!(world.reconcile_package().actions, []);
+    assert_eq!(reason(&world), "AdoptionRefused");
+    assert!(condition(&world, STALLED).is_some());
+}
+
+#[test]
+fn a_package_whose_answer_was_lost_is_found_and_is_ours() {
+    use rollwave::api::{CreateOperation, Intent, IntentState};
+    let mut world = world(json!({"adoption": "Never"}));
+    let plan = world.plan_package();
+    let Some(Action::CreatePackage { token, package }) = plan.actions.first() else { panic!("no create") };
+    let mut status = plan.status.clone();
+    status.pending.push(Intent {
+        token: token.clone(),
+        operation: CreateOperation::CreatePackage,
+        stage: None,
+        digest: String::new(),
+        at: world.now,
+        state: IntentState::Ambiguous,
+    });
+    world.package.status = Some(status);
+    world.create_package(package);
+    assert_eq!(world.reconcile_package().actions, []);
+    let status = world.package.status.unwrap();
+    assert_eq!((status.origin, status.pending.len()), (Some(Origin::Created), 0));
+}
+
+#[test]
+fn of_several_equal_packages_the_newest_is_kept_and_the_others_are_named() {
+    let mut world = world(json!({}));
+    let first = foreign(&mut world, |_| {});
+    let second = world.packages[0].clone();
+    world.packages.push(second);
+    world.packages[1].row.id = "pkg-9".into();
+    world.reconcile_package();
+    assert_eq!(world.package.status.as_ref().unwrap().package_id.as_deref(), Some("pkg-9"));
+    assert!(
+        condition(&world, IN_SYNC).unwrap().message.contains(&format!("1 more of this version: {first}"))
+    );
+    // Once known, it stays the one.
+    world.packages.swap(0, 1);
+    world.reconcile_package();
+    assert_eq!(world.package.status.as_ref().unwrap().package_id.as_deref(), Some("pkg-9"));
+}
+
+#[test]
+fn a_difference_is_reported_field_by_field() {
+    let mut world = world(json!({"description": "b", "sourceVersions": ["V1"]}));
+    foreign(&mut world, |package| {
+        package.row.description = Some("a".into());
+        package.row.source_versions = vec!["V0".into(), "V1".into()];
+        package.artifact.as_mut().unwrap().key = "other.bin".into();
+    });
+    assert_eq!(world.reconcile_package().actions, []);
+    assert_eq!(reason(&world), "Drifted");
+    insta::assert_snapshot!(message(&world), @r#"package pkg-1 differs: sourceVersions is "V0, V1" in the cloud, "V1" in the spec; description is "a" in the cloud, "b" in the spec; artifact.obs.key is "other.bin" in the cloud, "v2.bin" in the spec"#);
+}
+
+#[test]
+fn drift_is_corrected_only_for_what_is_ours_and_only_when_nothing_runs() {
+    let edit = |world: &mut World| world.packages[0].row.description = Some("edited".into());
+    let mut foreign_one = world(json!({"driftPolicy": "Correct"}));
+    foreign(&mut foreign_one, |package| package.row.description = Some("theirs".into()));
+    assert_eq!(foreign_one.reconcile_package().actions, []);
+    assert_eq!(reason(&foreign_one), "DriftedForeign");
+
+    let mut world = world(json!({"driftPolicy": "Correct"}));
+    world.make_ready();
+    world.reconcile();
+    edit(&mut world);
+    assert_eq!(world.reconcile_package().actions, []);
+    insta::assert_snapshot!(message(&world), @r#"package pkg-1 differs: description is "edited" in the cloud, "" in the spec; it cannot be replaced while something needs it: job job-2 (4 of 4 devices outstanding)"#);
+    world.run_devices(|_| Fate::Succeeds);
+    world.pass(60);
+    assert_eq!(world.reconcile_package().actions, [Action::DeletePackage { id: "pkg-1".into() }]);
+    assert!(matches!(world.reconcile_package().actions[..], [Action::CreatePackage { .. }]));
+    world.pass(60);
+    world.reconcile_package();
+    assert!(condition_is_true(&world.package.status.as_ref().unwrap().conditions, READY));
+}
+
+#[test]
+fn a_package_that_vanished_is_reported_or_created_anew_but_not_while_a_list_may_lag() {
+    for (policy, creates) in [("Report", false), ("Correct", true)] {
+        let mut world = world(json!({"driftPolicy": policy}));
+        world.make_ready();
+        world.packages.clear();
+        assert_eq!(world.reconcile_package().actions, [], "a list may lag");
+        world.pass(60);
+        assert_eq!(!world.reconcile_package().actions.is_empty(), creates, "{policy}");
+    }
+}
+
+#[test]
+fn an_artifact_that_the_cloud_does_not_show_is_neither_equal_nor_different() {
+    let mut world = world(json!({}));
+    foreign(&mut world, |package| package.artifact = None);
+    assert_eq!(world.reconcile_package().actions, []);
+    assert_eq!(reason(&world), "ArtifactUnknown");
+    assert_eq!(condition(&world, IN_SYNC).unwrap().status, Truth::Unknown.as_str());
+}
+
+#[test]
+fn an_unchanged_row_needs_no_details() {
+    let mut world = world(json!({}));
+    world.make_ready();
+    world.package.status.as_mut().unwrap().compared_row = Some(world.packages[0].row.hash());
+    assert!(!needs::details_needed(&world.package, &world.packages[0].row));
+    world.packages[0].artifact = None;
+    world.reconcile_package();
+    assert!(condition_is_true(&world.package.status.as_ref().unwrap().conditions, READY));
+}
+
+#[test]
+fn verification_runs_one_job_and_passes_by_the_reported_version() {
+    let mut world = world(verified_on(&["dev-000", "dev-001"]));
+    world.reconcile_package();
+    let plan = world.reconcile_package();
+    assert!(matches!(plan.actions[..], [Action::CreateJob { stage: None, .. }]));
+    assert_eq!(world.plan_rollout().actions, [], "no rollout before the verification");
+    world.reconcile_package();
+    assert_eq!(condition(&world, VERIFIED).unwrap().status, "Unknown");
+    world.run_devices(|_| Fate::Succeeds);
+    world.pass(30);
+    world.reconcile_package();
+    assert_eq!(condition(&world, VERIFIED).unwrap().status, "True");
+    assert_eq!(world.jobs.len(), 1);
+    insta::assert_snapshot!(message(&world), @"package pkg-1 was created by Rollwave; 2 of 2 devices run it (100.0 %), 0 failed, 0 timed out, 0 went back");
+    // Later versions of these devices are none of its business.
+    world.devices.insert("dev-000".into(), device("dev-000", "V1"));
+    let plan = world.reconcile_package();
+    assert!(plan.actions.is_empty() && condition_is_true(&plan.status.conditions, VERIFIED));
+}
+
+#[test]
+fn devices_that_run_the_version_already_need_no_job() {
+    let mut world = world(verified_on(&["dev-000"]));
+    world.devices.insert("dev-000".into(), device("dev-000", "V2"));
+    world.make_ready();
+    assert!(world.jobs.is_empty());
+}
+
+#[test]
+fn a_verification_that_fails_stalls_and_no_rollout_starts() {
+    for (fate, seconds) in [(Fate::Fails, 60), (Fate::TimesOut, 60), (Fate::Lies, 60), (Fate::Sleeps, 3600)] {
+        let mut world = world(verified_on(&["dev-000", "dev-001"]));
+        world.reconcile_package();
+        world.reconcile_package();
+        world.reconcile_package();
+        world.run_devices(|id| if id == "dev-000" { Fate::Succeeds } else { fate });
+        world.reconcile_package();
+        world.pass(seconds);
+        world.reconcile_package();
+        assert_eq!(reason(&world), "VerificationFailed", "{fate:?}: {}", message(&world));
+        assert_eq!(condition(&world, VERIFIED).unwrap().status, "False");
+        assert_eq!(world.reconcile().actions, []);
+        assert_eq!(world.jobs.len(), 1);
+    }
+}
+
+#[test]
+fn a_device_that_the_cloud_does_not_know_is_named() {
+    let mut world = world(verified_on(&["dev-000", "ghost"]));
+    world.reconcile_package();
+    world.reconcile_package();
+    assert!(world.jobs.is_empty());
+    insta::assert_snapshot!(message(&world), @"the cloud does not know 1 of 2 devices that verification names: ghost");
+}
+
+#[test]
+fn a_verify_job_that_vanished_is_not_created_again() {
+    let mut world = world(verified_on(&["dev-000"]));
+    world.reconcile_package();
+    world.reconcile_package();
+    world.hidden.push("job-2".into());
+    assert_eq!(world.reconcile_package().actions, []);
+    assert_eq!(reason(&world), "Verifying");
+    world.pass(60);
+    assert_eq!(world.reconcile_package().actions, []);
+    assert_eq!(reason(&world), "JobVanished");
+}
+
+#[test]
+fn other_bytes_or_other_devices_are_verified_anew() {
+    let mut world = world(verified_on(&["dev-000"]));
+    world.devices.insert("dev-000".into(), device("dev-000", "V2"));
+    world.make_ready();
+    world.package.spec.verification.as_mut().unwrap().devices = vec!["dev-001".into()];
+    world.package.metadata.generation = Some(2);
+    assert!(!needs::is_dispatchable(&world.package));
+    let plan = world.reconcile_package();
+    assert!(matches!(&plan.actions[..], [Action::CreateJob { job, .. }] if job.devices == ["dev-001"]));
+    assert!(!condition_is_true(&plan.status.conditions, VERIFIED));
+}
+
+#[test]
+fn deletion_follows_the_policy_and_waits_for_jobs() {
+    let deleted = |world: &mut World| {
+        world.package.metadata.deletion_timestamp = Some(rollwave::api::Time(world.now));
+        world.reconcile_package().actions
+    };
+    let mut orphan = world(json!({}));
+    orphan.make_ready();
+    assert_eq!(deleted(&mut orphan), [Action::Release]);
+
+    let mut adopted = world(json!({"deletionPolicy": "Delete"}));
+    foreign(&mut adopted, |_| {});
+    adopted.reconcile_package();
+    assert_eq!(deleted(&mut adopted), [Action::Release]);
+    assert_eq!(adopted.packages.len(), 1);
+
+    let mut ours = world(json!({"deletionPolicy": "Delete"}));
+    ours.make_ready();
+    ours.reconcile();
+    assert_eq!(deleted(&mut ours), []);
+    insta::assert_snapshot!(message(&ours), @"deletion of package pkg-1 waits for job job-2 (4 of 4 devices outstanding)");
+    ours.run_devices(|_| Fate::Succeeds);
+    assert_eq!(deleted(&mut ours), [Action::DeletePackage { id: "pkg-1".into() }]);
+    assert_eq!(deleted(&mut ours), [Action::Release]);
+}
+
+#[test]
+fn a_cloud_without_digests_is_a_difference() {
+    let mut world = world(json!({}));
+    foreign(&mut world, |package| {
+        let artifact = package.artifact.take().unwrap();
+        package.artifact = Some(ArtifactRef { sha256: None, ..artifact });
+    });
+    world.reconcile_package();
+    assert_eq!(reason(&world), "Drifted");
+}

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod gate;
 pub mod needs;
 pub mod package;
+pub mod preview;
 pub mod rollout;
 pub mod stage;
 pub mod stop;

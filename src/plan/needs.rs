@@ -62,16 +62,23 @@ pub fn for_package(package: &OtaPackage) -> Vec<Need> {
 /// What a rollout's judgement needs. Nothing is read for a rollout that waits for its package.
 #[must_use]
 pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
-    let jobs = Need::Jobs(package.spec.kind);
     if rollout.metadata.deletion_timestamp.is_some() {
+        let jobs = Need::Jobs(package.spec.kind);
         return if has_dispatched(rollout) { vec![jobs] } else { Vec::new() };
     }
     if !has_dispatched(rollout) && !is_dispatchable(package) {
         return Vec::new();
     }
-    let mut needs = vec![jobs];
-    needs.extend(targets(rollout, package));
-    needs
+    for_preview(rollout, package)
+}
+
+/// What a preview of a rollout needs: the same as if its package were ready.
+#[must_use]
+pub fn for_preview(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
+    if rollout.metadata.deletion_timestamp.is_some() {
+        return for_rollout(rollout, package);
+    }
+    std::iter::once(Need::Jobs(package.spec.kind)).chain(targets(rollout, package)).collect()
 }
 
 /// True when the package may be sent to devices: ready and verified, by the spec as it stands.

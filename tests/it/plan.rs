@@ -2,6 +2,7 @@
 
 mod laws;
 mod package;
+mod preview;
 pub(crate) mod world;
 
 use rollwave::api::{RolloutPhase, StagePhase};

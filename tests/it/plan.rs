@@ -3,6 +3,7 @@
 mod laws;
 mod package;
 mod preview;
+mod scenarios;
 pub(crate) mod world;
 
 use rollwave::api::{RolloutPhase, StagePhase};

@@ -1,0 +1,265 @@
+//! The traps that other rollout engines fell into, one by one.
+
+use super::world::{Fate, World, device};
+use rollwave::api::{RolloutPhase, StageStatus};
+use rollwave::cloud::JobState;
+use rollwave::plan::{Action, Again};
+use serde_json::{Value, json};
+
+fn reason(world: &World) -> String {
+    let status = world.rollout_status();
+    rollwave::api::find_condition(&status.conditions, "Ready").map(|c| c.reason.clone()).unwrap_or_default()
+}
+
+fn stage(world: &World, index: usize) -> StageStatus {
+    world.rollout_status().stages[index].clone()
+}
+
+fn ratio(min: &str) -> Value {
+    json!([{"outcome": {"method": "Ratio", "minSuccess": min}}])
+}
+
+/// A canary that has been sent, and whose devices met their fate.
+fn after_canary(spec: Value, fate: impl Fn(&str) -> Fate) -> World {
+    let mut world = World::new(40, spec);
+    world.reconcile();
+    world.run_devices(fate);
+    world.pass(30);
+    world
+}
+
+#[test]
+fn all_timed_out_or_all_stopped_releases_nothing() {
+    let mut silent = after_canary(json!({}), |_| Fate::TimesOut);
+    silent.reconcile();
+    assert_eq!((reason(&silent).as_str(), silent.jobs.len()), ("GateFailed", 1));
+
+    let mut stopped = after_canary(json!({}), |_| Fate::Sleeps);
+    let id = stopped.jobs[0].id.clone();
+    stopped.stop(&id);
+    stopped.reconcile();
+    assert_eq!((reason(&stopped).as_str(), stopped.jobs.len()), ("JobStopped", 1));
+}
+
+#[test]
+fn targets_that_match_nobody_are_not_a_success() {
+    let mut world = World::new(0, json!({}));
+    world.reconcile();
+    assert_eq!((reason(&world).as_str(), world.rollout_status().phase), ("NoDevices", RolloutPhase::Held));
+}
+
+#[test]
+fn a_fleet_that_runs_the_version_already_is_done_without_a_job() {
+    let mut world = World::new(5, json!({}));
+    world.devices.values_mut().for_each(|device| device.firmware = Some("V2".into()));
+    let plan = world.settle(|_| Fate::Succeeds);
+    assert_eq!((plan.status.phase, world.jobs.len()), (RolloutPhase::Completed, 0));
+    assert_eq!(plan.status.excluded.already_current, 5);
+}
+
+#[test]
+fn stages_that_disappear_hold() {
+    let stages = json!([
+        {"name": "canary", "select": {"count": 5}, "gates": ratio("90%")},
+        {"name": "half", "select": {"percent": "50%"}, "gates": ratio("90%")}
+    ]);
+    let world = after_canary(json!({ "stages": stages }), |_| Fate::Succeeds);
+    let removed = |index: usize| {
+        let mut world = world.clone();
+        world.edit_rollout(|rollout| drop(rollout.spec.stages.remove(index)));
+        assert_eq!(world.reconcile().actions, [], "{}", world.rollout_status().message);
+        assert_eq!(reason(&world), "StagesChanged");
+        assert_eq!(world.reconcile().actions, []);
+    };
+    removed(0);
+    removed(1);
+}
+
+#[test]
+fn an_edited_gate_is_judged_anew_and_sends_nothing_again() {
+    let mut world =
+        after_canary(json!({}), |id| if id.ends_with('0') { Fate::Fails } else { Fate::Succeeds });
+    world.edit_rollout(|r| r.spec.stages[0].gates[0].outcome.min_success = "100%".parse().unwrap());
+    world.reconcile();
+    let failed = stage(&world, 0).counts.failed;
+    assert!(failed > 0 && reason(&world) == "GateFailed", "{failed}");
+    world.edit_rollout(|r| r.spec.stages[0].gates[0].outcome.min_success = "50%".parse().unwrap());
+    let plan = world.settle(|_| Fate::Succeeds);
+    assert_eq!(plan.status.phase, RolloutPhase::Completed, "{}", plan.status.message);
+    assert_eq!((world.jobs.len(), stage(&world, 0).counts.failed), (2, failed));
+}
+
+#[test]
+fn a_gate_that_failed_stays_failed_when_a_device_recovers() {
+    let mut world = after_canary(json!({}), |_| Fate::Fails);
+    world.reconcile();
+    world.devices.values_mut().for_each(|device| device.firmware = Some("V2".into()));
+    world.pass(30);
+    world.reconcile();
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("GateFailed", 1));
+}
+
+#[test]
+fn a_device_that_is_deleted_leaves_the_denominator() {
+    let mut world = after_canary(json!({}), |_| Fate::Sleeps);
+    let gone = world.jobs[0].devices[0].clone();
+    world.devices.remove(&gone);
+    world.reconcile();
+    assert_eq!(stage(&world, 0).counts.assigned, 9);
+}
+
+#[test]
+fn a_stage_whose_devices_all_vanish_proves_nothing() {
+    let mut world = after_canary(json!({}), |_| Fate::Sleeps);
+    for id in world.jobs[0].devices.clone() {
+        world.devices.remove(&id);
+    }
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(reason(&world), "NoDevicesLeft");
+}
+
+#[test]
+fn a_device_that_joins_is_taken_by_a_later_stage_only() {
+    let mut world = after_canary(json!({}), |_| Fate::Succeeds);
+    world.devices.insert("new".into(), device("new", "V1"));
+    world.settle(|_| Fate::Succeeds);
+    assert_eq!((world.jobs[0].devices.len(), world.jobs[1].devices.len()), (10, 31));
+}
+
+#[test]
+fn a_stop_rule_fires_at_its_threshold_also_while_a_stage_soaks() {
+    let spec = json!({
+        "stages": [{"name": "canary", "select": {"count": 10}, "soak": "1d", "gates": ratio("50%")}],
+        "stop": [{"name": "too-many", "method": "Count", "maxFailure": 2, "action": "Abort"}]
+    });
+    let mut world = after_canary(spec, |_| Fate::Succeeds);
+    let plan = world.reconcile();
+    assert_eq!(
+        (reason(&world).as_str(), plan.again),
+        ("StageSoaking", Again::After(jiff::SignedDuration::from_hours(24)))
+    );
+    for id in world.jobs[0].devices.clone().into_iter().take(2) {
+        world.devices.insert(id.clone(), device(&id, "V1"));
+    }
+    world.pass(600);
+    world.reconcile();
+    assert_eq!(world.rollout_status().phase, RolloutPhase::Aborted);
+    insta::assert_snapshot!(world.rollout_status().message, @"aborted: 2 devices failed; too-many stops at 2");
+    world.pass(86_400);
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(world.rollout_status().phase, RolloutPhase::Aborted);
+}
+
+#[test]
+fn a_soak_ends_exactly_and_on_a_look_that_was_taken_after_it() {
+    let spec =
+        json!({"stages": [{"name": "canary", "select": {"count": 10}, "soak": "1h", "gates": ratio("90%")}]});
+    let mut world = after_canary(spec, |_| Fate::Succeeds);
+    world.reconcile();
+    world.pass(3_599);
+    let plan = world.reconcile();
+    assert_eq!((plan.actions.len(), plan.again), (0, Again::After(jiff::SignedDuration::from_secs(1))));
+    world.pass(1);
+    assert!(matches!(world.reconcile().actions[..], [Action::CreateJob { .. }]));
+}
+
+#[test]
+fn another_package_begins_anew_after_the_old_jobs_are_over() {
+    let mut world = after_canary(json!({}), |_| Fate::Sleeps);
+    let old = world.jobs[0].id.clone();
+    world.package.spec.artifact.sha256 = "cd".repeat(32);
+    assert_eq!(world.reconcile().actions, [Action::StopJob { id: old }]);
+    world.pass(30);
+    let plan = world.reconcile();
+    assert!(matches!(&plan.actions[..], [Action::CreateJob { stage: Some(name), .. }] if name == "canary"));
+    assert_ne!(world.jobs[0].token, world.jobs[1].token);
+}
+
+#[test]
+fn chunk_edges() {
+    for (devices, jobs) in [(200, 1), (201, 2), (256, 2), (400, 2), (401, 3)] {
+        let mut world = World::new(devices, json!({"stages": [{"name": "all", "select": {"rest": true}}]}));
+        world.capabilities.max_devices_per_job = 200;
+        world.settle(|_| Fate::Succeeds);
+        assert_eq!(world.jobs.len(), jobs, "{devices}");
+        assert_eq!(world.jobs.iter().map(|job| job.devices.len()).sum::<usize>(), devices as usize);
+    }
+}
+
+#[test]
+fn a_lost_state_finds_every_job_again() {
+    let mut world = after_canary(json!({}), |_| Fate::Succeeds);
+    world.rollout.status = None;
+    let plan = world.settle(|_| Fate::Succeeds);
+    assert_eq!((plan.status.phase, world.jobs.len()), (RolloutPhase::Completed, 2));
+}
+
+#[test]
+fn a_job_that_vanished_holds_and_is_not_created_again() {
+    let mut world = after_canary(json!({}), |_| Fate::Sleeps);
+    world.hidden.push(world.jobs[0].id.clone());
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(reason(&world), "JobVanished");
+    world.delete_rollout();
+    assert_eq!(world.reconcile().actions, [Action::Release]);
+}
+
+#[test]
+fn a_state_that_no_document_names_holds() {
+    let mut world = after_canary(json!({}), |_| Fate::Succeeds);
+    world.jobs[0].state = JobState::Unknown("Frozen".into());
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(reason(&world), "JobUnclear");
+}
+
+#[test]
+fn a_second_job_of_one_token_is_stopped_and_the_oldest_kept() {
+    let mut world = after_canary(json!({}), |_| Fate::Sleeps);
+    let mut twin = world.jobs[0].clone();
+    twin.id = "twin".into();
+    twin.created_at = Some(world.now);
+    world.outcomes.insert("twin".into(), world.outcomes[&world.jobs[0].id].clone());
+    world.jobs.push(twin);
+    assert_eq!(world.reconcile().actions, [Action::StopJob { id: "twin".into() }]);
+    assert_eq!(reason(&world), "DuplicateJob");
+    world.pass(30);
+    world.reconcile();
+    assert_eq!(reason(&world), "StageRunning");
+}
+
+#[test]
+fn a_canary_of_unknown_devices_holds_instead_of_passing() {
+    let spec = json!({"stages": [{"name": "lab", "select": {"devices": ["ghost"]}, "gates": ratio("90%")}]});
+    let mut world = World::new(40, spec);
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(
+        (reason(&world).as_str(), world.rollout_status().excluded.unknown),
+        ("StageDevicesUnknown", 1)
+    );
+}
+
+#[test]
+fn devices_with_the_wrong_version_are_left_out_and_counted() {
+    let mut world = World::new(
+        4,
+        json!({"targets": {"all": true, "fromVersions": ["V1"], "exclude": {"devices": ["dev-000"]}}}),
+    );
+    world.devices.get_mut("dev-001").unwrap().firmware = Some("V0".into());
+    world.devices.get_mut("dev-002").unwrap().firmware = None;
+    let plan = world.settle(|_| Fate::Succeeds);
+    let excluded = &plan.status.excluded;
+    assert_eq!((excluded.by_spec, excluded.by_version), (1, 2));
+    assert_eq!(world.jobs[0].devices, ["dev-003"]);
+}
+
+#[test]
+fn a_device_that_goes_back_after_the_end_is_reported() {
+    let mut world = World::new(12, json!({}));
+    world.settle(|_| Fate::Succeeds);
+    world.devices.insert("dev-003".into(), device("dev-003", "V1"));
+    world.pass(300);
+    let plan = world.reconcile();
+    assert_eq!((plan.status.phase, plan.actions.len()), (RolloutPhase::Completed, 0));
+    let healthy = rollwave::api::find_condition(&plan.status.conditions, "Healthy").unwrap();
+    assert_eq!((healthy.status.as_str(), healthy.reason.as_str()), ("False", "Reverted"));
+}

@@ -15,8 +15,10 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 /// The running simulator, shared between the listener and whoever embeds it.
 #[derive(Clone, Debug)]
@@ -25,8 +27,9 @@ pub struct Handle(Arc<Mutex<Simulator>>);
 impl Handle {
     /// Looks at, or changes, the simulator now. The closure gets the wall time, too.
     pub fn with<T>(&self, act: impl FnOnce(&mut Simulator, Timestamp) -> T) -> T {
-        let wall = Timestamp::now();
         let mut simulator = self.lock();
+        // Read under the lock, so that no call sees an earlier time than the one before it.
+        let wall = Timestamp::now();
         simulator.advance(wall);
         act(&mut simulator, wall)
     }
@@ -43,6 +46,9 @@ impl Handle {
     }
 }
 
+/// How long a shutdown waits for calls that are being answered.
+pub const GRACE: Duration = Duration::from_secs(1);
+
 /// A simulator that listens.
 #[derive(Debug)]
 pub struct Running {
@@ -50,7 +56,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// The simulator itself.
     pub handle: Handle,
-    stop: Option<oneshot::Sender<()>>,
+    stop: CancellationToken,
     server: JoinHandle<io::Result<()>>,
 }
 
@@ -61,15 +67,12 @@ impl Running {
         format!("http://{}", self.address)
     }
 
-    /// Stops listening; calls that hang are cut.
+    /// Stops listening. Calls that hang or are delayed are cut; the others get [`GRACE`] to end.
     pub async fn shutdown(mut self) {
-        if let Some(stop) = self.stop.take() {
-            // An error means that the server has ended already.
-            let _ = stop.send(());
+        self.stop.cancel();
+        if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
+            self.server.abort();
         }
-        self.server.abort();
-        // The error is the abort itself.
-        let _ = (&mut self.server).await;
     }
 }
 
@@ -104,17 +107,17 @@ pub async fn serve(world: &World, listen: SocketAddr) -> Result<Running, ServeEr
     let failed = |source| ServeError::Listen { address: listen, source };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let router = Router::new().fallback(answer).with_state(handle.clone());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        // A dropped sender means the same.
-        let _ = stopped.await;
-    });
+    let stop = CancellationToken::new();
+    let router = Router::new().fallback(answer).with_state((handle.clone(), stop.clone()));
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let server = tokio::spawn(async move { server.await });
-    Ok(Running { address, handle, stop: Some(stop), server })
+    Ok(Running { address, handle, stop, server })
 }
 
-async fn answer(State(handle): State<Handle>, request: Request) -> Response<Body> {
+async fn answer(
+    State((handle, stop)): State<(Handle, CancellationToken)>,
+    request: Request,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     // One byte more than allowed is read, so that the gateway's own refusal can be given.
     let Ok(body) = to_bytes(body, iotda::MAX_BODY + 1).await else {
@@ -139,7 +142,7 @@ async fn answer(State(handle): State<Handle>, request: Request) -> Response<Body
         body,
     };
     let outcome = handle.with(|simulator, wall| simulator.handle(&request, wall));
-    enact(outcome).await
+    stop.run_until_cancelled(enact(outcome)).await.unwrap_or_else(cut)
 }
 
 fn static_method(method: &str) -> Option<&'static str> {

@@ -2,6 +2,7 @@
 
 mod faults;
 mod fleet;
+mod gateway;
 mod http;
 mod paging;
 mod rules;

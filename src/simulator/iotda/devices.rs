@@ -123,6 +123,7 @@ pub struct Devices {
     rows: BTreeMap<Record, Registered>,
     by_id: BTreeMap<String, Record>,
     all: BTreeSet<Record>,
+    nodes: BTreeSet<(String, String)>,
     by_product: BTreeMap<String, BTreeSet<Record>>,
     by_tag: BTreeMap<(String, String), BTreeSet<Record>>,
 }
@@ -158,14 +159,14 @@ impl Devices {
     }
 
     fn has_node(&self, product: &str, node: &str) -> bool {
-        let mut rows = self.by_product.get(product).into_iter().flatten();
-        rows.any(|record| self.at(*record).is_some_and(|device| device.node == node))
+        self.nodes.contains(&(product.to_owned(), node.to_owned()))
     }
 
     /// Registers a device; its id must be free.
     pub fn insert(&mut self, record: Record, device: Registered) {
         self.by_id.insert(device.id.clone(), record);
         self.all.insert(record);
+        self.nodes.insert((device.product.clone(), device.node.clone()));
         self.by_product.entry(device.product.clone()).or_default().insert(record);
         for (key, value) in &device.tags {
             self.by_tag.entry((key.clone(), value.clone())).or_default().insert(record);
@@ -178,6 +179,7 @@ impl Devices {
         let record = self.by_id.remove(id)?;
         self.all.remove(&record);
         let device = self.rows.remove(&record)?;
+        self.nodes.remove(&(device.product.clone(), device.node));
         if let Some(rows) = self.by_product.get_mut(&device.product) {
             rows.remove(&record);
         }

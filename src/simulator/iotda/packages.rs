@@ -43,6 +43,16 @@ pub struct Package {
 }
 
 impl Package {
+    /// Where the index has it: by type, by product, by version.
+    fn keys(&self) -> [Key; 3] {
+        let (product, version) = (Some(self.product.clone()), Some(self.version.clone()));
+        [
+            (self.kind.clone(), None, None),
+            (self.kind.clone(), product.clone(), None),
+            (self.kind.clone(), product, version),
+        ]
+    }
+
     /// What it upgrades; none for modules.
     #[must_use]
     pub fn part(&self) -> Option<Part> {
@@ -68,13 +78,15 @@ impl Package {
     }
 }
 
+/// Type, product and version; the last ones are `None` in the index of all products or all versions.
+type Key = (String, Option<String>, Option<String>);
+
 /// The packages of an account.
 #[derive(Debug, Default)]
 pub struct Packages {
     rows: BTreeMap<Record, Package>,
     by_id: BTreeMap<String, Record>,
-    by_kind: BTreeMap<String, BTreeSet<Record>>,
-    by_product: BTreeMap<(String, String), BTreeSet<Record>>,
+    index: BTreeMap<Key, BTreeSet<Record>>,
 }
 
 impl Packages {
@@ -90,32 +102,27 @@ impl Packages {
     }
 
     fn insert(&mut self, record: Record, package: Package) {
-        let key = (package.kind.clone(), package.product.clone());
         self.by_id.insert(package.id.clone(), record);
-        self.by_kind.entry(package.kind.clone()).or_default().insert(record);
-        self.by_product.entry(key).or_default().insert(record);
+        for key in package.keys() {
+            self.index.entry(key).or_default().insert(record);
+        }
         self.rows.insert(record, package);
     }
 
     fn remove(&mut self, id: &str) {
-        let Some(package) =
-            self.by_id.remove(id).and_then(|record| Some((record, self.rows.remove(&record)?)))
-        else {
-            return;
-        };
-        let (record, Package { kind, product, .. }) = package;
-        if let Some(rows) = self.by_kind.get_mut(&kind) {
-            rows.remove(&record);
-        }
-        if let Some(rows) = self.by_product.get_mut(&(kind, product)) {
-            rows.remove(&record);
+        let Some(record) = self.by_id.remove(id) else { return };
+        let Some(package) = self.rows.remove(&record) else { return };
+        for key in package.keys() {
+            if let Some(rows) = self.index.get_mut(&key) {
+                rows.remove(&record);
+            }
         }
     }
 
     fn holds(&self, new: &Package) -> bool {
-        let rows = self.by_product.get(&(new.kind.clone(), new.product.clone()));
-        let mut same = rows.into_iter().flatten().filter_map(|record| self.rows.get(record));
-        same.any(|package| package.app == new.app && package.version == new.version)
+        let [.., key] = new.keys();
+        let mut same = self.index.get(&key).into_iter().flatten().filter_map(|record| self.rows.get(record));
+        same.any(|package| package.app == new.app)
     }
 }
 
@@ -240,16 +247,15 @@ pub fn list(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
     account.check_app(app)?;
     let packages = &account.packages;
     let none = BTreeSet::new();
-    let rows = match product {
-        Some(product) => packages.by_product.get(&(kind.to_owned(), product.to_owned())),
-        None => packages.by_kind.get(kind),
-    };
+    let of_product = version.filter(|_| product.is_some());
+    let rows =
+        packages.index.get(&(kind.to_owned(), product.map(str::to_owned), of_product.map(str::to_owned)));
     let keep = |record: Record| {
         packages.rows.get(&record).is_some_and(|package| {
             version.is_none_or(|version| package.version == version) && request.shows(package.created_wall)
         })
     };
-    let filtered = version.is_some() || request.stale.is_some();
+    let filtered = version != of_product || request.stale.is_some();
     let page = page.of(rows.unwrap_or(&none), filtered.then_some(&keep));
     let shown: Vec<Value> =
         page.rows.iter().filter_map(|row| packages.rows.get(row)).map(Package::row).collect();

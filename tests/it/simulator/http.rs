@@ -5,7 +5,7 @@ use rollwave::simulator::{Running, World, faults::Fault, serve};
 use serde_json::json;
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
 };
 
 async fn start() -> Running {
@@ -16,21 +16,19 @@ async fn start() -> Running {
 /// Sends one request and reads until the connection ends.
 async fn raw(running: &Running, body: Vec<u8>) -> Vec<u8> {
     let address = running.address;
-    tokio::task::spawn_blocking(move || {
-        let mut socket = TcpStream::connect(address).unwrap();
-        let head = format!(
-            "POST /v5/iot/p1/batchtasks HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        socket.write_all(head.as_bytes()).unwrap();
-        // A server that cuts the connection may do so before everything is written.
-        let _ = socket.write_all(&body);
-        let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer);
-        answer
-    })
-    .await
-    .unwrap()
+    tokio::task::spawn_blocking(move || send(address, &body)).await.unwrap()
+}
+
+fn send(address: SocketAddr, body: &[u8]) -> Vec<u8> {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let head = "POST /v5/iot/p1/batchtasks HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+    socket.write_all(format!("{head}Content-Length: {length}\r\n\r\n").as_bytes()).unwrap();
+    // A server that cuts the connection may do so before everything is written.
+    let _ = socket.write_all(body);
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    answer
 }
 
 fn inject(running: &Running, fault: serde_json::Value) {
@@ -56,6 +54,19 @@ async fn a_reset_sends_nothing_and_a_truncated_answer_breaks_off() {
     };
     assert_eq!(body.len(), length(head) / 2, "{half}");
     running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_hangs_is_cut_by_the_shutdown() {
+    let running = start().await;
+    inject(&running, json!({"kind": "hang"}));
+    let address = running.address;
+    let hanging = tokio::task::spawn_blocking(move || send(address, b"{}"));
+    while running.handle.with(|simulator, _| simulator.calls("CreateBatchTask")) == 0 {
+        tokio::task::yield_now().await;
+    }
+    running.shutdown().await;
+    assert_eq!(hanging.await.unwrap(), b"");
 }
 
 #[tokio::test(flavor = "multi_thread")]

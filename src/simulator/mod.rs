@@ -80,6 +80,7 @@ pub enum End {
 
 /// Calls of one operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Calls {
     /// All of them.
     pub total: u64,

@@ -6,6 +6,7 @@ mod gateway;
 mod http;
 mod paging;
 mod rules;
+mod verb;
 mod world;
 
 use bytes::Bytes;

@@ -125,7 +125,7 @@ fn calls_are_counted_by_operation_and_by_what_the_caller_saw() {
     create(&mut bench, "V1");
     create(&mut bench, "V1");
     let counters = json!(bench.simulator.counters());
-    let expected = json!({"total": 3, "by_end": {"reset": 1, "201": 1, "403": 1}});
+    let expected = json!({"total": 3, "byEnd": {"reset": 1, "201": 1, "403": 1}});
     assert_eq!(counters, json!({"CreateOtaPackage": expected}));
 }
 

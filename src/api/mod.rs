@@ -173,6 +173,17 @@ impl Object {
         )
     }
 
+    /// True when both say the same; metadata and status do not count.
+    #[must_use]
+    pub fn same_spec(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Cloud(a), Self::Cloud(b)) => a.spec == b.spec,
+            (Self::Package(a), Self::Package(b)) => a.spec == b.spec,
+            (Self::Rollout(a), Self::Rollout(b)) => a.spec == b.spec,
+            _ => false,
+        }
+    }
+
     /// True once deletion was asked for (the manifest is gone, or Kubernetes set a deletion time).
     #[must_use]
     pub fn is_deleting(&self) -> bool {

@@ -7,7 +7,7 @@ use super::tree::health_look;
 use super::{Context, Exit};
 use crate::api::{Health, Object, ObjectKey, Period, all_settled};
 use crate::engine::Report;
-use crate::source::folder;
+use crate::source::{Snapshot, folder};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,23 +37,31 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
-    let snapshot = folder::read(&args.path);
+    let mut snapshot = folder::read(&args.path);
     if !snapshot.problems.is_empty() {
-        for problem in &snapshot.problems {
-            ctx.printer.error(problem);
-        }
-        return ctx.fail(format!("{} problems: nothing was done", snapshot.problems.len()));
+        return refuse(&snapshot, ctx);
     }
     let mut home = match Home::open(&args.path, &ctx.state, SystemClock::faster(args.time_factor)) {
         Ok(home) => home,
         Err(error) => return ctx.fail(error),
     };
     let work = async {
+        home.admit(&mut snapshot).await?;
+        if !snapshot.problems.is_empty() {
+            return Ok(refuse(&snapshot, ctx));
+        }
         home.take(snapshot).await?;
         home.wake_all().await?;
         settle(&mut home, args, ctx).await
     };
     work.await.unwrap_or_else(|error: HomeError| ctx.fail(error))
+}
+
+fn refuse(snapshot: &Snapshot, ctx: &Context) -> Exit {
+    for problem in &snapshot.problems {
+        ctx.printer.problem(problem);
+    }
+    ctx.fail(format!("{} problems: nothing was done", snapshot.problems.len()))
 }
 
 async fn settle(home: &mut Home, args: &Args, ctx: &Context) -> Result<Exit, HomeError> {

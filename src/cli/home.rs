@@ -55,6 +55,15 @@ impl Home {
         Ok(Self { root, state, clock, engine, last: Snapshot::default() })
     }
 
+    /// Takes out of the snapshot what may not follow on what is stored, and says so among its problems.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn admit(&self, snapshot: &mut Snapshot) -> Result<(), StateError> {
+        intake::admit(snapshot, &self.objects().await?);
+        Ok(())
+    }
+
     /// Takes over what the folder says, and makes what changed due. While something is wrong with the folder nothing is
     /// deleted: an object may only seem to be gone.
     ///

@@ -64,9 +64,15 @@ async fn work(home: &mut Home, snapshots: &mut mpsc::Receiver<Snapshot>, ctx: &C
     }
 }
 
-async fn take(home: &mut Home, snapshot: Snapshot, wake_all: bool, ctx: &Context) -> Result<(), HomeError> {
+async fn take(
+    home: &mut Home,
+    mut snapshot: Snapshot,
+    wake_all: bool,
+    ctx: &Context,
+) -> Result<(), HomeError> {
+    home.admit(&mut snapshot).await?;
     for problem in &snapshot.problems {
-        ctx.printer.error(problem);
+        ctx.printer.problem(problem);
     }
     let desired = home.take(snapshot).await?;
     tracing::info!(changed = desired.changed.len(), deleting = desired.deleting.len(), "took the manifests");

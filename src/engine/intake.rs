@@ -1,12 +1,26 @@
 //! From what a folder says to what is wanted. Pure.
 
 use crate::api::{Object, ObjectKey, SOURCE_FILE_ANNOTATION};
-use crate::source::Snapshot;
+use crate::source::{Snapshot, manifest};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// Takes out of the snapshot what may not follow on what is stored (a package of another version under the same name,
+/// say), and says so as a problem: the stored object stays as it is.
+pub fn admit(snapshot: &mut Snapshot, stored: &[Arc<Object>]) {
+    for old in stored.iter().filter(|old| !old.is_deleting()) {
+        let key = old.key();
+        let Some(new) = snapshot.objects.get(&key).filter(|new| !new.object.same_spec(old)) else { continue };
+        let problems = manifest::check_update(old, new);
+        if !problems.is_empty() {
+            snapshot.problems.extend(problems);
+            snapshot.objects.remove(&key);
+        }
+    }
+}
 
 /// What is wanted after `root` said `snapshot`: its objects, and those that are stored from elsewhere. Only an object
 /// whose own file lay under `root` is wanted no more because `root` does not name it: applying one folder, or one file of

@@ -155,7 +155,7 @@ fn age(object: &Object, now: Timestamp) -> String {
 }
 
 /// Columns that are as wide as they must be; the last one is not padded.
-fn aligned(columns: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn aligned(columns: &[&str], rows: &[Vec<String>]) -> String {
     let visible = |text: &str| anstream::adapter::strip_str(text).to_string().chars().count();
     let widest = |place: usize| {
         rows.iter().filter_map(|row| row.get(place)).map(|cell| visible(cell)).max().unwrap_or(0)

@@ -16,6 +16,7 @@ pub mod exit;
 pub mod get;
 pub mod home;
 pub mod log;
+pub mod plan;
 pub mod ports;
 pub mod printer;
 pub mod run;
@@ -103,6 +104,8 @@ pub enum Verb {
     /// References between all the given files and folders are checked too. Exit codes: 0 no problems, 1 problems, 2 a
     /// path is not there.
     Validate(validate::Args),
+    /// Show what `apply` would do, and change nothing.
+    Plan(plan::Args),
     /// Make the cloud agree with the manifests.
     Apply(apply::Args),
     /// Keep the cloud agreeing with the manifests, until told to stop.
@@ -129,6 +132,7 @@ impl Verb {
     async fn run(&self, ctx: &Context) -> Exit {
         match self {
             Self::Validate(args) => validate::run(args, ctx),
+            Self::Plan(args) => plan::run(args, ctx).await,
             Self::Apply(args) => apply::run(args, ctx).await,
             Self::Run(args) => run::run(args, ctx).await,
             Self::Get(args) => get::run(args, ctx),
@@ -145,7 +149,8 @@ impl Verb {
     const fn log_level(&self) -> &'static str {
         match self {
             Self::Run(_) | Self::Simulate(_) => "info",
-            Self::Apply(_)
+            Self::Plan(_)
+            | Self::Apply(_)
             | Self::Get(_)
             | Self::Status(_)
             | Self::Why(_)

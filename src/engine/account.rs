@@ -21,6 +21,8 @@ pub struct Account {
     budget: Budget,
     ports: Ports,
     calls: BTreeMap<&'static str, u64>,
+    answered: bool,
+    limit: api::Budget,
 }
 
 impl Account {
@@ -28,17 +30,28 @@ impl Account {
     #[must_use]
     pub fn new(cloud: Arc<dyn Cloud>, limit: Option<api::Budget>, ports: Ports) -> Self {
         let default = cloud.capabilities();
-        let (rate, burst) = limit.map_or((default.requests_per_second, default.burst), |limit| {
-            (limit.requests_per_second, limit.burst)
-        });
-        let budget = Budget::new(rate, burst, ports.clock.now());
-        Self { cloud, budget, ports, calls: BTreeMap::new() }
+        let (requests_per_second, burst) = (default.requests_per_second, default.burst);
+        let limit = limit.unwrap_or(api::Budget { requests_per_second, burst });
+        let budget = Budget::new(limit.requests_per_second, limit.burst, ports.clock.now());
+        Self { cloud, budget, ports, calls: BTreeMap::new(), answered: false, limit }
     }
 
     /// The client, for what costs no call.
     #[must_use]
     pub fn cloud(&self) -> &dyn Cloud {
         self.cloud.as_ref()
+    }
+
+    /// True once a call succeeded.
+    #[must_use]
+    pub const fn has_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// Calls that it may cost.
+    #[must_use]
+    pub const fn limit(&self) -> api::Budget {
+        self.limit
     }
 
     /// Calls made so far, by operation; every attempt counts.
@@ -80,6 +93,7 @@ impl Account {
         span.in_scope(|| match &result {
             Ok(_) => {
                 tracing::debug!("answered");
+                self.answered = true;
                 self.budget.succeeded(now);
             }
             Err(error) => {

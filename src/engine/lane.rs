@@ -177,10 +177,11 @@ impl Lane {
         if !self.link.as_ref().is_some_and(same) {
             let client = self.ports.connector.connect(cloud).await?;
             self.inventory = Inventory::default();
+            let drift_interval = cloud.spec.drift_interval.as_signed();
             self.link = Some(Link {
                 account: Account::new(client, cloud.spec.budget, self.ports.clone()),
-                drift_interval: cloud.spec.drift_interval.as_signed(),
-                drift_due: self.ports.clock.now(),
+                drift_interval,
+                drift_due: self.ports.clock.now().saturating_add(drift_interval).unwrap_or(Timestamp::MAX),
                 uid: cloud.metadata.uid.clone(),
                 generation: cloud.metadata.generation,
             });

@@ -19,6 +19,7 @@ pub mod queue;
 mod reconcile;
 mod report;
 pub mod run;
+pub mod survey;
 
 pub use lane::Report;
 pub use run::Engine;

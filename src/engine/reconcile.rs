@@ -126,14 +126,8 @@ impl Lane {
             return self.release_cloud().await;
         }
         let now = self.ports.clock.now();
-        let link = self.connect().await?;
-        if link.account.calls().is_empty() {
-            let probe =
-                Call::ListPackages { kind: PackageKind::Firmware, exactly: None, cursor: Cursor::start() };
-            link.account.call(&probe, class).await?;
-            link.drift_due = now.saturating_add(link.drift_interval).unwrap_or(Timestamp::MAX);
-        }
-        let due = link.drift_due;
+        self.check_answers(class).await?;
+        let due = self.connect().await?.drift_due;
         let changed = self.report_cloud_ready(cloud).await?;
         if now < due {
             return Ok(Turn { changed, again: Some((Class::Drift, due)) });
@@ -143,6 +137,17 @@ impl Lane {
         }
         let due = self.end_drift_round(now).await?;
         Ok(Turn { changed, again: Some((Class::Drift, due)) })
+    }
+
+    /// Makes sure that the account answers: by the calls that were made already, or else by one.
+    pub(super) async fn check_answers(&mut self, class: Class) -> Result<(), Trouble> {
+        let account = &mut self.connect().await?.account;
+        if !account.has_answered() {
+            let probe =
+                Call::ListPackages { kind: PackageKind::Firmware, exactly: None, cursor: Cursor::start() };
+            account.call(&probe, class).await?;
+        }
+        Ok(())
     }
 
     /// Reads one more page of what drift is judged by; true once everything is fresh.

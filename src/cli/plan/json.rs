@@ -1,0 +1,78 @@
+//! A plan for programs. The form is described in docs/cli.md, and changes only by additions.
+
+use crate::cloud::WireRequest;
+use crate::engine::survey::{Forecast, Order, Survey, Surveyed};
+use crate::plan::preview::End;
+use serde_json::{Value, json};
+
+/// The plan as one JSON document.
+pub(super) fn render(survey: &Survey) -> String {
+    let objects: Vec<Value> = survey.objects.iter().map(object).collect();
+    let budgets: Vec<Value> = survey
+        .budgets
+        .iter()
+        .map(|(account, budget)| json!({"account": account.to_string(), "budget": budget}))
+        .collect();
+    let document = json!({
+        "changes": survey.has_orders(),
+        "objects": objects,
+        "orders": survey.orders_by_operation(),
+        "callsMade": survey.calls,
+        "budgets": budgets,
+    });
+    format!("{document:#}")
+}
+
+fn object(surveyed: &Surveyed) -> Value {
+    let key = &surveyed.key;
+    let mut value = match &surveyed.forecast {
+        Ok(forecast) => expected(forecast),
+        Err(error) => json!({"error": {"class": error.class.as_str(), "message": error.to_string()}}),
+    };
+    value["kind"] = json!(key.kind);
+    value["namespace"] = json!(key.namespace);
+    value["name"] = json!(key.name);
+    value
+}
+
+fn expected(forecast: &Forecast) -> Value {
+    let (end, reason) = match &forecast.end {
+        End::Converged => ("converged", None),
+        End::Released => ("released", None),
+        End::Held(reason) => ("held", Some(reason)),
+    };
+    let stages = forecast.stages.iter().map(|stage| {
+        json!({"name": stage.name, "devices": stage.devices, "dispatched": stage.dispatched, "soak": stage.soak,
+               "examples": stage.examples})
+    });
+    let watching = forecast.watching.iter().map(|estimate| {
+        json!({"operation": estimate.operation, "calls": estimate.calls, "formula": estimate.formula})
+    });
+    json!({
+        "end": end,
+        "reason": reason,
+        "orders": forecast.orders.iter().map(order).collect::<Vec<_>>(),
+        "stages": stages.collect::<Vec<_>>(),
+        "warnings": forecast.warnings,
+        "irreversible": forecast.irreversible,
+        "watching": watching.collect::<Vec<_>>(),
+    })
+}
+
+fn order(order: &Order) -> Value {
+    json!({
+        "when": order.when,
+        "operation": order.operation(),
+        "requests": order.requests.iter().map(request).collect::<Vec<_>>(),
+    })
+}
+
+fn request(request: &WireRequest) -> Value {
+    json!({"method": request.method, "origin": request.origin, "path": request.path, "query": request.query,
+           "body": body(request)})
+}
+
+/// The body as JSON; null when there is none.
+pub(super) fn body(request: &WireRequest) -> Value {
+    serde_json::from_slice(&request.body).unwrap_or(Value::Null)
+}

@@ -1,0 +1,97 @@
+//! `rollwave plan`: what `apply` would do, in the cloud's own requests.
+
+mod json;
+mod text;
+
+use super::ports::{self, SystemClock};
+use super::{Context, Exit};
+use crate::api::Object;
+use crate::engine::intake;
+use crate::engine::ports::Clock as _;
+use crate::engine::survey::{Survey, survey};
+use crate::source::{Snapshot, folder};
+use crate::state::{StateError, local::View, memory::Memory};
+use clap::ValueEnum;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Show what `apply` would do, and change nothing.
+///
+/// Reads the manifests, the state and the clouds. Shows every request that would be sent, to the end of every rollout if
+/// all goes well; the devices of each stage; what cannot be undone; and warns of what cannot work. Exit codes: 0 nothing
+/// to do, 2 there is something to do, 1 something is wrong.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// File or folder of manifests.
+    pub path: PathBuf,
+    /// How to print it; docs/cli.md describes the JSON.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// How a plan is printed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs; nothing is shortened.
+    Json,
+}
+
+/// Runs the verb.
+pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    let mut snapshot = folder::read(&args.path);
+    let stored = match stored(&ctx.state) {
+        Ok(stored) => stored,
+        Err(error) => return ctx.fail(error),
+    };
+    intake::admit(&mut snapshot, &stored);
+    if !snapshot.problems.is_empty() {
+        for problem in &snapshot.problems {
+            ctx.printer.problem(problem);
+        }
+        return ctx.fail(format!("{} problems: nothing was planned", snapshot.problems.len()));
+    }
+    match look(&snapshot, &stored, &args.path).await {
+        Ok(survey) => {
+            match args.output {
+                Output::Text => ctx.printer.print(text::render(&survey)),
+                Output::Json => ctx.printer.line(json::render(&survey)),
+            }
+            exit_of(&survey)
+        }
+        Err(error) => ctx.fail(error),
+    }
+}
+
+/// What the state knows; nothing when there is none yet.
+fn stored(dir: &Path) -> Result<Vec<Arc<Object>>, StateError> {
+    match View::open(dir) {
+        Ok(view) => Ok(view.objects()?.into_iter().map(Arc::new).collect()),
+        Err(StateError::Absent { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn look(
+    snapshot: &Snapshot,
+    stored: &[Arc<Object>],
+    path: &Path,
+) -> Result<Survey, super::home::HomeError> {
+    let clock = SystemClock::new();
+    let root = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let wanted = intake::wanted(snapshot, stored, &root);
+    let memory = Memory::new(stored.iter().cloned());
+    memory.apply_desired(&wanted, true, clock.now())?;
+    Ok(survey(Arc::new(memory), ports::real(clock)?).await?)
+}
+
+fn exit_of(survey: &Survey) -> Exit {
+    if survey.objects.iter().any(|object| object.forecast.is_err()) {
+        Exit::Failed
+    } else if survey.has_orders() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
+}

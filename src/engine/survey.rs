@@ -1,0 +1,220 @@
+//! What would be done, without doing it: load ▸ observe ▸ preview for every object. Looks at the clouds, changes nothing.
+
+use super::lane::{Lane, Trouble, home_of};
+use super::observe::Evidence;
+use super::ports::Ports;
+use super::queue::Class;
+use crate::api::{Budget, Kind, Object, ObjectKey, OtaPackage, OtaRollout};
+use crate::cloud::{Call, CallError, WireRequest};
+use crate::plan::Action;
+use crate::plan::needs::{self, Need};
+use crate::plan::preview::{self, End, Estimate, Preview, PreviewStage};
+use crate::state::{StateError, Store};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What would be done for one object.
+#[derive(Debug)]
+pub struct Surveyed {
+    /// The object.
+    pub key: ObjectKey,
+    /// What would be done; or why it cannot be told.
+    pub forecast: Result<Forecast, CallError>,
+}
+
+/// What would be done, in the cloud's own requests.
+#[derive(Debug)]
+pub struct Forecast {
+    /// Orders, in order.
+    pub orders: Vec<Order>,
+    /// Stages with their devices; empty for a package.
+    pub stages: Vec<PreviewStage>,
+    /// What a person should know before it begins.
+    pub warnings: Vec<String>,
+    /// What cannot be undone.
+    pub irreversible: Vec<String>,
+    /// What one look at it costs while it goes on.
+    pub watching: Vec<Estimate>,
+    /// Where it would end.
+    pub end: End,
+}
+
+/// One order to a cloud.
+#[derive(Debug)]
+pub struct Order {
+    /// `now`, or after what.
+    pub when: String,
+    /// The call; none for letting the object go, which concerns no cloud.
+    pub call: Option<Call>,
+    /// The requests that it stands for, without authentication.
+    pub requests: Vec<WireRequest>,
+}
+
+/// Everything that was surveyed, and what the looks cost.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Every object, in the order of the keys.
+    pub objects: Vec<Surveyed>,
+    /// Read calls that were made for it, by operation.
+    pub calls: BTreeMap<&'static str, u64>,
+    /// What each account may cost.
+    pub budgets: BTreeMap<ObjectKey, Budget>,
+}
+
+impl Survey {
+    /// True when there is something to do.
+    #[must_use]
+    pub fn has_orders(&self) -> bool {
+        self.forecasts().any(|forecast| !forecast.orders.is_empty())
+    }
+
+    /// How many orders of each kind would be given.
+    #[must_use]
+    pub fn orders_by_operation(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for order in self.forecasts().flat_map(|forecast| &forecast.orders) {
+            *counts.entry(order.operation()).or_default() += 1;
+        }
+        counts
+    }
+
+    fn forecasts(&self) -> impl Iterator<Item = &Forecast> {
+        self.objects.iter().filter_map(|object| object.forecast.as_ref().ok())
+    }
+}
+
+impl Order {
+    /// Name of the operation: `CreatePackage`; `Release` for letting the object go.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.call.as_ref().map_or("Release", Call::operation)
+    }
+}
+
+/// Surveys every object of a store, which is not changed.
+///
+/// # Errors
+/// The state's.
+pub async fn survey(store: Arc<dyn Store>, ports: Ports) -> Result<Survey, StateError> {
+    let mut surveyor = Surveyor { store, ports, lanes: BTreeMap::new(), packages: BTreeMap::new() };
+    let mut survey = Survey::default();
+    for key in surveyor.store.keys().await? {
+        let Some(object) = surveyor.store.load(&key).await? else { continue };
+        let forecast = match surveyor.forecast(&key, &object).await {
+            Ok(forecast) => Ok(forecast),
+            Err(Trouble::Call(error)) => Err(error),
+            Err(Trouble::State(error)) => return Err(error),
+        };
+        survey.objects.push(Surveyed { key, forecast });
+    }
+    for (home, lane) in &surveyor.lanes {
+        let Some(link) = &lane.link else { continue };
+        survey.budgets.insert(home.clone(), link.account.limit());
+        for (operation, calls) in link.account.calls() {
+            *survey.calls.entry(operation).or_default() += calls;
+        }
+    }
+    Ok(survey)
+}
+
+struct Surveyor {
+    store: Arc<dyn Store>,
+    ports: Ports,
+    lanes: BTreeMap<ObjectKey, Lane>,
+    /// Packages as they would be once their orders are carried out.
+    packages: BTreeMap<ObjectKey, OtaPackage>,
+}
+
+impl Surveyor {
+    async fn forecast(&mut self, key: &ObjectKey, object: &Object) -> Result<Forecast, Trouble> {
+        let home = home_of(self.store.as_ref(), object).await?;
+        let (store, ports) = (self.store.clone(), self.ports.clone());
+        let lane = self.lanes.entry(home.clone()).or_insert_with(|| Lane::new(home, store, ports));
+        match object {
+            Object::Cloud(_) => lane.answer().await,
+            Object::Package(package) => {
+                let (forecast, after) = lane.forecast_package(package).await?;
+                self.packages.insert(key.clone(), after);
+                Ok(forecast)
+            }
+            Object::Rollout(rollout) => {
+                let package =
+                    self.packages.get(&key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name));
+                lane.forecast_rollout(rollout, package).await
+            }
+        }
+    }
+}
+
+impl Lane {
+    async fn answer(&mut self) -> Result<Forecast, Trouble> {
+        self.connect().await?;
+        self.check_answers(Class::UserChange).await?;
+        Ok(Forecast {
+            orders: Vec::new(),
+            stages: Vec::new(),
+            warnings: Vec::new(),
+            irreversible: Vec::new(),
+            watching: Vec::new(),
+            end: End::Converged,
+        })
+    }
+
+    async fn forecast_package(&mut self, package: &OtaPackage) -> Result<(Forecast, OtaPackage), Trouble> {
+        let sight = self.observe_package(package, Evidence::Known, Class::UserChange).await?;
+        let capabilities = self.connect().await?.account.cloud().capabilities().clone();
+        let now = self.ports.clock.now();
+        let preview = preview::package(&sight.view(package, &capabilities, &self.inventory, now));
+        let after = preview.object.clone();
+        Ok((self.priced(preview, &needs::for_package(package), 0)?, after))
+    }
+
+    async fn forecast_rollout(
+        &mut self,
+        rollout: &OtaRollout,
+        package: Option<&OtaPackage>,
+    ) -> Result<Forecast, Trouble> {
+        let sight = self.observe_rollout(rollout, package, Evidence::Known, Class::UserChange).await?;
+        let now = self.ports.clock.now();
+        let waits = !package.is_some_and(|package| self.is_there(package));
+        let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now);
+        let devices = view.fleet.as_ref().map_or(0, |fleet| fleet.value.devices.len());
+        let preview = preview::rollout(&view, waits);
+        let needs = package.map(|package| needs::for_rollout(rollout, package)).unwrap_or_default();
+        self.priced(preview, &needs, devices)
+    }
+
+    /// True when the cloud holds the package already, verified: nothing has to happen before it can be sent.
+    fn is_there(&self, package: &OtaPackage) -> bool {
+        let id = package.status.as_ref().and_then(|status| status.package_id.as_deref());
+        id.is_some_and(|id| id != preview::KNOWN_AFTER_CREATE) && needs::is_dispatchable(package)
+    }
+
+    fn priced<O>(&self, preview: Preview<O>, needs: &[Need], devices: usize) -> Result<Forecast, Trouble> {
+        let orders =
+            preview.steps.into_iter().map(|step| self.order(step)).collect::<Result<_, CallError>>()?;
+        let watching = self.capabilities().map(|limits| preview::watching(needs, limits, devices, 1));
+        Ok(Forecast {
+            orders,
+            stages: preview.stages,
+            warnings: preview.warnings,
+            irreversible: preview.irreversible,
+            watching: watching.unwrap_or_default(),
+            end: preview.end,
+        })
+    }
+
+    fn order(&self, step: preview::Step) -> Result<Order, CallError> {
+        let call = match step.action {
+            Action::CreatePackage { package, .. } => Some(Call::CreatePackage(package)),
+            Action::CreateJob { job, .. } => Some(Call::CreateJob(job)),
+            Action::DeletePackage { id } => Some(Call::DeletePackage { id }),
+            Action::StopJob { id } => Some(Call::StopJob { id, devices: Vec::new() }),
+            Action::Release => None,
+        };
+        let requests = match (&call, &self.link) {
+            (Some(call), Some(link)) => link.account.cloud().render(call)?,
+            _ => Vec::new(),
+        };
+        Ok(Order { when: step.when, call, requests })
+    }
+}

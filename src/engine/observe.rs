@@ -5,7 +5,7 @@ use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use crate::api::{IN_SYNC, OtaPackage, OtaRollout, condition_is_true};
 use crate::cloud::{
-    ArtifactRef, Capabilities, Device, DeviceResult, Package, PackageKey, PackageKind, PackageRow,
+    ArtifactRef, Capabilities, Device, DeviceResult, Job, Package, PackageKey, PackageKind, PackageRow,
 };
 use crate::plan::needs::{self, Need};
 use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
@@ -231,7 +231,8 @@ impl Lane {
         let jobs = &mut self.inventory.jobs;
         jobs.list(account, kind, max_age, now, class).await?;
         for id in ours {
-            if jobs.get(id).is_none_or(|job| !job.state.is_final()) {
+            let is_open = |job: &Job| !job.state.is_final() || job.devices.is_empty();
+            if jobs.get(id).is_none_or(is_open) {
                 jobs.look(account, id, JUST_POLLED, now, class).await?;
             }
         }
@@ -296,7 +297,10 @@ impl Lane {
         let now = self.ports.clock.now();
         let known = self.inventory.devices.of_product(product);
         let (seen_at, size) = known.map_or((None, 0), |(at, devices)| (Some(at), devices.len()));
-        let changed = ours.iter().any(|id| self.inventory.jobs.changed_at(id) > seen_at);
+        // Versions may be reported a little after the job says so; the judge waits for a look that is later than that.
+        let lag = self.capabilities().map_or(SignedDuration::ZERO, |limits| limits.visibility_lag);
+        let told_by = |at: Timestamp| at.saturating_add(lag).unwrap_or(Timestamp::MAX);
+        let changed = ours.iter().any(|id| self.inventory.jobs.changed_at(id).map(told_by) > seen_at);
         let all_ended =
             ours.iter().all(|id| self.inventory.jobs.get(id).is_none_or(|job| job.state.is_final()));
         let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };

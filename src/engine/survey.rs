@@ -137,9 +137,12 @@ impl Surveyor {
                 Ok(forecast)
             }
             Object::Rollout(rollout) => {
-                let package =
-                    self.packages.get(&key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name));
-                lane.forecast_rollout(rollout, package).await
+                let named = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+                let package = match self.packages.get(&named) {
+                    Some(planned) => Some(planned.clone()),
+                    None => lane.package(&named).await?,
+                };
+                lane.forecast_rollout(rollout, package.as_ref()).await
             }
         }
     }

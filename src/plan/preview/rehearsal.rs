@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// Stands for an id that the cloud will give.
-pub const KNOWN_AFTER_CREATE: &str = "(known after create)";
+pub const KNOWN_AFTER_CREATE: &str = "known-after-create";
 
 /// More passes than any rollout of 50 stages needs.
 const MAX_PASSES: usize = 2_000;

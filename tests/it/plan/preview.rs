@@ -66,15 +66,15 @@ fn a_preview_from_nothing_goes_through_package_verification_and_stages() {
     assert_eq!(package.end, End::Converged);
     insta::assert_snapshot!(lines(&package), @r"
     OtaPackage/meter-v2: create package V2, now
-    OtaPackage/meter-v2: create job meter-v2/verify of (known after create) for 2 devices, after the step before
+    OtaPackage/meter-v2: create job meter-v2/verify of known-after-create for 2 devices, after the step before
     ");
     assert_eq!(package.object.status.as_ref().unwrap().package_id.as_deref(), Some(KNOWN_AFTER_CREATE));
     let rollout = preview_rollout(&world, &package.object);
     assert_eq!(rollout.end, End::Converged);
     insta::assert_snapshot!(lines(&rollout), @r"
-    OtaRollout/meter: create job meter/canary of (known after create) for 10 devices, after OtaPackage meter-v2 is ready and verified
-    OtaRollout/meter: create job meter/half of (known after create) for 13 devices, after stage canary passes (soak 1d)
-    OtaRollout/meter: create job meter/rest of (known after create) for 15 devices, after stage half passes
+    OtaRollout/meter: create job meter/canary of known-after-create for 10 devices, after OtaPackage meter-v2 is ready and verified
+    OtaRollout/meter: create job meter/half of known-after-create for 13 devices, after stage canary passes (soak 1d)
+    OtaRollout/meter: create job meter/rest of known-after-create for 15 devices, after stage half passes
     ");
     assert_eq!(rollout.irreversible, ["an upgrade that a device has got cannot be recalled: 38 devices"]);
     assert_eq!(rollout.stages[0].examples.len(), 10);

@@ -1,5 +1,6 @@
 //! Doing what the judge decided: creates through the journal, everything else straight.
 
+use super::inventory::Inventory;
 use super::journal::{self, Permit};
 use super::lane::{Lane, Trouble};
 use super::queue::Class;
@@ -8,6 +9,7 @@ use crate::api::{
     Truth, record_decision, set_condition, time_text,
 };
 use crate::cloud::{Call, CallError, Capabilities, Effect, ErrorClass, NewJob, NewPackage, Reply};
+use crate::plan::needs::package_key;
 use crate::plan::{Action, Again, Plan, confirm};
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,6 +32,8 @@ pub(super) trait Subject: Clone + Send + Sync {
 
     fn set_status(&mut self, status: Self::Status);
     fn pending(&mut self) -> &mut Vec<Intent>;
+    /// When the place where this call's work would show was last looked at.
+    fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp>;
     /// True when the status proper holds what the create of this token made.
     fn holds(&self, intent: &Intent) -> bool;
     /// Writes the id of what was created into the status proper, and takes the intent out of the journal.
@@ -48,6 +52,13 @@ impl Subject for OtaPackage {
 
     fn pending(&mut self) -> &mut Vec<Intent> {
         &mut self.status.get_or_insert_default().pending
+    }
+
+    fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp> {
+        match operation {
+            CreateOperation::CreatePackage => inventory.packages.seen_at(&package_key(self)),
+            CreateOperation::CreateJob => inventory.jobs.listed_at(self.spec.kind),
+        }
     }
 
     fn holds(&self, intent: &Intent) -> bool {
@@ -90,6 +101,10 @@ impl Subject for OtaRollout {
 
     fn pending(&mut self) -> &mut Vec<Intent> {
         &mut self.status.get_or_insert_default().pending
+    }
+
+    fn looked_at(&self, _: CreateOperation, inventory: &Inventory) -> Option<Timestamp> {
+        inventory.jobs.oldest_list()
     }
 
     fn holds(&self, intent: &Intent) -> bool {
@@ -144,6 +159,7 @@ impl Lane {
     ) -> Result<Acted, Trouble> {
         subject.set_status(plan.status);
         settle_what_is_held(subject);
+        self.forget_what_never_was(subject, &plan.actions);
         for action in plan.actions {
             match action {
                 Action::CreatePackage { token, package } => {
@@ -163,6 +179,22 @@ impl Lane {
             }
         }
         Ok(Acted::Settled(plan.again))
+    }
+
+    /// Calls whose work a truthful look did not find, and which the judge does not want any more (the spec has changed
+    /// since): they wait for nothing.
+    fn forget_what_never_was<S: Subject>(&self, subject: &mut S, actions: &[Action]) {
+        let Some(limits) = self.capabilities() else { return };
+        let is_wanted = |token: &str| actions.iter().any(|action| token_of(action) == Some(token));
+        let pending = std::mem::take(subject.pending());
+        let (open, lapsed): (Vec<Intent>, Vec<Intent>) = pending.into_iter().partition(|intent| {
+            let looked_at = subject.looked_at(intent.operation, &self.inventory);
+            is_wanted(&intent.token) || !looked_at.is_some_and(|at| journal::has_lapsed(intent, at, limits))
+        });
+        *subject.pending() = open;
+        for intent in lapsed {
+            tracing::info!(token = intent.token, "the call never happened, and is not wanted any more");
+        }
     }
 
     fn package_creation(&self, token: String, package: NewPackage) -> Creation {
@@ -329,6 +361,14 @@ impl Lane {
         }
         self.store.forget(&key).await?;
         Ok(Acted::Released)
+    }
+}
+
+fn token_of(action: &Action) -> Option<&str> {
+    match action {
+        Action::CreatePackage { token, .. } => Some(token),
+        Action::CreateJob { job, .. } => Some(&job.token),
+        Action::DeletePackage { .. } | Action::StopJob { .. } | Action::Release => None,
     }
 }
 

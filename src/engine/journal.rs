@@ -61,6 +61,13 @@ pub fn intend(pending: &mut Vec<Intent>, intent: Intent) {
     pending.push(intent);
 }
 
+/// True when a look that began at `looked_at` and did not find what the intent would have made proves that it never
+/// happened.
+#[must_use]
+pub fn has_lapsed(intent: &Intent, looked_at: Timestamp, limits: &Capabilities) -> bool {
+    looked_at >= settles_at(intent, limits)
+}
+
 /// A new intent.
 #[must_use]
 pub fn intent(
@@ -132,6 +139,7 @@ mod tests {
         intend(&mut pending, intent("t", CreateOperation::CreateJob, None, &"b", at(200)));
         assert_eq!(pending.len(), 1);
         assert_eq!(settles_at(&pending[0], &limits()), at(290));
+        assert!(!has_lapsed(&pending[0], at(289), &limits()) && has_lapsed(&pending[0], at(290), &limits()));
         doubt(&mut pending, "t");
         assert_eq!(pending[0].state, IntentState::Ambiguous);
         settle(&mut pending, "t");

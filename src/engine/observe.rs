@@ -4,9 +4,7 @@ use super::inventory::{DeviceSet, Inventory};
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use crate::api::{IN_SYNC, OtaPackage, OtaRollout, condition_is_true};
-use crate::cloud::{
-    ArtifactRef, Capabilities, Device, DeviceResult, Job, Package, PackageKey, PackageKind, PackageRow,
-};
+use crate::cloud::{Capabilities, Device, DeviceResult, Job, Package, PackageKey, PackageKind, PackageRow};
 use crate::plan::needs::{self, Need};
 use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
 use jiff::{SignedDuration, Timestamp};
@@ -204,9 +202,10 @@ impl Lane {
         let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
         let mut packages = Vec::new();
         for row in &rows {
-            match already_compared(object, row) {
-                Some(package) => packages.push(package),
-                None => packages.extend(self.inventory.packages.detail(account, &row.id, class).await?),
+            if needs::details_needed(object, row) {
+                packages.extend(self.inventory.packages.detail(account, &row.id, class).await?);
+            } else {
+                packages.push(Package { row: row.clone(), artifact: None });
             }
         }
         // A list may lag behind: only the cloud's own "not found" says that a package of ours is gone.
@@ -323,23 +322,6 @@ impl Lane {
             status.compared_row = condition_is_true(&status.conditions, IN_SYNC).then(|| row.hash());
         }
     }
-}
-
-/// A package is immutable in the cloud: while its row is the one that was compared equal, its artifact is the spec's.
-fn already_compared(object: &OtaPackage, row: &PackageRow) -> Option<Package> {
-    if needs::details_needed(object, row) {
-        return None;
-    }
-    let artifact = &object.spec.artifact;
-    Some(Package {
-        row: row.clone(),
-        artifact: Some(ArtifactRef {
-            region: artifact.obs.region.clone(),
-            bucket: artifact.obs.bucket.clone(),
-            key: artifact.obs.key.clone(),
-            sha256: Some(artifact.sha256.to_ascii_lowercase()),
-        }),
-    })
 }
 
 /// A look of the last drift round is due again in this one, although it was taken a little after the round began.

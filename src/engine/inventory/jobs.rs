@@ -73,6 +73,12 @@ impl Jobs {
         self.listed_at.get(&kind).copied()
     }
 
+    /// When the oldest of the lists that are kept was read.
+    #[must_use]
+    pub fn oldest_list(&self) -> Option<Timestamp> {
+        self.listed_at.values().min().copied()
+    }
+
     /// When a job was last seen.
     #[must_use]
     pub fn seen_at(&self, id: &str) -> Option<Timestamp> {

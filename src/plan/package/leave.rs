@@ -1,18 +1,32 @@
 //! Deleting an `OtaPackage`: its package stays or goes by `deletionPolicy`, and never while a job needs it.
 
+use super::compare::{Compared, compare};
 use super::report::{Outcome, finish};
 use super::verify::find_job;
-use crate::api::{DeletionPolicy, Origin, OtaPackageStatus};
+use crate::api::{CreateOperation, DeletionPolicy, Origin, OtaPackageStatus};
 use crate::cloud::{Job, JobState};
-use crate::plan::{Action, PackageView, Plan};
+use crate::plan::{Action, PackageView, Plan, confirm};
 
 /// What a package that is being deleted does next.
-pub(super) fn delete(view: &PackageView<'_>, status: OtaPackageStatus) -> Plan<OtaPackageStatus> {
+pub(super) fn delete(view: &PackageView<'_>, mut status: OtaPackageStatus) -> Plan<OtaPackageStatus> {
+    own_what_was_created(view, &mut status);
     let outcome = match view.object.spec.deletion_policy {
         DeletionPolicy::Orphan => release("the package stays in the cloud (deletionPolicy: Orphan)"),
         DeletionPolicy::Delete => by_policy(view, &status),
     };
     finish(view.object, status, outcome, view.now)
+}
+
+/// A create whose answer was lost may have succeeded: an equal package that is there now is what it made.
+fn own_what_was_created(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
+    let calls = status.pending.iter().filter(|intent| intent.operation == CreateOperation::CreatePackage);
+    let Some(token) = calls.map(|intent| intent.token.clone()).next() else { return };
+    let packages = view.packages.iter().flat_map(|seen| &seen.value);
+    let mut equal = packages.filter(|package| compare(view.object, package) == Compared::Equal);
+    if let (None, Some(package)) = (&status.package_id, equal.next()) {
+        let id = package.row.id.clone();
+        confirm::package_created(status, &token, &id, view.now);
+    }
 }
 
 fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {

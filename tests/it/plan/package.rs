@@ -2,7 +2,8 @@
 
 use super::world::{Fate, World, device};
 use rollwave::api::{
-    Condition, IN_SYNC, Origin, READY, STALLED, Truth, VERIFIED, condition_is_true, find_condition,
+    Condition, CreateOperation, IN_SYNC, Intent, IntentState, Origin, READY, STALLED, Time, Truth, VERIFIED,
+    condition_is_true, find_condition,
 };
 use rollwave::cloud::ArtifactRef;
 use rollwave::plan::{Action, needs};
@@ -297,4 +298,25 @@ fn a_cloud_without_digests_is_a_difference() {
     });
     world.reconcile_package();
     assert_eq!(reason(&world), "Drifted");
+}
+
+#[test]
+fn a_package_whose_create_was_in_doubt_goes_with_its_object() {
+    let mut world = world(json!({"deletionPolicy": "Delete"}));
+    let Some(Action::CreatePackage { token, package }) = world.plan_package().actions.first().cloned() else {
+        panic!("nothing to create")
+    };
+    let intent = Intent {
+        token,
+        operation: CreateOperation::CreatePackage,
+        stage: None,
+        digest: String::new(),
+        at: world.now,
+        state: IntentState::Ambiguous,
+    };
+    world.package.status.get_or_insert_default().pending.push(intent);
+    world.package.metadata.deletion_timestamp = Some(Time(world.now));
+    assert_eq!(world.plan_package().actions, [], "it may still appear");
+    let id = world.create_package(&package);
+    assert_eq!(world.plan_package().actions, [Action::DeletePackage { id }]);
 }

@@ -266,7 +266,7 @@ fn other_bytes_or_other_devices_are_verified_anew() {
 #[test]
 fn deletion_follows_the_policy_and_waits_for_jobs() {
     let deleted = |world: &mut World| {
-        world.package.metadata.deletion_timestamp = Some(rollwave::api::Time(world.now));
+        world.package.metadata.deletion_timestamp = Some(Time(world.now));
         world.reconcile_package().actions
     };
     let mut orphan = world(json!({}));

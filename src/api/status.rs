@@ -248,7 +248,7 @@ pub struct JobRef {
     pub stop_ordered: bool,
 }
 
-/// What became of the devices of a stage. `assigned` is the sum of the others.
+/// What became of the devices of a stage. `assigned` is the sum of the others, but for `superseded`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct StageCounts {
@@ -258,14 +258,22 @@ pub struct StageCounts {
     pub queued: u32,
     /// Upgrading.
     pub in_flight: u32,
-    /// Report the new version.
+    /// Report the new version, or did until a later job took them on to another one.
     pub succeeded: u32,
+    /// Among those that succeeded: devices that a later job took on to another version.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub superseded: u32,
     /// The cloud reports a failure, and they do not run the new version.
     pub failed: u32,
     /// Never answered in time.
     pub timed_out: u32,
     /// The cloud reported success, but they do not run the new version.
     pub reverted: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl StageCounts {
@@ -291,6 +299,7 @@ impl std::ops::Add for StageCounts {
             queued: self.queued + other.queued,
             in_flight: self.in_flight + other.in_flight,
             succeeded: self.succeeded + other.succeeded,
+            superseded: self.superseded + other.superseded,
             failed: self.failed + other.failed,
             timed_out: self.timed_out + other.timed_out,
             reverted: self.reverted + other.reverted,

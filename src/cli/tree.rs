@@ -266,6 +266,7 @@ fn bar(counts: StageCounts) -> String {
 /// `40 of 60 updated, 1 failed, 8 queued`: only what is not zero.
 pub(super) fn counts_text(counts: StageCounts) -> String {
     let parts = [
+        (counts.superseded, "of them taken on since"),
         (counts.failed, "failed"),
         (counts.timed_out, "timed out"),
         (counts.reverted, "reverted"),

@@ -6,12 +6,15 @@
 //! | another, or none | any | failed, by a timeout | timed out |
 //! | another, or none | any | failed | failed |
 //! | another, or none | final | stopped | queued: it goes into another job once the hold ends |
+//! | another, or none | final | success, and a later job took it on to another package | succeeded, and superseded |
 //! | another, or none | final | success | reverted |
 //! | another, or none | running | anything else | in flight or queued, as the job counts them |
 //! | (not there any more) | any | anything | left: not counted |
 //!
 //! Every failed device of a job is read by id; successes are counted by the version that devices report. What the job
 //! counts as failed and nobody named is counted as failed all the same.
+
+mod superseded;
 
 use crate::api::StageCounts;
 use crate::cloud::{Device, DeviceOutcome, DeviceResult, Job, JobState, PackageKind};
@@ -48,6 +51,10 @@ pub struct JobSight<'s, 'a> {
     pub fleet: &'s BTreeMap<String, Device>,
     /// What counts as success.
     pub target: Target<'s>,
+    /// Every job of the same kind that the cloud lists.
+    pub listed: &'s [&'s Job],
+    /// The cloud's id of the package as it is now; other than the job's where it was deleted and created again.
+    pub package_id: Option<&'s str>,
     /// True when the devices were looked at long enough after the job was seen to be final: only then is a device that does
     /// not report the target version called reverted. Before that it is in flight.
     pub settled: bool,
@@ -123,7 +130,14 @@ fn finish<'a>(
     };
     let queued = as_count(stopped.len()).max(said.min(left)).min(left);
     let removed = rows.unnamed_removals(sight).min(left - queued);
-    let rest = left - queued - removed;
+    let successes = left - queued - removed;
+    let waiting = open.iter().copied().filter(|id| !rows.stopped.contains(id));
+    // Of those that went on, as many may be what nobody named: failures, stopped and removed ones.
+    let unnamed = as_count(waiting.clone().count()).saturating_sub(successes);
+    let superseded = as_count(superseded::count(sight, waiting)).saturating_sub(unnamed);
+    counts.succeeded += superseded;
+    counts.superseded = superseded;
+    let rest = successes - superseded;
     counts.queued = queued;
     if sight.settled {
         counts.reverted = rest;
@@ -235,7 +249,16 @@ mod tests {
         results: &'a [DeviceResult],
         fleet: &'a BTreeMap<String, Device>,
     ) -> JobSight<'a, 'a> {
-        JobSight { job, members, results, fleet, target: TARGET, settled: true }
+        JobSight {
+            job,
+            members,
+            results,
+            fleet,
+            target: TARGET,
+            listed: &[],
+            package_id: None,
+            settled: true,
+        }
     }
 
     #[test]

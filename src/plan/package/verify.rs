@@ -122,6 +122,8 @@ impl Trial<'_> {
             results: self.view.results.get(&job.id).map_or(&[][..], Vec::as_slice),
             fleet: &self.devices.value,
             target,
+            listed: &self.jobs.value,
+            package_id: Some(self.package_id),
             settled,
         });
         let mut counts = told.counts;

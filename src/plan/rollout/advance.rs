@@ -295,11 +295,14 @@ impl Pass<'_, '_> {
         let version = &self.ground.package.spec.version;
         let mut message = format!(
             "{} of {} devices run {version}, {} failed; {} already ran it",
-            counts.succeeded,
+            counts.succeeded.saturating_sub(counts.superseded),
             counts.assigned,
             counts.failures(),
             self.status.excluded.already_current
         );
+        if counts.superseded > 0 {
+            message += &format!("; {} ran it until a later rollout took them on", counts.superseded);
+        }
         let late = self.survey.population.eligible.len();
         if late > 0 {
             message += &format!(

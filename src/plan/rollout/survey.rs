@@ -136,6 +136,8 @@ impl<'a> Survey<'a> {
             results: ground.results.get(&job.id).map_or(&[][..], Vec::as_slice),
             fleet: ground.fleet.value.devices,
             target: Target { kind: spec.kind, version: &spec.version },
+            listed: &ground.jobs.value,
+            package_id: ground.package.status.as_ref().and_then(|status| status.package_id.as_deref()),
             settled,
         });
         *counts = *counts + told.counts;

@@ -263,3 +263,53 @@ fn a_device_that_goes_back_after_the_end_is_reported() {
     let healthy = rollwave::api::find_condition(&plan.status.conditions, "Healthy").unwrap();
     assert_eq!((healthy.status.as_str(), healthy.reason.as_str()), ("False", "Reverted"));
 }
+
+/// The cloud holds a job of another package, for these devices, and they run what it sent.
+fn take_on(world: &mut World, devices: &[&str], token: Option<&str>) {
+    let new = rollwave::cloud::NewJob {
+        token: "0123456789abcdef".into(),
+        title: "next/canary".into(),
+        kind: rollwave::cloud::PackageKind::Firmware,
+        package_id: "pkg-next".into(),
+        devices: devices.iter().map(ToString::to_string).collect(),
+    };
+    let id = world.create_job(&new);
+    let job = world.jobs.iter_mut().find(|job| job.id == id).unwrap();
+    job.token = token.map(str::to_owned);
+    for id in devices {
+        world.devices.insert((*id).into(), device(id, "V3"));
+    }
+}
+
+#[test]
+fn devices_that_the_next_rollout_takes_on_did_not_go_back() {
+    let mut world = World::new(12, json!({}));
+    world.settle(|_| Fate::Succeeds);
+    world.pass(300);
+    take_on(&mut world, &["dev-003", "dev-004"], Some("0123456789abcdef"));
+    let plan = world.reconcile();
+    assert_eq!(
+        plan.status.message,
+        "10 of 12 devices run V2, 0 failed; 0 already ran it; 2 ran it until a later rollout took them on"
+    );
+    let healthy = rollwave::api::find_condition(&plan.status.conditions, "Healthy").unwrap();
+    assert_eq!((healthy.status.as_str(), plan.status.progress.as_str()), ("True", "completed 12/12"));
+
+    take_on(&mut world, &["dev-005"], None);
+    let plan = world.reconcile();
+    let healthy = rollwave::api::find_condition(&plan.status.conditions, "Healthy").unwrap();
+    assert_eq!(healthy.reason, "Reverted", "a job that is not ours is no evidence");
+}
+
+#[test]
+fn a_state_lost_after_the_next_rollout_finds_everything_done() {
+    let mut world = World::new(12, json!({}));
+    world.settle(|_| Fate::Succeeds);
+    world.pass(300);
+    take_on(&mut world, &["dev-003"], Some("0123456789abcdef"));
+    world.run_devices(|_| Fate::Lies);
+    world.rollout.status = None;
+    let plan = world.settle(|_| Fate::Succeeds);
+    assert_eq!((plan.status.phase, world.jobs.len()), (RolloutPhase::Completed, 3));
+    assert_eq!(plan.status.progress, "completed 12/12");
+}

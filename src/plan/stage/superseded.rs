@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn what_is_no_evidence_leaves_them_reverted() {
-        let cases: [(&str, fn(&mut Job)); 8] = [
+        type Edit = fn(&mut Job);
+        let cases: [(&str, Edit); 8] = [
             ("not a job of Rollwave", |job| job.token = None),
             ("the same package", |job| job.package_ids = vec!["p2".into()]),
             ("the same package, created again", |job| job.package_ids = vec!["p2-again".into()]),

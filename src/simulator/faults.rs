@@ -51,7 +51,7 @@ pub enum Kind {
     Truncated {},
     /// Lists leave out what was created less than this long ago.
     Stale {
-        /// Seconds of wall time.
+        /// Seconds of fleet time: a cloud whose time runs fast lags for a shorter while.
         seconds: i64,
     },
     /// From now on every call is refused with 429.

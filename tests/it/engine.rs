@@ -1,0 +1,4 @@
+//! The whole program against a simulated cloud: what really happened there is compared with what must have happened.
+
+mod crash;
+mod harness;

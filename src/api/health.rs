@@ -56,7 +56,8 @@ pub fn all_settled(objects: &[Arc<Object>]) -> bool {
         found.is_none_or(|object| matches!(object.health(), Health::Stalled | Health::Unhealthy))
     };
     objects.iter().all(|object| match object.health() {
-        Health::New | Health::Deleting | Health::Working => false,
+        Health::New | Health::Deleting => false,
+        Health::Working => object.has_not_begun() && object.waits_for().is_some_and(|key| stuck(&key)),
         Health::Waiting => object.waits_for().is_none_or(|key| stuck(&key)),
         Health::Ready | Health::Held | Health::Aborted | Health::Stalled | Health::Unhealthy => true,
     })
@@ -71,6 +72,12 @@ impl Object {
             Self::Package(o) => Some(self.key().sibling(Kind::OtaCloud, &o.spec.cloud_ref.name)),
             Self::Rollout(o) => Some(self.key().sibling(Kind::OtaPackage, &o.spec.package_ref.name)),
         }
+    }
+
+    /// True for a rollout that has sent nothing yet, and does not go on without its package.
+    fn has_not_begun(&self) -> bool {
+        let Self::Rollout(rollout) = self else { return false };
+        rollout.status.as_ref().is_some_and(|s| s.phase == RolloutPhase::Pending && s.pending.is_empty())
     }
 
     /// How the object stands.

@@ -262,14 +262,16 @@ impl Lane {
         class: Class,
     ) -> Result<Seen<BTreeMap<String, Device>>, Trouble> {
         let now = self.ports.clock.now();
-        let mut devices = BTreeMap::new();
+        let (mut at, mut devices) = (now, BTreeMap::new());
         if let Some(Link { account, .. }) = &mut self.link {
             for id in ids {
                 let device = self.inventory.devices.look(account, id, JUST_POLLED, now, class).await?;
                 devices.extend(device.map(|device| (id.clone(), device)));
+                // What is known together is as old as its oldest part.
+                at = at.min(self.inventory.devices.seen_at(id).unwrap_or(now));
             }
         }
-        Ok(Seen { at: now, value: devices })
+        Ok(Seen { at, value: devices })
     }
 
     async fn look_at_set(

@@ -1,6 +1,7 @@
 //! One object's turn: load ▸ observe ▸ plan ▸ act ▸ report.
 
 use super::act::{Acted, Subject};
+use super::journal::LOOK_AGAIN;
 use super::lane::{Lane, Trouble};
 use super::observe::Evidence;
 use super::queue::Class;
@@ -44,14 +45,15 @@ impl Lane {
 
     async fn reconcile_package(&mut self, mut package: OtaPackage, class: Class) -> Result<Turn, Trouble> {
         let before = package.status.clone();
-        let mut evidence = Evidence::Known;
+        let mut evidence = evidence_for(&mut package);
         for _ in 0..PASSES {
             let plan = self.judge_package(&package, evidence, class).await?;
             match self.act(&mut package, plan, class).await? {
                 Acted::LookFirst => evidence = Evidence::Fresh,
-                Acted::PlanAgain => evidence = Evidence::Known,
+                Acted::PlanAgain => evidence = evidence_for(&mut package),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
+                    let again = sooner_in_doubt(&mut package, again);
                     self.remember_comparison(&mut package);
                     let changed = package.status != before;
                     if changed {
@@ -66,14 +68,15 @@ impl Lane {
 
     async fn reconcile_rollout(&mut self, mut rollout: OtaRollout, class: Class) -> Result<Turn, Trouble> {
         let before = rollout.status.clone();
-        let mut evidence = Evidence::Known;
+        let mut evidence = evidence_for(&mut rollout);
         for _ in 0..PASSES {
             let plan = self.judge_rollout(&rollout, evidence, class).await?;
             match self.act(&mut rollout, plan, class).await? {
                 Acted::LookFirst => evidence = Evidence::Fresh,
-                Acted::PlanAgain => evidence = Evidence::Known,
+                Acted::PlanAgain => evidence = evidence_for(&mut rollout),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
+                    let again = sooner_in_doubt(&mut rollout, again);
                     let changed = rollout.status != before;
                     if changed {
                         self.store.save_status(&Object::Rollout(rollout)).await?;
@@ -230,6 +233,20 @@ impl Lane {
         };
         let due = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
         Turn { changed, again: Some((class, due)) }
+    }
+}
+
+/// A call that is not settled is looked for in every turn.
+fn evidence_for(subject: &mut impl Subject) -> Evidence {
+    if subject.pending().is_empty() { Evidence::Known } else { Evidence::Fresh }
+}
+
+/// While a call is not settled the next turn is not far.
+fn sooner_in_doubt(subject: &mut impl Subject, again: Again) -> Again {
+    match again {
+        _ if subject.pending().is_empty() => again,
+        Again::After(wait) => Again::After(wait.min(LOOK_AGAIN)),
+        Again::AtDriftInterval => Again::After(LOOK_AGAIN),
     }
 }
 

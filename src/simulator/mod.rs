@@ -192,7 +192,8 @@ impl Simulator {
             None => {
                 let fleet = self.clock.fleet(wall);
                 let times = Times { wall: self.faults.gateway_time(wall), fleet };
-                let lag = plan.stale;
+                let factor = i32::try_from(self.clock.factor().max(1)).unwrap_or(i32::MAX);
+                let lag = plan.stale.map(|lag| lag / factor);
                 let reply = self.iotda.handle(&mut self.fleet, route, request, times, lag);
                 match plan.after {
                     Some(act) => self.struck(act, Some(reply)),

@@ -1,4 +1,7 @@
 //! The whole program against a simulated cloud: what really happened there is compared with what must have happened.
 
+mod bad_input;
 mod crash;
+mod folder;
+#[allow(dead_code)]
 mod harness;

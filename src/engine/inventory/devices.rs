@@ -118,6 +118,12 @@ impl Devices {
         Ok(device)
     }
 
+    /// When a single device was last read.
+    #[must_use]
+    pub fn seen_at(&self, id: &str) -> Option<Timestamp> {
+        self.single.get(id).map(|(at, _)| *at)
+    }
+
     /// The ids of a group or tag, unless they were read within `max_age`.
     ///
     /// # Errors

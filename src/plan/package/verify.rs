@@ -82,13 +82,15 @@ impl Trial<'_> {
             status.pending.retain(|intent| intent.token != self.token);
             known.job_id = Some(job.id.clone());
             known.dispatched_at = known.dispatched_at.or(job.created_at).or(Some(self.jobs.at));
+            // Jobs are also looked at one by one, later than their list was read.
             known.finished_at =
-                if job.state.is_final() { known.finished_at.or(Some(self.jobs.at)) } else { None };
+                if job.state.is_final() { known.finished_at.or(Some(self.view.now)) } else { None };
         }
         let (counts, unclear) = self.count(job, known);
         known.counts = counts;
+        let in_doubt = job.is_none() && status.pending.iter().any(|intent| intent.token == self.token);
         if let Some(outcome) = self.verdict(&counts) {
-            return outcome;
+            return if in_doubt { self.looking(&counts) } else { outcome };
         }
         if let Some(unclear) = unclear {
             return Outcome::stuck("VerificationUnclear", unclear).verified(Truth::Unknown);
@@ -162,6 +164,16 @@ impl Trial<'_> {
             );
             Outcome::stuck("VerificationFailed", message).verified(Truth::False)
         })
+    }
+
+    /// The devices have answered before the call that sent them the package: it is found first, or known to be lost.
+    fn looking(&self, counts: &StageCounts) -> Outcome {
+        let message = format!(
+            "{}; the verify job {} is looked for: its create call was not answered",
+            summary(counts),
+            self.token
+        );
+        Outcome::working("Verifying", message).verified(Truth::Unknown)
     }
 
     fn hidden(&self, id: &str, known: &VerificationStatus) -> Outcome {

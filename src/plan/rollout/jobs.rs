@@ -159,8 +159,9 @@ impl<'s, 'a> Index<'s, 'a> {
     }
 }
 
-/// What the status keeps of a listed job.
-pub(super) fn record(ours: &OurJob<'_>, before: Option<&JobRef>, looked_at: Timestamp) -> JobRef {
+/// What the status keeps of a listed job. Its end is dated by the judgement: jobs are also looked at one by one, later than
+/// their list was read, and a device that is said to have gone back must have been looked at after that.
+pub(super) fn record(ours: &OurJob<'_>, before: Option<&JobRef>, now: Timestamp) -> JobRef {
     let job = ours.job;
     let devices = if job.devices.is_empty() {
         before.map_or(job.counts.total, |b| b.devices)
@@ -172,9 +173,9 @@ pub(super) fn record(ours: &OurJob<'_>, before: Option<&JobRef>, looked_at: Time
         id: job.id.clone(),
         devices,
         state: job.state.as_str().to_owned(),
-        created_at: before.and_then(|b| b.created_at).or(job.created_at).or(Some(looked_at)),
+        created_at: before.and_then(|b| b.created_at).or(job.created_at).or(Some(now)),
         finished_at: if job.state.is_final() {
-            before.and_then(|b| b.finished_at).or(Some(looked_at))
+            before.and_then(|b| b.finished_at).or(Some(now))
         } else {
             None
         },

@@ -91,7 +91,7 @@ impl<'a> Survey<'a> {
         let mut records: Vec<JobRef> = Vec::new();
         for (ours, members) in jobs.listed.iter().zip(members).filter(|(ours, _)| ours.stage == index) {
             let before = stage.jobs.iter().find(|job| job.token == ours.token);
-            let mut record = record(ours, before, ground.jobs.at);
+            let mut record = record(ours, before, ground.now);
             let stopped = self.count_job(ground, index, ours, members, &record, &mut counts);
             // Whoever suspends a rollout takes over what was stopped elsewhere: resuming sends it again.
             record.stop_ordered |= ground.rollout.spec.suspend && record.finished_at.is_some() && stopped;

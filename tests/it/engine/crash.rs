@@ -66,7 +66,8 @@ fn die_at(lab: &Lab, what: What, moment: &str) {
 
 #[test]
 fn killed_before_the_request() {
-    let cases: Vec<_> = ALL.into_iter().flat_map(|what| [(what, "before_intent"), (what, "before_send")]).collect();
+    let cases: Vec<_> =
+        ALL.into_iter().flat_map(|what| [(what, "before_intent"), (what, "before_send")]).collect();
     each(&cases, |(what, moment)| {
         let lab = what.lab();
         die_at(&lab, *what, moment);
@@ -114,8 +115,8 @@ fn an_answer_that_says_nothing_is_settled_by_looking() {
         Kind::Error { status: 503, when: When::Before },
         Kind::Reset { when: When::After },
         Kind::Reset { when: When::Before },
-        Kind::Garbage,
-        Kind::Truncated,
+        Kind::Garbage {},
+        Kind::Truncated {},
     ];
     let cases: Vec<_> = failures.iter().flat_map(|kind| ALL.map(|what| (what, *kind))).collect();
     each(&cases, |(what, kind)| {

@@ -248,7 +248,8 @@ impl Lab {
     /// Intents that are not settled, of all objects.
     pub fn journal(&self) -> Vec<Value> {
         let list = self.get(&[]);
-        let pending = list["items"].as_array().unwrap().iter().filter_map(|o| o["status"]["pending"].as_array());
+        let pending =
+            list["items"].as_array().unwrap().iter().filter_map(|o| o["status"]["pending"].as_array());
         pending.flatten().cloned().collect()
     }
 }
@@ -328,4 +329,3 @@ pub fn each<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
         }
     });
 }
-

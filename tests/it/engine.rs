@@ -3,5 +3,4 @@
 mod bad_input;
 mod crash;
 mod folder;
-#[allow(dead_code)]
 mod harness;

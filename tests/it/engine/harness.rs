@@ -96,12 +96,6 @@ impl Lab {
         Self::with_world(WORLD)
     }
 
-    /// The usual world with something else in it.
-    pub fn with_change(from: &str, to: &str) -> Self {
-        assert!(WORLD.contains(from));
-        Self::with_world(&WORLD.replace(from, to))
-    }
-
     pub fn with_world(world: &str) -> Self {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let world = World::parse("world.yaml", world).unwrap();

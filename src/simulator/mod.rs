@@ -28,7 +28,10 @@ use fleet::{Device, Fleet, Part, Presence};
 use iotda::{Iotda, NewDevice, Record, Route, Step};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 use world::DeviceSpec;
 
 /// Something that will happen.
@@ -96,7 +99,11 @@ pub struct Simulator {
     clock: FleetClock,
     faults: Faults,
     counters: BTreeMap<String, Calls>,
+    recent: VecDeque<Timestamp>,
 }
+
+/// So many calls are remembered with their times.
+const RECENT: usize = 10_000;
 
 impl Simulator {
     /// Starts a world at a wall time.
@@ -110,6 +117,7 @@ impl Simulator {
             clock: FleetClock::new(wall, world.start.unwrap_or(wall), world.time_factor),
             faults: Faults::new(world.seed),
             counters: BTreeMap::new(),
+            recent: VecDeque::new(),
         };
         let times = simulator.times(wall);
         for group in &world.groups {
@@ -201,7 +209,7 @@ impl Simulator {
                 }
             }
         };
-        self.count(operation, &end);
+        self.count(operation, &end, wall);
         Outcome { delay: plan.delay, end }
     }
 
@@ -235,7 +243,11 @@ impl Simulator {
         draw::hex_id(self.fleet.seed, 32, &["fault", &self.total_calls().to_string()])
     }
 
-    fn count(&mut self, operation: &str, end: &End) {
+    fn count(&mut self, operation: &str, end: &End, wall: Timestamp) {
+        self.recent.push_back(wall);
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
         let end = match end {
             End::Reply(reply) => reply.status.to_string(),
             End::Truncated(_) => "truncated".to_owned(),
@@ -265,8 +277,15 @@ impl Simulator {
         self.counters.values().map(|calls| calls.total).sum()
     }
 
+    /// Wall times of the last 10,000 calls since the start or the last reset, oldest first.
+    #[must_use]
+    pub const fn recent_calls(&self) -> &VecDeque<Timestamp> {
+        &self.recent
+    }
+
     /// Counts from zero again.
     pub fn reset_counters(&mut self) {
+        self.recent.clear();
         self.counters.clear();
     }
 

@@ -189,6 +189,11 @@ impl Lab {
         self.cloud(|cloud| cloud.calls(operation))
     }
 
+    /// Calls of all operations.
+    pub fn all_calls(&self) -> u64 {
+        self.cloud(|cloud| cloud.counters().values().map(|calls| calls.total).sum())
+    }
+
     /// How often each device was sent something.
     pub fn sent(&self) -> BTreeMap<String, usize> {
         let mut sent = BTreeMap::new();

@@ -1,0 +1,147 @@
+//! Calls are the scarce resource: they are counted where they arrive.
+
+use super::harness::{Ended, FACTOR, Lab, PACKAGE, Process, ROLLOUT};
+use bytes::Bytes;
+use jiff::Timestamp;
+use rollwave::{
+    cloud::WireRequest,
+    simulator::{End, Simulator},
+};
+use serde_json::{Value, json};
+
+/// A package that nothing has to be done for but to be there.
+fn manifest(number: usize) -> String {
+    let (package, _) = PACKAGE.split_once("  verification").unwrap();
+    package.replace("meter-v2", &format!("meter-{number}")).replace("V2", &format!("V2.{number}"))
+}
+
+fn manifests(count: usize) -> String {
+    (0..count).map(manifest).collect::<Vec<_>>().join("---\n")
+}
+
+fn set_budget(lab: &Lab, requests_per_second: u32, burst: u32) {
+    let budget = format!("  budget: {{requestsPerSecond: {requests_per_second}, burst: {burst}}}\n");
+    lab.write("cloud.yaml", &(lab.cloud_manifest() + &budget));
+}
+
+/// A call to the simulated cloud that does not go over the network.
+fn post(cloud: &mut Simulator, path: &str, token: &str, body: &Value) -> rollwave::cloud::WireResponse {
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let request = WireRequest {
+        method: "POST",
+        origin: String::new(),
+        path: path.to_owned(),
+        query: String::new(),
+        headers: vec![header("X-Auth-Token", token), header("Content-Type", "application/json")],
+        body: Bytes::from(body.to_string()),
+    };
+    match cloud.handle(&request, Timestamp::now()).end {
+        End::Reply(reply) => reply,
+        end => panic!("{end:?}"),
+    }
+}
+
+/// Packages that somebody else has created, as the manifests say them.
+fn create_packages(lab: &Lab, count: usize) {
+    let user = json!({"name": "operator", "password": "the-password", "domain": {"name": "the-domain"}});
+    let sign_in = json!({"auth": {"identity": {"methods": ["password"], "password": {"user": user}},
+                                  "scope": {"project": {"name": "cn-north-4"}}}});
+    lab.cloud(|cloud| {
+        let reply = post(cloud, "/v3/auth/tokens", "", &sign_in);
+        let token = reply.header("x-subject-token").unwrap().to_owned();
+        for number in 0..count {
+            let location = json!({"region_name": "cn-north-4", "bucket_name": "firmware",
+                                  "object_key": format!("meter/V2.{number}.bin"),
+                                  "sign": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"});
+            let package = json!({"app_id": "app-1", "package_type": "firmwarePackage", "product_id": "meter",
+                                 "version": format!("V2.{number}"), "file_location": {"obs_location": location}});
+            let reply = post(cloud, "/v5/iot/project-1/ota-upgrades/packages", &token, &package);
+            assert_eq!(reply.status, 201, "{:?}", reply.body);
+        }
+    });
+}
+
+#[test]
+fn a_converged_folder_costs_no_create_call() {
+    let lab = Lab::new();
+    lab.write("package.yaml", PACKAGE);
+    lab.write("rollout.yaml", ROLLOUT);
+    lab.converge();
+    lab.cloud(Simulator::reset_counters);
+    lab.converge();
+    let counters = lab.cloud(|cloud| cloud.counters().clone());
+    assert!(counters.keys().all(|operation| !operation.starts_with("Create")), "{counters:?}");
+    assert!(lab.all_calls() <= 10, "{counters:?}");
+}
+
+#[test]
+fn all_objects_of_an_account_share_one_budget() {
+    const RATE: u32 = 2;
+    const BURST: u32 = 10;
+    let lab = Lab::new();
+    set_budget(&lab, RATE, BURST);
+    lab.write("packages.yaml", &manifests(100));
+    lab.converge();
+    assert_eq!(lab.packages().len(), 100);
+    let arrivals: Vec<Timestamp> = lab.cloud(|cloud| cloud.recent_calls().iter().copied().collect());
+    assert!(arrivals.len() > 100);
+    // A lane makes one call at a time: all calls after the one that arrived at `begin` left after that.
+    for (first, begin) in arrivals.iter().enumerate() {
+        for (last, end) in arrivals.iter().enumerate().skip(first + 1) {
+            let seconds = end.duration_since(*begin).as_secs_f64() * f64::from(FACTOR);
+            let allowed = f64::from(BURST) + f64::from(RATE) * seconds;
+            let calls = f64::from(u32::try_from(last - first).unwrap());
+            assert!(
+                calls <= allowed,
+                "{calls} calls in {seconds} s: {first} to {last} of {}",
+                arrivals.len()
+            );
+        }
+    }
+}
+
+/// What it costs to find that nothing is to be done in an account of 10,000 packages.
+fn check_drift_costs(ours: usize) {
+    const PACKAGES: usize = 10_000;
+    let lab = Lab::new();
+    set_budget(&lab, 1000, 1000);
+    create_packages(&lab, PACKAGES);
+    lab.write("packages.yaml", &manifests(ours));
+    // By the clock, so that no drift interval passes meanwhile.
+    let apply = || Ended::of(&mut lab.rollwave(&["apply", "fleet", "--quiet"]));
+    let adopted = apply();
+    assert_eq!(adopted.code, Some(0), "{}", adopted.err);
+    assert_eq!(lab.calls("ShowOtaPackage"), ours as u64, "each is compared once");
+
+    lab.cloud(Simulator::reset_counters);
+    let again = apply();
+    assert_eq!(again.code, Some(0), "{}", again.err);
+    assert!(lab.all_calls() <= 205, "{:?}", lab.cloud(|cloud| cloud.counters().clone()));
+    assert_eq!(lab.packages().len(), PACKAGES);
+}
+
+#[test]
+fn a_drift_check_of_ten_thousand_packages_costs_two_hundred_and_five_calls_at_most() {
+    check_drift_costs(500);
+}
+
+#[test]
+#[ignore = "three minutes: the first apply adopts 10,000 packages one by one"]
+fn a_drift_check_of_ten_thousand_packages_of_ours_costs_no_more() {
+    check_drift_costs(10_000);
+}
+
+#[test]
+fn a_drift_round_reads_lists_and_nothing_else() {
+    let lab = Lab::new();
+    set_budget(&lab, 100, 100);
+    create_packages(&lab, 1_000);
+    lab.write("packages.yaml", &manifests(50));
+    lab.converge();
+    lab.cloud(Simulator::reset_counters);
+    let _running = Process::start(&mut lab.verb("run", &[]));
+    // 20 pages at the start, and 20 in each of two rounds.
+    lab.until("two rounds", || lab.calls("ListOtaPackageInfo") > 60);
+    let counters = lab.cloud(|cloud| cloud.counters().clone());
+    assert!(counters.keys().eq(["ListOtaPackageInfo"]), "{counters:?}");
+}

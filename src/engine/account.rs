@@ -96,6 +96,8 @@ impl Account {
                 self.answered = true;
                 self.budget.succeeded(now);
             }
+            // To look for something that is not there is part of the work.
+            Err(error) if error.class == ErrorClass::NotFound => tracing::debug!("{error}"),
             Err(error) => {
                 tracing::warn!(class = error.class.as_str(), request = error.request_id, "{error}");
                 if error.class == ErrorClass::Throttled {

@@ -63,7 +63,7 @@ impl Lane {
                 }
             }
         }
-        Ok(Turn { changed: package.status != before, again: Some((class, self.ports.clock.now())) })
+        Ok(self.unfinished_turn(package.status != before, evidence, class))
     }
 
     async fn reconcile_rollout(&mut self, mut rollout: OtaRollout, class: Class) -> Result<Turn, Trouble> {
@@ -85,7 +85,7 @@ impl Lane {
                 }
             }
         }
-        Ok(Turn { changed: rollout.status != before, again: Some((class, self.ports.clock.now())) })
+        Ok(self.unfinished_turn(rollout.status != before, evidence, class))
     }
 
     /// What should happen to a package next; looks, and changes nothing.
@@ -222,6 +222,14 @@ impl Lane {
             }
         }
         Ok(false)
+    }
+
+    /// A turn that was all looks and creates. Looks that did not do are not taken again at once: whatever made them too old
+    /// would do so again.
+    fn unfinished_turn(&self, changed: bool, evidence: Evidence, class: Class) -> Turn {
+        let wait = if evidence == Evidence::Fresh { LOOK_AGAIN } else { SignedDuration::ZERO };
+        let due = self.ports.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+        Turn { changed, again: Some((class, due)) }
     }
 
     fn next_turn(&self, changed: bool, again: Again, class: Class) -> Turn {

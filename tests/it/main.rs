@@ -7,6 +7,7 @@ mod engine;
 mod explain;
 mod folder;
 mod iotda_client;
+mod large_fleet;
 mod manifest;
 mod manifest_laws;
 mod plan;

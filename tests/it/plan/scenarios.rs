@@ -240,7 +240,8 @@ fn a_canary_of_unknown_devices_holds_instead_of_passing() {
 
 #[test]
 fn an_empty_canary_never_lets_the_rest_go() {
-    let canary = |select: Value| json!({"stages": [{"name": "canary", "select": select, "gates": ratio("90%")}]});
+    let canary =
+        |select: Value| json!({"stages": [{"name": "canary", "select": select, "gates": ratio("90%")}]});
     for select in [json!({"devices": ["dev-000"]}), json!({"percent": "0.001%"})] {
         let mut world = World::new(40, canary(select));
         world.package.spec.source_versions = vec!["V1".into()];

@@ -6,6 +6,7 @@ mod cli;
 mod engine;
 mod explain;
 mod folder;
+mod fuzz;
 mod iotda_client;
 mod large_fleet;
 mod manifest;

@@ -12,6 +12,7 @@ mod large_fleet;
 mod manifest;
 mod manifest_laws;
 mod plan;
+mod plan_verb;
 mod simulator;
 mod state;
 mod support;

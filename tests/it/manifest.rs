@@ -7,7 +7,7 @@ use rollwave::source::{Snapshot, folder};
 use std::path::{Path, PathBuf};
 
 const CLOUD: &str = include_str!("../../examples/fleet/1-cloud.yaml");
-const RELEASE: &str = include_str!("../../examples/fleet/2-v2.0.yaml");
+const RELEASE: &str = include_str!("release.yaml");
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -20,7 +20,7 @@ fn root() -> PathBuf {
 fn folder_with_mistakes() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let example = root().join("examples/fleet");
-    let release = std::fs::read_to_string(example.join("2-v2.0.yaml")).unwrap();
+    let release = include_str!("release.yaml");
     let wrong =
         release.replace("minSuccess: 95%, confidence", "minSucces: 95%, confidence").replace("2h", "soon");
     std::fs::write(folder.path().join("release.yaml"), wrong).unwrap();

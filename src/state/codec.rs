@@ -35,7 +35,7 @@ pub(super) fn decode(kind: Kind, spec: &[u8], status: Option<&[u8]>) -> Result<O
         Object::Package(o) => o.status = serde_json::from_slice(status)?,
         Object::Rollout(o) => o.status = serde_json::from_slice(status)?,
     }
-    Ok(object)
+    Ok(fitted(object))
 }
 
 /// Reads what [`encode`] wrote.
@@ -45,7 +45,21 @@ pub(super) fn decode_any(bytes: &[u8]) -> Result<Object, Error> {
         kind: Kind,
     }
     let header: Header = serde_json::from_slice(bytes)?;
-    decode_whole(header.kind, bytes)
+    decode_whole(header.kind, bytes).map(fitted)
+}
+
+/// Without the room that parsing leaves at the end of lists: objects are kept in their thousands.
+fn fitted(mut object: Object) -> Object {
+    let lists = match &mut object {
+        Object::Cloud(_) => None,
+        Object::Package(o) => o.status.as_mut().map(|s| (&mut s.conditions, &mut s.decisions)),
+        Object::Rollout(o) => o.status.as_mut().map(|s| (&mut s.conditions, &mut s.decisions)),
+    };
+    if let Some((conditions, decisions)) = lists {
+        conditions.shrink_to_fit();
+        decisions.shrink_to_fit();
+    }
+    object
 }
 
 /// The object as it will be read back. What cannot be (a rate that is not a number, say) is refused before it is written:

@@ -22,7 +22,8 @@ pub(super) struct Stored<'a> {
 
 #[derive(Default)]
 pub(super) struct Merged {
-    pub(super) writes: Vec<Object>,
+    /// Each on its own, so that thousands of them need no room in one piece, and are let go one by one.
+    pub(super) writes: Vec<Arc<Object>>,
     pub(super) desired: Desired,
 }
 
@@ -43,7 +44,7 @@ pub(super) fn merge(
     if may_delete {
         for (key, old) in stored.objects {
             if !desired.contains_key(key) && !old.is_deleting() {
-                merged.writes.push(marked_for_deletion(old, now));
+                merged.writes.push(Arc::new(marked_for_deletion(old, now)));
                 merged.desired.deleting.push(key.clone());
             }
         }
@@ -53,7 +54,7 @@ pub(super) fn merge(
 
 impl Merged {
     fn take(&mut self, key: &ObjectKey, object: Object) {
-        self.writes.push(object);
+        self.writes.push(Arc::new(object));
         self.desired.changed.push(key.clone());
     }
 
@@ -71,7 +72,7 @@ impl Merged {
             generation: Some(old.generation() + i64::from(new_spec)),
             ..before.clone()
         };
-        if wakes { self.take(key, next) } else { self.writes.push(next) }
+        if wakes { self.take(key, next) } else { self.writes.push(Arc::new(next)) }
     }
 }
 

@@ -150,7 +150,9 @@ impl Local {
         let (objects, removed) = batch.into_parts();
         writer.mirror.update(objects.iter().map(Arc::as_ref), removed.keys());
         let mut cache = self.objects_mut();
-        cache.retain(|key, _| !removed.contains_key(key));
+        for key in removed.keys() {
+            cache.remove(key);
+        }
         cache.extend(objects.into_iter().map(|object| (object.key(), object)));
         writer.incarnations.extend(removed);
         Ok(())

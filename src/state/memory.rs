@@ -60,7 +60,8 @@ impl Memory {
         let mut contents = self.contents();
         let stored = Stored { objects: &contents.objects, incarnations: &contents.incarnations };
         let merged = desired::merge(&stored, desired, may_delete, now);
-        let written = merged.writes.iter().map(codec::as_read_back).collect::<Result<Vec<_>, _>>()?;
+        let written =
+            merged.writes.iter().map(|object| codec::as_read_back(object)).collect::<Result<Vec<_>, _>>()?;
         contents.objects.extend(written.into_iter().map(|object| (object.key(), Arc::new(object))));
         Ok(merged.desired)
     }

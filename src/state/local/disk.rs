@@ -67,11 +67,13 @@ impl Disk {
             let mut specs = transaction.open_table(SPECS)?;
             let mut statuses = transaction.open_table(STATUSES)?;
             let mut incarnations = transaction.open_table(INCARNATIONS)?;
-            for (row, bytes) in &batch.specs {
-                specs.insert(row.as_str(), bytes.as_slice())?;
-            }
-            for (row, bytes) in &batch.statuses {
-                statuses.insert(row.as_str(), bytes.as_slice())?;
+            for (part, object) in &batch.written {
+                let (table, encoded) = match part {
+                    Part::Spec => (&mut specs, codec::encode_spec(object)),
+                    Part::Status => (&mut statuses, codec::encode_status(object)),
+                };
+                let bytes = encoded.map_err(io::Error::other)?;
+                table.insert(row_of(&object.key()).as_str(), bytes.as_slice())?;
             }
             for (key, forgotten) in &batch.removed {
                 let row = row_of(key);
@@ -121,27 +123,27 @@ fn unreadable(row: &str, cause: &dyn std::fmt::Display) -> redb::Error {
 /// What one commit changes.
 #[derive(Default)]
 pub(super) struct Batch {
-    specs: Vec<(String, Vec<u8>)>,
-    statuses: Vec<(String, Vec<u8>)>,
+    /// Encoded only while they are written: thousands of them at once would cost as much memory as the objects.
+    written: Vec<(Part, Arc<Object>)>,
     removed: BTreeMap<ObjectKey, u64>,
-    objects: Vec<Arc<Object>>,
+}
+
+/// The row of an object that is written.
+enum Part {
+    /// Metadata and spec.
+    Spec,
+    Status,
 }
 
 impl Batch {
     /// Writes metadata and spec of an object; its status stays as it is stored.
     pub(super) fn put_object(&mut self, object: &Object) -> Result<(), StateError> {
-        let row = self.remember(object)?;
-        let spec = codec::encode_spec(object).map_err(|e| codec::unwritable(object, &e))?;
-        self.specs.push((row, spec));
-        Ok(())
+        self.put(Part::Spec, object)
     }
 
     /// Writes the status of an object, and nothing else.
     pub(super) fn put_status(&mut self, object: &Object) -> Result<(), StateError> {
-        let row = self.remember(object)?;
-        let status = codec::encode_status(object).map_err(|e| codec::unwritable(object, &e))?;
-        self.statuses.push((row, status));
-        Ok(())
+        self.put(Part::Status, object)
     }
 
     /// Removes an object; `forgotten` is how often its name will have been.
@@ -150,17 +152,17 @@ impl Batch {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.removed.is_empty()
+        self.written.is_empty() && self.removed.is_empty()
     }
 
     /// The written objects, as they will be read back, and the removed ones.
     pub(super) fn into_parts(self) -> (Vec<Arc<Object>>, BTreeMap<ObjectKey, u64>) {
-        (self.objects, self.removed)
+        (self.written.into_iter().map(|(_, object)| object).collect(), self.removed)
     }
 
-    fn remember(&mut self, object: &Object) -> Result<String, StateError> {
-        self.objects.push(Arc::new(codec::as_read_back(object)?));
-        Ok(row_of(&object.key()))
+    fn put(&mut self, part: Part, object: &Object) -> Result<(), StateError> {
+        self.written.push((part, Arc::new(codec::as_read_back(object)?)));
+        Ok(())
     }
 }
 

@@ -103,6 +103,13 @@ impl ObjectKey {
         Self { kind, namespace: namespace.into(), name: name.into() }
     }
 
+    /// The key of an object of this kind with this metadata.
+    #[must_use]
+    pub fn of(kind: Kind, meta: &ObjectMeta) -> Self {
+        let namespace = meta.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        Self::new(kind, namespace, meta.name.as_deref().unwrap_or_default())
+    }
+
     /// The key of an object that this one refers to: references never leave the namespace.
     #[must_use]
     pub fn sibling(&self, kind: Kind, name: &str) -> Self {
@@ -165,12 +172,19 @@ impl Object {
     /// The key of this object.
     #[must_use]
     pub fn key(&self) -> ObjectKey {
-        let meta = self.meta();
-        ObjectKey::new(
-            self.kind(),
-            meta.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE),
-            meta.name.as_deref().unwrap_or_default(),
-        )
+        ObjectKey::of(self.kind(), self.meta())
+    }
+
+    /// Namespace; [`DEFAULT_NAMESPACE`] when the manifest names none.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.meta().namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)
+    }
+
+    /// The package, if it is one.
+    #[must_use]
+    pub const fn as_package(&self) -> Option<&OtaPackage> {
+        if let Self::Package(package) = self { Some(package) } else { None }
     }
 
     /// True when both say the same; metadata and status do not count.

@@ -32,6 +32,8 @@ pub(super) trait Subject: Clone + Send + Sync {
 
     fn set_status(&mut self, status: Self::Status);
     fn pending(&mut self) -> &mut Vec<Intent>;
+    /// True while a call is not settled.
+    fn is_in_doubt(&self) -> bool;
     /// When the place where this call's work would show was last looked at.
     fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp>;
     /// True when the status proper holds what the create of this token made.
@@ -52,6 +54,10 @@ impl Subject for OtaPackage {
 
     fn pending(&mut self) -> &mut Vec<Intent> {
         &mut self.status.get_or_insert_default().pending
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| !status.pending.is_empty())
     }
 
     fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp> {
@@ -101,6 +107,10 @@ impl Subject for OtaRollout {
 
     fn pending(&mut self) -> &mut Vec<Intent> {
         &mut self.status.get_or_insert_default().pending
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| !status.pending.is_empty())
     }
 
     fn looked_at(&self, _: CreateOperation, inventory: &Inventory) -> Option<Timestamp> {

@@ -212,7 +212,10 @@ impl Lane {
 
     /// True when this lane is the one that the object belongs to now.
     pub(super) async fn owns(&self, object: &Object) -> Result<bool, Trouble> {
-        Ok(home_of(self.store.as_ref(), object).await? == self.home)
+        match object {
+            Object::Rollout(_) => Ok(home_of(self.store.as_ref(), object).await? == self.home),
+            _ => Ok(object.cloud_ref() == Some(&self.home.name) && object.namespace() == self.home.namespace),
+        }
     }
 }
 

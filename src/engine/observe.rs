@@ -1,11 +1,10 @@
 //! Looking at what the judge needs: from the inventory where it is fresh enough, from the cloud otherwise.
 
-use super::inventory::{DeviceSet, Inventory};
-use super::journal;
+use super::inventory::{DeviceSet, Inventory, Listed};
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
-use crate::api::{IN_SYNC, OtaPackage, OtaRollout, condition_is_true};
-use crate::cloud::{Capabilities, Device, DeviceResult, Job, Package, PackageKey, PackageKind, PackageRow};
+use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
+use crate::cloud::{Capabilities, Device, DeviceResult, Job, Package, PackageKey, PackageKind};
 use crate::plan::needs::{self, Need};
 use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
 use jiff::{SignedDuration, Timestamp};
@@ -22,9 +21,8 @@ pub(super) enum Evidence {
 
 /// More packages than this waiting for their first look are looked at by one list instead of one call each.
 const LOOKS_WORTH_A_LIST: usize = 3;
-/// Share of the time that reading a fleet's versions may take while jobs run: one part in so many. The time that it took
-/// counts, so that neither a small budget nor a throttled one makes a large fleet be read over and over.
-const FLEET_SHARE: i32 = 4;
+/// Share of the budget that watching a fleet's versions may cost while jobs run: one part in so many.
+const FLEET_SHARE: u64 = 4;
 /// A job just polled need not be polled again: a little less than the polling interval.
 const JUST_POLLED: SignedDuration = SignedDuration::from_secs(20);
 
@@ -50,7 +48,7 @@ pub(super) struct RolloutSight {
 
 impl PackageSight {
     pub(super) fn view<'a>(
-        &'a self,
+        self,
         object: &'a OtaPackage,
         capabilities: &'a Capabilities,
         inventory: &'a Inventory,
@@ -60,10 +58,10 @@ impl PackageSight {
         PackageView {
             object,
             capabilities,
-            packages: self.packages.clone(),
+            packages: self.packages,
             jobs,
-            devices: self.devices.clone(),
-            results: self.results.clone(),
+            devices: self.devices,
+            results: self.results,
             now,
         }
     }
@@ -169,12 +167,6 @@ impl Lane {
                 Need::Packages(_) => {}
             }
         }
-        // Reading a large fleet takes longer than a look at jobs justifies a create.
-        let is_old = |at: Timestamp| self.ports.clock.now().duration_since(at) > journal::FRESH / 2;
-        if evidence == Evidence::Fresh && sight.jobs_at.is_some_and(is_old) {
-            sight.jobs_at = self.look_at_jobs(package.spec.kind, &ours, drift, evidence, class).await?;
-            sight.results = self.failures_of(&ours, class).await?;
-        }
         Ok(sight)
     }
 
@@ -205,21 +197,18 @@ impl Lane {
         class: Class,
     ) -> Result<Option<Seen<Vec<Package>>>, Trouble> {
         let Some((at, rows)) = self.inventory.packages.of(key) else { return Ok(None) };
-        let mut rows: Vec<PackageRow> = rows.into_iter().cloned().collect();
-        rows.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        let found: Vec<Result<Package, String>> =
+            rows.iter().map(|listed| compared_before(object, listed)).collect();
+        // A list may lag behind: only the cloud's own "not found" says that a package of ours is gone.
+        let recorded = object.status.as_ref().and_then(|status| status.package_id.clone());
+        let unlisted = recorded.filter(|id| rows.iter().all(|listed| listed.row.id != *id)).map(Err);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
         let mut packages = Vec::new();
-        for row in &rows {
-            if needs::details_needed(object, row) {
-                packages.extend(self.inventory.packages.detail(account, &row.id, class).await?);
-            } else {
-                packages.push(Package { row: row.clone(), artifact: None });
+        for package in found.into_iter().chain(unlisted) {
+            match package {
+                Ok(package) => packages.push(package),
+                Err(id) => packages.extend(self.inventory.packages.detail(account, key, &id, class).await?),
             }
-        }
-        // A list may lag behind: only the cloud's own "not found" says that a package of ours is gone.
-        let recorded = object.status.as_ref().and_then(|status| status.package_id.as_deref());
-        if let Some(id) = recorded.filter(|id| rows.iter().all(|row| row.id != *id)) {
-            packages.extend(self.inventory.packages.detail(account, id, class).await?);
         }
         Ok(Some(Seen { at, value: packages }))
     }
@@ -304,8 +293,8 @@ impl Lane {
         class: Class,
     ) -> Result<(), Trouble> {
         let now = self.ports.clock.now();
-        let seen_at = self.inventory.devices.of_product(product).map(|(at, _)| at);
-        let watching_interval = POLL.max(self.inventory.devices.time_to_read(product) * FLEET_SHARE);
+        let known = self.inventory.devices.of_product(product);
+        let (seen_at, size) = known.map_or((None, 0), |(at, devices)| (Some(at), devices.len()));
         // Versions may be reported a little after the job says so; the judge waits for a look that is later than that.
         let lag = self.capabilities().map_or(SignedDuration::ZERO, |limits| limits.visibility_lag);
         let told_by = |at: Timestamp| at.saturating_add(lag).unwrap_or(Timestamp::MAX);
@@ -315,26 +304,42 @@ impl Lane {
         let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
         let max_age = match (changed, all_ended) {
             (true, true) => SignedDuration::from_secs(-1),
-            (true, false) => watching_interval,
-            (false, _) => drift.max(watching_interval),
+            (true, false) => watching_interval(account.cloud().capabilities(), size),
+            (false, _) => drift,
         };
-        let max_age = if evidence == Evidence::Fresh { max_age.min(watching_interval) } else { max_age };
+        let max_age = if evidence == Evidence::Fresh { max_age.min(POLL) } else { max_age };
         Ok(self.inventory.devices.list(account, product, max_age, now, class).await?)
     }
 
     /// Notes which row the artifact was compared with, so that the details are not read again while it stays the same.
-    pub(super) fn remember_comparison(&self, package: &mut OtaPackage) {
+    pub(super) fn remember_comparison(&mut self, package: &OtaPackage, status: &mut OtaPackageStatus) {
         let key = needs::package_key(package);
-        let Some(status) = &mut package.status else { return };
-        let id = status.package_id.as_deref();
+        let Some(id) = status.package_id.as_deref() else { return };
         let rows = self.inventory.packages.of(&key).map(|(_, rows)| rows).unwrap_or_default();
-        if let Some(row) = rows.into_iter().find(|row| Some(row.id.as_str()) == id) {
-            status.compared_row = condition_is_true(&status.conditions, IN_SYNC).then(|| row.hash());
+        let Some(listed) = rows.iter().find(|listed| listed.row.id == id) else { return };
+        let in_sync = condition_is_true(&status.conditions, IN_SYNC);
+        status.compared_row = in_sync.then(|| listed.hash.clone());
+        if in_sync {
+            self.inventory.packages.compared(id);
         }
     }
+}
+
+/// The package without its artifact if its row is the one that was compared before; or else its id, to look at its details.
+fn compared_before(object: &OtaPackage, listed: &Listed) -> Result<Package, String> {
+    if needs::details_needed(object, &listed.hash) {
+        return Err(listed.row.id.clone());
+    }
+    Ok(Package { row: listed.row.clone(), artifact: None })
 }
 
 /// A look of the last drift round is due again in this one, although it was taken a little after the round began.
 fn within(drift_interval: SignedDuration) -> SignedDuration {
     SignedDuration::from_secs(drift_interval.as_secs() * 9 / 10)
+}
+
+fn watching_interval(limits: &Capabilities, devices: usize) -> SignedDuration {
+    let pages = devices.div_ceil(limits.page_size.max(1)) as u64;
+    let seconds = FLEET_SHARE * pages / u64::from(limits.requests_per_second.max(1));
+    POLL.max(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
 }

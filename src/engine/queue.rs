@@ -47,12 +47,14 @@ pub const BACKOFF_CAP: Duration = Duration::from_mins(5);
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     entries: BTreeMap<ObjectKey, Entry>,
+    /// The key of each entry, by its turn: what orders entries below holds turns alone.
+    keys: BTreeMap<u64, ObjectKey>,
     /// Entries that were not due at the last pop.
-    waiting: BTreeSet<(Timestamp, u64, ObjectKey)>,
+    waiting: BTreeSet<(Timestamp, u64)>,
     /// Entries that are due, as they are handed out.
-    due_by_class: BTreeSet<(Class, Timestamp, u64, ObjectKey)>,
+    due_by_class: BTreeSet<(Class, Timestamp, u64)>,
     /// The same entries, for [`PATIENCE`].
-    due_by_age: BTreeSet<(Timestamp, u64, ObjectKey)>,
+    due_by_age: BTreeSet<(Timestamp, u64)>,
     failures: BTreeMap<ObjectKey, Failures>,
     pushes: u64,
     pops_since_promotion: u64,
@@ -62,7 +64,7 @@ pub struct Queue {
 struct Entry {
     class: Class,
     due: Timestamp,
-    /// Number of the push: first come, first served.
+    /// Number of the push, of no other entry: first come, first served.
     turn: u64,
 }
 
@@ -88,15 +90,13 @@ impl Queue {
     /// clock is set back.
     pub fn pop(&mut self, now: Timestamp) -> Option<(ObjectKey, Class)> {
         self.wake(now);
-        if let Some(key) = self.overdue(now) {
+        if let Some(turn) = self.overdue(now) {
             self.pops_since_promotion = 0;
-            self.take(&key)?;
-            return Some((key, Class::UserChange));
+            return Some((self.take_turn(turn)?, Class::UserChange));
         }
-        let (class, _, _, key) = self.due_by_class.first()?.clone();
+        let (class, _, turn) = *self.due_by_class.first()?;
         self.pops_since_promotion = self.pops_since_promotion.saturating_add(1);
-        self.take(&key)?;
-        Some((key, class))
+        Some((self.take_turn(turn)?, class))
     }
 
     /// When the next entry is due; in the past when one is due already.
@@ -164,17 +164,18 @@ impl Queue {
 
     fn wake(&mut self, now: Timestamp) {
         while self.waiting.first().is_some_and(|(due, ..)| *due <= now) {
-            let Some((due, turn, key)) = self.waiting.pop_first() else { return };
-            let Some(entry) = self.entries.get(&key) else { continue };
-            self.due_by_class.insert((entry.class, due, turn, key.clone()));
-            self.due_by_age.insert((due, turn, key));
+            let Some((due, turn)) = self.waiting.pop_first() else { return };
+            let entry = self.keys.get(&turn).and_then(|key| self.entries.get(key));
+            let Some(Entry { class, .. }) = entry else { continue };
+            self.due_by_class.insert((*class, due, turn));
+            self.due_by_age.insert((due, turn));
         }
     }
 
-    fn overdue(&self, now: Timestamp) -> Option<ObjectKey> {
-        let (due, _, key) = self.due_by_age.first()?;
+    fn overdue(&self, now: Timestamp) -> Option<u64> {
+        let (due, turn) = self.due_by_age.first()?;
         let is_overdue = now.duration_since(*due) >= PATIENCE;
-        (is_overdue && self.pops_since_promotion >= PATIENCE_SHARE - 1).then(|| key.clone())
+        (is_overdue && self.pops_since_promotion >= PATIENCE_SHARE - 1).then_some(*turn)
     }
 
     fn next_turn(&mut self) -> u64 {
@@ -183,16 +184,23 @@ impl Queue {
     }
 
     fn insert(&mut self, key: ObjectKey, entry: Entry) {
-        self.waiting.insert((entry.due, entry.turn, key.clone()));
+        self.waiting.insert((entry.due, entry.turn));
+        self.keys.insert(entry.turn, key.clone());
         self.entries.insert(key, entry);
+    }
+
+    fn take_turn(&mut self, turn: u64) -> Option<ObjectKey> {
+        let key = self.keys.get(&turn)?.clone();
+        self.take(&key)?;
+        Some(key)
     }
 
     fn take(&mut self, key: &ObjectKey) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
-        let by_age = (entry.due, entry.turn, key.clone());
-        if !self.waiting.remove(&by_age) {
-            self.due_by_age.remove(&by_age);
-            self.due_by_class.remove(&(entry.class, entry.due, entry.turn, key.clone()));
+        self.keys.remove(&entry.turn);
+        if !self.waiting.remove(&(entry.due, entry.turn)) {
+            self.due_by_age.remove(&(entry.due, entry.turn));
+            self.due_by_class.remove(&(entry.class, entry.due, entry.turn));
         }
         Some(entry)
     }

@@ -38,57 +38,62 @@ impl Lane {
         }
         match object.as_ref() {
             Object::Cloud(cloud) => self.reconcile_cloud(cloud, class).await,
-            Object::Package(package) => self.reconcile_package(package.clone(), class).await,
-            Object::Rollout(rollout) => self.reconcile_rollout(rollout.clone(), class).await,
+            Object::Package(package) => self.reconcile_package(package, class).await,
+            Object::Rollout(rollout) => self.reconcile_rollout(rollout, class).await,
         }
     }
 
-    async fn reconcile_package(&mut self, mut package: OtaPackage, class: Class) -> Result<Turn, Trouble> {
-        let before = package.status.clone();
-        let mut evidence = evidence_for(&mut package);
+    async fn reconcile_package(&mut self, stored: &OtaPackage, class: Class) -> Result<Turn, Trouble> {
+        let mut plan = self.judge_package(stored, evidence_for(stored), class).await?;
+        if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
+            return Ok(self.next_turn(false, plan.again, Class::Verify));
+        }
+        let mut package = stored.clone();
         for _ in 0..PASSES {
-            let plan = self.judge_package(&package, evidence, class).await?;
-            match self.act(&mut package, plan, class).await? {
-                Acted::LookFirst => evidence = Evidence::Fresh,
-                Acted::PlanAgain => evidence = evidence_for(&mut package),
+            let evidence = match self.act(&mut package, plan, class).await? {
+                Acted::LookFirst => Evidence::Fresh,
+                Acted::PlanAgain => evidence_for(&package),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
-                    let again = sooner_in_doubt(&mut package, again);
-                    self.remember_comparison(&mut package);
-                    let changed = package.status != before;
+                    let again = sooner_in_doubt(&package, again);
+                    let changed = package.status != stored.status;
                     if changed {
                         self.store.save_status(&Object::Package(package)).await?;
                     }
                     return Ok(self.next_turn(changed, again, Class::Verify));
                 }
-            }
+            };
+            plan = self.judge_package(&package, evidence, class).await?;
         }
-        Ok(self.unfinished_turn(package.status != before, evidence, class))
+        Ok(Turn { changed: package.status != stored.status, again: Some((class, self.ports.clock.now())) })
     }
 
-    async fn reconcile_rollout(&mut self, mut rollout: OtaRollout, class: Class) -> Result<Turn, Trouble> {
-        let before = rollout.status.clone();
-        let mut evidence = evidence_for(&mut rollout);
+    async fn reconcile_rollout(&mut self, stored: &OtaRollout, class: Class) -> Result<Turn, Trouble> {
+        let mut plan = self.judge_rollout(stored, evidence_for(stored), class).await?;
+        if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
+            return Ok(self.next_turn(false, plan.again, Class::RolloutStep));
+        }
+        let mut rollout = stored.clone();
         for _ in 0..PASSES {
-            let plan = self.judge_rollout(&rollout, evidence, class).await?;
-            match self.act(&mut rollout, plan, class).await? {
-                Acted::LookFirst => evidence = Evidence::Fresh,
-                Acted::PlanAgain => evidence = evidence_for(&mut rollout),
+            let evidence = match self.act(&mut rollout, plan, class).await? {
+                Acted::LookFirst => Evidence::Fresh,
+                Acted::PlanAgain => evidence_for(&rollout),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
-                    let again = sooner_in_doubt(&mut rollout, again);
-                    let changed = rollout.status != before;
+                    let again = sooner_in_doubt(&rollout, again);
+                    let changed = rollout.status != stored.status;
                     if changed {
                         self.store.save_status(&Object::Rollout(rollout)).await?;
                     }
                     return Ok(self.next_turn(changed, again, Class::RolloutStep));
                 }
-            }
+            };
+            plan = self.judge_rollout(&rollout, evidence, class).await?;
         }
-        Ok(self.unfinished_turn(rollout.status != before, evidence, class))
+        Ok(Turn { changed: rollout.status != stored.status, again: Some((class, self.ports.clock.now())) })
     }
 
-    /// What should happen to a package next; looks, and changes nothing.
+    /// What should happen to a package next, and which row of a list says so; looks, and changes nothing.
     ///
     /// # Errors
     /// A call's, or the state's.
@@ -102,7 +107,9 @@ impl Lane {
         let link = self.connect().await?;
         let capabilities = link.account.cloud().capabilities().clone();
         let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
-        Ok(plan::package::plan(&view))
+        let mut plan = plan::package::plan(&view);
+        self.remember_comparison(package, &mut plan.status);
+        Ok(plan)
     }
 
     /// What should happen to a rollout next; looks, and changes nothing.
@@ -115,11 +122,13 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<Plan<<OtaRollout as Subject>::Status>, Trouble> {
-        let key = Object::Rollout(rollout.clone()).key();
-        let package = self.package(&key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name)).await?;
-        let sight = self.observe_rollout(rollout, package.as_ref(), evidence, class).await?;
+        let key = ObjectKey::of(Kind::OtaRollout, &rollout.metadata);
+        let named = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+        let object = self.store.load(&named).await?;
+        let package = object.as_deref().and_then(Object::as_package);
+        let sight = self.observe_rollout(rollout, package, evidence, class).await?;
         let now = self.ports.clock.now();
-        let view = sight.view(rollout, package.as_ref(), self.capabilities(), &self.inventory, now);
+        let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now);
         Ok(plan::rollout::plan(&view))
     }
 
@@ -155,7 +164,10 @@ impl Lane {
 
     /// Reads one more page of what drift is judged by; true once everything is fresh.
     async fn drift_step(&mut self, now: Timestamp) -> Result<bool, Trouble> {
-        let kinds = self.kinds_in_use().await?;
+        let kinds = match self.inventory.packages.being_read() {
+            Some(kind) => vec![kind],
+            None => self.kinds_in_use().await?,
+        };
         let Some(link) = &mut self.link else { return Ok(true) };
         let listed = |kind: &PackageKind| self.inventory.packages.listed_at(*kind) >= Some(link.drift_due);
         let Some(kind) = kinds.into_iter().find(|kind| !listed(kind)) else { return Ok(true) };
@@ -224,14 +236,6 @@ impl Lane {
         Ok(false)
     }
 
-    /// A turn that was all looks and creates. Looks that did not do are not taken again at once: whatever made them too old
-    /// would do so again.
-    fn unfinished_turn(&self, changed: bool, evidence: Evidence, class: Class) -> Turn {
-        let wait = if evidence == Evidence::Fresh { LOOK_AGAIN } else { SignedDuration::ZERO };
-        let due = self.ports.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
-        Turn { changed, again: Some((class, due)) }
-    }
-
     fn next_turn(&self, changed: bool, again: Again, class: Class) -> Turn {
         let now = self.ports.clock.now();
         let wait = match again {
@@ -245,17 +249,22 @@ impl Lane {
 }
 
 /// A call that is not settled is looked for in every turn.
-fn evidence_for(subject: &mut impl Subject) -> Evidence {
-    if subject.pending().is_empty() { Evidence::Known } else { Evidence::Fresh }
+fn evidence_for(subject: &impl Subject) -> Evidence {
+    if subject.is_in_doubt() { Evidence::Fresh } else { Evidence::Known }
 }
 
 /// While a call is not settled the next turn is not far.
-fn sooner_in_doubt(subject: &mut impl Subject, again: Again) -> Again {
+fn sooner_in_doubt(subject: &impl Subject, again: Again) -> Again {
     match again {
-        _ if subject.pending().is_empty() => again,
+        _ if !subject.is_in_doubt() => again,
         Again::After(wait) => Again::After(wait.min(LOOK_AGAIN)),
         Again::AtDriftInterval => Again::After(LOOK_AGAIN),
     }
+}
+
+/// True when carrying out the plan would change nothing, in the cloud or here.
+fn changes_nothing<S: PartialEq>(plan: &Plan<S>, status: Option<&S>) -> bool {
+    plan.actions.is_empty() && status == Some(&plan.status)
 }
 
 /// Takes the object out of its shared pointer, for functions that change it.

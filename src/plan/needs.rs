@@ -5,7 +5,7 @@
 use crate::api::{
     IN_SYNC, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification, condition_is_true,
 };
-use crate::cloud::{DeviceOutcome, Job, JobState, PackageKey, PackageKind, PackageRow};
+use crate::cloud::{DeviceOutcome, Job, JobState, PackageKey, PackageKind};
 use std::collections::BTreeSet;
 
 /// Explicit targets of up to so many devices are read one by one instead of reading the product's whole fleet.
@@ -93,11 +93,12 @@ pub fn is_dispatchable(package: &OtaPackage) -> bool {
         })
 }
 
-/// True when the details of a listed package must be read: never compared in this form, or not equal when it was.
+/// True when the details of a listed package must be read: never compared in the form of this hash of its row
+/// ([`crate::cloud::PackageRow::hash`]), or not equal when it was.
 #[must_use]
-pub fn details_needed(package: &OtaPackage, row: &PackageRow) -> bool {
+pub fn details_needed(package: &OtaPackage, row_hash: &str) -> bool {
     let Some(status) = &package.status else { return true };
-    status.compared_row.as_deref() != Some(row.hash().as_str())
+    status.compared_row.as_deref() != Some(row_hash)
         || status.observed_generation != package.metadata.generation.unwrap_or(0)
         || !condition_is_true(&status.conditions, IN_SYNC)
 }

@@ -9,7 +9,7 @@ mod packages;
 
 pub use devices::{DeviceSet, Devices};
 pub use jobs::Jobs;
-pub use packages::Packages;
+pub use packages::{Listed, Packages};
 
 use crate::cloud::{Call, CallError, ErrorClass};
 

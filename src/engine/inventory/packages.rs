@@ -7,17 +7,33 @@ use crate::cloud::{
 };
 use crate::engine::{account::Account, queue::Class};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Packages of one account.
 #[derive(Debug, Default)]
 pub struct Packages {
-    rows: BTreeMap<String, PackageRow>,
-    ids: BTreeMap<PackageKey, BTreeSet<String>>,
+    rows: BTreeMap<PackageKey, Vec<Listed>>,
     listed_at: BTreeMap<PackageKind, Timestamp>,
     looked_at: BTreeMap<PackageKey, Timestamp>,
+    /// By id, each under the hash of the row that it was read for, until it was found equal to its spec.
     details: BTreeMap<String, (String, Package)>,
     reading: BTreeMap<PackageKind, Reading<PackageList>>,
+}
+
+/// A row with its hash, which is taken once and not by every look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What the list shows.
+    pub row: PackageRow,
+    /// [`PackageRow::hash`].
+    pub hash: String,
+}
+
+impl Listed {
+    /// Oldest first; the id decides between packages of the same second.
+    fn age(&self) -> (Option<Timestamp>, &str) {
+        (self.row.created_at, &self.row.id)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -39,12 +55,11 @@ impl Question for PackageList {
 }
 
 impl Packages {
-    /// The rows of a natural key, and when they were last looked at; none before the first look.
+    /// The rows of a natural key, oldest first, and when they were last looked at; none before the first look.
     #[must_use]
-    pub fn of(&self, key: &PackageKey) -> Option<(Timestamp, Vec<&PackageRow>)> {
-        let at = self.seen_at(key)?;
-        let ids = self.ids.get(key).into_iter().flatten();
-        Some((at, ids.filter_map(|id| self.rows.get(id)).collect()))
+    pub fn of(&self, key: &PackageKey) -> Option<(Timestamp, &[Listed])> {
+        let rows = self.rows.get(key).map(Vec::as_slice).unwrap_or_default();
+        Some((self.seen_at(key)?, rows))
     }
 
     /// When this natural key was last looked at, by a list or by itself.
@@ -57,6 +72,12 @@ impl Packages {
     #[must_use]
     pub fn listed_at(&self, kind: PackageKind) -> Option<Timestamp> {
         self.listed_at.get(&kind).copied()
+    }
+
+    /// The kind whose list was begun, and is not complete.
+    #[must_use]
+    pub fn being_read(&self) -> Option<PackageKind> {
+        self.reading.keys().next().copied()
     }
 
     /// Reads one page of the list of this kind; true once the list is complete. Whatever else is due comes between two
@@ -98,26 +119,27 @@ impl Packages {
     ) -> Result<(), CallError> {
         let question = PackageList { kind: key.kind, exactly: Some(key.clone()) };
         let read = Reading::begin(question, now).finish(account, urgency).await?;
-        for id in self.ids.remove(key).unwrap_or_default() {
-            self.rows.remove(&id);
-        }
+        self.rows.remove(key);
         // The server's filter is trusted to narrow, not to be exact: the key decides.
         read.rows.into_iter().filter(|row| row.key == *key).for_each(|row| self.add_row(row));
         self.looked_at.insert(key.clone(), read.at);
         Ok(())
     }
 
-    /// A package with its artifact; none when the cloud says that it is not there. Read once per state of its row.
+    /// A package of this natural key with its artifact; none when the cloud says that it is not there. Read once per state
+    /// of its row.
     ///
     /// # Errors
     /// The call's, but for "not found".
     pub async fn detail(
         &mut self,
         account: &mut Account,
+        key: &PackageKey,
         id: &str,
         urgency: Class,
     ) -> Result<Option<Package>, CallError> {
-        let row_hash = self.rows.get(id).map(PackageRow::hash);
+        let row_hash = self.of(key).and_then(|(_, rows)| rows.iter().find(|listed| listed.row.id == id));
+        let row_hash = row_hash.map(|listed| listed.hash.clone());
         if let (Some(hash), Some((known, package))) = (&row_hash, self.details.get(id))
             && hash == known
         {
@@ -126,8 +148,8 @@ impl Packages {
         let call = Call::ShowPackage { id: id.to_owned() };
         match account.call(&call, urgency).await {
             Ok(Reply::Package(package)) => {
-                if self.rows.contains_key(id) {
-                    self.details.insert(id.to_owned(), (row_hash.unwrap_or_default(), package.clone()));
+                if let Some(hash) = row_hash {
+                    self.details.insert(id.to_owned(), (hash, package.clone()));
                 }
                 Ok(Some(package))
             }
@@ -146,28 +168,39 @@ impl Packages {
         self.details.insert(package.row.id.clone(), (package.row.hash(), package));
     }
 
+    /// Forgets the details of a package that was found equal to its spec: its row alone tells from now on.
+    pub fn compared(&mut self, id: &str) {
+        self.details.remove(id);
+    }
+
     /// Forgets a package that is gone.
     pub fn remove(&mut self, id: &str) {
         self.details.remove(id);
-        if let Some(row) = self.rows.remove(id)
-            && let Some(ids) = self.ids.get_mut(&row.key)
-        {
-            ids.remove(id);
-        }
+        self.rows.retain(|_, rows| {
+            rows.retain(|listed| listed.row.id != id);
+            !rows.is_empty()
+        });
     }
 
     fn add_row(&mut self, row: PackageRow) {
-        self.ids.entry(row.key.clone()).or_default().insert(row.id.clone());
-        self.rows.insert(row.id.clone(), row);
+        let hash = row.hash();
+        let rows = self.rows.entry(row.key.clone()).or_default();
+        rows.retain(|listed| listed.row.id != row.id);
+        let listed = Listed { row, hash };
+        let place = rows.partition_point(|older| older.age() < listed.age());
+        // As a rule it stays the only one.
+        rows.reserve_exact(1);
+        rows.insert(place, listed);
     }
 
     fn replace_kind(&mut self, kind: PackageKind, at: Timestamp, rows: Vec<PackageRow>) {
-        self.rows.retain(|_, row| row.key.kind != kind);
-        self.ids.retain(|key, _| key.kind != kind);
+        self.rows.retain(|key, _| key.kind != kind);
         self.looked_at.retain(|key, looked| key.kind != kind || *looked > at);
         rows.into_iter().filter(|row| row.key.kind == kind).for_each(|row| self.add_row(row));
         let rows = &self.rows;
-        self.details.retain(|id, _| rows.contains_key(id));
+        self.details.retain(|id, (_, package)| {
+            rows.get(&package.row.key).is_some_and(|rows| rows.iter().any(|listed| listed.row.id == *id))
+        });
         self.listed_at.insert(kind, at);
     }
 }

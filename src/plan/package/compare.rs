@@ -22,7 +22,9 @@ pub(super) fn compare(object: &OtaPackage, package: &Package) -> Compared {
     let mut differences = row_differences(spec, package);
     match &package.artifact {
         Some(artifact) => differences.extend(artifact_differences(spec, artifact)),
-        None if differences.is_empty() && details_needed(object, &package.row) => return Compared::Unknown,
+        None if differences.is_empty() && details_needed(object, &package.row.hash()) => {
+            return Compared::Unknown;
+        }
         None => {}
     }
     if differences.is_empty() { Compared::Equal } else { Compared::Different(differences) }
@@ -30,9 +32,8 @@ pub(super) fn compare(object: &OtaPackage, package: &Package) -> Compared {
 
 fn row_differences(spec: &OtaPackageSpec, package: &Package) -> Vec<String> {
     let row = &package.row;
-    let set = |versions: &[String]| versions.iter().cloned().collect::<BTreeSet<_>>();
     let (cloud, wanted) = (set(&row.source_versions), set(&spec.source_versions));
-    let listed = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
+    let listed = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
     let sources = (cloud != wanted).then(|| difference("sourceVersions", &listed(&cloud), &listed(&wanted)));
     let texts = [
         ("description", row.description.as_deref(), spec.description.as_deref()),
@@ -43,6 +44,10 @@ fn row_differences(spec: &OtaPackageSpec, package: &Package) -> Vec<String> {
         texts.map(|(field, cloud, wanted)| (field, cloud.unwrap_or_default(), wanted.unwrap_or_default()));
     let texts = texts.into_iter().filter(|(_, cloud, wanted)| cloud != wanted);
     sources.into_iter().chain(texts.map(|(field, cloud, wanted)| difference(field, cloud, wanted))).collect()
+}
+
+fn set(versions: &[String]) -> BTreeSet<&str> {
+    versions.iter().map(String::as_str).collect()
 }
 
 fn artifact_differences(spec: &OtaPackageSpec, cloud: &ArtifactRef) -> Vec<String> {

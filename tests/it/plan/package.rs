@@ -175,7 +175,7 @@ fn an_unchanged_row_needs_no_details() {
     let mut world = world(json!({}));
     world.make_ready();
     world.package.status.as_mut().unwrap().compared_row = Some(world.packages[0].row.hash());
-    assert!(!needs::details_needed(&world.package, &world.packages[0].row));
+    assert!(!needs::details_needed(&world.package, &world.packages[0].row.hash()));
     world.packages[0].artifact = None;
     world.reconcile_package();
     assert!(condition_is_true(&world.package.status.as_ref().unwrap().conditions, READY));

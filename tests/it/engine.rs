@@ -5,4 +5,3 @@ mod calls;
 mod crash;
 mod folder;
 mod harness;
-mod kills;

@@ -1,6 +1,5 @@
 //! `rollwave plan`: what `apply` would do, in the cloud's own requests.
 
-mod body;
 mod json;
 mod text;
 

@@ -11,7 +11,7 @@ REQUIREMENTS := tests/conformance/requirements.txt
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
-.PHONY: help test test-fast lint doc unit deny conformance venv demo crds bench
+.PHONY: help test test-fast lint doc unit deny conformance venv demo crds bench fuzz kills
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,16 @@ doc: need-cargo
 
 unit: need-cargo
 	$(CARGO) test
+
+# `make test` runs the kept inputs and a fixed course of changed ones; here it goes on, from another seed each time.
+FUZZ_SECONDS ?= 60
+fuzz: need-cargo ## Fuzz for FUZZ_SECONDS a target; what fails is kept in target/fuzz/
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --test it -- fuzz:: --nocapture
+
+KILLS ?= 1000
+KILLS_SEED ?= $(shell date +%s)
+kills: need-cargo ## Kill the program KILLS times at drawn moments, from KILLS_SEED
+	KILLS=$(KILLS) KILLS_SEED=$(KILLS_SEED) $(CARGO) test --test it -- engine::kills --nocapture
 
 deny: $(DENY)-$(DENY_VERSION) ## Licences, sources and banned crates (deny.toml)
 	$(CARGO) fetch --quiet --locked

@@ -7,6 +7,7 @@ use super::ports::Ports;
 use super::queue::Class;
 use crate::api;
 use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, Reply};
+use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::Instrument as _;
 
@@ -40,6 +41,12 @@ impl Account {
     #[must_use]
     pub fn cloud(&self) -> &dyn Cloud {
         self.cloud.as_ref()
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
     }
 
     /// True once a call succeeded.
@@ -96,6 +103,8 @@ impl Account {
                 self.answered = true;
                 self.budget.succeeded(now);
             }
+            // To look for something that is not there is part of the work.
+            Err(error) if error.class == ErrorClass::NotFound => tracing::debug!("{error}"),
             Err(error) => {
                 tracing::warn!(class = error.class.as_str(), request = error.request_id, "{error}");
                 if error.class == ErrorClass::Throttled {

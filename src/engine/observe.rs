@@ -1,6 +1,7 @@
 //! Looking at what the judge needs: from the inventory where it is fresh enough, from the cloud otherwise.
 
 use super::inventory::{DeviceSet, Inventory, Listed};
+use super::journal;
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
@@ -21,8 +22,9 @@ pub(super) enum Evidence {
 
 /// More packages than this waiting for their first look are looked at by one list instead of one call each.
 const LOOKS_WORTH_A_LIST: usize = 3;
-/// Share of the budget that watching a fleet's versions may cost while jobs run: one part in so many.
-const FLEET_SHARE: u64 = 4;
+/// Share of the time that reading a fleet's versions may take while jobs run: one part in so many. The time that it took
+/// counts, so that neither a small budget nor a throttled one makes a large fleet be read over and over.
+const FLEET_SHARE: i32 = 4;
 /// A job just polled need not be polled again: a little less than the polling interval.
 const JUST_POLLED: SignedDuration = SignedDuration::from_secs(20);
 
@@ -167,6 +169,12 @@ impl Lane {
                 Need::Packages(_) => {}
             }
         }
+        // Reading a large fleet takes longer than a look at jobs justifies a create.
+        let is_old = |at: Timestamp| self.ports.clock.now().duration_since(at) > journal::FRESH / 2;
+        if evidence == Evidence::Fresh && sight.jobs_at.is_some_and(is_old) {
+            sight.jobs_at = self.look_at_jobs(package.spec.kind, &ours, drift, evidence, class).await?;
+            sight.results = self.failures_of(&ours, class).await?;
+        }
         Ok(sight)
     }
 
@@ -293,8 +301,8 @@ impl Lane {
         class: Class,
     ) -> Result<(), Trouble> {
         let now = self.ports.clock.now();
-        let known = self.inventory.devices.of_product(product);
-        let (seen_at, size) = known.map_or((None, 0), |(at, devices)| (Some(at), devices.len()));
+        let seen_at = self.inventory.devices.of_product(product).map(|(at, _)| at);
+        let watching_interval = POLL.max(self.inventory.devices.time_to_read(product) * FLEET_SHARE);
         // Versions may be reported a little after the job says so; the judge waits for a look that is later than that.
         let lag = self.capabilities().map_or(SignedDuration::ZERO, |limits| limits.visibility_lag);
         let told_by = |at: Timestamp| at.saturating_add(lag).unwrap_or(Timestamp::MAX);
@@ -304,10 +312,10 @@ impl Lane {
         let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
         let max_age = match (changed, all_ended) {
             (true, true) => SignedDuration::from_secs(-1),
-            (true, false) => watching_interval(account.cloud().capabilities(), size),
-            (false, _) => drift,
+            (true, false) => watching_interval,
+            (false, _) => drift.max(watching_interval),
         };
-        let max_age = if evidence == Evidence::Fresh { max_age.min(POLL) } else { max_age };
+        let max_age = if evidence == Evidence::Fresh { max_age.min(watching_interval) } else { max_age };
         Ok(self.inventory.devices.list(account, product, max_age, now, class).await?)
     }
 
@@ -336,10 +344,4 @@ fn compared_before(object: &OtaPackage, listed: &Listed) -> Result<Package, Stri
 /// A look of the last drift round is due again in this one, although it was taken a little after the round began.
 fn within(drift_interval: SignedDuration) -> SignedDuration {
     SignedDuration::from_secs(drift_interval.as_secs() * 9 / 10)
-}
-
-fn watching_interval(limits: &Capabilities, devices: usize) -> SignedDuration {
-    let pages = devices.div_ceil(limits.page_size.max(1)) as u64;
-    let seconds = FLEET_SHARE * pages / u64::from(limits.requests_per_second.max(1));
-    POLL.max(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
 }

@@ -44,15 +44,20 @@ impl Lane {
     }
 
     async fn reconcile_package(&mut self, stored: &OtaPackage, class: Class) -> Result<Turn, Trouble> {
-        let mut plan = self.judge_package(stored, evidence_for(stored), class).await?;
+        let mut evidence = evidence_for(stored);
+        let plan = self.judge_package(stored, evidence, class).await?;
         if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
             return Ok(self.next_turn(false, plan.again, Class::Verify));
         }
-        let mut package = stored.clone();
+        let (mut package, mut first) = (stored.clone(), Some(plan));
         for _ in 0..PASSES {
-            let evidence = match self.act(&mut package, plan, class).await? {
-                Acted::LookFirst => Evidence::Fresh,
-                Acted::PlanAgain => evidence_for(&package),
+            let plan = match first.take() {
+                Some(plan) => plan,
+                None => self.judge_package(&package, evidence, class).await?,
+            };
+            match self.act(&mut package, plan, class).await? {
+                Acted::LookFirst => evidence = Evidence::Fresh,
+                Acted::PlanAgain => evidence = evidence_for(&package),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
                     let again = sooner_in_doubt(&package, again);
@@ -62,22 +67,26 @@ impl Lane {
                     }
                     return Ok(self.next_turn(changed, again, Class::Verify));
                 }
-            };
-            plan = self.judge_package(&package, evidence, class).await?;
+            }
         }
-        Ok(Turn { changed: package.status != stored.status, again: Some((class, self.ports.clock.now())) })
+        Ok(self.unfinished_turn(package.status != stored.status, evidence, class))
     }
 
     async fn reconcile_rollout(&mut self, stored: &OtaRollout, class: Class) -> Result<Turn, Trouble> {
-        let mut plan = self.judge_rollout(stored, evidence_for(stored), class).await?;
+        let mut evidence = evidence_for(stored);
+        let plan = self.judge_rollout(stored, evidence, class).await?;
         if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
             return Ok(self.next_turn(false, plan.again, Class::RolloutStep));
         }
-        let mut rollout = stored.clone();
+        let (mut rollout, mut first) = (stored.clone(), Some(plan));
         for _ in 0..PASSES {
-            let evidence = match self.act(&mut rollout, plan, class).await? {
-                Acted::LookFirst => Evidence::Fresh,
-                Acted::PlanAgain => evidence_for(&rollout),
+            let plan = match first.take() {
+                Some(plan) => plan,
+                None => self.judge_rollout(&rollout, evidence, class).await?,
+            };
+            match self.act(&mut rollout, plan, class).await? {
+                Acted::LookFirst => evidence = Evidence::Fresh,
+                Acted::PlanAgain => evidence = evidence_for(&rollout),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
                     let again = sooner_in_doubt(&rollout, again);
@@ -87,10 +96,9 @@ impl Lane {
                     }
                     return Ok(self.next_turn(changed, again, Class::RolloutStep));
                 }
-            };
-            plan = self.judge_rollout(&rollout, evidence, class).await?;
+            }
         }
-        Ok(Turn { changed: rollout.status != stored.status, again: Some((class, self.ports.clock.now())) })
+        Ok(self.unfinished_turn(rollout.status != stored.status, evidence, class))
     }
 
     /// What should happen to a package next, and which row of a list says so; looks, and changes nothing.
@@ -234,6 +242,14 @@ impl Lane {
             }
         }
         Ok(false)
+    }
+
+    /// A turn that was all looks and creates. Looks that did not do are not taken again at once: whatever made them too old
+    /// would do so again.
+    fn unfinished_turn(&self, changed: bool, evidence: Evidence, class: Class) -> Turn {
+        let wait = if evidence == Evidence::Fresh { LOOK_AGAIN } else { SignedDuration::ZERO };
+        let due = self.ports.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+        Turn { changed, again: Some((class, due)) }
     }
 
     fn next_turn(&self, changed: bool, again: Again, class: Class) -> Turn {

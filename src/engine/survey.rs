@@ -4,19 +4,22 @@ use super::lane::{Lane, Trouble, home_of};
 use super::observe::Evidence;
 use super::ports::Ports;
 use super::queue::Class;
-use crate::api::{Budget, Kind, Object, ObjectKey, OtaPackage, OtaRollout};
+use crate::api::{Budget, Kind, Object, ObjectKey, OtaPackage, OtaRollout, Period};
 use crate::cloud::{Call, CallError, WireRequest};
-use crate::plan::Action;
 use crate::plan::needs::{self, Need};
 use crate::plan::preview::{self, End, Estimate, Preview, PreviewStage};
+use crate::plan::{Action, POLL};
 use crate::state::{StateError, Store};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What would be done for one object.
 #[derive(Debug)]
 pub struct Surveyed {
     /// The object.
     pub key: ObjectKey,
+    /// The account that it belongs to.
+    pub account: ObjectKey,
     /// What would be done; or why it cannot be told.
     pub forecast: Result<Forecast, CallError>,
 }
@@ -28,12 +31,14 @@ pub struct Forecast {
     pub orders: Vec<Order>,
     /// Stages with their devices; empty for a package.
     pub stages: Vec<PreviewStage>,
+    /// What the soaks of the stages that are still to be sent add up to.
+    pub soaks: Period,
     /// What a person should know before it begins.
     pub warnings: Vec<String>,
     /// What cannot be undone.
     pub irreversible: Vec<String>,
-    /// What one look at it costs while it goes on.
-    pub watching: Vec<Estimate>,
+    /// What must be looked at while it goes on, and what one look costs.
+    pub watching: Vec<(Need, Estimate)>,
     /// Where it would end.
     pub end: End,
 }
@@ -60,25 +65,85 @@ pub struct Survey {
     pub budgets: BTreeMap<ObjectKey, Budget>,
 }
 
+/// What one account would be asked, against what it may be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Calls that change something.
+    pub order_calls: u64,
+    /// Read calls of one look at everything that goes on; objects share what they look at. 0 when nothing goes on.
+    pub calls_per_look: u64,
+    /// How often such a look is taken, at most.
+    pub look_every: Period,
+    /// What the account may cost.
+    pub budget: Budget,
+}
+
 impl Survey {
     /// True when there is something to do.
     #[must_use]
     pub fn has_orders(&self) -> bool {
-        self.forecasts().any(|forecast| !forecast.orders.is_empty())
+        self.forecasts().any(|(_, forecast)| !forecast.orders.is_empty())
     }
 
     /// How many orders of each kind would be given.
     #[must_use]
     pub fn orders_by_operation(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
-        for order in self.forecasts().flat_map(|forecast| &forecast.orders) {
+        for order in self.forecasts().flat_map(|(_, forecast)| &forecast.orders) {
             *counts.entry(order.operation()).or_default() += 1;
         }
         counts
     }
 
-    fn forecasts(&self) -> impl Iterator<Item = &Forecast> {
-        self.objects.iter().filter_map(|object| object.forecast.as_ref().ok())
+    /// Devices that would be sent something, each counted once.
+    #[must_use]
+    pub fn devices(&self) -> usize {
+        let sent = self.forecasts().flat_map(|(object, forecast)| {
+            let devices = forecast.orders.iter().flat_map(Order::devices);
+            devices.map(|device| (&object.account, device.as_str()))
+        });
+        sent.collect::<BTreeSet<_>>().len()
+    }
+
+    /// It takes at least this long: the longest of the rollouts, which go on side by side.
+    #[must_use]
+    pub fn soaks(&self) -> Period {
+        let soaks = self.forecasts().map(|(_, forecast)| forecast.soaks.as_secs());
+        Period::seconds(soaks.max().unwrap_or(0))
+    }
+
+    /// Read calls that were made for it, all together.
+    #[must_use]
+    pub fn calls_made(&self) -> u64 {
+        self.calls.values().sum()
+    }
+
+    /// What each account would be asked.
+    #[must_use]
+    pub fn loads(&self) -> BTreeMap<&ObjectKey, Load> {
+        self.budgets.iter().map(|(account, budget)| (account, self.load(account, *budget))).collect()
+    }
+
+    fn load(&self, account: &ObjectKey, budget: Budget) -> Load {
+        let of_account = || self.forecasts().filter(|(object, _)| object.account == *account);
+        let requests = |order: &Order| order.requests.len() as u64;
+        let active = of_account().filter(|(_, forecast)| !forecast.orders.is_empty());
+        let looks: BTreeMap<&Need, u64> = active
+            .flat_map(|(_, forecast)| &forecast.watching)
+            .map(|(need, look)| (need, look.calls))
+            .collect();
+        Load {
+            order_calls: of_account().flat_map(|(_, forecast)| &forecast.orders).map(requests).sum(),
+            calls_per_look: looks.values().sum(),
+            look_every: Period::seconds(u64::try_from(POLL.as_secs()).unwrap_or(0)),
+            budget,
+        }
+    }
+
+    fn forecasts(&self) -> impl Iterator<Item = (&Surveyed, &Forecast)> {
+        self.objects
+            .iter()
+            .filter_map(|object| object.forecast.as_ref().ok().map(|forecast| (object, forecast)))
     }
 }
 
@@ -87,6 +152,15 @@ impl Order {
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.call.as_ref().map_or("Release", Call::operation)
+    }
+
+    /// Devices that it sends something; none for everything but a job.
+    #[must_use]
+    pub fn devices(&self) -> &[String] {
+        match &self.call {
+            Some(Call::CreateJob(job)) => &job.devices,
+            _ => &[],
+        }
     }
 }
 
@@ -99,12 +173,13 @@ pub async fn survey(store: Arc<dyn Store>, ports: Ports) -> Result<Survey, State
     let mut survey = Survey::default();
     for key in surveyor.store.keys().await? {
         let Some(object) = surveyor.store.load(&key).await? else { continue };
-        let forecast = match surveyor.forecast(&key, &object).await {
+        let account = home_of(surveyor.store.as_ref(), &object).await?;
+        let forecast = match surveyor.forecast(&key, &object, &account).await {
             Ok(forecast) => Ok(forecast),
             Err(Trouble::Call(error)) => Err(error),
             Err(Trouble::State(error)) => return Err(error),
         };
-        survey.objects.push(Surveyed { key, forecast });
+        survey.objects.push(Surveyed { key, account, forecast });
     }
     for (home, lane) in &surveyor.lanes {
         let Some(link) = &lane.link else { continue };
@@ -125,10 +200,14 @@ struct Surveyor {
 }
 
 impl Surveyor {
-    async fn forecast(&mut self, key: &ObjectKey, object: &Object) -> Result<Forecast, Trouble> {
-        let home = home_of(self.store.as_ref(), object).await?;
+    async fn forecast(
+        &mut self,
+        key: &ObjectKey,
+        object: &Object,
+        home: &ObjectKey,
+    ) -> Result<Forecast, Trouble> {
         let (store, ports) = (self.store.clone(), self.ports.clone());
-        let lane = self.lanes.entry(home.clone()).or_insert_with(|| Lane::new(home, store, ports));
+        let lane = self.lanes.entry(home.clone()).or_insert_with(|| Lane::new(home.clone(), store, ports));
         match object {
             Object::Cloud(_) => lane.answer().await,
             Object::Package(package) => {
@@ -155,6 +234,7 @@ impl Lane {
         Ok(Forecast {
             orders: Vec::new(),
             stages: Vec::new(),
+            soaks: Period::seconds(0),
             warnings: Vec::new(),
             irreversible: Vec::new(),
             watching: Vec::new(),
@@ -168,7 +248,7 @@ impl Lane {
         let now = self.ports.clock.now();
         let preview = preview::package(&sight.view(package, &capabilities, &self.inventory, now));
         let after = preview.object.clone();
-        Ok((self.priced(preview, &needs::for_package(package), 0)?, after))
+        Ok((self.priced(preview, needs::for_package(package), 0)?, after))
     }
 
     async fn forecast_rollout(
@@ -183,7 +263,7 @@ impl Lane {
         let devices = view.fleet.as_ref().map_or(0, |fleet| fleet.value.devices.len());
         let preview = preview::rollout(&view, waits);
         let needs = package.map(|package| needs::for_rollout(rollout, package)).unwrap_or_default();
-        self.priced(preview, &needs, devices)
+        self.priced(preview, needs, devices)
     }
 
     /// True when the cloud holds the package already, verified: nothing has to happen before it can be sent.
@@ -192,16 +272,24 @@ impl Lane {
         id.is_some_and(|id| id != preview::KNOWN_AFTER_CREATE) && needs::is_dispatchable(package)
     }
 
-    fn priced<O>(&self, preview: Preview<O>, needs: &[Need], devices: usize) -> Result<Forecast, Trouble> {
+    fn priced<O>(&self, preview: Preview<O>, needs: Vec<Need>, devices: usize) -> Result<Forecast, Trouble> {
+        let new_jobs =
+            preview.steps.iter().filter(|step| matches!(step.action, Action::CreateJob { .. })).count();
+        let known_jobs = needs.iter().find_map(|need| match need {
+            Need::Jobs(kind) => Some(self.inventory.jobs.of(*kind).count()),
+            _ => None,
+        });
+        let jobs = known_jobs.unwrap_or(0) + new_jobs;
+        let estimates = self.capabilities().map(|limits| preview::watching(&needs, limits, devices, jobs));
         let orders =
             preview.steps.into_iter().map(|step| self.order(step)).collect::<Result<_, CallError>>()?;
-        let watching = self.capabilities().map(|limits| preview::watching(needs, limits, devices, 1));
         Ok(Forecast {
             orders,
             stages: preview.stages,
+            soaks: preview.soaks,
             warnings: preview.warnings,
             irreversible: preview.irreversible,
-            watching: watching.unwrap_or_default(),
+            watching: needs.into_iter().zip(estimates.unwrap_or_default()).collect(),
             end: preview.end,
         })
     }

@@ -8,7 +8,7 @@ pub use advice::{Estimate, watching};
 pub use rehearsal::{KNOWN_AFTER_CREATE, package, rollout};
 
 use super::Action;
-use crate::api::{ObjectKey, RolloutPhase};
+use crate::api::{ObjectKey, Period, RolloutPhase};
 
 /// What would be done for one object.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Preview<O> {
     pub steps: Vec<Step>,
     /// Stages with their devices; empty for a package.
     pub stages: Vec<PreviewStage>,
+    /// What the soaks of the stages that are still to be sent add up to: it takes at least this long.
+    pub soaks: Period,
     /// What a person should know before it begins.
     pub warnings: Vec<String>,
     /// What cannot be undone.

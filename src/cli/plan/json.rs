@@ -1,26 +1,35 @@
 //! A plan for programs. The form is described in docs/cli.md, and changes only by additions.
 
+use crate::api::ObjectKey;
 use crate::cloud::WireRequest;
-use crate::engine::survey::{Forecast, Order, Survey, Surveyed};
+use crate::engine::survey::{Forecast, Load, Order, Survey, Surveyed};
 use crate::plan::preview::End;
 use serde_json::{Value, json};
 
 /// The plan as one JSON document.
 pub(super) fn render(survey: &Survey) -> String {
     let objects: Vec<Value> = survey.objects.iter().map(object).collect();
-    let budgets: Vec<Value> = survey
-        .budgets
-        .iter()
-        .map(|(account, budget)| json!({"account": account.to_string(), "budget": budget}))
-        .collect();
+    let budgets: Vec<Value> = survey.loads().into_iter().map(budget).collect();
     let document = json!({
         "changes": survey.has_orders(),
         "objects": objects,
         "orders": survey.orders_by_operation(),
+        "devices": survey.devices(),
+        "soakSeconds": survey.soaks().as_secs(),
         "callsMade": survey.calls,
         "budgets": budgets,
     });
     format!("{document:#}")
+}
+
+fn budget((account, load): (&ObjectKey, Load)) -> Value {
+    json!({
+        "account": account.to_string(),
+        "budget": load.budget,
+        "orderCalls": load.order_calls,
+        "callsPerLook": load.calls_per_look,
+        "lookEverySeconds": load.look_every.as_secs(),
+    })
 }
 
 fn object(surveyed: &Surveyed) -> Value {
@@ -29,6 +38,7 @@ fn object(surveyed: &Surveyed) -> Value {
         Ok(forecast) => expected(forecast),
         Err(error) => json!({"error": {"class": error.class.as_str(), "message": error.to_string()}}),
     };
+    value["account"] = json!(surveyed.account.to_string());
     value["kind"] = json!(key.kind);
     value["namespace"] = json!(key.namespace);
     value["name"] = json!(key.name);
@@ -45,7 +55,7 @@ fn expected(forecast: &Forecast) -> Value {
         json!({"name": stage.name, "devices": stage.devices, "dispatched": stage.dispatched, "soak": stage.soak,
                "examples": stage.examples})
     });
-    let watching = forecast.watching.iter().map(|estimate| {
+    let watching = forecast.watching.iter().map(|(_, estimate)| {
         json!({"operation": estimate.operation, "calls": estimate.calls, "formula": estimate.formula})
     });
     json!({
@@ -53,6 +63,7 @@ fn expected(forecast: &Forecast) -> Value {
         "reason": reason,
         "orders": forecast.orders.iter().map(order).collect::<Vec<_>>(),
         "stages": stages.collect::<Vec<_>>(),
+        "soakSeconds": forecast.soaks.as_secs(),
         "warnings": forecast.warnings,
         "irreversible": forecast.irreversible,
         "watching": watching.collect::<Vec<_>>(),
@@ -69,10 +80,10 @@ fn order(order: &Order) -> Value {
 
 fn request(request: &WireRequest) -> Value {
     json!({"method": request.method, "origin": request.origin, "path": request.path, "query": request.query,
-           "body": body(request)})
+           "body": body_of(request)})
 }
 
 /// The body as JSON; null when there is none.
-pub(super) fn body(request: &WireRequest) -> Value {
+pub(super) fn body_of(request: &WireRequest) -> Value {
     serde_json::from_slice(&request.body).unwrap_or(Value::Null)
 }

@@ -1,5 +1,6 @@
 //! `rollwave plan`: what `apply` would do, in the cloud's own requests.
 
+mod body;
 mod json;
 mod text;
 

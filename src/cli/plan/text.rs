@@ -1,15 +1,13 @@
 //! A plan for people: long lists are shortened, nothing else is.
 
-use super::json::body;
+use super::body;
+use super::json::body_of;
+use crate::api::ObjectKey;
 use crate::cli::get::aligned;
 use crate::cli::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::cloud::{CallClass, WireRequest};
-use crate::engine::survey::{Forecast, Order, Survey, Surveyed};
+use crate::engine::survey::{Forecast, Load, Order, Survey, Surveyed};
 use crate::plan::preview::{End, PreviewStage};
-use serde_json::Value;
-
-/// Items of a long list that are shown.
-const SHOWN: usize = 3;
 
 /// The plan as text, with styles.
 pub(super) fn render(survey: &Survey) -> String {
@@ -48,13 +46,11 @@ fn details(forecast: &Forecast) -> Vec<String> {
     lines.extend(
         forecast.irreversible.iter().map(|text| format!("{} {text}", paint(BAD, "cannot be undone:"))),
     );
-    if !forecast.orders.is_empty() && !forecast.watching.is_empty() {
-        let looks = forecast
-            .watching
-            .iter()
-            .map(|look| format!("{} {} = {}", look.operation, look.calls, look.formula));
-        lines
-            .push(paint(DIM, format!("one look while it goes on: {}", looks.collect::<Vec<_>>().join(", "))));
+    if !forecast.orders.is_empty() && forecast.end != End::Released {
+        let looks = forecast.watching.iter();
+        lines.extend(looks.map(|(_, look)| {
+            paint(DIM, format!("one look: {} {} = {}", look.operation, calls(look.calls), look.formula))
+        }));
     }
     lines
 }
@@ -77,8 +73,8 @@ fn stages(stages: &[PreviewStage]) -> Vec<String> {
 }
 
 fn shortened(examples: &[String], all: usize) -> String {
-    let shown = examples.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    if all > SHOWN { format!("{shown}, …") } else { shown }
+    let shown = examples.iter().take(body::SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if all > body::SHOWN { format!("{shown}, …") } else { shown }
 }
 
 fn order_lines(order: &Order) -> Vec<String> {
@@ -87,7 +83,12 @@ fn order_lines(order: &Order) -> Vec<String> {
         Some(CallClass::Idempotent) => ("-", BAD),
         _ => ("~", WARN),
     };
-    let title = format!("{} {}  {}", paint(style, sign), order.operation(), paint(DIM, &order.when));
+    let devices = match order.devices().len() {
+        0 => String::new(),
+        1 => " for 1 device".to_owned(),
+        many => format!(" for {many} devices"),
+    };
+    let title = format!("{} {}{devices}, {}", paint(style, sign), order.operation(), paint(DIM, &order.when));
     let requests = order.requests.iter().flat_map(request_lines);
     std::iter::once(title).chain(requests.map(|line| format!("    {line}"))).collect()
 }
@@ -95,42 +96,50 @@ fn order_lines(order: &Order) -> Vec<String> {
 fn request_lines(request: &WireRequest) -> Vec<String> {
     let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
     let mut lines = vec![format!("{} {}{query}", request.method, request.path)];
-    let body = abridged(body(request));
+    let body = body_of(request);
     if !body.is_null() {
-        lines.extend(format!("{body:#}").lines().map(str::to_owned));
+        lines.extend(body::lines(&body));
     }
     lines
 }
 
-/// Lists of more than a few items end in how many more there are.
-fn abridged(value: Value) -> Value {
-    match value {
-        Value::Array(mut items) if items.len() > SHOWN + 1 => {
-            let more = items.len() - SHOWN;
-            items.truncate(SHOWN);
-            items.push(Value::String(format!("… and {more} more")));
-            Value::Array(items)
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(abridged).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.into_iter().map(|(name, value)| (name, abridged(value))).collect())
-        }
-        other => other,
-    }
-}
-
+/// What all of it comes to.
 fn summary(survey: &Survey) -> String {
     let orders = survey.orders_by_operation();
-    let list = |counts: Vec<String>| if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
-    let ordered = list(orders.iter().map(|(operation, count)| format!("{operation} {count}")).collect());
-    let made: u64 = survey.calls.values().sum();
-    let mut lines = vec![
-        format!("{} {ordered}", paint(STRONG, "Orders:")),
-        paint(DIM, format!("{made} read calls were made for this plan")),
-    ];
-    for (account, budget) in &survey.budgets {
-        let (rate, burst) = (budget.requests_per_second, budget.burst);
-        lines.push(paint(DIM, format!("{account}: budget {rate} calls a second, {burst} at once")));
+    let mut rows = Vec::new();
+    if orders.is_empty() {
+        rows.push(("orders", "none".to_owned()));
+    } else {
+        let list: Vec<String> =
+            orders.iter().map(|(operation, count)| format!("{count} {operation}")).collect();
+        rows.push(("orders", list.join(", ")));
     }
-    lines.join("\n")
+    if survey.devices() > 0 {
+        rows.push(("devices", format!("{} are sent an upgrade", survey.devices())));
+    }
+    if survey.soaks().as_secs() > 0 {
+        rows.push(("time", format!("soaks add up to at least {}", survey.soaks())));
+    }
+    rows.extend(survey.loads().into_iter().map(|(account, load)| ("calls", load_line(account, &load))));
+    rows.push(("", format!("{} to make this plan", calls(survey.calls_made()))));
+    let lines = rows.into_iter().map(|(name, text)| format!("  {name:<8} {text}"));
+    std::iter::once(paint(STRONG, "In all")).chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+fn load_line(account: &ObjectKey, load: &Load) -> String {
+    let (rate, burst) = (load.budget.requests_per_second, load.budget.burst);
+    let budget = format!("{rate} a second, {burst} at once");
+    if load.order_calls == 0 {
+        return format!("{account} may be asked {budget}");
+    }
+    format!(
+        "{account}: {} for orders, and one look of {} every {}, against {budget}",
+        calls(load.order_calls),
+        calls(load.calls_per_look),
+        load.look_every
+    )
+}
+
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".to_owned() } else { format!("{count} calls") }
 }

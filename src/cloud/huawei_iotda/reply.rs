@@ -6,6 +6,7 @@ use crate::cloud::{
     PackageKey, PackageKind, PackageRow, Page, Reply,
 };
 use serde::de::DeserializeOwned;
+use std::fmt;
 
 /// Why a 2xx answer tells nothing.
 pub type Unintelligible = String;
@@ -23,17 +24,34 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             rows.items.retain(|row| exactly.as_ref().is_none_or(|key| *key == row.key));
             Ok(Reply::Packages(rows))
         }
-        Call::ShowPackage { .. } | Call::CreatePackage(_) => package(json(body)?).map(Reply::Package),
+        Call::ShowPackage { id } => {
+            let shown = package(json(body)?)?;
+            expect(&shown.row.id, id)?;
+            Ok(Reply::Package(shown))
+        }
+        Call::CreatePackage(new) => {
+            let created = package(json(body)?)?;
+            expect(&created.row.key, &new.key)?;
+            Ok(Reply::Package(created))
+        }
         Call::ListJobs { cursor, .. } => {
             let list: wire::TaskList = json(body)?;
             page(list.batchtasks, list.page, cursor, job).map(Reply::Jobs)
         }
-        Call::ShowJob { .. } => job(json::<wire::TaskShow>(body)?.batchtask).map(Reply::Job),
-        Call::CreateJob(_) => job(json(body)?).map(Reply::Job),
+        Call::ShowJob { id } => {
+            let shown = job(json::<wire::TaskShow>(body)?.batchtask)?;
+            expect(&shown.id, id)?;
+            Ok(Reply::Job(shown))
+        }
+        Call::CreateJob(new) => {
+            let created = job(json(body)?)?;
+            expect(&(created.kind, created.token.as_deref()), &(new.kind, Some(new.token.as_str())))?;
+            Ok(Reply::Job(created))
+        }
         Call::ListJobDevices { cursor, .. } => {
             let show: wire::TaskShow = json(body)?;
             let rows = show.task_details.unwrap_or_default();
-            page(rows, show.page, cursor, |row| Ok(device_result(row))).map(Reply::JobDevices)
+            page(rows, show.page, cursor, device_result).map(Reply::JobDevices)
         }
         Call::StopJob { .. } | Call::RetryJob { .. } => {
             let targets = json::<wire::TaskOrderReply>(body)?.targets.unwrap_or_default();
@@ -45,16 +63,30 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             let list: wire::DeviceList = json(body)?;
             page(list.devices, list.page, cursor, device).map(Reply::Devices)
         }
-        Call::ShowDevice { .. } => device(json(body)?).map(Reply::Device),
+        Call::ShowDevice { id } => {
+            let shown = device(json(body)?)?;
+            expect(&shown.id, id)?;
+            Ok(Reply::Device(shown))
+        }
         Call::ListGroupDevices { cursor, .. } => {
             let list: wire::DeviceList = json(body)?;
-            page(list.devices, list.page, cursor, |row| Ok(row.device_id)).map(Reply::DeviceIds)
+            page(list.devices, list.page, cursor, |row| id(row.device_id)).map(Reply::DeviceIds)
         }
         Call::ListTaggedDevices { cursor, .. } => {
             let list: wire::TaggedList = json(body)?;
-            page(list.resources, list.page, cursor, |row| Ok(row.resource_id)).map(Reply::DeviceIds)
+            page(list.resources, list.page, cursor, |row| id(row.resource_id)).map(Reply::DeviceIds)
         }
     }
+}
+
+/// An answer about something else says nothing about what was asked for, and a create is looked for then.
+fn expect<T: PartialEq + fmt::Debug>(given: &T, asked: &T) -> Result<(), Unintelligible> {
+    if given == asked { Ok(()) } else { Err(format!("the answer is about {given:?}, not about {asked:?}")) }
+}
+
+/// An id that names something: nothing can be found, stopped or deleted by an empty one.
+fn id(given: String) -> Result<String, Unintelligible> {
+    if given.is_empty() { Err("the answer has an empty id".to_owned()) } else { Ok(given) }
 }
 
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
@@ -101,7 +133,7 @@ fn package_row(package: &wire::OtaPackage) -> Result<PackageRow, Unintelligible>
         other => return Err(format!("package {} is of type {other}", package.package_id)),
     };
     Ok(PackageRow {
-        id: package.package_id.clone(),
+        id: id(package.package_id.clone())?,
         key: PackageKey { kind, product: package.product_id.clone(), version: package.version.clone() },
         source_versions: package.support_source_versions.clone().unwrap_or_default(),
         description: package.description.clone(),
@@ -122,7 +154,7 @@ fn job(task: wire::Task) -> Result<Job, Unintelligible> {
     package_ids.extend(single);
     package_ids.dedup();
     Ok(Job {
-        id: task.task_id,
+        id: id(task.task_id)?,
         token: render::token_of(&task.task_name).map(str::to_owned),
         title: task.task_name,
         kind,
@@ -160,7 +192,7 @@ fn job_counts(progress: &wire::TaskProgress) -> JobCounts {
     }
 }
 
-fn device_result(detail: wire::TaskDetail) -> DeviceResult {
+fn device_result(detail: wire::TaskDetail) -> Result<DeviceResult, Unintelligible> {
     let (code, message) = detail.error.map(|error| (error.error_code, error.error_msg)).unwrap_or_default();
     let outcome = match detail.status {
         wire::TargetStatus::Waitting => DeviceOutcome::Queued,
@@ -172,7 +204,7 @@ fn device_result(detail: wire::TaskDetail) -> DeviceResult {
         wire::TargetStatus::Removed => DeviceOutcome::Removed,
         wire::TargetStatus::Other(text) => DeviceOutcome::Unknown(text),
     };
-    DeviceResult { device: detail.target, outcome, reason: message.or(detail.output).or(code) }
+    Ok(DeviceResult { device: id(detail.target)?, outcome, reason: message.or(detail.output).or(code) })
 }
 
 /// A device that an order did not reach. The order says nothing about where the device stands.
@@ -192,7 +224,7 @@ fn device(device: wire::Device) -> Result<Device, Unintelligible> {
     };
     let reported = |version: Option<String>| version.filter(|version| !version.is_empty());
     Ok(Device {
-        id: device.device_id,
+        id: id(device.device_id)?,
         product,
         firmware: reported(device.fw_version),
         software: reported(device.sw_version),

@@ -18,6 +18,7 @@ pub struct Devices {
 #[derive(Debug)]
 struct Product {
     at: Timestamp,
+    took: SignedDuration,
     devices: BTreeMap<String, Device>,
 }
 
@@ -67,6 +68,12 @@ impl Devices {
         self.products.get(product).map(|product| (product.at, &product.devices))
     }
 
+    /// How long the last look at the devices of a product took: nothing before the first.
+    #[must_use]
+    pub fn time_to_read(&self, product: &str) -> SignedDuration {
+        self.products.get(product).map_or(SignedDuration::ZERO, |product| product.took)
+    }
+
     /// Reads the devices of a product, unless they were read within `max_age`.
     ///
     /// # Errors
@@ -85,7 +92,8 @@ impl Devices {
         let question = ProductDevices(product.to_owned());
         let read = Reading::begin(question, now).finish(account, urgency).await?;
         let devices = read.rows.into_iter().map(|device| (device.id.clone(), device)).collect();
-        self.products.insert(product.to_owned(), Product { at: read.at, devices });
+        let took = account.now().duration_since(read.at);
+        self.products.insert(product.to_owned(), Product { at: read.at, took, devices });
         Ok(())
     }
 

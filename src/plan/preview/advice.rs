@@ -30,7 +30,7 @@ pub fn watching(needs: &[Need], capabilities: &Capabilities, devices: usize, job
     };
     let estimate = |need: &Need| match need {
         Need::Packages(_) => listed("ListPackages", 1, "package"),
-        Need::Jobs(_) => listed("ListJobs", jobs, "jobs"),
+        Need::Jobs(_) => listed("ListJobs", jobs, if jobs == 1 { "job" } else { "jobs" }),
         Need::Fleet { .. } => listed("ListDevices", devices, "devices"),
         Need::Group(_) => listed("ListGroupDevices", devices, "devices at most"),
         Need::Tag { .. } => listed("ListTaggedDevices", devices, "devices at most"),
@@ -110,13 +110,13 @@ fn excluded(end: &OtaRollout) -> Vec<String> {
     let Some(excluded) = end.status.as_ref().map(|status| &status.excluded) else { return Vec::new() };
     let unknown = (excluded.unknown > 0).then(|| {
         let examples = excluded.unknown_examples.join(", ");
-        format!("{} devices that the manifest names are not known to the cloud: {examples}", excluded.unknown)
+        let more = excluded.unknown as usize > excluded.unknown_examples.len();
+        let more = if more { ", …" } else { "" };
+        format!("the cloud does not know {} of the named devices: {examples}{more}", excluded.unknown)
     });
-    let version = (excluded.by_version > 0).then(|| {
-        format!(
-            "{} devices are left out: they report a version that is not upgraded from",
-            excluded.by_version
-        )
+    let version = (excluded.by_version > 0).then(|| match excluded.by_version {
+        1 => "1 device is left out: it reports a version that is not upgraded from".to_owned(),
+        many => format!("{many} devices are left out: they report versions that are not upgraded from"),
     });
     unknown.into_iter().chain(version).collect()
 }

@@ -4,7 +4,7 @@ use super::advice::{package_warnings, rollout_warnings};
 use super::{End, Preview, PreviewStage, Step, is_over};
 use crate::api::{
     DEFAULT_NAMESPACE, Kind, MAX_EXAMPLES, ObjectKey, ObjectMeta, OtaPackage, OtaRollout, OtaRolloutStatus,
-    READY, StagePhase, condition_is_true,
+    Period, READY, StagePhase, condition_is_true,
 };
 use crate::cloud::{Device, Job, JobCounts, JobState, NewJob, NewPackage, Package, PackageKind, PackageRow};
 use crate::plan::stage::as_count;
@@ -70,7 +70,7 @@ pub fn package(view: &PackageView<'_>) -> Preview<OtaPackage> {
     }
     let status = object.status.clone().unwrap_or_default();
     let end = stage.end(condition_is_true(&status.conditions, READY), &status.message);
-    stage.into_preview(object, Vec::new(), package_warnings(view), end)
+    stage.into_preview(object, Vec::new(), Period::seconds(0), package_warnings(view), end)
 }
 
 /// What would be done for a rollout. `view.package` is the package as it would be by then; `waits` says that it is not so yet.
@@ -90,7 +90,8 @@ pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
         _ => stages(view, &stage, &object),
     };
     let warnings = rollout_warnings(view, &object, &stages);
-    stage.into_preview(object, stages, warnings, end)
+    let soaks = soaks(view.object, &stage.steps);
+    stage.into_preview(object, stages, soaks, warnings, end)
 }
 
 /// The same devices in the same stages, and nothing that could hold them.
@@ -217,6 +218,17 @@ fn stages(view: &RolloutView<'_>, rehearsal: &Rehearsal, object: &OtaRollout) ->
     stages.collect()
 }
 
+/// Soaks of the stages that these steps send.
+fn soaks(object: &OtaRollout, steps: &[(Action, String)]) -> Period {
+    let is_sent = |name: &str| {
+        steps.iter().any(
+            |(action, _)| matches!(action, Action::CreateJob { stage: Some(stage), .. } if stage == name),
+        )
+    };
+    let sent = object.spec.stages.iter().filter(|stage| is_sent(&stage.name));
+    Period::seconds(sent.filter_map(|stage| stage.soak).map(Period::as_secs).sum())
+}
+
 /// The cloud of a rehearsal.
 struct Rehearsal {
     key: ObjectKey,
@@ -341,12 +353,13 @@ impl Rehearsal {
         self,
         object: O,
         stages: Vec<PreviewStage>,
+        soaks: Period,
         warnings: Vec<String>,
         end: End,
     ) -> Preview<O> {
         let irreversible = super::advice::irreversible(self.steps.iter().map(|(action, _)| action));
         let step = |(action, when)| Step { object: self.key.clone(), action, when };
         let steps = self.steps.into_iter().map(step).collect();
-        Preview { steps, stages, warnings, irreversible, object, end }
+        Preview { steps, stages, soaks, warnings, irreversible, object, end }
     }
 }

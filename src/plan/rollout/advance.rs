@@ -107,7 +107,23 @@ impl Pass<'_, '_> {
                 format!("the targets name no device that the cloud knows ({unknown} unknown): nothing to do");
             return Outcome::held("NoDevices", message, live);
         }
+        if self.nobody_may_begin() {
+            let message = format!(
+                "none of the {} targeted devices may be upgraded: {} report another version than spec.targets.fromVersions and the package's sourceVersions name; it begins when some do",
+                self.survey.population.targeted, self.status.excluded.by_version
+            );
+            return Outcome::held("NoneEligible", message, live);
+        }
         self.walk()
+    }
+
+    /// True when nothing was ever sent, nobody may be sent anything, and nobody runs the version: no stage has passed by that.
+    fn nobody_may_begin(&self) -> bool {
+        let begun = |stage: &StageStatus| stage.phase != StagePhase::Waiting || !stage.jobs.is_empty();
+        self.survey.population.eligible.is_empty()
+            && self.status.excluded.already_current == 0
+            && self.survey.jobs.unsettled.is_empty()
+            && !self.status.stages.iter().any(begun)
     }
 
     /// A completed rollout does not mind that its jobs are deleted: its last counts stand.

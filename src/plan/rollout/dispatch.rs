@@ -7,6 +7,7 @@ use crate::api::{RolloutPhase, StagePhase};
 use crate::cloud::{Job, NewJob};
 use crate::plan::Action;
 use crate::plan::cohort::{assign, rank, seed};
+use crate::plan::stage::Target;
 use crate::plan::token::job_token;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,9 +64,32 @@ impl<'a> Pass<'_, 'a> {
             );
             return Some(Outcome::held("StageDevicesUnknown", message, false));
         }
+        if self.would_skip_its_proof(index) {
+            let message = format!(
+                "stage {name} selects nobody, so its gates prove nothing for the {} devices that come after it; let it select some of them, or take it out of the spec",
+                self.survey.population.eligible.len()
+            );
+            return Some(Outcome::held("StageEmpty", message, false));
+        }
         self.status.stages[index].passed_at = Some(self.ground.now);
         self.enter(index, StagePhase::Passed, "StageEmpty", &format!("stage {name}: no devices"));
         None
+    }
+
+    /// True when others would be sent what an empty stage's gates were to prove first, and nothing has proven it: neither an
+    /// earlier stage, nor the stage's own devices by running the version already.
+    fn would_skip_its_proof(&self, index: usize) -> bool {
+        let Some(stage) = self.ground.stages.get(index) else { return true };
+        let earlier_stage_sent = self.status.stages.iter().take(index).any(|stage| !stage.jobs.is_empty());
+        let spec = &self.ground.package.spec;
+        let target = Target { kind: spec.kind, version: &spec.version };
+        let fleet = self.ground.fleet.value.devices;
+        let runs_it = |id: &String| fleet.get(id).is_some_and(|device| target.is_reported_by(device));
+        let own_run_it = stage.select.devices.as_ref().is_some_and(|named| named.iter().all(runs_it));
+        !stage.gates.is_empty()
+            && !self.survey.population.eligible.is_empty()
+            && !earlier_stage_sent
+            && !own_run_it
     }
 
     /// Sends the stopped devices of stages that were released in full another job. None when there are none.

@@ -125,3 +125,43 @@ fn an_answer_that_says_nothing_is_settled_by_looking() {
         assert_converges(&lab, &format!("{what:?} {kind:?}"));
     });
 }
+
+#[test]
+fn a_package_removed_while_its_create_is_in_doubt_leaves_nothing_behind() {
+    let failures = [Kind::Reset { when: When::After }, Kind::Reset { when: When::Before }];
+    each(&failures, |kind| {
+        let lab = Lab::new();
+        let (package, _) = PACKAGE.split_once("  verification").unwrap();
+        lab.write("package.yaml", &format!("{package}  deletionPolicy: Delete\n"));
+        lab.fault("CreateOtaPackage", Some(1), *kind);
+        let ended = Ended::of(&mut lab.verb("apply", &[]));
+        assert!(ended.said().contains("its answer was lost"), "{kind:?} {}", ended.said());
+        assert_eq!(lab.journal().len(), 1, "{kind:?}");
+        lab.remove("package.yaml");
+        lab.converge();
+        assert!(lab.packages().is_empty(), "{kind:?} {:?}", lab.packages());
+        assert_eq!(
+            lab.get(&[])["items"].as_array().map(Vec::len),
+            Some(1),
+            "{kind:?}: only the account is left"
+        );
+    });
+}
+
+#[test]
+fn a_rollout_edited_while_its_task_is_in_doubt_goes_on() {
+    let failures = [Kind::Reset { when: When::After }, Kind::Reset { when: When::Before }];
+    each(&failures, |kind| {
+        let lab = What::StageJob.lab();
+        let (next, _) = PACKAGE.split_once("  verification").unwrap();
+        lab.write("next.yaml", &next.replace("meter-v2", "meter-v3").replace("V2", "V3"));
+        lab.fault("CreateBatchTask", Some(1), *kind);
+        let ended = Ended::of(&mut lab.verb("apply", &[]));
+        assert_eq!(lab.journal().len(), 1, "{kind:?} {}", ended.said());
+        lab.write("rollout.yaml", &ROLLOUT.replace("meter-v2", "meter-v3"));
+        let ended = lab.apply();
+        assert_eq!(ended.code, Some(0), "{kind:?}\n{}\n{}", ended.out, ended.err);
+        assert_eq!(lab.journal().len(), 0, "{kind:?}");
+        assert!((0..20).all(|n| lab.firmware(&format!("meter-{n:04}")).as_deref() == Some("V3")), "{kind:?}");
+    });
+}

@@ -1,7 +1,7 @@
 //! Answers that are not successes, and what is concluded from them.
 
 use super::*;
-use rollwave::cloud::{DeviceOutcome, ErrorClass, JobState};
+use rollwave::cloud::{DeviceOutcome, ErrorClass, JobState, NewJob};
 use std::time::Duration;
 
 const INVALID: &str = r#"{"error_code":"IOTDA.000006","error_msg":"Invalid input."}"#;
@@ -44,6 +44,39 @@ async fn status_and_code_say_who_must_act_and_whether_something_may_have_happene
         assert!(!error.next_step.is_empty(), "{error}");
         let error = refused(status, &[], &body, &list_packages(Cursor::start())).await;
         assert_eq!((error.class, error.effect), (class, Nothing), "read: {status} {body}: {error}");
+    }
+}
+
+/// Found by fuzzing: an empty id, and an answer about something else, were taken for a success.
+#[tokio::test]
+async fn an_answer_about_something_else_is_no_success() {
+    let id = || "5c8ba99030344005c02316ad".to_owned();
+    let package = |id: &str| json!({"package_id": id, "package_type": "firmwarePackage", "product_id": "meter", "version": "V1"});
+    let task = |id: &str, name: &str| json!({"task_id": id, "task_name": name, "task_type": "softwareUpgrade", "status": "Waitting"});
+    let list = Call::ListJobs { kind: PackageKind::Software, cursor: Cursor::start() };
+    let cases = [
+        (Call::ShowPackage { id: id() }, package("5c8ba99030344005c02316ae"), "not about"),
+        (Call::ShowPackage { id: id() }, package(""), "an empty id"),
+        (list_packages(Cursor::start()), json!({"packages": [package("")]}), "an empty id"),
+        (list, json!({"batchtasks": [task("", "x")]}), "an empty id"),
+        (Call::ShowJob { id: id() }, json!({"batchtask": task("t", "x")}), "not about"),
+        (Call::ShowDevice { id: id() }, json!({"device_id": "d", "product_id": "meter"}), "not about"),
+    ];
+    for (call, body, why) in cases {
+        let error = refused(200, &[], &body.to_string(), &call).await;
+        assert_eq!(error.class, ErrorClass::Unintelligible, "{error}");
+        assert!(error.message.contains(why), "{error}");
+    }
+    let created = Call::CreateJob(NewJob {
+        token: "0123456789abcdef".into(),
+        title: "meter/canary".into(),
+        kind: PackageKind::Software,
+        package_id: id(),
+        devices: vec!["d".into()],
+    });
+    for name in ["rw_meter_0123456789abcdee", "somebody_elses"] {
+        let error = refused(201, &[], &task("t", name).to_string(), &created).await;
+        assert_eq!((error.class, error.effect), (ErrorClass::Unintelligible, Effect::Unknown), "{error}");
     }
 }
 

@@ -239,6 +239,42 @@ fn a_canary_of_unknown_devices_holds_instead_of_passing() {
 }
 
 #[test]
+fn an_empty_canary_never_lets_the_rest_go() {
+    let canary =
+        |select: Value| json!({"stages": [{"name": "canary", "select": select, "gates": ratio("90%")}]});
+    for select in [json!({"devices": ["dev-000"]}), json!({"percent": "0.001%"})] {
+        let mut world = World::new(40, canary(select));
+        world.package.spec.source_versions = vec!["V1".into()];
+        world.devices.get_mut("dev-000").unwrap().firmware = Some("V0".into());
+        assert_eq!(world.reconcile().actions, []);
+        assert_eq!(reason(&world), "StageEmpty", "{}", world.rollout_status().message);
+        assert!(world.rollout_status().message.contains("39 devices"), "{}", world.rollout_status().message);
+
+        world.devices.get_mut("dev-000").unwrap().firmware = Some("V1".into());
+        world.edit_rollout(|rollout| {
+            rollout.spec.stages[0].select = serde_json::from_value(json!({"count": 1})).unwrap();
+        });
+        world.reconcile();
+        assert_eq!((reason(&world).as_str(), world.jobs.len()), ("StageDispatching", 1));
+    }
+    let mut tried_before = World::new(40, canary(json!({"devices": ["dev-000"]})));
+    tried_before.devices.get_mut("dev-000").unwrap().firmware = Some("V2".into());
+    let plan = tried_before.settle(|_| Fate::Succeeds);
+    assert_eq!((plan.status.phase, tried_before.jobs.len()), (RolloutPhase::Completed, 1));
+}
+
+#[test]
+fn a_rollout_that_nobody_may_begin_passes_no_stage_and_begins_with_its_canary_later() {
+    let mut world = World::new(40, json!({"targets": {"fromVersions": ["V1.5"], "all": true}}));
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!((reason(&world).as_str(), world.rollout_status().phase), ("NoneEligible", RolloutPhase::Held));
+    assert!(world.rollout_status().message.contains("none of the 40"), "{}", world.rollout_status().message);
+    world.devices.values_mut().for_each(|device| device.firmware = Some("V1.5".into()));
+    world.reconcile();
+    assert_eq!((world.jobs.len(), world.jobs[0].devices.len()), (1, 10), "the canary comes first");
+}
+
+#[test]
 fn devices_with_the_wrong_version_are_left_out_and_counted() {
     let mut world = World::new(
         4,

@@ -1,0 +1,200 @@
+//! A fleet whose list takes minutes to read within the budget.
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use rollwave::api::{Object, OtaCloud};
+use rollwave::cloud::{
+    Call, CallError, Capabilities, Cloud, Cursor, Device, Job, JobCounts, JobState, Package, PackageRow,
+    Page, Reply, WireRequest,
+};
+use rollwave::engine::Engine;
+use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng};
+use rollwave::state::{Store as _, memory::Memory};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+const DEVICES: u64 = 30_001;
+const PAGE: u64 = 50;
+
+#[tokio::test]
+async fn a_fleet_that_takes_minutes_to_read_is_read_a_few_times_and_sent_every_chunk() {
+    let clock = Arc::new(JumpingClock(Mutex::new(Timestamp::UNIX_EPOCH)));
+    let cloud = Arc::new(SlowCloud { limits: limits(), made: Mutex::default() });
+    let store = Arc::new(Memory::default());
+    store.apply_desired(&objects(), true, clock.now()).unwrap();
+    let connector = Arc::new(To(cloud.clone()));
+    let ports = Ports { clock, rng: Arc::new(NoJitter), connector, faults: Arc::new(NoFaults) };
+    let mut engine = Engine::new(store.clone(), ports);
+    engine.wake(store.keys().await.unwrap()).await.unwrap();
+    while cloud.made.lock().unwrap().jobs.len() < 2 {
+        engine.next().await.unwrap();
+        let calls = cloud.made.lock().unwrap().lists_of_devices;
+        assert!(calls <= 3 * DEVICES.div_ceil(PAGE), "{calls} calls, and no job yet");
+    }
+    let made = cloud.made.lock().unwrap();
+    assert_eq!(made.jobs.iter().map(|job| job.devices.len()).collect::<Vec<_>>(), [30_000, 1]);
+}
+
+fn objects() -> BTreeMap<rollwave::api::ObjectKey, Object> {
+    let budget = json!({"requestsPerSecond": 2, "burst": 2});
+    let cloud: OtaCloud = object(
+        "OtaCloud",
+        &json!({
+            "huaweiIotda": {"endpoint": "http://127.0.0.1:1", "region": "r", "projectId": "p", "appId": "a"},
+            "credentials": {"accessKey": "env:AK", "secretKey": "env:SK"}, "budget": budget
+        }),
+    );
+    let package = object(
+        "OtaPackage",
+        &json!({
+            "cloudRef": {"name": "it"}, "type": "Firmware", "product": {"id": "meter"}, "version": "V2",
+            "artifact": {"sha256": "a".repeat(64), "obs": {"region": "r", "bucket": "bucket", "key": "k.bin"}}
+        }),
+    );
+    let rollout = object(
+        "OtaRollout",
+        &json!({
+            "packageRef": {"name": "it"}, "targets": {"all": true},
+            "stages": [{"name": "everyone", "select": {"rest": true}}]
+        }),
+    );
+    let all = [Object::Cloud(cloud), Object::Package(package), Object::Rollout(rollout)];
+    all.map(|object| (object.key(), object)).into()
+}
+
+fn object<T: serde::de::DeserializeOwned>(kind: &str, spec: &Value) -> T {
+    let api = "ota.rollwave.dev/v1alpha1";
+    serde_json::from_value(json!({"apiVersion": api, "kind": kind, "metadata": {"name": "it"}, "spec": spec}))
+        .unwrap()
+}
+
+fn limits() -> Capabilities {
+    Capabilities {
+        name: "slow",
+        max_devices_per_job: 30_000,
+        max_devices_per_order: 100,
+        page_size: 50,
+        visibility_lag: SignedDuration::from_secs(30),
+        request_deadline: SignedDuration::from_secs(90),
+        requests_per_second: 10,
+        burst: 10,
+    }
+}
+
+#[derive(Default)]
+struct Made {
+    package: Option<Package>,
+    jobs: Vec<Job>,
+    lists_of_devices: u64,
+}
+
+struct SlowCloud {
+    limits: Capabilities,
+    made: Mutex<Made>,
+}
+
+fn page<T>(items: Vec<T>, next: Option<Cursor>) -> Page<T> {
+    Page { items, total: None, next }
+}
+
+fn devices(from: u64) -> Page<Device> {
+    let to = (from + PAGE).min(DEVICES);
+    let device = |n: u64| Device {
+        id: format!("d-{n:05}"),
+        product: "meter".into(),
+        firmware: Some("V1".into()),
+        software: None,
+        online: Some(true),
+    };
+    page((from..to).map(device).collect(), (to < DEVICES).then_some(Cursor { marker: None, seen: to }))
+}
+
+#[async_trait]
+impl Cloud for SlowCloud {
+    fn capabilities(&self) -> &Capabilities {
+        &self.limits
+    }
+
+    fn render(&self, _: &Call) -> Result<Vec<WireRequest>, CallError> {
+        Ok(Vec::new())
+    }
+
+    async fn perform(&self, call: &Call, _: Timestamp) -> Result<Reply, CallError> {
+        let mut made = self.made.lock().unwrap();
+        Ok(match call {
+            Call::ListPackages { .. } => {
+                Reply::Packages(page(made.package.iter().map(|package| package.row.clone()).collect(), None))
+            }
+            Call::ShowPackage { .. } => Reply::Package(made.package.clone().unwrap()),
+            Call::CreatePackage(new) => {
+                let row = PackageRow {
+                    id: "package".into(),
+                    key: new.key.clone(),
+                    source_versions: Vec::new(),
+                    description: None,
+                    custom_info: None,
+                    created_at: None,
+                };
+                let package = Package { row, artifact: Some(new.artifact.clone()) };
+                Reply::Package(made.package.insert(package).clone())
+            }
+            Call::ListJobs { .. } => Reply::Jobs(page(made.jobs.clone(), None)),
+            Call::ShowJob { id } => Reply::Job(made.jobs.iter().find(|job| job.id == *id).unwrap().clone()),
+            Call::CreateJob(new) => {
+                let total = u32::try_from(new.devices.len()).unwrap();
+                let job = Job {
+                    id: format!("job-{}", made.jobs.len()),
+                    token: Some(new.token.clone()),
+                    kind: new.kind,
+                    title: new.title.clone(),
+                    package_ids: vec![new.package_id.clone()],
+                    state: JobState::Running,
+                    counts: JobCounts { total, queued: total, ..JobCounts::default() },
+                    devices: new.devices.clone(),
+                    created_at: None,
+                };
+                made.jobs.push(job.clone());
+                Reply::Job(job)
+            }
+            Call::ListDevices { cursor, .. } => {
+                made.lists_of_devices += 1;
+                Reply::Devices(devices(cursor.seen))
+            }
+            other => panic!("nothing should call {other:?}"),
+        })
+    }
+}
+
+struct To(Arc<SlowCloud>);
+
+#[async_trait]
+impl Connector for To {
+    async fn connect(&self, _: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Nobody waits here: time jumps to whatever is waited for.
+struct JumpingClock(Mutex<Timestamp>);
+
+#[async_trait]
+impl Clock for JumpingClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    async fn sleep_until(&self, deadline: Timestamp) {
+        tokio::task::yield_now().await;
+        let mut now = self.0.lock().unwrap();
+        *now = deadline.max(*now);
+    }
+}
+
+struct NoJitter;
+
+impl Rng for NoJitter {
+    fn below(&self, _: u64) -> u64 {
+        0
+    }
+}

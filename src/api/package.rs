@@ -87,6 +87,17 @@ pub enum PackageType {
     Software,
 }
 
+impl PackageType {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Firmware => Self::Software,
+            Self::Software => Self::Firmware,
+        }
+    }
+}
+
 /// The product whose devices a package fits.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -70,7 +70,8 @@ impl Subject for OtaPackage {
     fn holds(&self, intent: &Intent) -> bool {
         let Some(status) = &self.status else { return false };
         match intent.operation {
-            CreateOperation::CreatePackage => status.package_id.is_some(),
+            // The id that stands there may be that of the package before, deleted since: the judge settles what it finds.
+            CreateOperation::CreatePackage => false,
             CreateOperation::CreateJob => {
                 status.verification.as_ref().is_some_and(|v| v.token == intent.token && v.job_id.is_some())
             }
@@ -227,7 +228,7 @@ impl Lane {
             token: job.token.clone(),
             operation: CreateOperation::CreateJob,
             stage,
-            looked_at: self.inventory.jobs.listed_at(job.kind),
+            looked_at: self.inventory.jobs.oldest_list(),
             call: Call::CreateJob(job),
             points: ["create_job.before_intent", "create_job.before_send", "create_job.after_reply"],
         }
@@ -249,6 +250,11 @@ impl Lane {
                 return Ok(Acted::Settled(Again::After(until.duration_since(now))));
             }
             Permit::Send => {}
+        }
+        if let Some(wait) =
+            self.wait_for_others(subject, &creation.token, creation.operation, &limits).await?
+        {
+            return Ok(wait);
         }
         let [before_intent, before_send, after_reply] = creation.points;
         self.ports.faults.pass(before_intent);

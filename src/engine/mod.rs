@@ -14,6 +14,7 @@ pub mod inventory;
 pub mod journal;
 pub mod lane;
 mod observe;
+mod others;
 pub mod ports;
 pub mod queue;
 mod reconcile;

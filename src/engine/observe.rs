@@ -40,7 +40,6 @@ pub(super) struct PackageSight {
 /// What was seen for a rollout.
 #[derive(Default)]
 pub(super) struct RolloutSight {
-    kind: Option<PackageKind>,
     product: Option<String>,
     named: Option<Seen<BTreeMap<String, Device>>>,
     members: Option<BTreeSet<String>>,
@@ -56,7 +55,7 @@ impl PackageSight {
         inventory: &'a Inventory,
         now: Timestamp,
     ) -> PackageView<'a> {
-        let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.of(object.spec.kind).collect() });
+        let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.all().collect() });
         PackageView {
             object,
             capabilities,
@@ -78,8 +77,7 @@ impl RolloutSight {
         inventory: &'a Inventory,
         now: Timestamp,
     ) -> RolloutView<'a> {
-        let jobs = self.jobs_at.zip(self.kind);
-        let jobs = jobs.map(|(at, kind)| Seen { at, value: inventory.jobs.of(kind).collect() });
+        let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.all().collect() });
         let (fleet, results) = (self.fleet(inventory), self.results.clone());
         RolloutView { object, package, capabilities, fleet, jobs, results, now }
     }
@@ -113,7 +111,7 @@ impl Lane {
                     let verify_job =
                         object.status.as_ref().and_then(|s| s.verification.as_ref()?.job_id.clone());
                     let ours: Vec<String> = verify_job.into_iter().collect();
-                    sight.jobs_at = self.look_at_jobs(kind, &ours, drift, evidence, class).await?;
+                    sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
                     sight.results = self.failures_of(&ours, class).await?;
                 }
                 Need::Devices(ids) => sight.devices = Some(self.look_at_devices(&ids, class).await?),
@@ -140,14 +138,13 @@ impl Lane {
             .flat_map(|s| &s.jobs)
             .map(|job| job.id.clone())
             .collect();
-        sight.kind = Some(package.spec.kind);
         // Jobs come first: whether the fleet must be read again depends on whether they changed.
         let mut needs = needs::for_rollout(object, package);
         needs.sort_by_key(|need| !matches!(need, Need::Jobs(_)));
         for need in needs {
             match need {
                 Need::Jobs(kind) => {
-                    sight.jobs_at = self.look_at_jobs(kind, &ours, drift, evidence, class).await?;
+                    sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
                     sight.results = self.failures_of(&ours, class).await?;
                 }
                 Need::Devices(ids) => sight.named = Some(self.look_at_devices(&ids, class).await?),
@@ -219,6 +216,19 @@ impl Lane {
             }
         }
         Ok(Some(Seen { at, value: packages }))
+    }
+
+    /// A device takes one job at a time, firmware or software: both lists say who is busy.
+    async fn look_at_all_jobs(
+        &mut self,
+        kind: PackageKind,
+        ours: &[String],
+        drift: SignedDuration,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<Option<Timestamp>, Trouble> {
+        let others = self.look_at_jobs(kind.other(), &[], drift, evidence, class).await?;
+        Ok(self.look_at_jobs(kind, ours, drift, evidence, class).await?.min(others))
     }
 
     async fn look_at_jobs(

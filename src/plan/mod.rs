@@ -64,7 +64,7 @@ pub struct RolloutView<'a> {
     pub capabilities: Option<&'a Capabilities>,
     /// The devices that the targets mean; none: not looked yet.
     pub fleet: Option<Seen<Fleet<'a>>>,
-    /// The cloud's jobs of the package's kind; none: not looked yet.
+    /// The cloud's jobs of either kind; none: not looked yet.
     pub jobs: Option<Seen<Vec<&'a Job>>>,
     /// Failed devices of our jobs, by job id.
     pub results: BTreeMap<String, Vec<DeviceResult>>,

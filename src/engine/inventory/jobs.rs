@@ -58,7 +58,12 @@ impl Question for JobDevices {
 impl Jobs {
     /// The jobs of a kind, in the order of their ids.
     pub fn of(&self, kind: PackageKind) -> impl Iterator<Item = &Job> {
-        self.rows.values().map(|row| &row.job).filter(move |job| job.kind == kind)
+        self.all().filter(move |job| job.kind == kind)
+    }
+
+    /// Every job, in the order of their ids.
+    pub fn all(&self) -> impl Iterator<Item = &Job> {
+        self.rows.values().map(|row| &row.job)
     }
 
     /// A job that was seen.
@@ -113,6 +118,10 @@ impl Jobs {
             let known = before.remove(&job.id);
             self.insert(job, known, read.at);
         }
+        // A list may lag behind what was seen by itself, or created, a moment ago.
+        let lag = account.cloud().capabilities().visibility_lag;
+        before.retain(|_, row| row.seen_at.saturating_add(lag).is_ok_and(|visible| visible > read.at));
+        self.rows.append(&mut before);
         self.listed_at.insert(kind, read.at);
         let rows = &self.rows;
         self.results.retain(|(id, _), _| rows.contains_key(id));

@@ -169,10 +169,18 @@ impl Pass<'_, '_> {
     }
 
     fn walk(&mut self) -> Outcome {
-        if let Some(outcome) = self.resend() {
+        if !self.has_failed()
+            && let Some(outcome) = self.resend()
+        {
             return outcome;
         }
         (0..self.status.stages.len()).find_map(|index| self.step(index)).unwrap_or_else(|| self.completed())
+    }
+
+    /// A gate that failed stopped the jobs: what it stopped is not sent again before the spec changes.
+    fn has_failed(&self) -> bool {
+        let failed = |stage: &StageStatus| stage.gates.iter().any(|gate| gate.verdict == Verdict::Fail);
+        self.status.stages.iter().any(|stage| stage.phase == StagePhase::Held && failed(stage))
     }
 
     /// What the stage waits for; none when it has passed.

@@ -15,3 +15,4 @@ pub mod plan;
 pub mod simulator;
 pub mod source;
 pub mod state;
+pub mod world;

@@ -19,3 +19,4 @@ mod support;
 mod transport;
 mod validate;
 mod vectors;
+mod world;

@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["api", "cloud", "plan", "source", "state"]),
     ("simulator", &["api", "cloud"]),
     ("web", &["api", "state"]),
+    ("world", &["api", "cloud", "plan", "source", "state", "engine", "simulator"]),
     ("cli", &["api", "cloud", "plan", "source", "state", "engine", "simulator", "web"]),
 ];
 

@@ -1,0 +1,196 @@
+//! Liveness: once faults have ended, a world comes to rest within a bounded time, says why it stands as it does, and then
+//! writes nothing any more.
+
+use super::Creates;
+use crate::api::{Object, ObjectKey, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true};
+use crate::cloud::huawei_iotda::token_of;
+use crate::simulator::{PackageTruth, TaskTruth};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const FINAL: [&str; 4] = ["Success", "Fail", "PartialSuccess", "Stopped"];
+
+/// Everything that a world at rest is judged by.
+pub(in crate::world) struct Rest<'a> {
+    pub(in crate::world) objects: &'a [Arc<Object>],
+    pub(in crate::world) wanted: &'a BTreeMap<ObjectKey, Object>,
+    pub(in crate::world) tasks: &'a [TaskTruth],
+    pub(in crate::world) packages: &'a [PackageTruth],
+    /// Version that each device runs, by id and type.
+    pub(in crate::world) versions: &'a BTreeMap<(String, &'static str), String>,
+}
+
+/// Why a world is not at rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::world) struct Unrest {
+    pub(in crate::world) why: String,
+    /// Something in the cloud goes on, so that waiting is right.
+    pub(in crate::world) is_justified: bool,
+}
+
+impl Rest<'_> {
+    /// The first object that is not at rest.
+    pub(in crate::world) fn unrest(&self) -> Option<Unrest> {
+        let is_live =
+            |task: &&TaskTruth| !FINAL.contains(&task.status.as_str()) && token_of(&task.name).is_some();
+        let is_justified = self.tasks.iter().any(|task| is_live(&task));
+        let missing = self.wanted.keys().find(|key| self.objects.iter().all(|object| object.key() != **key));
+        let why = match missing {
+            Some(key) => Some(format!("{key} is wanted, and is not there")),
+            None => self.objects.iter().find_map(|object| self.restless(object)),
+        }?;
+        Some(Unrest { why, is_justified })
+    }
+
+    /// Every rollout is completed.
+    pub(in crate::world) fn all_completed(&self) -> Result<(), String> {
+        for object in self.objects {
+            if let Object::Rollout(rollout) = object.as_ref()
+                && rollout.status.as_ref().map(|status| status.phase) != Some(RolloutPhase::Completed)
+            {
+                let message = rollout.status.as_ref().map(|status| status.message.as_str());
+                return Err(format!("{} is not completed: {}", object.key(), message.unwrap_or_default()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of completed rollouts are those of the cloud.
+    pub(in crate::world) fn counts_are_true(&self, creates: &Creates) -> Result<(), String> {
+        for object in self.objects {
+            if let Object::Rollout(rollout) = object.as_ref() {
+                self.counts_of(rollout, creates)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn counts_of(&self, rollout: &OtaRollout, creates: &Creates) -> Result<(), String> {
+        let Some(status) = rollout.status.as_ref().filter(|status| status.phase == RolloutPhase::Completed)
+        else {
+            return Ok(());
+        };
+        let package = self.objects.iter().find_map(|object| match object.as_ref() {
+            Object::Package(package) if object.key().name == rollout.spec.package_ref.name => Some(package),
+            _ => None,
+        });
+        let Some(package) = package else { return Ok(()) };
+        let kind = match package.spec.kind {
+            crate::api::PackageType::Firmware => "firmware",
+            crate::api::PackageType::Software => "software",
+        };
+        let uid = rollout.metadata.uid.clone().unwrap_or_default();
+        for stage in &status.stages {
+            let is_it = |sent: &super::Sent| {
+                sent.uid == uid
+                    && sent.stage.as_ref() == Some(&stage.name)
+                    && Some(&sent.package) == status.package_identity.as_ref()
+            };
+            let members = creates.members.iter().filter(|(sent, _)| is_it(sent));
+            let members: BTreeSet<&String> = members.flat_map(|(_, members)| members).collect();
+            let runs = |device: &&&String| {
+                self.versions.get(&((**device).clone(), kind)) == Some(&package.spec.version)
+            };
+            let truth = (members.len(), members.iter().filter(runs).count());
+            let told =
+                (stage.counts.assigned as usize, (stage.counts.succeeded - stage.counts.superseded) as usize);
+            if truth != told {
+                let name = &stage.name;
+                return Err(format!(
+                    "stage {name} says {told:?} (assigned, succeeded), and the cloud {truth:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every package that says it is in the cloud is.
+    pub(in crate::world) fn packages_are_there(&self) -> Result<(), String> {
+        for object in self.objects {
+            if let Object::Package(package) = object.as_ref()
+                && let Some(status) = &package.status
+                && condition_is_true(&status.conditions, READY)
+                && let Some(id) = &status.package_id
+                && self.packages.iter().all(|there| there.id != *id)
+            {
+                return Err(format!("{} is Ready, and package {id} is not in the cloud", object.key()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Rest<'_> {
+    /// A package waits for the rollouts that name it, for as long as people keep them.
+    fn restless(&self, object: &Object) -> Option<String> {
+        let names = |rollout: &OtaRollout| rollout.spec.package_ref.name == object.key().name;
+        let is_named = self.objects.iter().any(|other| {
+            matches!(other.as_ref(), Object::Rollout(rollout) if names(rollout)) && !other.is_deleting()
+        });
+        if object.is_deleting() && is_named && matches!(object, Object::Package(_)) {
+            return None;
+        }
+        let needs_it = |package: &Object| match object {
+            Object::Rollout(rollout) => rollout.spec.package_ref.name == package.key().name,
+            _ => false,
+        };
+        let is_package = |other: &Object| matches!(other, Object::Package(_));
+        let explains = |other: &Object| is_package(other) && needs_it(other) && is_stuck(other);
+        if !object.is_deleting() && self.objects.iter().any(|other| explains(other)) {
+            return None;
+        }
+        restless(object)
+    }
+}
+
+fn restless(object: &Object) -> Option<String> {
+    let key = object.key();
+    if object.is_deleting() {
+        return Some(format!("{key} is still being deleted"));
+    }
+    let told = match object {
+        Object::Cloud(o) => o.status.as_ref().map(|s| (0, &s.message, &s.conditions, s.observed_generation)),
+        Object::Package(o) => {
+            o.status.as_ref().map(|s| (s.pending.len(), &s.message, &s.conditions, s.observed_generation))
+        }
+        Object::Rollout(o) => {
+            o.status.as_ref().map(|s| (s.pending.len(), &s.message, &s.conditions, s.observed_generation))
+        }
+    };
+    let Some((pending, message, conditions, observed)) = told else {
+        return Some(format!("{key} was never looked at"));
+    };
+    if pending > 0 {
+        return Some(format!("{key} has {pending} calls that are not settled"));
+    }
+    if message.is_empty() {
+        return Some(format!("{key} says nothing"));
+    }
+    if observed != object.generation() {
+        return Some(format!("{key} speaks of generation {observed}, not {}", object.generation()));
+    }
+    match object {
+        Object::Rollout(rollout) => restless_rollout(rollout).map(|why| format!("{key}: {why}")),
+        _ => {
+            let is_done = condition_is_true(conditions, READY) || condition_is_true(conditions, STALLED);
+            (!is_done).then(|| format!("{key} is neither Ready nor Stalled: {message}"))
+        }
+    }
+}
+
+/// A rollout waits for it, and it says itself why.
+fn is_stuck(package: &Object) -> bool {
+    let Object::Package(package) = package else { return false };
+    let conditions = package.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    package.metadata.deletion_timestamp.is_some() || condition_is_true(conditions, STALLED)
+}
+
+fn restless_rollout(rollout: &OtaRollout) -> Option<String> {
+    let status = rollout.status.as_ref()?;
+    match status.phase {
+        RolloutPhase::Completed | RolloutPhase::Held | RolloutPhase::Aborted => None,
+        // It waits for a package that is stuck or being deleted, which says why.
+        RolloutPhase::Pending if condition_is_true(&status.conditions, STALLED) => None,
+        _ => Some(status.message.clone()),
+    }
+}

@@ -1,0 +1,120 @@
+//! The state of a world, as redb keeps it: a write that was acknowledged survives every crash; the one that was under way
+//! may have happened or not.
+
+use super::Shared;
+use super::faults::Life;
+use super::mutation::Mutation;
+use crate::api::{Object, ObjectKey};
+use crate::state::{Desired, StateError, Store, memory::Memory};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What survives a crash, and what the process sees.
+pub(super) struct Disk {
+    seen: Mutex<Arc<Memory>>,
+    durable: Mutex<Memory>,
+    mutation: Option<Mutation>,
+}
+
+impl Disk {
+    pub(super) fn new(mutation: Option<Mutation>) -> Self {
+        Self { seen: Mutex::default(), durable: Mutex::default(), mutation }
+    }
+
+    /// What the process sees.
+    pub(super) fn seen(&self) -> Arc<Memory> {
+        lock(&self.seen).clone()
+    }
+
+    /// What would be there after a crash.
+    pub(super) fn durable(&self) -> Vec<Arc<Object>> {
+        lock(&self.durable).objects()
+    }
+
+    pub(super) fn apply_desired(
+        &self,
+        wanted: &BTreeMap<ObjectKey, Object>,
+        now: Timestamp,
+    ) -> Result<Desired, StateError> {
+        let desired = self.seen().apply_desired(wanted, true, now)?;
+        self.sync();
+        Ok(desired)
+    }
+
+    /// The process died: what was not durable is gone.
+    pub(super) fn crash(&self) {
+        *lock(&self.seen) = Arc::new(lock(&self.durable).clone());
+    }
+
+    fn sync(&self) {
+        *lock(&self.durable) = Memory::clone(&self.seen());
+    }
+
+    /// A write is durable when it returns, except in the mutant whose journal is not.
+    fn wrote(&self, shared: &Shared) {
+        if self.mutation != Some(Mutation::JournalNotDurable) || shared.chaos().dice().permille(300) {
+            self.sync();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The state as one run of the process holds it.
+pub(super) struct DiskPort {
+    pub(super) shared: Arc<Shared>,
+    pub(super) life: Life,
+}
+
+impl DiskPort {
+    /// An error that leaves open whether the write happened, if that is its luck; then the write happens here.
+    async fn fails(&self, write: impl Future<Output = Result<(), StateError>>) -> Result<(), StateError> {
+        let luck = self.shared.chaos().fails_write();
+        let Some(happens) = luck else { return Ok(()) };
+        if happens {
+            write.await?;
+            self.shared.disk.wrote(&self.shared);
+        }
+        self.shared.note("write failed");
+        Err(StateError::Write { path: "state.redb".to_owned(), cause: "no space left on device".to_owned() })
+    }
+}
+
+#[async_trait]
+impl Store for DiskPort {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
+        self.shared.disk.seen().load(key).await
+    }
+
+    async fn keys(&self) -> Result<Vec<ObjectKey>, StateError> {
+        self.shared.disk.seen().keys().await
+    }
+
+    async fn save_status(&self, object: &Object) -> Result<(), StateError> {
+        self.life.survive(("SaveStatus", "before")).await;
+        let seen = self.shared.disk.seen();
+        self.shared.saw_write(object);
+        self.fails(seen.save_status(object)).await?;
+        seen.save_status(object).await?;
+        self.shared.disk.wrote(&self.shared);
+        self.life.survive(("SaveStatus", "after")).await;
+        Ok(())
+    }
+
+    async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
+        self.life.survive(("Forget", "before")).await;
+        let seen = self.shared.disk.seen();
+        self.shared.note(&format!("forget {key}"));
+        self.fails(seen.forget(key)).await?;
+        seen.forget(key).await?;
+        self.shared.disk.wrote(&self.shared);
+        self.life.survive(("Forget", "after")).await;
+        Ok(())
+    }
+}

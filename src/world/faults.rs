@@ -1,0 +1,256 @@
+//! What goes wrong, how often, and what of it was reached.
+//!
+//! Every fault is drawn from the world's seed. A crash point is enabled in about every second world and then strikes with
+//! the profile's chance, so that each world has its own kind of bad luck.
+
+use super::dice::Dice;
+use crate::engine::ports::Faults;
+use crate::simulator::iotda::Operation;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// How often things go wrong: chances in a thousand, each time that they could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// A crash, at a point that is enabled.
+    pub crash: u32,
+    /// Most crashes of one world.
+    pub most_crashes: u32,
+    /// A write of the state that fails, whether it happened or not.
+    pub failed_write: u32,
+    /// A fault of a request that is not a create.
+    pub request: u32,
+    /// A fault of a create.
+    pub create: u32,
+    /// A list that lags behind.
+    pub stale_list: u32,
+}
+
+impl Profile {
+    /// Nothing goes wrong: what a world does then is what it should always come to.
+    pub const CALM: Self = Self {
+        name: "calm",
+        crash: 0,
+        most_crashes: 0,
+        failed_write: 0,
+        request: 0,
+        create: 0,
+        stale_list: 0,
+    };
+
+    /// Every profile.
+    pub const ALL: [Self; 5] = [
+        Self::CALM,
+        Self {
+            name: "lagging",
+            crash: 0,
+            most_crashes: 0,
+            failed_write: 0,
+            request: 10,
+            create: 300,
+            stale_list: 500,
+        },
+        Self {
+            name: "crashing",
+            crash: 60,
+            most_crashes: 8,
+            failed_write: 5,
+            request: 0,
+            create: 0,
+            stale_list: 300,
+        },
+        Self {
+            name: "rough",
+            crash: 20,
+            most_crashes: 5,
+            failed_write: 10,
+            request: 40,
+            create: 250,
+            stale_list: 300,
+        },
+        Self {
+            name: "storm",
+            crash: 40,
+            most_crashes: 8,
+            failed_write: 20,
+            request: 150,
+            create: 500,
+            stale_list: 500,
+        },
+    ];
+
+    /// The profile of a seed, when none is asked for.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        Dice::new(seed, "profile").pick(&Self::ALL).copied().unwrap_or(Self::CALM)
+    }
+}
+
+/// What happens to a request on its way, and to its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is said by its name and done by one line of `network`")]
+pub enum Strike {
+    ConnectionRefused,
+    RequestLost,
+    ReplyLost,
+    ReplyNever,
+    ReplyLate,
+    RequestLate,
+    ErrorBefore,
+    ErrorAfter,
+    Garbage,
+    Truncated,
+    StaleList,
+    DuplicateRows,
+}
+
+impl Strike {
+    /// All but a list's, which strike by themselves.
+    const ANY: [Self; 10] = [
+        Self::ConnectionRefused,
+        Self::RequestLost,
+        Self::ReplyLost,
+        Self::ReplyNever,
+        Self::ReplyLate,
+        Self::RequestLate,
+        Self::ErrorBefore,
+        Self::ErrorAfter,
+        Self::Garbage,
+        Self::Truncated,
+    ];
+}
+
+/// A place where the process may die: what it was at, and when.
+pub type Point = (&'static str, &'static str);
+
+/// The bad luck of one world.
+pub(super) struct Chaos {
+    seed: u64,
+    profile: Profile,
+    dice: Dice,
+    on: bool,
+    crashes: u32,
+    pub(super) faults: BTreeMap<String, u64>,
+    pub(super) points: BTreeSet<Point>,
+}
+
+impl Chaos {
+    pub(super) fn new(seed: u64, profile: Profile) -> Self {
+        let dice = Dice::new(seed, "chaos");
+        Self { seed, profile, dice, on: true, crashes: 0, faults: BTreeMap::new(), points: BTreeSet::new() }
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub(super) fn end(&mut self) {
+        self.on = false;
+    }
+
+    pub(super) const fn dice(&mut self) -> &mut Dice {
+        &mut self.dice
+    }
+
+    /// True when the process dies at this point.
+    pub(super) fn crashes_at(&mut self, point: Point) -> bool {
+        self.points.insert(point);
+        if !self.on || self.profile.crash == 0 || self.crashes >= self.profile.most_crashes {
+            return false;
+        }
+        let enabled = Dice::new(self.seed, &format!("{}.{}", point.0, point.1)).permille(500);
+        let dies = enabled && self.dice.permille(self.profile.crash);
+        if dies {
+            self.crashes += 1;
+            self.count("Crash");
+        }
+        dies
+    }
+
+    /// A write that fails; whether it happened all the same.
+    pub(super) fn fails_write(&mut self) -> Option<bool> {
+        if !self.on || !self.dice.permille(self.profile.failed_write) {
+            return None;
+        }
+        self.count("FailedWrite");
+        Some(self.dice.permille(500))
+    }
+
+    /// What happens to a request of this operation.
+    pub(super) fn strikes(&mut self, operation: Operation) -> Option<Strike> {
+        if !self.on {
+            return None;
+        }
+        let is_create = matches!(operation, Operation::CreateOtaPackage | Operation::CreateBatchTask);
+        let chance = if is_create { self.profile.create } else { self.profile.request };
+        let strike = if self.dice.permille(chance) {
+            self.dice.pick(&Strike::ANY).copied()
+        } else if is_list(operation) && self.dice.permille(self.profile.stale_list) {
+            let lists = [Strike::StaleList, Strike::StaleList, Strike::DuplicateRows];
+            self.dice.pick(&lists).copied()
+        } else {
+            None
+        };
+        if let Some(strike) = strike {
+            self.count(&format!("{strike:?}"));
+        }
+        strike
+    }
+
+    pub(super) fn count(&mut self, kind: &str) {
+        *self.faults.entry(kind.to_owned()).or_default() += 1;
+    }
+}
+
+const fn is_list(operation: Operation) -> bool {
+    matches!(operation, Operation::ListOtaPackageInfo | Operation::ListBatchTasks)
+}
+
+/// One run of the process, from start to crash. After the crash none of its ports does anything any more: whatever it was
+/// at stops where it is.
+#[derive(Clone)]
+pub(super) struct Life {
+    chaos: Arc<Mutex<Chaos>>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Life {
+    pub(super) fn new(chaos: Arc<Mutex<Chaos>>) -> Self {
+        Self { chaos, is_over: Arc::new(AtomicBool::new(false)) }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn chaos(&self) -> MutexGuard<'_, Chaos> {
+        self.chaos.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Never returns once the process is dead, and lets it die here if that is its luck.
+    pub(super) async fn survive(&self, point: Point) {
+        if !self.is_over() && self.chaos().crashes_at(point) {
+            self.end();
+        }
+        if self.is_over() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Faults for Life {
+    /// The engine goes on to its next port, and no further.
+    fn pass(&self, point: &'static str) {
+        if !self.is_over() && self.chaos().crashes_at((point, "pass")) {
+            self.end();
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The deterministic world: the real engine, the real client and the simulator's clouds in one process, on virtual time.
+//!
+//! One seed draws a scenario (`scenario`), bad luck (`faults`) and every delay (`network`). The world runs every task until
+//! all of them wait (`executor`), looks whether the laws hold (`checkers`), and jumps to the next moment at which something
+//! happens. A crash makes the ports of one run of the process dead; the next run begins from what is durable (`disk`).
+//!
+//! **Invariant:** nothing here or below reads a real clock, a random source or a hash-ordered container: the same seed gives
+//! the same trace on any machine.\
+//! **Invariant:** the engine is the shipped one. Mutants (`mutation`) are made at its ports.
+
+mod checkers;
+mod clock;
+mod dice;
+mod disk;
+mod executor;
+mod faults;
+mod mutation;
+mod network;
+mod play;
+mod process;
+mod scenario;
+mod trace;
+
+pub use faults::{Point, Profile, Strike};
+pub use mutation::Mutation;
+
+use crate::api::{Object, ObjectKey};
+use crate::cloud::{TransportError, WireRequest, WireResponse};
+use crate::engine::Report;
+use crate::simulator::iotda::{Operation, Route};
+use checkers::Checkers;
+use clock::Timeline;
+use disk::Disk;
+use faults::{Chaos, Strike as Fault};
+use network::Network;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use trace::Trace;
+
+/// What a world is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct World {
+    /// Everything is drawn from it.
+    pub seed: u64,
+    /// How much goes wrong.
+    pub profile: Profile,
+    /// A safeguard that is switched off.
+    pub mutation: Option<Mutation>,
+    /// How many of the last events are kept for people.
+    pub events_kept: usize,
+}
+
+/// What became of a world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The same for the same seed, on any machine and in any build.
+    pub trace_hash: u64,
+    /// Jumps of time.
+    pub steps: u64,
+    /// Events of the trace.
+    pub events: u64,
+    /// Faults that struck, by kind.
+    pub faults: BTreeMap<String, u64>,
+    /// Places that were passed at which the process may die.
+    pub points: BTreeSet<Point>,
+    /// Virtual seconds that it lasted.
+    pub lasted_secs: i64,
+    /// The law that was broken, and the last events.
+    pub violation: Option<Violation>,
+}
+
+/// A law that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which law, and by what.
+    pub what: String,
+    /// The last events before it, oldest first.
+    pub last_events: Vec<String>,
+}
+
+impl World {
+    /// The world of a seed, with the profile that the seed draws.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        Self { seed, profile: Profile::of_seed(seed), mutation: None, events_kept: 40 }
+    }
+
+    /// Plays it to its end.
+    #[must_use]
+    pub fn run(self) -> Outcome {
+        play::run(self)
+    }
+}
+
+/// What every part of one world shares.
+struct Shared {
+    timeline: Arc<Timeline>,
+    chaos: Arc<Mutex<Chaos>>,
+    network: Mutex<Network>,
+    disk: Disk,
+    trace: Mutex<Trace>,
+    checkers: Mutex<Checkers>,
+    wanted: Mutex<BTreeMap<ObjectKey, Object>>,
+    /// Writes of the state and orders to the clouds so far: a world at rest makes none.
+    writes: Mutex<u64>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn chaos(&self) -> MutexGuard<'_, Chaos> {
+        lock(&self.chaos)
+    }
+
+    fn network(&self) -> MutexGuard<'_, Network> {
+        lock(&self.network)
+    }
+
+    fn checkers(&self) -> MutexGuard<'_, Checkers> {
+        lock(&self.checkers)
+    }
+
+    fn note(&self, event: &str) {
+        self.checkers().no_secret("the trace", event);
+        lock(&self.trace).note(self.timeline.now(), event);
+    }
+
+    fn writes(&self) -> u64 {
+        *lock(&self.writes)
+    }
+
+    fn saw_request(&self, request: &WireRequest, route: &Route, strike: Option<Fault>) {
+        let struck = strike.map(|strike| format!(", struck by {strike:?}")).unwrap_or_default();
+        let what = match (route.operation, route.id.as_str()) {
+            (Operation::CreateBatchTask | Operation::CreateOtaPackage, _) => {
+                format!(" {}", String::from_utf8_lossy(&request.body))
+            }
+            (_, "") => String::new(),
+            (_, id) => format!(" {id}"),
+        };
+        self.note(&format!("{} of {} leaves{struck}{what}", route.operation.as_str(), route.project));
+        if !is_read(route.operation) {
+            *lock(&self.writes) += 1;
+        }
+        let durable = self.disk.durable();
+        self.checkers().request_leaves(request, route, &durable, self.timeline.now());
+    }
+
+    fn saw_answer(&self, operation: Operation, answer: &Result<WireResponse, TransportError>) {
+        let end = match answer {
+            Ok(reply) => format!("{}, {} bytes", reply.status, reply.body.len()),
+            Err(error) => error.message.clone(),
+        };
+        self.note(&format!("{} ends: {end}", operation.as_str()));
+    }
+
+    fn saw_write(&self, object: &Object) {
+        let key = object.key();
+        let text = serde_json::to_string(object).unwrap_or_default();
+        let objects = self.disk.seen().objects();
+        let stored = objects.iter().find(|stored| stored.key() == key);
+        self.checkers().status_written(stored.map(Arc::as_ref), object, &text);
+        if stored.is_some_and(|stored| **stored == *object) {
+            return;
+        }
+        *lock(&self.writes) += 1;
+        let status = text.split_once("\"status\":").map_or("", |(_, status)| status);
+        self.note(&format!("save {key} {status}"));
+    }
+
+    fn saw_report(&self, report: &Report) {
+        let error = report.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        let changed = if report.changed { "changed" } else { "looked at" };
+        self.note(&format!("{changed} {}{error}", report.key));
+    }
+}
+
+const fn is_read(operation: Operation) -> bool {
+    !matches!(
+        operation,
+        Operation::CreateOtaPackage
+            | Operation::DeleteOtaPackage
+            | Operation::CreateBatchTask
+            | Operation::StopBatchTask
+            | Operation::RetryBatchTask
+            | Operation::DeleteBatchTask
+    )
+}

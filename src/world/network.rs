@@ -1,0 +1,258 @@
+//! Between the engine and the clouds: requests and replies that travel, get lost, come late or come back broken.
+
+use super::Shared;
+use super::faults::{Life, Strike};
+use super::mutation::Mutation;
+use crate::api::{IotdaAuth, OtaCloud};
+use crate::cloud::huawei_iotda::{self, Keys, User};
+use crate::cloud::{CallError, Cloud, Effect, Transport, TransportError, WireRequest, WireResponse};
+use crate::engine::ports::Connector;
+use crate::simulator::faults::{Fault, Kind, When};
+use crate::simulator::iotda::{Operation, Route};
+use crate::simulator::{End, Simulator};
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::oneshot;
+
+/// What the client's transport waits for an answer.
+const TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
+/// A request may take effect this long after it left: what the client promises as its `request_deadline`, less a second.
+const LATEST_MILLIS: u64 = 89_000;
+
+type Answer = Result<WireResponse, TransportError>;
+
+/// A request under way.
+pub(super) struct Request {
+    wire: WireRequest,
+    pub(super) operation: Operation,
+    strike: Option<Strike>,
+    lag_secs: i64,
+    row: u64,
+    back: SignedDuration,
+    to: oneshot::Sender<Answer>,
+}
+
+enum Letter {
+    Request(Box<Request>),
+    Reply(Answer, oneshot::Sender<Answer>),
+}
+
+/// Everything that is under way, by its time of arrival.
+#[derive(Default)]
+pub(super) struct Network {
+    letters: BTreeMap<(Timestamp, u64), Letter>,
+    turn: u64,
+}
+
+impl Network {
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.letters.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    fn post(&mut self, at: Timestamp, letter: Letter) {
+        self.turn += 1;
+        self.letters.insert((at, self.turn), letter);
+    }
+
+    /// The next request that arrives at `now`; replies that arrive before it are handed over.
+    pub(super) fn next_request(&mut self, now: Timestamp) -> Option<Request> {
+        while let Some(letter) = self.letters.first_entry()
+            && letter.key().0 <= now
+        {
+            match letter.remove() {
+                Letter::Request(request) => return Some(*request),
+                // Whoever waited may have given up, or died.
+                Letter::Reply(answer, to) => drop(to.send(answer)),
+            }
+        }
+        None
+    }
+
+    pub(super) fn reply(&mut self, now: Timestamp, request: Request, answer: Option<Answer>) {
+        // Where no answer comes, the connection stays open until the client has given up.
+        let after = if answer.is_some() { request.back } else { TIMEOUT };
+        let at = now.saturating_add(after).unwrap_or(Timestamp::MAX);
+        self.post(at, Letter::Reply(answer.unwrap_or_else(|| Err(broken())), request.to));
+    }
+}
+
+impl Request {
+    /// Does in the cloud what the request asks for, unless it was struck; none when no answer will come.
+    pub(super) fn arrive(&self, simulator: &mut Simulator, now: Timestamp) -> Option<Answer> {
+        if self.strike == Some(Strike::RequestLost) {
+            return Some(Err(broken()));
+        }
+        if let Some(kind) = self.injected() {
+            let fault = Fault { operation: "*".to_owned(), count: Some(1), probability: None, kind };
+            // `*` is an operation, and no chance is given.
+            let _ = simulator.inject(fault, now);
+        }
+        match simulator.handle(&self.wire, now).end {
+            End::Hang => None,
+            End::Reset | End::Truncated(_) => Some(Err(broken())),
+            End::Reply(reply) if self.strike == Some(Strike::DuplicateRows) => {
+                Some(Ok(with_a_row_twice(reply, self.row)))
+            }
+            End::Reply(reply) => Some(Ok(reply)),
+        }
+    }
+
+    fn injected(&self) -> Option<Kind> {
+        let kind = match self.strike? {
+            Strike::ReplyLost => Kind::Reset { when: When::After },
+            Strike::ReplyNever => Kind::Hang { when: When::After },
+            Strike::ErrorBefore => Kind::Error { status: 503, when: When::Before },
+            Strike::ErrorAfter => Kind::Error { status: 502, when: When::After },
+            Strike::Garbage => Kind::Garbage {},
+            Strike::Truncated => Kind::Truncated {},
+            Strike::StaleList => Kind::Stale { seconds: self.lag_secs },
+            _ => return None,
+        };
+        Some(kind)
+    }
+}
+
+/// A list in which one row stands twice, as happens when rows move between pages.
+fn with_a_row_twice(mut reply: WireResponse, row: u64) -> WireResponse {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return reply };
+    let rows = body.as_object_mut().and_then(|body| body.values_mut().find_map(Value::as_array_mut));
+    if let Some(rows) = rows.filter(|rows| !rows.is_empty()) {
+        let index = usize::try_from(row).unwrap_or(0) % rows.len();
+        rows.insert(index, rows.get(index).cloned().unwrap_or_default());
+    }
+    reply.body = body.to_string().into();
+    reply
+}
+
+fn broken() -> TransportError {
+    TransportError {
+        effect: Effect::Unknown,
+        message: "broke off before its answer was complete".to_owned(),
+        next_step: "wait".to_owned(),
+    }
+}
+
+fn refused() -> TransportError {
+    TransportError {
+        effect: Effect::None,
+        message: "cannot be reached: connection refused".to_owned(),
+        next_step: "check the endpoint".to_owned(),
+    }
+}
+
+/// The transport of one run of the process.
+pub(super) struct Wire {
+    pub(super) shared: Arc<Shared>,
+    pub(super) life: Life,
+}
+
+impl Wire {
+    /// Puts a request on its way; none when there is no connection.
+    fn post(
+        &self,
+        wire: WireRequest,
+        operation: Operation,
+        strike: Option<Strike>,
+    ) -> oneshot::Receiver<Answer> {
+        let (to, answer) = oneshot::channel();
+        let now = self.shared.timeline.now();
+        let mut chaos = self.shared.chaos();
+        let dice = chaos.dice();
+        let there = match strike {
+            Some(Strike::RequestLate) => dice.between(1_000, LATEST_MILLIS),
+            _ => dice.between(5, 200),
+        };
+        let back = match strike {
+            Some(Strike::ReplyLate) => dice.between(50_000, 80_000),
+            _ => dice.between(5, 200),
+        };
+        let lag_secs = i64::try_from(dice.between(1, 29)).unwrap_or(1);
+        let row = dice.between(0, 99);
+        drop(chaos);
+        let arrives = now.saturating_add(millis(there)).unwrap_or(Timestamp::MAX);
+        let request = Request { wire, operation, strike, lag_secs, row, back: millis(back), to };
+        self.shared.network().post(arrives, Letter::Request(Box::new(request)));
+        answer
+    }
+
+    async fn answer(&self, answer: oneshot::Receiver<Answer>) -> Answer {
+        let timeout = self.shared.timeline.now().saturating_add(TIMEOUT).unwrap_or(Timestamp::MAX);
+        tokio::select! {
+            biased;
+            answer = answer => answer.unwrap_or_else(|_| Err(self.timed_out())),
+            () = self.shared.timeline.sleep_until(timeout) => Err(self.timed_out()),
+        }
+    }
+
+    fn timed_out(&self) -> TransportError {
+        TransportError { message: "took too long to answer".to_owned(), ..broken() }
+    }
+}
+
+const fn millis(millis: u64) -> SignedDuration {
+    SignedDuration::from_millis(millis as i64)
+}
+
+#[async_trait]
+impl Transport for Wire {
+    async fn send(&self, request: WireRequest) -> Answer {
+        let Some(route) = Route::of(request.method, &request.path) else { return Err(refused()) };
+        let operation = route.operation;
+        self.life.survive((operation.as_str(), "before")).await;
+        let strike = self.shared.chaos().strikes(operation);
+        self.shared.saw_request(&request, &route, strike);
+        let answer = if strike == Some(Strike::ConnectionRefused) {
+            Err(refused())
+        } else {
+            self.answer(self.post(in_lower_case(request), operation, strike)).await
+        };
+        self.shared.saw_answer(operation, &answer);
+        self.life.survive((operation.as_str(), "after")).await;
+        answer
+    }
+
+    fn total_timeout(&self) -> SignedDuration {
+        TIMEOUT
+    }
+}
+
+/// Names of headers, as HTTP hands them over.
+fn in_lower_case(mut request: WireRequest) -> WireRequest {
+    for (name, _) in &mut request.headers {
+        name.make_ascii_lowercase();
+    }
+    request
+}
+
+/// Connects accounts to the clouds of the world.
+pub(super) struct Dialler {
+    pub(super) wire: Arc<Wire>,
+    pub(super) mutation: Option<Mutation>,
+}
+
+#[async_trait]
+impl Connector for Dialler {
+    async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
+        let spec = &cloud.spec.huawei_iotda;
+        let secret = |name: &str| super::scenario::secret(name, &spec.project_id).into();
+        let keys = match spec.auth {
+            IotdaAuth::Token => Keys::User(User {
+                name: super::scenario::user(&spec.project_id).into(),
+                password: secret("password"),
+                domain: "world".into(),
+            }),
+            _ => Keys::AccessKey {
+                id: super::scenario::access_key(&spec.project_id).into(),
+                secret: secret("key"),
+                security_token: None,
+            },
+        };
+        let client = huawei_iotda::connect(spec, keys, self.wire.clone());
+        Ok(match self.mutation {
+            Some(mutation) => mutation.of(client),
+            None => client,
+        })
+    }
+}

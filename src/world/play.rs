@@ -1,0 +1,368 @@
+//! The play of a world: bad luck and edits first, then calm, then rest.
+
+use super::checkers::{Checkers, Rest, Unrest};
+use super::clock::Timeline;
+use super::disk::Disk;
+use super::executor::{self, Idle};
+use super::faults::Chaos;
+use super::network::{Network, Request};
+use super::process::{Process, Start};
+use super::scenario::{self, Scenario, Turn};
+use super::trace::Trace;
+use super::{Outcome, Shared, Violation, World, lock};
+use crate::simulator::iotda::Operation;
+use crate::simulator::truth::DeviceChange;
+use crate::simulator::{Simulator, faults::Fault, faults::Kind};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex},
+};
+
+/// 2026-01-05T00:00:00Z, a Monday.
+const START: Timestamp = Timestamp::constant(1_767_571_200, 0);
+/// More jumps than any world needs: it runs hot.
+const MOST_STEPS: u64 = 200_000;
+/// How often a world that should come to rest is asked whether it has.
+const ASK: SignedDuration = SignedDuration::from_mins(5);
+/// A world comes to rest within this time after the faults, unless something in the cloud goes on.
+const BOUND: SignedDuration = SignedDuration::from_hours(3);
+/// A world at rest stays so for this long: longer than two drift intervals.
+const QUIET: SignedDuration = SignedDuration::from_mins(25);
+
+pub(super) fn run(world: World) -> Outcome {
+    let failed = |what: String| Outcome {
+        trace_hash: 0,
+        steps: 0,
+        events: 0,
+        faults: BTreeMap::new(),
+        points: std::collections::BTreeSet::new(),
+        lasted_secs: 0,
+        violation: Some(Violation { what, last_events: Vec::new() }),
+    };
+    let play = match Play::new(world) {
+        Ok(play) => play,
+        Err(what) => return failed(what),
+    };
+    executor::run(|idle| play.run(idle)).unwrap_or_else(|error| failed(error.to_string()))
+}
+
+/// How far a world has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    /// Faults strike until then.
+    Chaos(Timestamp),
+    /// It must come to rest; asked again then.
+    Calm { since: Timestamp, ask: Timestamp },
+    /// It is at rest; until then devices may still go back to an old version, and the engine see it.
+    Settling { since: Timestamp, until: Timestamp },
+    /// It is at rest until then, and had made so many writes when it came to rest.
+    Rest { until: Timestamp, writes: u64 },
+}
+
+impl Act {
+    const fn due(self) -> Timestamp {
+        match self {
+            Self::Chaos(at)
+            | Self::Calm { ask: at, .. }
+            | Self::Settling { until: at, .. }
+            | Self::Rest { until: at, .. } => at,
+        }
+    }
+}
+
+struct Play {
+    shared: Arc<Shared>,
+    simulator: Simulator,
+    start: Start,
+    process: Option<Process>,
+    starts_at: Option<Timestamp>,
+    plot: VecDeque<(Timestamp, Turn)>,
+    original: BTreeMap<String, Value>,
+    manifests: BTreeMap<String, Value>,
+    act: Act,
+    must_complete: bool,
+    steps: u64,
+}
+
+impl Play {
+    fn new(world: World) -> Result<Self, String> {
+        let scenario = Scenario::new(world.seed)?;
+        let simulator = Simulator::new(&scenario.cloud, START).map_err(|error| error.to_string())?;
+        let checkers = Checkers::new(scenario.secrets());
+        let shared = Arc::new(Shared {
+            timeline: Timeline::new(START),
+            chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile))),
+            network: Mutex::new(Network::default()),
+            disk: Disk::new(world.mutation),
+            trace: Mutex::new(Trace::new(world.events_kept)),
+            checkers: Mutex::new(checkers),
+            wanted: Mutex::new(scenario::objects(scenario.manifests.values())?),
+            writes: Mutex::new(0),
+        });
+        let at = |since: SignedDuration| START.saturating_add(since).unwrap_or(Timestamp::MAX);
+        Ok(Self {
+            start: Start {
+                shared: shared.clone(),
+                seed: world.seed,
+                run: 0,
+                clock_ahead: scenario.clock_ahead,
+                mutation: world.mutation,
+            },
+            shared,
+            simulator,
+            process: None,
+            starts_at: Some(START),
+            plot: scenario.plot.into_iter().map(|(since, turn)| (at(since), turn)).collect(),
+            original: scenario.manifests.clone(),
+            manifests: scenario.manifests,
+            act: Act::Chaos(at(scenario.chaos_ends)),
+            must_complete: scenario.must_complete,
+            steps: 0,
+        })
+    }
+
+    async fn run(mut self, idle: Idle) -> Outcome {
+        while !self.is_over() {
+            idle.settle().await;
+            self.bury();
+            let Some(next) = self.next_moment() else { break };
+            self.shared.timeline.jump(next);
+            self.steps += 1;
+            self.turn_of_fate(next);
+            self.requests_arrive(next);
+            self.next_act(next);
+        }
+        if let Some(process) = self.process.take() {
+            process.kill();
+            idle.settle().await;
+        }
+        self.outcome()
+    }
+
+    fn is_over(&self) -> bool {
+        if self.steps > MOST_STEPS {
+            self.shared.checkers().judge(Err(format!("no rest after {MOST_STEPS} steps: it runs hot")));
+        }
+        let ended = matches!(self.act, Act::Rest { until, .. } if self.shared.timeline.now() >= until);
+        ended || self.shared.checkers().violation().is_some()
+    }
+
+    fn next_moment(&self) -> Option<Timestamp> {
+        let moments = [
+            self.shared.timeline.next_due(),
+            self.shared.network().next_due(),
+            self.plot.front().map(|(at, _)| *at),
+            self.starts_at,
+            Some(self.act.due()),
+        ];
+        moments.into_iter().flatten().min()
+    }
+
+    /// A process that died is gone, and starts again some time later.
+    fn bury(&mut self) {
+        if self.process.as_ref().is_some_and(|process| process.life.is_over()) {
+            self.kill();
+        }
+    }
+
+    fn kill(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        process.kill();
+        self.shared.disk.crash();
+        self.shared.note("the process is dead");
+        let wait = self.shared.chaos().dice().between(100, 300_000);
+        let wait = SignedDuration::from_millis(i64::try_from(wait).unwrap_or(100));
+        self.starts_at = self.shared.timeline.now().saturating_add(wait).ok();
+    }
+
+    fn turn_of_fate(&mut self, now: Timestamp) {
+        if self.starts_at.is_some_and(|at| at <= now) {
+            self.starts_at = None;
+            self.start.run += 1;
+            self.process = Some(Process::start(&self.start));
+        }
+        while let Some((_, turn)) = self.plot.pop_front_if(|(at, _)| *at <= now) {
+            self.shared.note(&format!("{turn:?}"));
+            self.turn(turn, now);
+        }
+    }
+
+    fn turn(&mut self, turn: Turn, now: Timestamp) {
+        let kind = match turn {
+            Turn::Edit(name, path, value) => {
+                if let Some(manifest) = self.manifests.get_mut(&name) {
+                    scenario::put(manifest, path, value);
+                }
+                return self.manifests_changed();
+            }
+            Turn::Remove(name) => {
+                self.manifests.remove(&name);
+                return self.manifests_changed();
+            }
+            Turn::Restore(name) => {
+                let original = self.original.get(&name).cloned();
+                self.manifests.extend(original.map(|manifest| (name, manifest)));
+                return self.manifests_changed();
+            }
+            Turn::Kill => return self.kill(),
+            Turn::Device(id, online) => {
+                let change = DeviceChange { online: Some(online), ..DeviceChange::default() };
+                // The scenario names devices of its own fleet.
+                let _ = self.simulator.change_device(&id, change, now);
+                return;
+            }
+            Turn::Storm(seconds) => Kind::Throttle { seconds },
+            Turn::ExpireTokens => Kind::ExpireTokens {},
+        };
+        self.shared.chaos().count(if matches!(kind, Kind::Throttle { .. }) {
+            "Storm"
+        } else {
+            "ExpiredTokens"
+        });
+        let fault = Fault { operation: "*".to_owned(), count: None, probability: None, kind };
+        // `*` is an operation, and no chance is given.
+        let _ = self.simulator.inject(fault, now);
+    }
+
+    fn manifests_changed(&mut self) {
+        match scenario::objects(self.manifests.values()) {
+            Ok(wanted) => *lock(&self.shared.wanted) = wanted,
+            Err(why) => self.shared.checkers().judge(Err(why)),
+        }
+        if let Some(process) = &self.process {
+            process.manifests_changed();
+        }
+    }
+
+    fn requests_arrive(&mut self, now: Timestamp) {
+        loop {
+            let request = self.shared.network().next_request(now);
+            let Some(request) = request else { break };
+            let packages = self.packages_before(&request);
+            let answer = request.arrive(&mut self.simulator, now);
+            self.shared.note(&format!("{} arrives", request.operation.as_str()));
+            self.check_creates(&request, &packages);
+            self.shared.network().reply(now, request, answer);
+        }
+    }
+
+    fn packages_before(&self, request: &Request) -> Vec<String> {
+        match request.operation {
+            Operation::CreateOtaPackage => self.simulator.packages().into_iter().map(|p| p.id).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The laws of what exists, whenever something may have come to exist.
+    fn check_creates(&self, request: &Request, before: &[String]) {
+        let mut checkers = self.shared.checkers();
+        match request.operation {
+            Operation::CreateOtaPackage => {
+                let packages = self.simulator.packages();
+                let new = packages.iter().filter(|package| !before.contains(&package.id));
+                checkers.our_packages.extend(new.map(|package| package.id.clone()));
+                let law = super::checkers::packages_are(&packages);
+                checkers.judge(law);
+            }
+            Operation::CreateBatchTask | Operation::RetryBatchTask => {
+                let law = checkers.creates.tasks_are(&self.simulator.tasks());
+                checkers.judge(law);
+            }
+            _ => {}
+        }
+    }
+
+    fn next_act(&mut self, now: Timestamp) {
+        if now < self.act.due() {
+            return;
+        }
+        match self.act {
+            Act::Chaos(_) => {
+                self.shared.note("the faults end");
+                self.shared.chaos().end();
+                self.simulator.clear_faults();
+                self.act = Act::Calm { since: now, ask: later(now, ASK) };
+            }
+            Act::Calm { since, .. } => self.act = self.has_come_to_rest(since, now, false),
+            Act::Settling { since, .. } => self.act = self.has_come_to_rest(since, now, true),
+            Act::Rest { writes, .. } => {
+                if self.shared.writes() > writes {
+                    let more = self.shared.writes() - writes;
+                    self.shared.checkers().judge(Err(format!("a world at rest made {more} writes")));
+                }
+                self.check_rest(now);
+            }
+        }
+    }
+
+    fn has_come_to_rest(&mut self, since: Timestamp, now: Timestamp, has_settled: bool) -> Act {
+        let is_late = now.duration_since(since) >= BOUND;
+        match self.unrest(now) {
+            None if has_settled => Act::Rest { until: later(now, QUIET), writes: self.shared.writes() },
+            None => Act::Settling { since, until: later(now, QUIET) },
+            // Something in the cloud goes on: the world is right to wait, and its end is not waited for.
+            Some(Unrest { is_justified: true, .. }) if is_late => {
+                Act::Rest { until: now, writes: self.shared.writes() }
+            }
+            Some(Unrest { why, .. }) if is_late => {
+                self.shared.checkers().judge(Err(format!("no rest {BOUND:#} after the faults: {why}")));
+                Act::Calm { since, ask: later(now, ASK) }
+            }
+            Some(_) => Act::Calm { since, ask: later(now, ASK) },
+        }
+    }
+
+    fn unrest(&mut self, now: Timestamp) -> Option<Unrest> {
+        self.at_rest(now, |rest, _| rest.unrest())
+    }
+
+    fn check_rest(&mut self, now: Timestamp) {
+        let must_complete = self.must_complete;
+        let laws = self.at_rest(now, |rest, checkers| {
+            [
+                if must_complete { rest.all_completed() } else { Ok(()) },
+                rest.counts_are_true(&checkers.creates),
+                rest.packages_are_there(),
+            ]
+        });
+        let mut checkers = self.shared.checkers();
+        laws.into_iter().for_each(|law| checkers.judge(law));
+    }
+
+    fn at_rest<T>(&mut self, now: Timestamp, look: impl FnOnce(&Rest<'_>, &Checkers) -> T) -> T {
+        self.simulator.advance(now);
+        let versions = self.simulator.devices(now).into_iter().flat_map(|device| {
+            let of = |kind, version: Option<String>| version.map(|v| ((device.id.clone(), kind), v));
+            [of("firmware", device.firmware), of("software", device.software)].into_iter().flatten()
+        });
+        let rest = Rest {
+            objects: &self.shared.disk.durable(),
+            wanted: &lock(&self.shared.wanted),
+            tasks: &self.simulator.tasks(),
+            packages: &self.simulator.packages(),
+            versions: &versions.collect(),
+        };
+        look(&rest, &self.shared.checkers())
+    }
+
+    fn outcome(self) -> Outcome {
+        let trace = lock(&self.shared.trace);
+        let chaos = self.shared.chaos();
+        let violation = self.shared.checkers().violation().map(str::to_owned);
+        Outcome {
+            trace_hash: trace.hash(),
+            steps: self.steps,
+            events: trace.events(),
+            faults: chaos.faults.clone(),
+            points: chaos.points.clone(),
+            lasted_secs: self.shared.timeline.now().duration_since(START).as_secs(),
+            violation: violation.map(|what| Violation { what, last_events: trace.last() }),
+        }
+    }
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.saturating_add(by).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,122 @@
+//! One run of the process: what `rollwave run` does around the engine, from start to crash.
+
+use super::Shared;
+use super::clock::MachineClock;
+use super::dice::{Dice, Jitter};
+use super::disk::DiskPort;
+use super::faults::Life;
+use super::mutation::Mutation;
+use super::network::{Dialler, Wire};
+use crate::api::ObjectKey;
+use crate::engine::{Engine, Report, ports::Ports};
+use crate::state::StateError;
+use jiff::SignedDuration;
+use std::sync::Arc;
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    task::JoinHandle,
+};
+
+/// What a process is started with.
+pub(super) struct Start {
+    pub(super) shared: Arc<Shared>,
+    pub(super) seed: u64,
+    /// Number of the run.
+    pub(super) run: u64,
+    pub(super) clock_ahead: SignedDuration,
+    pub(super) mutation: Option<Mutation>,
+}
+
+/// A process that runs.
+pub(super) struct Process {
+    pub(super) life: Life,
+    changes: UnboundedSender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Process {
+    pub(super) fn start(start: &Start) -> Self {
+        let shared = start.shared.clone();
+        let life = Life::new(shared.chaos.clone());
+        let wire = Arc::new(Wire { shared: shared.clone(), life: life.clone() });
+        let ports = Ports {
+            clock: Arc::new(MachineClock { timeline: shared.timeline.clone(), ahead: start.clock_ahead }),
+            rng: Arc::new(Jitter::new(Dice::new(start.seed, &format!("jitter{}", start.run)))),
+            connector: Arc::new(Dialler { wire, mutation: start.mutation }),
+            faults: Arc::new(life.clone()),
+        };
+        let store = Arc::new(DiskPort { shared: shared.clone(), life: life.clone() });
+        let engine = Engine::new(store, ports);
+        shared.checkers().process_began();
+        shared.note(&format!("process {} starts", start.run));
+        let (changes, changed) = mpsc::unbounded_channel();
+        let home = Home { shared, engine, life: life.clone() };
+        Self { life, changes, task: tokio::spawn(home.run(changed)) }
+    }
+
+    /// The manifests changed.
+    pub(super) fn manifests_changed(&self) {
+        // A process that has ended reads them when it starts again.
+        let _ = self.changes.send(());
+    }
+
+    /// Whatever it was at stops where it is.
+    pub(super) fn kill(self) {
+        self.life.end();
+        self.task.abort();
+    }
+}
+
+struct Home {
+    shared: Arc<Shared>,
+    engine: Engine,
+    life: Life,
+}
+
+impl Home {
+    async fn run(mut self, mut changes: UnboundedReceiver<()>) {
+        if let Err(error) = self.work(&mut changes).await {
+            self.shared.note(&format!("process ends: {error}"));
+        }
+        self.life.end();
+    }
+
+    async fn work(&mut self, changes: &mut UnboundedReceiver<()>) -> Result<(), StateError> {
+        self.take().await?;
+        let keys = self.shared.disk.seen().objects().iter().map(|object| object.key()).collect::<Vec<_>>();
+        self.engine.wake(keys).await?;
+        loop {
+            tokio::select! {
+                biased;
+                change = changes.recv() => match change {
+                    Some(()) => self.take().await?,
+                    None => return Ok(()),
+                },
+                report = self.engine.next() => self.reported(report?).await?,
+            }
+        }
+    }
+
+    /// Takes over what the manifests say, and makes what changed due.
+    async fn take(&mut self) -> Result<(), StateError> {
+        let wanted = super::lock(&self.shared.wanted).clone();
+        let desired = self.shared.disk.apply_desired(&wanted, self.shared.timeline.now())?;
+        let keys: Vec<ObjectKey> = desired.changed.into_iter().chain(desired.deleting).collect();
+        if !keys.is_empty() {
+            let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+            self.shared.note(&format!("manifests change {}", names.join(", ")));
+        }
+        self.engine.wake(keys).await
+    }
+
+    /// An object that was let go, and is wanted again, comes in anew.
+    async fn reported(&mut self, report: Report) -> Result<(), StateError> {
+        self.shared.saw_report(&report);
+        let is_wanted = super::lock(&self.shared.wanted).contains_key(&report.key);
+        let is_there = self.shared.disk.seen().objects().iter().any(|object| object.key() == report.key);
+        if is_wanted && !is_there {
+            self.take().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,366 @@
+//! What people and devices do in a world: manifests, a fleet and its failures, and edits at any moment. All of it is drawn
+//! from the seed before the world begins.
+
+use super::dice::Dice;
+use crate::api::{Kind, Object, ObjectKey};
+use crate::simulator::World as CloudWorld;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Project of the `n`-th account.
+fn project(n: u64) -> String {
+    format!("project{n}")
+}
+
+/// A secret of an account: long enough that it is found wherever it shows up.
+pub(super) fn secret(name: &str, project: &str) -> String {
+    format!("S3CRET-{name}-of-{project}-never-to-be-seen")
+}
+
+pub(super) fn access_key(project: &str) -> String {
+    format!("AK{}", project.to_uppercase())
+}
+
+pub(super) fn user(project: &str) -> String {
+    format!("operator-{project}")
+}
+
+/// Something that people, or fate, do.
+#[derive(Clone, Debug)]
+pub(super) enum Turn {
+    /// The manifest of this name says something else in one place.
+    Edit(String, &'static str, Value),
+    /// The manifest is removed.
+    Remove(String),
+    /// It is there again, as it was at the start.
+    Restore(String),
+    /// The process is killed.
+    Kill,
+    /// The cloud refuses everything for so many seconds.
+    Storm(i64),
+    /// Every token ends.
+    ExpireTokens,
+    /// A device loses its connection, or finds it again.
+    Device(String, bool),
+}
+
+/// What happens in a world besides faults.
+pub(super) struct Scenario {
+    pub(super) cloud: CloudWorld,
+    /// Manifests by name.
+    pub(super) manifests: BTreeMap<String, Value>,
+    /// By time since the start.
+    pub(super) plot: Vec<(SignedDuration, Turn)>,
+    /// When faults end, since the start.
+    pub(super) chaos_ends: SignedDuration,
+    /// How far ahead the machine's clock is.
+    pub(super) clock_ahead: SignedDuration,
+    /// Nothing stands in the way: every rollout must be completed.
+    pub(super) must_complete: bool,
+}
+
+/// An object of a manifest.
+///
+/// # Errors
+/// The text of what is wrong with it.
+pub(super) fn object(manifest: &Value) -> Result<Object, String> {
+    let kind = manifest.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+    let value = manifest.clone();
+    match kind {
+        Some(Kind::OtaCloud) => serde_json::from_value(value).map(Object::Cloud),
+        Some(Kind::OtaPackage) => serde_json::from_value(value).map(Object::Package),
+        Some(Kind::OtaRollout) => serde_json::from_value(value).map(Object::Rollout),
+        None => return Err(format!("a manifest of no kind: {manifest}")),
+    }
+    .map_err(|error| format!("{error} in {manifest}"))
+}
+
+/// The objects of these manifests.
+///
+/// # Errors
+/// The text of what is wrong with one of them.
+pub(super) fn objects<'a>(
+    manifests: impl IntoIterator<Item = &'a Value>,
+) -> Result<BTreeMap<ObjectKey, Object>, String> {
+    let objects = manifests.into_iter().map(object);
+    objects.map(|object| object.map(|object| (object.key(), object))).collect()
+}
+
+impl Scenario {
+    /// Texts that must never be seen outside of a request.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let projects = (0..2).map(project);
+        projects.flat_map(|project| [secret("key", &project), secret("password", &project)]).collect()
+    }
+}
+
+struct Author {
+    dice: Dice,
+    /// Nothing fails by itself, and nobody edits anything.
+    easy: bool,
+    accounts: u64,
+    fleet: u64,
+    overlapping: bool,
+    manifests: BTreeMap<String, Value>,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    ///
+    /// # Errors
+    /// The text of what is wrong with it: a mistake in this file.
+    pub(super) fn new(seed: u64) -> Result<Self, String> {
+        let mut dice = Dice::new(seed, "scenario");
+        let easy = dice.permille(250);
+        let accounts = if dice.permille(800) { 1 } else { 2 };
+        let fleet = dice.between(3, 40);
+        let overlapping = dice.permille(300);
+        let mut author = Author { dice, easy, accounts, fleet, overlapping, manifests: BTreeMap::new() };
+        for account in 0..accounts {
+            author.write_account(account);
+        }
+        let minutes = author.dice.between(20, 90);
+        let chaos_ends = SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(20));
+        let plot = author.plot(minutes * 60);
+        let ahead = i64::try_from(author.dice.between(0, 240)).unwrap_or(0) - 120;
+        Ok(Self {
+            cloud: author.cloud(seed)?,
+            plot,
+            chaos_ends,
+            clock_ahead: SignedDuration::from_secs(ahead),
+            must_complete: easy && !overlapping,
+            manifests: author.manifests,
+        })
+    }
+}
+
+impl Author {
+    fn write_account(&mut self, account: u64) {
+        let auth = self.dice.pick(&["V11", "SdkHmac", "V11", "Token"]).copied().unwrap_or("V11");
+        let drift = self.dice.pick(&["2m", "5m", "10m"]).copied().unwrap_or("5m");
+        let cloud = format!("cloud{account}");
+        let mut spec = json!({
+            "huaweiIotda": {
+                "endpoint": "http://127.0.0.1:1", "iamEndpoint": "http://127.0.0.1:1", "region": "cn-north-4",
+                "projectId": project(account), "appId": "app", "auth": auth,
+            },
+            "credentials": if auth == "Token" {
+                json!({"username": "env:USER", "password": "env:PASSWORD", "domain": "env:DOMAIN"})
+            } else {
+                json!({"accessKey": "env:AK", "secretKey": "env:SK"})
+            },
+            "driftInterval": drift,
+        });
+        if self.dice.permille(300) {
+            let budget =
+                json!({"requestsPerSecond": self.dice.between(1, 5), "burst": self.dice.between(1, 10)});
+            put(&mut spec, "/budget", budget);
+        }
+        self.add("OtaCloud", &cloud, &spec);
+        let packages = if self.dice.permille(600) { 1 } else { 2 };
+        for package in 0..packages {
+            self.write_package(account, package);
+        }
+    }
+
+    fn write_package(&mut self, account: u64, n: u64) {
+        let name = format!("package{account}-{n}");
+        // A second package of the same type wants the same devices: each has to wait for the other.
+        let software = n == 1 && !self.overlapping;
+        let (kind, version) =
+            if software { ("Software", "S2") } else { ("Firmware", ["V2", "V3"][usize::from(n == 1)]) };
+        let mut spec = json!({
+            "cloudRef": {"name": format!("cloud{account}")},
+            "type": kind, "product": {"id": "meter"}, "version": version,
+            "artifact": {
+                "sha256": format!("{:064x}", account * 16 + n),
+                "obs": {"region": "cn-north-4", "bucket": "firmware", "key": format!("{version}.bin")},
+            },
+            "description": "first",
+        });
+        if self.dice.permille(400) {
+            let devices: Vec<String> = (0..2).map(|n| format!("lab{account}-{n:04}")).collect();
+            put(
+                &mut spec,
+                "/verification",
+                json!({"devices": devices, "timeout": "30m", "minSuccess": "50%"}),
+            );
+        }
+        for (field, choice, permille) in
+            [("/deletionPolicy", "Delete", 500), ("/driftPolicy", "Correct", 500)]
+        {
+            if self.dice.permille(permille) {
+                put(&mut spec, field, json!(choice));
+            }
+        }
+        self.add("OtaPackage", &name, &spec);
+        let rollouts = if self.overlapping && self.dice.permille(300) { 2 } else { 1 };
+        for rollout in 0..rollouts {
+            self.write_rollout(account, &name, rollout);
+        }
+    }
+
+    fn write_rollout(&mut self, account: u64, package: &str, n: u64) {
+        let mut stages = Vec::new();
+        let early = self.dice.between(0, 2);
+        for stage in 0..early {
+            stages.push(self.stage(account, stage, early));
+        }
+        if stages.is_empty() || self.dice.permille(700) {
+            let mut rest = self.stage(account, 9, early);
+            put(&mut rest, "/select", json!({"rest": true}));
+            stages.push(rest);
+        }
+        let mut spec = json!({"packageRef": {"name": package}, "targets": {"all": true}, "stages": stages});
+        if self.dice.permille(300) {
+            let devices: Vec<String> = (0..self.fleet).map(|n| device(account, n)).collect();
+            put(&mut spec, "/targets", json!({"devices": devices}));
+        }
+        if !self.easy && self.dice.permille(400) {
+            let action = self.dice.pick(&["Pause", "Abort"]).copied().unwrap_or("Pause");
+            let stop = json!([{"name": "failures", "method": "Count", "maxFailure": self.dice.between(1, 5),
+                "action": action}]);
+            put(&mut spec, "/stop", stop);
+        }
+        self.add("OtaRollout", &format!("{package}-rollout{n}"), &spec);
+    }
+
+    fn stage(&mut self, account: u64, n: u64, of: u64) -> Value {
+        let select = match self.dice.between(0, 2) {
+            0 => json!({"count": (n + 1) * self.fleet.div_ceil(of + 1)}),
+            1 => json!({"percent": format!("{}%", 100 * (n + 1) / (of + 1))}),
+            _ if n == 0 => json!({"devices": [device(account, 0), device(account, 1)]}),
+            _ => json!({"percent": format!("{}%", 50 + 20 * n.min(2))}),
+        };
+        let mut stage = json!({"name": format!("stage{n}"), "select": select});
+        if self.dice.permille(500) {
+            let soak = self.dice.pick(&["1m", "5m", "15m"]).copied().unwrap_or("1m");
+            put(&mut stage, "/soak", json!(soak));
+        }
+        if self.dice.permille(700) {
+            let share = if self.easy { 90 } else { self.dice.between(50, 100) };
+            put(
+                &mut stage,
+                "/gates",
+                json!([{"outcome": {"method": "Ratio", "minSuccess": format!("{share}%")}}]),
+            );
+        }
+        stage
+    }
+
+    fn add(&mut self, kind: &str, name: &str, spec: &Value) {
+        let manifest = json!({
+            "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
+        });
+        self.manifests.insert(name.to_owned(), manifest);
+    }
+
+    fn share(&mut self, most: u64) -> String {
+        if self.easy { "0%".to_owned() } else { format!("{}%", self.dice.between(0, most)) }
+    }
+
+    fn cloud(&mut self, seed: u64) -> Result<CloudWorld, String> {
+        let accounts: Vec<Value> = (0..self.accounts).map(|n| {
+            let project = project(n);
+            json!({
+                "projectId": project, "appId": "app", "region": "cn-north-4",
+                "accessKey": access_key(&project), "secretKey": secret("key", &project),
+                "users": [{"username": user(&project), "password": secret("password", &project), "domain": "world"}],
+            })
+        }).collect();
+        let devices: Vec<Value> = (0..self.accounts).flat_map(|n| {
+            let series = |count: u64, prefix: &str, offline: String| json!({
+                "count": count, "idPrefix": format!("{prefix}{n}-"), "product": "meter", "project": project(n),
+                "firmware": "V1", "software": "S1", "offline": offline,
+            });
+            let offline = self.share(10);
+            [series(self.fleet, "device", offline), series(2, "lab", "0%".to_owned())]
+        }).collect();
+        let behaviours: Vec<Value> = ["V2", "V3", "S2"]
+            .into_iter()
+            .map(|version| {
+                json!({
+                    "version": version,
+                    "failureRate": self.share(30), "silentRate": self.share(5), "lieRate": self.share(5),
+                    "revertRate": self.share(5), "duration": {"min": "30s", "max": "4m"},
+                })
+            })
+            .collect();
+        let duplicates = if self.dice.permille(800) { "allow" } else { "reject" };
+        let world = json!({
+            "seed": seed,
+            "clouds": {"huaweiIotda": {"accounts": accounts, "duplicatePackages": duplicates}},
+            "products": [{"id": "meter"}], "devices": devices, "behaviours": behaviours,
+        });
+        serde_json::from_value(world).map_err(|error| format!("the world: {error}"))
+    }
+
+    /// What happens within so many seconds.
+    fn plot(&mut self, seconds: u64) -> Vec<(SignedDuration, Turn)> {
+        let turns = if self.easy { 0 } else { self.dice.between(0, 8) };
+        let mut plot = Vec::new();
+        for _ in 0..turns {
+            let at = i64::try_from(self.dice.between(1, seconds)).unwrap_or(1);
+            if let Some(turn) = self.turn() {
+                plot.push((SignedDuration::from_secs(at), turn));
+            }
+        }
+        plot.sort_by_key(|(at, _)| *at);
+        plot
+    }
+
+    fn turn(&mut self) -> Option<Turn> {
+        let of = |kind: &str| -> Vec<String> {
+            let is = |manifest: &&Value| manifest.get("kind").and_then(Value::as_str) == Some(kind);
+            let named = self.manifests.iter().filter(|(_, manifest)| is(manifest));
+            named.map(|(name, _)| name.clone()).collect()
+        };
+        let (clouds, packages, rollouts) = (of("OtaCloud"), of("OtaPackage"), of("OtaRollout"));
+        let (cloud, package) = (self.dice.pick(&clouds)?.clone(), self.dice.pick(&packages)?.clone());
+        let rollout = self.dice.pick(&rollouts)?.clone();
+        Some(match self.dice.between(0, 13) {
+            0 | 1 => Turn::Edit(rollout, "/spec/suspend", json!(true)),
+            2 | 3 => Turn::Edit(rollout, "/spec/suspend", json!(false)),
+            4 => Turn::Edit(rollout, "/spec/stages/0/soak", json!("3m")),
+            5 => Turn::Edit(package, "/spec/description", json!(format!("text {}", self.dice.between(0, 9)))),
+            6 => Turn::Edit(cloud, "/spec/driftInterval", json!("3m")),
+            7 => Turn::Remove(rollout),
+            8 => Turn::Restore(rollout),
+            9 => Turn::Remove(package),
+            10 => Turn::Restore(package),
+            11 => Turn::Kill,
+            12 => {
+                let seconds = i64::try_from(self.dice.between(5, 300)).unwrap_or(5);
+                if self.dice.permille(500) { Turn::Storm(seconds) } else { Turn::ExpireTokens }
+            }
+            _ => Turn::Device(device(0, self.dice.between(0, self.fleet - 1)), self.dice.permille(500)),
+        })
+    }
+}
+
+fn device(account: u64, n: u64) -> String {
+    format!("device{account}-{n:04}")
+}
+
+/// Writes a value at a path, whose parent is there.
+pub(super) fn put(value: &mut Value, path: &str, new: Value) {
+    let Some((parent, field)) = path.rsplit_once('/') else { return };
+    if let Some(parent) = value.pointer_mut(parent).and_then(Value::as_object_mut) {
+        parent.insert(field.to_owned(), new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_manifest_of_every_seed_is_valid() {
+        for seed in 0..300 {
+            let scenario = Scenario::new(seed).unwrap();
+            objects(scenario.manifests.values()).unwrap();
+        }
+    }
+}

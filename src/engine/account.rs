@@ -43,7 +43,7 @@ impl Account {
         self.cloud.as_ref()
     }
 
-    /// The time.
+    /// The time that looks are dated with.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()

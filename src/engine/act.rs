@@ -243,7 +243,7 @@ impl Lane {
         let now = self.ports.clock.now();
         let limits = self.connect().await?.account.cloud().capabilities().clone();
         let Some(looked_at) = creation.looked_at else { return Ok(Acted::LookFirst) };
-        match journal::permit(subject.pending(), &creation.token, looked_at, now, &limits) {
+        match journal::permit(subject.pending(), &creation.token, looked_at, self.began, now, &limits) {
             Permit::Look => return Ok(Acted::LookFirst),
             Permit::Wait(until) => {
                 say_in_doubt(subject, &creation, &limits, now);
@@ -344,7 +344,7 @@ impl Lane {
             Err(error) => return Err(error.into()),
         }
         let Some(link) = &mut self.link else { return Ok(()) };
-        Ok(self.inventory.jobs.look(&mut link.account, id, SignedDuration::from_secs(-1), now, class).await?)
+        Ok(self.inventory.jobs.look(&mut link.account, id, now, class).await?)
     }
 
     async fn delete_package<S: Subject>(

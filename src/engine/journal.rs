@@ -28,21 +28,23 @@ pub enum Permit {
 }
 
 /// Decides whether the create that carries `token` may leave, given that the look that began at `looked_at` did not
-/// find it.
+/// find it. A look of the present turn, which began at `turn_began`, is always fresh: a long list may take longer than
+/// [`FRESH`].
 #[must_use]
 pub fn permit(
     pending: &[Intent],
     token: &str,
     looked_at: Timestamp,
+    turn_began: Timestamp,
     now: Timestamp,
     limits: &Capabilities,
 ) -> Permit {
-    let Some(intent) = pending.iter().find(|intent| intent.token == token) else {
-        return if now.duration_since(looked_at) <= FRESH { Permit::Send } else { Permit::Look };
-    };
+    let is_fresh = looked_at >= turn_began || now.duration_since(looked_at) <= FRESH;
+    let create = if is_fresh { Permit::Send } else { Permit::Look };
+    let Some(intent) = pending.iter().find(|intent| intent.token == token) else { return create };
     let settled_at = settles_at(intent, limits);
     if looked_at >= settled_at {
-        return if now.duration_since(looked_at) <= FRESH { Permit::Send } else { Permit::Look };
+        return create;
     }
     let next_look = looked_at.saturating_add(LOOK_AGAIN).unwrap_or(Timestamp::MAX).min(settled_at);
     if now >= next_look { Permit::Look } else { Permit::Wait(next_look) }
@@ -119,9 +121,10 @@ mod tests {
     fn a_create_leaves_only_after_a_look_that_counts() {
         let attempt = intent("t", CreateOperation::CreateJob, None, &"body", at(0));
         let journal = [attempt];
-        let cases: [(&str, &[Intent], i64, i64, Permit); 7] = [
+        let cases: [(&str, &[Intent], i64, i64, Permit); 8] = [
             ("first attempt, fresh look", &[], 100, 105, Permit::Send),
             ("first attempt, stale look", &[], 100, 161, Permit::Look),
+            ("first attempt, a look of this turn that took long", &[], 300, 900, Permit::Send),
             ("may still appear, just looked", &journal, 20, 21, Permit::Wait(at(30))),
             ("may still appear, looked a while ago", &journal, 20, 31, Permit::Look),
             ("the next look is never later than the settling", &journal, 85, 86, Permit::Wait(at(90))),
@@ -129,7 +132,8 @@ mod tests {
             ("settled, looked since, nothing there", &journal, 90, 95, Permit::Send),
         ];
         for (name, pending, looked, now, expected) in cases {
-            assert_eq!(permit(pending, "t", at(looked), at(now), &limits()), expected, "{name}");
+            let verdict = permit(pending, "t", at(looked), at(300), at(now), &limits());
+            assert_eq!(verdict, expected, "{name}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::account::Account;
 use super::inventory::Inventory;
+use super::observe::Evidence;
 use super::ports::Ports;
 use super::queue::{Class, Queue};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage};
@@ -11,6 +12,7 @@ use crate::state::{StateError, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc::{self, error::TryRecvError};
+use tracing::Instrument as _;
 
 /// What a lane tells after each reconcile.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub(super) enum Trouble {
     Call(CallError),
     /// The state could not be read or written: nothing was sent after that.
     State(StateError),
+    /// A list has more pages: whatever is more urgent comes first, then the turn goes on.
+    MorePages,
 }
 
 impl From<CallError> for Trouble {
@@ -73,14 +77,31 @@ pub struct Lane {
     pub(super) link: Option<Link>,
     pub(super) inventory: Inventory,
     outage: Option<Outage>,
+    /// When the present turn began, over all its interruptions.
+    pub(super) began: Timestamp,
+    /// How fresh the evidence of the present turn must be.
+    pub(super) evidence: Evidence,
+    /// Turns that were left between two pages of a list: when they began, and how fresh their evidence must be.
+    interrupted: BTreeMap<ObjectKey, (Timestamp, Evidence)>,
 }
 
 impl Lane {
     /// A lane for the account that `home`, an `OtaCloud`, describes.
     #[must_use]
     pub fn new(home: ObjectKey, store: Arc<dyn Store>, ports: Ports) -> Self {
-        let (queue, inventory) = (Queue::default(), Inventory::default());
-        Self { home, store, ports, queue, link: None, inventory, outage: None }
+        let began = ports.clock.now();
+        Self {
+            home,
+            store,
+            ports,
+            queue: Queue::default(),
+            link: None,
+            inventory: Inventory::default(),
+            outage: None,
+            began,
+            evidence: Evidence::Known,
+            interrupted: BTreeMap::new(),
+        }
     }
 
     /// Works until the sender of `wakes` is gone.
@@ -100,7 +121,7 @@ impl Lane {
             let now = self.ports.clock.now();
             if let Some((key, class)) = self.queue.pop(now) {
                 let report = self.turn(key, class).await;
-                if reports.send(report).is_err() {
+                if report.is_some_and(|report| reports.send(report).is_err()) {
                     return;
                 }
                 continue;
@@ -126,12 +147,12 @@ impl Lane {
         self.queue.push(key, Class::UserChange, self.ports.clock.now());
     }
 
-    async fn turn(&mut self, key: ObjectKey, class: Class) -> Report {
+    /// One object's turn; none when it was interrupted, and goes on after whatever is more urgent.
+    async fn turn(&mut self, key: ObjectKey, class: Class) -> Option<Report> {
+        let now = self.ports.clock.now();
+        (self.began, self.evidence) = self.interrupted.remove(&key).unwrap_or((now, Evidence::Known));
         let span = tracing::info_span!("reconcile", object = %key);
-        let result = {
-            use tracing::Instrument as _;
-            self.reconcile(&key, class).instrument(span).await
-        };
+        let result = self.reconcile(&key, class).instrument(span).await;
         let (changed, error) = match result {
             Ok(turn) => {
                 self.queue.succeeded(&key);
@@ -145,6 +166,11 @@ impl Lane {
                 self.back_off(&key, class, &error);
                 (changed, Some(error))
             }
+            Err(Trouble::MorePages) => {
+                self.interrupted.insert(key.clone(), (self.began, self.evidence));
+                self.queue.push(key, class, now);
+                return None;
+            }
             Err(Trouble::State(error)) => {
                 tracing::error!(object = %key, "{error}");
                 let due = self.queue.failed(&key, self.ports.clock.now(), self.ports.rng.as_ref(), None);
@@ -153,7 +179,7 @@ impl Lane {
             }
         };
         let calls = self.link.as_ref().map(|link| link.account.calls().clone()).unwrap_or_default();
-        Report { key, changed, error, account: self.home.clone(), calls }
+        Some(Report { key, changed, error, account: self.home.clone(), calls })
     }
 
     fn back_off(&mut self, key: &ObjectKey, class: Class, error: &CallError) {

@@ -1,7 +1,6 @@
 //! Looking at what the judge needs: from the inventory where it is fresh enough, from the cloud otherwise.
 
 use super::inventory::{DeviceSet, Inventory, Listed};
-use super::journal;
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
@@ -12,11 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How fresh the evidence must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Evidence {
     /// What is known serves, within the drift interval.
     Known,
-    /// Something will be created because of it: look now.
+    /// Something will be created because of it: look in this turn.
     Fresh,
 }
 
@@ -99,6 +98,7 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<PackageSight, Trouble> {
+        self.evidence = evidence;
         let drift = within(self.connect().await?.drift_interval);
         let mut sight = PackageSight::default();
         for need in needs::for_package(object) {
@@ -128,6 +128,7 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<RolloutSight, Trouble> {
+        self.evidence = evidence;
         let mut sight = RolloutSight::default();
         let Some(package) = package else { return Ok(sight) };
         let drift = within(self.connect().await?.drift_interval);
@@ -166,13 +167,13 @@ impl Lane {
                 Need::Packages(_) => {}
             }
         }
-        // Reading a large fleet takes longer than a look at jobs justifies a create.
-        let is_old = |at: Timestamp| self.ports.clock.now().duration_since(at) > journal::FRESH / 2;
-        if evidence == Evidence::Fresh && sight.jobs_at.is_some_and(is_old) {
-            sight.jobs_at = self.look_at_jobs(package.spec.kind, &ours, drift, evidence, class).await?;
-            sight.results = self.failures_of(&ours, class).await?;
-        }
         Ok(sight)
+    }
+
+    /// The time that a look must have begun at, to be no older than `age`. A look of this turn always serves.
+    fn since(&self, age: SignedDuration) -> Timestamp {
+        let by_age = self.ports.clock.now().saturating_sub(age).unwrap_or(Timestamp::MIN);
+        by_age.min(self.began)
     }
 
     async fn look_at_packages(
@@ -181,15 +182,15 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<(), Trouble> {
-        let now = self.ports.clock.now();
-        let unseen = self.inventory.packages.seen_at(key).is_none();
-        let many = unseen && self.queue.len() > LOOKS_WORTH_A_LIST;
+        let (now, seen_at) = (self.ports.clock.now(), self.inventory.packages.seen_at(key));
+        let many = seen_at.is_none() && self.queue.len() > LOOKS_WORTH_A_LIST;
+        let stale = evidence == Evidence::Fresh && seen_at < Some(self.began);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
-        if evidence == Evidence::Fresh || (unseen && !many) {
+        if stale || (seen_at.is_none() && !many) {
             return Ok(self.inventory.packages.look(account, key, now, class).await?);
         }
-        if many {
-            while !self.inventory.packages.list_step(account, key.kind, now, class).await? {}
+        if many && !self.inventory.packages.list_step(account, key.kind, now, class).await? {
+            return Err(Trouble::MorePages);
         }
         Ok(())
     }
@@ -239,15 +240,17 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<Option<Timestamp>, Trouble> {
-        let now = self.ports.clock.now();
+        let listed_since = if evidence == Evidence::Fresh { self.began } else { self.since(drift) };
+        let polled_since = self.since(JUST_POLLED);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
-        let max_age = if evidence == Evidence::Fresh { SignedDuration::from_secs(-1) } else { drift };
         let jobs = &mut self.inventory.jobs;
-        jobs.list(account, kind, max_age, now, class).await?;
+        if !jobs.list_step(account, kind, listed_since, class).await? {
+            return Err(Trouble::MorePages);
+        }
         for id in ours {
             let is_open = |job: &Job| !job.state.is_final() || job.devices.is_empty();
             if jobs.get(id).is_none_or(is_open) {
-                jobs.look(account, id, JUST_POLLED, now, class).await?;
+                jobs.look(account, id, polled_since, class).await?;
             }
         }
         Ok(jobs.listed_at(kind))
@@ -258,13 +261,12 @@ impl Lane {
         ours: &[String],
         class: Class,
     ) -> Result<BTreeMap<String, Vec<DeviceResult>>, Trouble> {
-        let now = self.ports.clock.now();
         let Some(Link { account, .. }) = &mut self.link else { return Ok(BTreeMap::new()) };
         let jobs = &mut self.inventory.jobs;
         let mut results: BTreeMap<String, Vec<DeviceResult>> = BTreeMap::new();
         for id in ours {
             for outcome in jobs.get(id).map(needs::outcomes_needed).unwrap_or_default() {
-                let found = jobs.results(account, id, outcome, now, class).await?;
+                let found = jobs.results(account, id, outcome, class).await?;
                 results.entry(id.clone()).or_default().extend(found);
             }
         }
@@ -276,14 +278,14 @@ impl Lane {
         ids: &[String],
         class: Class,
     ) -> Result<Seen<BTreeMap<String, Device>>, Trouble> {
-        let now = self.ports.clock.now();
-        let (mut at, mut devices) = (now, BTreeMap::new());
+        let (polled_since, mut devices) = (self.since(JUST_POLLED), BTreeMap::new());
+        let mut at = self.ports.clock.now();
         if let Some(Link { account, .. }) = &mut self.link {
             for id in ids {
-                let device = self.inventory.devices.look(account, id, JUST_POLLED, now, class).await?;
+                let device = self.inventory.devices.look(account, id, polled_since, class).await?;
                 devices.extend(device.map(|device| (id.clone(), device)));
                 // What is known together is as old as its oldest part.
-                at = at.min(self.inventory.devices.seen_at(id).unwrap_or(now));
+                at = self.inventory.devices.seen_at(id).map_or(at, |seen| seen.min(at));
             }
         }
         Ok(Seen { at, value: devices })
@@ -295,9 +297,12 @@ impl Lane {
         drift: SignedDuration,
         class: Class,
     ) -> Result<BTreeSet<String>, Trouble> {
-        let now = self.ports.clock.now();
+        let since = self.since(drift);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(BTreeSet::new()) };
-        Ok(self.inventory.devices.members(account, set, drift, now, class).await?)
+        if !self.inventory.devices.members_step(account, set, since, class).await? {
+            return Err(Trouble::MorePages);
+        }
+        Ok(self.inventory.devices.members(set).cloned().unwrap_or_default())
     }
 
     /// Reads a product's devices when that can tell something new: at the drift interval, before something is created, and
@@ -310,23 +315,31 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<(), Trouble> {
-        let now = self.ports.clock.now();
+        let by_jobs = self.fleet_since(product, ours, drift);
+        let since = if evidence == Evidence::Fresh { by_jobs.max(self.since(POLL)) } else { by_jobs };
+        let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
+        let complete = self.inventory.devices.list_step(account, product, since, class).await?;
+        if complete { Ok(()) } else { Err(Trouble::MorePages) }
+    }
+
+    /// How new the look at a fleet must be, as its jobs have it.
+    fn fleet_since(&self, product: &str, ours: &[String], drift: SignedDuration) -> Timestamp {
+        let (now, jobs) = (self.ports.clock.now(), &self.inventory.jobs);
         let seen_at = self.inventory.devices.of_product(product).map(|(at, _)| at);
         let watching_interval = POLL.max(self.inventory.devices.time_to_read(product) * FLEET_SHARE);
-        // Versions may be reported a little after the job says so; the judge waits for a look that is later than that.
-        let lag = self.capabilities().map_or(SignedDuration::ZERO, |limits| limits.visibility_lag);
-        let told_by = |at: Timestamp| at.saturating_add(lag).unwrap_or(Timestamp::MAX);
-        let changed = ours.iter().any(|id| self.inventory.jobs.changed_at(id).map(told_by) > seen_at);
-        let all_ended =
-            ours.iter().all(|id| self.inventory.jobs.get(id).is_none_or(|job| job.state.is_final()));
-        let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
-        let max_age = match (changed, all_ended) {
-            (true, true) => SignedDuration::from_secs(-1),
-            (true, false) => watching_interval,
-            (false, _) => drift.max(watching_interval),
+        let (Some(limits), Some(changed_at)) =
+            (self.capabilities(), ours.iter().filter_map(|id| jobs.changed_at(id)).max())
+        else {
+            return self.since(drift);
         };
-        let max_age = if evidence == Evidence::Fresh { max_age.min(watching_interval) } else { max_age };
-        Ok(self.inventory.devices.list(account, product, max_age, now, class).await?)
+        // Versions may be reported a little after the job says so; the judge waits for a look that is later than that.
+        let told_at = changed_at.saturating_add(limits.visibility_lag).unwrap_or(Timestamp::MAX);
+        let all_ended = ours.iter().all(|id| jobs.get(id).is_none_or(|job| job.state.is_final()));
+        match (Some(told_at) > seen_at, all_ended) {
+            (false, _) => self.since(drift.max(watching_interval)),
+            (true, true) => self.since(drift).max(if now >= told_at { told_at } else { changed_at }),
+            (true, false) => self.since(watching_interval),
+        }
     }
 
     /// Notes which row the artifact was compared with, so that the details are not read again while it stays the same.

@@ -44,20 +44,15 @@ impl Lane {
     }
 
     async fn reconcile_package(&mut self, stored: &OtaPackage, class: Class) -> Result<Turn, Trouble> {
-        let mut evidence = evidence_for(stored);
-        let plan = self.judge_package(stored, evidence, class).await?;
+        let mut plan = self.judge_package(stored, self.evidence.max(evidence_for(stored)), class).await?;
         if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
             return Ok(self.next_turn(false, plan.again, Class::Verify));
         }
-        let (mut package, mut first) = (stored.clone(), Some(plan));
+        let mut package = stored.clone();
         for _ in 0..PASSES {
-            let plan = match first.take() {
-                Some(plan) => plan,
-                None => self.judge_package(&package, evidence, class).await?,
-            };
-            match self.act(&mut package, plan, class).await? {
-                Acted::LookFirst => evidence = Evidence::Fresh,
-                Acted::PlanAgain => evidence = evidence_for(&package),
+            let evidence = match self.act(&mut package, plan, class).await? {
+                Acted::LookFirst => Evidence::Fresh,
+                Acted::PlanAgain => evidence_for(&package),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
                     let again = sooner_in_doubt(&package, again);
@@ -67,26 +62,22 @@ impl Lane {
                     }
                     return Ok(self.next_turn(changed, again, Class::Verify));
                 }
-            }
+            };
+            plan = self.judge_package(&package, evidence, class).await?;
         }
-        Ok(self.unfinished_turn(package.status != stored.status, evidence, class))
+        Ok(self.unfinished_turn(package.status != stored.status, class))
     }
 
     async fn reconcile_rollout(&mut self, stored: &OtaRollout, class: Class) -> Result<Turn, Trouble> {
-        let mut evidence = evidence_for(stored);
-        let plan = self.judge_rollout(stored, evidence, class).await?;
+        let mut plan = self.judge_rollout(stored, self.evidence.max(evidence_for(stored)), class).await?;
         if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
             return Ok(self.next_turn(false, plan.again, Class::RolloutStep));
         }
-        let (mut rollout, mut first) = (stored.clone(), Some(plan));
+        let mut rollout = stored.clone();
         for _ in 0..PASSES {
-            let plan = match first.take() {
-                Some(plan) => plan,
-                None => self.judge_rollout(&rollout, evidence, class).await?,
-            };
-            match self.act(&mut rollout, plan, class).await? {
-                Acted::LookFirst => evidence = Evidence::Fresh,
-                Acted::PlanAgain => evidence = evidence_for(&rollout),
+            let evidence = match self.act(&mut rollout, plan, class).await? {
+                Acted::LookFirst => Evidence::Fresh,
+                Acted::PlanAgain => evidence_for(&rollout),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
                     let again = sooner_in_doubt(&rollout, again);
@@ -96,9 +87,10 @@ impl Lane {
                     }
                     return Ok(self.next_turn(changed, again, Class::RolloutStep));
                 }
-            }
+            };
+            plan = self.judge_rollout(&rollout, evidence, class).await?;
         }
-        Ok(self.unfinished_turn(rollout.status != stored.status, evidence, class))
+        Ok(self.unfinished_turn(rollout.status != stored.status, class))
     }
 
     /// What should happen to a package next, and which row of a list says so; looks, and changes nothing.
@@ -246,8 +238,8 @@ impl Lane {
 
     /// A turn that was all looks and creates. Looks that did not do are not taken again at once: whatever made them too old
     /// would do so again.
-    fn unfinished_turn(&self, changed: bool, evidence: Evidence, class: Class) -> Turn {
-        let wait = if evidence == Evidence::Fresh { LOOK_AGAIN } else { SignedDuration::ZERO };
+    fn unfinished_turn(&self, changed: bool, class: Class) -> Turn {
+        let wait = if self.evidence == Evidence::Fresh { LOOK_AGAIN } else { SignedDuration::ZERO };
         let due = self.ports.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
         Turn { changed, again: Some((class, due)) }
     }

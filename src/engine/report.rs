@@ -17,7 +17,7 @@ impl Lane {
                 tracing::error!(object = %key, "{problem}");
                 false
             }
-            Err(Trouble::Call(_)) => false,
+            Err(Trouble::Call(_) | Trouble::MorePages) => false,
         }
     }
 

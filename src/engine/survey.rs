@@ -174,10 +174,14 @@ pub async fn survey(store: Arc<dyn Store>, ports: Ports) -> Result<Survey, State
     for key in surveyor.store.keys().await? {
         let Some(object) = surveyor.store.load(&key).await? else { continue };
         let account = home_of(surveyor.store.as_ref(), &object).await?;
-        let forecast = match surveyor.forecast(&key, &object, &account).await {
-            Ok(forecast) => Ok(forecast),
-            Err(Trouble::Call(error)) => Err(error),
-            Err(Trouble::State(error)) => return Err(error),
+        let forecast = loop {
+            match surveyor.forecast(&key, &object, &account).await {
+                Ok(forecast) => break Ok(forecast),
+                Err(Trouble::Call(error)) => break Err(error),
+                Err(Trouble::State(error)) => return Err(error),
+                // Nothing is more urgent here.
+                Err(Trouble::MorePages) => {}
+            }
         };
         survey.objects.push(Surveyed { key, account, forecast });
     }

@@ -1,6 +1,6 @@
 //! Devices of an account: whole products, single devices, groups and tags.
 
-use super::listing::{Question, Reading, is_stale};
+use super::listing::{Question, Reading, turn_page};
 use super::misfit;
 use crate::cloud::{Call, CallError, Cursor, Device, ErrorClass, Page, Reply};
 use crate::engine::{account::Account, queue::Class};
@@ -10,16 +10,25 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Devices of one account.
 #[derive(Debug, Default)]
 pub struct Devices {
-    products: BTreeMap<String, Product>,
+    products: BTreeMap<String, Kept<ProductDevices, BTreeMap<String, Device>>>,
     single: BTreeMap<String, (Timestamp, Option<Device>)>,
-    sets: BTreeMap<DeviceSet, (Timestamp, BTreeSet<String>)>,
+    sets: BTreeMap<DeviceSet, Kept<DeviceSet, BTreeSet<String>>>,
 }
 
+/// A list as it was read last, and the reading of it that is under way.
 #[derive(Debug)]
-struct Product {
-    at: Timestamp,
+struct Kept<Q: Question, Rows> {
+    at: Option<Timestamp>,
+    /// How long the last reading took.
     took: SignedDuration,
-    devices: BTreeMap<String, Device>,
+    rows: Rows,
+    under_way: Option<Reading<Q>>,
+}
+
+impl<Q: Question, Rows: Default> Default for Kept<Q, Rows> {
+    fn default() -> Self {
+        Self { at: None, took: SignedDuration::ZERO, rows: Rows::default(), under_way: None }
+    }
 }
 
 /// A set of device ids that the cloud keeps.
@@ -65,7 +74,8 @@ impl Devices {
     /// The devices of a product, and when the look at them began.
     #[must_use]
     pub fn of_product(&self, product: &str) -> Option<(Timestamp, &BTreeMap<String, Device>)> {
-        self.products.get(product).map(|product| (product.at, &product.devices))
+        let kept = self.products.get(product)?;
+        Some((kept.at?, &kept.rows))
     }
 
     /// How long the last look at the devices of a product took: nothing before the first.
@@ -74,30 +84,31 @@ impl Devices {
         self.products.get(product).map_or(SignedDuration::ZERO, |product| product.took)
     }
 
-    /// Reads the devices of a product, unless they were read within `max_age`.
+    /// Reads one page of a product's devices, unless they were read at `not_before` or later; true when they are.
     ///
     /// # Errors
     /// The call's.
-    pub async fn list(
+    pub async fn list_step(
         &mut self,
         account: &mut Account,
         product: &str,
-        max_age: SignedDuration,
-        now: Timestamp,
+        not_before: Timestamp,
         urgency: Class,
-    ) -> Result<(), CallError> {
-        if !is_stale(self.products.get(product).map(|known| known.at), now, max_age) {
-            return Ok(());
-        }
+    ) -> Result<bool, CallError> {
         let question = ProductDevices(product.to_owned());
-        let read = Reading::begin(question, now).finish(account, urgency).await?;
-        let devices = read.rows.into_iter().map(|device| (device.id.clone(), device)).collect();
-        let took = account.now().duration_since(read.at);
-        self.products.insert(product.to_owned(), Product { at: read.at, took, devices });
-        Ok(())
+        let kept = self.products.entry(product.to_owned()).or_default();
+        if kept.at >= Some(not_before) {
+            return Ok(true);
+        }
+        let read = turn_page(&mut kept.under_way, question, account, not_before, urgency).await?;
+        let Some(read) = read else { return Ok(false) };
+        kept.at = Some(read.at);
+        kept.took = account.now().duration_since(read.at);
+        kept.rows = read.rows.into_iter().map(|device| (device.id.clone(), device)).collect();
+        Ok(true)
     }
 
-    /// One device, read again when it was not read within `max_age`; none when the cloud does not know it.
+    /// One device, read again when it was not read at `not_before` or later; none when the cloud does not know it.
     ///
     /// # Errors
     /// The call's, but for "not found".
@@ -105,16 +116,15 @@ impl Devices {
         &mut self,
         account: &mut Account,
         id: &str,
-        max_age: SignedDuration,
-        now: Timestamp,
+        not_before: Timestamp,
         urgency: Class,
     ) -> Result<Option<Device>, CallError> {
         if let Some((at, device)) = self.single.get(id)
-            && !is_stale(Some(*at), now, max_age)
+            && *at >= not_before
         {
             return Ok(device.clone());
         }
-        let call = Call::ShowDevice { id: id.to_owned() };
+        let (now, call) = (account.now(), Call::ShowDevice { id: id.to_owned() });
         let device = match account.call(&call, urgency).await {
             Ok(Reply::Device(device)) => Some(device),
             Ok(_) => return Err(misfit(&call)),
@@ -132,27 +142,32 @@ impl Devices {
         self.single.get(id).map(|(at, _)| *at)
     }
 
-    /// The ids of a group or tag, unless they were read within `max_age`.
+    /// The ids of a group or tag, once they were read.
+    #[must_use]
+    pub fn members(&self, set: &DeviceSet) -> Option<&BTreeSet<String>> {
+        self.sets.get(set).filter(|kept| kept.at.is_some()).map(|kept| &kept.rows)
+    }
+
+    /// Reads one page of the ids of a group or tag, unless they were read at `not_before` or later; true when they are.
     ///
     /// # Errors
     /// The call's.
-    pub async fn members(
+    pub async fn members_step(
         &mut self,
         account: &mut Account,
         set: &DeviceSet,
-        max_age: SignedDuration,
-        now: Timestamp,
+        not_before: Timestamp,
         urgency: Class,
-    ) -> Result<BTreeSet<String>, CallError> {
-        if let Some((at, members)) = self.sets.get(set)
-            && !is_stale(Some(*at), now, max_age)
-        {
-            return Ok(members.clone());
+    ) -> Result<bool, CallError> {
+        let kept = self.sets.entry(set.clone()).or_default();
+        if kept.at >= Some(not_before) {
+            return Ok(true);
         }
-        let read = Reading::begin(set.clone(), now).finish(account, urgency).await?;
-        let members: BTreeSet<String> = read.rows.into_iter().collect();
-        self.sets.insert(set.clone(), (read.at, members.clone()));
-        Ok(members)
+        let read = turn_page(&mut kept.under_way, set.clone(), account, not_before, urgency).await?;
+        let Some(read) = read else { return Ok(false) };
+        kept.at = Some(read.at);
+        kept.rows = read.rows.into_iter().collect();
+        Ok(true)
     }
 
     /// A single look is newer than the product's list.
@@ -160,7 +175,7 @@ impl Devices {
         if let Some(device) = device
             && let Some(product) = self.products.get_mut(&device.product)
         {
-            product.devices.insert(device.id.clone(), device.clone());
+            product.rows.insert(device.id.clone(), device.clone());
         }
     }
 }

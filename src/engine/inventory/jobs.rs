@@ -1,13 +1,13 @@
 //! Upgrade jobs of an account: whole lists, single looks, and the devices that failed.
 
-use super::listing::{Question, Reading, is_stale};
+use super::listing::{Question, Reading, turn_page};
 use super::misfit;
 use crate::cloud::{
     Call, CallError, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts, PackageKind, Page,
     Reply,
 };
 use crate::engine::{account::Account, queue::Class};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// Jobs of one account.
@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 pub struct Jobs {
     rows: BTreeMap<String, Row>,
     listed_at: BTreeMap<PackageKind, Timestamp>,
+    under_way: BTreeMap<PackageKind, Reading<JobList>>,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
 }
 
@@ -96,27 +97,32 @@ impl Jobs {
         self.rows.get(id).map(|row| row.changed_at)
     }
 
-    /// Reads the list of a kind, unless it was read within `max_age`.
+    /// Reads one page of the list of a kind, unless it was read at `not_before` or later; true when it is.
     ///
     /// # Errors
     /// The call's.
-    pub async fn list(
+    pub async fn list_step(
         &mut self,
         account: &mut Account,
         kind: PackageKind,
-        max_age: SignedDuration,
-        now: Timestamp,
+        not_before: Timestamp,
         urgency: Class,
-    ) -> Result<(), CallError> {
-        if !is_stale(self.listed_at(kind), now, max_age) {
-            return Ok(());
+    ) -> Result<bool, CallError> {
+        if self.listed_at(kind) >= Some(not_before) {
+            return Ok(true);
         }
-        let read = Reading::begin(JobList(kind), now).finish(account, urgency).await?;
+        let mut under_way = self.under_way.remove(&kind);
+        let read = turn_page(&mut under_way, JobList(kind), account, not_before, urgency).await?;
+        self.under_way.extend(under_way.map(|reading| (kind, reading)));
+        let Some(read) = read else { return Ok(false) };
         let mut before = std::mem::take(&mut self.rows);
-        self.rows = before.extract_if(.., |_, row| row.job.kind != kind).collect();
+        // What was seen since the list was begun is newer than the list, which may lag behind besides.
+        self.rows = before.extract_if(.., |_, row| row.job.kind != kind || row.seen_at > read.at).collect();
         for job in read.rows.into_iter().filter(|job| job.kind == kind) {
-            let known = before.remove(&job.id);
-            self.insert(job, known, read.at);
+            if !self.rows.contains_key(&job.id) {
+                let known = before.remove(&job.id);
+                self.insert(job, known, read.at);
+            }
         }
         // A list may lag behind what was seen by itself, or created, a moment ago.
         let lag = account.cloud().capabilities().visibility_lag;
@@ -125,10 +131,10 @@ impl Jobs {
         self.listed_at.insert(kind, read.at);
         let rows = &self.rows;
         self.results.retain(|(id, _), _| rows.contains_key(id));
-        Ok(())
+        Ok(true)
     }
 
-    /// Looks at one job, unless it was seen within `max_age`. A job that is not there any more is forgotten.
+    /// Looks at one job, unless it was seen at `not_before` or later. A job that is not there any more is forgotten.
     ///
     /// # Errors
     /// The call's, but for "not found".
@@ -136,14 +142,13 @@ impl Jobs {
         &mut self,
         account: &mut Account,
         id: &str,
-        max_age: SignedDuration,
-        now: Timestamp,
+        not_before: Timestamp,
         urgency: Class,
     ) -> Result<(), CallError> {
-        if !is_stale(self.seen_at(id), now, max_age) {
+        if self.seen_at(id) >= Some(not_before) {
             return Ok(());
         }
-        let call = Call::ShowJob { id: id.to_owned() };
+        let (now, call) = (account.now(), Call::ShowJob { id: id.to_owned() });
         match account.call(&call, urgency).await {
             Ok(Reply::Job(job)) => {
                 self.add(job, now);
@@ -167,7 +172,6 @@ impl Jobs {
         account: &mut Account,
         id: &str,
         outcome: DeviceOutcome,
-        now: Timestamp,
         urgency: Class,
     ) -> Result<Vec<DeviceResult>, CallError> {
         let counts = self.get(id).map(|job| job.counts).unwrap_or_default();
@@ -178,7 +182,7 @@ impl Jobs {
             return Ok(results.clone());
         }
         let question = JobDevices(key.0.clone(), key.1.clone());
-        let results = Reading::begin(question, now).finish(account, urgency).await?.rows;
+        let results = Reading::begin(question, account.now()).finish(account, urgency).await?.rows;
         self.results.insert(key, (counts, results.clone()));
         Ok(results)
     }

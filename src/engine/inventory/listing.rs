@@ -2,7 +2,7 @@
 
 use crate::cloud::{Call, CallError, Cursor, ErrorClass, Page, Reply};
 use crate::engine::{account::Account, queue::Class};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 /// More pages than any documented account can fill: a list that goes on after this is not a list.
 const MOST_PAGES: u32 = 20_000;
@@ -10,7 +10,7 @@ const MOST_PAGES: u32 = 20_000;
 /// A list of a cloud that is read page by page.
 pub(super) trait Question: Clone {
     /// What a row is.
-    type Row;
+    type Row: std::fmt::Debug;
 
     /// The call for the page at `cursor`.
     fn call(&self, cursor: Cursor) -> Call;
@@ -80,6 +80,26 @@ impl<Q: Question> Reading<Q> {
     }
 }
 
+/// Reads one page: of the reading that is under way, if it began at `not_before` or later, or else of a new one. The whole
+/// list once it is complete; until then whatever else is due comes between two pages.
+pub(super) async fn turn_page<Q: Question>(
+    under_way: &mut Option<Reading<Q>>,
+    question: Q,
+    account: &mut Account,
+    not_before: Timestamp,
+    urgency: Class,
+) -> Result<Option<Read<Q::Row>>, CallError> {
+    let reading = under_way.take().filter(|reading| reading.began >= not_before);
+    let reading = reading.unwrap_or_else(|| Reading::begin(question, account.now()));
+    match reading.step(account, urgency).await? {
+        Ok(read) => Ok(Some(read)),
+        Err(more) => {
+            *under_way = Some(more);
+            Ok(None)
+        }
+    }
+}
+
 fn endless(call: &Call) -> CallError {
     CallError::new(
         ErrorClass::Unintelligible,
@@ -87,9 +107,4 @@ fn endless(call: &Call) -> CallError {
         format!("the list does not end after {MOST_PAGES} pages"),
     )
     .next_step("ask the cloud's support: nothing is concluded from such a list")
-}
-
-/// True when something seen at `at` is older than `max_age`.
-pub(super) fn is_stale(at: Option<Timestamp>, now: Timestamp, max_age: SignedDuration) -> bool {
-    at.is_none_or(|at| now.duration_since(at) > max_age)
 }

@@ -6,7 +6,11 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
     path::Path,
+    time::Duration,
 };
+
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Held as long as it lives. The operating system lets it go when the process dies, so the pid in the file never decides
 /// anything: it is for people.
@@ -19,7 +23,7 @@ impl DirLock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).map_err(|e| cannot_write(&path, &e))?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let (path, pid) = (path.display().to_string(), holder(&mut file));
@@ -32,6 +36,18 @@ impl DirLock {
             .map_err(|e| cannot_write(&path, &e))?;
         Ok(Self(file))
     }
+}
+
+/// Tries for a moment: a process that the holder is just starting shares the lock until it has become another program,
+/// also when the holder itself has let go.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            settled => return settled,
+        }
+    }
+    file.try_lock()
 }
 
 /// The pid that the holder wrote down; it may not have come to that yet.

@@ -147,13 +147,13 @@ fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
 #[test]
 fn bad_stages_are_refused_in_plain_words() {
     let cases = [
-        ("minSuccess: 90%, confidence", "minSucces: 90%, confidence"),
-        ("minSuccess: 90%, confidence", "minSuccess: ninety, confidence"),
-        ("minSuccess: 90%, confidence", "minSuccess: 0.95, confidence"),
-        ("minSuccess: 90%, confidence", "minSuccess: 100%, confidence"),
+        ("minSuccess: 95%, confidence", "minSucces: 95%, confidence"),
+        ("minSuccess: 95%, confidence", "minSuccess: ninety, confidence"),
+        ("minSuccess: 95%, confidence", "minSuccess: 0.95, confidence"),
+        ("minSuccess: 95%, confidence", "minSuccess: 100%, confidence"),
         ("confidence: 95%", "confidence: 100%"),
-        ("minSample: 50", "minSample: many"),
-        ("minSample: 50", "minSample: 0"),
+        ("minSample: 52", "minSample: many"),
+        ("minSample: 52", "minSample: 0"),
         ("name: half", "name: canary"),
         ("name: half", "name: Half"),
         ("select: {percent: 50%}", "select: {rest: true}"),

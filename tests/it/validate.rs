@@ -22,7 +22,7 @@ fn folder_with_mistakes() -> tempfile::TempDir {
     let example = root().join("examples/fleet");
     let release = include_str!("release.yaml");
     let wrong =
-        release.replace("minSuccess: 90%, confidence", "minSucces: 90%, confidence").replace("2h", "soon");
+        release.replace("minSuccess: 95%, confidence", "minSucces: 95%, confidence").replace("2h", "soon");
     std::fs::write(folder.path().join("release.yaml"), wrong).unwrap();
     std::fs::copy(example.join("1-cloud.yaml"), folder.path().join("cloud.yaml")).unwrap();
     folder

@@ -107,8 +107,14 @@ pub enum Verb {
     /// Show what `apply` would do, and change nothing.
     Plan(plan::Args),
     /// Make the cloud agree with the manifests.
+    ///
+    /// Creates what is missing, releases the stages that are due, and deletes, by their policies, objects whose manifests
+    /// are gone from PATH. Without --wait it does what can be done now and ends; `rollwave run` keeps on.
     Apply(apply::Args),
     /// Keep the cloud agreeing with the manifests, until told to stop.
+    ///
+    /// Watches PATH and the cloud until Ctrl-C or SIGTERM. A file with an error changes nothing: what it said before goes
+    /// on, and nothing is deleted until it is whole again.
     Run(run::Args),
     /// List objects with their status.
     Get(get::Args),
@@ -172,6 +178,9 @@ pub fn main() -> ExitCode {
     let ctx = Context::new(&cli.global);
     if let Err(error) = log::init(cli.global.log_format, cli.verb.log_level(), ctx.printer.colors_stderr()) {
         return ctx.usage(error).into();
+    }
+    if cli.global.log_format == LogFormat::Json {
+        ctx.printer.log_instead();
     }
     // The only provider that is built in. An error means that one is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();

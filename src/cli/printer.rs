@@ -5,8 +5,12 @@ use anstyle::{AnsiColor, Style};
 use std::{
     fmt::{self, Display},
     io::{self, IsTerminal, Write},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+use tracing::Level;
 
 /// Good: passed, ready, completed.
 pub const GOOD: Style = AnsiColor::Green.on_default();
@@ -35,6 +39,7 @@ pub struct Printer {
     out: Mutex<Sink>,
     err: Mutex<Sink>,
     quiet: bool,
+    logs: AtomicBool,
 }
 
 struct Sink {
@@ -94,13 +99,19 @@ impl Printer {
                 broken: None,
             }),
             quiet,
+            logs: AtomicBool::new(false),
         }
     }
 
     /// A printer into these writers, without colour and without a terminal.
     pub fn plain(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
         let sink = |to| Mutex::new(Sink { to, color: false, terminal: false, broken: None });
-        Self { out: sink(Box::new(out)), err: sink(Box::new(err)), quiet: false }
+        Self {
+            out: sink(Box::new(out)),
+            err: sink(Box::new(err)),
+            quiet: false,
+            logs: AtomicBool::new(false),
+        }
     }
 
     /// Prints a result as it is: text that ends its own lines.
@@ -122,26 +133,44 @@ impl Printer {
         });
     }
 
+    /// From now on notes, problems, warnings and errors go through the log, so that stderr holds one format alone.
+    pub fn log_instead(&self) {
+        self.logs.store(true, Ordering::Relaxed);
+    }
+
     /// Tells a person on stderr what is going on; silent with `--quiet`.
     pub fn note(&self, text: impl Display) {
         if !self.quiet {
-            with(&self.err, |sink| sink.write(&format!("{text}\n")));
+            self.say(Level::INFO, &format!("{text}"), "");
         }
     }
 
     /// Prints a line on stderr as it is, also with `--quiet`: a problem that names its own place.
     pub fn problem(&self, text: impl Display) {
-        with(&self.err, |sink| sink.write(&format!("{text}\n")));
+        self.say(Level::ERROR, &format!("{text}"), "");
     }
 
     /// Warns on stderr, also with `--quiet`.
     pub fn warning(&self, text: impl Display) {
-        with(&self.err, |sink| sink.write(&format!("{} {text}\n", paint(WARN, "warning:"))));
+        self.say(Level::WARN, &format!("{text}"), &paint(WARN, "warning:"));
     }
 
     /// Says on stderr what went wrong, also with `--quiet`.
     pub fn error(&self, text: impl Display) {
-        with(&self.err, |sink| sink.write(&format!("{} {text}\n", paint(BAD, "error:"))));
+        self.say(Level::ERROR, &format!("{text}"), &paint(BAD, "error:"));
+    }
+
+    fn say(&self, level: Level, text: &str, label: &str) {
+        if !self.logs.load(Ordering::Relaxed) {
+            let space = if label.is_empty() { "" } else { " " };
+            return with(&self.err, |sink| sink.write(&format!("{label}{space}{text}\n")));
+        }
+        let text = anstream::adapter::strip_str(text).to_string();
+        match level {
+            Level::ERROR => tracing::error!("{text}"),
+            Level::WARN => tracing::warn!("{text}"),
+            _ => tracing::info!("{text}"),
+        }
     }
 
     /// True when stdout is a terminal, so that output may be redrawn.

@@ -55,7 +55,11 @@ async fn work(home: &mut Home, snapshots: &mut mpsc::Receiver<Snapshot>, ctx: &C
             }
             report = home.next(), if started => report.map(|report| {
                 let error = report.error.map(|error| error.to_string());
-                tracing::info!(object = %report.key, changed = report.changed, error, "reconciled");
+                if report.changed || error.is_some() {
+                    tracing::info!(object = %report.key, error, "reconciled");
+                } else {
+                    tracing::debug!(object = %report.key, "as it was");
+                }
             }),
         };
         if let Err(error) = step {

@@ -34,7 +34,7 @@ pub enum Form {
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J\x1b[3J";
+const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
 
 /// Prints the tree, once or until interrupted.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {

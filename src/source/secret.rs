@@ -49,7 +49,7 @@ pub enum SecretError {
     #[error("the command cannot be run: {0}")]
     Start(std::io::Error),
     /// The command failed.
-    #[error("the command failed with {status}: {said}")]
+    #[error("the command failed with {status}: {}", if said.is_empty() { "it wrote nothing to stderr" } else { said })]
     Failed {
         /// How it ended.
         status: ExitStatus,

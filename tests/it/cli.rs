@@ -186,3 +186,20 @@ fn a_watched_status_is_printed_again_when_something_changed() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn with_json_logs_every_line_on_stderr_is_json() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("broken.yaml"), "kind: OtaClud\n").unwrap();
+    for args in [
+        &["--log-format", "json", "apply", "broken.yaml"][..],
+        &["--log-format", "json", "validate", "broken.yaml"],
+        &["--log-format", "json", "status"],
+    ] {
+        let said = stderr(&output(dir.path(), args));
+        let levels =
+            said.lines().map(|line| serde_json::from_str::<Value>(line).expect(line)["level"].clone());
+        let levels: Vec<Value> = levels.collect();
+        assert!(!levels.is_empty() && levels.iter().all(|level| level == "ERROR"), "{said}");
+    }
+}

@@ -58,7 +58,8 @@ fn dispatch(
     body: &[u8],
     wall: Timestamp,
 ) -> Result<Value, Wrong> {
-    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    // Without the slash it is another path that only begins like [`PREFIX`].
+    let parts: Vec<&str> = path.strip_prefix('/').map_or(Vec::new(), |path| path.split('/').collect());
     match (method, parts.as_slice()) {
         ("GET", ["health"]) => Ok(json!({"status": "ok", "time": time(simulator, wall)})),
         ("GET", ["counters"]) => Ok(json!({"huaweiIotda": simulator.counters()})),

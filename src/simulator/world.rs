@@ -190,7 +190,7 @@ pub struct DeviceSpec {
     /// Device id, of a single device.
     #[serde(default)]
     pub id: Option<String>,
-    /// Number of devices, of a series.
+    /// Number of devices, of a series; at most [`MOST_DEVICES`].
     #[serde(default)]
     pub count: Option<u32>,
     /// Ids of a series are this, followed by a number from 0 with as many digits as the last one needs, at least 4.
@@ -224,14 +224,20 @@ pub struct DeviceSpec {
     pub offline: Rate,
 }
 
+/// Devices in one series: a slip of the keyboard must not eat the machine's memory.
+pub const MOST_DEVICES: u32 = 1_000_000;
+
 impl DeviceSpec {
     /// Ids of the devices that it stands for.
     ///
     /// # Errors
-    /// Neither or both of `id` and (`count` and `idPrefix`) are given.
+    /// Neither or both of `id` and (`count` and `idPrefix`) are given, or more than [`MOST_DEVICES`].
     pub fn ids(&self) -> Result<Vec<String>, WorldError> {
         match (&self.id, self.count, &self.id_prefix) {
             (Some(id), None, None) => Ok(vec![id.clone()]),
+            (None, Some(count), Some(_)) if count > MOST_DEVICES => {
+                Err(WorldError(format!("count: {count} devices are more than {MOST_DEVICES} in one series")))
+            }
             (None, Some(count), Some(prefix)) => {
                 let width = count.saturating_sub(1).to_string().len().max(4);
                 Ok((0..count).map(|n| format!("{prefix}{n:0width$}")).collect())

@@ -18,14 +18,14 @@ use std::time::{Duration, Instant};
 const WORLDS: u64 = 4;
 /// Kills of each world.
 const KILLS: u64 = 26;
-/// A look counts for a minute of the engine's time, which must be longer than a request takes here.
-const FACTOR: &str = "480";
+/// So that lists lag longer than a restart takes, and an unsettled create is settled within two seconds.
+const FACTOR: &str = "60";
 const CANARY: usize = 5;
 const METERS: usize = 20;
 
 const WORLD: &str = "
 seed: SEED
-timeFactor: 480
+timeFactor: 60
 clouds:
   huaweiIotda:
     duplicatePackages: allow
@@ -36,16 +36,19 @@ products: [{id: meter}, GATEWAYS]
 devices:
 - {count: 30, idPrefix: verify-, product: meter, firmware: V1}
 - {count: 20, idPrefix: meter-, product: meter, firmware: V1}
-DEVICES
-";
+DEVICESbehaviours:
+BEHAVIOURS";
 
-const GATEWAYS: u32 = 12;
+const GATEWAYS: u32 = 30;
 
 fn world(seed: u64) -> String {
     let gateways: Vec<String> = (1..=GATEWAYS).map(|n| format!("{{id: gateway-{n}}}")).collect();
     let device = |n| format!("- {{count: 3, idPrefix: gateway-{n}-, product: gateway-{n}, firmware: V1}}\n");
     let devices: String = (1..=GATEWAYS).map(device).collect();
+    let behaviour = |n| format!("- {{version: V{n}, duration: {{min: 5s, max: 20s}}}}\n");
+    let behaviours: String = (2..30).map(behaviour).collect();
     WORLD
+        .replace("BEHAVIOURS", &behaviours)
         .replace("SEED", &seed.to_string())
         .replace("GATEWAYS", &gateways.join(", "))
         .replace("DEVICES", &devices)
@@ -140,7 +143,7 @@ impl Story {
     /// During start-up, soon after a call, or any time.
     fn await_the_moment(&mut self, calls_before: u64) {
         let millis = |rng: &mut Rng, most| Duration::from_millis(rng.u64(0..most));
-        match self.rng.u32(0..5) {
+        match self.rng.u32(0..6) {
             0 => std::thread::sleep(millis(&mut self.rng, 60)),
             1 => {
                 let calls = calls_before + self.rng.u64(1..20);
@@ -153,7 +156,7 @@ impl Story {
                 self.patiently(|lab| creates(lab) > before);
                 std::thread::sleep(Duration::from_micros(self.rng.u64(0..6_000)));
             }
-            _ => std::thread::sleep(millis(&mut self.rng, 500)),
+            _ => std::thread::sleep(millis(&mut self.rng, 700)),
         }
     }
 
@@ -167,32 +170,32 @@ impl Story {
 
     fn break_the_cloud(&mut self) {
         self.lab.cloud(rollwave::simulator::Simulator::clear_faults);
-        for _ in 0..self.rng.u32(0..3) {
-            let when = if self.rng.bool() { When::Before } else { When::After };
-            let kind = match self.rng.u32(0..7) {
+        if self.rng.u32(0..4) > 0 {
+            // Just within what the engine allows for.
+            self.lab.fault("*", None, Kind::Stale { seconds: 28 });
+        }
+        for _ in 0..self.rng.u32(0..4) {
+            let when = if self.rng.u32(0..3) == 0 { When::Before } else { When::After };
+            let kind = match self.rng.u32(0..6) {
                 0 => Kind::Reset { when },
                 1 => Kind::Error { status: 503, when },
                 2 => Kind::Hang { when },
                 3 => Kind::Garbage {},
                 4 => Kind::Truncated {},
-                5 => Kind::Latency { millis: self.rng.u64(0..60) },
-                _ => Kind::Stale { seconds: 25 },
+                _ => Kind::Latency { millis: self.rng.u64(0..60) },
             };
-            let lists = matches!(kind, Kind::Stale { .. });
-            let creates = ["CreateOtaPackage", "CreateBatchTask", "StopBatchTask", "*"];
-            let operation = if lists { "*" } else { creates[self.rng.usize(0..creates.len())] };
-            let count = if lists { None } else { Some(self.rng.u32(1..3)) };
-            self.lab.fault(operation, count, kind);
+            let operations = ["CreateOtaPackage", "CreateBatchTask", "CreateBatchTask", "StopBatchTask", "*"];
+            let operation = operations[self.rng.usize(0..operations.len())];
+            self.lab.fault(operation, Some(self.rng.u32(1..4)), kind);
         }
     }
 
     fn change_manifests(&mut self) {
-        match self.rng.u32(0..6) {
+        match self.rng.u32(0..7) {
             0 => self.release_next(),
-            1 => self.add_gateway(),
-            2 => self.remove_gateway(),
-            3 => self.remove_old_package(),
-            _ => {}
+            1 => self.remove_gateway(),
+            2 => self.remove_old_package(),
+            _ => self.add_gateway(),
         }
     }
 
@@ -305,8 +308,9 @@ impl Story {
     fn tell(&self, kills: u64) {
         let (packages, tasks, calls) =
             self.lab.cloud(|cloud| (cloud.packages().len(), cloud.tasks().len(), cloud.total_calls()));
+        let creates = self.lab.calls("CreateOtaPackage") + self.lab.calls("CreateBatchTask");
         println!(
-            "KILLS_SEED={}: {kills} kills, {} of them with a create in doubt; {} releases, {} gateways removed; {packages} packages, {tasks} tasks, {calls} calls",
+            "KILLS_SEED={}: {kills} kills, {} of them with a create in doubt; {} releases, {} gateways removed; {packages} packages, {tasks} tasks, {creates} creates, {calls} calls",
             self.seed,
             self.in_doubt,
             self.release - 1,

@@ -131,9 +131,11 @@ impl Pass<'_, '_> {
         reason == "JobVanished" && self.status.phase == RolloutPhase::Completed && !self.edited
     }
 
-    /// A rule that fired holds until the spec changes. A completed rollout without live jobs has nothing to stop.
+    /// A rule that fired holds until the spec changes. Where every stage has passed and no job
+    /// is live there is nothing to stop.
     fn stop_rules(&mut self) -> Option<Outcome> {
-        let over = self.status.phase == RolloutPhase::Completed && self.survey.jobs.live().is_empty();
+        let passed = |stage: &StageStatus| stage.phase == StagePhase::Passed;
+        let over = self.status.stages.iter().all(passed) && self.survey.jobs.live().is_empty();
         if self.status.stopped_by.is_none() && !over {
             let counts = total(self.status);
             let rules = self.ground.rollout.spec.stop.iter();

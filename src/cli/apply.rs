@@ -61,7 +61,7 @@ fn refuse(snapshot: &Snapshot, ctx: &Context) -> Exit {
     for problem in &snapshot.problems {
         ctx.printer.problem(problem);
     }
-    ctx.fail(format!("{} problems: nothing was done", snapshot.problems.len()))
+    ctx.fail(format!("{}: nothing was done", snapshot.problems_text()))
 }
 
 async fn settle(home: &mut Home, args: &Args, ctx: &Context) -> Result<Exit, HomeError> {

@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(25);
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    if !args.path.exists() {
+        return ctx.usage(format!("{}: there is no such file or folder", args.path.display()));
+    }
     let mut home = match Home::open(&args.path, &ctx.state, SystemClock::faster(args.time_factor)) {
         Ok(home) => home,
         Err(error) => return ctx.fail(error),

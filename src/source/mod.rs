@@ -16,6 +16,17 @@ pub struct Snapshot {
     pub problems: Vec<Problem>,
 }
 
+impl Snapshot {
+    /// How many problems there are, as people read it: `1 problem`.
+    #[must_use]
+    pub fn problems_text(&self) -> String {
+        match self.problems.len() {
+            1 => "1 problem".to_owned(),
+            count => format!("{count} problems"),
+        }
+    }
+}
+
 /// An object and where it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sourced {

@@ -467,3 +467,20 @@ fn the_committed_definitions_are_what_the_types_say() {
         assert_eq!(read, api::definition(kind));
     }
 }
+
+#[test]
+fn two_objects_for_one_package_of_a_cloud_are_refused() {
+    let package = |name: &str| {
+        format!(
+            "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaPackage\nmetadata: {{name: {name}}}\nspec:\n  cloudRef: {{name: meters}}\n  \
+             type: Firmware\n  product: {{id: meter}}\n  version: V2.0\n  artifact: {{sha256: {}, obs: {{region: r, bucket: fw1, key: a.bin}}}}\n",
+            "a".repeat(64)
+        )
+    };
+    let mut manifests = Manifests::default();
+    manifests.add(Path::new("f.yaml"), &format!("{}---\n{}", package("one"), package("two")));
+    let snapshot = gather(manifests);
+    assert!(snapshot.objects.is_empty());
+    let said: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"), @"f.yaml:18:12: spec.version: OtaPackage/two and OtaPackage/one (at f.yaml:1:1) are the same package of meters: the cloud holds one of each product, type and version; keep one of them");
+}

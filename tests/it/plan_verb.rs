@@ -268,7 +268,7 @@ async fn a_change_of_what_is_immutable_is_refused_with_its_place() {
     let (code, text) = bench.plan();
     assert_eq!(code, Some(1));
     assert!(text.starts_with("fleet/package.yaml:9:12: spec.version: "), "{text}");
-    assert!(text.ends_with("1 problems: nothing was planned\n"), "{text}");
+    assert!(text.ends_with("1 problem: nothing was planned\n"), "{text}");
     assert_eq!(bench.cloud.handle.with(|cloud, _| cloud.total_calls()), calls, "nothing was asked");
 }
 

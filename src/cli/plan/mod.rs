@@ -51,7 +51,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         for problem in &snapshot.problems {
             ctx.printer.problem(problem);
         }
-        return ctx.fail(format!("{} problems: nothing was planned", snapshot.problems.len()));
+        return ctx.fail(format!("{}: nothing was planned", snapshot.problems_text()));
     }
     match look(&snapshot, &stored, &args.path).await {
         Ok(survey) => {

@@ -29,10 +29,42 @@ pub fn gather(manifests: Manifests) -> Snapshot {
     }
     // Nobody can tell which of two is meant.
     snapshot.objects.retain(|key, _| !broken.contains(key));
+    refuse_twins(&mut snapshot, &mut broken);
     link_to(&mut snapshot, broken);
     snapshot.problems.sort();
     snapshot.problems.dedup();
     snapshot
+}
+
+/// A cloud has one package of each product, type and version: two objects for it would each take the other's work for
+/// their own, and one of them could delete what the other needs.
+fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
+    let mut first_of = BTreeMap::new();
+    let mut twins = Vec::new();
+    for (key, sourced) in &snapshot.objects {
+        let Object::Package(package) = &sourced.object else { continue };
+        let spec = &package.spec;
+        let natural_key = (&key.namespace, &spec.cloud_ref.name, spec.kind, &spec.product.id, &spec.version);
+        if let Some((first, place)) = first_of.insert(natural_key, (key, &sourced.place)) {
+            let message = format!(
+                "{key} and {first} (at {place}) are the same package of {}: the cloud holds one of each product, type and version; keep one of them",
+                spec.cloud_ref.name
+            );
+            let place = sourced.place_of("spec.version");
+            twins.push((
+                key.clone(),
+                first.clone(),
+                Problem { place, path: "spec.version".to_owned(), message },
+            ));
+        }
+    }
+    for (key, first, problem) in twins {
+        snapshot.problems.push(problem);
+        for twin in [key, first] {
+            snapshot.objects.remove(&twin);
+            broken.insert(twin);
+        }
+    }
 }
 
 /// Removes every object that refers to one that is not there, and says so.

@@ -9,6 +9,10 @@ pub fn check(data: &[u8]) {
         Ok(world) => world,
         Err(error) => return assert!(error.to_string().starts_with("w.yaml"), "{error}"),
     };
+    // A million devices are allowed, and say nothing that a thousand do not.
+    if world.devices.iter().filter_map(|series| series.count).any(|count| count > 1_000) {
+        return;
+    }
     let wall: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
     let mut simulator = match Simulator::new(&world, wall) {
         Ok(simulator) => simulator,

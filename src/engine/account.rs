@@ -93,20 +93,20 @@ impl Account {
             self.ports.clock.sleep_until(at).await;
         }
         *self.calls.entry(call.operation()).or_default() += 1;
-        let span =
-            tracing::info_span!("call", cloud = self.cloud.capabilities().name, operation = call.operation());
+        let (cloud, operation) = (self.cloud.capabilities().name, call.operation());
+        // The client records the id that the cloud gave the request.
+        let span = tracing::info_span!("call", cloud, operation, request = tracing::field::Empty);
         let result = self.cloud.perform(call, self.ports.clock.wall()).instrument(span.clone()).await;
         let now = self.ports.clock.now();
         span.in_scope(|| match &result {
             Ok(_) => {
-                tracing::debug!("answered");
                 self.answered = true;
                 self.budget.succeeded(now);
             }
             // To look for something that is not there is part of the work.
             Err(error) if error.class == ErrorClass::NotFound => tracing::debug!("{error}"),
             Err(error) => {
-                tracing::warn!(class = error.class.as_str(), request = error.request_id, "{error}");
+                tracing::warn!(class = error.class.as_str(), "{error}");
                 if error.class == ErrorClass::Throttled {
                     self.budget.throttled(now, error.retry_after);
                 }

@@ -167,7 +167,8 @@ impl Cloud for IotdaClient {
         let request = render::render(&self.spec, call)?;
         let response = self.authenticate_and_send(call, request, now).await?;
         let request_id = response.header("x-request-id").unwrap_or_default();
-        tracing::debug!(operation = call.operation(), status = response.status, request_id, "answered");
+        tracing::Span::current().record("request", request_id);
+        tracing::debug!(status = response.status, "answered");
         if let Some(error) = refusal::of_answer(call, &response, now) {
             return Err(error);
         }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use rollwave::api::{Object, OtaCloud};
+use rollwave::api::{Object, OtaCloud, OtaPackage};
 use rollwave::cloud::{
     Call, CallError, Capabilities, Cloud, Cursor, Device, Job, JobCounts, JobState, Package, PackageRow,
     Page, Reply, WireRequest,
@@ -19,13 +19,7 @@ const PAGE: u64 = 50;
 
 #[tokio::test]
 async fn a_fleet_that_takes_minutes_to_read_is_read_a_few_times_and_sent_every_chunk() {
-    let clock = Arc::new(JumpingClock(Mutex::new(Timestamp::UNIX_EPOCH)));
-    let cloud = Arc::new(SlowCloud { limits: limits(), made: Mutex::default() });
-    let store = Arc::new(Memory::default());
-    store.apply_desired(&objects(), true, clock.now()).unwrap();
-    let connector = Arc::new(To(cloud.clone()));
-    let ports = Ports { clock, rng: Arc::new(NoJitter), connector, faults: Arc::new(NoFaults) };
-    let mut engine = Engine::new(store.clone(), ports);
+    let (mut engine, cloud, store) = engine();
     engine.wake(store.keys().await.unwrap()).await.unwrap();
     while cloud.made.lock().unwrap().jobs.len() < 2 {
         engine.next().await.unwrap();
@@ -34,6 +28,43 @@ async fn a_fleet_that_takes_minutes_to_read_is_read_a_few_times_and_sent_every_c
     }
     let made = cloud.made.lock().unwrap();
     assert_eq!(made.jobs.iter().map(|job| job.devices.len()).collect::<Vec<_>>(), [30_000, 1]);
+}
+
+#[tokio::test]
+async fn a_new_package_does_not_wait_for_a_fleet_that_is_being_read() {
+    let (mut engine, cloud, store) = engine();
+    engine.wake(store.keys().await.unwrap()).await.unwrap();
+    loop {
+        tokio::select! {
+            biased;
+            () = cloud.hundredth_list.notified() => break,
+            report = engine.next() => drop(report.unwrap()),
+        }
+    }
+    let mut all = objects();
+    let urgent = package("urgent", "V9");
+    all.insert(urgent.key(), urgent.clone());
+    store.apply_desired(&all, true, Timestamp::UNIX_EPOCH).unwrap();
+    engine.wake([urgent.key()]).await.unwrap();
+    while engine.next().await.unwrap().key != urgent.key() {}
+    let made = cloud.made.lock().unwrap();
+    let lists_before = made.created_after["V9"];
+    assert!((100..105).contains(&lists_before), "created after {lists_before} of 601 lists of devices");
+}
+
+/// An engine over a slow cloud, in which nothing was done yet.
+fn engine() -> (Engine, Arc<SlowCloud>, Arc<Memory>) {
+    let clock = Arc::new(JumpingClock(Mutex::new(Timestamp::UNIX_EPOCH)));
+    let cloud = Arc::new(SlowCloud {
+        limits: limits(),
+        made: Mutex::default(),
+        hundredth_list: tokio::sync::Notify::new(),
+    });
+    let store = Arc::new(Memory::default());
+    store.apply_desired(&objects(), true, clock.now()).unwrap();
+    let connector = Arc::new(To(cloud.clone()));
+    let ports = Ports { clock, rng: Arc::new(NoJitter), connector, faults: Arc::new(NoFaults) };
+    (Engine::new(store.clone(), ports), cloud, store)
 }
 
 fn objects() -> BTreeMap<rollwave::api::ObjectKey, Object> {
@@ -45,13 +76,6 @@ fn objects() -> BTreeMap<rollwave::api::ObjectKey, Object> {
             "credentials": {"accessKey": "env:AK", "secretKey": "env:SK"}, "budget": budget
         }),
     );
-    let package = object(
-        "OtaPackage",
-        &json!({
-            "cloudRef": {"name": "it"}, "type": "Firmware", "product": {"id": "meter"}, "version": "V2",
-            "artifact": {"sha256": "a".repeat(64), "obs": {"region": "r", "bucket": "bucket", "key": "k.bin"}}
-        }),
-    );
     let rollout = object(
         "OtaRollout",
         &json!({
@@ -59,8 +83,20 @@ fn objects() -> BTreeMap<rollwave::api::ObjectKey, Object> {
             "stages": [{"name": "everyone", "select": {"rest": true}}]
         }),
     );
-    let all = [Object::Cloud(cloud), Object::Package(package), Object::Rollout(rollout)];
+    let all = [Object::Cloud(cloud), package("it", "V2"), Object::Rollout(rollout)];
     all.map(|object| (object.key(), object)).into()
+}
+
+fn package(name: &str, version: &str) -> Object {
+    let mut package: OtaPackage = object(
+        "OtaPackage",
+        &json!({
+            "cloudRef": {"name": "it"}, "type": "Firmware", "product": {"id": "meter"}, "version": version,
+            "artifact": {"sha256": "a".repeat(64), "obs": {"region": "r", "bucket": "bucket", "key": "k.bin"}}
+        }),
+    );
+    package.metadata.name = Some(name.to_owned());
+    Object::Package(package)
 }
 
 fn object<T: serde::de::DeserializeOwned>(kind: &str, spec: &Value) -> T {
@@ -84,14 +120,17 @@ fn limits() -> Capabilities {
 
 #[derive(Default)]
 struct Made {
-    package: Option<Package>,
+    packages: BTreeMap<String, Package>,
     jobs: Vec<Job>,
     lists_of_devices: u64,
+    /// Lists of devices that had been read when the package of a version was created.
+    created_after: BTreeMap<String, u64>,
 }
 
 struct SlowCloud {
     limits: Capabilities,
     made: Mutex<Made>,
+    hundredth_list: tokio::sync::Notify,
 }
 
 fn page<T>(items: Vec<T>, next: Option<Cursor>) -> Page<T> {
@@ -123,13 +162,18 @@ impl Cloud for SlowCloud {
     async fn perform(&self, call: &Call, _: Timestamp) -> Result<Reply, CallError> {
         let mut made = self.made.lock().unwrap();
         Ok(match call {
-            Call::ListPackages { .. } => {
-                Reply::Packages(page(made.package.iter().map(|package| package.row.clone()).collect(), None))
+            Call::ListPackages { exactly, .. } => {
+                let rows = made.packages.values().map(|package| package.row.clone());
+                let rows = rows.filter(|row| exactly.as_ref().is_none_or(|key| row.key == *key));
+                Reply::Packages(page(rows.collect(), None))
             }
-            Call::ShowPackage { .. } => Reply::Package(made.package.clone().unwrap()),
+            Call::ShowPackage { id } => Reply::Package(made.packages[id].clone()),
             Call::CreatePackage(new) => {
+                let version = new.key.version.clone();
+                let lists = made.lists_of_devices;
+                made.created_after.insert(version.clone(), lists);
                 let row = PackageRow {
-                    id: "package".into(),
+                    id: version.clone(),
                     key: new.key.clone(),
                     source_versions: Vec::new(),
                     description: None,
@@ -137,7 +181,8 @@ impl Cloud for SlowCloud {
                     created_at: None,
                 };
                 let package = Package { row, artifact: Some(new.artifact.clone()) };
-                Reply::Package(made.package.insert(package).clone())
+                made.packages.insert(version, package.clone());
+                Reply::Package(package)
             }
             Call::ListJobs { .. } => Reply::Jobs(page(made.jobs.clone(), None)),
             Call::ShowJob { id } => Reply::Job(made.jobs.iter().find(|job| job.id == *id).unwrap().clone()),
@@ -159,6 +204,9 @@ impl Cloud for SlowCloud {
             }
             Call::ListDevices { cursor, .. } => {
                 made.lists_of_devices += 1;
+                if made.lists_of_devices == 100 {
+                    self.hundredth_list.notify_one();
+                }
                 Reply::Devices(devices(cursor.seen))
             }
             other => panic!("nothing should call {other:?}"),

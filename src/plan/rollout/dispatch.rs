@@ -26,6 +26,13 @@ impl<'a> Pass<'_, 'a> {
             let message = format!("stage {name} ({} devices) is not released: {message}", devices.len());
             return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
         }
+        if let Some(message) = self.too_few(index, devices.len()).filter(|_| waiting) {
+            return Some(Outcome::held(
+                "StageTooSmall",
+                format!("stage {name} is not released: {message}"),
+                false,
+            ));
+        }
         let actions = match self.jobs_for(index, devices.clone()) {
             Ok(actions) => actions,
             Err(message) => {
@@ -40,6 +47,19 @@ impl<'a> Pass<'_, 'a> {
         let stage = &mut self.status.stages[index];
         stage.dispatched_at = stage.dispatched_at.or(Some(self.ground.now));
         Some(Outcome::working(RolloutPhase::Progressing, "StageDispatching", message).with(actions))
+    }
+
+    /// Why a stage that could not pass its gates is not begun while more devices may come to it: those that report another
+    /// version now, say because an earlier release is still on its way to them.
+    fn too_few(&self, index: usize, devices: usize) -> Option<String> {
+        let gates = &self.ground.stages.get(index)?.gates;
+        let asked = gates.iter().map(|gate| gate.outcome.min_sample).max()?;
+        let elsewhere = self.status.excluded.by_version;
+        (elsewhere > 0 && as_count(devices) < asked).then(|| {
+            format!(
+                "it would have {devices} devices now, and its gate asks for {asked}; {elsewhere} devices report a version that is not upgraded from, and may come to it later"
+            )
+        })
     }
 
     /// Everybody is in a job, or there is nobody at all. A stage whose named devices the cloud does not know proves nothing:

@@ -275,6 +275,24 @@ fn a_rollout_that_nobody_may_begin_passes_no_stage_and_begins_with_its_canary_la
 }
 
 #[test]
+fn a_canary_too_small_for_its_gate_waits_while_an_earlier_release_is_on_its_way() {
+    let stages = json!([{"name": "canary", "select": {"count": 10},
+                         "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%", "minSample": 8}}]}]);
+    let targets = json!({"fromVersions": ["V1.5"], "all": true});
+    let mut world = World::new(40, json!({"targets": targets, "stages": stages}));
+    let arrive = |world: &mut World, count: usize| {
+        world.devices.values_mut().take(count).for_each(|device| device.firmware = Some("V1.5".into()));
+    };
+    arrive(&mut world, 2);
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(reason(&world), "StageTooSmall");
+    insta::assert_snapshot!(world.rollout_status().message, @"stage canary is not released: it would have 2 devices now, and its gate asks for 8; 38 devices report a version that is not upgraded from, and may come to it later");
+    arrive(&mut world, 30);
+    world.reconcile();
+    assert_eq!(world.jobs[0].devices.len(), 10);
+}
+
+#[test]
 fn devices_with_the_wrong_version_are_left_out_and_counted() {
     let mut world = World::new(
         4,

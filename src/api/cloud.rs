@@ -26,6 +26,12 @@ use serde::{Deserialize, Serialize};
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("self.huaweiIotda.auth != 'Token' || has(self.credentials.username)")
+        .message("auth: Token signs in with credentials.username, password and domain"),
+    validation = Rule::new("self.huaweiIotda.auth == 'Token' || has(self.credentials.accessKey)")
+        .message("signing needs credentials.accessKey and secretKey; auth: Token signs in with a username")
+)]
 pub struct OtaCloudSpec {
     /// Huawei Cloud IoTDA.
     pub huawei_iotda: HuaweiIotda,

@@ -329,6 +329,10 @@ impl Pass<'_, '_> {
         if counts.superseded > 0 {
             message += &format!("; {} ran it until a later rollout took them on", counts.superseded);
         }
+        let unknown = self.status.excluded.unknown;
+        if unknown > 0 {
+            message += &format!("; {unknown} that the targets name are not known to the cloud");
+        }
         let late = self.survey.population.eligible.len();
         if late > 0 {
             message += &format!(

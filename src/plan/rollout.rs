@@ -85,7 +85,9 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
     let rollout = view.object;
     let name = &rollout.spec.package_ref.name;
     let package = view.package.ok_or_else(|| {
-        lack("PackageMissing", format!("there is no OtaPackage {name}; nothing is sent without it"))
+        let message = format!("there is no OtaPackage {name}; nothing is sent without it");
+        // It is looked at again when such a package appears.
+        Lack::Other(Box::new(Outcome::held("PackageMissing", message, false)))
     })?;
     if !begun && rollout.spec.suspend {
         let outcome = Outcome::held("Suspended", "suspended before anything was sent", false);

@@ -83,6 +83,14 @@ fn worlds_of_the_seed_that_is_asked_for() {
     assert_lawful(&done);
 }
 
+#[test]
+fn worlds_that_once_broke_a_law_are_lawful() {
+    let lines = include_str!("world/seeds/found.txt").lines().filter(|line| !line.starts_with('#'));
+    let seeds: Vec<u64> = lines.map(|line| line.split_once(' ').unwrap().0.parse().unwrap()).collect();
+    assert!(seeds.len() >= 8, "a seed that found something is never taken out");
+    assert_lawful(&play(&seeds.into_iter().map(World::of_seed).collect::<Vec<_>>()));
+}
+
 fn asked_for(seed: u64) -> World {
     let usual = World::of_seed(seed);
     World { events_kept: number("SIM_EVENTS", 40) as usize, ..usual }

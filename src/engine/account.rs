@@ -37,6 +37,15 @@ impl Account {
         Self { cloud, budget, ports, calls: BTreeMap::new(), answered: false, limit }
     }
 
+    /// The same account as its `OtaCloud` describes it now: other keys or another limit give no call back.
+    #[must_use]
+    pub fn reconnected(self, cloud: Arc<dyn Cloud>, limit: Option<api::Budget>) -> Self {
+        let fresh = Self::new(cloud, limit, self.ports.clone());
+        let (rate, burst) = (fresh.limit.requests_per_second, fresh.limit.burst);
+        let budget = self.budget.under(rate, burst, self.ports.clock.now());
+        Self { budget, calls: self.calls, ..fresh }
+    }
+
     /// The client, for what costs no call.
     #[must_use]
     pub fn cloud(&self) -> &dyn Cloud {

@@ -56,6 +56,22 @@ impl Budget {
         }
     }
 
+    /// The same account under another limit: what was spent stays spent, and a pause goes on.
+    #[must_use]
+    pub fn under(mut self, per_second: u32, burst: u32, now: Timestamp) -> Self {
+        self.refill(now);
+        let fresh = Self::new(per_second, burst, now);
+        let was_throttled = self.rate_milli < self.configured_milli;
+        let rate = if was_throttled { self.rate_milli.min(fresh.rate_milli) } else { fresh.rate_milli };
+        Self {
+            configured_milli: fresh.configured_milli,
+            rate_milli: rate,
+            burst: fresh.burst,
+            level: self.level.min(fresh.level),
+            ..self
+        }
+    }
+
     /// Takes one call out of the bucket.
     ///
     /// # Errors
@@ -166,6 +182,18 @@ mod tests {
     use super::*;
     use jiff::SignedDuration;
     use proptest::prelude::*;
+
+    #[test]
+    fn another_limit_gives_nothing_back_that_was_spent() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut budget = Budget::new(1, 4, start);
+        while budget.take(Class::UserChange, start).is_ok() {}
+        let mut budget = budget.under(2, 8, start);
+        assert_eq!(budget.tokens(), 0);
+        assert!(budget.take(Class::UserChange, start).is_err());
+        let later = start + SignedDuration::from_secs(60);
+        assert!((0..8).all(|_| budget.take(Class::UserChange, later).is_ok()), "the new burst, in time");
+    }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -203,9 +203,13 @@ impl Lane {
         if !self.link.as_ref().is_some_and(same) {
             let client = self.ports.connector.connect(cloud).await?;
             self.inventory = Inventory::default();
+            let account = match self.link.take() {
+                Some(before) => before.account.reconnected(client, cloud.spec.budget),
+                None => Account::new(client, cloud.spec.budget, self.ports.clone()),
+            };
             let drift_interval = cloud.spec.drift_interval.as_signed();
             self.link = Some(Link {
-                account: Account::new(client, cloud.spec.budget, self.ports.clone()),
+                account,
                 drift_interval,
                 drift_due: self.ports.clock.now().saturating_add(drift_interval).unwrap_or(Timestamp::MAX),
                 uid: cloud.metadata.uid.clone(),

@@ -187,12 +187,6 @@ impl Outstanding {
         self.0.is_empty()
     }
 
-    /// Number left.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// True when none is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {

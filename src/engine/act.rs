@@ -5,8 +5,8 @@ use super::journal::{self, Permit};
 use super::lane::{Lane, Trouble};
 use super::queue::Class;
 use crate::api::{
-    CreateOperation, Intent, Object, OtaPackage, OtaPackageStatus, OtaRollout, OtaRolloutStatus, RECONCILING,
-    Truth, record_decision, set_condition, time_text,
+    Condition, CreateOperation, Decision, Intent, Object, OtaPackage, OtaPackageStatus, OtaRollout,
+    OtaRolloutStatus, RECONCILING, Truth, record_decision, set_condition, time_text,
 };
 use crate::cloud::{Call, CallError, Capabilities, Effect, ErrorClass, NewJob, NewPackage, Reply};
 use crate::plan::needs::package_key;
@@ -40,9 +40,25 @@ pub(super) trait Subject: Clone + Send + Sync {
     fn holds(&self, intent: &Intent) -> bool;
     /// Writes the id of what was created into the status proper, and takes the intent out of the journal.
     fn confirm(&mut self, created: &Created<'_>, now: Timestamp);
-    /// Writes down what was decided, as the newest decision and as the reason why it is not ready.
-    fn say(&mut self, rule: &str, message: &str, now: Timestamp);
+    /// The part of the status that people read.
+    fn words(&mut self) -> Words<'_>;
     fn object(&self) -> Object;
+
+    /// Writes down what was decided, as the newest decision and as the reason why it is not ready.
+    fn say(&mut self, rule: &str, message: &str, now: Timestamp) {
+        let words = self.words();
+        set_condition(words.conditions, RECONCILING, Truth::True, rule, message, words.generation, now);
+        record_decision(words.decisions, now, rule, message);
+        message.clone_into(words.message);
+    }
+}
+
+/// The part of a status that people read.
+pub(super) struct Words<'a> {
+    generation: i64,
+    conditions: &'a mut Vec<Condition>,
+    decisions: &'a mut Vec<Decision>,
+    message: &'a mut String,
 }
 
 impl Subject for OtaPackage {
@@ -86,12 +102,11 @@ impl Subject for OtaPackage {
         }
     }
 
-    fn say(&mut self, rule: &str, message: &str, now: Timestamp) {
+    fn words(&mut self) -> Words<'_> {
         let generation = self.metadata.generation.unwrap_or(0);
         let status = self.status.get_or_insert_default();
-        set_condition(&mut status.conditions, RECONCILING, Truth::True, rule, message, generation, now);
-        record_decision(&mut status.decisions, now, rule, message);
-        message.clone_into(&mut status.message);
+        let (conditions, decisions) = (&mut status.conditions, &mut status.decisions);
+        Words { generation, conditions, decisions, message: &mut status.message }
     }
 
     fn object(&self) -> Object {
@@ -129,12 +144,11 @@ impl Subject for OtaRollout {
         }
     }
 
-    fn say(&mut self, rule: &str, message: &str, now: Timestamp) {
+    fn words(&mut self) -> Words<'_> {
         let generation = self.metadata.generation.unwrap_or(0);
         let status = self.status.get_or_insert_default();
-        set_condition(&mut status.conditions, RECONCILING, Truth::True, rule, message, generation, now);
-        record_decision(&mut status.decisions, now, rule, message);
-        message.clone_into(&mut status.message);
+        let (conditions, decisions) = (&mut status.conditions, &mut status.decisions);
+        Words { generation, conditions, decisions, message: &mut status.message }
     }
 
     fn object(&self) -> Object {

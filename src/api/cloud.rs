@@ -1,9 +1,22 @@
 //! `OtaCloud`: one cloud account.
 
-use super::{OtaCloudStatus, Period, pattern};
+mod aliyun_iot;
+mod credentials;
+mod enos;
+mod huawei_iotda;
+mod ocean_connect;
+
+pub use aliyun_iot::{AliyunIot, AliyunSignature};
+pub use credentials::{Credentials, SecretSource};
+pub use enos::Enos;
+pub use huawei_iotda::{DocumentKey, HuaweiIotda, IotdaAuth};
+pub use ocean_connect::{ClientCert, OceanConnect};
+
+use super::{OtaCloudStatus, Period};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One cloud account: where it is, how to sign in, and how many calls a second it may cost.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -27,14 +40,34 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("self.huaweiIotda.auth != 'Token' || has(self.credentials.username)")
+    validation = Rule::new("[has(self.huaweiIotda), has(self.oceanConnect), has(self.aliyunIot), has(self.enos)].filter(x, x).size() == 1")
+        .message("give exactly one of huaweiIotda, oceanConnect, aliyunIot, enos"),
+    validation = Rule::new("!has(self.huaweiIotda) || self.huaweiIotda.auth != 'Token' || has(self.credentials.username)")
         .message("auth: Token signs in with credentials.username, password and domain"),
-    validation = Rule::new("self.huaweiIotda.auth == 'Token' || has(self.credentials.accessKey)")
-        .message("signing needs credentials.accessKey and secretKey; auth: Token signs in with a username")
+    validation = Rule::new("!has(self.huaweiIotda) || self.huaweiIotda.auth == 'Token' || has(self.credentials.accessKey)")
+        .message("signing needs credentials.accessKey and secretKey; auth: Token signs in with a username"),
+    validation = Rule::new("!has(self.aliyunIot) || has(self.credentials.accessKey)")
+        .message("aliyunIot signs with credentials.accessKey and secretKey"),
+    validation = Rule::new("!has(self.enos) || has(self.credentials.accessKey)")
+        .message("enos signs in with credentials.accessKey and secretKey of the application"),
+    validation = Rule::new("!has(self.enos) || !has(self.credentials.securityToken)")
+        .message("enos knows no credentials.securityToken: leave it out"),
+    validation = Rule::new("has(self.oceanConnect) == has(self.credentials.appSecret)")
+        .message("oceanConnect, and nothing else, signs in with credentials.appSecret")
 )]
 pub struct OtaCloudSpec {
     /// Huawei Cloud IoTDA.
-    pub huawei_iotda: HuaweiIotda,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub huawei_iotda: Option<HuaweiIotda>,
+    /// Huawei OceanConnect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ocean_connect: Option<OceanConnect>,
+    /// Alibaba Cloud IoT Platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aliyun_iot: Option<AliyunIot>,
+    /// Envision EnOS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enos: Option<Enos>,
     /// Where the keys are; never the keys themselves.
     pub credentials: Credentials,
     /// Calls that this account may cost; the cloud's documented limit with headroom when absent.
@@ -50,112 +83,104 @@ const fn five_minutes() -> Period {
     Period::minutes(5)
 }
 
-/// A Huawei Cloud IoTDA instance (API v5).
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(
-    validation = Rule::new("self.auth != 'Token' || has(self.iamEndpoint) || has(self.region)")
-        .message("auth: Token needs iamEndpoint, or region to derive it from")
-)]
-pub struct HuaweiIotda {
-    /// Application access address of the instance, such as
-    /// `https://9bc34a0001.st1.iotda-app.cn-north-4.myhuaweicloud.com`.
-    #[schemars(length(max = 2048), regex(pattern = pattern::ADDRESS))]
-    pub endpoint: String,
-    /// Region id, such as `cn-north-4`; part of the derived signing key.
-    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::REGION))]
-    pub region: String,
-    /// Project id, part of every path.
-    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::ID))]
-    pub project_id: String,
-    /// Sent as `Instance-Id`; the professional edition needs it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::ID))]
-    pub instance_id: Option<String>,
-    /// Resource space that packages, devices and tasks belong to. IoTDA creates no package without one.
-    #[schemars(length(min = 1, max = 36), regex(pattern = pattern::ID))]
-    pub app_id: String,
-    /// How requests are authenticated.
-    #[serde(default)]
-    #[schemars(default)]
-    pub auth: IotdaAuth,
-    /// IAM address for `auth: Token`; `https://iam.{region}.myhuaweicloud.com` when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = pattern::ADDRESS))]
-    pub iam_endpoint: Option<String>,
-    /// Key of a batch task's `document` that names the package. Newer platforms document `package_ids`, older ones
-    /// `package_id`.
-    #[serde(default)]
-    #[schemars(default)]
-    pub document_key: DocumentKey,
+/// The clouds that Rollwave knows.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase")]
+pub enum CloudKind {
+    /// Huawei Cloud IoTDA.
+    HuaweiIotda,
+    /// Huawei OceanConnect.
+    OceanConnect,
+    /// Alibaba Cloud IoT Platform.
+    AliyunIot,
+    /// Envision EnOS.
+    Enos,
 }
 
-/// How requests to IoTDA are authenticated.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IotdaAuth {
-    /// By the endpoint, as the official SDK does: the shared `iotda.{region}.…` endpoint takes `SdkHmac`, all others `V11`.
-    #[default]
-    Auto,
-    /// SDK-HMAC-SHA256 with access key and secret key (basic edition).
-    SdkHmac,
-    /// V11-HMAC-SHA256, the derived key (standard and enterprise edition).
-    V11,
-    /// An IAM token, fetched with user name, password and account.
-    Token,
+impl CloudKind {
+    /// Every cloud, in the order of the manifest's fields.
+    pub const ALL: [Self; 4] = [Self::HuaweiIotda, Self::OceanConnect, Self::AliyunIot, Self::Enos];
+
+    /// Its field in `OtaCloud`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HuaweiIotda => "huaweiIotda",
+            Self::OceanConnect => "oceanConnect",
+            Self::AliyunIot => "aliyunIot",
+            Self::Enos => "enos",
+        }
+    }
 }
 
-/// Key of a batch task's `document`.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DocumentKey {
-    /// `{"package_ids": ["…"]}`
-    #[default]
-    #[serde(rename = "package_ids")]
-    PackageIds,
-    /// `{"package_id": "…"}`
-    #[serde(rename = "package_id")]
-    PackageId,
+impl fmt::Display for CloudKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
-/// Where the keys of an account are: `env:VAR`, `file:PATH` or `exec:CMD`.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(
-    validation = Rule::new("has(self.accessKey) == has(self.secretKey)")
-        .message("accessKey and secretKey go together"),
-    validation = Rule::new(
-        "has(self.username) == has(self.password) && has(self.username) == has(self.domain)"
-    ).message("username, password and domain go together"),
-    validation = Rule::new("has(self.accessKey) != has(self.username)")
-        .message("give either accessKey and secretKey, or username, password and domain"),
-    validation = Rule::new("!has(self.securityToken) || has(self.accessKey)")
-        .message("securityToken belongs to a temporary accessKey and secretKey")
-)]
-pub struct Credentials {
-    /// Access key id (AK).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access_key: Option<SecretSource>,
-    /// Secret access key (SK).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_key: Option<SecretSource>,
-    /// Security token of a temporary access key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub security_token: Option<SecretSource>,
-    /// IAM user name, for `auth: Token`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<SecretSource>,
-    /// Password of the IAM user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<SecretSource>,
-    /// Account (domain) that the IAM user belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub domain: Option<SecretSource>,
+/// The cloud of an account, with where it is.
+#[derive(Clone, Copy, Debug)]
+pub enum CloudRef<'a> {
+    /// Huawei Cloud IoTDA.
+    HuaweiIotda(&'a HuaweiIotda),
+    /// Huawei OceanConnect.
+    OceanConnect(&'a OceanConnect),
+    /// Alibaba Cloud IoT Platform.
+    AliyunIot(&'a AliyunIot),
+    /// Envision EnOS.
+    Enos(&'a Enos),
 }
 
-/// Where one secret is: `env:VAR`, `file:PATH` (relative to the manifest) or `exec:CMD`; never the secret.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(transparent)]
-#[schemars(inline, extend("format" = "secret-source"))]
-pub struct SecretSource(#[schemars(length(max = 4096), regex(pattern = pattern::SECRET_SOURCE))] pub String);
+impl<'a> CloudRef<'a> {
+    /// Which cloud it is.
+    #[must_use]
+    pub const fn kind(self) -> CloudKind {
+        match self {
+            Self::HuaweiIotda(_) => CloudKind::HuaweiIotda,
+            Self::OceanConnect(_) => CloudKind::OceanConnect,
+            Self::AliyunIot(_) => CloudKind::AliyunIot,
+            Self::Enos(_) => CloudKind::Enos,
+        }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn endpoint(self) -> &'a str {
+        match self {
+            Self::HuaweiIotda(spec) => &spec.endpoint,
+            Self::OceanConnect(spec) => &spec.endpoint,
+            Self::AliyunIot(spec) => &spec.endpoint,
+            Self::Enos(spec) => &spec.endpoint,
+        }
+    }
+
+    /// What people tell accounts of it apart by: its region, organization or application.
+    #[must_use]
+    pub fn place(self) -> &'a str {
+        match self {
+            Self::HuaweiIotda(spec) => &spec.region,
+            Self::OceanConnect(spec) => &spec.app_id,
+            Self::AliyunIot(spec) => &spec.region_id,
+            Self::Enos(spec) => &spec.org_id,
+        }
+    }
+}
+
+impl OtaCloudSpec {
+    /// The cloud that it names; none when it names none or several, which validation refuses.
+    #[must_use]
+    pub fn cloud(&self) -> Option<CloudRef<'_>> {
+        let named = [
+            self.huawei_iotda.as_ref().map(CloudRef::HuaweiIotda),
+            self.ocean_connect.as_ref().map(CloudRef::OceanConnect),
+            self.aliyun_iot.as_ref().map(CloudRef::AliyunIot),
+            self.enos.as_ref().map(CloudRef::Enos),
+        ];
+        let mut named = named.into_iter().flatten();
+        named.next().filter(|_| named.next().is_none())
+    }
+}
 
 /// Calls that one account may cost, over all its objects.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Makes a client out of an `OtaCloud`: reads its secrets, and opens the one transport that all accounts share.
 
 use crate::{
-    api::{Credentials, OtaCloud, SOURCE_FILE_ANNOTATION, SecretSource},
+    api::{CloudRef, Credentials, HuaweiIotda, OtaCloud, SOURCE_FILE_ANNOTATION, SecretSource},
     cloud::{
         CallError, Cloud, ErrorClass, Transport, TransportError,
         huawei_iotda::{self, Keys, Scheme, User},
@@ -35,13 +35,22 @@ impl HttpConnector {
 #[async_trait]
 impl Connector for HttpConnector {
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
-        let iotda = &cloud.spec.huawei_iotda;
         let secrets = Secrets { credentials: &cloud.spec.credentials, base: folder_of(cloud) };
-        let keys = match Scheme::of(iotda) {
+        match cloud.spec.cloud() {
+            Some(CloudRef::HuaweiIotda(spec)) => self.iotda(spec, &secrets).await,
+            Some(other) => Err(refused(format!("spec.{}: this version cannot call it yet", other.kind()))),
+            None => Err(refused("spec names no cloud, or several".to_owned())),
+        }
+    }
+}
+
+impl HttpConnector {
+    async fn iotda(&self, spec: &HuaweiIotda, secrets: &Secrets<'_>) -> Result<Arc<dyn Cloud>, CallError> {
+        let keys = match Scheme::of(spec) {
             Scheme::Signed(_) => secrets.access_key().await?,
             Scheme::Token => secrets.user().await?,
         };
-        Ok(huawei_iotda::connect(iotda, keys, Arc::clone(&self.transport)))
+        Ok(huawei_iotda::connect(spec, keys, Arc::clone(&self.transport)))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     printer::{BAD, DIM, GOOD, paint},
     select::{Selector, select},
 };
-use crate::api::{DEFAULT_NAMESPACE, Kind, Object, READY, VERIFIED, find_condition};
+use crate::api::{CloudRef, DEFAULT_NAMESPACE, Kind, Object, READY, VERIFIED, find_condition};
 use anstyle::Style;
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -95,8 +95,9 @@ fn columns(kind: Kind, wide: bool) -> Vec<&'static str> {
 fn row(object: &Object, wide: bool, now: Timestamp) -> Vec<String> {
     let (own, more) = match object {
         Object::Cloud(o) => {
-            let iotda = &o.spec.huawei_iotda;
-            (vec![], vec![iotda.region.clone(), iotda.endpoint.clone()])
+            let cloud = o.spec.cloud();
+            let texts = [cloud.map(CloudRef::place), cloud.map(CloudRef::endpoint)];
+            (vec![], texts.map(|text| text.unwrap_or_default().to_owned()).into())
         }
         Object::Package(o) => {
             let status = o.status.as_ref();

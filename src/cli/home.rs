@@ -1,7 +1,7 @@
 //! The home without a cluster: a folder of manifests, the state beside it, and the engine over both.
 
 use super::ports::{self, SystemClock};
-use crate::api::{Object, ObjectKey};
+use crate::api::{CloudRef, Object, ObjectKey};
 use crate::cloud::TransportError;
 use crate::engine::ports::Clock as _;
 use crate::engine::{Engine, Report, intake};
@@ -83,14 +83,14 @@ impl Home {
     /// Soaks that last a sixtieth of their time would let a bad firmware through to real devices.
     fn check_rehearsal(&self, snapshot: &Snapshot) -> Result<(), HomeError> {
         let real = snapshot.objects.iter().find_map(|(key, sourced)| match &sourced.object {
-            Object::Cloud(cloud) if !is_loopback(&cloud.spec.huawei_iotda.endpoint) => Some((key, cloud)),
+            Object::Cloud(cloud) => {
+                let endpoint = cloud.spec.cloud().map_or("", CloudRef::endpoint);
+                (!is_loopback(endpoint)).then(|| (key, endpoint.to_owned()))
+            }
             _ => None,
         });
         match real.filter(|_| self.clock.is_faster()) {
-            Some((key, cloud)) => {
-                let endpoint = cloud.spec.huawei_iotda.endpoint.clone();
-                Err(HomeError::NotARehearsal { cloud: key.clone(), endpoint })
-            }
+            Some((key, endpoint)) => Err(HomeError::NotARehearsal { cloud: key.clone(), endpoint }),
             None => Ok(()),
         }
     }

@@ -81,7 +81,9 @@ fn draw_node(node: &Node<'_>, first: &str, next: &str, lines: &mut Vec<String>) 
 fn title(node: &Node<'_>) -> String {
     let (icon, style) = health_look(node.health);
     let about = match node.object {
-        Object::Cloud(o) => format!("huaweiIotda {}", o.spec.huawei_iotda.region),
+        Object::Cloud(o) => {
+            o.spec.cloud().map_or_else(String::new, |cloud| format!("{} {}", cloud.kind(), cloud.place()))
+        }
         Object::Package(o) => format!("{:?} {}", o.spec.kind, o.spec.version),
         Object::Rollout(o) => o.status.as_ref().map_or_else(String::new, |s| s.progress.clone()),
     };

@@ -2,8 +2,8 @@
 
 use super::lane::{Lane, Trouble};
 use crate::api::{
-    Condition, Kind, Object, ObjectKey, OtaCloud, READY, RECONCILING, STALLED, Truth, clear_condition,
-    set_condition,
+    CloudRef, Condition, Kind, Object, ObjectKey, OtaCloud, READY, RECONCILING, STALLED, Truth,
+    clear_condition, set_condition,
 };
 use crate::cloud::CallError;
 use jiff::Timestamp;
@@ -36,7 +36,7 @@ impl Lane {
     pub(super) async fn report_cloud_ready(&self, cloud: &OtaCloud) -> Result<bool, Trouble> {
         let mut after = cloud.clone();
         let generation = after.metadata.generation.unwrap_or(0);
-        let message = format!("{} answers", cloud.spec.huawei_iotda.endpoint);
+        let message = format!("{} answers", cloud.spec.cloud().map_or("the cloud", CloudRef::endpoint));
         let status = after.status.get_or_insert_default();
         status.observed_generation = generation;
         status.message.clone_from(&message);

@@ -62,7 +62,7 @@ fn dispatch(
     let parts: Vec<&str> = path.strip_prefix('/').map_or(Vec::new(), |path| path.split('/').collect());
     match (method, parts.as_slice()) {
         ("GET", ["health"]) => Ok(json!({"status": "ok", "time": time(simulator, wall)})),
-        ("GET", ["counters"]) => Ok(json!({"huaweiIotda": simulator.counters()})),
+        ("GET", ["counters"]) => Ok(json!(simulator.counters_by_cloud())),
         ("DELETE", ["counters"]) => {
             simulator.reset_counters();
             Ok(json!({}))

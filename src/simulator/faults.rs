@@ -1,6 +1,7 @@
 //! Injected faults: what goes wrong, with which calls, and how often.
 
 use super::draw;
+use crate::api::CloudKind;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -72,6 +73,9 @@ pub enum Kind {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
+    /// Cloud that it strikes; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<CloudKind>,
     /// Operation that it strikes, such as `CreateOtaPackage`; `*` for all.
     #[serde(default = "all")]
     pub operation: String,
@@ -124,7 +128,8 @@ pub struct Faults {
     seed: u64,
     draws: u64,
     active: Vec<Fault>,
-    storm_until: Option<Timestamp>,
+    /// Until when calls are refused; in one cloud, or in all of them.
+    storms: Vec<(Option<CloudKind>, Timestamp)>,
     skew: SignedDuration,
 }
 
@@ -139,7 +144,8 @@ impl Faults {
     pub fn inject(&mut self, fault: Fault, wall: Timestamp) {
         match fault.kind {
             Kind::Throttle { seconds } => {
-                self.storm_until = wall.checked_add(SignedDuration::from_secs(seconds)).ok();
+                let until = wall.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+                self.storms.push((fault.cloud, until));
             }
             Kind::Skew { seconds } => self.skew = SignedDuration::from_secs(seconds),
             Kind::ExpireTokens {} => {}
@@ -150,7 +156,7 @@ impl Faults {
     /// Takes all faults away: storm and skew, too.
     pub fn clear(&mut self) {
         self.active.clear();
-        self.storm_until = None;
+        self.storms.clear();
         self.skew = SignedDuration::ZERO;
     }
 
@@ -162,8 +168,9 @@ impl Faults {
 
     /// Whether a storm of throttling is on.
     #[must_use]
-    pub fn is_storm(&self, wall: Timestamp) -> bool {
-        self.storm_until.is_some_and(|until| wall < until)
+    pub fn is_storm(&self, cloud: CloudKind, wall: Timestamp) -> bool {
+        let strikes = |storm: &Option<CloudKind>| storm.is_none_or(|struck| struck == cloud);
+        self.storms.iter().any(|(storm, until)| strikes(storm) && wall < *until)
     }
 
     /// The gateway's clock.
@@ -173,10 +180,11 @@ impl Faults {
     }
 
     /// What goes wrong with the next call of an operation.
-    pub fn plan(&mut self, operation: &str) -> Plan {
+    pub fn plan(&mut self, cloud: CloudKind, operation: &str) -> Plan {
         let mut plan = Plan::default();
         for fault in &mut self.active {
-            if fault.operation != "*" && fault.operation != operation {
+            let elsewhere = fault.cloud.is_some_and(|struck| struck != cloud);
+            if elsewhere || (fault.operation != "*" && fault.operation != operation) {
                 continue;
             }
             self.draws += 1;

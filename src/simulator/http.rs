@@ -1,6 +1,6 @@
 //! HTTP around the simulator: one listener on loopback, the only place here that reads the clock.
 
-use super::{End, Outcome, Simulator, World, WorldError, admin, iotda};
+use super::{End, Outcome, Simulator, World, WorldError, admin};
 use crate::cloud::{WireRequest, WireResponse};
 use axum::{
     Router,
@@ -120,7 +120,8 @@ async fn answer(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     // One byte more than allowed is read, so that the gateway's own refusal can be given.
-    let Ok(body) = to_bytes(body, iotda::MAX_BODY + 1).await else {
+    let longest = handle.with(|simulator, _| simulator.max_body(parts.uri.path()));
+    let Ok(body) = to_bytes(body, longest + 1).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "The request entity is too large.");
     };
     let path = parts.uri.path().to_owned();

@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod http;
 pub mod iotda;
 pub mod queue;
+pub mod service;
 pub mod truth;
 pub mod world;
 
@@ -21,13 +22,15 @@ pub use http::{Running, serve};
 pub use truth::{PackageTruth, TaskTruth};
 pub use world::{World, WorldError};
 
+use crate::api::CloudKind;
 use crate::cloud::{WireRequest, WireResponse};
 use clock::{FleetClock, Times};
 use faults::{Act, Fault, Faults, Kind};
 use fleet::{Device, Fleet, Part, Presence};
-use iotda::{Iotda, NewDevice, Record, Route, Step};
+use iotda::{Iotda, Record, Step};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use service::{NewDevice, Service};
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
@@ -57,6 +60,16 @@ pub enum Event {
         /// What happens.
         step: Step,
     },
+}
+
+impl Event {
+    /// The cloud that it happens in; none when it happens to a device alone.
+    const fn cloud(&self) -> Option<CloudKind> {
+        match self {
+            Self::Revert { .. } => None,
+            Self::Iotda { .. } => Some(CloudKind::HuaweiIotda),
+        }
+    }
 }
 
 /// How a call ends.
@@ -95,10 +108,11 @@ pub struct Calls {
 #[derive(Debug)]
 pub struct Simulator {
     fleet: Fleet<Event>,
-    iotda: Iotda,
+    /// The clouds that are served, in the order of [`CloudKind::ALL`]; at least one.
+    services: Vec<Box<dyn Service>>,
     clock: FleetClock,
     faults: Faults,
-    counters: BTreeMap<String, Calls>,
+    counters: BTreeMap<CloudKind, BTreeMap<String, Calls>>,
     recent: VecDeque<Timestamp>,
 }
 
@@ -113,7 +127,7 @@ impl Simulator {
     pub fn new(world: &World, wall: Timestamp) -> Result<Self, WorldError> {
         let mut simulator = Self {
             fleet: Fleet::new(world),
-            iotda: Iotda::new(world),
+            services: services_of(world),
             clock: FleetClock::new(wall, world.start.unwrap_or(wall), world.time_factor),
             faults: Faults::new(world.seed),
             counters: BTreeMap::new(),
@@ -121,8 +135,8 @@ impl Simulator {
         };
         let times = simulator.times(wall);
         for group in &world.groups {
-            let account = simulator.account(group.project.as_deref())?;
-            simulator.iotda.ensure_group(account, &group.name, group.id.as_deref(), times);
+            let (service, account) = simulator.holder(group.cloud, group.account.as_deref())?;
+            service.add_group(account, &group.name, group.id.as_deref(), times);
         }
         for spec in &world.devices {
             simulator.add_devices(spec, wall)?;
@@ -130,9 +144,18 @@ impl Simulator {
         Ok(simulator)
     }
 
-    fn account(&self, project: Option<&str>) -> Result<usize, WorldError> {
-        let unknown = || WorldError(format!("project {}: no account has it", project.unwrap_or_default()));
-        self.iotda.index_of(project).ok_or_else(unknown)
+    /// The account of this name in this cloud; of the first cloud that is served, and its first account, when none is named.
+    fn holder(
+        &mut self,
+        cloud: Option<CloudKind>,
+        account: Option<&str>,
+    ) -> Result<(&mut Box<dyn Service>, usize), WorldError> {
+        let fits = |service: &&mut Box<dyn Service>| cloud.is_none_or(|cloud| service.kind() == cloud);
+        let service = self.services.iter_mut().find(fits).ok_or_else(|| not_served(cloud))?;
+        let unknown =
+            || WorldError(format!("account {}: no account has this id", account.unwrap_or_default()));
+        let account = service.account(account).ok_or_else(unknown)?;
+        Ok((service, account))
     }
 
     /// Both times at a wall time.
@@ -148,18 +171,25 @@ impl Simulator {
     pub fn add_devices(&mut self, spec: &DeviceSpec, wall: Timestamp) -> Result<usize, WorldError> {
         self.advance(wall);
         let times = self.times(wall);
-        let account = self.account(spec.project.as_deref())?;
         let ids = spec.ids()?;
+        let seed = self.fleet.seed;
+        let (kind, account) = {
+            let (service, account) = self.holder(spec.cloud, spec.account.as_deref())?;
+            (service.kind(), account)
+        };
+        let Some(service) = self.services.iter_mut().find(|service| service.kind() == kind) else {
+            return Err(not_served(spec.cloud));
+        };
         for id in &ids {
-            let running = self.running(spec, id);
+            let running = Self::running(seed, spec, id);
             let new = NewDevice { id, running, tags: &spec.tags, groups: &spec.groups };
-            self.iotda.add(&mut self.fleet, account, new, times)?;
+            service.add_device(&mut self.fleet, account, new, times)?;
         }
         Ok(ids.len())
     }
 
-    fn running(&self, spec: &DeviceSpec, id: &str) -> Device {
-        let dead = draw::unit(self.fleet.seed, &["offline", id]) < spec.offline.share();
+    fn running(seed: u64, spec: &DeviceSpec, id: &str) -> Device {
+        let dead = draw::unit(seed, &["offline", id]) < spec.offline.share();
         let presence = match (dead || spec.online == Some(false), spec.online_hours) {
             (true, _) => Presence::Offline,
             (false, Some(hours)) => Presence::Daily(hours),
@@ -181,69 +211,61 @@ impl Simulator {
                 Event::Revert { device, part, version, old } => {
                     self.fleet.revert(&device, part, &version, old);
                 }
-                Event::Iotda { account, task, step } => {
-                    self.iotda.step(&mut self.fleet, account, task, step, at);
+                event => {
+                    let cloud = event.cloud();
+                    for service in self.services.iter_mut().filter(|service| Some(service.kind()) == cloud) {
+                        service.happen(&mut self.fleet, event.clone(), at);
+                    }
                 }
             }
         }
+    }
+
+    /// The longest body that the cloud behind this path reads.
+    #[must_use]
+    pub fn max_body(&self, path: &str) -> usize {
+        let service = self.services.iter().find(|service| service.serves(path));
+        service.or(self.services.first()).map_or(0, |service| service.max_body())
     }
 
     /// Answers a request to the clouds; `wall` is the gateway's clock as long as no fault makes it wrong.
     pub fn handle(&mut self, request: &WireRequest, wall: Timestamp) -> Outcome {
         self.advance(wall);
-        let route = Route::of(request.method, &request.path);
-        let operation = route.as_ref().map_or("unknown", |route| route.operation.as_str());
-        let plan = self.faults.plan(operation);
+        // A path that nobody serves is refused by the first cloud.
+        let place = self.services.iter().position(|service| service.serves(&request.path)).unwrap_or(0);
+        let Some(service) = self.services.get_mut(place) else {
+            return Outcome { delay: Duration::ZERO, end: End::Reset };
+        };
+        let (cloud, operation) = (service.kind(), service.operation_of(request).unwrap_or("unknown"));
+        let plan = self.faults.plan(cloud, operation);
+        let id = self.fault_id();
+        let Some(service) = self.services.get_mut(place) else {
+            return Outcome { delay: plan.delay, end: End::Reset };
+        };
         let end = match plan.before {
-            Some(act) => self.struck(act, None),
-            None if self.faults.is_storm(wall) => End::Reply(iotda::storm(&self.fault_id())),
+            Some(act) => struck(service.as_ref(), act, None, &id),
+            None if self.faults.is_storm(cloud, wall) => End::Reply(service.throttled(&id)),
             None => {
                 let fleet = self.clock.fleet(wall);
                 let times = Times { wall: self.faults.gateway_time(wall), fleet };
                 let factor = i32::try_from(self.clock.factor().max(1)).unwrap_or(i32::MAX);
                 let lag = plan.stale.map(|lag| lag / factor);
-                let reply = self.iotda.handle(&mut self.fleet, route, request, times, lag);
+                let reply = service.handle(&mut self.fleet, request, times, lag);
                 match plan.after {
-                    Some(act) => self.struck(act, Some(reply)),
+                    Some(act) => struck(service.as_ref(), act, Some(reply), &id),
                     None => End::Reply(reply),
                 }
             }
         };
-        self.count(operation, &end, wall);
+        self.count(cloud, operation, &end, wall);
         Outcome { delay: plan.delay, end }
-    }
-
-    fn struck(&self, act: Act, reply: Option<WireResponse>) -> End {
-        let mut reply = reply.unwrap_or_else(|| WireResponse {
-            status: 200,
-            headers: Vec::new(),
-            body: Vec::new().into(),
-        });
-        match act {
-            Act::Reset => End::Reset,
-            Act::Hang => End::Hang,
-            Act::Truncated => End::Truncated(reply),
-            Act::Garbage => {
-                reply.body = "<html>It works!</html>".into();
-                End::Reply(reply)
-            }
-            Act::Status(status) => {
-                let mut error = iotda::refused(
-                    &iotda::codes::INTERNAL,
-                    "An injected fault.".to_owned(),
-                    &self.fault_id(),
-                );
-                error.status = status;
-                End::Reply(error)
-            }
-        }
     }
 
     fn fault_id(&self) -> String {
         draw::hex_id(self.fleet.seed, 32, &["fault", &self.total_calls().to_string()])
     }
 
-    fn count(&mut self, operation: &str, end: &End, wall: Timestamp) {
+    fn count(&mut self, cloud: CloudKind, operation: &str, end: &End, wall: Timestamp) {
         self.recent.push_back(wall);
         if self.recent.len() > RECENT {
             self.recent.pop_front();
@@ -254,27 +276,42 @@ impl Simulator {
             End::Reset => "reset".to_owned(),
             End::Hang => "hang".to_owned(),
         };
-        let calls = self.counters.entry(operation.to_owned()).or_default();
+        let calls = self.counters.entry(cloud).or_default().entry(operation.to_owned()).or_default();
         calls.total += 1;
         *calls.by_end.entry(end).or_default() += 1;
     }
 
-    /// Calls by operation since the start or the last reset.
+    /// Calls by cloud and operation since the start or the last reset.
     #[must_use]
-    pub const fn counters(&self) -> &BTreeMap<String, Calls> {
+    pub const fn counters_by_cloud(&self) -> &BTreeMap<CloudKind, BTreeMap<String, Calls>> {
         &self.counters
+    }
+
+    /// Calls by operation since the start or the last reset, of all clouds together.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<String, Calls> {
+        let mut all: BTreeMap<String, Calls> = BTreeMap::new();
+        for (operation, calls) in self.counters.values().flatten() {
+            let sum = all.entry(operation.clone()).or_default();
+            sum.total += calls.total;
+            for (end, count) in &calls.by_end {
+                *sum.by_end.entry(end.clone()).or_default() += count;
+            }
+        }
+        all
     }
 
     /// Calls of one operation, such as `CreateOtaPackage`.
     #[must_use]
     pub fn calls(&self, operation: &str) -> u64 {
-        self.counters.get(operation).map_or(0, |calls| calls.total)
+        let of_cloud = |calls: &BTreeMap<String, Calls>| calls.get(operation).map_or(0, |calls| calls.total);
+        self.counters.values().map(of_cloud).sum()
     }
 
-    /// Calls of all operations.
+    /// Calls of all operations of all clouds.
     #[must_use]
     pub fn total_calls(&self) -> u64 {
-        self.counters.values().map(|calls| calls.total).sum()
+        self.counters.values().flatten().map(|(_, calls)| calls.total).sum()
     }
 
     /// Wall times of the last 10,000 calls since the start or the last reset, oldest first.
@@ -294,9 +331,14 @@ impl Simulator {
     /// # Errors
     /// [`WorldError`]: it names an operation that does not exist, or a chance that is none.
     pub fn inject(&mut self, fault: Fault, wall: Timestamp) -> Result<(), WorldError> {
-        let known =
-            |name: &str| name == "*" || iotda::Operation::ALL.iter().any(|known| known.as_str() == name);
-        if !known(&fault.operation) {
+        let fits = |service: &&mut Box<dyn Service>| fault.cloud.is_none_or(|cloud| service.kind() == cloud);
+        let mut services = self.services.iter_mut().filter(fits).peekable();
+        if services.peek().is_none() {
+            return Err(not_served(fault.cloud));
+        }
+        if fault.operation != "*"
+            && !services.any(|service| service.operations().contains(&fault.operation.as_str()))
+        {
             return Err(WorldError(format!(
                 "operation {}: no such operation (try CreateBatchTask)",
                 fault.operation
@@ -306,7 +348,7 @@ impl Simulator {
             return Err(WorldError("probability: must be from 0 to 1".to_owned()));
         }
         if matches!(fault.kind, Kind::ExpireTokens {}) {
-            self.iotda.expire_tokens();
+            self.services.iter_mut().filter(fits).for_each(|service| service.expire_tokens());
         }
         self.faults.inject(fault, wall);
         Ok(())
@@ -349,5 +391,34 @@ impl Simulator {
         behaviours.iter().try_for_each(world::Behaviour::check)?;
         self.fleet.set_behaviours(behaviours);
         Ok(())
+    }
+}
+
+/// The clouds that a world names, without devices yet.
+fn services_of(world: &World) -> Vec<Box<dyn Service>> {
+    let clouds = &world.clouds;
+    let iotda =
+        clouds.huawei_iotda.as_ref().map(|spec| Box::new(Iotda::new(world, spec)) as Box<dyn Service>);
+    [iotda].into_iter().flatten().collect()
+}
+
+fn not_served(cloud: Option<CloudKind>) -> WorldError {
+    let name = cloud.map_or("any", CloudKind::as_str);
+    WorldError(format!("cloud {name}: this world does not serve it (see clouds)"))
+}
+
+/// What the caller sees of a fault that struck instead of the answer, or after it.
+fn struck(service: &dyn Service, act: Act, reply: Option<WireResponse>, id: &str) -> End {
+    let mut reply =
+        reply.unwrap_or_else(|| WireResponse { status: 200, headers: Vec::new(), body: Vec::new().into() });
+    match act {
+        Act::Reset => End::Reset,
+        Act::Hang => End::Hang,
+        Act::Truncated => End::Truncated(reply),
+        Act::Garbage => {
+            reply.body = "<html>It works!</html>".into();
+            End::Reply(reply)
+        }
+        Act::Status(status) => End::Reply(service.failed(status, id)),
     }
 }

@@ -3,8 +3,8 @@
 use super::{
     Simulator, WorldError,
     fleet::{Device, Part, Presence},
-    iotda,
 };
+use crate::api::CloudKind;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageTruth {
-    /// Project of its account.
-    pub project: String,
-    /// `package_id`.
+    /// Its cloud.
+    pub cloud: CloudKind,
+    /// Name of its account: the id that manifests give.
+    pub account: String,
+    /// The cloud's id of it.
     pub id: String,
-    /// `firmwarePackage`, …
+    /// `firmwarePackage`, …, as on the wire.
     pub kind: String,
     /// Product id.
     pub product: String,
@@ -29,13 +31,15 @@ pub struct PackageTruth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskTruth {
-    /// Project of its account.
-    pub project: String,
-    /// `task_id`.
+    /// Its cloud.
+    pub cloud: CloudKind,
+    /// Name of its account: the id that manifests give.
+    pub account: String,
+    /// The cloud's id of it.
     pub id: String,
-    /// `task_name`.
+    /// What it carries of our identity: a name or a tag; empty where the cloud has neither.
     pub name: String,
-    /// `firmwareUpgrade` or `softwareUpgrade`.
+    /// `firmwareUpgrade`, `softwareUpgrade`, …, as on the wire.
     pub kind: String,
     /// Status, as on the wire.
     pub status: String,
@@ -77,34 +81,16 @@ pub struct DeviceChange {
 }
 
 impl Simulator {
-    /// All packages of all accounts, oldest first.
+    /// All packages of all clouds, those of an account oldest first.
     #[must_use]
     pub fn packages(&self) -> Vec<PackageTruth> {
-        let of = |account: &iotda::Account, package: &iotda::Package| PackageTruth {
-            project: account.spec.project_id.clone(),
-            id: package.id.clone(),
-            kind: package.kind.clone(),
-            product: package.product.clone(),
-            version: package.version.clone(),
-        };
-        let accounts = self.iotda.accounts.iter();
-        accounts.flat_map(|account| account.packages.iter().map(|package| of(account, package))).collect()
+        self.services.iter().flat_map(|service| service.packages()).collect()
     }
 
-    /// All tasks of all accounts, oldest first.
+    /// All upgrade jobs of all clouds, those of an account oldest first.
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskTruth> {
-        let of = |account: &iotda::Account, task: &iotda::Task| TaskTruth {
-            project: account.spec.project_id.clone(),
-            id: task.id.clone(),
-            name: task.name().to_owned(),
-            kind: iotda::task_type(task.part),
-            status: task.status.as_str().to_owned(),
-            packages: task.packages.iter().map(|package| package.id.clone()).collect(),
-            targets: iotda::targets_by_status(task),
-        };
-        let accounts = self.iotda.accounts.iter();
-        accounts.flat_map(|account| account.tasks.iter().map(|task| of(account, task))).collect()
+        self.services.iter().flat_map(|service| service.tasks()).collect()
     }
 
     /// A device as it is at a wall time.
@@ -153,7 +139,9 @@ impl Simulator {
         }
         if change.online == Some(true) {
             let now = self.times(wall).fleet;
-            self.iotda.wake(&mut self.fleet, id, now);
+            for service in &mut self.services {
+                service.wake(&mut self.fleet, id, now);
+            }
         }
         Ok(())
     }

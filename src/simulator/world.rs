@@ -1,5 +1,6 @@
 //! The world file: accounts, products, devices and how they behave. `examples/world.yaml` shows every field.
 
+use crate::api::CloudKind;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt};
@@ -37,12 +38,13 @@ const fn one() -> u32 {
     1
 }
 
-/// The clouds of a world.
+/// The clouds of a world; at least one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Clouds {
     /// Huawei Cloud IoTDA, API v5.
-    pub huawei_iotda: IotdaSpec,
+    #[serde(default)]
+    pub huawei_iotda: Option<IotdaSpec>,
 }
 
 /// IoTDA: its accounts, and the switches for what no document says.
@@ -178,9 +180,12 @@ pub struct Group {
     /// Id: hex digits and hyphens.
     #[serde(default)]
     pub id: Option<String>,
-    /// Project of the account that holds it; the first account when absent.
+    /// Cloud that holds it; the first one that is served when absent.
     #[serde(default)]
-    pub project: Option<String>,
+    pub cloud: Option<CloudKind>,
+    /// Account that holds it, by the id that manifests give (`projectId` of IoTDA); the cloud's first one when absent.
+    #[serde(default)]
+    pub account: Option<String>,
 }
 
 /// A device, or a series of devices.
@@ -198,9 +203,12 @@ pub struct DeviceSpec {
     pub id_prefix: Option<String>,
     /// Product id.
     pub product: String,
-    /// Project of the account that holds it; the first account when absent.
+    /// Cloud that holds it; the first one that is served when absent.
     #[serde(default)]
-    pub project: Option<String>,
+    pub cloud: Option<CloudKind>,
+    /// Account that holds it, by the id that manifests give (`projectId` of IoTDA); the cloud's first one when absent.
+    #[serde(default)]
+    pub account: Option<String>,
     /// Firmware version at the start; none when absent.
     #[serde(default)]
     pub firmware: Option<String>,
@@ -382,18 +390,9 @@ impl World {
 
     fn check(&self) -> Result<(), WorldError> {
         let fail = |why: String| Err(WorldError(why));
-        let accounts = &self.clouds.huawei_iotda.accounts;
-        if accounts.is_empty() {
-            return fail("clouds.huaweiIotda.accounts: at least one account is needed".to_owned());
-        }
+        self.clouds.check()?;
         if self.time_factor == 0 {
             return fail("timeFactor: 0 would stop time (try 1)".to_owned());
-        }
-        let projects = self.devices.iter().map(|device| &device.project);
-        for project in projects.chain(self.groups.iter().map(|group| &group.project)).flatten() {
-            if !accounts.iter().any(|account| &account.project_id == project) {
-                return fail(format!("project {project}: no account has this projectId"));
-            }
         }
         for device in &self.devices {
             if device.online.is_some() && device.online_hours.is_some() {
@@ -408,6 +407,23 @@ impl World {
             behaviour.check()?;
         }
         Ok(())
+    }
+}
+
+impl Clouds {
+    fn check(&self) -> Result<(), WorldError> {
+        let accounts = [(CloudKind::HuaweiIotda, self.huawei_iotda.as_ref().map(|spec| spec.accounts.len()))];
+        let mut served =
+            accounts.into_iter().filter_map(|(cloud, accounts)| Some((cloud, accounts?))).peekable();
+        if served.peek().is_none() {
+            return Err(WorldError("clouds: at least one cloud is needed (try huaweiIotda)".to_owned()));
+        }
+        match served.find(|(_, accounts)| *accounts == 0) {
+            Some((cloud, _)) => {
+                Err(WorldError(format!("clouds.{cloud}.accounts: at least one account is needed")))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use super::faults::{Life, Strike};
 use super::mutation::Mutation;
 use crate::api::{IotdaAuth, OtaCloud};
 use crate::cloud::huawei_iotda::{self, Keys, User};
-use crate::cloud::{CallError, Cloud, Effect, Transport, TransportError, WireRequest, WireResponse};
+use crate::cloud::{
+    CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
+};
 use crate::engine::ports::Connector;
 use crate::simulator::faults::{Fault, Kind, When};
 use crate::simulator::iotda::{Operation, Route};
@@ -85,7 +87,8 @@ impl Request {
             return Some(Err(broken()));
         }
         if let Some(kind) = self.injected() {
-            let fault = Fault { operation: "*".to_owned(), count: Some(1), probability: None, kind };
+            let fault =
+                Fault { cloud: None, operation: "*".to_owned(), count: Some(1), probability: None, kind };
             // `*` is an operation, and no chance is given.
             let _ = simulator.inject(fault, now);
         }
@@ -235,7 +238,10 @@ pub(super) struct Dialler {
 #[async_trait]
 impl Connector for Dialler {
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
-        let spec = &cloud.spec.huawei_iotda;
+        let Some(spec) = &cloud.spec.huawei_iotda else {
+            let message = "the world serves IoTDA only";
+            return Err(CallError::new(ErrorClass::Invalid, "Connect", message));
+        };
         let secret = |name: &str| super::scenario::secret(name, &spec.project_id).into();
         let keys = match spec.auth {
             IotdaAuth::Token => Keys::User(User {

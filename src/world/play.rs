@@ -221,7 +221,7 @@ impl Play {
         } else {
             "ExpiredTokens"
         });
-        let fault = Fault { operation: "*".to_owned(), count: None, probability: None, kind };
+        let fault = Fault { cloud: None, operation: "*".to_owned(), count: None, probability: None, kind };
         // `*` is an operation, and no chance is given.
         let _ = self.simulator.inject(fault, now);
     }

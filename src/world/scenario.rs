@@ -272,7 +272,7 @@ impl Author {
         }).collect();
         let devices: Vec<Value> = (0..self.accounts).flat_map(|n| {
             let series = |count: u64, prefix: &str, offline: String| json!({
-                "count": count, "idPrefix": format!("{prefix}{n}-"), "product": "meter", "project": project(n),
+                "count": count, "idPrefix": format!("{prefix}{n}-"), "product": "meter", "account": project(n),
                 "firmware": "V1", "software": "S1", "offline": offline,
             });
             let offline = self.share(10);

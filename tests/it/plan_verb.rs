@@ -178,8 +178,8 @@ async fn a_plan_only_reads_and_leaves_nothing_behind() {
     let before = bench.cloud.handle.with(|cloud, wall| cloud.devices(wall));
     let (_, plan) = bench.plan_json();
     bench.cloud.handle.with(|cloud, wall| {
-        let writes: Vec<&String> = cloud
-            .counters()
+        let counters = cloud.counters();
+        let writes: Vec<&String> = counters
             .keys()
             .filter(|operation| !["List", "Show"].iter().any(|read| operation.starts_with(read)))
             .collect();

@@ -91,7 +91,7 @@ fn write_cloud(dir: &Path, world: &World, simulator: &Running) -> io::Result<()>
     let (fleet, keys) = (dir.join("fleet"), dir.join("keys"));
     fs_err::create_dir_all(&fleet)?;
     fs_err::create_dir_all(&keys)?;
-    for account in &world.clouds.huawei_iotda.accounts {
+    for account in world.clouds.huawei_iotda.iter().flat_map(|iotda| &iotda.accounts) {
         fs_err::write(keys.join("access"), &account.access_key)?;
         fs_err::write(keys.join("secret"), &account.secret_key)?;
     }

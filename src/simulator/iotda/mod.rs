@@ -14,6 +14,7 @@ mod query_sql;
 mod request;
 mod route;
 mod search;
+mod service;
 mod tags;
 mod task;
 mod tasks;
@@ -32,6 +33,7 @@ use super::{
     clock::Times,
     draw,
     fleet::{Device, Fleet, Part},
+    service::NewDevice,
     world::{AccountSpec, IotdaSpec, Policy, World, WorldError},
 };
 use crate::cloud::{WireRequest, WireResponse, huawei_iotda::sign};
@@ -114,18 +116,17 @@ fn throttle_detail(rate: f64) -> String {
 impl Iotda {
     /// The cloud of a world, without devices yet.
     #[must_use]
-    pub fn new(world: &World) -> Self {
-        let switches = world.clouds.huawei_iotda.clone();
+    pub fn new(world: &World, switches: &IotdaSpec) -> Self {
         let named = world
             .products
             .iter()
             .map(|product| (product.id.clone(), product.name.clone().unwrap_or_else(|| product.id.clone())));
         let implied = world.devices.iter().map(|device| (device.product.clone(), device.product.clone()));
         Self {
-            accounts: switches.accounts.iter().map(|spec| Account::new(spec.clone(), &switches)).collect(),
+            accounts: switches.accounts.iter().map(|spec| Account::new(spec.clone(), switches)).collect(),
             seed: world.seed,
             products: implied.chain(named).collect(),
-            switches,
+            switches: switches.clone(),
             records: Records::default(),
             tokens: BTreeMap::new(),
         }
@@ -347,19 +348,6 @@ impl Iotda {
             Operation::CreateToken | Operation::ListProjects => Err(Refusal::new(&codes::NO_API, "")),
         }
     }
-}
-
-/// A device to be added by the world file or the admin API.
-#[derive(Debug)]
-pub struct NewDevice<'a> {
-    /// Device id.
-    pub id: &'a str,
-    /// What it runs.
-    pub running: Device,
-    /// Tags.
-    pub tags: &'a BTreeMap<String, String>,
-    /// Names of groups.
-    pub groups: &'a [String],
 }
 
 /// A refusal by the gateway, as an answer on the wire.

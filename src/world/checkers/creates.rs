@@ -145,7 +145,7 @@ pub(in crate::world) fn packages_are(packages: &[PackageTruth]) -> Result<(), St
     let mut known: BTreeSet<(&str, &str, &str, &str)> = BTreeSet::new();
     for package in packages {
         let key = (
-            package.project.as_str(),
+            package.account.as_str(),
             package.kind.as_str(),
             package.product.as_str(),
             package.version.as_str(),

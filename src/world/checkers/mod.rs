@@ -93,8 +93,11 @@ impl Checkers {
             Object::Cloud(cloud) => Some(&cloud.spec),
             _ => None,
         });
-        let spec = clouds.into_iter().find(|spec| spec.huawei_iotda.project_id == route.project);
-        let Some(spec) = spec.filter(|spec| spec.huawei_iotda.auth != crate::api::IotdaAuth::Token) else {
+        let spec = clouds
+            .into_iter()
+            .find_map(|spec| Some((spec, spec.huawei_iotda.as_ref()?)))
+            .filter(|(_, iotda)| iotda.project_id == route.project);
+        let Some((spec, _)) = spec.filter(|(_, iotda)| iotda.auth != crate::api::IotdaAuth::Token) else {
             return Ok(());
         };
         let limit = spec.budget.unwrap_or(DEFAULT_BUDGET);

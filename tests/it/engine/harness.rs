@@ -210,7 +210,7 @@ impl Lab {
 
     /// What goes wrong with the next `count` calls of an operation.
     pub fn fault(&self, operation: &str, count: Option<u32>, kind: Kind) {
-        let fault = Fault { operation: operation.to_owned(), count, probability: None, kind };
+        let fault = Fault { cloud: None, operation: operation.to_owned(), count, probability: None, kind };
         self.cloud.handle.with(|cloud, wall| cloud.inject(fault, wall)).unwrap();
     }
 

@@ -28,7 +28,7 @@ fn mistakes_are_told_with_their_place() {
         "timeFactor: 0",
         "devices: [{product: meter}]",
         "devices: [{product: meter, count: 4294967295, idPrefix: m-}]",
-        "devices: [{product: meter, id: a, project: p2}]",
+        "devices: [{product: meter, id: a, account: p2}]",
         "devices: [{product: meter, id: a}, {product: meter, id: a}]",
         "devices: [{product: meter, id: a.b}]",
         "devices: [{product: meter, id: a, onlineHours: 8-18}]",

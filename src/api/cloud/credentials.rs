@@ -1,0 +1,50 @@
+//! Where the keys of an account are.
+
+use crate::api::pattern;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where the keys of an account are: `env:VAR`, `file:PATH` or `exec:CMD`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.accessKey) == has(self.secretKey)")
+        .message("accessKey and secretKey go together"),
+    validation = Rule::new(
+        "has(self.username) == has(self.password) && has(self.username) == has(self.domain)"
+    ).message("username, password and domain go together"),
+    validation = Rule::new("[has(self.accessKey), has(self.username), has(self.appSecret)].filter(x, x).size() == 1")
+        .message("give exactly one of accessKey with secretKey, username with password and domain, or appSecret"),
+    validation = Rule::new("!has(self.securityToken) || has(self.accessKey)")
+        .message("securityToken belongs to a temporary accessKey and secretKey")
+)]
+pub struct Credentials {
+    /// Access key id (AK); of EnOS the access key of the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<SecretSource>,
+    /// Secret access key (SK); of EnOS the secret key of the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key: Option<SecretSource>,
+    /// Security token of a temporary access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_token: Option<SecretSource>,
+    /// IAM user name, for `auth: Token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<SecretSource>,
+    /// Password of the IAM user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretSource>,
+    /// Account (domain) that the IAM user belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<SecretSource>,
+    /// Secret of the application, for OceanConnect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_secret: Option<SecretSource>,
+}
+
+/// Where one secret is: `env:VAR`, `file:PATH` (relative to the manifest) or `exec:CMD`; never the secret.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(transparent)]
+#[schemars(inline, extend("format" = "secret-source"))]
+pub struct SecretSource(#[schemars(length(max = 4096), regex(pattern = pattern::SECRET_SOURCE))] pub String);

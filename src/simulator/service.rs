@@ -1,0 +1,93 @@
+//! What every simulated cloud is to the simulator around it: one folder each, side by side behind one listener.
+
+use super::{
+    Event,
+    clock::Times,
+    fleet::{Device, Fleet},
+    truth::{PackageTruth, TaskTruth},
+    world::WorldError,
+};
+use crate::api::CloudKind;
+use crate::cloud::{WireRequest, WireResponse};
+use jiff::{SignedDuration, Timestamp};
+use std::{collections::BTreeMap, fmt};
+
+/// A simulated cloud with its accounts. Devices live in the fleet, which all clouds share; what a cloud believes of them
+/// is its own.
+pub trait Service: fmt::Debug + Send {
+    /// Which cloud it is.
+    fn kind(&self) -> CloudKind;
+
+    /// Names of all its operations, for faults and counters.
+    fn operations(&self) -> Vec<&'static str>;
+
+    /// Whether a request to this path is for it. Paths of different clouds never overlap.
+    fn serves(&self, path: &str) -> bool;
+
+    /// The operation that a request asks for, if there is one.
+    fn operation_of(&self, request: &WireRequest) -> Option<&'static str>;
+
+    /// Longest body that it reads whole; one byte more is handed over, so that it can refuse by itself.
+    fn max_body(&self) -> usize;
+
+    /// Answers a request. `lag`: lists leave out what was created less than this long ago.
+    fn handle(
+        &mut self,
+        fleet: &mut Fleet<Event>,
+        request: &WireRequest,
+        times: Times,
+        lag: Option<SignedDuration>,
+    ) -> WireResponse;
+
+    /// Lets something happen that it put into the fleet's queue. Events of other clouds never get here.
+    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp);
+
+    /// How it words throttling.
+    fn throttled(&self, request_id: &str) -> WireResponse;
+
+    /// How it words an error of its own with this HTTP status.
+    fn failed(&self, status: u16, request_id: &str) -> WireResponse;
+
+    /// Ends all tokens that it has given.
+    fn expire_tokens(&mut self);
+
+    /// Index of the account of this name (the id that its manifests give); the first one when none is named.
+    fn account(&self, name: Option<&str>) -> Option<usize>;
+
+    /// Registers a device, in groups that are created when they are not there.
+    ///
+    /// # Errors
+    /// [`WorldError`]: its id is taken or not allowed, or the account does not exist.
+    fn add_device(
+        &mut self,
+        fleet: &mut Fleet<Event>,
+        account: usize,
+        new: NewDevice<'_>,
+        times: Times,
+    ) -> Result<(), WorldError>;
+
+    /// Creates a group when it is not there.
+    fn add_group(&mut self, account: usize, name: &str, id: Option<&str>, times: Times);
+
+    /// A device has been switched on: an upgrade that waits for it goes on.
+    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp);
+
+    /// All packages of all accounts, oldest first.
+    fn packages(&self) -> Vec<PackageTruth>;
+
+    /// All upgrade jobs of all accounts, oldest first.
+    fn tasks(&self) -> Vec<TaskTruth>;
+}
+
+/// A device to be added by the world file or the admin API.
+#[derive(Debug)]
+pub struct NewDevice<'a> {
+    /// Device id.
+    pub id: &'a str,
+    /// What it runs.
+    pub running: Device,
+    /// Tags.
+    pub tags: &'a BTreeMap<String, String>,
+    /// Names of groups.
+    pub groups: &'a [String],
+}

@@ -1,5 +1,7 @@
 //! The HTTP transport against small servers on this machine.
 
+mod tls;
+
 use axum::{
     Router,
     extract::Request,

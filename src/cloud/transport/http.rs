@@ -6,17 +6,18 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use jiff::SignedDuration;
 use reqwest::{
-    Client, Method, Response, Url,
+    Certificate, Client, ClientBuilder, Identity, Method, Response, Url,
     header::{HeaderName, HeaderValue},
     redirect, retry,
 };
+use secrecy::{ExposeSecret, SecretString};
 use std::{error::Error, time::Duration};
 
 /// Shorter than what load balancers allow: a request that goes into a connection just being closed has an unknown effect.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
-/// Limits of a transport.
-#[derive(Clone, Copy, Debug)]
+/// Limits of a transport, and whom it trusts. `Debug` shows no certificate.
+#[derive(Clone, Debug)]
 pub struct HttpOptions {
     /// For name look-up, TCP and TLS together.
     pub connect_timeout: Duration,
@@ -24,6 +25,10 @@ pub struct HttpOptions {
     pub total_timeout: Duration,
     /// Bytes of a response's body.
     pub body_limit: usize,
+    /// Certificates (PEM) that the server's is checked against, instead of the system's.
+    pub ca_bundle: Option<SecretString>,
+    /// Certificate chain and private key (PEM, one after the other) that the server asks of its callers.
+    pub client_identity: Option<SecretString>,
 }
 
 impl Default for HttpOptions {
@@ -33,6 +38,8 @@ impl Default for HttpOptions {
             connect_timeout: Duration::from_secs(10),
             total_timeout: Duration::from_secs(60),
             body_limit: 16 * 1024 * 1024,
+            ca_bundle: None,
+            client_identity: None,
         }
     }
 }
@@ -49,7 +56,7 @@ impl HttpTransport {
     /// A transport with its own connection pool.
     ///
     /// # Errors
-    /// When the system's trust store cannot be read, or a proxy variable is not a URL.
+    /// When the trust store, the given certificates or the key cannot be read, or a proxy variable is not a URL.
     pub fn new(options: HttpOptions) -> Result<Self, TransportError> {
         // Fails when some provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -63,6 +70,7 @@ impl HttpTransport {
                 .pool_idle_timeout(POOL_IDLE)
                 .connect_timeout(options.connect_timeout)
                 .timeout(options.total_timeout);
+            let client = trusting(client, &options)?;
             if proxied { client.build() } else { client.no_proxy().build() }.map_err(never_sent)
         };
         Ok(Self { proxied: build(true)?, direct: build(false)?, options })
@@ -128,6 +136,33 @@ fn url_of(request: &WireRequest) -> Result<Url, TransportError> {
         return Err(unsendable(&"path or query would be changed on the way"));
     }
     Ok(url)
+}
+
+/// A client that checks, and shows, the certificates that the options name.
+fn trusting(mut client: ClientBuilder, options: &HttpOptions) -> Result<ClientBuilder, TransportError> {
+    if let Some(bundle) = &options.ca_bundle {
+        let unreadable = |_| unusable("the CA bundle holds no certificate in PEM form");
+        let trusted = Certificate::from_pem_bundle(bundle.expose_secret().as_bytes()).map_err(unreadable)?;
+        if trusted.is_empty() {
+            return Err(unusable("the CA bundle holds no certificate in PEM form"));
+        }
+        client = client.tls_certs_only(trusted);
+    }
+    if let Some(identity) = &options.client_identity {
+        let unreadable = |_| unusable("the client certificate and its key are not in PEM form");
+        let identity = Identity::from_pem(identity.expose_secret().as_bytes()).map_err(unreadable)?;
+        client = client.identity(identity);
+    }
+    Ok(client)
+}
+
+/// What is wrong is said without the reader's own words: they may quote a key.
+fn unusable(message: &str) -> TransportError {
+    TransportError {
+        effect: Effect::None,
+        message: message.to_owned(),
+        next_step: "check the files that the OtaCloud names".to_owned(),
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {

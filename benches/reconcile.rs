@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{Object, OtaCloud, OtaPackage};
 use rollwave::cloud::{
-    ArtifactRef, Call, CallError, Capabilities, Cloud, Cursor, Package, PackageKey, PackageKind, PackageRow,
-    Page, Reply, WireRequest,
+    ArtifactRef, Call, CallError, Capabilities, Cloud, Cursor, ObsArtifact, Package, PackageKey, PackageKind,
+    PackageRow, Page, Reply, WireRequest,
 };
 use rollwave::engine::Engine;
 use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng};
@@ -124,6 +124,7 @@ impl FakeCloud {
             source_versions: vec!["V0".into()],
             description: None,
             custom_info: None,
+            verification: None,
             created_at: None,
         }
     }
@@ -150,7 +151,8 @@ impl Cloud for FakeCloud {
             Call::ShowPackage { id } => {
                 let row = Self::row(usize::from_str_radix(id, 16).unwrap());
                 let (region, bucket, key) = ("r".into(), "bucket".into(), "k.bin".into());
-                let artifact = ArtifactRef { region, bucket, key, sha256: Some("a".repeat(64)) };
+                let artifact =
+                    ArtifactRef::Obs(ObsArtifact { region, bucket, key, sha256: Some("a".repeat(64)) });
                 Reply::Package(Package { row, artifact: Some(artifact) })
             }
             Call::ListJobs { .. } => Reply::Jobs(Page { items: Vec::new(), total: Some(0), next: None }),
@@ -165,7 +167,12 @@ struct ToFake;
 impl Connector for ToFake {
     async fn connect(&self, _: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
         Ok(Arc::new(FakeCloud(Capabilities {
-            name: "fake",
+            cloud: rollwave::cloud::CloudKind::HuaweiIotda,
+            creates_packages: true,
+            uploads: rollwave::cloud::Uploads::Never,
+            verifies: false,
+            job_identity: rollwave::cloud::JobIdentity::Token,
+            stops_jobs: true,
             max_devices_per_job: 30_000,
             max_devices_per_order: 100,
             page_size: 50,

@@ -8,6 +8,7 @@
 mod cloud;
 mod condition;
 mod crd;
+mod delivery;
 mod health;
 mod package;
 pub mod pattern;
@@ -18,6 +19,7 @@ mod status;
 pub use cloud::*;
 pub use condition::*;
 pub use crd::*;
+pub use delivery::{Delivery, DeliveryStart, DownloadProtocol, Retry};
 pub use health::{Health, all_settled};
 pub use package::*;
 pub use quantity::*;
@@ -26,7 +28,10 @@ pub use status::*;
 
 use kube::Resource as _;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// API group of every kind.
 pub const GROUP: &str = "ota.rollwave.dev";
@@ -36,6 +41,14 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "ota.rollwave.dev/v1alpha1";
 /// Annotation that names the file an object was written in. Rollwave sets it; relative secret files are looked for beside it.
 pub const SOURCE_FILE_ANNOTATION: &str = "rollwave.dev/source-file";
+/// Folder of the file that an object was written in: what relative paths of it start from. Empty when no file is known.
+#[must_use]
+pub fn folder_of(meta: &ObjectMeta) -> PathBuf {
+    let annotations = meta.annotations.as_ref();
+    let manifest = annotations.and_then(|annotations| annotations.get(SOURCE_FILE_ANNOTATION));
+    manifest.and_then(|manifest| Path::new(manifest).parent()).unwrap_or(Path::new("")).to_owned()
+}
+
 /// Namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 

@@ -1,9 +1,10 @@
 //! `OtaPackage`: one immutable firmware or software version.
 
-use super::{LocalRef, OtaPackageStatus, Percent, Period, pattern};
+use super::{Delivery, LocalRef, OtaPackageStatus, Percent, Period, pattern};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One firmware or software version, and how it is tried before anything is rolled out.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -99,17 +100,49 @@ impl PackageType {
 }
 
 /// The product whose devices a package fits.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.id) != has(self.manufacturer)")
+        .message("give either id, or manufacturer, deviceType and model (oceanConnect)"),
+    validation = Rule::new("has(self.manufacturer) == has(self.deviceType) && has(self.manufacturer) == has(self.model)")
+        .message("manufacturer, deviceType and model go together")
+)]
 pub struct Product {
-    /// IoTDA `product_id`.
+    /// IoTDA `product_id`, Alibaba Cloud `ProductKey`, EnOS `productKey`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 36), regex(pattern = pattern::ID))]
-    pub id: String,
+    pub id: Option<String>,
+    /// OceanConnect `manufacturerName`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::PRODUCT_TEXT))]
+    pub manufacturer: Option<String>,
+    /// OceanConnect `deviceType`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::PRODUCT_TEXT))]
+    pub device_type: Option<String>,
+    /// OceanConnect `model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::PRODUCT_TEXT))]
+    pub model: Option<String>,
+}
+
+impl fmt::Display for Product {
+    /// The id, or `manufacturer/deviceType/model`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [&self.id, &self.manufacturer, &self.device_type, &self.model];
+        let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+        f.write_str(&parts.join("/"))
+    }
 }
 
 /// The bytes of a package: where they are and what they hash to.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("[has(self.obs), has(self.file), has(self.portal)].filter(x, x).size() == 1")
+        .message("give exactly one of obs, file, portal")
+)]
 pub struct Artifact {
     /// SHA-256 of the bytes, 64 hex digits. IoTDA passes it to the device as `sign`.
     #[schemars(length(max = 64), regex(pattern = pattern::SHA256))]
@@ -118,8 +151,30 @@ pub struct Artifact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_073_741_824))]
     pub size: Option<i64>,
+    /// MD5 of the bytes, 32 hex digits; for Alibaba Cloud, which keeps no other digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = pattern::MD5))]
+    pub md5: Option<String>,
     /// An object in Huawei OBS.
-    pub obs: ObsObject,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obs: Option<ObsObject>,
+    /// A file, by its path relative to the manifest; its bytes are uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::ARTIFACT_FILE))]
+    pub file: Option<String>,
+    /// Uploaded by hand in the cloud's portal, where no call can do it (OceanConnect).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portal: Option<PortalUpload>,
+}
+
+/// A package that is uploaded by hand.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PortalUpload {
+    /// Name that it has in the portal: tells it from others of the same product and version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub name: Option<String>,
 }
 
 /// An object in Huawei OBS.
@@ -158,6 +213,9 @@ pub struct Verification {
     #[serde(default = "one_day")]
     #[schemars(default = "one_day")]
     pub timeout: Period,
+    /// How these devices get it; the fields of `OtaRollout`'s `delivery`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
 }
 
 const fn all_of_them() -> Percent {

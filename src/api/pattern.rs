@@ -18,6 +18,12 @@ pub const OBS_REGION: &str = r"^[A-Za-z0-9-]+$";
 pub const BUCKET: &str = r"^[a-z0-9.-]+$";
 /// Key of an OBS object with an extension that IoTDA takes.
 pub const OBJECT_KEY: &str = r"^.+\.(bin|dav|tar|gz|zip|gzip|apk|tar\.gz|tar\.xz|pack|exe|bat|img)$";
+/// Manufacturer, device type or model: anything without a slash or blanks at its ends.
+pub const PRODUCT_TEXT: &str = r"^[^/\s]([^/]*[^/\s])?$";
+/// Path of a file with an extension that a cloud takes, relative to the manifest.
+pub const ARTIFACT_FILE: &str = r"^.+\.(bin|dav|tar|gz|zip|gzip|apk|tar\.gz|tar\.xz|pack)$";
+/// An MD5 digest.
+pub const MD5: &str = r"^[A-Fa-f0-9]{32}$";
 /// Address of a service: scheme, host and port, nothing else.
 pub const ADDRESS: &str = r"^https?://[^/?#\s@]+/?$";
 /// Where a secret is.
@@ -39,7 +45,7 @@ pub const QUALIFIED_NAME: &str =
     r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
 /// What to say to somebody whose text does not match: follows the quoted text.
-const WORDS: [(&str, &str); 17] = [
+const WORDS: [(&str, &str); 20] = [
     (ID, "may hold letters, digits, - and _ only"),
     (VERSION, "may hold letters, digits, ., - and _ only"),
     (SHA256, "is not a SHA-256: 64 hexadecimal digits are wanted"),
@@ -51,6 +57,9 @@ const WORDS: [(&str, &str); 17] = [
         OBJECT_KEY,
         "must end in one of .bin, .dav, .tar, .gz, .zip, .gzip, .apk, .tar.gz, .tar.xz, .pack, .exe, .bat, .img",
     ),
+    (PRODUCT_TEXT, "may not hold / or begin or end with a blank"),
+    (ARTIFACT_FILE, "must end in one of .bin, .dav, .tar, .gz, .zip, .gzip, .apk, .tar.gz, .tar.xz, .pack"),
+    (MD5, "is not an MD5: 32 hexadecimal digits are wanted"),
     (ADDRESS, "is not an address: https://HOST or https://HOST:PORT is wanted, without path or user name"),
     (SECRET_SOURCE, "is not the source of a secret: write env:VAR, file:PATH or exec:CMD"),
     (PERCENT, "is not a percentage (try 95%)"),

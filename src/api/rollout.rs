@@ -1,6 +1,6 @@
 //! `OtaRollout`: a staged upgrade of a set of devices to a package.
 
-use super::{CountOrPercent, LocalRef, OtaRolloutStatus, Percent, Period, pattern};
+use super::{CountOrPercent, Delivery, LocalRef, OtaRolloutStatus, Percent, Period, pattern};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,9 @@ pub struct OtaRolloutSpec {
         validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stop rule names must differ")
     )]
     pub stop: Vec<StopRule>,
+    /// How devices get the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
     /// True: nothing new is dispatched, and running tasks are stopped where the cloud can.
     #[serde(default)]
     #[schemars(default)]

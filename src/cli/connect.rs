@@ -1,7 +1,7 @@
 //! Makes a client out of an `OtaCloud`: reads its secrets, and opens the one transport that all accounts share.
 
 use crate::{
-    api::{CloudRef, Credentials, HuaweiIotda, OtaCloud, SOURCE_FILE_ANNOTATION, SecretSource},
+    api::{CloudRef, Credentials, HuaweiIotda, OtaCloud, SecretSource, folder_of},
     cloud::{
         CallError, Cloud, ErrorClass, Transport, TransportError,
         huawei_iotda::{self, Keys, Scheme, User},
@@ -12,10 +12,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use secrecy::SecretString;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 /// Connects accounts over HTTP.
 pub struct HttpConnector {
@@ -35,7 +32,7 @@ impl HttpConnector {
 #[async_trait]
 impl Connector for HttpConnector {
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
-        let secrets = Secrets { credentials: &cloud.spec.credentials, base: folder_of(cloud) };
+        let secrets = Secrets { credentials: &cloud.spec.credentials, base: folder_of(&cloud.metadata) };
         match cloud.spec.cloud() {
             Some(CloudRef::HuaweiIotda(spec)) => self.iotda(spec, &secrets).await,
             Some(other) => Err(refused(format!("spec.{}: this version cannot call it yet", other.kind()))),
@@ -52,13 +49,6 @@ impl HttpConnector {
         };
         Ok(huawei_iotda::connect(spec, keys, Arc::clone(&self.transport)))
     }
-}
-
-/// Relative files start from the manifest's folder; from the current one when no manifest is known.
-fn folder_of(cloud: &OtaCloud) -> PathBuf {
-    let annotations = cloud.metadata.annotations.as_ref();
-    let manifest = annotations.and_then(|annotations| annotations.get(SOURCE_FILE_ANNOTATION));
-    manifest.and_then(|manifest| Path::new(manifest).parent()).unwrap_or(Path::new("")).to_owned()
 }
 
 struct Secrets<'a> {
@@ -105,6 +95,8 @@ fn refused(message: String) -> CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::SOURCE_FILE_ANNOTATION;
+    use std::path::Path;
 
     fn cloud(auth: &str, credentials: &str, folder: &Path) -> OtaCloud {
         let manifest = folder.join("cloud.yaml");
@@ -145,6 +137,6 @@ mod tests {
         fs_err::write(folder.path().join("key"), "AK\n").unwrap();
         let keys = r#"{"accessKey": "file:key", "secretKey": "exec:cat key"}"#;
         let connected = HttpConnector::new().unwrap().connect(&cloud("Auto", keys, folder.path())).await;
-        assert_eq!(connected.unwrap().capabilities().name, "huaweiIotda");
+        assert_eq!(connected.unwrap().capabilities().cloud, crate::api::CloudKind::HuaweiIotda);
     }
 }

@@ -55,6 +55,8 @@ pub enum Call {
         /// Cloud's id.
         id: String,
     },
+    /// Hands a file to the cloud, before the package that is made of it; the cloud sweeps away what no package names.
+    Upload(LocalFile),
     /// Creates a package. Not idempotent.
     CreatePackage(NewPackage),
     /// Deletes a package; the bytes stay where they are.
@@ -153,7 +155,7 @@ impl Call {
     pub const fn class(&self) -> CallClass {
         match self {
             Self::CreatePackage(_) | Self::CreateJob(_) => CallClass::CreateOnce,
-            Self::DeletePackage { .. } | Self::DeleteJob { .. } => CallClass::Idempotent,
+            Self::Upload(_) | Self::DeletePackage { .. } | Self::DeleteJob { .. } => CallClass::Idempotent,
             Self::StopJob { .. } | Self::RetryJob { .. } => CallClass::Toggle,
             _ => CallClass::Read,
         }
@@ -165,6 +167,7 @@ impl Call {
         match self {
             Self::ListPackages { .. } => "ListPackages",
             Self::ShowPackage { .. } => "ShowPackage",
+            Self::Upload(_) => "Upload",
             Self::CreatePackage(_) => "CreatePackage",
             Self::DeletePackage { .. } => "DeletePackage",
             Self::ListJobs { .. } => "ListJobs",
@@ -189,6 +192,8 @@ pub enum Reply {
     Packages(Page<PackageRow>),
     /// To `ShowPackage` and `CreatePackage`.
     Package(Package),
+    /// To `Upload`: what the cloud calls it, for [`NewArtifact::Uploaded`].
+    Uploaded(String),
     /// To `ListJobs`.
     Jobs(Page<Job>),
     /// To `ShowJob` and `CreateJob`.

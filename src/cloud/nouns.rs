@@ -3,14 +3,25 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 
-pub use crate::api::PackageType as PackageKind;
+pub use crate::api::{CloudKind, Delivery, PackageType as PackageKind};
 
 /// What a cloud can and cannot do, and its documented limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Capabilities {
-    /// Name of the cloud as it stands in `OtaCloud`: `huaweiIotda`.
-    pub name: &'static str,
+    /// Which cloud it is.
+    pub cloud: CloudKind,
+    /// Whether packages can be created by a call; they come by hand otherwise.
+    pub creates_packages: bool,
+    /// How the bytes of a package get into the cloud.
+    pub uploads: Uploads,
+    /// Whether the cloud itself holds a package back until it has been verified.
+    pub verifies: bool,
+    /// How a job of ours is told from all others.
+    pub job_identity: JobIdentity,
+    /// Whether a job can be stopped by a call.
+    pub stops_jobs: bool,
     /// Most devices in one job.
     pub max_devices_per_job: usize,
     /// Most devices in one stop or retry call; more are sent in several calls.
@@ -25,6 +36,26 @@ pub struct Capabilities {
     pub requests_per_second: u32,
     /// Calls at once after a quiet time; the default budget.
     pub burst: u32,
+}
+
+/// How the bytes of a package get into a cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uploads {
+    /// Not at all: the package names an object that the cloud fetches, or is uploaded by hand.
+    Never,
+    /// By [`Call::Upload`](super::Call::Upload), before the package is created.
+    Before,
+    /// Within the call that creates the package.
+    WithPackage,
+}
+
+/// How a job of ours is told from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobIdentity {
+    /// It carries our token, and lists show it.
+    Token,
+    /// It carries nothing of ours: kind, exact devices and time of creation tell it.
+    Devices,
 }
 
 /// Natural key of a package inside one account.
@@ -51,8 +82,27 @@ pub struct PackageRow {
     pub description: Option<String>,
     /// Handed to the device.
     pub custom_info: Option<String>,
+    /// Where the cloud's own verification of it stands; none where a cloud has no such thing.
+    pub verification: Option<CloudVerification>,
     /// When the cloud created it.
     pub created_at: Option<Timestamp>,
+}
+
+/// Where a cloud's own verification of a package stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum CloudVerification {
+    /// The package was created without.
+    NotNeeded,
+    /// Not begun.
+    Pending,
+    /// A verify job runs.
+    Running,
+    /// Passed: upgrade jobs are allowed.
+    Passed,
+    /// Failed: another verify job is allowed.
+    Failed,
+    /// A state that no document names: nothing is concluded from it.
+    Unknown(String),
 }
 
 impl PackageRow {
@@ -73,9 +123,18 @@ pub struct Package {
     pub artifact: Option<ArtifactRef>,
 }
 
-/// Where the bytes of a package are.
+/// Where the bytes of a package are, as the cloud says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ArtifactRef {
+pub enum ArtifactRef {
+    /// In a bucket of the user.
+    Obs(ObsArtifact),
+    /// In the cloud itself.
+    Held(HeldArtifact),
+}
+
+/// An object in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ObsArtifact {
     /// Region of the bucket.
     pub region: String,
     /// Bucket.
@@ -86,19 +145,90 @@ pub struct ArtifactRef {
     pub sha256: Option<String>,
 }
 
+/// Bytes that the cloud holds itself, with what it says of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HeldArtifact {
+    /// SHA-256 in lower-case hex.
+    pub sha256: Option<String>,
+    /// MD5 in lower-case hex.
+    pub md5: Option<String>,
+    /// Size in bytes.
+    pub size: Option<u64>,
+}
+
+/// Where the bytes of a package to be created come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum NewArtifact {
+    /// From a bucket of the user.
+    Obs(ObsArtifact),
+    /// From a file of ours.
+    File(LocalFile),
+    /// From a file of ours that [`Call::Upload`](super::Call::Upload) has handed to the cloud.
+    Uploaded {
+        /// The file.
+        file: LocalFile,
+        /// What the cloud calls it, such as its address.
+        handle: String,
+    },
+    /// From the cloud's portal, by hand.
+    Portal,
+}
+
+impl NewArtifact {
+    /// What a cloud that takes it will say of it.
+    #[must_use]
+    pub fn stored(&self) -> ArtifactRef {
+        match self {
+            Self::Obs(object) => ArtifactRef::Obs(object.clone()),
+            Self::File(file) | Self::Uploaded { file, .. } => ArtifactRef::Held(HeldArtifact {
+                sha256: Some(file.sha256.clone()),
+                md5: file.md5.clone(),
+                size: file.size,
+            }),
+            Self::Portal => ArtifactRef::Held(HeldArtifact::default()),
+        }
+    }
+}
+
+/// A file of ours, to be uploaded. Its bytes must have these digests, or nothing is created from them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LocalFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// SHA-256 in lower-case hex.
+    pub sha256: String,
+    /// MD5 in lower-case hex, for clouds that keep no other digest.
+    pub md5: Option<String>,
+    /// Size in bytes, when the manifest says.
+    pub size: Option<u64>,
+}
+
 /// A package to be created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewPackage {
     /// Natural key.
     pub key: PackageKey,
+    /// Name for people, where the cloud wants one: the object's own.
+    pub name: String,
     /// Versions that may be upgraded to it; all when empty.
     pub source_versions: Vec<String>,
     /// For people.
     pub description: Option<String>,
     /// Handed to the device.
     pub custom_info: Option<String>,
-    /// Where its bytes are.
-    pub artifact: ArtifactRef,
+    /// Where its bytes come from.
+    pub artifact: NewArtifact,
+    /// What the cloud's own verification shall ask for; none: the cloud holds nothing back.
+    pub verification: Option<NewVerification>,
+}
+
+/// What the cloud's own verification of a package shall ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct NewVerification {
+    /// Devices that take part.
+    pub devices: u32,
+    /// Devices that must succeed.
+    pub min_success: u32,
 }
 
 /// An upgrade job to be created.
@@ -108,12 +238,35 @@ pub struct NewJob {
     pub token: String,
     /// For people: `meter-v2/canary`. The client makes it fit the cloud's rules.
     pub title: String,
-    /// Firmware or software.
-    pub kind: PackageKind,
+    /// Whether it tries the package, or rolls it out.
+    pub purpose: JobPurpose,
+    /// Natural key of the package.
+    pub package: PackageKey,
     /// Cloud's id of the package.
     pub package_id: String,
     /// Device ids, sorted.
     pub devices: Vec<String>,
+    /// Versions that these devices run now, sorted; a device that reports none adds none.
+    pub from_versions: Vec<String>,
+    /// How the devices get it.
+    pub delivery: Delivery,
+}
+
+impl NewJob {
+    /// Firmware or software.
+    #[must_use]
+    pub const fn kind(&self) -> PackageKind {
+        self.package.kind
+    }
+}
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum JobPurpose {
+    /// Tries a package before anything is rolled out.
+    Verify,
+    /// Rolls a package out.
+    Upgrade,
 }
 
 /// An upgrade job of the cloud.

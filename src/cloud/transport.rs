@@ -8,7 +8,7 @@ mod redact;
 
 pub use http::{HttpOptions, HttpTransport};
 
-use super::Effect;
+use super::{Effect, LocalFile};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
@@ -29,6 +29,18 @@ pub struct WireRequest {
     pub headers: Vec<(String, String)>,
     /// Body; empty when there is none.
     pub body: Bytes,
+    /// A file within the body, streamed; boxed, because hardly any request has one.
+    pub upload: Option<Box<Upload>>,
+}
+
+/// A file that is streamed as the second part of a body, between `WireRequest::body` and `after`. Its digests are computed on
+/// the way: when they are not the expected ones the request is broken off before its end, so that nothing comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// The file.
+    pub file: LocalFile,
+    /// What follows the file.
+    pub after: Bytes,
 }
 
 impl fmt::Debug for WireRequest {

@@ -102,7 +102,7 @@ impl Account {
             self.ports.clock.sleep_until(at).await;
         }
         *self.calls.entry(call.operation()).or_default() += 1;
-        let (cloud, operation) = (self.cloud.capabilities().name, call.operation());
+        let (cloud, operation) = (self.cloud.capabilities().cloud.as_str(), call.operation());
         // The client records the id that the cloud gave the request.
         let span = tracing::info_span!("call", cloud, operation, request = tracing::field::Empty);
         let result = self.cloud.perform(call, self.ports.clock.wall()).instrument(span.clone()).await;

@@ -102,7 +102,12 @@ mod tests {
 
     fn limits() -> Capabilities {
         Capabilities {
-            name: "test",
+            cloud: crate::cloud::CloudKind::HuaweiIotda,
+            creates_packages: true,
+            uploads: crate::cloud::Uploads::Never,
+            verifies: false,
+            job_identity: crate::cloud::JobIdentity::Token,
+            stops_jobs: true,
             max_devices_per_job: 10,
             max_devices_per_order: 10,
             page_size: 10,

@@ -86,7 +86,14 @@ mod tests {
         let job = NewJob {
             token: "t".into(),
             title: "meter/canary".into(),
-            kind: PackageType::Firmware,
+            purpose: crate::cloud::JobPurpose::Upgrade,
+            package: crate::cloud::PackageKey {
+                kind: PackageType::Firmware,
+                product: "meter".into(),
+                version: "V2".into(),
+            },
+            from_versions: vec![],
+            delivery: crate::api::Delivery::default(),
             package_id: "p".into(),
             devices: vec!["a".into(), "b".into()],
         };

@@ -40,7 +40,7 @@ pub enum Need {
 #[must_use]
 pub fn package_key(package: &OtaPackage) -> PackageKey {
     let spec = &package.spec;
-    PackageKey { kind: spec.kind, product: spec.product.id.clone(), version: spec.version.clone() }
+    PackageKey { kind: spec.kind, product: spec.product.to_string(), version: spec.version.clone() }
 }
 
 /// What a package's judgement needs. A verified package that stays needs its list row alone.
@@ -122,7 +122,7 @@ fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     let groups = targets.groups.iter().flatten().cloned().map(Need::Group);
     let tags = targets.tags.iter().flatten();
     let tags = tags.map(|(key, values)| Need::Tag { key: key.clone(), values: sorted(values) });
-    std::iter::once(Need::Fleet { product: package.spec.product.id.clone() })
+    std::iter::once(Need::Fleet { product: package.spec.product.to_string() })
         .chain(groups)
         .chain(tags)
         .collect()

@@ -101,7 +101,7 @@ fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
         let message = format!("waits for call {}, which is not settled", intent.token);
         return Outcome::working("Creating", message).in_sync(Truth::False);
     }
-    let package = wanted(view.object);
+    let package = wanted(view.object, view.capabilities);
     let message = format!("version {} is not in the cloud, and is created", package.key.version);
     let outcome = Outcome::working("Creating", message).in_sync(Truth::False);
     outcome.with([Action::CreatePackage { token, package }])

@@ -203,6 +203,16 @@ pub(super) fn as_count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
+/// Versions that these devices report, sorted, each once.
+pub(super) fn versions_of<'a>(
+    fleet: &BTreeMap<String, Device>,
+    devices: impl Iterator<Item = &'a str>,
+    kind: PackageKind,
+) -> Vec<String> {
+    let versions: BTreeSet<&str> = devices.filter_map(|id| fleet.get(id)?.version(kind)).collect();
+    versions.into_iter().map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

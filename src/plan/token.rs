@@ -12,7 +12,7 @@ pub fn package_identity(package: &OtaPackage) -> String {
     let spec = &package.spec;
     let sha256 = spec.artifact.sha256.to_ascii_lowercase();
     let kind = format!("{:?}", spec.kind);
-    short(&["package", &spec.cloud_ref.name, &kind, &spec.product.id, &spec.version, &sha256])
+    short(&["package", &spec.cloud_ref.name, &kind, &spec.product.to_string(), &spec.version, &sha256])
 }
 
 /// Hash of everything that decides who gets what when, and what stops it: the package's identity and the whole spec

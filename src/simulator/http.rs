@@ -141,6 +141,7 @@ async fn answer(
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
         body,
+        upload: None,
     };
     let outcome = handle.with(|simulator, wall| simulator.handle(&request, wall));
     stop.run_until_cancelled(enact(outcome)).await.unwrap_or_else(cut)

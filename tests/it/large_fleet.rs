@@ -107,7 +107,12 @@ fn object<T: serde::de::DeserializeOwned>(kind: &str, spec: &Value) -> T {
 
 fn limits() -> Capabilities {
     Capabilities {
-        name: "slow",
+        cloud: rollwave::cloud::CloudKind::HuaweiIotda,
+        creates_packages: true,
+        uploads: rollwave::cloud::Uploads::Never,
+        verifies: false,
+        job_identity: rollwave::cloud::JobIdentity::Token,
+        stops_jobs: true,
         max_devices_per_job: 30_000,
         max_devices_per_order: 100,
         page_size: 50,
@@ -178,9 +183,10 @@ impl Cloud for SlowCloud {
                     source_versions: Vec::new(),
                     description: None,
                     custom_info: None,
+                    verification: None,
                     created_at: None,
                 };
-                let package = Package { row, artifact: Some(new.artifact.clone()) };
+                let package = Package { row, artifact: Some(new.artifact.stored()) };
                 made.packages.insert(version, package.clone());
                 Reply::Package(package)
             }
@@ -191,7 +197,7 @@ impl Cloud for SlowCloud {
                 let job = Job {
                     id: format!("job-{}", made.jobs.len()),
                     token: Some(new.token.clone()),
-                    kind: new.kind,
+                    kind: new.kind(),
                     title: new.title.clone(),
                     package_ids: vec![new.package_id.clone()],
                     state: JobState::Running,

@@ -140,7 +140,7 @@ fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
     --
     f.yaml:7:3: spec.product: is missing
     --
-    f.yaml:9:12: spec.product: a map of fields (`id: …`) is wanted
+    f.yaml:9:12: spec.product: a map of fields (`deviceType: …`) is wanted
     "##);
 }
 
@@ -228,7 +228,7 @@ fn bad_targets_and_stop_rules_are_refused_in_plain_words() {
     f.yaml:28:30: spec.targets.tags[""]: has 0 items, at least 1
     --
     f.yaml:29:12: spec.suspend: true or false is wanted, and this is the text "yes"
-    f.yaml:30:3: spec.windows: unknown field `windows`: write order, packageRef, stages, stop, suspend or targets
+    f.yaml:30:3: spec.windows: unknown field `windows`: write delivery, order, packageRef, stages, stop, suspend or targets
     "##);
 }
 

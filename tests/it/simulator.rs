@@ -72,6 +72,7 @@ impl Bench {
                 ("Content-Type".to_owned(), "application/json".to_owned()),
             ],
             body: body.map(|body| Bytes::from(body.to_string())).unwrap_or_default(),
+            upload: None,
         };
         self.simulator.handle(&request, self.wall)
     }

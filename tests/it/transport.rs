@@ -33,6 +33,7 @@ fn request(origin: &str, path: &str) -> WireRequest {
         query: String::new(),
         headers: vec![],
         body: "".into(),
+        upload: None,
     }
 }
 
@@ -100,6 +101,7 @@ async fn what_the_request_says_is_what_is_sent() {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         body: "{\"中\":1}".into(),
+        upload: None,
     };
     let response = transport().send(request).await.unwrap();
     let echoed = String::from_utf8(response.body.to_vec()).unwrap();

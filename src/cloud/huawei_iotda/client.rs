@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     api::{HuaweiIotda, IotdaAuth},
-    cloud::{Call, CallError, Capabilities, Cloud, ErrorClass, Reply, Transport, WireRequest, WireResponse},
+    cloud::{
+        Call, CallError, Capabilities, Cloud, CloudKind, ErrorClass, JobIdentity, Reply, Transport, Uploads,
+        WireRequest, WireResponse,
+    },
 };
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -181,7 +184,12 @@ impl Cloud for IotdaClient {
 /// application-side calls is documented for the smallest enterprise instance, and a twentieth of it is taken here.
 fn capabilities(total_timeout: SignedDuration) -> Capabilities {
     Capabilities {
-        name: "huaweiIotda",
+        cloud: CloudKind::HuaweiIotda,
+        creates_packages: true,
+        uploads: Uploads::Never,
+        verifies: false,
+        job_identity: JobIdentity::Token,
+        stops_jobs: true,
         max_devices_per_job: limits::TASK_TARGETS,
         max_devices_per_order: limits::ORDER_TARGETS,
         page_size: limits::PAGE_SIZE,

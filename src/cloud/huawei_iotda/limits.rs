@@ -1,7 +1,7 @@
 //! Every documented limit of the calls that are made, checked before anything is sent: the documents of CreateOtaPackage,
 //! ListOtaPackageInfo, CreateBatchTask, StopBatchTask and RetryBatchTask, with SDK 3.1.219. Fields are named as on the wire.
 
-use crate::cloud::{ArtifactRef, Call, CallError, ErrorClass, NewJob, NewPackage, PackageKey};
+use crate::cloud::{Call, CallError, ErrorClass, NewArtifact, NewJob, NewPackage, ObsArtifact, PackageKey};
 
 /// Rows in one page of any list.
 pub const PAGE_SIZE: usize = 50;
@@ -122,6 +122,7 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
     match call {
         Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
         Call::ShowPackage { id } | Call::DeletePackage { id } => check.text(&PACKAGE_ID, id),
+        Call::Upload(_) => Err(no_upload()),
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
         Call::ShowJob { id } | Call::ListJobDevices { id, .. } | Call::DeleteJob { id } => {
@@ -157,7 +158,8 @@ impl Check {
         self.each(&SOURCE_VERSION, sources)?;
         self.text(&DESCRIPTION, package.description.as_deref().unwrap_or_default())?;
         self.text(&CUSTOM_INFO, package.custom_info.as_deref().unwrap_or_default())?;
-        self.artifact(&package.artifact)
+        let NewArtifact::Obs(object) = &package.artifact else { return Err(no_upload()) };
+        self.object(object)
     }
 
     fn key(&self, key: &PackageKey) -> Result<(), CallError> {
@@ -165,7 +167,7 @@ impl Check {
         self.text(&PACKAGE_VERSION, &key.version)
     }
 
-    fn artifact(&self, artifact: &ArtifactRef) -> Result<(), CallError> {
+    fn object(&self, artifact: &ObsArtifact) -> Result<(), CallError> {
         self.text(&REGION_NAME, &artifact.region)?;
         self.text(&BUCKET_NAME, &artifact.bucket)?;
         self.text(&OBJECT_KEY, &artifact.key)?;
@@ -229,6 +231,12 @@ impl Check {
     }
 }
 
+/// IoTDA fetches the bytes from OBS; no call takes them.
+pub(super) fn no_upload() -> CallError {
+    CallError::new(ErrorClass::Invalid, "CreatePackage", "IoTDA takes packages from OBS only")
+        .next_step("store the file in OBS and give spec.artifact.obs")
+}
+
 /// The value as it stands in a message: quoted, cut after 40 characters.
 fn shown(value: &str) -> String {
     let head: String = value.chars().take(40).collect();
@@ -247,20 +255,39 @@ mod tests {
             source_versions: vec!["V1.0".into()],
             description: None,
             custom_info: None,
-            artifact: ArtifactRef {
-                region: "cn-north-4".into(),
-                bucket: "firmware".into(),
-                key: "meter/v2.tar.gz".into(),
-                sha256: Some("ab".repeat(32)),
-            },
+            name: "meter-v2".into(),
+            artifact: NewArtifact::Obs(object()),
+            verification: None,
         }
+    }
+
+    fn object() -> ObsArtifact {
+        ObsArtifact {
+            region: "cn-north-4".into(),
+            bucket: "firmware".into(),
+            key: "meter/v2.tar.gz".into(),
+            sha256: Some("ab".repeat(32)),
+        }
+    }
+
+    fn with_object(change: impl FnOnce(&mut ObsArtifact)) -> Call {
+        let mut object = object();
+        change(&mut object);
+        with_package(|p| p.artifact = NewArtifact::Obs(object))
     }
 
     fn job() -> NewJob {
         NewJob {
             token: "0123456789abcdef".into(),
             title: "meter-v2/canary".into(),
-            kind: PackageKind::Firmware,
+            purpose: crate::cloud::JobPurpose::Upgrade,
+            package: PackageKey {
+                kind: PackageKind::Firmware,
+                product: "meter".into(),
+                version: "V2".into(),
+            },
+            from_versions: vec![],
+            delivery: crate::api::Delivery::default(),
             package_id: "28f61af50fc9452aa0ed5ea25c3cc3d3".into(),
             devices: vec!["dev-1".into()],
         }
@@ -312,11 +339,11 @@ mod tests {
             with_package(|p| p.source_versions = vec!["V1/2".into()]),
             with_package(|p| p.description = Some("更".repeat(1025))),
             with_package(|p| p.custom_info = Some("x".repeat(4097))),
-            with_package(|p| p.artifact.region = "cn_north".into()),
-            with_package(|p| p.artifact.bucket = "Firmware".into()),
-            with_package(|p| p.artifact.key = "meter/v2.hex".into()),
-            with_package(|p| p.artifact.key = format!("{}.bin", "k".repeat(1021))),
-            with_package(|p| p.artifact.sha256 = Some("abc".into())),
+            with_object(|o| o.region = "cn_north".into()),
+            with_object(|o| o.bucket = "Firmware".into()),
+            with_object(|o| o.key = "meter/v2.hex".into()),
+            with_object(|o| o.key = format!("{}.bin", "k".repeat(1021))),
+            with_object(|o| o.sha256 = Some("abc".into())),
             with_job(|j| j.devices = devices(30_001)),
             with_job(|j| j.devices = vec![]),
             with_job(|j| j.devices = vec!["dev 1".into()]),

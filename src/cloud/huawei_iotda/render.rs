@@ -4,8 +4,8 @@ use super::{limits, sign, wire};
 use crate::{
     api::{DocumentKey, HuaweiIotda},
     cloud::{
-        ArtifactRef, Call, CallError, Cursor, DeviceOutcome, ErrorClass, NewJob, NewPackage, PackageKind,
-        WireRequest,
+        Call, CallError, Cursor, DeviceOutcome, ErrorClass, NewArtifact, NewJob, NewPackage, ObsArtifact,
+        PackageKind, WireRequest,
     },
 };
 use bytes::Bytes;
@@ -37,8 +37,9 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
         }
         Call::ShowPackage { id } => Ok(request.get(&["ota-upgrades", "packages", id], vec![])),
         Call::CreatePackage(package) => {
-            request.post(&["ota-upgrades", "packages"], vec![], &create_package(spec, package))
+            request.post(&["ota-upgrades", "packages"], vec![], &create_package(spec, package)?)
         }
+        Call::Upload(_) => Err(limits::no_upload()),
         Call::DeletePackage { id } => Ok(request.delete(&["ota-upgrades", "packages", id])),
         Call::ListJobs { kind, cursor } => {
             let mut query = request.app_page(cursor);
@@ -118,6 +119,7 @@ impl Request<'_> {
             query: sign::canonical_query(&query),
             headers,
             body,
+            upload: None,
         }
     }
 
@@ -135,23 +137,24 @@ fn page(cursor: &Cursor) -> Query {
     query
 }
 
-fn create_package(spec: &HuaweiIotda, package: &NewPackage) -> wire::CreatePackage {
-    wire::CreatePackage {
+fn create_package(spec: &HuaweiIotda, package: &NewPackage) -> Result<wire::CreatePackage, CallError> {
+    let NewArtifact::Obs(object) = &package.artifact else { return Err(limits::no_upload()) };
+    Ok(wire::CreatePackage {
         app_id: spec.app_id.clone(),
         package_type: package_type(package.key.kind),
         product_id: package.key.product.clone(),
         version: package.key.version.clone(),
-        file_location: wire::FileLocation { obs_location: Some(obs_location(&package.artifact)) },
+        file_location: wire::FileLocation { obs_location: Some(obs_location(object)) },
         module_name: None,
         support_source_versions: Some(package.source_versions.clone())
             .filter(|versions| !versions.is_empty()),
         description: package.description.clone(),
         custom_info: package.custom_info.clone(),
-    }
+    })
 }
 
 /// `sign_method` stays out: SHA256 is its default, and older platforms do not know the field.
-fn obs_location(artifact: &ArtifactRef) -> wire::ObsLocation {
+fn obs_location(artifact: &ObsArtifact) -> wire::ObsLocation {
     wire::ObsLocation {
         region_name: artifact.region.clone(),
         bucket_name: artifact.bucket.clone(),
@@ -169,7 +172,7 @@ fn create_task(spec: &HuaweiIotda, job: &NewJob) -> wire::CreateTask {
     };
     wire::CreateTask {
         task_name: task_name(&job.title, &job.token),
-        task_type: task_type(job.kind),
+        task_type: task_type(job.kind()),
         app_id: Some(spec.app_id.clone()),
         task_mode: None,
         need_confirm: None,

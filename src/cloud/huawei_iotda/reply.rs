@@ -2,8 +2,8 @@
 
 use super::{limits, render, wire};
 use crate::cloud::{
-    ArtifactRef, Call, Cursor, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, Package,
-    PackageKey, PackageKind, PackageRow, Page, Reply,
+    ArtifactRef, Call, Cursor, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, ObsArtifact,
+    Package, PackageKey, PackageKind, PackageRow, Page, Reply,
 };
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -29,6 +29,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             expect(&shown.row.id, id)?;
             Ok(Reply::Package(shown))
         }
+        Call::Upload(_) => Err("no call of this cloud takes a file".to_owned()),
         Call::CreatePackage(new) => {
             let created = package(json(body)?)?;
             expect(&created.row.key, &new.key)?;
@@ -45,7 +46,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         }
         Call::CreateJob(new) => {
             let created = job(json(body)?)?;
-            expect(&(created.kind, created.token.as_deref()), &(new.kind, Some(new.token.as_str())))?;
+            expect(&(created.kind, created.token.as_deref()), &(new.kind(), Some(new.token.as_str())))?;
             Ok(Reply::Job(created))
         }
         Call::ListJobDevices { cursor, .. } => {
@@ -117,11 +118,13 @@ fn page<W, T>(
 
 fn package(package: wire::OtaPackage) -> Result<Package, Unintelligible> {
     let row = package_row(&package)?;
-    let artifact = package.file_location.and_then(|location| location.obs_location).map(|obs| ArtifactRef {
-        region: obs.region_name,
-        bucket: obs.bucket_name,
-        key: obs.object_key,
-        sha256: obs.sign.map(|sign| sign.to_ascii_lowercase()),
+    let artifact = package.file_location.and_then(|location| location.obs_location).map(|obs| {
+        ArtifactRef::Obs(ObsArtifact {
+            region: obs.region_name,
+            bucket: obs.bucket_name,
+            key: obs.object_key,
+            sha256: obs.sign.map(|sign| sign.to_ascii_lowercase()),
+        })
     });
     Ok(Package { row, artifact })
 }
@@ -138,6 +141,7 @@ fn package_row(package: &wire::OtaPackage) -> Result<PackageRow, Unintelligible>
         source_versions: package.support_source_versions.clone().unwrap_or_default(),
         description: package.description.clone(),
         custom_info: package.custom_info.clone(),
+        verification: None,
         created_at: package.create_time.as_deref().and_then(wire::parse_time),
     })
 }

@@ -127,6 +127,7 @@ impl TokenSource<'_> {
             ],
             origin,
             body: body.into(),
+            upload: None,
         })
     }
 

@@ -81,6 +81,7 @@ mod tests {
             query: "nocatalog=true".into(),
             headers: named(&["Authorization", "X-Auth-Token", "x-security-token"]),
             body: r#"{"auth":{"identity":{"password":{"user":{"name":"ann","password":"hunter2"}}}},"accessToken":"hunter2"}"#.into(),
+            upload: None,
         };
         let response = WireResponse {
             status: 201,

@@ -3,9 +3,10 @@
 use super::report::{Outcome, Standing};
 use crate::api::{OtaPackageStatus, StageCounts, Truth, Verification, VerificationStatus, percent_text};
 use crate::api::{VERIFIED, condition_is_true};
-use crate::cloud::{Device, Job, NewJob};
+use crate::cloud::{Device, Job, JobPurpose, NewJob};
 use crate::plan::gate::{reaches, spaced};
-use crate::plan::stage::{JobSight, Target, as_count, tally};
+use crate::plan::needs::package_key;
+use crate::plan::stage::{JobSight, Target, as_count, tally, versions_of};
 use crate::plan::token::{package_identity, verify_token};
 use crate::plan::{Action, PackageView, Seen};
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,8 +210,11 @@ impl Trial<'_> {
         let job = NewJob {
             token: self.token.clone(),
             title: format!("{name}/verify"),
-            kind: spec.kind,
+            purpose: JobPurpose::Verify,
+            package: package_key(self.view.object),
             package_id: self.package_id.to_owned(),
+            from_versions: versions_of(&self.devices.value, devices.iter().copied(), spec.kind),
+            delivery: self.verification.delivery.clone().unwrap_or_default(),
             devices: devices.iter().map(ToString::to_string).collect(),
         };
         let message = format!("verifying on {} devices", devices.len());

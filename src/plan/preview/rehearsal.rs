@@ -6,7 +6,9 @@ use crate::api::{
     DEFAULT_NAMESPACE, Kind, MAX_EXAMPLES, ObjectKey, ObjectMeta, OtaPackage, OtaRollout, OtaRolloutStatus,
     Period, READY, StagePhase, condition_is_true,
 };
-use crate::cloud::{Device, Job, JobCounts, JobState, NewJob, NewPackage, Package, PackageKind, PackageRow};
+use crate::cloud::{
+    CloudVerification, Device, Job, JobCounts, JobState, NewJob, NewPackage, Package, PackageKind, PackageRow,
+};
 use crate::plan::stage::as_count;
 use crate::plan::{
     Action, Again, Fleet, POLL, PackageView, RolloutView, Seen, cohort, confirm, package as judge_package,
@@ -152,9 +154,10 @@ fn created(new: &NewPackage, now: Timestamp) -> Package {
         source_versions: new.source_versions.clone(),
         description: new.description.clone(),
         custom_info: new.custom_info.clone(),
+        verification: new.verification.map(|_| CloudVerification::Pending),
         created_at: Some(now),
     };
-    Package { row, artifact: Some(new.artifact.clone()) }
+    Package { row, artifact: Some(new.artifact.stored()) }
 }
 
 fn upgrade<'a>(
@@ -280,7 +283,7 @@ impl Rehearsal {
             id: id.clone(),
             token: Some(new.token.clone()),
             title: new.title.clone(),
-            kind: new.kind,
+            kind: new.kind(),
             package_ids: vec![new.package_id.clone()],
             devices: new.devices.clone(),
             state: JobState::Running,

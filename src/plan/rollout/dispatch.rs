@@ -4,10 +4,11 @@ use super::advance::Pass;
 use super::as_count;
 use super::report::Outcome;
 use crate::api::{RolloutPhase, StagePhase};
-use crate::cloud::{Job, NewJob};
+use crate::cloud::{Job, JobPurpose, NewJob};
 use crate::plan::Action;
 use crate::plan::cohort::{assign, rank, seed};
-use crate::plan::stage::Target;
+use crate::plan::needs::package_key;
+use crate::plan::stage::{Target, versions_of};
 use crate::plan::token::job_token;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -192,8 +193,15 @@ impl<'a> Pass<'_, 'a> {
         let job = NewJob {
             token,
             title: format!("{name}/{stage}"),
-            kind: ground.package.spec.kind,
+            purpose: JobPurpose::Upgrade,
+            package: package_key(ground.package),
             package_id: package_id.unwrap_or_default(),
+            from_versions: versions_of(
+                ground.fleet.value.devices,
+                devices.iter().copied(),
+                ground.package.spec.kind,
+            ),
+            delivery: ground.rollout.spec.delivery.clone().unwrap_or_default(),
             devices: devices.into_iter().map(str::to_owned).collect(),
         };
         debug_assert!(as_count(job.devices.len()) > 0);

@@ -44,7 +44,8 @@ fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
     for (key, sourced) in &snapshot.objects {
         let Object::Package(package) = &sourced.object else { continue };
         let spec = &package.spec;
-        let natural_key = (&key.namespace, &spec.cloud_ref.name, spec.kind, &spec.product.id, &spec.version);
+        let natural_key =
+            (&key.namespace, &spec.cloud_ref.name, spec.kind, spec.product.to_string(), &spec.version);
         if let Some((first, place)) = first_of.insert(natural_key, (key, &sourced.place)) {
             let message = format!(
                 "{key} and {first} (at {place}) are the same package of {}: the cloud holds one of each product, type and version; keep one of them",

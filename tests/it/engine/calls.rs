@@ -34,6 +34,7 @@ fn post(cloud: &mut Simulator, path: &str, token: &str, body: &Value) -> rollwav
         query: String::new(),
         headers: vec![header("X-Auth-Token", token), header("Content-Type", "application/json")],
         body: Bytes::from(body.to_string()),
+        upload: None,
     };
     match cloud.handle(&request, Timestamp::now()).end {
         End::Reply(reply) => reply,

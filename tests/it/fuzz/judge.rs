@@ -16,7 +16,12 @@ use std::collections::BTreeMap;
 const STATUS: &str = "\n-----8<-----\n";
 
 const LIMITS: Capabilities = Capabilities {
-    name: "test",
+    cloud: rollwave::cloud::CloudKind::HuaweiIotda,
+    creates_packages: true,
+    uploads: rollwave::cloud::Uploads::Never,
+    verifies: false,
+    job_identity: rollwave::cloud::JobIdentity::Token,
+    stops_jobs: true,
     max_devices_per_job: 4,
     max_devices_per_order: 2,
     page_size: 50,
@@ -140,14 +145,15 @@ fn the_package() -> Package {
         source_versions: vec![],
         description: None,
         custom_info: None,
+        verification: None,
         created_at: Some(now()),
     };
-    let artifact = ArtifactRef {
+    let artifact = ArtifactRef::Obs(rollwave::cloud::ObsArtifact {
         region: "r".into(),
         bucket: "fw".into(),
         key: "v2.bin".into(),
         sha256: Some("ab".repeat(32)),
-    };
+    });
     Package { row, artifact: Some(artifact) }
 }
 

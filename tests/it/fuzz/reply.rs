@@ -7,8 +7,9 @@ use futures::FutureExt as _;
 use rollwave::api::HuaweiIotda;
 use rollwave::cloud::huawei_iotda::{IotdaClient, Keys, User, token_of, wire::parse_time};
 use rollwave::cloud::{
-    ArtifactRef, Call, CallClass, CallError, Cloud as _, Cursor, DeviceOutcome, Effect, ErrorClass, NewJob,
-    NewPackage, PackageKey, PackageKind, Page, Reply, Transport, TransportError, WireRequest, WireResponse,
+    Call, CallClass, CallError, Cloud as _, Cursor, DeviceOutcome, Effect, ErrorClass, NewArtifact, NewJob,
+    NewPackage, ObsArtifact, PackageKey, PackageKind, Page, Reply, Transport, TransportError, WireRequest,
+    WireResponse,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -67,7 +68,7 @@ fn check_success(call: &Call, reply: &Reply, status: u16, body: &str) {
         (Call::ShowPackage { id }, Reply::Package(package)) => assert_eq!(&package.row.id, id, "{body}"),
         (Call::CreateJob(new), Reply::Job(job)) => {
             assert!(!job.id.is_empty(), "{body}");
-            assert_eq!((job.kind, job.token.as_deref()), (new.kind, Some(new.token.as_str())), "{body}");
+            assert_eq!((job.kind, job.token.as_deref()), (new.kind(), Some(new.token.as_str())), "{body}");
         }
         (Call::ShowJob { id }, Reply::Job(job)) => assert_eq!(&job.id, id, "{body}"),
         (Call::ShowDevice { id }, Reply::Device(device)) => assert_eq!(&device.id, id, "{body}"),
@@ -128,7 +129,7 @@ fn calls() -> Vec<Call> {
     let cursor = || Cursor { marker: Some("marker-1".into()), seen: 50 };
     let kind = PackageKind::Firmware;
     let key = PackageKey { kind, product: "meter".into(), version: "V2".into() };
-    let artifact = ArtifactRef {
+    let object = ObsArtifact {
         region: "r".into(),
         bucket: "firmware".into(),
         key: "v2.bin".into(),
@@ -143,7 +144,9 @@ fn calls() -> Vec<Call> {
             source_versions: vec![],
             description: None,
             custom_info: None,
-            artifact,
+            name: "meter-v2".into(),
+            artifact: NewArtifact::Obs(object),
+            verification: None,
         }),
         Call::DeletePackage { id: id() },
         Call::ListJobs { kind, cursor: cursor() },
@@ -152,7 +155,10 @@ fn calls() -> Vec<Call> {
         Call::CreateJob(NewJob {
             token: TOKEN.into(),
             title: "meter/canary".into(),
-            kind,
+            purpose: rollwave::cloud::JobPurpose::Upgrade,
+            package: PackageKey { kind, product: "meter".into(), version: "V2".into() },
+            from_versions: vec![],
+            delivery: rollwave::api::Delivery::default(),
             package_id: id(),
             devices: vec!["d1".into()],
         }),

@@ -83,7 +83,7 @@ impl Bench {
             headers.push(("X-Auth-Token".to_owned(), self.token.clone()));
         }
         let body = message.body.clone().into();
-        let request = WireRequest { method, origin: String::new(), path, query, headers, body };
+        let request = WireRequest { method, origin: String::new(), path, query, headers, upload: None, body };
         let faults = self.simulator.faults().to_vec();
         let outcome = self.simulator.handle(&request, self.wall);
         self.calls += 1;

@@ -70,7 +70,14 @@ async fn an_answer_about_something_else_is_no_success() {
     let created = Call::CreateJob(NewJob {
         token: "0123456789abcdef".into(),
         title: "meter/canary".into(),
-        kind: PackageKind::Software,
+        purpose: rollwave::cloud::JobPurpose::Upgrade,
+        package: rollwave::cloud::PackageKey {
+            kind: PackageKind::Software,
+            product: "meter".into(),
+            version: "V2".into(),
+        },
+        from_versions: vec![],
+        delivery: rollwave::api::Delivery::default(),
         package_id: id(),
         devices: vec!["d".into()],
     });

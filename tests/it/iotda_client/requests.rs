@@ -1,7 +1,7 @@
 //! The request that each call stands for.
 
 use super::*;
-use rollwave::cloud::{ArtifactRef, DeviceOutcome, NewJob, NewPackage, PackageKey};
+use rollwave::cloud::{DeviceOutcome, NewArtifact, NewJob, NewPackage, ObsArtifact, PackageKey};
 
 const TASK: &str = "5c8ba99030344005c02316ad";
 const PACKAGE: &str = "28f61af50fc9452aa0ed5ea25c3cc3d3";
@@ -18,14 +18,17 @@ fn job() -> NewJob {
     NewJob {
         token: "0123456789abcdef".into(),
         title: "meter-v2/canary 灯".into(),
-        kind: PackageKind::Firmware,
+        purpose: rollwave::cloud::JobPurpose::Upgrade,
+        package: PackageKey { kind: PackageKind::Firmware, product: "meter".into(), version: "V2".into() },
+        from_versions: vec![],
+        delivery: rollwave::api::Delivery::default(),
         package_id: PACKAGE.into(),
         devices: vec!["dev-1".into(), "dev-2".into()],
     }
 }
 
 fn calls() -> Vec<Call> {
-    let artifact = ArtifactRef {
+    let object = ObsArtifact {
         region: "cn-north-4".into(),
         bucket: "firmware".into(),
         key: "meter/v2.bin".into(),
@@ -36,13 +39,15 @@ fn calls() -> Vec<Call> {
         source_versions: vec!["V1.0".into(), "V1.1".into()],
         description: Some("固件".into()),
         custom_info: Some("{\"force\":true}".into()),
-        artifact,
+        name: "meter-v2".into(),
+        artifact: NewArtifact::Obs(object.clone()),
+        verification: None,
     };
     let bare = NewPackage {
         source_versions: vec![],
         description: None,
         custom_info: None,
-        artifact: ArtifactRef { sha256: None, ..full.artifact.clone() },
+        artifact: NewArtifact::Obs(ObsArtifact { sha256: None, ..object }),
         ..full.clone()
     };
     vec![

@@ -5,7 +5,7 @@ use rollwave::api::{
     Condition, CreateOperation, IN_SYNC, Intent, IntentState, Origin, READY, STALLED, Time, Truth, VERIFIED,
     condition_is_true, find_condition,
 };
-use rollwave::cloud::ArtifactRef;
+use rollwave::cloud::{ArtifactRef, ObsArtifact, Package};
 use rollwave::plan::{Action, needs};
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn message(world: &World) -> &str {
 }
 
 /// A package of the same key that somebody else made, equal to the spec but for what `edit` changes.
-fn foreign(world: &mut World, edit: impl FnOnce(&mut rollwave::cloud::Package)) -> String {
+fn foreign(world: &mut World, edit: impl FnOnce(&mut Package)) -> String {
     let Some(Action::CreatePackage { package, .. }) = world.plan_package().actions.first().cloned() else {
         panic!("nothing to create")
     };
@@ -56,7 +56,7 @@ fn an_absent_package_is_created_once_and_then_left_alone() {
 fn an_equal_package_is_adopted_whatever_the_case_of_its_digest() {
     let mut world = world(json!({}));
     let id = foreign(&mut world, |package| {
-        let artifact = package.artifact.as_mut().unwrap();
+        let artifact = object_of(package);
         artifact.sha256 = Some("AB".repeat(32));
     });
     assert_eq!(world.reconcile_package().actions, []);
@@ -119,7 +119,7 @@ fn a_difference_is_reported_field_by_field() {
     foreign(&mut world, |package| {
         package.row.description = Some("a".into());
         package.row.source_versions = vec!["V0".into(), "V1".into()];
-        package.artifact.as_mut().unwrap().key = "other.bin".into();
+        object_of(package).key = "other.bin".into();
     });
     assert_eq!(world.reconcile_package().actions, []);
     assert_eq!(reason(&world), "Drifted");
@@ -293,8 +293,7 @@ fn deletion_follows_the_policy_and_waits_for_jobs() {
 fn a_cloud_without_digests_is_a_difference() {
     let mut world = world(json!({}));
     foreign(&mut world, |package| {
-        let artifact = package.artifact.take().unwrap();
-        package.artifact = Some(ArtifactRef { sha256: None, ..artifact });
+        object_of(package).sha256 = None;
     });
     world.reconcile_package();
     assert_eq!(reason(&world), "Drifted");
@@ -319,4 +318,11 @@ fn a_package_whose_create_was_in_doubt_goes_with_its_object() {
     assert_eq!(world.plan_package().actions, [], "it may still appear");
     let id = world.create_package(&package);
     assert_eq!(world.plan_package().actions, [Action::DeletePackage { id }]);
+}
+
+fn object_of(package: &mut Package) -> &mut ObsArtifact {
+    match &mut package.artifact {
+        Some(ArtifactRef::Obs(object)) => object,
+        other => panic!("{other:?} is not an object in OBS"),
+    }
 }

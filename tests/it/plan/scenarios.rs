@@ -323,7 +323,14 @@ fn take_on(world: &mut World, devices: &[&str], token: Option<&str>) {
     let new = rollwave::cloud::NewJob {
         token: "0123456789abcdef".into(),
         title: "next/canary".into(),
-        kind: rollwave::cloud::PackageKind::Firmware,
+        purpose: rollwave::cloud::JobPurpose::Upgrade,
+        package: rollwave::cloud::PackageKey {
+            kind: rollwave::cloud::PackageKind::Firmware,
+            product: "meter".into(),
+            version: "V2".into(),
+        },
+        from_versions: vec![],
+        delivery: rollwave::api::Delivery::default(),
         package_id: "pkg-next".into(),
         devices: devices.iter().map(ToString::to_string).collect(),
     };

@@ -11,7 +11,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub const CAPABILITIES: Capabilities = Capabilities {
-    name: "test",
+    cloud: rollwave::cloud::CloudKind::HuaweiIotda,
+    creates_packages: true,
+    uploads: rollwave::cloud::Uploads::Never,
+    verifies: false,
+    job_identity: rollwave::cloud::JobIdentity::Token,
+    stops_jobs: true,
     max_devices_per_job: 30_000,
     max_devices_per_order: 100,
     page_size: 50,
@@ -210,9 +215,10 @@ impl World {
             source_versions: new.source_versions.clone(),
             description: new.description.clone(),
             custom_info: new.custom_info.clone(),
+            verification: None,
             created_at: Some(self.now),
         };
-        self.packages.push(Package { row, artifact: Some(new.artifact.clone()) });
+        self.packages.push(Package { row, artifact: Some(new.artifact.stored()) });
         id
     }
 
@@ -225,7 +231,7 @@ impl World {
             id: id.clone(),
             token: Some(new.token.clone()),
             title: new.title.clone(),
-            kind: new.kind,
+            kind: new.kind(),
             package_ids: vec![new.package_id.clone()],
             devices: new.devices.clone(),
             state: JobState::Running,

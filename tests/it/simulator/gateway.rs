@@ -36,6 +36,7 @@ fn signed(algorithm: Algorithm, region: &str, at: Timestamp) -> WireRequest {
         query: String::new(),
         headers,
         body: Bytes::new(),
+        upload: None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! `rollwave simulate`: serves the clouds of a world file on loopback until it is told to end.
 
 use super::{Context, Exit};
+use crate::api::CloudKind;
 use crate::simulator::{Running, World, serve};
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -38,7 +40,8 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         Ok(running) => running,
         Err(error) => return ctx.fail(error),
     };
-    ctx.printer.print(format!("serving huaweiIotda at {}\n", running.url()));
+    let names: Vec<&str> = clouds(&running).into_iter().map(CloudKind::as_str).collect();
+    ctx.printer.print(format!("serving {} at {}\n", names.join(", "), running.url()));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -52,15 +55,21 @@ async fn start(args: &Args) -> Result<Running, String> {
     let world = World::parse(&args.world.display().to_string(), &text).map_err(|error| error.to_string())?;
     let running = serve(&world, args.listen).await.map_err(|error| error.to_string())?;
     if let Some(file) = &args.endpoints {
-        write_endpoints(file, &running.url()).map_err(|error| error.to_string())?;
+        write_endpoints(file, &running).map_err(|error| error.to_string())?;
     }
     Ok(running)
 }
 
+fn clouds(running: &Running) -> Vec<CloudKind> {
+    running.handle.with(|simulator, _| simulator.clouds())
+}
+
 /// Whole or not at all: readers wait for the file to appear.
-fn write_endpoints(file: &Path, url: &str) -> std::io::Result<()> {
+fn write_endpoints(file: &Path, running: &Running) -> std::io::Result<()> {
     let mut half = file.as_os_str().to_owned();
     half.push(format!(".{}.tmp", std::process::id()));
-    fs_err::write(&half, format!("{}\n", serde_json::json!({"huaweiIotda": url})))?;
+    let endpoints: BTreeMap<_, _> =
+        clouds(running).into_iter().map(|cloud| (cloud.as_str(), running.url())).collect();
+    fs_err::write(&half, format!("{}\n", serde_json::json!(endpoints)))?;
     fs_err::rename(&half, file)
 }

@@ -3,6 +3,7 @@
 use super::{
     Simulator, WorldError,
     faults::Fault,
+    ocean_connect::UploadSpec,
     truth::DeviceChange,
     world::{Behaviour, DeviceSpec},
 };
@@ -81,6 +82,13 @@ fn dispatch(
         ("PATCH", ["devices", id]) => {
             simulator.change_device(id, read::<DeviceChange>(body)?, wall)?;
             Ok(json!(simulator.device(id, wall)))
+        }
+        ("POST", ["portal", "packages"]) => {
+            Ok(json!({"id": simulator.upload_by_hand(&read::<UploadSpec>(body)?, wall)?}))
+        }
+        ("POST", ["portal", "tasks", id, "stop"]) => {
+            let missing = || Wrong(404, format!("task {id}: no cloud has it and a portal that stops it"));
+            simulator.stop_by_hand(id, wall).then(|| json!({})).ok_or_else(missing)
         }
         ("PUT", ["behaviours"]) => {
             simulator.set_behaviours(read::<Vec<Behaviour>>(body)?)?;

@@ -13,6 +13,7 @@ pub mod faults;
 pub mod fleet;
 pub mod http;
 pub mod iotda;
+pub mod ocean_connect;
 pub mod queue;
 pub mod service;
 pub mod truth;
@@ -29,6 +30,7 @@ use faults::{Act, Fault, Faults, Kind};
 use fleet::{Device, Fleet, Part, Presence};
 use iotda::{Iotda, Record, Step};
 use jiff::{SignedDuration, Timestamp};
+use ocean_connect::{OceanConnect, UploadSpec};
 use serde::Serialize;
 use service::{NewDevice, Service};
 use std::{
@@ -60,6 +62,15 @@ pub enum Event {
         /// What happens.
         step: Step,
     },
+    /// Something happens to an upgrade task of OceanConnect.
+    OceanConnect {
+        /// Its application.
+        app: usize,
+        /// Its place.
+        task: usize,
+        /// What happens.
+        step: ocean_connect::Step,
+    },
 }
 
 impl Event {
@@ -68,6 +79,7 @@ impl Event {
         match self {
             Self::Revert { .. } => None,
             Self::Iotda { .. } => Some(CloudKind::HuaweiIotda),
+            Self::OceanConnect { .. } => Some(CloudKind::OceanConnect),
         }
     }
 }
@@ -125,10 +137,11 @@ impl Simulator {
     /// # Errors
     /// [`WorldError`] when two devices have one id, or an id is not one.
     pub fn new(world: &World, wall: Timestamp) -> Result<Self, WorldError> {
+        let clock = FleetClock::new(wall, world.start.unwrap_or(wall), world.time_factor);
         let mut simulator = Self {
             fleet: Fleet::new(world),
-            services: services_of(world),
-            clock: FleetClock::new(wall, world.start.unwrap_or(wall), world.time_factor),
+            services: services_of(world, Times { wall, fleet: clock.fleet(wall) })?,
+            clock,
             faults: Faults::new(world.seed),
             counters: BTreeMap::new(),
             recent: VecDeque::new(),
@@ -156,6 +169,12 @@ impl Simulator {
             || WorldError(format!("account {}: no account has this id", account.unwrap_or_default()));
         let account = service.account(account).ok_or_else(unknown)?;
         Ok((service, account))
+    }
+
+    /// The clouds that are served.
+    #[must_use]
+    pub fn clouds(&self) -> Vec<CloudKind> {
+        self.services.iter().map(|service| service.kind()).collect()
     }
 
     /// Both times at a wall time.
@@ -326,6 +345,25 @@ impl Simulator {
         self.counters.clear();
     }
 
+    /// Uploads a package as people do it in a cloud's portal; gives its id.
+    ///
+    /// # Errors
+    /// [`WorldError`]: no cloud with such a portal is served, or there is something wrong with the package.
+    pub fn upload_by_hand(&mut self, package: &UploadSpec, wall: Timestamp) -> Result<String, WorldError> {
+        self.advance(wall);
+        let times = self.times(wall);
+        let (service, _) = self.holder(Some(CloudKind::OceanConnect), None)?;
+        service.upload_by_hand(package, times)
+    }
+
+    /// Stops a task as people do it in a cloud's portal; false when no cloud has such a task and such a button.
+    pub fn stop_by_hand(&mut self, task: &str, wall: Timestamp) -> bool {
+        self.advance(wall);
+        let now = self.times(wall).fleet;
+        let fleet = &mut self.fleet;
+        self.services.iter_mut().any(|service| service.stop_by_hand(fleet, task, now))
+    }
+
     /// Injects a fault.
     ///
     /// # Errors
@@ -395,11 +433,15 @@ impl Simulator {
 }
 
 /// The clouds that a world names, without devices yet.
-fn services_of(world: &World) -> Vec<Box<dyn Service>> {
-    let clouds = &world.clouds;
-    let iotda =
-        clouds.huawei_iotda.as_ref().map(|spec| Box::new(Iotda::new(world, spec)) as Box<dyn Service>);
-    [iotda].into_iter().flatten().collect()
+fn services_of(world: &World, times: Times) -> Result<Vec<Box<dyn Service>>, WorldError> {
+    let mut services: Vec<Box<dyn Service>> = Vec::new();
+    if let Some(spec) = &world.clouds.huawei_iotda {
+        services.push(Box::new(Iotda::new(world, spec)));
+    }
+    if let Some(spec) = &world.clouds.ocean_connect {
+        services.push(Box::new(OceanConnect::new(spec, world.seed, times)?));
+    }
+    Ok(services)
 }
 
 fn not_served(cloud: Option<CloudKind>) -> WorldError {

@@ -4,6 +4,7 @@ use super::{
     Event,
     clock::Times,
     fleet::{Device, Fleet},
+    ocean_connect::UploadSpec,
     truth::{PackageTruth, TaskTruth},
     world::WorldError,
 };
@@ -77,6 +78,19 @@ pub trait Service: fmt::Debug + Send {
 
     /// All upgrade jobs of all accounts, oldest first.
     fn tasks(&self) -> Vec<TaskTruth>;
+
+    /// Uploads a package as people do it in the cloud's portal; gives its id.
+    ///
+    /// # Errors
+    /// [`WorldError`]: the cloud takes packages by its API, or there is something wrong with this one.
+    fn upload_by_hand(&mut self, _package: &UploadSpec, _times: Times) -> Result<String, WorldError> {
+        Err(WorldError(format!("cloud {}: packages are created by its API", self.kind())))
+    }
+
+    /// Stops a task as people do it in the cloud's portal, where its API cannot; false when there is no such task.
+    fn stop_by_hand(&mut self, _fleet: &mut Fleet<Event>, _task: &str, _now: Timestamp) -> bool {
+        false
+    }
 }
 
 /// A device to be added by the world file or the admin API.

@@ -1,5 +1,6 @@
 //! The world file: accounts, products, devices and how they behave. `examples/world.yaml` shows every field.
 
+use super::ocean_connect::OceanConnectSpec;
 use crate::api::CloudKind;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -45,6 +46,9 @@ pub struct Clouds {
     /// Huawei Cloud IoTDA, API v5.
     #[serde(default)]
     pub huawei_iotda: Option<IotdaSpec>,
+    /// Huawei OceanConnect.
+    #[serde(default)]
+    pub ocean_connect: Option<OceanConnectSpec>,
 }
 
 /// IoTDA: its accounts, and the switches for what no document says.
@@ -412,7 +416,11 @@ impl World {
 
 impl Clouds {
     fn check(&self) -> Result<(), WorldError> {
-        let accounts = [(CloudKind::HuaweiIotda, self.huawei_iotda.as_ref().map(|spec| spec.accounts.len()))];
+        self.ocean_connect.as_ref().map_or(Ok(()), OceanConnectSpec::check)?;
+        let accounts = [
+            (CloudKind::HuaweiIotda, self.huawei_iotda.as_ref().map(|spec| spec.accounts.len())),
+            (CloudKind::OceanConnect, self.ocean_connect.as_ref().map(|spec| spec.apps.len())),
+        ];
         let mut served =
             accounts.into_iter().filter_map(|(cloud, accounts)| Some((cloud, accounts?))).peekable();
         if served.peek().is_none() {

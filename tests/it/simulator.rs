@@ -4,6 +4,7 @@ mod faults;
 mod fleet;
 mod gateway;
 mod http;
+mod ocean_connect;
 mod paging;
 mod rules;
 mod verb;

@@ -105,6 +105,21 @@ pub enum CloudVerification {
     Unknown(String),
 }
 
+impl CloudVerification {
+    /// In our words, for people.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::NotNeeded => "NotNeeded",
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Passed => "Passed",
+            Self::Failed => "Failed",
+            Self::Unknown(text) => text,
+        }
+    }
+}
+
 impl PackageRow {
     /// Hash of everything that the list shows. While it stays the same, the details need not be read again.
     #[must_use]

@@ -5,6 +5,7 @@
 
 mod http;
 mod redact;
+mod upload;
 
 pub use http::{HttpOptions, HttpTransport};
 
@@ -113,5 +114,10 @@ pub trait Transport: Send + Sync {
     /// The longest that [`Self::send`] may take; 60 seconds unless an implementation says otherwise.
     fn total_timeout(&self) -> SignedDuration {
         SignedDuration::from_secs(60)
+    }
+
+    /// The longest that a request with a file in it may take; half an hour unless an implementation says otherwise.
+    fn upload_timeout(&self) -> SignedDuration {
+        SignedDuration::from_mins(30)
     }
 }

@@ -8,7 +8,9 @@ use crate::api::{
     Condition, CreateOperation, Decision, Intent, Object, OtaPackage, OtaPackageStatus, OtaRollout,
     OtaRolloutStatus, RECONCILING, Truth, record_decision, set_condition, time_text,
 };
-use crate::cloud::{Call, CallError, Capabilities, Effect, ErrorClass, NewJob, NewPackage, Reply};
+use crate::cloud::{
+    Call, CallError, Capabilities, Effect, ErrorClass, NewArtifact, NewJob, NewPackage, Reply, Uploads,
+};
 use crate::plan::needs::package_key;
 use crate::plan::{Action, Again, Plan, confirm};
 use jiff::{SignedDuration, Timestamp};
@@ -270,6 +272,7 @@ impl Lane {
         {
             return Ok(wait);
         }
+        let creation = self.with_bytes(creation, &limits, class).await?;
         let [before_intent, before_send, after_reply] = creation.points;
         self.ports.faults.pass(before_intent);
         let intent = journal::intent(
@@ -285,6 +288,29 @@ impl Lane {
         let result = self.connect().await?.account.call(&creation.call, class).await;
         self.ports.faults.pass(after_reply);
         self.take_answer(subject, &creation, result, &limits).await
+    }
+
+    /// Hands over the file of a package, where the cloud wants it before: the journal stands around what creates, and a file
+    /// that no package names is swept away by the cloud.
+    async fn with_bytes(
+        &mut self,
+        mut creation: Creation,
+        limits: &Capabilities,
+        class: Class,
+    ) -> Result<Creation, Trouble> {
+        if let Call::CreatePackage(package) = &mut creation.call
+            && let NewArtifact::File(file) = &package.artifact
+            && limits.uploads == Uploads::Before
+        {
+            let file = file.clone();
+            let call = Call::Upload(file.clone());
+            let Reply::Uploaded(handle) = self.connect().await?.account.call(&call, class).await? else {
+                let error = "the reply is of another shape than the request";
+                return Err(CallError::new(ErrorClass::Unintelligible, call.operation(), error).into());
+            };
+            package.artifact = NewArtifact::Uploaded { file, handle };
+        }
+        Ok(creation)
     }
 
     /// One write settles the intent and makes the id durable.

@@ -1,6 +1,7 @@
 //! The HTTP transport against small servers on this machine.
 
 mod tls;
+mod upload;
 
 use axum::{
     Router,

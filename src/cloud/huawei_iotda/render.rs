@@ -2,7 +2,7 @@
 
 use super::{limits, sign, wire};
 use crate::{
-    api::{DocumentKey, HuaweiIotda},
+    api::{DocumentKey, HuaweiIotda, Retry},
     cloud::{
         Call, CallError, Cursor, DeviceOutcome, ErrorClass, NewArtifact, NewJob, NewPackage, ObsArtifact,
         PackageKind, WireRequest,
@@ -181,7 +181,17 @@ fn create_task(spec: &HuaweiIotda, job: &NewJob) -> wire::CreateTask {
         targets_filter: None,
         document_source: None,
         document: Some(document),
-        task_policy: None,
+        task_policy: job.delivery.retry.as_ref().map(retry_policy),
+    }
+}
+
+/// `retry_count` and `retry_interval` (minutes) go together; the console advises 5 minutes.
+fn retry_policy(retry: &Retry) -> wire::TaskPolicy {
+    let minutes = retry.interval.map_or(5, |interval| interval.as_signed().as_mins());
+    wire::TaskPolicy {
+        schedule_time: None,
+        retry_count: Some(retry.limit),
+        retry_interval: u32::try_from(minutes).ok(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::report::{Outcome, Standing};
 use crate::api::{OtaPackageStatus, StageCounts, Truth, Verification, VerificationStatus, percent_text};
 use crate::api::{VERIFIED, condition_is_true};
-use crate::cloud::{Device, Job, JobPurpose, NewJob};
+use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
 use crate::plan::gate::{reaches, spaced};
 use crate::plan::needs::package_key;
 use crate::plan::stage::{JobSight, Target, as_count, tally, versions_of};
@@ -15,7 +15,18 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, package_id: &str) -> Outcome {
     let Some(verification) = &view.object.spec.verification else {
         status.verification = None;
-        return done("no verification is asked for");
+        return match of_the_cloud(view, package_id) {
+            Some(CloudVerification::NotNeeded | CloudVerification::Passed) | None => {
+                done("no verification is asked for")
+            }
+            Some(state) => {
+                let message = format!(
+                    "the cloud takes no rollout of package {package_id} before it is verified (its verification: {}); give spec.verification",
+                    state.as_str()
+                );
+                Outcome::stuck("VerificationNeeded", message).verified(Truth::False)
+            }
+        };
     };
     let token = token(view, verification);
     let known = status.verification.as_ref().is_some_and(|known| known.token == token);
@@ -91,7 +102,11 @@ impl Trial<'_> {
         known.counts = counts;
         let in_doubt = job.is_none() && status.pending.iter().any(|intent| intent.token == self.token);
         if let Some(outcome) = self.verdict(&counts) {
-            return if in_doubt { self.looking(&counts) } else { outcome };
+            return match (in_doubt, outcome.standing) {
+                (true, _) => self.looking(&counts),
+                (false, Standing::Done) => self.confirmed(&counts, job.is_some()).unwrap_or(outcome),
+                (false, _) => outcome,
+            };
         }
         if let Some(unclear) = unclear {
             return Outcome::stuck("VerificationUnclear", unclear).verified(Truth::Unknown);
@@ -167,6 +182,36 @@ impl Trial<'_> {
         })
     }
 
+    /// What still stands against a verification that the devices have passed: the cloud's own word, where it has one.
+    fn confirmed(&self, counts: &StageCounts, has_job: bool) -> Option<Outcome> {
+        let (state, summary) = (of_the_cloud(self.view, self.package_id)?, summary(counts));
+        let outcome = match state {
+            CloudVerification::Passed | CloudVerification::NotNeeded => return None,
+            CloudVerification::Failed => {
+                let message = format!(
+                    "verification failed: {summary}, but the cloud calls it failed; no rollout will start"
+                );
+                Outcome::stuck("VerificationFailed", message).verified(Truth::False)
+            }
+            CloudVerification::Pending if !has_job => {
+                let message = format!(
+                    "{summary}, but the cloud has verified nothing: name devices that do not run it yet"
+                );
+                Outcome::stuck("VerificationUnclear", message).verified(Truth::Unknown)
+            }
+            CloudVerification::Pending | CloudVerification::Running => {
+                let message = format!("{summary}; the cloud has not ended its own verification yet");
+                Outcome::working("Verifying", message).verified(Truth::Unknown)
+            }
+            CloudVerification::Unknown(text) => {
+                let message =
+                    format!("{summary}, but the cloud's verification is in the unknown state {text}");
+                Outcome::stuck("VerificationUnclear", message).verified(Truth::Unknown)
+            }
+        };
+        Some(outcome)
+    }
+
     /// The devices have answered before the call that sent them the package: it is found first, or known to be lost.
     fn looking(&self, counts: &StageCounts) -> Outcome {
         let message = format!(
@@ -221,6 +266,12 @@ impl Trial<'_> {
         let outcome = Outcome::working("Verifying", message).verified(Truth::Unknown);
         outcome.with([Action::CreateJob { stage: None, job }])
     }
+}
+
+/// Where the cloud's own verification of the package stands; none where it has no such thing, or the package was not seen.
+fn of_the_cloud<'v>(view: &'v PackageView<'_>, package_id: &str) -> Option<&'v CloudVerification> {
+    let packages = &view.packages.as_ref()?.value;
+    packages.iter().find(|package| package.row.id == package_id)?.row.verification.as_ref()
 }
 
 fn done(message: impl Into<String>) -> Outcome {

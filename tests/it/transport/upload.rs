@@ -1,0 +1,90 @@
+//! Files within a body: streamed whole, or broken off when they are not the expected ones.
+
+use super::{request, transport};
+use axum::{Router, body::to_bytes, extract::Request, routing::post};
+use rollwave::cloud::{Effect, LocalFile, Transport, TransportError, WireRequest, transport::Upload};
+use std::{net::SocketAddr, path::PathBuf};
+use tokio::{net::TcpListener, sync::mpsc};
+
+const BYTES: &[u8] = b"firmware";
+/// Of something else.
+const SHA256: &str = "1f98537ea402cedad36fdf3f4b30f6ebbf6a23ae7ba18a0b96e6a3ec0ee3b4f0";
+
+/// A server that tells of every request how it ended: its whole body, or none when it was broken off.
+async fn server() -> (SocketAddr, mpsc::UnboundedReceiver<Option<Vec<u8>>>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let answer = move |request: Request| {
+        let tell = tell.clone();
+        async move {
+            let body = to_bytes(request.into_body(), usize::MAX).await;
+            tell.send(body.ok().map(|body| body.to_vec())).unwrap();
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/", post(answer))).await });
+    (address, told)
+}
+
+fn with(address: SocketAddr, file: LocalFile) -> WireRequest {
+    let upload = Upload { file, after: "after".into() };
+    WireRequest {
+        method: "POST",
+        body: "before-".into(),
+        upload: Some(Box::new(upload)),
+        ..request(&format!("http://{address}"), "/")
+    }
+}
+
+fn file(path: PathBuf) -> LocalFile {
+    LocalFile { path, sha256: digest(), md5: None, size: None }
+}
+
+fn digest() -> String {
+    use sha2::Digest as _;
+    hex::encode(sha2::Sha256::digest(BYTES))
+}
+
+async fn refusal(change: impl FnOnce(&mut LocalFile)) -> (TransportError, Option<Option<Vec<u8>>>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v2.bin");
+    fs_err::write(&path, BYTES).unwrap();
+    let mut file = file(path);
+    change(&mut file);
+    let (address, mut told) = server().await;
+    let error = transport().send(with(address, file)).await.unwrap_err();
+    (error, told.try_recv().ok())
+}
+
+#[tokio::test]
+async fn a_file_is_sent_between_what_stands_before_and_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v2.bin");
+    let large: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+    fs_err::write(&path, &large).unwrap();
+    use sha2::Digest as _;
+    let sha256 = hex::encode(sha2::Sha256::digest(&large));
+    let file = LocalFile { sha256, size: Some(1_000_000), ..file(path) };
+    let (address, mut told) = server().await;
+    let reply = transport().send(with(address, file)).await.unwrap();
+    assert_eq!(reply.status, 200);
+    let expected = [b"before-".as_slice(), &large, b"after"].concat();
+    assert!(told.recv().await.unwrap() == Some(expected), "the body is what was to be sent");
+}
+
+#[tokio::test]
+async fn another_file_is_broken_off_before_its_end_and_nothing_came_of_it() {
+    type Change = fn(&mut LocalFile);
+    let changes: [(&str, Change); 4] = [
+        ("has the SHA-256", |file| file.sha256 = SHA256.into()),
+        ("has the MD5", |file| file.md5 = Some("0".repeat(32))),
+        ("has 8 bytes, not 9", |file| file.size = Some(9)),
+        ("cannot be read", |file| file.path = "/nowhere/v2.bin".into()),
+    ];
+    for (expected, change) in changes {
+        let (error, told) = refusal(change).await;
+        assert!(error.message.contains(expected), "{error}");
+        assert_eq!(error.effect, Effect::None, "{error}");
+        assert!(!matches!(told, Some(Some(_))), "{expected}: the server got a whole body");
+    }
+}

@@ -62,7 +62,8 @@ impl Bench {
     ) -> (u16, Value) {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (path, query) = (path.to_owned(), query.to_owned());
-        let request = WireRequest { method, origin: String::new(), path, query, headers, body: body.into() };
+        let body = body.into();
+        let request = WireRequest { method, origin: String::new(), path, query, headers, body, upload: None };
         match self.simulator.handle(&request, self.wall).end {
             End::Reply(WireResponse { status, body, .. }) => {
                 (status, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() })

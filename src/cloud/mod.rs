@@ -7,6 +7,7 @@
 //! **Invariant:** a client never retries, never sleeps and never reads a clock: `now` is an argument. The one exception
 //! to "one call, one request" is signing in (a token is fetched when none is held, and renewed once on a 401).
 
+pub mod aliyun_iot;
 pub mod error;
 pub mod huawei_iotda;
 pub mod nouns;

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 use std::fmt;
 
-/// One HTTP request as it goes over the wire. `Debug` and `Display` never show `Authorization`, tokens or secrets.
+/// One HTTP request as it goes over the wire. `Debug` and `Display` never show `Authorization`, signatures,
+/// tokens or secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WireRequest {
     /// `GET`, `POST`, …
@@ -57,7 +58,7 @@ impl fmt::Debug for WireRequest {
 impl fmt::Display for WireRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{}", self.method, self.origin, self.path)?;
-        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", self.query) }
+        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", redact::query(&self.query)) }
     }
 }
 

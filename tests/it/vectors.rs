@@ -1,5 +1,7 @@
 //! Signatures that the official SDKs computed, redone. `ROLLWAVE_VECTORS` names another folder of them.
 
+mod aliyun;
+
 use jiff::Timestamp;
 use rollwave::cloud::huawei_iotda::{
     sign::{self, AccountHeaders, Algorithm, Refusal, Signer, Subject},

@@ -5,16 +5,29 @@ use serde_json::Value;
 use std::{borrow::Cow, fmt};
 
 const HIDDEN: &str = "[hidden]";
-const HIDDEN_HEADERS: [&str; 7] = [
+const HIDDEN_HEADERS: [&str; 8] = [
     "authorization",
     "cookie",
     "proxy-authorization",
     "set-cookie",
+    "x-acs-security-token",
     "x-auth-token",
     "x-security-token",
     "x-subject-token",
 ];
 const HIDDEN_FIELDS: [&str; 6] = ["accesstoken", "password", "refreshtoken", "secret", "secretkey", "token"];
+
+/// Parameters of a query that let somebody in: what RPC signatures of Alibaba Cloud carry.
+const HIDDEN_PARAMETERS: [&str; 2] = ["SecurityToken", "Signature"];
+
+/// A query whose secret values are replaced.
+pub fn query(query: &str) -> String {
+    let shown = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if HIDDEN_PARAMETERS.contains(&name) => format!("{name}={HIDDEN}"),
+        _ => pair.to_owned(),
+    };
+    query.split('&').map(shown).collect::<Vec<_>>().join("&")
+}
 
 /// Headers whose secret values are replaced.
 pub fn headers(headers: &[(String, String)]) -> Vec<(&str, &str)> {
@@ -78,8 +91,8 @@ mod tests {
             method: "POST",
             origin: "https://iam.example".into(),
             path: "/v3/auth/tokens".into(),
-            query: "nocatalog=true".into(),
-            headers: named(&["Authorization", "X-Auth-Token", "x-security-token"]),
+            query: "nocatalog=true&SecurityToken=hunter2&Signature=hunter2".into(),
+            headers: named(&["Authorization", "X-Auth-Token", "x-acs-security-token", "x-security-token"]),
             body: r#"{"auth":{"identity":{"password":{"user":{"name":"ann","password":"hunter2"}}}},"accessToken":"hunter2"}"#.into(),
             upload: None,
         };

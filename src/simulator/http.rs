@@ -1,6 +1,9 @@
 //! HTTP around the simulator: one listener on loopback, the only place here that reads the clock.
 
-use super::{End, Outcome, Simulator, World, WorldError, admin};
+use super::{
+    End, Outcome, Simulator, World, WorldError, admin,
+    form::{Form, Reader},
+};
 use crate::cloud::{WireRequest, WireResponse};
 use axum::{
     Router,
@@ -119,32 +122,52 @@ async fn answer(
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    // One byte more than allowed is read, so that the gateway's own refusal can be given.
-    let longest = handle.with(|simulator, _| simulator.max_body(parts.uri.path()));
-    let Ok(body) = to_bytes(body, longest + 1).await else {
-        return plain(StatusCode::PAYLOAD_TOO_LARGE, "The request entity is too large.");
-    };
     let path = parts.uri.path().to_owned();
-    if let Some(path) = path.strip_prefix(admin::PREFIX) {
-        let method = parts.method.as_str();
-        let reply = handle.with(|simulator, wall| admin::handle(simulator, method, path, &body, wall));
-        return reply_of(reply);
-    }
     let Some(method) = static_method(parts.method.as_str()) else {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "This method is not known.");
     };
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let request = WireRequest {
+    let mut request = WireRequest {
         method,
         origin: String::new(),
-        path,
+        path: path.clone(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
-        body,
+        body: Bytes::new(),
         upload: None,
     };
+    if handle.with(|simulator, _| simulator.takes_upload(&request)) {
+        let form = read_form(&request, body).await;
+        let outcome = handle.with(|simulator, wall| simulator.handle_upload(&request, form, wall));
+        return stop.run_until_cancelled(enact(outcome)).await.unwrap_or_else(cut);
+    }
+    // One byte more than allowed is read, so that the gateway's own refusal can be given.
+    let longest = handle.with(|simulator, _| simulator.max_body(&path));
+    let Ok(body) = to_bytes(body, longest + 1).await else {
+        return plain(StatusCode::PAYLOAD_TOO_LARGE, "The request entity is too large.");
+    };
+    if let Some(path) = path.strip_prefix(admin::PREFIX) {
+        let reply = handle.with(|simulator, wall| admin::handle(simulator, method, path, &body, wall));
+        return reply_of(reply);
+    }
+    request.body = body;
     let outcome = handle.with(|simulator, wall| simulator.handle(&request, wall));
     stop.run_until_cancelled(enact(outcome)).await.unwrap_or_else(cut)
+}
+
+/// Reads a form piece by piece; what is in error is read to its end, too, so that the caller hears the answer.
+async fn read_form(head: &WireRequest, body: Body) -> Result<Form, String> {
+    let mut reader = Reader::of(head);
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| error.to_string())?;
+        if let Ok(open) = &mut reader
+            && let Err(why) = open.feed(&piece)
+        {
+            reader = Err(why);
+        }
+    }
+    reader?.finish()
 }
 
 fn static_method(method: &str) -> Option<&'static str> {

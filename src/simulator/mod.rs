@@ -7,10 +7,12 @@
 //! times: the same answers; and what becomes of a device depends on the seed alone.
 
 pub mod admin;
+pub mod aliyun_iot;
 pub mod clock;
 mod draw;
 pub mod faults;
 pub mod fleet;
+pub mod form;
 pub mod http;
 pub mod iotda;
 pub mod ocean_connect;
@@ -25,9 +27,11 @@ pub use world::{World, WorldError};
 
 use crate::api::CloudKind;
 use crate::cloud::{WireRequest, WireResponse};
+use aliyun_iot::AliyunIot;
 use clock::{FleetClock, Times};
 use faults::{Act, Fault, Faults, Kind};
 use fleet::{Device, Fleet, Part, Presence};
+use form::Form;
 use iotda::{Iotda, Record, Step};
 use jiff::{SignedDuration, Timestamp};
 use ocean_connect::{OceanConnect, UploadSpec};
@@ -52,6 +56,13 @@ pub enum Event {
         version: String,
         /// The old one.
         old: Option<String>,
+    },
+    /// Something happens in an account of Alibaba Cloud.
+    AliyunIot {
+        /// Its index.
+        account: usize,
+        /// What happens.
+        step: aliyun_iot::Step,
     },
     /// Something happens to a batch task of IoTDA.
     Iotda {
@@ -78,6 +89,7 @@ impl Event {
     const fn cloud(&self) -> Option<CloudKind> {
         match self {
             Self::Revert { .. } => None,
+            Self::AliyunIot { .. } => Some(CloudKind::AliyunIot),
             Self::Iotda { .. } => Some(CloudKind::HuaweiIotda),
             Self::OceanConnect { .. } => Some(CloudKind::OceanConnect),
         }
@@ -249,6 +261,32 @@ impl Simulator {
 
     /// Answers a request to the clouds; `wall` is the gateway's clock as long as no fault makes it wrong.
     pub fn handle(&mut self, request: &WireRequest, wall: Timestamp) -> Outcome {
+        self.answer(request, None, wall)
+    }
+
+    /// Whether the form of the request with this head is read piece by piece, for [`Self::handle_upload`].
+    #[must_use]
+    pub fn takes_upload(&self, head: &WireRequest) -> bool {
+        let service = self.services.iter().find(|service| service.serves(&head.path));
+        service.is_some_and(|service| service.takes_upload(head))
+    }
+
+    /// Answers an upload whose form was read: see [`Self::takes_upload`].
+    pub fn handle_upload(
+        &mut self,
+        head: &WireRequest,
+        form: Result<Form, String>,
+        wall: Timestamp,
+    ) -> Outcome {
+        self.answer(head, Some(form), wall)
+    }
+
+    fn answer(
+        &mut self,
+        request: &WireRequest,
+        form: Option<Result<Form, String>>,
+        wall: Timestamp,
+    ) -> Outcome {
         self.advance(wall);
         // A path that nobody serves is refused by the first cloud.
         let place = self.services.iter().position(|service| service.serves(&request.path)).unwrap_or(0);
@@ -269,7 +307,10 @@ impl Simulator {
                 let times = Times { wall: self.faults.gateway_time(wall), fleet };
                 let factor = i32::try_from(self.clock.factor().max(1)).unwrap_or(i32::MAX);
                 let lag = plan.stale.map(|lag| lag / factor);
-                let reply = service.handle(&mut self.fleet, request, times, lag);
+                let reply = match form {
+                    Some(form) => service.handle_upload(request, form, times),
+                    None => service.handle(&mut self.fleet, request, times, lag),
+                };
                 match plan.after {
                     Some(act) => struck(service.as_ref(), act, Some(reply), &id),
                     None => End::Reply(reply),
@@ -440,6 +481,9 @@ fn services_of(world: &World, times: Times) -> Result<Vec<Box<dyn Service>>, Wor
     }
     if let Some(spec) = &world.clouds.ocean_connect {
         services.push(Box::new(OceanConnect::new(spec, world.seed, times)?));
+    }
+    if let Some(spec) = &world.clouds.aliyun_iot {
+        services.push(Box::new(AliyunIot::new(world, spec)));
     }
     Ok(services)
 }

@@ -4,6 +4,7 @@ use super::{
     Event,
     clock::Times,
     fleet::{Device, Fleet},
+    form::Form,
     ocean_connect::UploadSpec,
     truth::{PackageTruth, TaskTruth},
     world::WorldError,
@@ -39,6 +40,22 @@ pub trait Service: fmt::Debug + Send {
         times: Times,
         lag: Option<SignedDuration>,
     ) -> WireResponse;
+
+    /// Whether the request with this head is an upload: its form is read piece by piece, and given to
+    /// [`Self::handle_upload`].
+    fn takes_upload(&self, _head: &WireRequest) -> bool {
+        false
+    }
+
+    /// Answers an upload; asked only for what [`Self::takes_upload`].
+    fn handle_upload(
+        &mut self,
+        _head: &WireRequest,
+        _form: Result<Form, String>,
+        _times: Times,
+    ) -> WireResponse {
+        self.failed(501, "")
+    }
 
     /// Lets something happen that it put into the fleet's queue. Events of other clouds never get here.
     fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp);

@@ -1,5 +1,6 @@
 //! The world file: accounts, products, devices and how they behave. `examples/world.yaml` shows every field.
 
+use super::aliyun_iot::AliyunSpec;
 use super::ocean_connect::OceanConnectSpec;
 use crate::api::CloudKind;
 use jiff::{SignedDuration, Timestamp};
@@ -49,6 +50,9 @@ pub struct Clouds {
     /// Huawei OceanConnect.
     #[serde(default)]
     pub ocean_connect: Option<OceanConnectSpec>,
+    /// Alibaba Cloud IoT Platform.
+    #[serde(default)]
+    pub aliyun_iot: Option<AliyunSpec>,
 }
 
 /// IoTDA: its accounts, and the switches for what no document says.
@@ -420,6 +424,7 @@ impl Clouds {
         let accounts = [
             (CloudKind::HuaweiIotda, self.huawei_iotda.as_ref().map(|spec| spec.accounts.len())),
             (CloudKind::OceanConnect, self.ocean_connect.as_ref().map(|spec| spec.apps.len())),
+            (CloudKind::AliyunIot, self.aliyun_iot.as_ref().map(|spec| spec.accounts.len())),
         ];
         let mut served =
             accounts.into_iter().filter_map(|(cloud, accounts)| Some((cloud, accounts?))).peekable();

@@ -18,7 +18,7 @@ mod service;
 mod tags;
 mod task;
 mod tasks;
-mod throttle;
+pub mod throttle;
 mod upgrade;
 
 pub use devices::Registered;

@@ -1,0 +1,198 @@
+//! Alibaba Cloud as one of the simulator's clouds.
+
+use super::{
+    Action, AliyunIot, Group, Job, MAX_BODY, STORE, codes,
+    devices::Registered,
+    operation_of, refused,
+    request::{DEVICE_NAME, ID},
+};
+use crate::{
+    api::CloudKind,
+    cloud::{WireRequest, WireResponse},
+    simulator::{
+        Event,
+        clock::Times,
+        draw,
+        fleet::Fleet,
+        form::Form,
+        service::{NewDevice, Service},
+        truth::{PackageTruth, TaskTruth},
+        world::WorldError,
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Service for AliyunIot {
+    fn kind(&self) -> CloudKind {
+        CloudKind::AliyunIot
+    }
+
+    fn operations(&self) -> Vec<&'static str> {
+        Action::ALL.iter().map(|action| action.as_str()).collect()
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        path == "/" || path == STORE || path.strip_prefix(STORE).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    fn operation_of(&self, request: &WireRequest) -> Option<&'static str> {
+        operation_of(request)
+    }
+
+    fn max_body(&self) -> usize {
+        MAX_BODY
+    }
+
+    fn handle(
+        &mut self,
+        fleet: &mut Fleet<Event>,
+        request: &WireRequest,
+        times: Times,
+        lag: Option<SignedDuration>,
+    ) -> WireResponse {
+        Self::handle(self, fleet, request, times, lag)
+    }
+
+    fn takes_upload(&self, head: &WireRequest) -> bool {
+        head.path.starts_with(STORE)
+    }
+
+    fn handle_upload(
+        &mut self,
+        _head: &WireRequest,
+        form: Result<Form, String>,
+        times: Times,
+    ) -> WireResponse {
+        let id = self.request_id();
+        self.post_object(form, times.wall, times.fleet, &id)
+    }
+
+    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp) {
+        if let Event::AliyunIot { account, step } = event {
+            self.step(fleet, account, step, at);
+        }
+    }
+
+    fn throttled(&self, request_id: &str) -> WireResponse {
+        refused(&codes::THROTTLED, request_id)
+    }
+
+    fn failed(&self, status: u16, request_id: &str) -> WireResponse {
+        WireResponse { status, ..refused(&codes::INTERNAL, request_id) }
+    }
+
+    fn expire_tokens(&mut self) {
+        Self::expire_tokens(self);
+    }
+
+    fn account(&self, name: Option<&str>) -> Option<usize> {
+        match name {
+            None => (!self.accounts.is_empty()).then_some(0),
+            Some(name) => self.accounts.iter().position(|account| account.spec.name() == name),
+        }
+    }
+
+    fn add_device(
+        &mut self,
+        fleet: &mut Fleet<Event>,
+        account: usize,
+        new: NewDevice<'_>,
+        times: Times,
+    ) -> Result<(), WorldError> {
+        if fleet.devices.contains_key(new.id) {
+            return Err(WorldError(format!("device {}: this id is taken", new.id)));
+        }
+        DEVICE_NAME.check("DeviceName", new.id).map_err(|refusal| WorldError(refusal.message))?;
+        ID.check("ProductKey", &new.running.product).map_err(|refusal| WorldError(refusal.message))?;
+        let key = (new.running.product.clone(), new.id.to_owned());
+        let iot_id = super::opaque_id(self.seed, &["device", &key.0, &key.1]);
+        self.products.entry(key.0.clone()).or_insert_with(|| key.0.clone());
+        let groups: Vec<String> =
+            new.groups.iter().map(|name| self.ensure_group(account, name, None, times)).collect();
+        let holder = self.accounts.get_mut(account);
+        let holder = holder.ok_or_else(|| WorldError("the account does not exist".to_owned()))?;
+        for id in groups {
+            if let Some(group) = holder.groups.get_mut(&id) {
+                group.members.push(key.clone());
+            }
+        }
+        let tags = new.tags.clone();
+        holder
+            .devices
+            .insert(key, Registered { iot_id, tags, modules: BTreeMap::new(), created: times.fleet });
+        fleet.devices.insert(new.id.to_owned(), new.running);
+        Ok(())
+    }
+
+    fn add_group(&mut self, account: usize, name: &str, id: Option<&str>, times: Times) {
+        self.ensure_group(account, name, id, times);
+    }
+
+    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
+        for index in 0..self.accounts.len() {
+            self.upgrade(fleet, index, now, |upgrade| upgrade.wake(device));
+        }
+    }
+
+    fn packages(&self) -> Vec<PackageTruth> {
+        let all =
+            self.accounts.iter().flat_map(|account| account.firmwares.values().map(move |f| (account, f)));
+        all.map(|(account, firmware)| PackageTruth {
+            cloud: CloudKind::AliyunIot,
+            account: account.spec.name().to_owned(),
+            id: firmware.id.clone(),
+            kind: firmware.module.clone(),
+            product: firmware.product.clone(),
+            version: firmware.version.clone(),
+        })
+        .collect()
+    }
+
+    fn tasks(&self) -> Vec<TaskTruth> {
+        let all =
+            self.accounts.iter().flat_map(|account| account.jobs.values().map(move |job| (account, job)));
+        all.map(|(account, job)| TaskTruth {
+            cloud: CloudKind::AliyunIot,
+            account: account.spec.name().to_owned(),
+            id: job.id.clone(),
+            name: job.settings.tags.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" "),
+            kind: job.job_type().to_owned(),
+            status: job.status.as_str(false).to_owned(),
+            packages: vec![job.firmware.clone()],
+            targets: targets_by_status(job),
+        })
+        .collect()
+    }
+}
+
+impl AliyunIot {
+    /// Id of the group of this name, which is created when it is not there.
+    fn ensure_group(&mut self, account: usize, name: &str, id: Option<&str>, times: Times) -> String {
+        let seed = self.seed;
+        let Some(account) = self.accounts.get_mut(account) else { return String::new() };
+        if let Some(group) = account.groups.values().find(|group| group.name == name) {
+            return group.id.clone();
+        }
+        let id =
+            id.map_or_else(|| draw::hex_id(seed, 16, &["group", account.spec.name(), name]), str::to_owned);
+        let is_dynamic = account.spec.dynamic_groups.iter().any(|dynamic| dynamic == name);
+        let group = Group {
+            id: id.clone(),
+            name: name.to_owned(),
+            is_dynamic,
+            members: Vec::new(),
+            created: times.fleet,
+        };
+        account.groups.insert(id.clone(), group);
+        id
+    }
+}
+
+fn targets_by_status(job: &Job) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let mut found: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+    for task in &job.tasks {
+        found.entry(task.status.as_str()).or_default().insert(task.device.clone());
+    }
+    found
+}

@@ -11,7 +11,7 @@ REQUIREMENTS := tests/conformance/requirements.txt
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
-.PHONY: help test test-fast lint doc unit deny conformance venv demo crds bench fuzz kills world
+.PHONY: help test test-fast lint doc unit deny conformance venv demo crds docs bench fuzz kills world
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ $(VENV)/.stamp: $(REQUIREMENTS)
 
 crds: need-cargo ## Write crds/ from the types
 	$(CARGO) run --quiet -- crds --dir crds
+
+docs: need-cargo ## Write docs/clouds.md from the table in src/api/support/
+	$(CARGO) run --quiet -- clouds > target/clouds.md
+	mv target/clouds.md docs/clouds.md
 
 world: need-cargo ## Deterministic worlds: SIM_RUNS of them from SIM_SEED on, on all cores
 	SIM_SEED=$${SIM_SEED:-0} SIM_RUNS=$${SIM_RUNS:-1000} $(CARGO) test --release --test it world::worlds_of -- --nocapture

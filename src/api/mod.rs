@@ -15,6 +15,7 @@ pub mod pattern;
 mod quantity;
 mod rollout;
 mod status;
+pub mod support;
 
 pub use cloud::*;
 pub use condition::*;

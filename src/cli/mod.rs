@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod apply;
+pub mod clouds;
 pub mod completions;
 pub mod connect;
 pub mod context;
@@ -126,6 +127,8 @@ pub enum Verb {
     ///
     /// They are for a Kubernetes cluster: `rollwave crds | kubectl apply -f -`. A folder of manifests needs none.
     Crds(crds::Args),
+    /// Print what each cloud does with each field of a manifest.
+    Clouds(clouds::Args),
     /// Serve the clouds and a virtual fleet on loopback, for rehearsals.
     Simulate(simulate::Args),
     /// Watch a good release go out, and a bad one being stopped, on a simulator.
@@ -145,6 +148,7 @@ impl Verb {
             Self::Status(args) => status::run(args, ctx).await,
             Self::Why(args) => why::run(args, ctx),
             Self::Crds(args) => crds::run(args, ctx),
+            Self::Clouds(args) => clouds::run(args, ctx),
             Self::Simulate(args) => simulate::run(args, ctx).await,
             Self::Demo(args) => demo::run(args, ctx).await,
             Self::Completions(args) => completions::run(args, ctx),
@@ -163,6 +167,7 @@ impl Verb {
             | Self::Completions(_)
             | Self::Demo(_)
             | Self::Validate(_)
+            | Self::Clouds(_)
             | Self::Crds(_) => "warn",
         }
     }

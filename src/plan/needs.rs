@@ -3,7 +3,8 @@
 //! Look at jobs before devices: a device is called reverted only by a look that began after its job was seen to be final.
 
 use crate::api::{
-    IN_SYNC, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification, condition_is_true,
+    CloudKind, IN_SYNC, Object, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification,
+    condition_is_true, support,
 };
 use crate::cloud::{DeviceOutcome, Job, JobState, PackageKey, PackageKind};
 use std::collections::BTreeSet;
@@ -150,6 +151,14 @@ fn has_condition(package: &OtaPackage, type_: &str) -> bool {
 
 fn sorted(ids: &[String]) -> Vec<String> {
     ids.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// What the object's cloud cannot honour of it, as a sentence; none when it can do everything. Admission refuses it first where
+/// there is one.
+pub(super) fn unsupported(cloud: CloudKind, object: &Object) -> Option<String> {
+    let refusals = support::refusals(cloud, object);
+    let texts: Vec<String> = refusals.iter().map(|r| format!("{}: {}", r.path, r.message)).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
 #[cfg(test)]

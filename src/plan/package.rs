@@ -10,10 +10,12 @@ mod verify;
 
 pub(crate) use compare::wanted;
 
+use super::needs::unsupported;
 use super::token::{package_identity, package_token};
 use super::{Action, PackageView, Plan, Seen};
 use crate::api::{
-    Adoption, CreateOperation, DriftPolicy, Origin, OtaPackageStatus, Truth, VERIFIED, condition_is_true,
+    Adoption, CreateOperation, DriftPolicy, Object, Origin, OtaPackageStatus, Truth, VERIFIED,
+    condition_is_true,
 };
 use crate::cloud::Package;
 use compare::{Compared, compare};
@@ -93,6 +95,9 @@ fn token(view: &PackageView<'_>) -> String {
 }
 
 fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
+    if let Some(message) = unsupported(view.capabilities.cloud, &Object::Package(view.object.clone())) {
+        return Outcome::stuck("NotSupported", message).in_sync(Truth::False);
+    }
     let token = token(view);
     let other = |intent: &&crate::api::Intent| {
         intent.operation == CreateOperation::CreatePackage && intent.token != token

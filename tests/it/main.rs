@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
 mod cli;
+mod clouds;
 mod engine;
 mod explain;
 mod folder;

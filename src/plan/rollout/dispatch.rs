@@ -3,11 +3,11 @@
 use super::advance::Pass;
 use super::as_count;
 use super::report::Outcome;
-use crate::api::{RolloutPhase, StagePhase};
+use crate::api::{Object, RolloutPhase, StagePhase};
 use crate::cloud::{Job, JobPurpose, NewJob};
 use crate::plan::Action;
 use crate::plan::cohort::{assign, rank, seed};
-use crate::plan::needs::package_key;
+use crate::plan::needs::{package_key, unsupported};
 use crate::plan::stage::{Target, versions_of};
 use crate::plan::token::job_token;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,11 @@ impl<'a> Pass<'_, 'a> {
                 format!("stage {name} is not released: {message}"),
                 false,
             ));
+        }
+        if let Some(message) =
+            unsupported(self.ground.capabilities.cloud, &Object::Rollout(self.ground.rollout.clone()))
+        {
+            return Some(Outcome::held("NotSupported", message, false));
         }
         let actions = match self.jobs_for(index, devices.clone()) {
             Ok(actions) => actions,

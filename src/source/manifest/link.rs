@@ -1,7 +1,10 @@
 //! What must hold between objects: one object of each name, and no reference to nowhere.
 
 use super::{Manifests, words};
-use crate::api::{Kind, Object, ObjectKey};
+use crate::api::{
+    CloudKind, Kind, Object, ObjectKey,
+    support::{self, Refusal},
+};
 use crate::source::{Problem, Snapshot, Sourced};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +33,7 @@ pub fn gather(manifests: Manifests) -> Snapshot {
     // Nobody can tell which of two is meant.
     snapshot.objects.retain(|key, _| !broken.contains(key));
     refuse_twins(&mut snapshot, &mut broken);
+    refuse_what_no_cloud_does(&mut snapshot, &mut broken);
     link_to(&mut snapshot, broken);
     snapshot.problems.sort();
     snapshot.problems.dedup();
@@ -64,6 +68,43 @@ fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
         for twin in [key, first] {
             snapshot.objects.remove(&twin);
             broken.insert(twin);
+        }
+    }
+}
+
+/// Fields that the object's cloud cannot honour, one problem each: nothing is accepted and then dropped.
+fn refuse_what_no_cloud_does(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
+    let mut refused = Vec::new();
+    for (key, sourced) in &snapshot.objects {
+        let Some(cloud) = cloud_of(key, &sourced.object, snapshot) else { continue };
+        let problem = |refusal: Refusal| Problem {
+            place: sourced.place_of(&refusal.path),
+            path: refusal.path,
+            message: refusal.message,
+        };
+        let problems: Vec<Problem> =
+            support::refusals(cloud, &sourced.object).into_iter().map(problem).collect();
+        if !problems.is_empty() {
+            refused.push((key.clone(), problems));
+        }
+    }
+    for (key, problems) in refused {
+        snapshot.objects.remove(&key);
+        snapshot.problems.extend(problems);
+        broken.insert(key);
+    }
+}
+
+/// The cloud that an object's account is on, as far as the files tell.
+fn cloud_of(key: &ObjectKey, object: &Object, snapshot: &Snapshot) -> Option<CloudKind> {
+    let named = |kind: Kind, name: &str| Some(&snapshot.objects.get(&key.sibling(kind, name))?.object);
+    match object {
+        Object::Cloud(cloud) => Some(cloud.spec.cloud()?.kind()),
+        Object::Package(package) => {
+            cloud_of(key, named(Kind::OtaCloud, &package.spec.cloud_ref.name)?, snapshot)
+        }
+        Object::Rollout(rollout) => {
+            cloud_of(key, named(Kind::OtaPackage, &rollout.spec.package_ref.name)?, snapshot)
         }
     }
 }

@@ -1,0 +1,99 @@
+//! What each cloud does with each field of a manifest: one table, for admission, for the judge and for `docs/clouds.md`.
+//!
+//! **Invariant:** every field of `OtaPackage` and `OtaRollout` has a row (a test walks their schemas), so that none can be
+//! dropped in silence.
+
+mod limits;
+mod package;
+mod requests;
+mod rollout;
+
+pub use requests::{DOCUMENTS, Document, Origin as FieldOrigin};
+
+use super::{CloudKind, Kind, Object};
+use serde_json::Value;
+
+/// What a cloud does with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// The cloud has it: the name of its own field or call.
+    Native(&'static str),
+    /// Rollwave does it, and how.
+    Emulated(&'static str),
+    /// It is refused, and what to use instead.
+    Refused(&'static str),
+}
+
+/// A field with what each cloud does with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Path from `spec` on, with everything below it: `spec.delivery.retry.interval`.
+    pub field: &'static str,
+    /// In the order of [`CloudKind::ALL`].
+    pub clouds: [Support; 4],
+}
+
+impl Row {
+    /// What this cloud does with it.
+    #[must_use]
+    pub fn of(&self, cloud: CloudKind) -> Support {
+        let [iotda, ocean_connect, aliyun, enos] = self.clouds;
+        match cloud {
+            CloudKind::HuaweiIotda => iotda,
+            CloudKind::OceanConnect => ocean_connect,
+            CloudKind::AliyunIot => aliyun,
+            CloudKind::Enos => enos,
+        }
+    }
+}
+
+/// A field that a cloud cannot honour as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Path of the field: `spec.delivery.confirm`.
+    pub path: String,
+    /// Why, and what to write instead.
+    pub message: String,
+}
+
+/// The rows of a kind; an `OtaCloud` has none, because it names its cloud.
+#[must_use]
+pub const fn rows(kind: Kind) -> &'static [Row] {
+    match kind {
+        Kind::OtaCloud => &[],
+        Kind::OtaPackage => package::ROWS,
+        Kind::OtaRollout => rollout::ROWS,
+    }
+}
+
+/// What this cloud cannot honour of an object, in the order of the table.
+#[must_use]
+pub fn refusals(cloud: CloudKind, object: &Object) -> Vec<Refusal> {
+    let spec = match object {
+        Object::Cloud(_) => return Vec::new(),
+        Object::Package(package) => serde_json::to_value(&package.spec),
+        Object::Rollout(rollout) => serde_json::to_value(&rollout.spec),
+    };
+    // A spec that was read is one that can be written: its keys are all texts.
+    let spec = serde_json::json!({"spec": spec.unwrap_or_default()});
+    let refused = rows(object.kind()).iter().filter_map(|row| match row.of(cloud) {
+        Support::Refused(instead) if at(&spec, row.field).is_some() => Some(Refusal {
+            path: row.field.to_owned(),
+            message: format!("{cloud} cannot do this: {instead}"),
+        }),
+        _ => None,
+    });
+    refused.chain(limits::check(cloud, object.kind(), &spec)).collect()
+}
+
+/// The value at a path of fields; none when it is not there, or empty.
+fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    let found = path.split('.').try_fold(value, |value, field| value.get(field))?;
+    let is_empty = match found {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    };
+    (!is_empty).then_some(found)
+}

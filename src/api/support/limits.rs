@@ -1,0 +1,128 @@
+//! Values that a field may have on one cloud only. Sources: the documents of the create calls, as `docs/clouds.md` names them.
+
+use super::{Refusal, at};
+use crate::api::{CloudKind, Kind, Period};
+use serde_json::Value;
+
+/// A rule for the value of a field on a cloud; says what is wrong with it.
+struct Limit {
+    cloud: CloudKind,
+    kind: Kind,
+    field: &'static str,
+    /// Gets none when the field is not there.
+    wrong: fn(Option<&Value>) -> Option<String>,
+}
+
+const fn limit(
+    cloud: CloudKind,
+    kind: Kind,
+    field: &'static str,
+    wrong: fn(Option<&Value>) -> Option<String>,
+) -> Limit {
+    Limit { cloud, kind, field, wrong }
+}
+
+use CloudKind::{AliyunIot, Enos, HuaweiIotda, OceanConnect};
+use Kind::{OtaPackage, OtaRollout};
+
+const LIMITS: &[Limit] = &[
+    limit(AliyunIot, OtaPackage, "spec.type", firmware_only),
+    limit(Enos, OtaPackage, "spec.type", firmware_only),
+    limit(AliyunIot, OtaPackage, "spec.artifact.md5", |md5| {
+        md5.is_none().then(|| "is missing: aliyunIot keeps no other digest of a package".to_owned())
+    }),
+    limit(AliyunIot, OtaPackage, "spec.version", |version| at_most(version, 64)),
+    limit(AliyunIot, OtaPackage, "spec.description", |text| at_most(text, 100)),
+    limit(Enos, OtaPackage, "spec.description", |text| at_most(text, 100)),
+    limit(AliyunIot, OtaPackage, "spec.artifact.size", |size| {
+        let bytes = size?.as_i64()?;
+        (bytes > 1_048_576_000).then(|| "aliyunIot takes at most 1000 MB".to_owned())
+    }),
+    limit(AliyunIot, OtaPackage, "spec.verification.devices", |devices| count_at_most(devices, 10)),
+    limit(AliyunIot, OtaPackage, "spec.verification.minSuccess", |share| {
+        let share = share?.as_str()?;
+        (!share.starts_with("100"))
+            .then(|| "aliyunIot asks that every device succeeds: write 100%".to_owned())
+    }),
+    limit(AliyunIot, OtaPackage, "spec.verification.delivery.timeout", minutes_1_to_1440),
+    limit(AliyunIot, OtaRollout, "spec.delivery.timeout", minutes_1_to_1440),
+    limit(AliyunIot, OtaRollout, "spec.delivery.retry", aliyun_retry),
+    limit(AliyunIot, OtaRollout, "spec.delivery.ratePerMinute", |rate| {
+        (rate?.as_u64()? < 10).then(|| "aliyunIot takes 10 to 10000".to_owned())
+    }),
+    limit(Enos, OtaPackage, "spec.verification.delivery.timeout", enos_timeout),
+    limit(Enos, OtaRollout, "spec.delivery.timeout", enos_timeout),
+    limit(Enos, OtaRollout, "spec.delivery.retry.interval", |interval| {
+        (period(interval?)? > 86_400).then(|| "enos takes at most 24h".to_owned())
+    }),
+    limit(HuaweiIotda, OtaRollout, "spec.delivery.retry.interval", iotda_interval),
+    limit(HuaweiIotda, OtaPackage, "spec.verification.delivery.retry.interval", iotda_interval),
+    limit(HuaweiIotda, OtaRollout, "spec.delivery.tags", iotda_tags),
+    limit(HuaweiIotda, OtaPackage, "spec.verification.delivery.tags", iotda_tags),
+    limit(OceanConnect, OtaPackage, "spec.verification.delivery.retry.interval", |interval| {
+        interval.map(|_| "oceanConnect decides it: leave it out".to_owned())
+    }),
+];
+
+/// Values of `spec` that this cloud does not take.
+pub(super) fn check(cloud: CloudKind, kind: Kind, spec: &Value) -> Vec<Refusal> {
+    let rules = LIMITS.iter().filter(|limit| limit.cloud == cloud && limit.kind == kind);
+    let found = rules.filter_map(|limit| {
+        let message = (limit.wrong)(at(spec, limit.field))?;
+        Some(Refusal { path: limit.field.to_owned(), message })
+    });
+    found.collect()
+}
+
+fn firmware_only(kind: Option<&Value>) -> Option<String> {
+    (kind?.as_str()? != "Firmware").then(|| "this cloud has firmware only: write Firmware".to_owned())
+}
+
+fn at_most(text: Option<&Value>, most: usize) -> Option<String> {
+    let length = text?.as_str()?.chars().count();
+    (length > most).then(|| format!("is {length} characters long, this cloud takes at most {most}"))
+}
+
+fn count_at_most(items: Option<&Value>, most: usize) -> Option<String> {
+    let count = items?.as_array()?.len();
+    (count > most).then(|| format!("has {count} items, this cloud takes at most {most}"))
+}
+
+/// Seconds.
+fn period(value: &Value) -> Option<i64> {
+    Some(value.as_str()?.parse::<Period>().ok()?.as_signed().as_secs())
+}
+
+fn minutes_1_to_1440(timeout: Option<&Value>) -> Option<String> {
+    let seconds = period(timeout?)?;
+    let fits = seconds % 60 == 0 && (60..=86_400).contains(&seconds);
+    (!fits).then(|| "aliyunIot takes whole minutes, 1m to 24h".to_owned())
+}
+
+fn enos_timeout(timeout: Option<&Value>) -> Option<String> {
+    let seconds = period(timeout?)?;
+    (!(300..=172_800).contains(&seconds)).then(|| "enos takes 5m to 48h".to_owned())
+}
+
+fn iotda_interval(interval: Option<&Value>) -> Option<String> {
+    let seconds = period(interval?)?;
+    let fits = seconds % 60 == 0 && (0..=86_400).contains(&seconds);
+    (!fits).then(|| "huaweiIotda takes whole minutes, at most 24h".to_owned())
+}
+
+fn iotda_tags(tags: Option<&Value>) -> Option<String> {
+    let length = tags?.to_string().chars().count();
+    (length > 512).then(|| format!("are {length} characters as JSON, huaweiIotda takes at most 512"))
+}
+
+/// CreateOTAStaticUpgradeJob: RetryCount 1, 2 or 5; RetryInterval 0, 10, 30, 60 or 1440 minutes.
+fn aliyun_retry(retry: Option<&Value>) -> Option<String> {
+    let retry = retry?;
+    let limit = retry.get("limit")?.as_u64()?;
+    if ![1, 2, 5].contains(&limit) {
+        return Some("aliyunIot tries 1, 2 or 5 times again: write one of them as limit".to_owned());
+    }
+    let interval = retry.get("interval").and_then(period);
+    let fits = interval.is_some_and(|seconds| [0, 600, 1800, 3600, 86_400].contains(&seconds));
+    (!fits).then(|| "aliyunIot waits 0s, 10m, 30m, 1h or 24h: write one of them as interval".to_owned())
+}

@@ -1,0 +1,133 @@
+//! Where each documented field of the clouds' requests comes from, when Rollwave makes them.
+
+use crate::api::CloudKind;
+
+/// Where the value of a request's field comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From a field of a manifest.
+    Manifest(&'static str),
+    /// From Rollwave: what it puts there.
+    Ours(&'static str),
+    /// It is not sent: why.
+    NotSent(&'static str),
+}
+
+/// A documented request with its fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Document {
+    /// Its cloud.
+    pub cloud: CloudKind,
+    /// Name of the request in the cloud's manual.
+    pub request: &'static str,
+    /// Path of each field with where it comes from, in the order of the manual.
+    pub fields: &'static [(&'static str, Origin)],
+}
+
+use Origin::{Manifest, NotSent, Ours};
+
+/// The documents that Rollwave was built from.
+pub const DOCUMENTS: &[Document] = &[
+    Document {
+        cloud: CloudKind::HuaweiIotda,
+        request: "CreateOtaPackage",
+        fields: &[
+            ("project_id", Manifest("OtaCloud spec.huaweiIotda.projectId")),
+            ("Instance-Id", Manifest("OtaCloud spec.huaweiIotda.instanceId")),
+            ("app_id", Manifest("OtaCloud spec.huaweiIotda.appId")),
+            ("package_type", Manifest("OtaPackage spec.type")),
+            ("product_id", Manifest("OtaPackage spec.product.id")),
+            ("version", Manifest("OtaPackage spec.version")),
+            ("support_source_versions", Manifest("OtaPackage spec.sourceVersions")),
+            ("description", Manifest("OtaPackage spec.description")),
+            ("custom_info", Manifest("OtaPackage spec.customInfo")),
+            ("file_location.obs_location.region_name", Manifest("OtaPackage spec.artifact.obs.region")),
+            ("file_location.obs_location.bucket_name", Manifest("OtaPackage spec.artifact.obs.bucket")),
+            ("file_location.obs_location.object_key", Manifest("OtaPackage spec.artifact.obs.key")),
+            ("file_location.obs_location.sign", Manifest("OtaPackage spec.artifact.sha256")),
+        ],
+    },
+    Document {
+        cloud: CloudKind::HuaweiIotda,
+        request: "ListOtaPackageInfo",
+        fields: &[
+            ("project_id", Manifest("OtaCloud spec.huaweiIotda.projectId")),
+            ("Instance-Id", Manifest("OtaCloud spec.huaweiIotda.instanceId")),
+            ("app_id", Manifest("OtaCloud spec.huaweiIotda.appId")),
+            ("package_type", Ours("each type that a manifest names, one list after the other")),
+            ("product_id", Ours("of the package that is looked for; left out in a full look")),
+            ("version", Ours("of the package that is looked for; left out in a full look")),
+            ("limit", Ours("50, the largest page")),
+            ("marker", Ours("of the page before")),
+            ("offset", NotSent("ends at 500; the marker has no end")),
+        ],
+    },
+    Document {
+        cloud: CloudKind::Enos,
+        request: "Create OTA Job (v2.1)",
+        fields: &[
+            ("action", Ours("create")),
+            ("orgId", Manifest("OtaCloud spec.enos.orgId")),
+            ("firmwareId", Ours("of the OtaPackage")),
+            ("name", Ours("the rollout, its stage, and the token of the job")),
+            ("type", Ours("verify for spec.verification, upgrade for a stage")),
+            ("upgradeScope.type", Ours("partial: a job goes to the devices of its stage")),
+            ("upgradeScope.versionNumbers", Ours("the versions that these devices run")),
+            ("upgradeScope.deviceKeys", Ours("the devices of the stage, in chunks")),
+            ("upgradeScope.attributes", NotSent("the devices of a stage are named, so that it cannot grow")),
+            ("upgradeScope.tags", NotSent("resolved to devices by Rollwave (OtaRollout spec.targets.tags)")),
+            ("upgradeScope.assetTrees", NotSent("the devices of a stage are named, so that it cannot grow")),
+            ("upgradePolicy", Ours("snapshot, so that a stage cannot grow")),
+            ("enableUpgradeRequest", Manifest("OtaRollout spec.delivery.deviceInitiated")),
+            ("upgradeTimeout", Manifest("OtaRollout spec.delivery.timeout")),
+            ("retryPolicy.enableRetry", Manifest("OtaRollout spec.delivery.retry")),
+            ("retryPolicy.retryInterval", Manifest("OtaRollout spec.delivery.retry.interval")),
+            ("retryPolicy.retryCount", Manifest("OtaRollout spec.delivery.retry.limit")),
+            ("schedulePolicy.isRepeatDaily", NotSent("a job starts when its stage is released")),
+            ("schedulePolicy.startTimestamp", NotSent("a job starts when its stage is released")),
+            ("schedulePolicy.endTimestamp", NotSent("a job starts when its stage is released")),
+            ("maximumConcurrency", Manifest("OtaRollout spec.delivery.maxInFlight")),
+        ],
+    },
+    Document {
+        cloud: CloudKind::OceanConnect,
+        request: "createFirmwareUpgradeTask",
+        fields: &[
+            ("app_key", Manifest("OtaCloud spec.oceanConnect.appId")),
+            ("Authorization", Ours("the token of the application")),
+            ("fileId", Ours("of the OtaPackage")),
+            ("targets.deviceGroups", NotSent("the devices of a stage are named, so that it cannot grow")),
+            ("targets.deviceType", NotSent("goes with deviceGroups")),
+            ("targets.model", NotSent("goes with deviceGroups")),
+            ("targets.manufacturerName", NotSent("goes with deviceGroups")),
+            ("targets.devices", Ours("the devices of the stage, in chunks of 256")),
+            ("policy.executeType", Manifest("OtaRollout spec.delivery.start")),
+            ("policy.startTime", NotSent("a task starts when its stage is released")),
+            ("policy.endTime", NotSent("a task starts when its stage is released")),
+            ("policy.retryType", Manifest("OtaRollout spec.delivery.retry")),
+            ("policy.retryTimes", Manifest("OtaRollout spec.delivery.retry.limit")),
+        ],
+    },
+    Document {
+        cloud: CloudKind::AliyunIot,
+        request: "CreateOTAVerifyJob",
+        fields: &[
+            ("Action", Ours("CreateOTAVerifyJob")),
+            ("IotInstanceId", Manifest("OtaCloud spec.aliyunIot.iotInstanceId")),
+            ("FirmwareId", Ours("of the OtaPackage")),
+            ("ProductKey", Manifest("OtaPackage spec.product.id")),
+            ("TargetDeviceName.N", Manifest("OtaPackage spec.verification.devices")),
+            ("TimeoutInMinutes", Manifest("OtaPackage spec.verification.delivery.timeout")),
+            ("NeedPush", Manifest("OtaPackage spec.verification.delivery.push")),
+            ("NeedConfirm", Manifest("OtaPackage spec.verification.delivery.confirm")),
+            ("DownloadProtocol", Manifest("OtaPackage spec.verification.delivery.downloadProtocol")),
+            (
+                "Tag.N.Key",
+                Ours(
+                    "one of Rollwave, with the token of the job; others from spec.verification.delivery.tags",
+                ),
+            ),
+            ("Tag.N.Value", Ours("as Tag.N.Key")),
+        ],
+    },
+];

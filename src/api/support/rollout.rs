@@ -1,0 +1,145 @@
+//! The fields of `OtaRollout`.
+
+use super::Row;
+use super::Support::{self, Emulated, Native, Refused};
+
+const OURS: [Support; 4] = [Emulated("Rollwave's own"); 4];
+const RESOLVED: [Support; 4] = [Emulated("resolved to devices by Rollwave"); 4];
+
+pub(super) const START: [Support; 4] = [
+    Refused("a device that is not connected is sent the package when it is: leave it out"),
+    Native("policy.executeType now, device_online"),
+    Refused("a device that is not connected is sent the package when it is: leave it out"),
+    Refused("a device that is not connected is sent the package when it is: leave it out"),
+];
+pub(super) const TIMEOUT: [Support; 4] = [
+    Refused("IoTDA has a fixed one: leave it out"),
+    Refused("the platform has a fixed one: leave it out"),
+    Native("TimeoutInMinutes"),
+    Native("upgradeTimeout"),
+];
+pub(super) const PUSH: [Support; 4] = [
+    Refused("IoTDA always pushes: leave it out"),
+    Refused("the platform always pushes: leave it out"),
+    Native("NeedPush"),
+    Refused("EnOS always pushes; deviceInitiated lets devices ask, too"),
+];
+pub(super) const CONFIRM: [Support; 4] = [
+    Native("need_confirm"),
+    Refused("the platform cannot hold a task back: leave it out"),
+    Native("NeedConfirm"),
+    Refused("EnOS cannot hold a task back: leave it out"),
+];
+pub(super) const PROTOCOL: [Support; 4] = [
+    Refused("the device's product decides it: leave it out"),
+    Refused("the device's product decides it: leave it out"),
+    Native("DownloadProtocol"),
+    Refused("the device's product decides it: leave it out"),
+];
+pub(super) const TAGS: [Support; 4] = [
+    Native("task_ext_info"),
+    Refused("nothing is handed to the device: leave them out"),
+    Native("Tag.N"),
+    Refused("nothing is handed to the device: leave them out"),
+];
+
+pub(super) const ROWS: &[Row] = &[
+    Row { field: "spec.packageRef", clouds: OURS },
+    Row {
+        field: "spec.targets.fromVersions",
+        clouds: [RESOLVED[0], RESOLVED[1], RESOLVED[2], Native("upgradeScope.versionNumbers")],
+    },
+    Row { field: "spec.targets.all", clouds: RESOLVED },
+    Row {
+        field: "spec.targets.devices",
+        clouds: [
+            Native("targets"),
+            Native("targets.devices"),
+            Native("TargetDeviceName.N"),
+            Native("upgradeScope.deviceKeys"),
+        ],
+    },
+    Row {
+        field: "spec.targets.groups",
+        clouds: [
+            RESOLVED[0],
+            RESOLVED[1],
+            RESOLVED[2],
+            Refused("EnOS has asset trees instead: use targets.tags, or devices"),
+        ],
+    },
+    Row {
+        field: "spec.targets.tags",
+        clouds: [
+            RESOLVED[0],
+            Refused("the platform knows no tags: use targets.groups, or devices"),
+            RESOLVED[2],
+            RESOLVED[3],
+        ],
+    },
+    Row { field: "spec.targets.exclude", clouds: RESOLVED },
+    Row { field: "spec.order", clouds: OURS },
+    Row { field: "spec.stages", clouds: OURS },
+    Row { field: "spec.stop", clouds: OURS },
+    Row { field: "spec.delivery.start", clouds: START },
+    Row { field: "spec.delivery.timeout", clouds: TIMEOUT },
+    Row {
+        field: "spec.delivery.retry.limit",
+        clouds: [
+            Native("task_policy.retry_count"),
+            Native("policy.retryType, retryTimes"),
+            Native("RetryCount"),
+            Native("retryPolicy.retryCount"),
+        ],
+    },
+    Row {
+        field: "spec.delivery.retry.interval",
+        clouds: [
+            Native("task_policy.retry_interval"),
+            Refused("the platform decides it: leave it out"),
+            Native("RetryInterval"),
+            Native("retryPolicy.retryInterval"),
+        ],
+    },
+    Row {
+        field: "spec.delivery.ratePerMinute",
+        clouds: [
+            Refused("use smaller stages"),
+            Refused("use smaller stages"),
+            Native("MaximumPerMinute"),
+            Refused("use delivery.maxInFlight"),
+        ],
+    },
+    Row {
+        field: "spec.delivery.maxInFlight",
+        clouds: [
+            Refused("use smaller stages"),
+            Refused("use smaller stages"),
+            Refused("use delivery.ratePerMinute"),
+            Native("maximumConcurrency"),
+        ],
+    },
+    Row { field: "spec.delivery.push", clouds: PUSH },
+    Row { field: "spec.delivery.confirm", clouds: CONFIRM },
+    Row {
+        field: "spec.delivery.deviceInitiated",
+        clouds: [
+            Refused("IoTDA always pushes: leave it out"),
+            Refused("the platform always pushes: leave it out"),
+            Refused("use delivery.push: false"),
+            Native("enableUpgradeRequest"),
+        ],
+    },
+    Row { field: "spec.delivery.downloadProtocol", clouds: PROTOCOL },
+    Row {
+        field: "spec.delivery.overwrite",
+        clouds: [
+            Refused("the job that holds the devices has to end first: leave it out"),
+            Refused("the job that holds the devices has to end first: leave it out"),
+            Native("OverwriteMode"),
+            Refused("the job that holds the devices has to end first: leave it out"),
+        ],
+    },
+    Row { field: "spec.delivery.tags", clouds: TAGS },
+    Row { field: "spec.suspend", clouds: OURS },
+];

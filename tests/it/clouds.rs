@@ -1,0 +1,115 @@
+//! The table of what each cloud does with each field: complete, current, and what admission goes by.
+
+
+use rollwave::api::{
+    CloudKind, Kind, Object, definition,
+    support::{DOCUMENTS, Support, refusals, rows},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// Paths of the fields below a schema that have no fields of their own.
+fn leaves(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match schema.get("properties").and_then(Value::as_object) {
+        Some(fields) => {
+            fields.iter().for_each(|(name, field)| leaves(field, &format!("{path}.{name}"), found))
+        }
+        None => {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+fn spec_of(kind: Kind) -> Value {
+    let crd = definition(kind);
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
+}
+
+#[test]
+fn every_field_of_a_manifest_has_exactly_one_row() {
+    for kind in [Kind::OtaPackage, Kind::OtaRollout] {
+        let mut found = BTreeSet::new();
+        leaves(&spec_of(kind), "spec", &mut found);
+        let covers =
+            |row: &str, leaf: &str| leaf == row || leaf.strip_prefix(row).is_some_and(|r| r.starts_with('.'));
+        for leaf in &found {
+            let rows: Vec<&str> =
+                rows(kind).iter().map(|row| row.field).filter(|row| covers(row, leaf)).collect();
+            assert_eq!(rows.len(), 1, "{kind}: {leaf} is covered by {rows:?}");
+        }
+        for row in rows(kind) {
+            assert!(found.iter().any(|leaf| covers(row.field, leaf)), "{kind} has no field {}", row.field);
+        }
+    }
+}
+
+#[test]
+fn every_documented_field_of_a_request_comes_from_somewhere() {
+    let mut requests = BTreeSet::new();
+    for file in fs_err::read_dir(root().join("tests/seeds")).unwrap() {
+        let text = fs_err::read_to_string(file.unwrap().path()).unwrap();
+        let seed: Value = serde_json::from_str(&text).unwrap();
+        let (request, cloud) = (seed["request"].as_str().unwrap(), seed["cloud"].as_str().unwrap());
+        let document = DOCUMENTS.iter().find(|d| d.request == request && d.cloud.as_str() == cloud).unwrap();
+        let documented: Vec<&str> =
+            seed["fields"].as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
+        let ours: Vec<&str> = document.fields.iter().map(|(field, _)| *field).collect();
+        assert_eq!(ours, documented, "{request}");
+        requests.insert(request.to_owned());
+    }
+    assert_eq!(requests.len(), DOCUMENTS.len(), "each document has its list of fields");
+}
+
+#[test]
+fn the_page_is_current() {
+    let page = fs_err::read_to_string(root().join("docs/clouds.md")).unwrap();
+    assert!(page == rollwave::cli::clouds::page(), "docs/clouds.md is not current: run `make docs`");
+}
+
+#[test]
+fn what_a_row_refuses_is_refused_with_what_to_use_instead() {
+    let refused = |cloud: CloudKind, delivery: Value| -> Vec<String> {
+        let rollout = json!({
+            "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaRollout", "metadata": {"name": "r"},
+            "spec": {"packageRef": {"name": "p"}, "targets": {"all": true}, "delivery": delivery,
+                "stages": [{"name": "rest", "select": {"rest": true}}]},
+        });
+        let object = Object::Rollout(serde_json::from_value(rollout).unwrap());
+        refusals(cloud, &object).into_iter().map(|r| format!("{}: {}", r.path, r.message)).collect()
+    };
+    let all = json!({"timeout": "90s", "retry": {"limit": 3}, "ratePerMinute": 5, "maxInFlight": 3});
+    let told: Vec<String> = CloudKind::ALL
+        .into_iter()
+        .map(|cloud| format!("{cloud}\n  {}", refused(cloud, all.clone()).join("\n  ")))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @"");
+    for cloud in CloudKind::ALL {
+        assert_eq!(refused(cloud, json!({})), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn every_cloud_takes_some_artifact_and_some_product() {
+    for cloud in CloudKind::ALL {
+        let takes = |prefix: &str| {
+            let mut rows = rows(Kind::OtaPackage).iter().filter(|row| row.field.starts_with(prefix));
+            rows.any(|row| !matches!(row.of(cloud), Support::Refused(_)))
+        };
+        for prefix in ["spec.product.", "spec.artifact.obs", "spec.artifact.file", "spec.artifact.portal"] {
+            let expected = prefix == "spec.product."
+                || match cloud {
+                    CloudKind::HuaweiIotda => prefix.ends_with("obs"),
+                    CloudKind::OceanConnect => prefix.ends_with("portal"),
+                    CloudKind::AliyunIot | CloudKind::Enos => prefix.ends_with("file"),
+                };
+            assert_eq!(takes(prefix), expected, "{cloud}: {prefix}");
+        }
+    }
+}

@@ -1,10 +1,10 @@
 //! The table of what each cloud does with each field: complete, current, and what admission goes by.
 
-
 use rollwave::api::{
     CloudKind, Kind, Object, definition,
     support::{DOCUMENTS, Support, refusals, rows},
 };
+use rollwave::source::manifest::{Manifests, gather};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,9 @@ fn root() -> PathBuf {
 fn leaves(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
     match schema.get("properties").and_then(Value::as_object) {
         Some(fields) => {
-            fields.iter().for_each(|(name, field)| leaves(field, &format!("{path}.{name}"), found))
+            for (name, field) in fields {
+                leaves(field, &format!("{path}.{name}"), found);
+            }
         }
         None => {
             found.insert(path.to_owned());
@@ -89,7 +91,24 @@ fn what_a_row_refuses_is_refused_with_what_to_use_instead() {
         .into_iter()
         .map(|cloud| format!("{cloud}\n  {}", refused(cloud, all.clone()).join("\n  ")))
         .collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @"
+    huaweiIotda
+      spec.delivery.timeout: huaweiIotda cannot do this: IoTDA has a fixed one: leave it out
+      spec.delivery.ratePerMinute: huaweiIotda cannot do this: use smaller stages
+      spec.delivery.maxInFlight: huaweiIotda cannot do this: use smaller stages
+    oceanConnect
+      spec.delivery.timeout: oceanConnect cannot do this: the platform has a fixed one: leave it out
+      spec.delivery.ratePerMinute: oceanConnect cannot do this: use smaller stages
+      spec.delivery.maxInFlight: oceanConnect cannot do this: use smaller stages
+    aliyunIot
+      spec.delivery.maxInFlight: aliyunIot cannot do this: use delivery.ratePerMinute
+      spec.delivery.timeout: aliyunIot takes whole minutes, 1m to 24h
+      spec.delivery.retry: aliyunIot tries 1, 2 or 5 times again: write one of them as limit
+      spec.delivery.ratePerMinute: aliyunIot takes 10 to 10000
+    enos
+      spec.delivery.ratePerMinute: enos cannot do this: use delivery.maxInFlight
+      spec.delivery.timeout: enos takes 5m to 48h
+    ");
     for cloud in CloudKind::ALL {
         assert_eq!(refused(cloud, json!({})), Vec::<String>::new());
     }
@@ -112,4 +131,43 @@ fn every_cloud_takes_some_artifact_and_some_product() {
             assert_eq!(takes(prefix), expected, "{cloud}: {prefix}");
         }
     }
+}
+
+#[test]
+fn a_field_that_the_objects_cloud_lacks_is_told_by_its_place() {
+    let manifests = r#"
+kind: OtaCloud
+apiVersion: ota.rollwave.dev/v1alpha1
+metadata: {name: field}
+spec: {enos: {endpoint: "https://apim.example.com", orgId: o1}, credentials: {accessKey: env:AK, secretKey: env:SK}}
+---
+kind: OtaPackage
+apiVersion: ota.rollwave.dev/v1alpha1
+metadata: {name: v2}
+spec:
+  cloudRef: {name: field}
+  type: Software
+  product: {id: meter}
+  version: V2
+  artifact: {sha256: SHA, obs: {region: r, bucket: fw1, key: a.bin}}
+---
+kind: OtaRollout
+apiVersion: ota.rollwave.dev/v1alpha1
+metadata: {name: v2}
+spec:
+  packageRef: {name: v2}
+  targets: {all: true}
+  stages: [{name: rest, select: {rest: true}}]
+  delivery: {confirm: true}
+"#;
+    let mut read = Manifests::default();
+    read.add(Path::new("f.yaml"), &manifests.replace("SHA", &"a".repeat(64)));
+    let snapshot = gather(read);
+    assert_eq!(snapshot.objects.len(), 1, "only the account is left");
+    let said: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"), @"
+    f.yaml:12:9: spec.type: this cloud has firmware only: write Firmware
+    f.yaml:15:13: spec.artifact.obs: enos cannot do this: give artifact.file
+    f.yaml:24:13: spec.delivery.confirm: enos cannot do this: EnOS cannot hold a task back: leave it out
+    ");
 }

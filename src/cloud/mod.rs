@@ -8,6 +8,7 @@
 //! to "one call, one request" is signing in (a token is fetched when none is held, and renewed once on a 401).
 
 pub mod aliyun_iot;
+pub mod enos;
 pub mod error;
 pub mod huawei_iotda;
 pub mod nouns;

@@ -8,8 +8,10 @@
 
 pub mod admin;
 pub mod aliyun_iot;
+mod bucket;
 pub mod clock;
 mod draw;
+pub mod enos;
 pub mod faults;
 pub mod fleet;
 pub mod form;
@@ -29,6 +31,7 @@ use crate::api::CloudKind;
 use crate::cloud::{WireRequest, WireResponse};
 use aliyun_iot::AliyunIot;
 use clock::{FleetClock, Times};
+use enos::Enos;
 use faults::{Act, Fault, Faults, Kind};
 use fleet::{Device, Fleet, Part, Presence};
 use form::Form;
@@ -82,6 +85,15 @@ pub enum Event {
         /// What happens.
         step: ocean_connect::Step,
     },
+    /// Something happens to a job of EnOS.
+    Enos {
+        /// Its account.
+        account: usize,
+        /// Its number.
+        job: usize,
+        /// What happens.
+        step: enos::Step,
+    },
 }
 
 impl Event {
@@ -92,6 +104,7 @@ impl Event {
             Self::AliyunIot { .. } => Some(CloudKind::AliyunIot),
             Self::Iotda { .. } => Some(CloudKind::HuaweiIotda),
             Self::OceanConnect { .. } => Some(CloudKind::OceanConnect),
+            Self::Enos { .. } => Some(CloudKind::Enos),
         }
     }
 }
@@ -169,6 +182,12 @@ impl Simulator {
         Ok(simulator)
     }
 
+    /// The clouds that are served, in the order of [`CloudKind::ALL`].
+    #[must_use]
+    pub fn clouds(&self) -> Vec<CloudKind> {
+        self.services.iter().map(|service| service.kind()).collect()
+    }
+
     /// The account of this name in this cloud; of the first cloud that is served, and its first account, when none is named.
     fn holder(
         &mut self,
@@ -181,12 +200,6 @@ impl Simulator {
             || WorldError(format!("account {}: no account has this id", account.unwrap_or_default()));
         let account = service.account(account).ok_or_else(unknown)?;
         Ok((service, account))
-    }
-
-    /// The clouds that are served.
-    #[must_use]
-    pub fn clouds(&self) -> Vec<CloudKind> {
-        self.services.iter().map(|service| service.kind()).collect()
     }
 
     /// Both times at a wall time.
@@ -208,12 +221,16 @@ impl Simulator {
             let (service, account) = self.holder(spec.cloud, spec.account.as_deref())?;
             (service.kind(), account)
         };
+        if kind != CloudKind::Enos && !spec.attributes.is_empty() {
+            return Err(WorldError(format!("devices of cloud {kind}: it knows no attributes (try tags)")));
+        }
         let Some(service) = self.services.iter_mut().find(|service| service.kind() == kind) else {
             return Err(not_served(spec.cloud));
         };
         for id in &ids {
             let running = Self::running(seed, spec, id);
-            let new = NewDevice { id, running, tags: &spec.tags, groups: &spec.groups };
+            let DeviceSpec { tags, attributes, groups, .. } = spec;
+            let new = NewDevice { id, running, tags, attributes, groups };
             service.add_device(&mut self.fleet, account, new, times)?;
         }
         Ok(ids.len())
@@ -484,6 +501,9 @@ fn services_of(world: &World, times: Times) -> Result<Vec<Box<dyn Service>>, Wor
     }
     if let Some(spec) = &world.clouds.aliyun_iot {
         services.push(Box::new(AliyunIot::new(world, spec)));
+    }
+    if let Some(spec) = &world.clouds.enos {
+        services.push(Box::new(Enos::new(world, spec)));
     }
     Ok(services)
 }

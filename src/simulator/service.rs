@@ -119,6 +119,8 @@ pub struct NewDevice<'a> {
     pub running: Device,
     /// Tags.
     pub tags: &'a BTreeMap<String, String>,
+    /// Attributes, where the cloud has them.
+    pub attributes: &'a BTreeMap<String, String>,
     /// Names of groups.
     pub groups: &'a [String],
 }

@@ -1,6 +1,7 @@
 //! The world file: accounts, products, devices and how they behave. `examples/world.yaml` shows every field.
 
 use super::aliyun_iot::AliyunSpec;
+use super::enos::EnosSpec;
 use super::ocean_connect::OceanConnectSpec;
 use crate::api::CloudKind;
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +54,9 @@ pub struct Clouds {
     /// Alibaba Cloud IoT Platform.
     #[serde(default)]
     pub aliyun_iot: Option<AliyunSpec>,
+    /// Envision EnOS.
+    #[serde(default)]
+    pub enos: Option<EnosSpec>,
 }
 
 /// IoTDA: its accounts, and the switches for what no document says.
@@ -97,7 +101,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    const fn allow() -> Self {
+    pub(super) const fn allow() -> Self {
         Self::Allow
     }
 }
@@ -226,7 +230,10 @@ pub struct DeviceSpec {
     /// Tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Names of groups that it belongs to.
+    /// Attributes, on clouds that have them (EnOS).
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Names of groups that it belongs to; on EnOS a node of an asset tree, `plant/hall-1`.
     #[serde(default)]
     pub groups: Vec<String>,
     /// Connected or not; connected when absent.
@@ -425,6 +432,7 @@ impl Clouds {
             (CloudKind::HuaweiIotda, self.huawei_iotda.as_ref().map(|spec| spec.accounts.len())),
             (CloudKind::OceanConnect, self.ocean_connect.as_ref().map(|spec| spec.apps.len())),
             (CloudKind::AliyunIot, self.aliyun_iot.as_ref().map(|spec| spec.accounts.len())),
+            (CloudKind::Enos, self.enos.as_ref().map(|spec| spec.accounts.len())),
         ];
         let mut served =
             accounts.into_iter().filter_map(|(cloud, accounts)| Some((cloud, accounts?))).peekable();

@@ -1,5 +1,6 @@
 //! The simulator's laws, in process: no sockets, no real time. `http` alone opens a socket.
 
+mod enos;
 mod faults;
 mod fleet;
 mod gateway;

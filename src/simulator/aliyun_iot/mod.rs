@@ -29,10 +29,10 @@ pub use upgrade::Step;
 
 use super::{
     Event,
+    bucket::Bucket,
     clock::Times,
     draw,
     fleet::Fleet,
-    iotda::throttle::Bucket,
     world::{Policy, World},
 };
 use crate::cloud::{

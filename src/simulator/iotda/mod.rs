@@ -18,7 +18,6 @@ mod service;
 mod tags;
 mod task;
 mod tasks;
-pub mod throttle;
 mod upgrade;
 
 pub use devices::Registered;
@@ -30,6 +29,7 @@ pub use upgrade::Step;
 
 use super::{
     Event,
+    bucket::Bucket,
     clock::Times,
     draw,
     fleet::{Device, Fleet, Part},
@@ -47,7 +47,6 @@ use request::{Answer, Handled, Refusal, Request};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use tasks::{Order, Tasks};
-use throttle::Bucket;
 use upgrade::{Busy, Upgrade};
 
 /// Largest body: 12 MB (API signing guide).

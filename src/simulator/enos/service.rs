@@ -1,0 +1,131 @@
+//! EnOS as one of the simulator's clouds.
+
+use super::{Enos, MAX_BODY, Operation, codes, job::Status, refused, route::is_ours};
+use crate::api::CloudKind;
+use crate::cloud::{WireRequest, WireResponse, enos::sign};
+use crate::simulator::{
+    Event,
+    clock::Times,
+    fleet::Fleet,
+    service::{NewDevice, Service},
+    truth::{PackageTruth, TaskTruth},
+    world::WorldError,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+impl Service for Enos {
+    fn kind(&self) -> CloudKind {
+        CloudKind::Enos
+    }
+
+    fn operations(&self) -> Vec<&'static str> {
+        Operation::ALL.iter().map(|operation| operation.as_str()).collect()
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        is_ours(path)
+    }
+
+    fn operation_of(&self, request: &WireRequest) -> Option<&'static str> {
+        let query = sign::parse_query(&request.query);
+        Operation::of(request.method, &request.path, &query).map(Operation::as_str)
+    }
+
+    fn max_body(&self) -> usize {
+        MAX_BODY
+    }
+
+    fn handle(
+        &mut self,
+        fleet: &mut Fleet<Event>,
+        request: &WireRequest,
+        times: Times,
+        lag: Option<SignedDuration>,
+    ) -> WireResponse {
+        self.answer(fleet, request, times, lag)
+    }
+
+    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp) {
+        if let Event::Enos { account, job, step } = event {
+            let now = Times { wall: self.wall, fleet: at };
+            self.upgrade(fleet, account, job, now, |upgrade| upgrade.step(step));
+        }
+    }
+
+    fn throttled(&self, request_id: &str) -> WireResponse {
+        refused(&codes::THROTTLED, request_id)
+    }
+
+    fn failed(&self, status: u16, request_id: &str) -> WireResponse {
+        WireResponse { status, ..refused(&codes::INTERNAL, request_id) }
+    }
+
+    fn expire_tokens(&mut self) {
+        self.accounts.iter_mut().for_each(|account| account.session.expire());
+    }
+
+    fn account(&self, name: Option<&str>) -> Option<usize> {
+        match name {
+            None => (!self.accounts.is_empty()).then_some(0),
+            Some(name) => self.accounts.iter().position(|account| account.spec.org_id == name),
+        }
+    }
+
+    fn add_device(
+        &mut self,
+        fleet: &mut Fleet<Event>,
+        account: usize,
+        new: NewDevice<'_>,
+        times: Times,
+    ) -> Result<(), WorldError> {
+        self.add(fleet, account, new, times)
+    }
+
+    /// An asset tree begins to exist with the first device below it.
+    fn add_group(&mut self, _account: usize, _name: &str, _id: Option<&str>, _times: Times) {}
+
+    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
+        let now = Times { wall: self.wall, fleet: now };
+        for account in 0..self.accounts.len() {
+            let jobs = self.accounts[account].jobs.iter().enumerate();
+            let waiting: Vec<(usize, u32)> =
+                jobs.filter_map(|(number, job)| Some((number, job.find(device)?))).collect();
+            for (number, task) in waiting {
+                self.upgrade(fleet, account, number, now, |upgrade| upgrade.wake(task));
+            }
+        }
+    }
+
+    fn packages(&self) -> Vec<PackageTruth> {
+        let accounts = self.accounts.iter();
+        let all = accounts.flat_map(|account| account.firmwares.values().map(move |f| (account, f)));
+        all.map(|(account, firmware)| PackageTruth {
+            cloud: CloudKind::Enos,
+            account: account.spec.org_id.clone(),
+            id: firmware.id.clone(),
+            kind: "firmware".to_owned(),
+            product: firmware.product.clone().unwrap_or_default(),
+            version: firmware.version.clone(),
+        })
+        .collect()
+    }
+
+    fn tasks(&self) -> Vec<TaskTruth> {
+        let accounts = self.accounts.iter();
+        let all = accounts.flat_map(|account| account.jobs.iter().map(move |job| (account, job)));
+        let name = |shown: Option<&Value>| Some(shown?.get("defaultValue")?.as_str()?.to_owned());
+        all.filter(|(_, job)| !job.is_deleted)
+            .map(|(account, job)| TaskTruth {
+                cloud: CloudKind::Enos,
+                account: account.spec.org_id.clone(),
+                id: job.id.clone(),
+                name: name(job.shown.get("name")).unwrap_or_default(),
+                kind: job.kind.as_str().to_owned(),
+                status: if job.is_started { "started" } else { "stopped" }.to_owned(),
+                packages: vec![job.firmware.id.clone()],
+                targets: Status::ALL.iter().filter_map(|status| job.devices_in(*status)).collect(),
+            })
+            .collect()
+    }
+}

@@ -121,6 +121,7 @@ impl FakeCloud {
                 product: "meter".into(),
                 version: format!("V{n}"),
             },
+            name: None,
             source_versions: vec!["V0".into()],
             description: None,
             custom_info: None,

@@ -1,22 +1,24 @@
 //! Makes a client out of an `OtaCloud`: reads its secrets, and opens the one transport that all accounts share.
 
 use crate::{
-    api::{CloudRef, Credentials, HuaweiIotda, OtaCloud, SecretSource, folder_of},
+    api::{ClientCert, CloudRef, Credentials, HuaweiIotda, OceanConnect, OtaCloud, SecretSource, folder_of},
     cloud::{
         CallError, Cloud, ErrorClass, Transport, TransportError,
         huawei_iotda::{self, Keys, Scheme, User},
+        ocean_connect,
         transport::{HttpOptions, HttpTransport},
     },
     engine::ports::Connector,
     source::secret,
 };
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::{path::PathBuf, sync::Arc};
 
 /// Connects accounts over HTTP.
 pub struct HttpConnector {
     transport: Arc<dyn Transport>,
+    sessions: ocean_connect::Sessions,
 }
 
 impl HttpConnector {
@@ -25,7 +27,8 @@ impl HttpConnector {
     /// # Errors
     /// When the system's trust store or proxy variables are not usable.
     pub fn new() -> Result<Self, TransportError> {
-        Ok(Self { transport: Arc::new(HttpTransport::new(HttpOptions::default())?) })
+        let transport = Arc::new(HttpTransport::new(HttpOptions::default())?);
+        Ok(Self { transport, sessions: ocean_connect::Sessions::default() })
     }
 }
 
@@ -35,6 +38,7 @@ impl Connector for HttpConnector {
         let secrets = Secrets { credentials: &cloud.spec.credentials, base: folder_of(&cloud.metadata) };
         match cloud.spec.cloud() {
             Some(CloudRef::HuaweiIotda(spec)) => self.iotda(spec, &secrets).await,
+            Some(CloudRef::OceanConnect(spec)) => self.ocean_connect(spec, &secrets).await,
             Some(other) => Err(refused(format!("spec.{}: this version cannot call it yet", other.kind()))),
             None => Err(refused("spec names no cloud, or several".to_owned())),
         }
@@ -48,6 +52,26 @@ impl HttpConnector {
             Scheme::Token => secrets.user().await?,
         };
         Ok(huawei_iotda::connect(spec, keys, Arc::clone(&self.transport)))
+    }
+
+    async fn ocean_connect(
+        &self,
+        spec: &OceanConnect,
+        secrets: &Secrets<'_>,
+    ) -> Result<Arc<dyn Cloud>, CallError> {
+        let secret = secrets.needed("appSecret", secrets.credentials.app_secret.as_ref()).await?;
+        let ca_bundle = secrets.file("caBundle", spec.ca_bundle.as_ref()).await?;
+        let client_identity = secrets.identity(spec.client_cert.as_ref()).await?;
+        let transport: Arc<dyn Transport> = if ca_bundle.is_none() && client_identity.is_none() {
+            Arc::clone(&self.transport)
+        } else {
+            let options = HttpOptions { ca_bundle, client_identity, ..HttpOptions::default() };
+            let unusable = |error: TransportError| {
+                refused(format!("spec.oceanConnect: {}", error.message)).next_step(error.next_step)
+            };
+            Arc::new(HttpTransport::new(options).map_err(unusable)?)
+        };
+        Ok(ocean_connect::connect(spec, secret, &self.sessions, transport))
     }
 }
 
@@ -76,6 +100,26 @@ impl Secrets<'_> {
             password: self.needed("password", given.password.as_ref()).await?,
             domain: self.needed("domain", given.domain.as_ref()).await?,
         }))
+    }
+
+    /// A file of `spec.oceanConnect` that may be left out.
+    async fn file(
+        &self,
+        field: &str,
+        source: Option<&SecretSource>,
+    ) -> Result<Option<SecretString>, CallError> {
+        let Some(source) = source else { return Ok(None) };
+        let wrong = |error| refused(format!("spec.oceanConnect.{field}: {error}"));
+        secret::read(source, &self.base).await.map(Some).map_err(wrong)
+    }
+
+    /// Certificate and key, one after the other.
+    async fn identity(&self, given: Option<&ClientCert>) -> Result<Option<SecretString>, CallError> {
+        let Some(given) = given else { return Ok(None) };
+        let certificate = self.file("clientCert.certificate", Some(&given.certificate)).await?;
+        let key = self.file("clientCert.key", Some(&given.key)).await?;
+        let parts: Vec<&str> = certificate.iter().chain(&key).map(ExposeSecret::expose_secret).collect();
+        Ok(Some(parts.join("\n").into()))
     }
 
     async fn needed(&self, field: &str, source: Option<&SecretSource>) -> Result<SecretString, CallError> {

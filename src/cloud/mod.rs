@@ -12,6 +12,7 @@ pub mod enos;
 pub mod error;
 pub mod huawei_iotda;
 pub mod nouns;
+pub mod ocean_connect;
 pub mod transport;
 
 pub use error::{CallError, Effect, ErrorClass};

@@ -76,7 +76,9 @@ pub struct PackageRow {
     pub id: String,
     /// Natural key.
     pub key: PackageKey,
-    /// Versions that may be upgraded to it.
+    /// Its name, where packages have one that is not made by the client.
+    pub name: Option<String>,
+    /// Versions that may be upgraded to it; empty where the cloud does not say.
     pub source_versions: Vec<String>,
     /// For people.
     pub description: Option<String>,
@@ -299,6 +301,8 @@ pub struct Job {
     pub package_ids: Vec<String>,
     /// Devices it was created for, when the cloud says; empty otherwise.
     pub devices: Vec<String>,
+    /// How the devices get it, where that tells a job from others ([`JobIdentity::Devices`]); none otherwise.
+    pub delivery: Option<Delivery>,
     /// Where it stands.
     pub state: JobState,
     /// Counters of its devices.

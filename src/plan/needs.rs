@@ -220,6 +220,7 @@ mod tests {
             kind: PackageKind::Firmware,
             package_ids: Vec::new(),
             devices: Vec::new(),
+            delivery: None,
             state,
             counts,
             created_at: None,

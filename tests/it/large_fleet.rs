@@ -180,6 +180,7 @@ impl Cloud for SlowCloud {
                 let row = PackageRow {
                     id: version.clone(),
                     key: new.key.clone(),
+                    name: None,
                     source_versions: Vec::new(),
                     description: None,
                     custom_info: None,
@@ -203,6 +204,7 @@ impl Cloud for SlowCloud {
                     state: JobState::Running,
                     counts: JobCounts { total, queued: total, ..JobCounts::default() },
                     devices: new.devices.clone(),
+                    delivery: None,
                     created_at: None,
                 };
                 made.jobs.push(job.clone());

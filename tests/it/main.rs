@@ -12,6 +12,7 @@ mod iotda_client;
 mod large_fleet;
 mod manifest;
 mod manifest_laws;
+mod ocean_connect_client;
 mod plan;
 mod plan_verb;
 mod simulator;

@@ -138,6 +138,7 @@ fn package_row(package: &wire::OtaPackage) -> Result<PackageRow, Unintelligible>
     Ok(PackageRow {
         id: id(package.package_id.clone())?,
         key: PackageKey { kind, product: package.product_id.clone(), version: package.version.clone() },
+        name: None,
         source_versions: package.support_source_versions.clone().unwrap_or_default(),
         description: package.description.clone(),
         custom_info: package.custom_info.clone(),
@@ -164,6 +165,7 @@ fn job(task: wire::Task) -> Result<Job, Unintelligible> {
         kind,
         package_ids,
         devices: task.targets.unwrap_or_default(),
+        delivery: None,
         state: job_state(task.status),
         counts: task.task_progress.as_ref().map(job_counts).unwrap_or_default(),
         created_at: task.create_time.as_deref().and_then(wire::parse_time),

@@ -151,6 +151,7 @@ fn created(new: &NewPackage, now: Timestamp) -> Package {
     let row = PackageRow {
         id: KNOWN_AFTER_CREATE.to_owned(),
         key: new.key.clone(),
+        name: None,
         source_versions: new.source_versions.clone(),
         description: new.description.clone(),
         custom_info: new.custom_info.clone(),
@@ -286,6 +287,7 @@ impl Rehearsal {
             kind: new.kind(),
             package_ids: vec![new.package_id.clone()],
             devices: new.devices.clone(),
+            delivery: None,
             state: JobState::Running,
             counts: JobCounts { total, queued: total, ..JobCounts::default() },
             created_at: Some(self.now),

@@ -45,6 +45,7 @@ mod tests {
             kind: PackageKind::Firmware,
             package_ids: vec!["p2".into()],
             devices: MEMBERS.map(str::to_owned).into(),
+            delivery: None,
             state: JobState::Succeeded,
             counts: JobCounts { total: 3, succeeded: 3, ..JobCounts::default() },
             created_at: Timestamp::from_second(100).ok(),

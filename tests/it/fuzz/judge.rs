@@ -142,6 +142,7 @@ fn the_package() -> Package {
     let row = PackageRow {
         id: "pkg-1".into(),
         key,
+        name: None,
         source_versions: vec![],
         description: None,
         custom_info: None,
@@ -179,6 +180,7 @@ fn jobs() -> Vec<Job> {
         kind: PackageKind::Firmware,
         package_ids: vec!["pkg-1".into()],
         devices: vec!["a".into(), "b".into()],
+        delivery: None,
         state,
         counts: JobCounts { total: 2, in_flight: 1, failed: 1, ..JobCounts::default() },
         created_at: Some(now()),

@@ -212,6 +212,7 @@ impl World {
         let row = PackageRow {
             id: id.clone(),
             key: new.key.clone(),
+            name: None,
             source_versions: new.source_versions.clone(),
             description: new.description.clone(),
             custom_info: new.custom_info.clone(),
@@ -234,6 +235,7 @@ impl World {
             kind: new.kind(),
             package_ids: vec![new.package_id.clone()],
             devices: new.devices.clone(),
+            delivery: None,
             state: JobState::Running,
             counts: JobCounts::default(),
             created_at: Some(self.now),

@@ -1,0 +1,122 @@
+//! The client: renders, signs in, sends, reads. One call is one request, but for signing in.
+
+use super::{
+    limits, refusal, render, reply,
+    session::{Session, Sessions, Source, Token},
+};
+use crate::{
+    api::OceanConnect,
+    cloud::{
+        Call, CallError, Capabilities, Cloud, CloudKind, JobIdentity, Reply, Transport, Uploads, WireRequest,
+        WireResponse,
+    },
+};
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+
+/// An application of OceanConnect.
+pub struct OceanConnectClient {
+    spec: OceanConnect,
+    secret: SecretString,
+    session: Arc<Session>,
+    transport: Arc<dyn Transport>,
+    capabilities: Capabilities,
+}
+
+/// A client for an application, as the engine takes it.
+#[must_use]
+pub fn connect(
+    spec: &OceanConnect,
+    secret: SecretString,
+    sessions: &Sessions,
+    transport: Arc<dyn Transport>,
+) -> Arc<dyn Cloud> {
+    Arc::new(OceanConnectClient::new(spec, secret, sessions, transport))
+}
+
+impl OceanConnectClient {
+    /// A client for an application. Sends nothing.
+    #[must_use]
+    pub fn new(
+        spec: &OceanConnect,
+        secret: SecretString,
+        sessions: &Sessions,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
+        let capabilities = capabilities(transport.total_timeout());
+        Self { spec: spec.clone(), secret, session: sessions.of(spec), transport, capabilities }
+    }
+
+    /// A token may be taken away by a login elsewhere: it is fetched once more, and the call sent again. `1010005` is a
+    /// definite refusal, so nothing can happen twice.
+    async fn send_signed_in(
+        &self,
+        call: &Call,
+        request: WireRequest,
+        now: Timestamp,
+    ) -> Result<WireResponse, CallError> {
+        let (spec, secret, transport) = (&self.spec, &self.secret, self.transport.as_ref());
+        let source = Source { spec, secret, transport, call };
+        let token = self.session.get(&source, None, now).await?;
+        let response = self.send(call, with_token(&request, &token)).await?;
+        if !refusal::is_bad_token(&response) {
+            return Ok(response);
+        }
+        let token = self.session.get(&source, Some(&token), now).await?;
+        self.send(call, with_token(&request, &token)).await
+    }
+
+    async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
+        self.transport.send(request).await.map_err(|failure| refusal::of_transport(call, failure))
+    }
+}
+
+#[async_trait]
+impl Cloud for OceanConnectClient {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn render(&self, call: &Call) -> Result<Vec<WireRequest>, CallError> {
+        render::render(&self.spec, call).map(|request| vec![request])
+    }
+
+    async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
+        let request = render::render(&self.spec, call)?;
+        let response = self.send_signed_in(call, request, now).await?;
+        tracing::debug!(status = response.status, "answered");
+        if let Some(error) = refusal::of_answer(call, &response) {
+            return Err(error);
+        }
+        reply::read(call, &response.body).map_err(|why| refusal::unintelligible(call, &response, why))
+    }
+}
+
+/// 256 devices and 100 rows are documented; so are 100 calls a minute, an application and an API. One call a second and 30 at
+/// once stay below that in every minute, even if all of them go to one API. The visibility lag is *assumed*.
+fn capabilities(total_timeout: SignedDuration) -> Capabilities {
+    Capabilities {
+        cloud: CloudKind::OceanConnect,
+        creates_packages: false,
+        uploads: Uploads::Never,
+        verifies: false,
+        job_identity: JobIdentity::Devices,
+        stops_jobs: false,
+        max_devices_per_job: limits::TASK_DEVICES,
+        max_devices_per_order: limits::TASK_DEVICES,
+        page_size: limits::PAGE_SIZE,
+        visibility_lag: SignedDuration::from_secs(30),
+        request_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),
+        requests_per_second: 1,
+        burst: 30,
+    }
+}
+
+fn with_token(request: &WireRequest, token: &Token) -> WireRequest {
+    let mut request = request.clone();
+    let bearer = format!("Bearer {}", token.secret.expose_secret());
+    request.headers.push(("Authorization".to_owned(), bearer));
+    request
+}

@@ -1,0 +1,204 @@
+//! The token of an application: fetched when none is held, refreshed before it ends, and fetched anew when it is refused.
+//!
+//! Only the last token of an application is valid (authentication page), so that whoever signs in puts everybody else out.
+//! **Invariant:** in one process an application has one [`Session`], however many accounts name it.\
+//! **Invariant:** callers that need a token at the same time cost one request, also when that request fails.\
+//! **Invariant:** two programs that sign in with one application do not throw each other out in a loop: a token that was
+//! taken away soon after it was given is an error, which names the cause.
+
+use super::{refusal, render, wire};
+use crate::{
+    api::OceanConnect,
+    cloud::{Call, CallError, Effect, ErrorClass, Transport, WireRequest, WireResponse},
+};
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// How long a token is good when the answer does not say (the page's example).
+const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+/// A token is renewed this long before it ends, or after nine tenths of a shorter life.
+const MARGIN: SignedDuration = SignedDuration::from_mins(5);
+/// A token that is refused sooner than this after one was fetched in the place of a refused one was taken away by
+/// somebody else.
+const RECLAIM: SignedDuration = SignedDuration::from_mins(5);
+
+/// A token, good until it is to be renewed. `id` tells tokens apart without comparing them.
+#[derive(Clone)]
+pub struct Token {
+    /// Goes after `Bearer`.
+    pub secret: SecretString,
+    id: u64,
+    refresh: Option<SecretString>,
+    renew_at: Timestamp,
+}
+
+/// The sessions of a process, one for each application of a platform.
+#[derive(Default)]
+pub struct Sessions(Mutex<BTreeMap<(String, String), Arc<Session>>>);
+
+impl Sessions {
+    /// The session of an application.
+    #[must_use]
+    pub fn of(&self, spec: &OceanConnect) -> Arc<Session> {
+        let key = (render::origin(&spec.endpoint).to_owned(), spec.app_id.clone());
+        // A panic elsewhere leaves the map as it was.
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(sessions.entry(key).or_default())
+    }
+}
+
+/// Holds the one token of an application.
+#[derive(Default)]
+pub struct Session {
+    attempts: AtomicU64,
+    held: tokio::sync::Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    last: Option<Result<Token, CallError>>,
+    /// The token that was refused last.
+    dead: Option<u64>,
+    /// When a token was last fetched in the place of a refused one.
+    reclaimed_at: Option<Timestamp>,
+}
+
+impl Session {
+    /// A token that is good at `now`, other than `refused`.
+    ///
+    /// # Errors
+    /// When the platform refuses, cannot be reached, or cannot be understood; or when somebody else signs in with the same
+    /// application. No request of the caller has taken effect then.
+    pub async fn get(
+        &self,
+        source: &Source<'_>,
+        refused: Option<&Token>,
+        now: Timestamp,
+    ) -> Result<Token, CallError> {
+        let attempts_before = self.attempts.load(Ordering::SeqCst);
+        let mut held = self.held.lock().await;
+        held.dead = refused.map(|refused| refused.id).or(held.dead);
+        let ending = match &held.last {
+            Some(Ok(token)) if held.dead == Some(token.id) => {
+                if held.reclaimed_at.is_some_and(|at| now.duration_since(at) < RECLAIM) {
+                    return Err(source.contested());
+                }
+                held.reclaimed_at = Some(now);
+                None
+            }
+            Some(Ok(token)) if now < token.renew_at => return Ok(token.clone()),
+            Some(Ok(token)) => token.refresh.clone(),
+            Some(Err(error)) if self.attempts.load(Ordering::SeqCst) != attempts_before => {
+                return Err(error.clone());
+            }
+            _ => None,
+        };
+        let id = self.attempts.load(Ordering::SeqCst) + 1;
+        let fetched = source.renew(ending, id, now).await;
+        self.attempts.store(id, Ordering::SeqCst);
+        held.last = Some(fetched.clone());
+        fetched
+    }
+}
+
+/// Where tokens come from.
+pub struct Source<'a> {
+    /// Platform and application.
+    pub spec: &'a OceanConnect,
+    /// Secret of the application.
+    pub secret: &'a SecretString,
+    /// HTTP.
+    pub transport: &'a dyn Transport,
+    /// The call that needs the token.
+    pub call: &'a Call,
+}
+
+impl Source<'_> {
+    /// Refreshes a token that ends; signs in when there is none, or when its refresh is refused.
+    async fn renew(&self, ending: Option<SecretString>, id: u64, now: Timestamp) -> Result<Token, CallError> {
+        if let Some(refresh) = ending {
+            match self.fetch(self.refresh_request(&refresh)?, id, now).await {
+                Err(error) if error.class == ErrorClass::Unauthorized => {}
+                refreshed => return refreshed,
+            }
+        }
+        self.fetch(self.login_request(), id, now).await
+    }
+
+    async fn fetch(&self, request: WireRequest, id: u64, now: Timestamp) -> Result<Token, CallError> {
+        let sent = self.transport.send(request).await;
+        let response = sent.map_err(|failure| self.not_sent(refusal::of_transport(self.call, failure)))?;
+        if let Some(error) = refusal::of_answer(self.call, &response) {
+            return Err(self.not_sent(error));
+        }
+        self.read(&response, id, now)
+    }
+
+    fn read(&self, response: &WireResponse, id: u64, now: Timestamp) -> Result<Token, CallError> {
+        let strange = |_| {
+            let what = "the answer is not a token".to_owned();
+            self.not_sent(refusal::unintelligible(self.call, response, what))
+        };
+        let reply: wire::TokenReply = serde_json::from_slice(&response.body).map_err(strange)?;
+        let life = reply.expires_in.map_or(LIFETIME, SignedDuration::from_secs).max(SignedDuration::ZERO);
+        let margin = (life / 10).min(MARGIN);
+        let renew_at = now.saturating_add(life.saturating_sub(margin)).unwrap_or(Timestamp::MAX);
+        let refresh = reply.refresh_token.filter(|token| !token.is_empty()).map(SecretString::from);
+        Ok(Token { secret: reply.access_token.into(), id, refresh, renew_at })
+    }
+
+    fn login_request(&self) -> WireRequest {
+        let app_id = render::encode(&self.spec.app_id);
+        let secret = render::encode(self.secret.expose_secret());
+        let body = format!("appId={app_id}&secret={secret}");
+        self.post("login", "application/x-www-form-urlencoded", body.into())
+    }
+
+    fn refresh_request(&self, refresh: &SecretString) -> Result<WireRequest, CallError> {
+        let body = wire::RefreshRequest {
+            app_id: &self.spec.app_id,
+            secret: self.secret.expose_secret(),
+            refresh_token: refresh.expose_secret(),
+        };
+        let body = serde_json::to_vec(&body)
+            .map_err(|error| CallError::new(ErrorClass::Invalid, self.call.operation(), error.to_string()))?;
+        Ok(self.post("refreshToken", "application/json", body.into()))
+    }
+
+    fn post(&self, name: &str, content_type: &str, body: Bytes) -> WireRequest {
+        WireRequest {
+            method: "POST",
+            origin: render::origin(&self.spec.endpoint).to_owned(),
+            path: format!("/iocm/app/sec/v1.1.0/{name}"),
+            query: String::new(),
+            headers: vec![("Content-Type".to_owned(), content_type.to_owned())],
+            body,
+            upload: None,
+        }
+    }
+
+    /// Signing in failed, so the call itself was never sent.
+    fn not_sent(&self, mut error: CallError) -> CallError {
+        error.effect = Effect::None;
+        error.message = format!("signing in: {}", error.message);
+        error
+    }
+
+    fn contested(&self) -> CallError {
+        let app = &self.spec.app_id;
+        let message = format!("somebody else signs in with application {app}: its tokens are taken away");
+        let mut error = CallError::new(ErrorClass::Unauthorized, self.call.operation(), message).next_step(
+            "stop the other program, or give it an application of its own: only the last token of an application is valid",
+        );
+        error.code = Some(refusal::BAD_TOKEN.to_owned());
+        error
+    }
+}

@@ -77,8 +77,9 @@ docs: need-cargo ## Write docs/clouds.md from the table in src/api/support/
 	$(CARGO) run --quiet -- clouds > target/clouds.md
 	mv target/clouds.md docs/clouds.md
 
+# Settings: SIM_SEED, SIM_RUNS, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS, as docs/proof.md says.
 world: need-cargo ## Deterministic worlds: SIM_RUNS of them from SIM_SEED on, on all cores
-	SIM_SEED=$${SIM_SEED:-0} SIM_RUNS=$${SIM_RUNS:-1000} $(CARGO) test --release --test it world::worlds_of -- --nocapture
+	$(CARGO) test --quiet --profile world --test world
 
 bench: need-cargo ## Measure reconciles, state, manifests and signing
 	$(CARGO) bench --bench '*'

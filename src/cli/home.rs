@@ -3,7 +3,8 @@
 use super::ports::{self, SystemClock};
 use crate::api::{CloudRef, Object, ObjectKey};
 use crate::cloud::TransportError;
-use crate::engine::ports::Clock as _;
+use crate::engine::points::Point;
+use crate::engine::ports::{Clock as _, Faults};
 use crate::engine::{Engine, Report, intake};
 use crate::source::Snapshot;
 use crate::state::{Desired, local::Local};
@@ -39,6 +40,7 @@ pub struct Home {
     state: Arc<Local>,
     clock: SystemClock,
     engine: Engine,
+    faults: Arc<dyn Faults>,
     /// What the folder said last; objects that are deleted first and wanted again come in from here.
     last: Snapshot,
 }
@@ -51,8 +53,9 @@ impl Home {
     pub fn open(root: &Path, dir: &Path, clock: SystemClock) -> Result<Self, HomeError> {
         let (ports, state) = (ports::real(clock)?, Arc::new(Local::open(dir)?));
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let faults = ports.faults.clone();
         let engine = Engine::new(state.clone(), ports);
-        Ok(Self { root, state, clock, engine, last: Snapshot::default() })
+        Ok(Self { root, state, clock, engine, faults, last: Snapshot::default() })
     }
 
     /// Takes out of the snapshot what may not follow on what is stored, and says so among its problems.
@@ -74,7 +77,9 @@ impl Home {
         let stored = self.objects().await?;
         let wanted = intake::wanted(&snapshot, &stored, &self.root);
         let may_delete = snapshot.problems.is_empty();
+        self.faults.pass(Point::before("Manifests"));
         let desired = self.state.apply_desired(&wanted, may_delete, self.clock.now())?;
+        self.faults.pass(Point::after("Manifests"));
         self.engine.wake(desired.changed.iter().chain(&desired.deleting).cloned()).await?;
         self.last = snapshot;
         Ok(desired)

@@ -2,6 +2,8 @@
 
 use super::connect::HttpConnector;
 use crate::cloud::TransportError;
+#[cfg(debug_assertions)]
+use crate::engine::points::Point;
 use crate::engine::ports::{Clock, Faults, NoFaults, Ports, Rng};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -109,8 +111,8 @@ struct CrashAt(String);
 
 #[cfg(debug_assertions)]
 impl Faults for CrashAt {
-    fn pass(&self, point: &'static str) {
-        if self.0 == point {
+    fn pass(&self, point: Point) {
+        if self.0 == point.to_string() {
             let _ =
                 std::process::Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
             std::process::abort();

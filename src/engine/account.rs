@@ -3,6 +3,7 @@
 //! Reads are retried here and not in the transport: each attempt costs budget, and waiting is the clock port's business.
 
 use super::budget::Budget;
+use super::points::Point;
 use super::ports::Ports;
 use super::queue::Class;
 use crate::api;
@@ -103,9 +104,11 @@ impl Account {
         }
         *self.calls.entry(call.operation()).or_default() += 1;
         let (cloud, operation) = (self.cloud.capabilities().cloud.as_str(), call.operation());
+        self.ports.faults.pass(Point::before(operation));
         // The client records the id that the cloud gave the request.
         let span = tracing::info_span!("call", cloud, operation, request = tracing::field::Empty);
         let result = self.cloud.perform(call, self.ports.clock.wall()).instrument(span.clone()).await;
+        self.ports.faults.pass(Point::after(operation));
         let now = self.ports.clock.now();
         span.in_scope(|| match &result {
             Ok(_) => {

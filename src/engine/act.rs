@@ -13,7 +13,7 @@ use crate::cloud::{
 };
 use crate::plan::needs::package_key;
 use crate::plan::{Action, Again, Plan, confirm};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 /// What came of a plan's actions.
 pub(super) enum Acted {
@@ -173,7 +173,16 @@ struct Creation {
     stage: Option<String>,
     call: Call,
     looked_at: Option<Timestamp>,
-    points: [&'static str; 3],
+}
+
+impl Creation {
+    /// The name of a write, by what is created.
+    const fn at(&self, package: &'static str, job: &'static str) -> &'static str {
+        match self.operation {
+            CreateOperation::CreatePackage => package,
+            CreateOperation::CreateJob => job,
+        }
+    }
 }
 
 impl Lane {
@@ -231,11 +240,6 @@ impl Lane {
             stage: None,
             looked_at: self.inventory.packages.seen_at(&package.key),
             call: Call::CreatePackage(package),
-            points: [
-                "create_package.before_intent",
-                "create_package.before_send",
-                "create_package.after_reply",
-            ],
         }
     }
 
@@ -246,7 +250,6 @@ impl Lane {
             stage,
             looked_at: self.inventory.jobs.oldest_list(),
             call: Call::CreateJob(job),
-            points: ["create_job.before_intent", "create_job.before_send", "create_job.after_reply"],
         }
     }
 
@@ -273,8 +276,6 @@ impl Lane {
             return Ok(wait);
         }
         let creation = self.with_bytes(creation, &limits, class).await?;
-        let [before_intent, before_send, after_reply] = creation.points;
-        self.ports.faults.pass(before_intent);
         let intent = journal::intent(
             &creation.token,
             creation.operation,
@@ -283,10 +284,8 @@ impl Lane {
             now,
         );
         journal::intend(subject.pending(), intent);
-        self.store.save_status(&subject.object()).await?;
-        self.ports.faults.pass(before_send);
+        self.save(creation.at("PackageIntent", "JobIntent"), &subject.object()).await?;
         let result = self.connect().await?.account.call(&creation.call, class).await;
-        self.ports.faults.pass(after_reply);
         self.take_answer(subject, &creation, result, &limits).await
     }
 
@@ -324,7 +323,7 @@ impl Lane {
         let now = self.ports.clock.now();
         let error = match result {
             Ok(reply) if self.confirm(subject, creation, &reply, now) => {
-                self.store.save_status(&subject.object()).await?;
+                self.save(creation.at("PackageCreated", "JobCreated"), &subject.object()).await?;
                 return Ok(Acted::PlanAgain);
             }
             Ok(_) => CallError::new(
@@ -339,11 +338,11 @@ impl Lane {
             journal::doubt(subject.pending(), &creation.token);
             say_in_doubt(subject, creation, limits, now);
             tracing::warn!(token = creation.token, "{error}");
-            self.store.save_status(&subject.object()).await?;
+            self.save(creation.at("PackageInDoubt", "JobInDoubt"), &subject.object()).await?;
             return Ok(Acted::Settled(Again::After(journal::LOOK_AGAIN)));
         }
         journal::settle(subject.pending(), &creation.token);
-        self.store.save_status(&subject.object()).await?;
+        self.save(creation.at("PackageRefused", "JobRefused"), &subject.object()).await?;
         Err(error.into())
     }
 
@@ -393,7 +392,7 @@ impl Lane {
         id: &str,
         class: Class,
     ) -> Result<(), Trouble> {
-        self.store.save_status(&subject.object()).await?;
+        self.save("BeforeDelete", &subject.object()).await?;
         let link = self.connect().await?;
         match link.account.call(&Call::DeletePackage { id: id.to_owned() }, class).await {
             Ok(_) => {}
@@ -413,9 +412,10 @@ impl Lane {
                 "deleted after the rollouts that name it",
                 self.ports.clock.now(),
             );
-            return Ok(Acted::Settled(Again::After(SignedDuration::from_secs(5))));
+            // It is woken when the last of them is gone.
+            return Ok(Acted::Settled(Again::AtDriftInterval));
         }
-        self.store.forget(&key).await?;
+        self.forget("ForgetObject", &key).await?;
         Ok(Acted::Released)
     }
 }

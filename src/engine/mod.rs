@@ -15,6 +15,7 @@ pub mod journal;
 pub mod lane;
 mod observe;
 mod others;
+pub mod points;
 pub mod ports;
 pub mod queue;
 mod reconcile;

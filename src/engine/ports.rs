@@ -1,5 +1,6 @@
 //! What the engine needs from outside: time, randomness, clouds, and places where it may be made to crash.
 
+use super::points::Point;
 use crate::api::OtaCloud;
 use crate::cloud::{CallError, Cloud};
 use async_trait::async_trait;
@@ -60,8 +61,8 @@ pub trait Connector: Send + Sync {
 
 /// Named places where a test may make the process die. Does nothing in a release build.
 pub trait Faults: Send + Sync {
-    /// Called when the engine passes `point`, such as `create_job.before_send`.
-    fn pass(&self, point: &'static str);
+    /// Called when the engine passes a point.
+    fn pass(&self, point: Point);
 }
 
 /// No faults.
@@ -69,5 +70,5 @@ pub trait Faults: Send + Sync {
 pub struct NoFaults;
 
 impl Faults for NoFaults {
-    fn pass(&self, _point: &'static str) {}
+    fn pass(&self, _point: Point) {}
 }

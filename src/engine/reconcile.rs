@@ -58,7 +58,7 @@ impl Lane {
                     let again = sooner_in_doubt(&package, again);
                     let changed = package.status != stored.status;
                     if changed {
-                        self.store.save_status(&Object::Package(package)).await?;
+                        self.save("PackageStatus", &Object::Package(package)).await?;
                     }
                     return Ok(self.next_turn(changed, again, Class::Verify));
                 }
@@ -83,7 +83,7 @@ impl Lane {
                     let again = sooner_in_doubt(&rollout, again);
                     let changed = rollout.status != stored.status;
                     if changed {
-                        self.store.save_status(&Object::Rollout(rollout)).await?;
+                        self.save("RolloutStatus", &Object::Rollout(rollout)).await?;
                     }
                     return Ok(self.next_turn(changed, again, Class::RolloutStep));
                 }
@@ -216,7 +216,7 @@ impl Lane {
                 return Ok(Turn { changed: false, again: Some((Class::RolloutStep, due)) });
             }
         }
-        self.store.forget(&self.home.clone()).await?;
+        self.forget("ForgetCloud", &self.home).await?;
         self.link = None;
         Ok(Turn::over(true))
     }

@@ -28,7 +28,7 @@ impl Lane {
         if object == *before {
             return Ok(false);
         }
-        self.store.save_status(&object).await?;
+        self.save("Failure", &object).await?;
         Ok(true)
     }
 
@@ -48,7 +48,7 @@ impl Lane {
             return Ok(false);
         }
         debug_assert_eq!(self.home.kind, Kind::OtaCloud);
-        self.store.save_status(&Object::Cloud(after)).await?;
+        self.save("CloudStatus", &Object::Cloud(after)).await?;
         Ok(true)
     }
 }

@@ -82,8 +82,7 @@ impl Engine {
     /// The state's.
     pub async fn next(&mut self) -> Result<Report, StateError> {
         while let Some(key) = self.changed.last().cloned() {
-            let dependents: Vec<ObjectKey> =
-                self.rollouts_of.get(&key).into_iter().flatten().cloned().collect();
+            let dependents = self.dependents_of(&key).await?;
             self.wake(dependents).await?;
             self.changed.pop();
         }
@@ -96,6 +95,24 @@ impl Engine {
             self.changed.push(report.key.clone());
         }
         Ok(report)
+    }
+
+    /// The rollouts of a package; and the package that could not go before this rollout was gone.
+    async fn dependents_of(&self, key: &ObjectKey) -> Result<Vec<ObjectKey>, StateError> {
+        if key.kind != Kind::OtaRollout {
+            return Ok(self.rollouts_of.get(key).into_iter().flatten().cloned().collect());
+        }
+        let mut waiting = Vec::new();
+        if self.store.load(key).await?.is_none() {
+            for (package, rollouts) in &self.rollouts_of {
+                let is_deleting =
+                    self.store.load(package).await?.is_some_and(|package| package.is_deleting());
+                if rollouts.contains(key) && is_deleting {
+                    waiting.push(package.clone());
+                }
+            }
+        }
+        Ok(waiting)
     }
 
     fn send(&mut self, home: &ObjectKey, key: ObjectKey) {

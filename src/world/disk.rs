@@ -97,24 +97,22 @@ impl Store for DiskPort {
     }
 
     async fn save_status(&self, object: &Object) -> Result<(), StateError> {
-        self.life.survive(("SaveStatus", "before")).await;
+        self.life.go_on().await;
         let seen = self.shared.disk.seen();
         self.shared.saw_write(object);
         self.fails(seen.save_status(object)).await?;
         seen.save_status(object).await?;
         self.shared.disk.wrote(&self.shared);
-        self.life.survive(("SaveStatus", "after")).await;
         Ok(())
     }
 
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
-        self.life.survive(("Forget", "before")).await;
+        self.life.go_on().await;
         let seen = self.shared.disk.seen();
         self.shared.note(&format!("forget {key}"));
         self.fails(seen.forget(key)).await?;
         seen.forget(key).await?;
         self.shared.disk.wrote(&self.shared);
-        self.life.survive(("Forget", "after")).await;
         Ok(())
     }
 }

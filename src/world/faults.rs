@@ -4,6 +4,8 @@
 //! the profile's chance, so that each world has its own kind of bad luck.
 
 use super::dice::Dice;
+use super::selection::{Happened, Ledger};
+use crate::engine::points::Point;
 use crate::engine::ports::Faults;
 use crate::simulator::iotda::Operation;
 use std::{
@@ -127,9 +129,6 @@ impl Strike {
     ];
 }
 
-/// A place where the process may die: what it was at, and when.
-pub type Point = (&'static str, &'static str);
-
 /// The bad luck of one world.
 pub(super) struct Chaos {
     seed: u64,
@@ -137,14 +136,18 @@ pub(super) struct Chaos {
     dice: Dice,
     on: bool,
     crashes: u32,
+    ledger: Ledger,
     pub(super) faults: BTreeMap<String, u64>,
     pub(super) points: BTreeSet<Point>,
+    /// The points at which crashes strike in this world, as far as it was asked.
+    enabled: BTreeMap<Point, bool>,
 }
 
 impl Chaos {
-    pub(super) fn new(seed: u64, profile: Profile) -> Self {
-        let dice = Dice::new(seed, "chaos");
-        Self { seed, profile, dice, on: true, crashes: 0, faults: BTreeMap::new(), points: BTreeSet::new() }
+    pub(super) fn new(seed: u64, profile: Profile, selected: Option<BTreeSet<u64>>) -> Self {
+        let (dice, ledger) = (Dice::new(seed, "chaos"), Ledger::new(selected));
+        let (faults, points, enabled) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { seed, profile, dice, on: true, crashes: 0, ledger, faults, points, enabled }
     }
 
     /// From now on nothing goes wrong any more.
@@ -162,12 +165,14 @@ impl Chaos {
         if !self.on || self.profile.crash == 0 || self.crashes >= self.profile.most_crashes {
             return false;
         }
-        let enabled = Dice::new(self.seed, &format!("{}.{}", point.0, point.1)).permille(500);
-        let dies = enabled && self.dice.permille(self.profile.crash);
-        if dies {
-            self.crashes += 1;
-            self.count("Crash");
+        let seed = self.seed;
+        let draw = || Dice::new(seed, &point.to_string()).permille(500);
+        let enabled = *self.enabled.entry(point).or_insert_with(draw);
+        if !enabled || !self.dice.permille(self.profile.crash) {
+            return false;
         }
+        let dies = self.lets_happen("Crash", || format!("Crash at {point}"));
+        self.crashes += u32::from(dies);
         dies
     }
 
@@ -176,8 +181,9 @@ impl Chaos {
         if !self.on || !self.dice.permille(self.profile.failed_write) {
             return None;
         }
-        self.count("FailedWrite");
-        Some(self.dice.permille(500))
+        let happens = self.dice.permille(500);
+        let what = || format!("FailedWrite that {}", if happens { "happened" } else { "did not happen" });
+        self.lets_happen("FailedWrite", what).then_some(happens)
     }
 
     /// What happens to a request of this operation.
@@ -195,10 +201,23 @@ impl Chaos {
         } else {
             None
         };
-        if let Some(strike) = strike {
-            self.count(&format!("{strike:?}"));
+        let strike = strike?;
+        let what = || format!("{strike:?} of {}", operation.as_str());
+        self.lets_happen(&format!("{strike:?}"), what).then_some(strike)
+    }
+
+    /// A fault is about to strike: whether it may, in this world; then it is counted.
+    fn lets_happen(&mut self, kind: &str, what: impl FnOnce() -> String) -> bool {
+        let lets = self.ledger.lets(what);
+        if lets {
+            self.count(kind);
         }
-        strike
+        lets
+    }
+
+    /// The faults that struck.
+    pub(super) fn struck(&self) -> Vec<Happened> {
+        self.ledger.happened()
     }
 
     pub(super) fn count(&mut self, kind: &str) {
@@ -240,6 +259,11 @@ impl Life {
         if !self.is_over() && self.chaos().crashes_at(point) {
             self.end();
         }
+        self.go_on().await;
+    }
+
+    /// Never returns once the process is dead.
+    pub(super) async fn go_on(&self) {
         if self.is_over() {
             std::future::pending::<()>().await;
         }
@@ -248,8 +272,8 @@ impl Life {
 
 impl Faults for Life {
     /// The engine goes on to its next port, and no further.
-    fn pass(&self, point: &'static str) {
-        if !self.is_over() && self.chaos().crashes_at((point, "pass")) {
+    fn pass(&self, point: Point) {
+        if !self.is_over() && self.chaos().crashes_at(point) {
             self.end();
         }
     }

@@ -19,10 +19,15 @@ mod network;
 mod play;
 mod process;
 mod scenario;
+mod selection;
+mod shrink;
 mod trace;
 
-pub use faults::{Point, Profile, Strike};
+pub use crate::engine::points::Point;
+pub use faults::{Profile, Strike};
 pub use mutation::Mutation;
+pub use selection::{Happened, Selection};
+pub use shrink::{Shrunk, shrink};
 
 use crate::api::{Object, ObjectKey};
 use crate::cloud::{TransportError, WireRequest, WireResponse};
@@ -63,6 +68,10 @@ pub struct Outcome {
     pub events: u64,
     /// Faults that struck, by kind.
     pub faults: BTreeMap<String, u64>,
+    /// The faults that struck, one by one.
+    pub struck: Vec<Happened>,
+    /// What people and fate did, turn by turn.
+    pub turns: Vec<Happened>,
     /// Places that were passed at which the process may die.
     pub points: BTreeSet<Point>,
     /// Virtual seconds that it lasted.
@@ -90,7 +99,13 @@ impl World {
     /// Plays it to its end.
     #[must_use]
     pub fn run(self) -> Outcome {
-        play::run(self)
+        self.run_selected(&Selection::default())
+    }
+
+    /// Plays it to its end, and lets only these faults and turns happen.
+    #[must_use]
+    pub fn run_selected(self, selection: &Selection) -> Outcome {
+        play::run(self, selection)
     }
 }
 
@@ -105,6 +120,8 @@ struct Shared {
     wanted: Mutex<BTreeMap<ObjectKey, Object>>,
     /// Writes of the state and orders to the clouds so far: a world at rest makes none.
     writes: Mutex<u64>,
+    /// How often each address was asked since the world came to rest.
+    asked: Mutex<BTreeMap<String, u64>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -124,9 +141,21 @@ impl Shared {
         lock(&self.checkers)
     }
 
-    fn note(&self, event: &str) {
-        self.checkers().no_secret("the trace", event);
+    fn note(&self, event: impl Into<String>) {
+        let event = event.into();
+        self.checkers().no_secret("the trace", &event);
         lock(&self.trace).note(self.timeline.now(), event);
+    }
+
+    /// Counts from zero what is asked.
+    fn forget_asked(&self) {
+        lock(&self.asked).clear();
+    }
+
+    /// The address that was asked most often, and how often.
+    fn asked_most(&self) -> Option<(String, u64)> {
+        let asked = lock(&self.asked);
+        asked.iter().max_by_key(|(_, times)| **times).map(|(address, times)| (address.clone(), *times))
     }
 
     fn writes(&self) -> u64 {
@@ -146,6 +175,7 @@ impl Shared {
         if !is_read(route.operation) {
             *lock(&self.writes) += 1;
         }
+        *lock(&self.asked).entry(request.to_string()).or_default() += 1;
         let durable = self.disk.durable();
         self.checkers().request_leaves(request, route, &durable, self.timeline.now());
     }

@@ -8,6 +8,7 @@ use crate::cloud::huawei_iotda::{self, Keys, User};
 use crate::cloud::{
     CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
 };
+use crate::engine::points::Point;
 use crate::engine::ports::Connector;
 use crate::simulator::faults::{Fault, Kind, When};
 use crate::simulator::iotda::{Operation, Route};
@@ -203,7 +204,7 @@ impl Transport for Wire {
     async fn send(&self, request: WireRequest) -> Answer {
         let Some(route) = Route::of(request.method, &request.path) else { return Err(refused()) };
         let operation = route.operation;
-        self.life.survive((operation.as_str(), "before")).await;
+        self.life.survive(Point::before(operation.as_str())).await;
         let strike = self.shared.chaos().strikes(operation);
         self.shared.saw_request(&request, &route, strike);
         let answer = if strike == Some(Strike::ConnectionRefused) {
@@ -212,7 +213,7 @@ impl Transport for Wire {
             self.answer(self.post(in_lower_case(request), operation, strike)).await
         };
         self.shared.saw_answer(operation, &answer);
-        self.life.survive((operation.as_str(), "after")).await;
+        self.life.survive(Point::after(operation.as_str())).await;
         answer
     }
 

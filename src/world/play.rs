@@ -8,6 +8,7 @@ use super::faults::Chaos;
 use super::network::{Network, Request};
 use super::process::{Process, Start};
 use super::scenario::{self, Scenario, Turn};
+use super::selection::{Ledger, Selection};
 use super::trace::Trace;
 use super::{Outcome, Shared, Violation, World, lock};
 use crate::simulator::iotda::Operation;
@@ -22,26 +23,33 @@ use std::{
 
 /// 2026-01-05T00:00:00Z, a Monday.
 const START: Timestamp = Timestamp::constant(1_767_571_200, 0);
+/// So often at most one address is asked within [`QUIET`]: twice as often as a poll every 30 s would.
+const MOST_ASKED: u64 = 100;
 /// More jumps than any world needs: it runs hot.
 const MOST_STEPS: u64 = 200_000;
 /// How often a world that should come to rest is asked whether it has.
 const ASK: SignedDuration = SignedDuration::from_mins(5);
 /// A world comes to rest within this time after the faults, unless something in the cloud goes on.
 const BOUND: SignedDuration = SignedDuration::from_hours(3);
+/// While something in the cloud goes on that may never end (a device that does not answer), the world is let go once it
+/// has written nothing for this long: longer than the timeouts and soaks of its manifests.
+const STILL: SignedDuration = SignedDuration::from_mins(45);
 /// A world at rest stays so for this long: longer than two drift intervals.
 const QUIET: SignedDuration = SignedDuration::from_mins(25);
 
-pub(super) fn run(world: World) -> Outcome {
+pub(super) fn run(world: World, selection: &Selection) -> Outcome {
     let failed = |what: String| Outcome {
         trace_hash: 0,
         steps: 0,
         events: 0,
         faults: BTreeMap::new(),
+        struck: Vec::new(),
+        turns: Vec::new(),
         points: std::collections::BTreeSet::new(),
         lasted_secs: 0,
         violation: Some(Violation { what, last_events: Vec::new() }),
     };
-    let play = match Play::new(world) {
+    let play = match Play::new(world, selection) {
         Ok(play) => play,
         Err(what) => return failed(what),
     };
@@ -79,6 +87,9 @@ struct Play {
     process: Option<Process>,
     starts_at: Option<Timestamp>,
     plot: VecDeque<(Timestamp, Turn)>,
+    turns: Ledger,
+    /// Writes so far when they were last seen to grow, and when that was.
+    written: (u64, Timestamp),
     original: BTreeMap<String, Value>,
     manifests: BTreeMap<String, Value>,
     act: Act,
@@ -87,19 +98,20 @@ struct Play {
 }
 
 impl Play {
-    fn new(world: World) -> Result<Self, String> {
+    fn new(world: World, selection: &Selection) -> Result<Self, String> {
         let scenario = Scenario::new(world.seed)?;
         let simulator = Simulator::new(&scenario.cloud, START).map_err(|error| error.to_string())?;
         let checkers = Checkers::new(scenario.secrets());
         let shared = Arc::new(Shared {
             timeline: Timeline::new(START),
-            chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile))),
+            chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile, selection.faults.clone()))),
             network: Mutex::new(Network::default()),
             disk: Disk::new(world.mutation),
             trace: Mutex::new(Trace::new(world.events_kept)),
             checkers: Mutex::new(checkers),
             wanted: Mutex::new(scenario::objects(scenario.manifests.values())?),
             writes: Mutex::new(0),
+            asked: Mutex::default(),
         });
         let at = |since: SignedDuration| START.saturating_add(since).unwrap_or(Timestamp::MAX);
         Ok(Self {
@@ -115,6 +127,8 @@ impl Play {
             process: None,
             starts_at: Some(START),
             plot: scenario.plot.into_iter().map(|(since, turn)| (at(since), turn)).collect(),
+            written: (0, START),
+            turns: Ledger::new(selection.turns.clone()),
             original: scenario.manifests.clone(),
             manifests: scenario.manifests,
             act: Act::Chaos(at(scenario.chaos_ends)),
@@ -184,8 +198,10 @@ impl Play {
             self.process = Some(Process::start(&self.start));
         }
         while let Some((_, turn)) = self.plot.pop_front_if(|(at, _)| *at <= now) {
-            self.shared.note(&format!("{turn:?}"));
-            self.turn(turn, now);
+            if self.turns.lets(|| format!("{turn:?}")) {
+                self.shared.note(format!("{turn:?}"));
+                self.turn(turn, now);
+            }
         }
     }
 
@@ -293,17 +309,31 @@ impl Play {
                     self.shared.checkers().judge(Err(format!("a world at rest made {more} writes")));
                 }
                 self.check_rest(now);
+                self.check_calls();
             }
+        }
+    }
+
+    /// A world at rest looks now and then whether it still is: no address is asked hot.
+    fn check_calls(&self) {
+        if let Some((address, times)) = self.shared.asked_most().filter(|(_, times)| *times > MOST_ASKED) {
+            let law = format!("a world at rest asked {address} {times} times in {QUIET:#}");
+            self.shared.checkers().judge(Err(law));
         }
     }
 
     fn has_come_to_rest(&mut self, since: Timestamp, now: Timestamp, has_settled: bool) -> Act {
         let is_late = now.duration_since(since) >= BOUND;
+        let is_still = now.duration_since(self.last_written(now)) >= STILL;
         match self.unrest(now) {
-            None if has_settled => Act::Rest { until: later(now, QUIET), writes: self.shared.writes() },
+            None if has_settled => {
+                self.shared.forget_asked();
+                Act::Rest { until: later(now, QUIET), writes: self.shared.writes() }
+            }
             None => Act::Settling { since, until: later(now, QUIET) },
             // Something in the cloud goes on: the world is right to wait, and its end is not waited for.
-            Some(Unrest { is_justified: true, .. }) if is_late => {
+            Some(Unrest { is_justified: true, .. }) if is_late || is_still => {
+                self.shared.forget_asked();
                 Act::Rest { until: now, writes: self.shared.writes() }
             }
             Some(Unrest { why, .. }) if is_late => {
@@ -312,6 +342,14 @@ impl Play {
             }
             Some(_) => Act::Calm { since, ask: later(now, ASK) },
         }
+    }
+
+    fn last_written(&mut self, now: Timestamp) -> Timestamp {
+        let writes = self.shared.writes();
+        if writes != self.written.0 {
+            self.written = (writes, now);
+        }
+        self.written.1
     }
 
     fn unrest(&mut self, now: Timestamp) -> Option<Unrest> {
@@ -356,6 +394,8 @@ impl Play {
             steps: self.steps,
             events: trace.events(),
             faults: chaos.faults.clone(),
+            struck: chaos.struck(),
+            turns: self.turns.happened(),
             points: chaos.points.clone(),
             lasted_secs: self.shared.timeline.now().duration_since(START).as_secs(),
             violation: violation.map(|what| Violation { what, last_events: trace.last() }),

@@ -8,6 +8,7 @@ use super::faults::Life;
 use super::mutation::Mutation;
 use super::network::{Dialler, Wire};
 use crate::api::ObjectKey;
+use crate::engine::points::Point;
 use crate::engine::{Engine, Report, ports::Ports};
 use crate::state::StateError;
 use jiff::SignedDuration;
@@ -100,7 +101,9 @@ impl Home {
     /// Takes over what the manifests say, and makes what changed due.
     async fn take(&mut self) -> Result<(), StateError> {
         let wanted = super::lock(&self.shared.wanted).clone();
+        self.life.survive(Point::before("Manifests")).await;
         let desired = self.shared.disk.apply_desired(&wanted, self.shared.timeline.now())?;
+        self.life.survive(Point::after("Manifests")).await;
         let keys: Vec<ObjectKey> = desired.changed.into_iter().chain(desired.deleting).collect();
         if !keys.is_empty() {
             let names: Vec<String> = keys.iter().map(ToString::to_string).collect();

@@ -115,7 +115,7 @@ impl Scenario {
         let mut dice = Dice::new(seed, "scenario");
         let easy = dice.permille(250);
         let accounts = if dice.permille(800) { 1 } else { 2 };
-        let fleet = dice.between(3, 40);
+        let fleet = dice.between(3, 24);
         let overlapping = dice.permille(300);
         let mut author = Author { dice, easy, accounts, fleet, overlapping, manifests: BTreeMap::new() };
         for account in 0..accounts {
@@ -215,8 +215,13 @@ impl Author {
         }
         let mut spec = json!({"packageRef": {"name": package}, "targets": {"all": true}, "stages": stages});
         if self.dice.permille(300) {
-            let devices: Vec<String> = (0..self.fleet).map(|n| device(account, n)).collect();
+            // Each of them costs a call whenever it is looked at.
+            let devices: Vec<String> = (0..self.fleet.min(6)).map(|n| device(account, n)).collect();
             put(&mut spec, "/targets", json!({"devices": devices}));
+        } else if self.dice.permille(200) {
+            let group = json!({"groups": [group(account)]});
+            let tags = json!({"tags": {"site": ["north", "south"]}});
+            put(&mut spec, "/targets", if self.dice.permille(500) { group } else { tags });
         }
         if !self.easy && self.dice.permille(400) {
             let action = self.dice.pick(&["Pause", "Abort"]).copied().unwrap_or("Pause");
@@ -270,10 +275,14 @@ impl Author {
                 "users": [{"username": user(&project), "password": secret("password", &project), "domain": "world"}],
             })
         }).collect();
+        let groups: Vec<Value> = (0..self.accounts)
+            .map(|n| json!({"name": group(n), "id": group(n), "account": project(n)}))
+            .collect();
         let devices: Vec<Value> = (0..self.accounts).flat_map(|n| {
             let series = |count: u64, prefix: &str, offline: String| json!({
                 "count": count, "idPrefix": format!("{prefix}{n}-"), "product": "meter", "account": project(n),
-                "firmware": "V1", "software": "S1", "offline": offline,
+                "firmware": "V1", "software": "S1", "offline": offline, "tags": {"site": "north"},
+                "groups": [group(n)],
             });
             let offline = self.share(10);
             [series(self.fleet, "device", offline), series(2, "lab", "0%".to_owned())]
@@ -292,7 +301,7 @@ impl Author {
         let world = json!({
             "seed": seed,
             "clouds": {"huaweiIotda": {"accounts": accounts, "duplicatePackages": duplicates}},
-            "products": [{"id": "meter"}], "devices": devices, "behaviours": behaviours,
+            "products": [{"id": "meter"}], "groups": groups, "devices": devices, "behaviours": behaviours,
         });
         serde_json::from_value(world).map_err(|error| format!("the world: {error}"))
     }
@@ -307,8 +316,23 @@ impl Author {
                 plot.push((SignedDuration::from_secs(at), turn));
             }
         }
+        if !self.easy && self.dice.permille(150) {
+            self.remove_an_account(seconds, &mut plot);
+        }
         plot.sort_by_key(|(at, _)| *at);
         plot
+    }
+
+    /// Everything of an account goes at once, and perhaps comes again.
+    fn remove_an_account(&mut self, seconds: u64, plot: &mut Vec<(SignedDuration, Turn)>) {
+        let moment = |second: u64| SignedDuration::from_secs(i64::try_from(second).unwrap_or(1));
+        let gone = self.dice.between(1, seconds);
+        let back = self.dice.permille(500).then(|| gone + self.dice.between(1, 1200));
+        let of_account = |name: &&String| name.starts_with("cloud0") || name.starts_with("package0");
+        for name in self.manifests.keys().filter(of_account) {
+            plot.push((moment(gone), Turn::Remove(name.clone())));
+            plot.extend(back.map(|back| (moment(back), Turn::Restore(name.clone()))));
+        }
     }
 
     fn turn(&mut self) -> Option<Turn> {
@@ -338,6 +362,10 @@ impl Author {
             _ => Turn::Device(device(0, self.dice.between(0, self.fleet - 1)), self.dice.permille(500)),
         })
     }
+}
+
+fn group(account: u64) -> String {
+    format!("a{account}")
 }
 
 fn device(account: u64, n: u64) -> String {

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use std::collections::VecDeque;
 
-/// FNV-1a over every event: the same history, the same hash, on any machine.
+/// A hash over every event: the same history, the same hash, on any machine.
 #[derive(Clone, Debug)]
 pub(super) struct Trace {
     hash: u64,
     events: u64,
-    last: VecDeque<String>,
+    last: VecDeque<(Timestamp, String)>,
     kept: usize,
 }
 
@@ -18,16 +18,26 @@ impl Trace {
         Self { hash: 0xcbf2_9ce4_8422_2325, events: 0, last: VecDeque::new(), kept }
     }
 
-    pub(super) fn note(&mut self, at: Timestamp, event: &str) {
-        let line = format!("{} {event}", at.as_millisecond());
-        for byte in line.bytes().chain([b'\n']) {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    pub(super) fn note(&mut self, at: Timestamp, event: String) {
+        self.mix(at.as_millisecond().unsigned_abs());
+        let (words, rest) = event.as_bytes().as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
         }
+        let mut last = [0; 8];
+        last.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
+        self.mix(u64::from_le_bytes(last));
+        self.mix(event.len() as u64);
         self.events += 1;
         if self.last.len() >= self.kept.max(1) {
             self.last.pop_front();
         }
-        self.last.push_back(format!("{} {event}", at.strftime("%d %H:%M:%S%.3f")));
+        self.last.push_back((at, event));
+    }
+
+    /// As FNV-1a, in words of eight bytes; turned, so that high bits come to matter for low ones.
+    const fn mix(&mut self, word: u64) {
+        self.hash = (self.hash ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
     }
 
     pub(super) const fn hash(&self) -> u64 {
@@ -38,7 +48,32 @@ impl Trace {
         self.events
     }
 
+    /// With the day and the time of day of each.
     pub(super) fn last(&self) -> Vec<String> {
-        self.last.iter().cloned().collect()
+        self.last.iter().map(|(at, event)| format!("{} {event}", at.strftime("%d %H:%M:%S%.3f"))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_and_every_time_matters() {
+        let hash = |at: i64, event: &str| {
+            let mut trace = Trace::new(1);
+            trace.note(Timestamp::from_second(at).unwrap(), event.to_owned());
+            trace.hash()
+        };
+        let usual = hash(5, "save OtaPackage/a");
+        for (at, event) in [
+            (6, "save OtaPackage/a"),
+            (5, "save OtaPackage/b"),
+            (5, "Save OtaPackage/a"),
+            (5, "save OtaPackage/a\0"),
+            (5, "save OtaPackage/"),
+        ] {
+            assert_ne!(hash(at, event), usual, "{at} {event}");
+        }
     }
 }

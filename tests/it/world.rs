@@ -1,86 +1,41 @@
-//! The deterministic world: the laws hold in every seed, the same seed is the same history, and a switched-off safeguard
-//! is noticed.
-//!
-//! `SIM_SEED` and `SIM_RUNS` choose other seeds for `worlds_of_the_seed_that_is_asked_for`; `make world` does so.
+//! The deterministic world: the laws hold in every seed, the same seed is the same history, a switched-off safeguard is
+//! noticed, and what is told of a failure plays it again. `make world` (`tests/world/`) plays any number of worlds.
 
-use rollwave::world::{Mutation, Outcome, Profile, World};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+pub mod course;
+mod history;
+mod options;
+mod report;
 
-/// Plays these worlds on all cores, in any order.
-fn play(worlds: &[World]) -> Vec<(World, Outcome)> {
-    let next = Arc::new(AtomicU64::new(0));
-    let done = Arc::new(Mutex::new(Vec::new()));
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                while let Some(world) = worlds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    let outcome = world.run();
-                    done.lock().unwrap().push((*world, outcome));
-                }
-            });
-        }
-    });
-    let mut done = std::mem::take(&mut *done.lock().unwrap());
-    done.sort_by_key(|(world, _)| world.seed);
-    done
-}
+use course::{Course, Tally, play};
+use history::Compared;
+use rollwave::world::{Mutation, Profile, Selection, World, shrink};
+use std::collections::BTreeSet;
 
-fn report(world: &World, outcome: &Outcome) -> Option<String> {
-    let violation = outcome.violation.as_ref()?;
-    Some(format!(
-        "SIM_SEED={} ({}), step {}: {}\n  {}",
-        world.seed,
-        world.profile.name,
-        outcome.steps,
-        violation.what,
-        violation.last_events.join("\n  ")
-    ))
-}
-
-fn assert_lawful(done: &[(World, Outcome)]) {
-    let reports: Vec<String> = done.iter().filter_map(|(world, outcome)| report(world, outcome)).collect();
-    let first: Vec<&String> = reports.iter().take(3).collect();
-    assert!(
-        reports.is_empty(),
-        "{} of {} worlds broke a law; replay one with `make world SIM_SEED=… SIM_RUNS=1`\n{first:#?}",
-        reports.len(),
-        done.len()
-    );
-}
-
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+fn assert_lawful(tally: &Tally) {
+    let first = tally.broken.values().next().map(|(world, outcome)| report::failure(world, outcome));
+    if let Some(first) = first {
+        panic!("{} of {} worlds broke a law; the first:\n{first}", tally.violations(), tally.worlds);
+    }
 }
 
 #[test]
 fn the_same_seed_is_the_same_history() {
-    let worlds: Vec<World> = (0..50).map(World::of_seed).collect();
-    let hashes = |done: Vec<(World, Outcome)>| -> Vec<(u64, u64, u64)> {
-        done.iter().map(|(world, outcome)| (world.seed, outcome.trace_hash, outcome.events)).collect()
-    };
-    let first = hashes(play(&worlds));
-    assert_eq!(first, hashes(play(&worlds)));
-    let distinct: BTreeSet<u64> = first.iter().map(|(_, hash, _)| *hash).collect();
-    assert_eq!(distinct.len(), worlds.len(), "different seeds are different histories");
+    let course = Course::of(0, 50);
+    let first = course.play(|_, _| {}).hashes;
+    assert_eq!(first, course.play(|_, _| {}).hashes);
+    let distinct: BTreeSet<&u64> = first.values().collect();
+    assert_eq!(distinct.len(), 50, "different seeds are different histories");
+    let compared = history::compare(&first).unwrap();
+    assert!(!matches!(compared, Compared::Differ(_)), "the release build goes another way: {compared:?}");
 }
 
 #[test]
-fn worlds_of_the_seed_that_is_asked_for() {
-    let (from, runs) = (number("SIM_SEED", 1_000), number("SIM_RUNS", 40));
-    let worlds: Vec<World> = (from..from.saturating_add(runs)).map(asked_for).collect();
-    let began = Instant::now();
-    let done = play(&worlds);
-    for (world, outcome) in &done {
-        if let Some(violation) = &outcome.violation {
-            println!("SIM_SEED={} ({}): {}", world.seed, world.profile.name, violation.what);
-        }
-    }
-    println!("{}", summary(&done, began.elapsed().as_secs_f64()));
-    assert_lawful(&done);
+fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
+    let course = Course::of(1_000, report::ENOUGH);
+    let tally = course.play(|_, _| {});
+    println!("{}\n{}", report::counts(&tally), report::summary(&tally));
+    assert_lawful(&tally);
+    assert_eq!(report::unreached(&course, &tally), None);
 }
 
 #[test]
@@ -88,34 +43,7 @@ fn worlds_that_once_broke_a_law_are_lawful() {
     let lines = include_str!("world/seeds/found.txt").lines().filter(|line| !line.starts_with('#'));
     let seeds: Vec<u64> = lines.map(|line| line.split_once(' ').unwrap().0.parse().unwrap()).collect();
     assert!(seeds.len() >= 8, "a seed that found something is never taken out");
-    assert_lawful(&play(&seeds.into_iter().map(World::of_seed).collect::<Vec<_>>()));
-}
-
-fn asked_for(seed: u64) -> World {
-    let usual = World::of_seed(seed);
-    World { events_kept: number("SIM_EVENTS", 40) as usize, ..usual }
-}
-
-fn summary(done: &[(World, Outcome)], seconds: f64) -> String {
-    let (mut faults, mut points, mut hours, mut steps) = (BTreeMap::new(), BTreeMap::new(), 0, 0);
-    let mut profiles = BTreeMap::new();
-    for (world, outcome) in done {
-        for (kind, count) in &outcome.faults {
-            *faults.entry(kind.as_str()).or_insert(0) += count;
-        }
-        for (what, when) in &outcome.points {
-            *points.entry(format!("{what}.{when}")).or_insert(0_u64) += 1;
-        }
-        *profiles.entry(world.profile.name).or_insert(0) += 1;
-        hours += outcome.lasted_secs / 3600;
-        steps += outcome.steps;
-    }
-    let broken = done.iter().filter(|(_, outcome)| outcome.violation.is_some()).count();
-    let rate = done.len() as f64 / seconds.max(0.001);
-    format!(
-        "faults: {faults:?}\npoints: {points:?}\nprofiles: {profiles:?}\n{} worlds, {broken} violations, {hours} virtual hours, {steps} steps in {seconds:.1} s: {rate:.0} worlds a second",
-        done.len()
-    )
+    assert_lawful(&play(&seeds, |seed| World::of_seed(*seed), &Selection::default(), |_, _| {}));
 }
 
 #[test]
@@ -131,4 +59,54 @@ fn every_switched_off_safeguard_is_noticed() {
         println!("{mutation:?}: seed {caught:?}");
         assert!(caught.is_some(), "{mutation:?} was not noticed");
     }
+}
+
+#[test]
+fn a_failing_world_gets_smaller_and_the_printed_command_plays_it_again() {
+    let storm = Profile::ALL.into_iter().find(|profile| profile.name == "storm").unwrap();
+    let mutant =
+        |seed| World { profile: storm, mutation: Some(Mutation::JournalNotDurable), ..World::of_seed(seed) };
+    let failing = (0..50).map(mutant).map(|world| (world, world.run()));
+    let (world, failed) = failing.into_iter().find(|(_, outcome)| outcome.violation.is_some()).unwrap();
+    let shrunk = shrink(world, &failed);
+    assert!(shrunk.outcome.violation.is_some());
+    let size = |outcome: &rollwave::world::Outcome| outcome.struck.len() + outcome.turns.len();
+    assert!(size(&shrunk.outcome) < size(&failed), "{} faults are many", shrunk.outcome.struck.len());
+
+    let told = report::failure(&world, &failed);
+    let command = told.lines().last().unwrap().split_once("again: make world ").unwrap().1;
+    let variables = command.split(' ').map(|pair| pair.split_once('=').unwrap());
+    let again = options::read(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+    assert_eq!(again.runs, 1);
+    assert_eq!(again.world(again.seed).run_selected(&again.selection), shrunk.outcome);
+}
+
+#[test]
+fn a_course_that_makes_no_sense_is_refused_with_what_does() {
+    let read = |text: &str| {
+        let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
+        options::read(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    };
+    for (text, why) in [
+        ("SIM_SEED=-1", "SIM_SEED=-1: is not a seed (try 42)"),
+        ("SIM_RUNS=many", "SIM_RUNS=many: is not a number of worlds (try 1000; at most 100000000)"),
+        ("SIM_RUNS=0", "SIM_RUNS=0: is not a number of worlds (try 1000; at most 100000000)"),
+        ("SIM_FAULTS=1;2 SIM_RUNS=1", "SIM_FAULTS=1;2: is not a list of numbers (try 0,7,12 or none)"),
+        ("SIM_TURNS=1 SIM_RUNS=2", "SIM_FAULTS and SIM_TURNS are of one world: add SIM_RUNS=1"),
+    ] {
+        assert_eq!(read(text), Err(why.to_owned()), "{text}");
+    }
+    for (text, why) in [
+        ("SIM_PROFILE=wild", "there is no such profile (there are calm, "),
+        ("SIM_MUTATION=x", "there is no such mutant (there are JournalNotDurable, "),
+        ("SIM_RUN=5", "there is no such setting (there are SIM_SEED, "),
+    ] {
+        assert!(read(text).unwrap_err().contains(why), "{text}: {:?}", read(text));
+    }
+    let course =
+        read("HOME=/root SIM_SEED=7 SIM_RUNS=1 SIM_PROFILE=storm SIM_FAULTS=none SIM_TURNS=3,1").unwrap();
+    assert_eq!((course.seed, course.runs, course.profile.unwrap().name), (7, 1, "storm"));
+    assert_eq!(course.selection.faults, Some(BTreeSet::new()));
+    assert_eq!(course.selection.turns, Some(BTreeSet::from([1, 3])));
+    assert_eq!(read("").unwrap(), Course::of(0, 1000));
 }

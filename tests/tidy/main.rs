@@ -7,6 +7,7 @@ mod documents;
 mod files;
 mod layers;
 mod paths;
+mod points;
 mod purity;
 mod size;
 mod words;
@@ -30,6 +31,11 @@ fn every_folder_keeps_to_its_layer() {
 #[test]
 fn judge_and_engine_are_pure() {
     no_findings(&every(&rust_files(&["src"]), purity::check));
+}
+
+#[test]
+fn every_write_and_call_of_the_engine_has_a_point() {
+    no_findings(&points::check_engine());
 }
 
 #[test]

@@ -29,6 +29,9 @@ struct Said {
 /// The error that an answer stands for; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
+    if (200..300).contains(&response.status) && !may_name_an_error(&response.body) {
+        return None;
+    }
     let said = said(response);
     let code = said.code.as_deref().unwrap_or_default();
     let class = match response.status {
@@ -139,6 +142,11 @@ fn retry_after(response: &WireResponse, now: Timestamp) -> Option<Duration> {
 
 fn http_date(text: &str) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// Almost every answer names none, and long lists need not be read twice to know it. A field may be written with escapes.
+fn may_name_an_error(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| text.contains("error_code") || text.contains("\\u"))
 }
 
 /// Reads every shape of error body that the SDK's parser takes: `error_code`/`error_msg`, `errorCode`/`errorMsg`,

@@ -153,7 +153,7 @@ pub fn sign(request: &Subject<'_>, signer: &Signer<'_>) -> Signed {
     let scope = scope(date, signer.region, signer.service);
     let string_to_sign = string_to_sign(signer.algorithm, date, &scope, &canonical_request);
     let mac = mac(signer.algorithm, signer.access_key, signer.secret_key, &scope, &string_to_sign);
-    let signature = hex::encode(mac.finalize().into_bytes());
+    let signature = hex_of(&mac.finalize().into_bytes().into());
     let who = match signer.algorithm {
         Algorithm::SdkHmacSha256 => format!("Access={}", signer.access_key),
         Algorithm::V11HmacSha256 => format!("Credential={}/{scope}", signer.access_key),
@@ -257,7 +257,7 @@ pub fn derived_key(access_key: &str, secret_key: &SecretString, scope: &str) -> 
     let hkdf = hkdf::Hkdf::<Sha256>::new(Some(access_key.as_bytes()), secret_key.expose_secret().as_bytes());
     let mut key = [0_u8; 32];
     hkdf.expand(scope.as_bytes(), &mut key).expect("32 bytes are within HKDF's limit");
-    hex::encode(key).into()
+    hex_of(&key).into()
 }
 
 fn mac(
@@ -281,7 +281,15 @@ fn keyed(key: &SecretString) -> Hmac<Sha256> {
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    hex_of(&Sha256::digest(bytes).into())
+}
+
+/// Every request is signed over several of these: at once, and not digit by digit.
+fn hex_of(bytes: &[u8; 32]) -> String {
+    let mut digits = [0_u8; 64];
+    // Twice as many digits as bytes, and all of them ASCII.
+    let _ = hex::encode_to_slice(bytes, &mut digits);
+    digits.iter().copied().map(char::from).collect()
 }
 
 fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

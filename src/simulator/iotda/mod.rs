@@ -365,7 +365,7 @@ fn respond(handled: Handled, request_id: &str, is_iam: bool) -> WireResponse {
     let answer = handled.unwrap_or_else(|refusal| envelope(&refusal, request_id, is_iam));
     let mut headers = vec![("x-request-id".to_owned(), request_id.to_owned())];
     headers.extend(answer.headers);
-    let body = answer.body.map(|body| body.to_string()).unwrap_or_default();
+    let body = answer.body.and_then(|body| serde_json::to_vec(&body).ok()).unwrap_or_default();
     if !body.is_empty() {
         headers.push(("content-type".to_owned(), "application/json;charset=UTF-8".to_owned()));
     }

@@ -14,8 +14,8 @@ enum What {
 const ALL: [What; 3] = [What::Package, What::VerifyJob, What::StageJob];
 
 impl What {
-    fn point(self) -> &'static str {
-        if self == Self::Package { "create_package" } else { "create_job" }
+    fn noun(self) -> &'static str {
+        if self == Self::Package { "Package" } else { "Job" }
     }
 
     fn operation(self) -> &'static str {
@@ -58,21 +58,22 @@ fn assert_converges(lab: &Lab, case: &str) {
     assert_everything_once(lab, case);
 }
 
-fn die_at(lab: &Lab, what: What, moment: &str) {
-    let point = format!("{}.{moment}", what.point());
+/// Dies at a point of `engine::points`; `_` stands for the noun of what is created.
+fn die_at(lab: &Lab, what: What, point: &str) {
+    let point = point.replace('_', what.noun());
     let ended = Ended::of(lab.verb("apply", &["--wait"]).env("ROLLWAVE_CRASH_AT", &point));
-    assert_eq!(ended.signal, Some(9), "{what:?} {moment}: {ended:?}");
+    assert_eq!(ended.signal, Some(9), "{what:?} {point}: {ended:?}");
 }
 
 #[test]
 fn killed_before_the_request() {
-    let cases: Vec<_> =
-        ALL.into_iter().flat_map(|what| [(what, "before_intent"), (what, "before_send")]).collect();
-    each(&cases, |(what, moment)| {
+    let points = ["_Intent.before", "_Intent.after", "Create_.before"];
+    let cases: Vec<_> = ALL.into_iter().flat_map(|what| points.map(|point| (what, point))).collect();
+    each(&cases, |(what, point)| {
         let lab = what.lab();
-        die_at(&lab, *what, moment);
-        assert_eq!(what.exist(&lab), 0, "{what:?} {moment}: no request has left");
-        assert_converges(&lab, &format!("{what:?} {moment}"));
+        die_at(&lab, *what, point);
+        assert_eq!(what.exist(&lab), 0, "{what:?} {point}: no request has left");
+        assert_converges(&lab, &format!("{what:?} {point}"));
     });
 }
 
@@ -92,7 +93,7 @@ fn killed_after_the_effect_and_before_the_reply() {
 fn killed_after_the_reply_and_before_the_durable_write() {
     each(&ALL, |what| {
         let lab = what.lab();
-        die_at(&lab, *what, "after_reply");
+        die_at(&lab, *what, "Create_.after");
         assert_eq!(what.exist(&lab), 1, "{what:?}: the request had its effect");
         assert_converges(&lab, &format!("{what:?}"));
     });
@@ -102,7 +103,7 @@ fn killed_after_the_reply_and_before_the_durable_write() {
 fn killed_and_started_again_while_lists_lag_behind() {
     each(&ALL, |what| {
         let lab = what.lab();
-        die_at(&lab, *what, "after_reply");
+        die_at(&lab, *what, "Create_.after");
         lab.fault("*", None, Kind::Stale { seconds: 25 });
         assert_converges(&lab, &format!("{what:?}"));
     });

@@ -1,0 +1,120 @@
+//! Plays many worlds on all cores, and adds up what became of them.
+
+use rollwave::world::{Mutation, Outcome, Point, Profile, Selection, World};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Which worlds are played.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// The first seed.
+    pub seed: u64,
+    /// How many seeds.
+    pub runs: u64,
+    /// For all of them; drawn by the seed when absent.
+    pub profile: Option<Profile>,
+    /// A safeguard that is switched off.
+    pub mutation: Option<Mutation>,
+    /// What may happen.
+    pub selection: Selection,
+}
+
+/// What became of all worlds of a course.
+#[derive(Default)]
+pub struct Tally {
+    pub worlds: u64,
+    pub steps: u64,
+    pub hours: i64,
+    pub took: Duration,
+    pub faults: BTreeMap<String, u64>,
+    pub profiles: BTreeMap<&'static str, u64>,
+    pub points: BTreeSet<Point>,
+    /// Worlds that broke a law, by seed.
+    pub broken: BTreeMap<u64, (World, Outcome)>,
+    /// Hashes of the traces, by seed.
+    pub hashes: BTreeMap<u64, u64>,
+}
+
+/// Hashes of so many seeds are kept.
+const HASHES_KEPT: usize = 50;
+
+impl Course {
+    /// Worlds of these seeds, as each of them draws it.
+    pub fn of(seed: u64, runs: u64) -> Self {
+        Self { seed, runs, ..Self::default() }
+    }
+
+    pub fn world(&self, seed: u64) -> World {
+        let usual = World::of_seed(seed);
+        World { profile: self.profile.unwrap_or(usual.profile), mutation: self.mutation, ..usual }
+    }
+
+    /// Plays it on all cores; `each` is told how many worlds were played and how many of them are broken.
+    pub fn play(&self, each: impl Fn(u64, u64) + Sync) -> Tally {
+        let seeds: Vec<u64> = (self.seed..self.seed.saturating_add(self.runs)).collect();
+        let worlds = |seed: &u64| self.world(*seed);
+        play(&seeds, worlds, &self.selection, each)
+    }
+}
+
+/// Plays the worlds of these seeds on all cores, in any order.
+pub fn play(
+    seeds: &[u64],
+    world: impl Fn(&u64) -> World + Sync,
+    selection: &Selection,
+    each: impl Fn(u64, u64) + Sync,
+) -> Tally {
+    let (next, tally, began) = (AtomicUsize::new(0), Mutex::new(Tally::default()), Instant::now());
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let world = world(seed);
+                    let outcome = world.run_selected(selection);
+                    let mut tally = tally.lock().unwrap();
+                    tally.add(world, outcome);
+                    each(tally.worlds, tally.violations());
+                }
+            });
+        }
+    });
+    let mut tally = tally.into_inner().unwrap();
+    tally.took = began.elapsed();
+    tally
+}
+
+impl Tally {
+    fn add(&mut self, world: World, outcome: Outcome) {
+        self.worlds += 1;
+        self.steps += outcome.steps;
+        self.hours += outcome.lasted_secs / 3600;
+        *self.profiles.entry(world.profile.name).or_default() += 1;
+        for (kind, count) in &outcome.faults {
+            *self.faults.entry(kind.clone()).or_default() += count;
+        }
+        self.points.extend(&outcome.points);
+        self.hashes.insert(world.seed, outcome.trace_hash);
+        while self.hashes.len() > HASHES_KEPT {
+            self.hashes.pop_last();
+        }
+        if outcome.violation.is_some() {
+            self.broken.insert(world.seed, (world, outcome));
+        }
+    }
+
+    pub fn violations(&self) -> u64 {
+        self.broken.len() as u64
+    }
+
+    /// Points that the list has and that no world passed.
+    pub fn unreached(&self) -> Vec<Point> {
+        Point::all().filter(|point| !self.points.contains(point)).collect()
+    }
+
+    pub fn per_second(&self) -> f64 {
+        self.worlds as f64 / self.took.as_secs_f64().max(0.001)
+    }
+}

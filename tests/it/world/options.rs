@@ -1,0 +1,56 @@
+//! `SIM_…`: which worlds are asked for.
+
+use super::course::Course;
+use rollwave::world::{Mutation, Profile, Selection};
+use std::collections::BTreeSet;
+
+const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS";
+
+/// Reads the variables that begin with `SIM_`; the others are nobody's business here.
+pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Course, String> {
+    let mut course = Course { runs: 1000, ..Course::default() };
+    for (name, text) in variables {
+        let Some(what) = name.strip_prefix("SIM_") else { continue };
+        let told = |why: String| format!("{name}={text}: {why}");
+        let text = text.trim();
+        match what {
+            "SEED" => course.seed = text.parse().map_err(|_| told("is not a seed (try 42)".to_owned()))?,
+            "RUNS" => course.runs = runs(text).map_err(told)?,
+            "PROFILE" => course.profile = Some(profile(text).map_err(told)?),
+            "MUTATION" => course.mutation = Some(mutation(text).map_err(told)?),
+            "FAULTS" => course.selection.faults = Some(numbers(text).map_err(told)?),
+            "TURNS" => course.selection.turns = Some(numbers(text).map_err(told)?),
+            _ => return Err(told(format!("there is no such setting (there are {KNOWN})"))),
+        }
+    }
+    if course.selection != Selection::default() && course.runs != 1 {
+        return Err("SIM_FAULTS and SIM_TURNS are of one world: add SIM_RUNS=1".to_owned());
+    }
+    Ok(course)
+}
+
+fn runs(text: &str) -> Result<u64, String> {
+    let runs = text.parse().ok().filter(|runs| (1..=100_000_000).contains(runs));
+    runs.ok_or_else(|| "is not a number of worlds (try 1000; at most 100000000)".to_owned())
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    let names: Vec<&str> = Profile::ALL.iter().map(|profile| profile.name).collect();
+    let found = Profile::ALL.into_iter().find(|profile| profile.name == text);
+    found.ok_or_else(|| format!("there is no such profile (there are {})", names.join(", ")))
+}
+
+fn mutation(text: &str) -> Result<Mutation, String> {
+    let named = |mutation: &Mutation| format!("{mutation:?}");
+    let names: Vec<String> = Mutation::ALL.iter().map(named).collect();
+    let found = Mutation::ALL.into_iter().find(|mutation| named(mutation) == text);
+    found.ok_or_else(|| format!("there is no such mutant (there are {})", names.join(", ")))
+}
+
+fn numbers(text: &str) -> Result<BTreeSet<u64>, String> {
+    if text == "none" {
+        return Ok(BTreeSet::new());
+    }
+    let numbers = text.split(',').map(|number| number.trim().parse());
+    numbers.collect::<Result<_, _>>().map_err(|_| "is not a list of numbers (try 0,7,12 or none)".to_owned())
+}

@@ -1,0 +1,94 @@
+//! What people are told about a course of worlds.
+
+use super::course::{Course, Tally};
+use rollwave::world::{Happened, Outcome, Selection, World, shrink};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+/// From so many worlds on every point must have been reached.
+pub const ENOUGH: u64 = 200;
+
+/// A world that broke a law, made smaller; ends with the command that plays just that again.
+pub fn failure(world: &World, outcome: &Outcome) -> String {
+    let shrunk = shrink(*world, outcome);
+    let mut text = String::new();
+    let Some(violation) = &shrunk.outcome.violation else { return text };
+    let (seed, profile) = (world.seed, world.profile.name);
+    let _ = writeln!(text, "seed {seed} ({profile}), step {}: {}", shrunk.outcome.steps, violation.what);
+    let counts = |outcome: &Outcome| (outcome.struck.len(), outcome.turns.len());
+    let (before, after) = (counts(outcome), counts(&shrunk.outcome));
+    let _ = writeln!(
+        text,
+        "  it takes {} of {} faults and {} of {} turns ({} replays):",
+        after.0, before.0, after.1, before.1, shrunk.runs
+    );
+    for (kind, happened) in [("fault", &shrunk.outcome.struck), ("turn", &shrunk.outcome.turns)] {
+        for Happened { number, what } in happened {
+            let _ = writeln!(text, "    {kind} {number}: {what}");
+        }
+    }
+    let _ = writeln!(text, "  its last {} events:", violation.last_events.len());
+    for event in &violation.last_events {
+        let _ = writeln!(text, "    {event}");
+    }
+    let _ = write!(text, "  again: {}", command(world, &shrunk.selection));
+    text
+}
+
+/// Plays one world again, with what is selected.
+pub fn command(world: &World, selection: &Selection) -> String {
+    let mut text = format!("make world SIM_SEED={} SIM_RUNS=1", world.seed);
+    if world.profile != World::of_seed(world.seed).profile {
+        let _ = write!(text, " SIM_PROFILE={}", world.profile.name);
+    }
+    if let Some(mutation) = world.mutation {
+        let _ = write!(text, " SIM_MUTATION={mutation:?}");
+    }
+    for (name, numbers) in [("SIM_FAULTS", &selection.faults), ("SIM_TURNS", &selection.turns)] {
+        if let Some(numbers) = numbers {
+            let _ = write!(text, " {name}={}", list(numbers));
+        }
+    }
+    text
+}
+
+fn list(numbers: &BTreeSet<u64>) -> String {
+    if numbers.is_empty() {
+        return "none".to_owned();
+    }
+    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Faults by kind, and worlds by profile.
+pub fn counts(tally: &Tally) -> String {
+    let joined = |pairs: Vec<String>| pairs.join(", ");
+    format!(
+        "faults: {}\nprofiles: {}",
+        joined(tally.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect()),
+        joined(tally.profiles.iter().map(|(name, count)| format!("{name} {count}")).collect())
+    )
+}
+
+/// Points that were never reached, when so many worlds should have; none when that is as it should be.
+pub fn unreached(course: &Course, tally: &Tally) -> Option<String> {
+    let is_usual = *course == Course::of(course.seed, course.runs);
+    let missing: Vec<String> = tally.unreached().iter().map(ToString::to_string).collect();
+    let is_wrong = is_usual && tally.worlds >= ENOUGH && !missing.is_empty();
+    is_wrong.then(|| format!("never reached in {} worlds: {}", tally.worlds, missing.join(", ")))
+}
+
+/// All of it in one line.
+pub fn summary(tally: &Tally) -> String {
+    let points = rollwave::world::Point::all().count();
+    format!(
+        "{} worlds ({} steps, {} virtual hours) in {:.1} s: {:.0} worlds a second, {} faults, {} of {points} points reached, {} violations",
+        tally.worlds,
+        tally.steps,
+        tally.hours,
+        tally.took.as_secs_f64(),
+        tally.per_second(),
+        tally.faults.values().sum::<u64>(),
+        points - tally.unreached().len(),
+        tally.violations()
+    )
+}

@@ -1,0 +1,79 @@
+//! `make world`: any number of deterministic worlds on all cores. `SIM_SEED` and `SIM_RUNS` say which; one failing world
+//! is played again with the command that is printed with it. Ends with status 1 when a law was broken, a point was never
+//! reached, or debug and release builds went different ways, and with 2 when it was asked for nonsense.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "../it/world/course.rs"]
+mod course;
+#[path = "../it/world/history.rs"]
+mod history;
+#[path = "../it/world/options.rs"]
+mod options;
+#[path = "../it/world/report.rs"]
+mod report;
+
+use course::Course;
+use history::Compared;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// So many broken worlds are told in full.
+const TOLD: usize = 3;
+/// How often a long run says how far it is.
+const PROGRESS: u64 = 10_000;
+
+fn main() -> ExitCode {
+    let course = match options::read(std::env::vars()) {
+        Ok(course) => course,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    let is_same = same_history();
+    let tally = course.play(|worlds, broken| {
+        if worlds.is_multiple_of(PROGRESS) {
+            println!("{worlds} worlds, {broken} violations");
+        }
+    });
+    for (world, outcome) in tally.broken.values().take(TOLD) {
+        println!("{}\n", report::failure(world, outcome));
+    }
+    let others: Vec<String> = tally.broken.keys().skip(TOLD).map(u64::to_string).collect();
+    if !others.is_empty() {
+        println!("seeds that broke a law, too: {}", others.join(", "));
+    }
+    println!("{}", report::counts(&tally));
+    let unreached = report::unreached(&course, &tally);
+    if let Some(why) = &unreached {
+        println!("{why}");
+    }
+    println!("{}", report::summary(&tally));
+    if is_same && unreached.is_none() && tally.broken.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Plays the same seeds as the test of the debug build.
+fn same_history() -> bool {
+    let tally = Course::of(0, 50).play(|_, _| {});
+    match history::compare(&tally.hashes) {
+        Ok(Compared::Same(seeds)) => println!("{seeds} seeds are the same history in the debug build"),
+        Ok(Compared::NotThere) => {
+            println!("no debug build of this source to compare with (cargo test --test it world)");
+        }
+        Ok(Compared::Differ(seeds)) => {
+            println!("another history than in the debug build: seeds {seeds:?}");
+            return false;
+        }
+        Err(why) => {
+            println!("the hashes of histories cannot be written down: {why}");
+            return false;
+        }
+    }
+    true
+}

@@ -141,9 +141,8 @@ impl Shared {
         lock(&self.checkers)
     }
 
-    fn note(&self, event: impl Into<String>) {
-        let event = event.into();
-        self.checkers().no_secret("the trace", &event);
+    fn note(&self, event: &str) {
+        self.checkers().no_secret("the trace", event);
         lock(&self.trace).note(self.timeline.now(), event);
     }
 

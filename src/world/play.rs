@@ -199,7 +199,7 @@ impl Play {
         }
         while let Some((_, turn)) = self.plot.pop_front_if(|(at, _)| *at <= now) {
             if self.turns.lets(|| format!("{turn:?}")) {
-                self.shared.note(format!("{turn:?}"));
+                self.shared.note(&format!("{turn:?}"));
                 self.turn(turn, now);
             }
         }

@@ -18,7 +18,7 @@ impl Trace {
         Self { hash: 0xcbf2_9ce4_8422_2325, events: 0, last: VecDeque::new(), kept }
     }
 
-    pub(super) fn note(&mut self, at: Timestamp, event: String) {
+    pub(super) fn note(&mut self, at: Timestamp, event: &str) {
         self.mix(at.as_millisecond().unsigned_abs());
         let (words, rest) = event.as_bytes().as_chunks::<8>();
         for word in words {
@@ -32,7 +32,7 @@ impl Trace {
         if self.last.len() >= self.kept.max(1) {
             self.last.pop_front();
         }
-        self.last.push_back((at, event));
+        self.last.push_back((at, event.to_owned()));
     }
 
     /// As FNV-1a, in words of eight bytes; turned, so that high bits come to matter for low ones.
@@ -62,7 +62,7 @@ mod tests {
     fn every_byte_and_every_time_matters() {
         let hash = |at: i64, event: &str| {
             let mut trace = Trace::new(1);
-            trace.note(Timestamp::from_second(at).unwrap(), event.to_owned());
+            trace.note(Timestamp::from_second(at).unwrap(), event);
             trace.hash()
         };
         let usual = hash(5, "save OtaPackage/a");

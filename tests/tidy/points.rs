@@ -44,10 +44,11 @@ impl<'a> Visit<'a> for Said {
     fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
         let (method, receiver) = (call.method.to_string(), last_name(&call.receiver));
         let is_guard = self.file.ends_with("/points.rs");
-        if let Some((write, guard)) = WRITES.iter().find(|(write, _)| *write == method) {
-            if receiver == "store" && !(is_guard && self.function == *guard) {
-                self.bare(&format!("store.{write}"));
-            }
+        if let Some((write, guard)) = WRITES.iter().find(|(write, _)| *write == method)
+            && receiver == "store"
+            && !(is_guard && self.function == *guard)
+        {
+            self.bare(&format!("store.{write}"));
         }
         if method == "pass" {
             *self.passes.entry(self.function.clone()).or_default() += 1;

@@ -130,6 +130,16 @@ impl Rest<'_> {
         if object.is_deleting() && is_named && matches!(object, Object::Package(_)) {
             return None;
         }
+        // An account waits for the packages that name it, likewise.
+        let keeps = |other: &Object| {
+            other.cloud_ref() == Some(&object.key().name)
+                && matches!(other, Object::Package(_))
+                && self.restless(other).is_none()
+        };
+        let is_cloud = matches!(object, Object::Cloud(_));
+        if object.is_deleting() && is_cloud && self.objects.iter().any(|other| keeps(other)) {
+            return None;
+        }
         let needs_it = |package: &Object| match object {
             Object::Rollout(rollout) => rollout.spec.package_ref.name == package.key().name,
             _ => false,

@@ -1,9 +1,11 @@
 //! Makes a client out of an `OtaCloud`: reads its secrets, and opens the one transport that all accounts share.
 
 use crate::{
-    api::{ClientCert, CloudRef, Credentials, HuaweiIotda, OceanConnect, OtaCloud, SecretSource, folder_of},
+    api::{
+        ClientCert, CloudRef, Credentials, Enos, HuaweiIotda, OceanConnect, OtaCloud, SecretSource, folder_of,
+    },
     cloud::{
-        CallError, Cloud, ErrorClass, Transport, TransportError,
+        CallError, Cloud, ErrorClass, Transport, TransportError, enos,
         huawei_iotda::{self, Keys, Scheme, User},
         ocean_connect,
         transport::{HttpOptions, HttpTransport},
@@ -39,6 +41,7 @@ impl Connector for HttpConnector {
         match cloud.spec.cloud() {
             Some(CloudRef::HuaweiIotda(spec)) => self.iotda(spec, &secrets).await,
             Some(CloudRef::OceanConnect(spec)) => self.ocean_connect(spec, &secrets).await,
+            Some(CloudRef::Enos(spec)) => self.enos(spec, &secrets).await,
             Some(other) => Err(refused(format!("spec.{}: this version cannot call it yet", other.kind()))),
             None => Err(refused("spec names no cloud, or several".to_owned())),
         }
@@ -46,6 +49,15 @@ impl Connector for HttpConnector {
 }
 
 impl HttpConnector {
+    async fn enos(&self, spec: &Enos, secrets: &Secrets<'_>) -> Result<Arc<dyn Cloud>, CallError> {
+        let given = secrets.credentials;
+        let keys = enos::Keys {
+            app_key: secrets.needed("accessKey", given.access_key.as_ref()).await?,
+            app_secret: secrets.needed("secretKey", given.secret_key.as_ref()).await?,
+        };
+        Ok(enos::connect(spec, keys, Arc::clone(&self.transport)))
+    }
+
     async fn iotda(&self, spec: &HuaweiIotda, secrets: &Secrets<'_>) -> Result<Arc<dyn Cloud>, CallError> {
         let keys = match Scheme::of(spec) {
             Scheme::Signed(_) => secrets.access_key().await?,

@@ -22,6 +22,11 @@ pub struct Capabilities {
     pub job_identity: JobIdentity,
     /// Whether a job can be stopped by a call.
     pub stops_jobs: bool,
+    /// Whether a job says how many of its devices stand where, and when it is done. Where it does not, the results of all its
+    /// devices are read ([`Job::counted`]).
+    pub counts_devices: bool,
+    /// Whether one device can be asked for. Where not, all devices of its product are read.
+    pub shows_devices: bool,
     /// Most devices in one job.
     pub max_devices_per_job: usize,
     /// Most devices in one stop or retry call; more are sent in several calls.
@@ -311,6 +316,45 @@ pub struct Job {
     pub created_at: Option<Timestamp>,
 }
 
+impl Job {
+    /// The job with state and counters as the results of all its devices tell them, for clouds that count nothing. A device
+    /// without a result has failed once the others are done: the cloud left it out.
+    #[must_use]
+    pub fn counted(mut self, results: &[DeviceResult]) -> Self {
+        let count = |fits: fn(&DeviceOutcome) -> bool| {
+            u32::try_from(results.iter().filter(|result| fits(&result.outcome)).count()).unwrap_or(u32::MAX)
+        };
+        let waiting = count(|outcome| matches!(outcome, DeviceOutcome::Queued));
+        let is_stopped = self.state == JobState::Stopped;
+        let mut counts = JobCounts {
+            total: u32::try_from(self.devices.len().max(results.len())).unwrap_or(u32::MAX),
+            queued: if is_stopped { 0 } else { waiting },
+            stopped: if is_stopped { waiting } else { 0 },
+            in_flight: count(|outcome| {
+                matches!(outcome, DeviceOutcome::InFlight | DeviceOutcome::Unknown(_))
+            }),
+            succeeded: count(|outcome| matches!(outcome, DeviceOutcome::Succeeded)),
+            failed: count(|outcome| matches!(outcome, DeviceOutcome::Failed)),
+            ..JobCounts::default()
+        };
+        let is_open = waiting + counts.in_flight > 0 || results.is_empty();
+        self.state = match (self.state, is_open) {
+            (JobState::Stopped, _) if counts.in_flight > 0 => JobState::Stopping,
+            (JobState::Running | JobState::Stopped, false) => {
+                counts.failed = counts.total - counts.succeeded.min(counts.total);
+                match (counts.succeeded, counts.failed) {
+                    (_, 0) => JobState::Succeeded,
+                    (0, _) => JobState::Failed,
+                    _ => JobState::PartlyFailed,
+                }
+            }
+            (state, _) => state,
+        };
+        self.counts = counts;
+        self
+    }
+}
+
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum JobState {
@@ -460,4 +504,59 @@ pub struct Page<T> {
     pub total: Option<u64>,
     /// Where to go on; none at the end.
     pub next: Option<Cursor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_counted_by_the_results_of_its_devices() {
+        use DeviceOutcome::{Failed, InFlight, Queued, Succeeded};
+        let counted = |state: JobState, devices: usize, outcomes: &[DeviceOutcome]| {
+            let job = Job {
+                id: "j".into(),
+                token: None,
+                title: String::new(),
+                kind: PackageKind::Firmware,
+                package_ids: Vec::new(),
+                devices: (0..devices).map(|n| n.to_string()).collect(),
+                delivery: None,
+                state,
+                counts: JobCounts::default(),
+                created_at: None,
+            };
+            let result = |(n, outcome): (usize, &DeviceOutcome)| DeviceResult {
+                device: n.to_string(),
+                outcome: outcome.clone(),
+                reason: None,
+            };
+            let results: Vec<DeviceResult> = outcomes.iter().enumerate().map(result).collect();
+            let JobCounts { queued, in_flight, succeeded, failed, stopped, .. } =
+                job.clone().counted(&results).counts;
+            (job.counted(&results).state, [queued, in_flight, succeeded, failed, stopped])
+        };
+        let unknown = DeviceOutcome::Unknown("melted".into());
+        for (state, devices, outcomes, expected) in [
+            (JobState::Running, 2, vec![], (JobState::Running, [0; 5])),
+            (JobState::Running, 2, vec![Succeeded, Queued], (JobState::Running, [1, 0, 1, 0, 0])),
+            (JobState::Running, 2, vec![Succeeded, Succeeded], (JobState::Succeeded, [0, 0, 2, 0, 0])),
+            (JobState::Running, 2, vec![Succeeded, Failed], (JobState::PartlyFailed, [0, 0, 1, 1, 0])),
+            // The cloud left one out: nobody upgrades it, so it has failed.
+            (JobState::Running, 3, vec![Succeeded, Failed], (JobState::PartlyFailed, [0, 0, 1, 2, 0])),
+            (JobState::Running, 1, vec![Failed], (JobState::Failed, [0, 0, 0, 1, 0])),
+            (JobState::Running, 2, vec![Succeeded, unknown], (JobState::Running, [0, 1, 1, 0, 0])),
+            (JobState::Stopped, 2, vec![Succeeded, Queued], (JobState::Stopped, [0, 0, 1, 0, 1])),
+            (JobState::Stopped, 2, vec![InFlight, Queued], (JobState::Stopping, [0, 1, 0, 0, 1])),
+            (JobState::Stopped, 1, vec![Succeeded], (JobState::Succeeded, [0, 0, 1, 0, 0])),
+            (
+                JobState::Unknown("x".into()),
+                1,
+                vec![Succeeded],
+                (JobState::Unknown("x".into()), [0, 0, 1, 0, 0]),
+            ),
+        ] {
+            assert_eq!(counted(state.clone(), devices, &outcomes), expected, "{state:?} {outcomes:?}");
+        }
+    }
 }

@@ -108,6 +108,8 @@ mod tests {
             verifies: false,
             job_identity: crate::cloud::JobIdentity::Token,
             stops_jobs: true,
+            counts_devices: true,
+            shows_devices: true,
             max_devices_per_job: 10,
             max_devices_per_order: 10,
             page_size: 10,

@@ -114,7 +114,16 @@ impl Lane {
                     sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
                     sight.results = self.failures_of(&ours, class).await?;
                 }
-                Need::Devices(ids) => sight.devices = Some(self.look_at_devices(&ids, class).await?),
+                Need::Devices(ids) => {
+                    let verify_job =
+                        object.status.as_ref().and_then(|s| s.verification.as_ref()?.job_id.clone());
+                    let ours: Vec<String> = verify_job.into_iter().collect();
+                    sight.devices =
+                        match self.named_in_fleet(&ids, object, &ours, drift, evidence, class).await? {
+                            Some(seen) => Some(seen),
+                            None => Some(self.look_at_devices(&ids, class).await?),
+                        };
+                }
                 Need::Fleet { .. } | Need::Group(_) | Need::Tag { .. } => {}
             }
         }
@@ -148,7 +157,13 @@ impl Lane {
                     sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
                     sight.results = self.failures_of(&ours, class).await?;
                 }
-                Need::Devices(ids) => sight.named = Some(self.look_at_devices(&ids, class).await?),
+                Need::Devices(ids) => {
+                    sight.named =
+                        match self.named_in_fleet(&ids, package, &ours, drift, evidence, class).await? {
+                            Some(seen) => Some(seen),
+                            None => Some(self.look_at_devices(&ids, class).await?),
+                        };
+                }
                 Need::Fleet { product } => {
                     self.look_at_fleet(&product, &ours, drift, evidence, class).await?;
                     sight.product = Some(product);
@@ -253,6 +268,16 @@ impl Lane {
                 jobs.look(account, id, polled_since, class).await?;
             }
         }
+        if !account.cloud().capabilities().counts_devices {
+            // Jobs of other objects, too: on such a cloud a job that is done looks like one that runs, and would hold its
+            // devices for ever.
+            let open = jobs.of(kind).filter(|job| job.token.is_some() && !job.state.is_final());
+            let counted: BTreeSet<String> =
+                open.map(|job| job.id.clone()).chain(ours.iter().cloned()).collect();
+            for id in counted {
+                jobs.count(account, &id, polled_since, class).await?;
+            }
+        }
         Ok(jobs.listed_at(kind))
     }
 
@@ -271,6 +296,26 @@ impl Lane {
             }
         }
         Ok(results)
+    }
+
+    /// Named devices by the list of their product, on a cloud that shows no single one; none elsewhere.
+    async fn named_in_fleet(
+        &mut self,
+        ids: &[String],
+        package: &OtaPackage,
+        ours: &[String],
+        drift: SignedDuration,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<Option<Seen<BTreeMap<String, Device>>>, Trouble> {
+        if self.capabilities().is_none_or(|limits| limits.shows_devices) {
+            return Ok(None);
+        }
+        let product = package.spec.product.to_string();
+        self.look_at_fleet(&product, ours, drift, evidence, class).await?;
+        let Some((at, fleet)) = self.inventory.devices.of_product(&product) else { return Ok(None) };
+        let named = ids.iter().filter_map(|id| Some((id.clone(), fleet.get(id)?.clone()))).collect();
+        Ok(Some(Seen { at, value: named }))
     }
 
     async fn look_at_devices(

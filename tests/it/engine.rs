@@ -3,6 +3,7 @@
 mod bad_input;
 mod calls;
 mod crash;
+mod enos;
 mod folder;
 mod harness;
 mod kills;

@@ -113,6 +113,8 @@ fn limits() -> Capabilities {
         verifies: false,
         job_identity: rollwave::cloud::JobIdentity::Token,
         stops_jobs: true,
+        counts_devices: true,
+        shows_devices: true,
         max_devices_per_job: 30_000,
         max_devices_per_order: 100,
         page_size: 50,

@@ -5,6 +5,7 @@
 mod cli;
 mod clouds;
 mod engine;
+mod enos_client;
 mod explain;
 mod folder;
 mod fuzz;

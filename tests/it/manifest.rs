@@ -44,6 +44,8 @@ fn the_examples_are_free_of_problems() {
     OtaRollout/meter-v2.0
     OtaRollout/meter-v3.0
     "##);
+    let enos = folder::read(&root().join("examples/enos"));
+    assert_eq!((enos.problems, enos.objects.len()), (vec![], 3));
 }
 
 #[test]

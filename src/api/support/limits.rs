@@ -52,6 +52,9 @@ const LIMITS: &[Limit] = &[
     }),
     limit(Enos, OtaPackage, "spec.verification.delivery.timeout", enos_timeout),
     limit(Enos, OtaRollout, "spec.delivery.timeout", enos_timeout),
+    limit(Enos, OtaRollout, "spec.delivery.retry", |retry| {
+        (!retry?.as_object()?.contains_key("interval")).then(|| "enos needs its interval".to_owned())
+    }),
     limit(Enos, OtaRollout, "spec.delivery.retry.interval", |interval| {
         (period(interval?)? > 86_400).then(|| "enos takes at most 24h".to_owned())
     }),

@@ -75,7 +75,7 @@ pub const DOCUMENTS: &[Document] = &[
             ("upgradeScope.versionNumbers", Ours("the versions that these devices run")),
             ("upgradeScope.deviceKeys", Ours("the devices of the stage, in chunks")),
             ("upgradeScope.attributes", NotSent("the devices of a stage are named, so that it cannot grow")),
-            ("upgradeScope.tags", NotSent("resolved to devices by Rollwave (OtaRollout spec.targets.tags)")),
+            ("upgradeScope.tags", NotSent("the devices of a stage are named, so that it cannot grow")),
             ("upgradeScope.assetTrees", NotSent("the devices of a stage are named, so that it cannot grow")),
             ("upgradePolicy", Ours("snapshot, so that a stage cannot grow")),
             ("enableUpgradeRequest", Manifest("OtaRollout spec.delivery.deviceInitiated")),

@@ -65,7 +65,7 @@ pub(super) const ROWS: &[Row] = &[
             RESOLVED[0],
             RESOLVED[1],
             RESOLVED[2],
-            Refused("EnOS has asset trees instead: use targets.tags, or devices"),
+            Refused("the OTA service of EnOS lists no groups: use targets.devices, or all"),
         ],
     },
     Row {
@@ -74,7 +74,7 @@ pub(super) const ROWS: &[Row] = &[
             RESOLVED[0],
             Refused("the platform knows no tags: use targets.groups, or devices"),
             RESOLVED[2],
-            RESOLVED[3],
+            Refused("the OTA service of EnOS lists no tags: use targets.devices, or all"),
         ],
     },
     Row { field: "spec.targets.exclude", clouds: RESOLVED },

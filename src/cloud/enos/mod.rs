@@ -1,3 +1,17 @@
 //! Envision EnOS, Connect service v2.1 (OTA).
+//!
+//! A call goes through `limits` ▸ `render` ▸ `token` and `sign` ▸ transport ▸ `refusal` or `reply`; `client` puts them in
+//! this order and is the only one that waits. `sign` also serves the simulator.
 
+mod client;
+mod expression;
+pub mod limits;
+mod refusal;
+mod render;
+mod reply;
 pub mod sign;
+mod token;
+mod wire;
+
+pub use client::{EnosClient, Keys, connect};
+pub use render::{job_name, token_of};

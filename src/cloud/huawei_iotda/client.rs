@@ -190,6 +190,8 @@ fn capabilities(total_timeout: SignedDuration) -> Capabilities {
         verifies: false,
         job_identity: JobIdentity::Token,
         stops_jobs: true,
+        counts_devices: true,
+        shows_devices: true,
         max_devices_per_job: limits::TASK_TARGETS,
         max_devices_per_order: limits::ORDER_TARGETS,
         page_size: limits::PAGE_SIZE,

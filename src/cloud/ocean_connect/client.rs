@@ -104,6 +104,8 @@ fn capabilities(total_timeout: SignedDuration) -> Capabilities {
         verifies: false,
         job_identity: JobIdentity::Devices,
         stops_jobs: false,
+        counts_devices: true,
+        shows_devices: true,
         max_devices_per_job: limits::TASK_DEVICES,
         max_devices_per_order: limits::TASK_DEVICES,
         page_size: limits::PAGE_SIZE,

@@ -5,7 +5,9 @@ use serde_json::Value;
 use std::{borrow::Cow, fmt};
 
 const HIDDEN: &str = "[hidden]";
-const HIDDEN_HEADERS: [&str; 8] = [
+const HIDDEN_HEADERS: [&str; 10] = [
+    "apim-accesstoken",
+    "apim-signature",
     "authorization",
     "cookie",
     "proxy-authorization",
@@ -15,7 +17,8 @@ const HIDDEN_HEADERS: [&str; 8] = [
     "x-security-token",
     "x-subject-token",
 ];
-const HIDDEN_FIELDS: [&str; 6] = ["accesstoken", "password", "refreshtoken", "secret", "secretkey", "token"];
+const HIDDEN_FIELDS: [&str; 7] =
+    ["accesstoken", "encryption", "password", "refreshtoken", "secret", "secretkey", "token"];
 
 /// Parameters of a query that let somebody in: what RPC signatures of Alibaba Cloud carry.
 const HIDDEN_PARAMETERS: [&str; 2] = ["SecurityToken", "Signature"];

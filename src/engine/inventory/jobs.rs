@@ -24,6 +24,8 @@ struct Row {
     job: Job,
     seen_at: Timestamp,
     changed_at: Timestamp,
+    /// On a cloud that counts nothing: the results of all devices, and when the look at them began.
+    counted: Option<(Timestamp, Vec<DeviceResult>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,14 +43,15 @@ impl Question for JobList {
     }
 }
 
+/// Devices of a job with one outcome, or all.
 #[derive(Clone, Debug)]
-struct JobDevices(String, DeviceOutcome);
+struct JobDevices(String, Option<DeviceOutcome>);
 
 impl Question for JobDevices {
     type Row = DeviceResult;
 
     fn call(&self, cursor: Cursor) -> Call {
-        Call::ListJobDevices { id: self.0.clone(), outcome: Some(self.1.clone()), cursor }
+        Call::ListJobDevices { id: self.0.clone(), outcome: self.1.clone(), cursor }
     }
 
     fn page(reply: Reply) -> Option<Page<DeviceResult>> {
@@ -163,6 +166,36 @@ impl Jobs {
         }
     }
 
+    /// Reads the results of all devices of a job, and counts them, on a cloud that counts nothing by itself; unless they were
+    /// read at `not_before` or later, or nothing happens to them any more.
+    ///
+    /// # Errors
+    /// The call's, but for "not found".
+    pub async fn count(
+        &mut self,
+        account: &mut Account,
+        id: &str,
+        not_before: Timestamp,
+        urgency: Class,
+    ) -> Result<(), CallError> {
+        let Some(row) = self.rows.get(id) else { return Ok(()) };
+        let is_fresh = |(at, _): &(Timestamp, _)| *at >= not_before || row.job.state.is_final();
+        if row.counted.as_ref().is_some_and(is_fresh) {
+            return Ok(());
+        }
+        let question = JobDevices(id.to_owned(), None);
+        let read = match Reading::begin(question, account.now()).finish(account, urgency).await {
+            Err(error) if error.class == ErrorClass::NotFound => return Ok(()),
+            read => read?,
+        };
+        if let Some(mut row) = self.rows.remove(id) {
+            row.counted = Some((read.at, read.rows));
+            let (job, seen_at) = (row.job.clone(), row.seen_at);
+            self.insert(job, Some(row), seen_at);
+        }
+        Ok(())
+    }
+
     /// The devices of a job that had this outcome, read again only when the job's counters changed.
     ///
     /// # Errors
@@ -174,6 +207,9 @@ impl Jobs {
         outcome: DeviceOutcome,
         urgency: Class,
     ) -> Result<Vec<DeviceResult>, CallError> {
+        if let Some((_, all)) = self.rows.get(id).and_then(|row| row.counted.as_ref()) {
+            return Ok(of_outcome(all, &outcome));
+        }
         let counts = self.get(id).map(|job| job.counts).unwrap_or_default();
         let key = (id.to_owned(), outcome);
         if let Some((known, results)) = self.results.get(&key)
@@ -181,7 +217,7 @@ impl Jobs {
         {
             return Ok(results.clone());
         }
-        let question = JobDevices(key.0.clone(), key.1.clone());
+        let question = JobDevices(key.0.clone(), Some(key.1.clone()));
         let results = Reading::begin(question, account.now()).finish(account, urgency).await?.rows;
         self.results.insert(key, (counts, results.clone()));
         Ok(results)
@@ -201,7 +237,22 @@ impl Jobs {
             _ if job.token.is_none() => job.devices = Vec::new(),
             _ => {}
         }
-        let changed_at = known.filter(|row| row.job == job).map_or(at, |row| row.changed_at);
-        self.rows.insert(job.id.clone(), Row { job, seen_at: at, changed_at });
+        let job = match known.as_ref().and_then(|row| row.counted.as_ref()) {
+            Some((_, results)) => job.counted(results),
+            None => job,
+        };
+        let changed_at = known.as_ref().filter(|row| row.job == job).map_or(at, |row| row.changed_at);
+        let counted = known.and_then(|row| row.counted);
+        self.rows.insert(job.id.clone(), Row { job, seen_at: at, changed_at, counted });
     }
+}
+
+/// The results with one outcome. What waits in a job that was stopped is what was stopped.
+fn of_outcome(all: &[DeviceResult], outcome: &DeviceOutcome) -> Vec<DeviceResult> {
+    let fits = |result: &&DeviceResult| match outcome {
+        DeviceOutcome::Stopped => result.outcome == DeviceOutcome::Queued,
+        outcome => result.outcome == *outcome,
+    };
+    let as_asked = |result: &DeviceResult| DeviceResult { outcome: outcome.clone(), ..result.clone() };
+    all.iter().filter(fits).map(as_asked).collect()
 }

@@ -22,6 +22,8 @@ const LIMITS: Capabilities = Capabilities {
     verifies: false,
     job_identity: rollwave::cloud::JobIdentity::Token,
     stops_jobs: true,
+    counts_devices: true,
+    shows_devices: true,
     max_devices_per_job: 4,
     max_devices_per_order: 2,
     page_size: 50,

@@ -9,6 +9,9 @@ fn the_example_is_a_world() {
     let world = World::parse("examples/world.yaml", &text).unwrap();
     let simulator = Simulator::new(&world, "2026-03-01T00:00:00Z".parse().unwrap()).unwrap();
     assert_eq!(simulator.devices("2026-03-01T00:00:00Z".parse().unwrap()).len(), 113);
+    let text = std::fs::read_to_string("examples/enos.world.yaml").unwrap();
+    let enos = World::parse("examples/enos.world.yaml", &text).unwrap();
+    assert_eq!(enos.clouds.enos.unwrap().accounts.len(), 1);
     let text = std::fs::read_to_string("examples/oceanconnect.world.yaml").unwrap();
     let world = World::parse("examples/oceanconnect.world.yaml", &text).unwrap();
     let simulator = Simulator::new(&world, "2026-03-01T00:00:00Z".parse().unwrap()).unwrap();

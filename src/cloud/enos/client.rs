@@ -1,0 +1,135 @@
+//! The client: renders, authenticates, sends, reads. One call is one request, but for signing in.
+
+use super::{
+    limits, refusal, render, reply, sign,
+    token::{Token, TokenCache, TokenSource},
+};
+use crate::{
+    api::{CloudKind, Enos},
+    cloud::{
+        Call, CallError, Capabilities, Cloud, JobIdentity, Reply, Transport, Uploads, WireRequest,
+        WireResponse,
+    },
+};
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+
+/// The keys of an application. `Debug` shows none of them.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Application key.
+    pub app_key: SecretString,
+    /// Application secret.
+    pub app_secret: SecretString,
+}
+
+/// An organisation on EnOS.
+pub struct EnosClient {
+    spec: Enos,
+    keys: Keys,
+    tokens: TokenCache,
+    transport: Arc<dyn Transport>,
+    capabilities: Capabilities,
+}
+
+/// A client for an organisation, as the engine takes it.
+#[must_use]
+pub fn connect(spec: &Enos, keys: Keys, transport: Arc<dyn Transport>) -> Arc<dyn Cloud> {
+    Arc::new(EnosClient::new(spec, keys, transport))
+}
+
+impl EnosClient {
+    /// A client for an organisation. Sends nothing.
+    #[must_use]
+    pub fn new(spec: &Enos, keys: Keys, transport: Arc<dyn Transport>) -> Self {
+        let capabilities = capabilities(transport.total_timeout());
+        Self { spec: spec.clone(), keys, tokens: TokenCache::default(), transport, capabilities }
+    }
+
+    /// A token may end before its time: it is renewed once, and the call sent again. A refused token is a definite refusal,
+    /// so nothing can happen twice.
+    async fn authenticate_and_send(
+        &self,
+        call: &Call,
+        request: &WireRequest,
+        now: Timestamp,
+    ) -> Result<WireResponse, CallError> {
+        let Keys { app_key, app_secret } = &self.keys;
+        let transport = self.transport.as_ref();
+        let source = TokenSource { spec: &self.spec, app_key, app_secret, transport, call };
+        let token = self.tokens.get(&source, None, now).await?;
+        let response = self.send(call, self.signed(request, &token, now)).await?;
+        if !refusal::is_token_expired(&response) {
+            return Ok(response);
+        }
+        let token = self.tokens.get(&source, Some(&token), now).await?;
+        self.send(call, self.signed(request, &token, now)).await
+    }
+
+    fn signed(&self, request: &WireRequest, token: &Token, now: Timestamp) -> WireRequest {
+        let stamp = self.tokens.stamp(now);
+        // A form is not signed, only its query.
+        let body: &[u8] = if request.upload.is_some() { b"" } else { &request.body };
+        let query = sign::parse_query(&request.query);
+        let signature = sign::signature(&token.secret, &self.keys.app_secret, &query, body, stamp);
+        let mut request = request.clone();
+        request.headers.extend([
+            (sign::TOKEN_HEADER.to_owned(), token.secret.expose_secret().to_owned()),
+            (sign::SIGNATURE_HEADER.to_owned(), signature),
+            (sign::TIMESTAMP_HEADER.to_owned(), stamp.to_string()),
+        ]);
+        request
+    }
+
+    async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
+        self.transport.send(request).await.map_err(|failure| refusal::of_transport(call, failure))
+    }
+}
+
+#[async_trait]
+impl Cloud for EnosClient {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn render(&self, call: &Call) -> Result<Vec<WireRequest>, CallError> {
+        render::render(&self.spec, call).map(|request| request.into_iter().collect())
+    }
+
+    async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
+        let Some(request) = render::render(&self.spec, call)? else { return Ok(reply::nothing(call)) };
+        let response = self.authenticate_and_send(call, &request, now).await?;
+        tracing::debug!(status = response.status, "answered");
+        if let Some(error) = refusal::of_answer(call, &response, now) {
+            if let Some(request_id) = &error.request_id {
+                tracing::Span::current().record("request", request_id.as_str());
+            }
+            return refusal::settles(call, &error).ok_or(error);
+        }
+        reply::read(call, &response.body).map_err(|why| refusal::unintelligible(call, &response, why))
+    }
+}
+
+/// Rows per page and about two seconds until searches show a change are documented; ten are waited, because "about" is no
+/// bound. The rest is *assumed*: tenants set the calls a second, and no document names a number.
+fn capabilities(total_timeout: SignedDuration) -> Capabilities {
+    Capabilities {
+        cloud: CloudKind::Enos,
+        creates_packages: true,
+        uploads: Uploads::WithPackage,
+        verifies: true,
+        job_identity: JobIdentity::Token,
+        stops_jobs: true,
+        counts_devices: false,
+        shows_devices: false,
+        max_devices_per_job: limits::JOB_DEVICES,
+        max_devices_per_order: limits::ORDER_DEVICES,
+        page_size: limits::PAGE_SIZE,
+        visibility_lag: SignedDuration::from_secs(10),
+        request_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),
+        requests_per_second: 5,
+        burst: 10,
+    }
+}

@@ -1,0 +1,218 @@
+//! Every documented limit of the calls that are made, and every field that EnOS has no place for, checked before anything is
+//! sent. Documents: pages of ota-firmwares and ota-jobs (2.2 to 3.1), pagination, StringI18n.
+//!
+//! *Assumed*, because no document says: 1,000 devices in a job or an order; 64 characters of letters, digits, `_`, `-`
+//! and `.` in keys and ids.
+
+use super::expression::is_writable;
+use crate::{
+    api::Delivery,
+    cloud::{
+        Call, CallError, ErrorClass, JobPurpose, NewArtifact, NewJob, NewPackage, PackageKey, PackageKind,
+    },
+};
+
+/// Rows in one page: 200 are the most, 50 are advised (pagination).
+pub const PAGE_SIZE: usize = 50;
+/// Devices in one job.
+pub const JOB_DEVICES: usize = 1000;
+/// Devices in one order.
+pub const ORDER_DEVICES: usize = 1000;
+/// Shortest and longest `upgradeTimeout` in seconds.
+pub const TIMEOUT: (i64, i64) = (300, 172_800);
+/// Longest `retryInterval` in seconds.
+pub const RETRY_INTERVAL: i64 = 86_400;
+/// Most `retryCount`.
+pub const RETRY_COUNT: u32 = 5;
+/// Characters of `desc` (console of 2019).
+const DESCRIPTION: usize = 100;
+/// Characters of a version: it stands in a form, in names and in expressions.
+const VERSION_LENGTH: usize = 256;
+
+/// Checks a call against the limits.
+///
+/// # Errors
+/// [`ErrorClass::Invalid`] with the field, the limit, the value and what to do; the first that is found.
+pub fn check(call: &Call) -> Result<(), CallError> {
+    let check = Check { operation: call.operation() };
+    match call {
+        Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
+        Call::ShowPackage { id } | Call::DeletePackage { id } => check.id("firmwareId", id),
+        Call::CreatePackage(package) => check.package(package),
+        Call::ListJobs { .. } => Ok(()),
+        Call::ShowJob { id } | Call::DeleteJob { id } | Call::ListJobDevices { id, .. } => {
+            check.id("jobId", id)
+        }
+        Call::CreateJob(job) => check.job(job),
+        Call::StopJob { id, devices } => {
+            check.id("jobId", id)?;
+            check.devices(devices, ORDER_DEVICES)
+        }
+        Call::RetryJob { id, devices } => {
+            check.id("jobId", id)?;
+            check.some("deviceKeys", devices.is_empty(), "EnOS tries only named devices again: name them")?;
+            check.devices(devices, ORDER_DEVICES)
+        }
+        Call::ListDevices { product, .. } => check.id("productKey", product),
+        Call::Upload(_) => Err(check.invalid(
+            "file",
+            "EnOS takes a file with the firmware that is made of it",
+            "create the package",
+        )),
+        Call::ShowDevice { .. } => {
+            Err(check.invalid("deviceKey", "EnOS shows no single device", "list the devices of the product"))
+        }
+        Call::ListGroupDevices { .. } => Err(check.invalid(
+            "groups",
+            "the OTA service of EnOS lists no groups",
+            "name devices in spec.targets.devices",
+        )),
+        Call::ListTaggedDevices { .. } => Err(check.invalid(
+            "tags",
+            "the OTA service of EnOS lists no tags",
+            "name devices in spec.targets.devices",
+        )),
+    }
+}
+
+struct Check {
+    operation: &'static str,
+}
+
+type Checked = Result<(), CallError>;
+
+impl Check {
+    fn key(&self, key: &PackageKey) -> Checked {
+        if key.kind != PackageKind::Firmware {
+            return Err(self.invalid("type", "EnOS upgrades firmware alone", "write type: Firmware"));
+        }
+        self.id("productKey", &key.product)?;
+        self.version("version", &key.version)
+    }
+
+    fn package(&self, package: &NewPackage) -> Checked {
+        self.key(&package.key)?;
+        if !package.source_versions.is_empty() {
+            let next_step = "name them in targets.fromVersions of the rollouts";
+            return Err(self.invalid("sourceVersions", "EnOS keeps none with a firmware", next_step));
+        }
+        if package.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION) {
+            return Err(self.invalid("desc", "it is too long", "write at most 100 characters"));
+        }
+        if package.custom_info.as_ref().is_some_and(|info| !info.is_empty()) {
+            return Err(self.invalid("customInfo", "EnOS hands none to devices", "leave it out"));
+        }
+        if let Some(asked) = package.verification
+            && !(1..=asked.devices).contains(&asked.min_success)
+        {
+            let found = format!("{} of {} devices", asked.min_success, asked.devices);
+            return Err(self.invalid(
+                "minSuccessForVerified",
+                &found,
+                "ask for at least one, and no more than there are",
+            ));
+        }
+        match &package.artifact {
+            NewArtifact::File(file) if file.path.file_name().is_some() => Ok(()),
+            _ => Err(self.invalid("artifact", "EnOS takes the bytes themselves", "give artifact.file")),
+        }
+    }
+
+    fn job(&self, job: &NewJob) -> Checked {
+        let is_token = job.token.len() == super::render::TOKEN_LENGTH
+            && job.token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        self.some("name", !is_token, "the token must be 16 hex digits in lower case")?;
+        self.key(&job.package)?;
+        self.id("firmwareId", &job.package_id)?;
+        self.some("deviceKeys", job.devices.is_empty(), "name at least one device")?;
+        self.devices(&job.devices, JOB_DEVICES)?;
+        self.some(
+            "versionNumbers",
+            job.from_versions.is_empty(),
+            "EnOS upgrades only devices that report a version",
+        )?;
+        job.from_versions.iter().try_for_each(|version| self.version("versionNumbers", version))?;
+        if job.from_versions.contains(&job.package.version) {
+            let found = format!("{} is the firmware's own version", job.package.version);
+            return Err(self.invalid("versionNumbers", &found, "leave out devices that run it"));
+        }
+        self.delivery(&job.delivery, job.purpose)
+    }
+
+    /// Fields without a place in the API are refused, not dropped.
+    fn delivery(&self, delivery: &Delivery, purpose: JobPurpose) -> Checked {
+        let verifies = purpose == JobPurpose::Verify;
+        let Delivery { start, timeout, retry, rate_per_minute, max_in_flight, push, confirm, .. } = delivery;
+        let Delivery { device_initiated, download_protocol, overwrite, tags, .. } = delivery;
+        let no_place: [(&str, bool, &str); 10] = [
+            ("start", start.is_some(), "leave it out: EnOS decides by itself"),
+            ("ratePerMinute", rate_per_minute.is_some(), "use maxInFlight"),
+            ("confirm", confirm.is_some(), "leave it out"),
+            ("downloadProtocol", download_protocol.is_some(), "leave it out: the device decides"),
+            ("overwrite", overwrite.is_some(), "leave it out: a device is in one upgrade at a time"),
+            ("tags", !tags.is_empty(), "leave them out: jobs of EnOS have none"),
+            ("push", push.is_some(), "EnOS always pushes; deviceInitiated lets devices ask, too"),
+            ("retry", verifies && retry.is_some(), "a verification has none"),
+            ("maxInFlight", verifies && max_in_flight.is_some(), "a verification has none"),
+            ("deviceInitiated", verifies && device_initiated.is_some(), "a verification has none"),
+        ];
+        if let Some((field, _, next_step)) = no_place.into_iter().find(|(_, is_given, _)| *is_given) {
+            return Err(self.invalid(&format!("delivery.{field}"), "EnOS cannot honour it", next_step));
+        }
+        if let Some(timeout) = timeout {
+            let (least, most) = TIMEOUT;
+            self.range("delivery.timeout", timeout.as_signed().as_secs(), least, most)?;
+        }
+        let Some(retry) = retry else { return Ok(()) };
+        self.range("delivery.retry.limit", i64::from(retry.limit), 1, i64::from(RETRY_COUNT))?;
+        let interval = retry.interval.ok_or_else(|| {
+            self.invalid("delivery.retry.interval", "EnOS needs one", "give the time between two attempts")
+        })?;
+        self.range("delivery.retry.interval", interval.as_signed().as_secs(), 0, RETRY_INTERVAL)
+    }
+
+    fn range(&self, field: &str, seconds: i64, least: i64, most: i64) -> Checked {
+        if (least..=most).contains(&seconds) {
+            return Ok(());
+        }
+        Err(self.invalid(field, &format!("{seconds} is not from {least} to {most}"), "change it"))
+    }
+
+    fn id(&self, field: &str, value: &str) -> Checked {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        self.text(field, value, 64, fits, "letters, digits, _, - and .")
+    }
+
+    fn version(&self, field: &str, value: &str) -> Checked {
+        self.text(field, value, VERSION_LENGTH, is_writable, "no quotes, backslashes or control characters")
+    }
+
+    fn devices(&self, devices: &[String], most: usize) -> Checked {
+        if devices.len() > most {
+            let found = format!("{} devices are more than {most}", devices.len());
+            return Err(self.invalid("deviceKeys", &found, "split them"));
+        }
+        devices.iter().try_for_each(|key| self.id("deviceKeys", key))
+    }
+
+    fn text(&self, field: &str, value: &str, most: usize, fits: fn(char) -> bool, words: &str) -> Checked {
+        let length = value.chars().count();
+        let found = if let Some(wrong) = value.chars().find(|c| !fits(*c)) {
+            format!("holds {wrong:?}")
+        } else if length == 0 || length > most {
+            format!("has {length} characters, not 1 to {most}")
+        } else {
+            return Ok(());
+        };
+        let head: String = value.chars().take(40).collect();
+        Err(self.invalid(field, &format!("\"{}\" {found}", head.escape_debug()), &format!("use {words}")))
+    }
+
+    fn some(&self, field: &str, is_wrong: bool, why: &str) -> Checked {
+        if is_wrong { Err(self.invalid(field, "it is missing or wrong", why)) } else { Ok(()) }
+    }
+
+    fn invalid(&self, field: &str, found: &str, next_step: &str) -> CallError {
+        CallError::new(ErrorClass::Invalid, self.operation, format!("{field}: {found}")).next_step(next_step)
+    }
+}

@@ -1,0 +1,256 @@
+//! From an answer that is not a success to an error that says who must act.
+//!
+//! The documents give codes and never a status: `code` counts whatever the status is, but for 429 and 503. A code that no
+//! document names says nothing, and a write that it answers may have had its effect.
+
+use crate::cloud::{Call, CallClass, CallError, Effect, ErrorClass, Reply, TransportError, WireResponse};
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The token has ended (gateway).
+const TOKEN_EXPIRED: i64 = 1203;
+/// This machine's clock is called wrong from here on. How far it may be is not documented: *assumed*.
+const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// What an answer says of a failure.
+struct Said {
+    code: Option<i64>,
+    message: Option<String>,
+    request_id: Option<String>,
+}
+
+/// The error that an answer stands for; none when it is a success whose body can be read as one.
+#[must_use]
+pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
+    let said = said(response);
+    let (class, effect) = match (response.status, said.code) {
+        (200..=299, Some(0)) => return None,
+        (429, _) => (ErrorClass::Throttled, Effect::None),
+        (503, _) => (ErrorClass::Unavailable, Effect::Unknown),
+        (_, Some(code)) if code != 0 => of_code(code),
+        (status, _) => of_status(status),
+    };
+    let message = said.message.unwrap_or_else(|| "the answer gives no code and no reason".to_owned());
+    let mut error = CallError::new(class, call.operation(), message);
+    error.next_step = next_step(class, said.code, clock_error(response, now));
+    error.status = Some(response.status);
+    error.code = said.code.map(|code| code.to_string());
+    error.request_id = said.request_id;
+    error.retry_after =
+        response.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    Some(if effect == Effect::Unknown { maybe_effective(call, error) } else { error })
+}
+
+/// What an error comes to that says only that things are already as they were ordered to be.
+#[must_use]
+pub fn settles(call: &Call, error: &CallError) -> Option<Reply> {
+    match (call, error.code.as_deref()?) {
+        (Call::StopJob { .. }, "24616") => Some(Reply::Refused(Vec::new())),
+        (Call::DeletePackage { .. } | Call::DeleteJob { .. }, "24404") => Some(Reply::Done),
+        _ => None,
+    }
+}
+
+/// Whether a signed call was refused because its token has ended.
+#[must_use]
+pub fn is_token_expired(response: &WireResponse) -> bool {
+    said(response).code == Some(TOKEN_EXPIRED)
+}
+
+/// An answer without an error that no document describes: nothing is concluded from it.
+#[must_use]
+pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
+    let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
+        .next_step("check that endpoint is the address of the EnOS API gateway");
+    error.status = Some(response.status);
+    error.request_id = said(response).request_id;
+    maybe_effective(call, error)
+}
+
+/// No answer at all.
+#[must_use]
+pub fn of_transport(call: &Call, failure: TransportError) -> CallError {
+    let error = CallError::new(ErrorClass::Unavailable, call.operation(), failure.message)
+        .next_step(failure.next_step);
+    if failure.effect == Effect::Unknown { maybe_effective(call, error) } else { error }
+}
+
+/// A read has no effect, however it ends.
+fn maybe_effective(call: &Call, error: CallError) -> CallError {
+    if call.class() == CallClass::Read { error } else { error.maybe_effective() }
+}
+
+/// Gateway (1…), OTA service (24…) and platform (99…).
+const fn of_code(code: i64) -> (ErrorClass, Effect) {
+    match code {
+        // The gateway has seen this very request: the one before it may have had its effect.
+        1001 => (ErrorClass::Unavailable, Effect::Unknown),
+        1002 | 1003 | 1203 | 1204 => (ErrorClass::Unauthorized, Effect::None),
+        1004 | 1202 | 24611 | 24612 | 99400 => (ErrorClass::Invalid, Effect::None),
+        1005 | 24500 | 99500 => (ErrorClass::Unavailable, Effect::Unknown),
+        24404 => (ErrorClass::NotFound, Effect::None),
+        // Another upload is under way.
+        24603 => (ErrorClass::Unavailable, Effect::None),
+        24601 | 24602 | 24604 | 24610 | 24615..=24618 | 24620 | 24621 => (ErrorClass::Conflict, Effect::None),
+        99403 => (ErrorClass::Forbidden, Effect::None),
+        // "Not found" of the platform is about the call, not about a firmware or a job: those have 24404.
+        _ => (ErrorClass::Unintelligible, Effect::Unknown),
+    }
+}
+
+/// An answer without a code is not the service's: a gateway or a proxy spoke.
+const fn of_status(status: u16) -> (ErrorClass, Effect) {
+    match status {
+        401 => (ErrorClass::Unauthorized, Effect::None),
+        403 => (ErrorClass::Forbidden, Effect::None),
+        408 | 500..=599 => (ErrorClass::Unavailable, Effect::Unknown),
+        _ => (ErrorClass::Unintelligible, Effect::Unknown),
+    }
+}
+
+fn next_step(class: ErrorClass, code: Option<i64>, clock_minutes: Option<i64>) -> String {
+    let text = match (class, code) {
+        (ErrorClass::Unauthorized, _) => return unauthorized(clock_minutes),
+        (_, Some(1001)) => "wait: this request was seen before",
+        (_, Some(24601 | 24602)) => "take over what is there, or change name and version",
+        (_, Some(24603)) => "wait: another firmware is being uploaded",
+        (_, Some(24604)) => "wait until no device has yet to be upgraded to it",
+        (_, Some(24610)) => "verify the firmware first",
+        (ErrorClass::Invalid, _) => "change the field that the cloud names",
+        (ErrorClass::Forbidden, _) => "check spec.enos.orgId, and what the application may call",
+        (ErrorClass::NotFound, _) => "check spec.enos.orgId and the id",
+        (ErrorClass::Conflict, _) => "wait until its state allows it",
+        (ErrorClass::Throttled, _) => "wait, or lower spec.budget",
+        (ErrorClass::Unavailable, _) => "wait; if it stays, ask the cloud's support",
+        (ErrorClass::Unintelligible, _) => {
+            "check that endpoint is the address of the EnOS API gateway, without a proxy that answers for it"
+        }
+    };
+    text.to_owned()
+}
+
+fn unauthorized(clock_minutes: Option<i64>) -> String {
+    match clock_minutes {
+        Some(minutes) => {
+            let direction = if minutes > 0 { "ahead of" } else { "behind" };
+            format!("set this machine's clock: it is {} minutes {direction} the cloud's", minutes.abs())
+        }
+        None => "check spec.credentials.accessKey and secretKey, and this machine's clock".to_owned(),
+    }
+}
+
+/// Minutes by which this machine's clock is ahead of the cloud's, when that is much.
+fn clock_error(response: &WireResponse, now: Timestamp) -> Option<i64> {
+    let theirs = DateTimeParser::new().parse_timestamp(response.header("date")?).ok()?;
+    let ahead = now.duration_since(theirs);
+    (ahead.abs() > MOST_SKEW).then(|| ahead.as_mins())
+}
+
+/// `code` of the Connect service, `status` of the token service; either may be a text.
+fn said(response: &WireResponse) -> Said {
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let number = |field: &str| {
+        let value = body.get(field)?;
+        value.as_i64().or_else(|| value.as_str()?.parse().ok())
+    };
+    let text = |field: &str| body.get(field)?.as_str().filter(|text| !text.is_empty()).map(limited);
+    Said {
+        code: number("code").or_else(|| number("status")),
+        message: text("msg"),
+        request_id: text("requestId"),
+    }
+}
+
+fn limited(message: &str) -> String {
+    message.chars().filter(|c| !c.is_control()).take(500).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> WireResponse {
+        let headers = vec![("date".to_owned(), "Sun, 01 Mar 2026 12:00:00 GMT".to_owned())];
+        WireResponse { status, headers, body: body.to_owned().into() }
+    }
+
+    fn now() -> Timestamp {
+        "2026-03-01T12:00:30Z".parse().unwrap()
+    }
+
+    #[test]
+    fn codes_say_who_must_act_whatever_the_status_is() {
+        let stop = Call::StopJob { id: "j".into(), devices: vec![] };
+        let cases: [(i64, ErrorClass, Effect); 16] = [
+            (1001, ErrorClass::Unavailable, Effect::Unknown),
+            (1002, ErrorClass::Unauthorized, Effect::None),
+            (1003, ErrorClass::Unauthorized, Effect::None),
+            (1203, ErrorClass::Unauthorized, Effect::None),
+            (24404, ErrorClass::NotFound, Effect::None),
+            (24500, ErrorClass::Unavailable, Effect::Unknown),
+            (24601, ErrorClass::Conflict, Effect::None),
+            (24603, ErrorClass::Unavailable, Effect::None),
+            (24610, ErrorClass::Conflict, Effect::None),
+            (24612, ErrorClass::Invalid, Effect::None),
+            (24617, ErrorClass::Conflict, Effect::None),
+            (99400, ErrorClass::Invalid, Effect::None),
+            (99403, ErrorClass::Forbidden, Effect::None),
+            (99404, ErrorClass::Unintelligible, Effect::Unknown),
+            (24999, ErrorClass::Unintelligible, Effect::Unknown),
+            (-1, ErrorClass::Unintelligible, Effect::Unknown),
+        ];
+        for (code, class, effect) in cases {
+            for status in [200, 400, 403, 404, 500] {
+                for body in [format!(r#"{{"code":{code},"msg":"m"}}"#), format!(r#"{{"status":"{code}"}}"#)] {
+                    let error = of_answer(&stop, &answer(status, &body), now()).unwrap();
+                    assert_eq!((error.class, error.effect), (class, effect), "{status} {body}");
+                    assert!(!error.next_step.is_empty(), "{body}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn answers_without_a_code_are_judged_by_their_status_and_never_mean_not_found() {
+        let show = Call::ShowJob { id: "j".into() };
+        for (status, class) in [
+            (200, ErrorClass::Unintelligible),
+            (302, ErrorClass::Unintelligible),
+            (401, ErrorClass::Unauthorized),
+            (403, ErrorClass::Forbidden),
+            (404, ErrorClass::Unintelligible),
+            (429, ErrorClass::Throttled),
+            (502, ErrorClass::Unavailable),
+        ] {
+            for body in ["", "<html>", "[]", r#"{"code":null}"#, r#"{"code":{}}"#] {
+                let error = of_answer(&show, &answer(status, body), now()).unwrap();
+                assert_eq!((error.class, error.effect), (class, Effect::None), "{status} {body}");
+            }
+        }
+        assert_eq!(of_answer(&show, &answer(200, r#"{"code":0}"#), now()), None);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_named() {
+        let show = Call::ShowJob { id: "j".into() };
+        let refused = answer(200, r#"{"code":1003,"msg":"encryption is invalid"}"#);
+        let hint = |at: &str| of_answer(&show, &refused, at.parse().unwrap()).unwrap().next_step;
+        assert!(hint("2026-03-01T12:20:00Z").contains("20 minutes ahead of"));
+        assert!(hint("2026-03-01T11:40:00Z").contains("20 minutes behind"));
+        assert!(hint("2026-03-01T12:01:00Z").contains("secretKey"));
+    }
+
+    #[test]
+    fn what_is_as_ordered_already_is_no_error() {
+        let error = |call: &Call, code: &str| {
+            of_answer(call, &answer(200, &format!(r#"{{"code":{code}}}"#)), now()).unwrap()
+        };
+        let stop = Call::StopJob { id: "j".into(), devices: vec![] };
+        let delete = Call::DeleteJob { id: "j".into() };
+        assert_eq!(settles(&stop, &error(&stop, "24616")), Some(Reply::Refused(vec![])));
+        assert_eq!(settles(&delete, &error(&delete, "24404")), Some(Reply::Done));
+        assert_eq!(settles(&stop, &error(&stop, "24404")), None, "it is gone, not stopped");
+        assert_eq!(settles(&delete, &error(&delete, "24618")), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! From a call to the one request that it stands for; pure. Nothing here is secret, nothing here is signed.
+
+use super::{
+    expression::Expression,
+    limits, sign,
+    wire::{DeviceKeys, FirmwareMetadata, NewJob, PageQuery, RetryPolicy, Search, StringI18n, UpgradeScope},
+};
+use crate::{
+    api::Enos,
+    cloud::{
+        self, Call, CallError, Cursor, DeviceOutcome, ErrorClass, JobPurpose, LocalFile, NewArtifact,
+        NewPackage, PackageKind, WireRequest, transport::Upload,
+    },
+};
+use bytes::Bytes;
+use serde::Serialize;
+
+const FIRMWARES: &str = "/connect-service/v2.1/ota-firmwares";
+const JOBS: &str = "/connect-service/v2.1/ota-jobs";
+const JSON: &str = "application/json;charset=UTF-8";
+
+/// What our jobs' names begin with.
+const NAME_PREFIX: &str = "rw_";
+/// Hex digits of the token at the end of the name.
+pub(super) const TOKEN_LENGTH: usize = 16;
+/// Characters of a name: what the console of 2019 allowed for firmware; *assumed* for jobs.
+const NAME_LENGTH: usize = 32;
+
+/// The request that a call stands for, without authentication; none for a question whose answer is known: EnOS has firmware
+/// and nothing else.
+///
+/// # Errors
+/// [`ErrorClass::Invalid`] when the call breaks a limit.
+pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError> {
+    limits::check(call)?;
+    let request = Request { spec, operation: call.operation() };
+    let all = Expression::all();
+    let made = match call {
+        Call::ListPackages { kind: PackageKind::Software, .. }
+        | Call::ListJobs { kind: PackageKind::Software, .. } => return Ok(None),
+        Call::ListPackages { exactly, cursor, .. } => {
+            let expression = match exactly {
+                Some(key) => all.equal("productKey", &key.product),
+                None => Some(all),
+            };
+            request.search(FIRMWARES, "search", expression, cursor)
+        }
+        Call::ShowPackage { id } => Ok(request.order("GET", FIRMWARES, "get", ("firmwareId", id))),
+        Call::CreatePackage(package) => request.upload(package),
+        Call::DeletePackage { id } => Ok(request.order("POST", FIRMWARES, "delete", ("firmwareId", id))),
+        Call::ListJobs { cursor, .. } => request.search(JOBS, "search", Some(all), cursor),
+        Call::ShowJob { id } => Ok(request.order("GET", JOBS, "get", ("jobId", id))),
+        Call::ListJobDevices { id, outcome, cursor } => {
+            let of_job = all.equal("jobId", id);
+            let expression = match outcome {
+                Some(outcome) => of_job.and_then(|terms| terms.one_of("status", &statuses(outcome))),
+                None => of_job,
+            };
+            request.search(JOBS, "searchTask", expression, cursor)
+        }
+        Call::CreateJob(job) => {
+            let query = [("action", "create"), ("firmwareId", job.package_id.as_str())];
+            request.post(JOBS, &query, &new_job(job))
+        }
+        Call::StopJob { id, devices } if devices.is_empty() => {
+            Ok(request.order("POST", JOBS, "stop", ("jobId", id)))
+        }
+        Call::StopJob { id, devices } => request.post(
+            JOBS,
+            &[("action", "cancelTask"), ("jobId", id)],
+            &DeviceKeys { device_keys: devices },
+        ),
+        Call::RetryJob { id, devices } => request.post(
+            JOBS,
+            &[("action", "retryTask"), ("jobId", id)],
+            &DeviceKeys { device_keys: devices },
+        ),
+        Call::DeleteJob { id } => Ok(request.order("POST", JOBS, "delete", ("jobId", id))),
+        Call::ListDevices { product, cursor } => {
+            request.search(FIRMWARES, "searchDeviceUpgrade", all.equal("productKey", product), cursor)
+        }
+        // Refused by the limits.
+        Call::Upload(_)
+        | Call::ShowDevice { .. }
+        | Call::ListGroupDevices { .. }
+        | Call::ListTaggedDevices { .. } => Err(request.invalid("EnOS has no such call")),
+    };
+    made.map(Some)
+}
+
+/// Scheme, host and port of an address of the manifest.
+#[must_use]
+pub fn origin(endpoint: &str) -> &str {
+    endpoint.trim_end_matches('/')
+}
+
+struct Request<'a> {
+    spec: &'a Enos,
+    operation: &'static str,
+}
+
+impl Request<'_> {
+    fn build(
+        &self,
+        method: &'static str,
+        path: &str,
+        query: &[(&str, &str)],
+        kind: &str,
+        body: Bytes,
+    ) -> WireRequest {
+        let query = [query, &[("orgId", self.spec.org_id.as_str())]].concat();
+        WireRequest {
+            method,
+            origin: origin(&self.spec.endpoint).to_owned(),
+            path: path.to_owned(),
+            query: sign::wire_query(&query),
+            headers: vec![("Content-Type".to_owned(), kind.to_owned())],
+            body,
+            upload: None,
+        }
+    }
+
+    fn order(&self, method: &'static str, path: &str, action: &str, id: (&str, &str)) -> WireRequest {
+        self.build(method, path, &[("action", action), id], JSON, Bytes::new())
+    }
+
+    fn post(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &impl Serialize,
+    ) -> Result<WireRequest, CallError> {
+        let body = serde_json::to_vec(body).map_err(|error| self.invalid(&error.to_string()))?;
+        Ok(self.build("POST", path, query, JSON, body.into()))
+    }
+
+    fn search(
+        &self,
+        path: &str,
+        action: &str,
+        expression: Option<Expression>,
+        cursor: &Cursor,
+    ) -> Result<WireRequest, CallError> {
+        let expression = expression.ok_or_else(|| self.invalid("a value cannot be searched for"))?;
+        let page = PageQuery { page_no: page_number(cursor), page_size: limits::PAGE_SIZE };
+        self.post(path, &[("action", action)], &Search { expression: expression.text(), pagination: page })
+    }
+
+    fn upload(&self, package: &NewPackage) -> Result<WireRequest, CallError> {
+        let NewArtifact::File(file) = &package.artifact else {
+            return Err(self.invalid("EnOS takes the bytes themselves"));
+        };
+        let metadata = serde_json::to_string(&metadata(package, file));
+        let metadata = metadata.map_err(|error| self.invalid(&error.to_string()))?;
+        // A file cannot hold its own digest but by breaking SHA-256.
+        let boundary = format!("rollwave-{}", file.sha256);
+        let head = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\
+             Content-Type: application/json\r\n\r\n{metadata}\r\n\
+             --{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n",
+            file_name(file)
+        );
+        let query = [("action", "create"), ("productKey", package.key.product.as_str())];
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        let mut request = self.build("POST", FIRMWARES, &query, &kind, head.into());
+        let after = format!("\r\n--{boundary}--\r\n").into();
+        request.upload = Some(Box::new(Upload { file: file.clone(), after }));
+        Ok(request)
+    }
+
+    fn invalid(&self, why: &str) -> CallError {
+        CallError::new(ErrorClass::Invalid, self.operation, why)
+    }
+}
+
+/// Pages count from 1, and all but the last are full.
+pub(super) fn page_number(cursor: &Cursor) -> u64 {
+    cursor.seen / limits::PAGE_SIZE as u64 + 1
+}
+
+/// The name of the file as it can stand in a header.
+fn file_name(file: &LocalFile) -> String {
+    let name = file.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
+}
+
+fn metadata<'a>(package: &'a NewPackage, file: &'a LocalFile) -> FirmwareMetadata<'a> {
+    FirmwareMetadata {
+        name: StringI18n::plain(package.name.clone()),
+        version: &package.key.version,
+        sign_method: "sha256",
+        sign: &file.sha256,
+        desc: package.description.as_deref().filter(|text| !text.is_empty()),
+        enable_verification: package.verification.is_some(),
+        max_allowed_for_verification: package.verification.map(|asked| asked.devices),
+        min_success_for_verified: package.verification.map(|asked| asked.min_success),
+    }
+}
+
+/// A stage is `partial` with its devices by name, and `snapshot`: it cannot grow.
+fn new_job(job: &cloud::NewJob) -> NewJob {
+    let delivery = &job.delivery;
+    let upgrades = job.purpose == JobPurpose::Upgrade;
+    NewJob {
+        name: StringI18n::plain(job_name(&job.title, &job.token)),
+        r#type: if upgrades { "upgrade" } else { "verify" },
+        upgrade_scope: UpgradeScope {
+            r#type: "partial".to_owned(),
+            version_numbers: job.from_versions.clone(),
+            device_keys: Some(job.devices.clone()),
+        },
+        upgrade_policy: upgrades.then_some("snapshot"),
+        enable_upgrade_request: upgrades.then(|| delivery.device_initiated.unwrap_or(false)),
+        upgrade_timeout: delivery.timeout.map(|timeout| timeout.as_signed().as_secs()),
+        retry_policy: delivery.retry.map(|retry| RetryPolicy {
+            enable_retry: true,
+            retry_interval: retry.interval.map_or(0, |interval| interval.as_signed().as_secs()),
+            retry_count: retry.limit,
+        }),
+        maximum_concurrency: delivery.max_in_flight,
+    }
+}
+
+/// Name of a job: what it is for people, cut to fit, and its token.
+#[must_use]
+pub fn job_name(title: &str, token: &str) -> String {
+    let room = NAME_LENGTH.saturating_sub(NAME_PREFIX.len() + 1 + token.len());
+    let fits = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let title: String = title.chars().map(fits).take(room).collect();
+    format!("{NAME_PREFIX}{title}_{token}")
+}
+
+/// The token in the name of a job, if it is one of ours.
+#[must_use]
+pub fn token_of(name: &str) -> Option<&str> {
+    let (_, token) = name.strip_prefix(NAME_PREFIX)?.rsplit_once('_')?;
+    let is_token =
+        token.len() == TOKEN_LENGTH && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    is_token.then_some(token)
+}
+
+/// The statuses of tasks that stand for an outcome. EnOS has no status of its own for what was cancelled.
+fn statuses(outcome: &DeviceOutcome) -> Vec<&str> {
+    match outcome {
+        DeviceOutcome::Queued | DeviceOutcome::Retrying | DeviceOutcome::Stopped => vec!["init"],
+        DeviceOutcome::InFlight => vec!["published", "upgrading"],
+        DeviceOutcome::Succeeded => vec!["succeeded"],
+        DeviceOutcome::Failed | DeviceOutcome::Removed => vec!["failed"],
+        DeviceOutcome::Unknown(text) => vec![text],
+    }
+}

@@ -1,0 +1,226 @@
+//! From an answer to the reply that its call asks for; pure.
+
+use super::{
+    limits, render,
+    wire::{self, Envelope},
+};
+use crate::cloud::{
+    self, ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DeviceResult, HeldArtifact,
+    Job, JobCounts, JobState, NewPackage, Package, PackageKey, PackageKind, PackageRow, Page, Reply,
+};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
+/// Why an answer without an error tells nothing.
+pub type Unintelligible = String;
+
+/// The reply to a call that is not sent, because EnOS has firmware and nothing else.
+#[must_use]
+pub const fn nothing(call: &Call) -> Reply {
+    match call {
+        Call::ListJobs { .. } => Reply::Jobs(Page { items: Vec::new(), total: Some(0), next: None }),
+        _ => Reply::Packages(Page { items: Vec::new(), total: Some(0), next: None }),
+    }
+}
+
+/// Reads the body of an answer without an error.
+///
+/// # Errors
+/// What is wrong with it, when it is not what the documents describe.
+pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
+    match call {
+        Call::ListPackages { exactly, cursor, .. } => {
+            let mut rows = page(body, cursor, |firmware: wire::Firmware| Ok(package(firmware).row))?;
+            rows.items.retain(|row| exactly.as_ref().is_none_or(|key| *key == row.key));
+            Ok(Reply::Packages(rows))
+        }
+        Call::ShowPackage { id } => {
+            let firmware: wire::Firmware = data(body)?;
+            expect(&firmware.firmware_id, id)?;
+            Ok(Reply::Package(package(firmware)))
+        }
+        Call::CreatePackage(new) => {
+            let created: wire::CreatedFirmware = data(body)?;
+            Ok(Reply::Package(created_package(new, created.firmware_id)?))
+        }
+        Call::ListJobs { cursor, .. } => Ok(Reply::Jobs(page(body, cursor, job)?)),
+        Call::ShowJob { id } => {
+            let shown: wire::Job = data(body)?;
+            expect(&shown.job_id, id)?;
+            Ok(Reply::Job(job(shown)?))
+        }
+        Call::ListJobDevices { id, cursor, .. } => {
+            Ok(Reply::JobDevices(page(body, cursor, |task| result(task, id))?))
+        }
+        Call::CreateJob(new) => {
+            let created: wire::CreatedJob = data(body)?;
+            Ok(Reply::Job(created_job(new, created.job_id)?))
+        }
+        Call::StopJob { .. } | Call::RetryJob { .. } => Ok(Reply::Refused(Vec::new())),
+        Call::DeletePackage { .. } | Call::DeleteJob { .. } => Ok(Reply::Done),
+        Call::ListDevices { product, cursor } => {
+            Ok(Reply::Devices(page(body, cursor, |row| device(row, product))?))
+        }
+        Call::Upload(_)
+        | Call::ShowDevice { .. }
+        | Call::ListGroupDevices { .. }
+        | Call::ListTaggedDevices { .. } => Err("EnOS has no such call".to_owned()),
+    }
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<Envelope<T>, Unintelligible> {
+    serde_json::from_slice(body).map_err(|error| format!("the answer cannot be read: {error}"))
+}
+
+fn data<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
+    json(body)?.data.ok_or_else(|| "the answer has no data".to_owned())
+}
+
+fn expect(seen: &str, asked: &str) -> Result<(), Unintelligible> {
+    if seen == asked { Ok(()) } else { Err(format!("asked for {asked}, the answer is about {seen}")) }
+}
+
+fn known_id(id: String) -> Result<String, Unintelligible> {
+    if id.is_empty() { Err("the answer has an empty id".to_owned()) } else { Ok(id) }
+}
+
+/// A page of a search. Pages are numbered, so rows move when others go: a list that has become shorter while it was read may
+/// have lost one that is there, and is begun anew.
+fn page<W: DeserializeOwned, T>(
+    body: &[u8],
+    cursor: &Cursor,
+    read: impl Fn(W) -> Result<T, Unintelligible>,
+) -> Result<Page<T>, Unintelligible> {
+    let envelope: Envelope<Vec<W>> = json(body)?;
+    let rows = envelope.data.unwrap_or_default();
+    let at = envelope.pagination.ok_or("the answer to a search has no pagination")?;
+    if at.page_no != render::page_number(cursor) {
+        return Err(format!(
+            "asked for page {}, the answer is page {}",
+            render::page_number(cursor),
+            at.page_no
+        ));
+    }
+    let before: Option<u64> = cursor.marker.as_deref().and_then(|total| total.parse().ok());
+    if before.is_some_and(|before| at.total_size < before) {
+        return Err("the list became shorter while it was read: it is read anew".to_owned());
+    }
+    let seen = cursor.seen.saturating_add(rows.len() as u64);
+    let is_last = seen >= at.total_size;
+    if rows.len() > limits::PAGE_SIZE || (!is_last && rows.len() < limits::PAGE_SIZE) {
+        return Err(format!("page {} has {} rows of {} in all", at.page_no, rows.len(), at.total_size));
+    }
+    let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let next = (!is_last).then(|| Cursor { marker: Some(at.total_size.to_string()), seen });
+    Ok(Page { items, total: Some(at.total_size), next })
+}
+
+fn package(firmware: wire::Firmware) -> Package {
+    let digest = firmware.sign.map(|sign| sign.to_ascii_lowercase());
+    let of = |method: &str| digest.clone().filter(|_| firmware.sign_method.as_deref() == Some(method));
+    let artifact = HeldArtifact { sha256: of("sha256"), md5: of("md5"), size: firmware.file_size };
+    let row = PackageRow {
+        id: firmware.firmware_id,
+        key: PackageKey {
+            kind: PackageKind::Firmware,
+            product: firmware.product_key.unwrap_or_default(),
+            version: firmware.version,
+        },
+        source_versions: Vec::new(),
+        description: firmware.desc,
+        custom_info: None,
+        verification: Some(verification(firmware.enable_verification, firmware.is_verified)),
+        created_at: firmware.create_time.and_then(time),
+    };
+    Package { row, artifact: Some(ArtifactRef::Held(artifact)) }
+}
+
+fn verification(is_needed: Option<bool>, is_verified: Option<bool>) -> CloudVerification {
+    match (is_needed, is_verified) {
+        (Some(false), _) => CloudVerification::NotNeeded,
+        (Some(true), Some(true)) => CloudVerification::Passed,
+        (Some(true), Some(false)) => CloudVerification::Pending,
+        (needed, verified) => {
+            CloudVerification::Unknown(format!("enableVerification {needed:?}, isVerified {verified:?}"))
+        }
+    }
+}
+
+/// EnOS answers with the id alone; the rest is what was sent.
+fn created_package(new: &NewPackage, id: String) -> Result<Package, Unintelligible> {
+    let row = PackageRow {
+        id: known_id(id)?,
+        key: new.key.clone(),
+        source_versions: Vec::new(),
+        description: new.description.clone(),
+        custom_info: None,
+        verification: Some(verification(Some(new.verification.is_some()), Some(false))),
+        created_at: None,
+    };
+    Ok(Package { row, artifact: Some(new.artifact.stored()) })
+}
+
+fn created_job(new: &cloud::NewJob, id: String) -> Result<Job, Unintelligible> {
+    Ok(Job {
+        id: known_id(id)?,
+        token: Some(new.token.clone()),
+        title: render::job_name(&new.title, &new.token),
+        kind: PackageKind::Firmware,
+        package_ids: vec![new.package_id.clone()],
+        devices: new.devices.clone(),
+        delivery: None,
+        state: JobState::Running,
+        counts: JobCounts::default(),
+        created_at: None,
+    })
+}
+
+fn job(job: wire::Job) -> Result<Job, Unintelligible> {
+    let title = job.name.and_then(|name| name.default_value).unwrap_or_default();
+    let state = match job.status.as_str() {
+        "started" => JobState::Running,
+        "stopped" => JobState::Stopped,
+        other => JobState::Unknown(other.to_owned()),
+    };
+    Ok(Job {
+        id: known_id(job.job_id)?,
+        token: render::token_of(&title).map(str::to_owned),
+        title,
+        kind: PackageKind::Firmware,
+        package_ids: vec![job.firmware_id],
+        devices: job.upgrade_scope.and_then(|scope| scope.device_keys).unwrap_or_default(),
+        delivery: None,
+        state,
+        counts: JobCounts::default(),
+        created_at: job.create_time.and_then(time),
+    })
+}
+
+fn result(task: wire::Task, job: &str) -> Result<DeviceResult, Unintelligible> {
+    expect(&task.job_id, job)?;
+    let outcome = match task.status.as_str() {
+        "init" => DeviceOutcome::Queued,
+        "published" | "upgrading" => DeviceOutcome::InFlight,
+        "succeeded" => DeviceOutcome::Succeeded,
+        "failed" => DeviceOutcome::Failed,
+        other => DeviceOutcome::Unknown(other.to_owned()),
+    };
+    let reason = task.desc.filter(|desc| !desc.is_empty());
+    Ok(DeviceResult { device: known_id(task.device_key)?, outcome, reason })
+}
+
+fn device(row: wire::DeviceFirmware, product: &str) -> Result<Device, Unintelligible> {
+    expect(&row.product_key, product)?;
+    Ok(Device {
+        id: known_id(row.device_key)?,
+        product: row.product_key,
+        firmware: row.firmware_version.filter(|version| !version.is_empty()),
+        software: None,
+        online: None,
+    })
+}
+
+/// Milliseconds since 1970.
+fn time(millis: i64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(millis).ok()
+}

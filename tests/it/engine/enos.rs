@@ -1,0 +1,218 @@
+//! EnOS with the real program: uploads, its own verification, jobs that count nothing and never end by themselves.
+
+use super::harness::{Ended, Lab, PACKAGE, Process, ROLLOUT, VERIFY_DEVICES, each};
+use rollwave::simulator::{
+    Simulator,
+    faults::{Kind, When},
+};
+use sha2::{Digest, Sha256};
+
+const WORLD: &str = "
+seed: 11
+timeFactor: 120
+clouds:
+  enos:
+    wrongDigests: reject
+    accounts: [{orgId: o15504722874071, appKey: THE-ACCESS-KEY, appSecret: the-secret-key}]
+devices:
+- {id: verify-1, product: meter, firmware: V1}
+- {id: verify-2, product: meter, firmware: V1}
+- {count: 20, idPrefix: meter-, product: meter, firmware: V1}
+behaviours:
+- {version: V2, duration: {min: 5s, max: 20s}}
+- {version: V3, duration: {min: 5s, max: 20s}}
+- {version: bad, failureRate: 100%, duration: {min: 5s, max: 20s}}
+";
+
+fn cloud(lab: &Lab) -> String {
+    format!(
+        "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {{name: lab}}\nspec:\n  \
+         enos: {{endpoint: {:?}, orgId: o15504722874071}}\n  \
+         credentials: {{accessKey: env:LAB_AK, secretKey: env:LAB_SK}}\n",
+        lab.url()
+    )
+}
+
+/// The package of a version, whose bytes are its name.
+fn package(lab: &Lab, name: &str, version: &str) -> String {
+    lab.write(&format!("{version}.bin"), version);
+    let digest = hex::encode(Sha256::digest(version));
+    let (head, rest) = PACKAGE.split_once("  artifact:").unwrap();
+    let (_, verification) = rest.split_once("  verification:").unwrap();
+    let head = head.replace("name: meter-v2", &format!("name: {name}"));
+    let head = head.replace("version: V2", &format!("version: {version}"));
+    format!("{head}  artifact: {{sha256: {digest}, file: {version}.bin}}\n  verification:{verification}")
+}
+
+fn lab() -> Lab {
+    let lab = Lab::with_world(WORLD);
+    lab.write("cloud.yaml", &cloud(&lab));
+    lab.write("package.yaml", &package(&lab, "meter-v2", "V2"));
+    lab
+}
+
+/// What is being created when it happens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum What {
+    Package,
+    VerifyJob,
+    StageJob,
+}
+
+const ALL: [What; 3] = [What::Package, What::VerifyJob, What::StageJob];
+
+impl What {
+    fn point(self) -> &'static str {
+        if self == Self::Package { "create_package" } else { "create_job" }
+    }
+
+    fn operation(self) -> &'static str {
+        if self == Self::Package { "CreateFirmware" } else { "CreateJob" }
+    }
+
+    /// A world where this is the next thing to be created of its kind.
+    fn lab(self) -> Lab {
+        let lab = lab();
+        if self == Self::StageJob {
+            lab.converge();
+        }
+        lab.write("rollout.yaml", ROLLOUT);
+        lab
+    }
+
+    fn exist(self, lab: &Lab) -> usize {
+        let before = if self == Self::StageJob { 1 } else { 0 };
+        if self == Self::Package { lab.packages().len() } else { lab.tasks().len() - before }
+    }
+}
+
+/// One firmware, and one job each for the verification, the canary and the rest.
+fn assert_converges_once(lab: &Lab, case: &str) {
+    let ended = lab.apply();
+    assert_eq!(ended.code, Some(0), "{case}\n{}\n{}", ended.out, ended.err);
+    assert_eq!(lab.packages().len(), 1, "{case}: {:#?}", lab.packages());
+    let jobs = lab.tasks();
+    let sizes: Vec<usize> =
+        jobs.iter().map(|job| job.targets.values().map(std::collections::BTreeSet::len).sum()).collect();
+    assert_eq!(sizes, [2, 5, 15], "{case}: {jobs:#?}");
+    let kinds: Vec<&str> = jobs.iter().map(|job| job.kind.as_str()).collect();
+    assert_eq!(kinds, ["verify", "upgrade", "upgrade"], "{case}");
+    assert!(lab.sent().values().all(|times| *times == 1), "{case}: {:?}", lab.sent());
+    assert!(VERIFY_DEVICES.iter().chain(&["meter-0000"]).all(|id| lab.firmware(id).as_deref() == Some("V2")));
+    assert_eq!(lab.journal(), Vec::<serde_json::Value>::new(), "{case}");
+}
+
+#[test]
+fn a_release_is_uploaded_verified_and_rolled_out_and_a_quiet_account_costs_pages() {
+    let lab = lab();
+    lab.write("rollout.yaml", ROLLOUT);
+    assert_converges_once(&lab, "release");
+    assert_eq!(lab.calls("CreateFirmware"), 1);
+    lab.cloud(Simulator::reset_counters);
+    lab.converge();
+    for (operation, most) in [("SearchJobs", 2), ("SearchDeviceUpgrades", 2), ("SearchFirmwares", 2)] {
+        assert!(lab.calls(operation) <= most, "{operation}: {}", lab.calls(operation));
+    }
+    // A token, and after a restart one look at the tasks of each of the three jobs.
+    assert!(lab.all_calls() <= 14, "{}", lab.all_calls());
+    assert_eq!(lab.calls("CreateFirmware") + lab.calls("CreateJob") + lab.calls("StopJob"), 0);
+}
+
+#[test]
+fn a_finished_job_that_still_says_started_does_not_hold_its_devices() {
+    let lab = lab();
+    lab.write("rollout.yaml", ROLLOUT);
+    lab.converge();
+    lab.write("next.yaml", &package(&lab, "meter-v3", "V3"));
+    lab.write("rollout.yaml", &ROLLOUT.replace("meter-v2", "meter-v3"));
+    lab.converge();
+    assert!((0..20).all(|n| lab.firmware(&format!("meter-{n:04}")).as_deref() == Some("V3")));
+    assert!(lab.tasks().iter().all(|job| job.status == "started"), "{:#?}", lab.tasks());
+}
+
+#[test]
+fn a_bad_build_is_held_at_its_canary() {
+    let lab = lab();
+    let bad = package(&lab, "meter-v2", "bad");
+    let (bad, _) = bad.split_once("  verification").unwrap();
+    lab.write("package.yaml", bad);
+    lab.write("rollout.yaml", ROLLOUT);
+    let ended = lab.apply();
+    assert_eq!(ended.code, Some(3), "{}", ended.said());
+    let jobs = lab.tasks();
+    assert_eq!(jobs.len(), 1, "{jobs:#?}");
+    assert_eq!(jobs[0].targets["failed"].len(), 5, "{jobs:#?}");
+}
+
+#[test]
+fn killed_at_each_moment_of_a_create() {
+    let moments = ["before_intent", "before_send", "after_reply"];
+    let cases: Vec<_> = ALL.into_iter().flat_map(|what| moments.map(|moment| (what, moment))).collect();
+    each(&cases, |(what, moment)| {
+        let lab = what.lab();
+        let point = format!("{}.{moment}", what.point());
+        let ended = Ended::of(lab.verb("apply", &["--wait"]).env("ROLLWAVE_CRASH_AT", &point));
+        assert_eq!(ended.signal, Some(9), "{what:?} {moment}: {ended:?}");
+        assert_eq!(what.exist(&lab), usize::from(*moment == "after_reply"), "{what:?} {moment}");
+        assert_converges_once(&lab, &format!("{what:?} {moment}"));
+    });
+}
+
+#[test]
+fn killed_after_the_effect_and_before_the_reply() {
+    each(&ALL, |what| {
+        let lab = what.lab();
+        lab.fault(what.operation(), Some(1), Kind::Hang { when: When::After });
+        let process = Process::start(&mut lab.verb("apply", &["--wait"]));
+        lab.until("the effect", || what.exist(&lab) == 1);
+        process.kill();
+        assert_converges_once(&lab, &format!("{what:?}"));
+    });
+}
+
+#[test]
+fn an_answer_that_says_nothing_is_settled_by_looking() {
+    let failures = [
+        Kind::Error { status: 500, when: When::After },
+        Kind::Error { status: 503, when: When::Before },
+        Kind::Reset { when: When::After },
+        Kind::Reset { when: When::Before },
+        Kind::Garbage {},
+        Kind::Truncated {},
+    ];
+    let cases: Vec<_> = failures.iter().flat_map(|kind| ALL.map(|what| (what, *kind))).collect();
+    each(&cases, |(what, kind)| {
+        let lab = what.lab();
+        lab.fault(what.operation(), Some(1), *kind);
+        assert_converges_once(&lab, &format!("{what:?} {kind:?}"));
+    });
+}
+
+#[test]
+fn a_token_that_ends_early_is_renewed_and_wrong_keys_are_said_once() {
+    let lab = lab();
+    lab.write("rollout.yaml", ROLLOUT);
+    for operation in ["SearchJobs", "CreateJob"] {
+        lab.fault(operation, Some(1), Kind::Latency { millis: 1 });
+    }
+    let process = Process::start(&mut lab.verb("apply", &["--wait"]));
+    lab.until("the first job", || !lab.tasks().is_empty());
+    lab.fault("*", None, Kind::ExpireTokens {});
+    drop(process);
+    assert_converges_once(&lab, "a token ends");
+    lab.cloud(Simulator::reset_counters);
+    let mut wrong = lab.verb("apply", &["--wait", "--timeout", "2s"]);
+    let ended = Ended::of(wrong.env("LAB_SK", "another"));
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.said().contains("check spec.credentials.accessKey and secretKey"), "{}", ended.said());
+    assert!(lab.all_calls() < 30, "no hot loop: {} calls", lab.all_calls());
+}
+
+#[test]
+fn bytes_that_are_not_those_of_the_manifest_make_no_firmware() {
+    let lab = lab();
+    lab.write("V2.bin", "something else");
+    let ended = Ended::of(&mut lab.verb("apply", &[]));
+    assert!(ended.said().contains("has the SHA-256"), "{}", ended.said());
+    assert!(lab.packages().is_empty());
+}

@@ -126,6 +126,7 @@ fn package(firmware: wire::Firmware) -> Package {
             product: firmware.product_key.unwrap_or_default(),
             version: firmware.version,
         },
+        name: None,
         source_versions: Vec::new(),
         description: firmware.desc,
         custom_info: None,
@@ -151,6 +152,7 @@ fn created_package(new: &NewPackage, id: String) -> Result<Package, Unintelligib
     let row = PackageRow {
         id: known_id(id)?,
         key: new.key.clone(),
+        name: None,
         source_versions: Vec::new(),
         description: new.description.clone(),
         custom_info: None,

@@ -108,6 +108,7 @@ fn what_a_row_refuses_is_refused_with_what_to_use_instead() {
     enos
       spec.delivery.ratePerMinute: enos cannot do this: use delivery.maxInFlight
       spec.delivery.timeout: enos takes 5m to 48h
+      spec.delivery.retry: enos needs its interval
     ");
     for cloud in CloudKind::ALL {
         assert_eq!(refused(cloud, json!({})), Vec::<String>::new());

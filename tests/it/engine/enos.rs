@@ -62,8 +62,8 @@ enum What {
 const ALL: [What; 3] = [What::Package, What::VerifyJob, What::StageJob];
 
 impl What {
-    fn point(self) -> &'static str {
-        if self == Self::Package { "create_package" } else { "create_job" }
+    fn noun(self) -> &'static str {
+        if self == Self::Package { "Package" } else { "Job" }
     }
 
     fn operation(self) -> &'static str {
@@ -146,14 +146,14 @@ fn a_bad_build_is_held_at_its_canary() {
 
 #[test]
 fn killed_at_each_moment_of_a_create() {
-    let moments = ["before_intent", "before_send", "after_reply"];
+    let moments = ["_Intent.before", "_Intent.after", "Create_.before", "Create_.after"];
     let cases: Vec<_> = ALL.into_iter().flat_map(|what| moments.map(|moment| (what, moment))).collect();
     each(&cases, |(what, moment)| {
         let lab = what.lab();
-        let point = format!("{}.{moment}", what.point());
+        let point = moment.replace('_', what.noun());
         let ended = Ended::of(lab.verb("apply", &["--wait"]).env("ROLLWAVE_CRASH_AT", &point));
         assert_eq!(ended.signal, Some(9), "{what:?} {moment}: {ended:?}");
-        assert_eq!(what.exist(&lab), usize::from(*moment == "after_reply"), "{what:?} {moment}");
+        assert_eq!(what.exist(&lab), usize::from(*moment == "Create_.after"), "{what:?} {moment}");
         assert_converges_once(&lab, &format!("{what:?} {moment}"));
     });
 }

@@ -173,6 +173,7 @@ impl Connector for ToFake {
             uploads: rollwave::cloud::Uploads::Never,
             verifies: false,
             job_identity: rollwave::cloud::JobIdentity::Token,
+            job_details: rollwave::cloud::JobDetails::InRow,
             stops_jobs: true,
             counts_devices: true,
             shows_devices: true,

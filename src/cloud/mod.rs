@@ -4,8 +4,9 @@
 //! [`Transport`]. Budget, retries and the journal stand in front of it (`engine/`), HTTP stands behind it
 //! ([`transport`]); each cloud's folder only maps nouns to wire and back.
 //!
-//! **Invariant:** a client never retries, never sleeps and never reads a clock: `now` is an argument. The one exception
-//! to "one call, one request" is signing in (a token is fetched when none is held, and renewed once on a 401).
+//! **Invariant:** a client never retries, never sleeps and never reads a clock: `now` is an argument. The exceptions
+//! to "one call, one request" are signing in (a token is fetched when none is held, and renewed once on a 401) and the
+//! permit of an upload, which is good for a minute.
 
 pub mod aliyun_iot;
 pub mod enos;
@@ -118,11 +119,15 @@ pub enum Call {
     },
     /// One device.
     ShowDevice {
+        /// The cloud's product id: device ids need be unique within it only.
+        product: String,
         /// Cloud's id.
         id: String,
     },
     /// A page of the ids of a group's devices.
     ListGroupDevices {
+        /// The cloud's product id: only its devices are meant, where ids of several products may be the same.
+        product: String,
         /// Cloud's id of the group.
         group: String,
         /// Where to go on.
@@ -130,6 +135,8 @@ pub enum Call {
     },
     /// A page of the ids of the devices that carry a tag with one of these values.
     ListTaggedDevices {
+        /// The cloud's product id, as for a group.
+        product: String,
         /// Tag key.
         key: String,
         /// Any of these values.

@@ -20,6 +20,8 @@ pub struct Capabilities {
     pub verifies: bool,
     /// How a job of ours is told from all others.
     pub job_identity: JobIdentity,
+    /// Where a job's devices and counters are found.
+    pub job_details: JobDetails,
     /// Whether a job can be stopped by a call.
     pub stops_jobs: bool,
     /// Whether a job says how many of its devices stand where, and when it is done. Where it does not, the results of all its
@@ -61,6 +63,15 @@ pub enum JobIdentity {
     Token,
     /// It carries nothing of ours: kind, exact devices and time of creation tell it.
     Devices,
+}
+
+/// Where a job's devices and counters are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobDetails {
+    /// The job itself has them.
+    InRow,
+    /// Nowhere but in [`Call::ListJobDevices`](super::Call::ListJobDevices) of all its devices: [`Job::with_devices`].
+    ByDevices,
 }
 
 /// Natural key of a package inside one account.
@@ -128,10 +139,12 @@ impl CloudVerification {
 }
 
 impl PackageRow {
-    /// Hash of everything that the list shows. While it stays the same, the details need not be read again.
+    /// Hash of everything that every list shows. While it stays the same, the details need not be read again.
     #[must_use]
     pub fn hash(&self) -> String {
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        // Lists of some clouds leave it out, and the row of the details must hash alike.
+        let row = Self { custom_info: None, ..self.clone() };
+        let text = serde_json::to_vec(&row).unwrap_or_default();
         hex::encode(&Sha256::digest(text)[..8])
     }
 }
@@ -352,6 +365,39 @@ impl Job {
         };
         self.counts = counts;
         self
+    }
+
+    /// The job with what all its devices tell: who they are, the counters, and how a finished one ended.
+    #[must_use]
+    pub fn with_devices(mut self, results: &[DeviceResult]) -> Self {
+        let mut counts = JobCounts::default();
+        for result in results {
+            counts.total += 1;
+            *counts.of(&result.outcome) += 1;
+        }
+        self.devices = results.iter().map(|result| result.device.clone()).collect();
+        self.devices.sort_unstable();
+        self.devices.dedup();
+        if self.state == JobState::Succeeded && counts.failed > 0 {
+            self.state = if counts.succeeded > 0 { JobState::PartlyFailed } else { JobState::Failed };
+        }
+        self.counts = counts;
+        self
+    }
+}
+
+impl JobCounts {
+    /// The counter of an outcome; one that no document names has not ended.
+    fn of(&mut self, outcome: &DeviceOutcome) -> &mut u32 {
+        match outcome {
+            DeviceOutcome::Queued => &mut self.queued,
+            DeviceOutcome::InFlight | DeviceOutcome::Unknown(_) => &mut self.in_flight,
+            DeviceOutcome::Succeeded => &mut self.succeeded,
+            DeviceOutcome::Failed => &mut self.failed,
+            DeviceOutcome::Retrying => &mut self.retrying,
+            DeviceOutcome::Stopped => &mut self.stopped,
+            DeviceOutcome::Removed => &mut self.removed,
+        }
     }
 }
 

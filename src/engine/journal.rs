@@ -107,6 +107,7 @@ mod tests {
             uploads: crate::cloud::Uploads::Never,
             verifies: false,
             job_identity: crate::cloud::JobIdentity::Token,
+            job_details: crate::cloud::JobDetails::InRow,
             stops_jobs: true,
             counts_devices: true,
             shows_devices: true,

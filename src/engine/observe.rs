@@ -1,10 +1,10 @@
 //! Looking at what the judge needs: from the inventory where it is fresh enough, from the cloud otherwise.
 
-use super::inventory::{DeviceSet, Inventory, Listed};
+use super::inventory::{DeviceSet, Inventory, Listed, SetName};
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
-use crate::cloud::{Capabilities, Device, DeviceResult, Job, Package, PackageKey, PackageKind};
+use crate::cloud::{Capabilities, Device, DeviceResult, Package, PackageKey, PackageKind};
 use crate::plan::needs::{self, Need};
 use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
 use jiff::{SignedDuration, Timestamp};
@@ -121,7 +121,7 @@ impl Lane {
                     sight.devices =
                         match self.named_in_fleet(&ids, object, &ours, drift, evidence, class).await? {
                             Some(seen) => Some(seen),
-                            None => Some(self.look_at_devices(&ids, class).await?),
+                            None => Some(self.look_at_devices(&product_of(object), &ids, class).await?),
                         };
                 }
                 Need::Fleet { .. } | Need::Group(_) | Need::Tag { .. } => {}
@@ -161,7 +161,7 @@ impl Lane {
                     sight.named =
                         match self.named_in_fleet(&ids, package, &ours, drift, evidence, class).await? {
                             Some(seen) => Some(seen),
-                            None => Some(self.look_at_devices(&ids, class).await?),
+                            None => Some(self.look_at_devices(&product_of(package), &ids, class).await?),
                         };
                 }
                 Need::Fleet { product } => {
@@ -169,11 +169,12 @@ impl Lane {
                     sight.product = Some(product);
                 }
                 Need::Group(group) => {
-                    let set = DeviceSet::Group(group);
+                    let set = DeviceSet { product: product_of(package), by: SetName::Group(group) };
                     sight.members.get_or_insert_default().extend(self.look_at_set(&set, drift, class).await?);
                 }
                 Need::Tag { key, values } => {
-                    let with_tag = self.look_at_set(&DeviceSet::Tag(key, values), drift, class).await?;
+                    let set = DeviceSet { product: product_of(package), by: SetName::Tag(key, values) };
+                    let with_tag = self.look_at_set(&set, drift, class).await?;
                     sight.members = Some(match sight.members.take() {
                         Some(members) => members.intersection(&with_tag).cloned().collect(),
                         None => with_tag,
@@ -263,8 +264,7 @@ impl Lane {
             return Err(Trouble::MorePages);
         }
         for id in ours {
-            let is_open = |job: &Job| !job.state.is_final() || job.devices.is_empty();
-            if jobs.get(id).is_none_or(is_open) {
+            if jobs.get(id).is_none_or(|job| !job.state.is_final() || jobs.lacks_devices(job)) {
                 jobs.look(account, id, polled_since, class).await?;
             }
         }
@@ -278,6 +278,10 @@ impl Lane {
                 jobs.count(account, &id, polled_since, class).await?;
             }
         }
+        // Whose devices are busy must be known of the jobs of other objects, too.
+        for id in jobs.without_details(account.cloud().capabilities()) {
+            jobs.look(account, &id, polled_since, class).await?;
+        }
         Ok(jobs.listed_at(kind))
     }
 
@@ -290,6 +294,10 @@ impl Lane {
         let jobs = &mut self.inventory.jobs;
         let mut results: BTreeMap<String, Vec<DeviceResult>> = BTreeMap::new();
         for id in ours {
+            if let Some(known) = jobs.unfinished_devices(id) {
+                results.insert(id.clone(), known.to_vec());
+                continue;
+            }
             for outcome in jobs.get(id).map(needs::outcomes_needed).unwrap_or_default() {
                 let found = jobs.results(account, id, outcome, class).await?;
                 results.entry(id.clone()).or_default().extend(found);
@@ -320,6 +328,7 @@ impl Lane {
 
     async fn look_at_devices(
         &mut self,
+        product: &str,
         ids: &[String],
         class: Class,
     ) -> Result<Seen<BTreeMap<String, Device>>, Trouble> {
@@ -327,10 +336,10 @@ impl Lane {
         let mut at = self.ports.clock.now();
         if let Some(Link { account, .. }) = &mut self.link {
             for id in ids {
-                let device = self.inventory.devices.look(account, id, polled_since, class).await?;
+                let device = self.inventory.devices.look(account, product, id, polled_since, class).await?;
                 devices.extend(device.map(|device| (id.clone(), device)));
                 // What is known together is as old as its oldest part.
-                at = self.inventory.devices.seen_at(id).map_or(at, |seen| seen.min(at));
+                at = self.inventory.devices.seen_at(product, id).map_or(at, |seen| seen.min(at));
             }
         }
         Ok(Seen { at, value: devices })
@@ -402,6 +411,11 @@ impl Lane {
 }
 
 /// The package without its artifact if its row is the one that was compared before; or else its id, to look at its details.
+/// The cloud's id of the product that a package fits.
+fn product_of(package: &OtaPackage) -> String {
+    package.spec.product.to_string()
+}
+
 fn compared_before(object: &OtaPackage, listed: &Listed) -> Result<Package, String> {
     if needs::details_needed(object, &listed.hash) {
         return Err(listed.row.id.clone());

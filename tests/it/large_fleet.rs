@@ -112,6 +112,7 @@ fn limits() -> Capabilities {
         uploads: rollwave::cloud::Uploads::Never,
         verifies: false,
         job_identity: rollwave::cloud::JobIdentity::Token,
+        job_details: rollwave::cloud::JobDetails::InRow,
         stops_jobs: true,
         counts_devices: true,
         shows_devices: true,

@@ -198,9 +198,10 @@ groups: [{name: north, id: aa}]
     }
     assert_eq!(seen.len(), 260);
     assert_eq!((seen[0].firmware.as_deref(), seen[0].online), (Some("V1"), Some(true)));
-    let call = Call::ShowDevice { id: "none".into() };
+    let call = Call::ShowDevice { product: "m/t/o".into(), id: "none".into() };
     assert_eq!(perform(&wire, &call).await.unwrap_err().class, ErrorClass::NotFound);
-    let call = Call::ListGroupDevices { group: "aa".into(), cursor: Cursor::start() };
+    let call =
+        Call::ListGroupDevices { product: "m/t/o".into(), group: "aa".into(), cursor: Cursor::start() };
     let Reply::DeviceIds(page) = perform(&wire, &call).await.unwrap() else { panic!("not ids") };
     assert_eq!((page.items.len(), page.total, page.next.is_some()), (250, Some(260), true));
 }
@@ -219,7 +220,12 @@ async fn what_this_cloud_cannot_do_is_refused_with_what_to_use_and_nothing_is_se
         (Call::RetryJob { id: "j".into(), devices: vec![] }, "cannot be tried again"),
         (Call::DeleteJob { id: "j".into() }, "cannot be deleted"),
         (
-            Call::ListTaggedDevices { key: "k".into(), values: vec![], cursor: Cursor::start() },
+            Call::ListTaggedDevices {
+                product: "m/t/o".into(),
+                key: "k".into(),
+                values: vec![],
+                cursor: Cursor::start(),
+            },
             "spec.targets.groups",
         ),
         (

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     api::{HuaweiIotda, IotdaAuth},
     cloud::{
-        Call, CallError, Capabilities, Cloud, CloudKind, ErrorClass, JobIdentity, Reply, Transport, Uploads,
-        WireRequest, WireResponse,
+        Call, CallError, Capabilities, Cloud, CloudKind, ErrorClass, JobDetails, JobIdentity, Reply,
+        Transport, Uploads, WireRequest, WireResponse,
     },
 };
 use async_trait::async_trait;
@@ -189,6 +189,7 @@ fn capabilities(total_timeout: SignedDuration) -> Capabilities {
         uploads: Uploads::Never,
         verifies: false,
         job_identity: JobIdentity::Token,
+        job_details: JobDetails::InRow,
         stops_jobs: true,
         counts_devices: true,
         shows_devices: true,

@@ -135,7 +135,7 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
             check.each(&TARGET, devices)
         }
         Call::ListDevices { product, .. } => check.text(&PRODUCT_ID, product),
-        Call::ShowDevice { id } => check.text(&DEVICE_ID, id),
+        Call::ShowDevice { id, .. } => check.text(&DEVICE_ID, id),
         Call::ListGroupDevices { group, .. } => check.text(&GROUP_ID, group),
         Call::ListTaggedDevices { key, values, .. } => {
             check.text(&TAG_KEY, key)?;
@@ -351,10 +351,16 @@ mod tests {
             with_job(|j| j.package_id = "../packages".into()),
             order(101),
             Call::ShowJob { id: "5C8B".into() },
-            Call::ShowDevice { id: "a/b".into() },
-            Call::ListGroupDevices { group: "g".into(), cursor: Default::default() },
-            Call::ListTaggedDevices { key: "site".into(), values: vec![], cursor: Default::default() },
+            Call::ShowDevice { product: "meter".into(), id: "a/b".into() },
+            Call::ListGroupDevices { product: "meter".into(), group: "g".into(), cursor: Default::default() },
             Call::ListTaggedDevices {
+                product: "meter".into(),
+                key: "site".into(),
+                values: vec![],
+                cursor: Default::default(),
+            },
+            Call::ListTaggedDevices {
+                product: "meter".into(),
                 key: "a b".into(),
                 values: vec!["x".into()],
                 cursor: Default::default(),

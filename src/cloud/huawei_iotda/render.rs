@@ -63,11 +63,11 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
             query.push(("product_id", product.clone()));
             Ok(request.get(&["devices"], query))
         }
-        Call::ShowDevice { id } => Ok(request.get(&["devices", id], vec![])),
-        Call::ListGroupDevices { group, cursor } => {
+        Call::ShowDevice { id, .. } => Ok(request.get(&["devices", id], vec![])),
+        Call::ListGroupDevices { group, cursor, .. } => {
             Ok(request.get(&["device-group", group, "devices"], page(cursor)))
         }
-        Call::ListTaggedDevices { key, values, cursor } => {
+        Call::ListTaggedDevices { key, values, cursor, .. } => {
             request.post(&["tags", "query-resources"], page(cursor), &tag_query(key, values))
         }
     }

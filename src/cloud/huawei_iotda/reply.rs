@@ -64,7 +64,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             let list: wire::DeviceList = json(body)?;
             page(list.devices, list.page, cursor, device).map(Reply::Devices)
         }
-        Call::ShowDevice { id } => {
+        Call::ShowDevice { id, .. } => {
             let shown = device(json(body)?)?;
             expect(&shown.id, id)?;
             Ok(Reply::Device(shown))

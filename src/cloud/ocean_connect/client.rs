@@ -7,8 +7,8 @@ use super::{
 use crate::{
     api::OceanConnect,
     cloud::{
-        Call, CallError, Capabilities, Cloud, CloudKind, JobIdentity, Reply, Transport, Uploads, WireRequest,
-        WireResponse,
+        Call, CallError, Capabilities, Cloud, CloudKind, JobDetails, JobIdentity, Reply, Transport, Uploads,
+        WireRequest, WireResponse,
     },
 };
 use async_trait::async_trait;
@@ -103,6 +103,7 @@ fn capabilities(total_timeout: SignedDuration) -> Capabilities {
         uploads: Uploads::Never,
         verifies: false,
         job_identity: JobIdentity::Devices,
+        job_details: JobDetails::InRow,
         stops_jobs: false,
         counts_devices: true,
         shows_devices: true,

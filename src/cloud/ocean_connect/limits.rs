@@ -46,7 +46,7 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         Call::ShowPackage { id }
         | Call::DeletePackage { id }
         | Call::ShowJob { id }
-        | Call::ShowDevice { id }
+        | Call::ShowDevice { id, .. }
             if id.is_empty() =>
         {
             refuse("an empty id names nothing", "give an id")

@@ -70,8 +70,8 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
             query.extend(limits::parts(product).map(|[_, kind, _]| ("deviceType", kind.to_owned())));
             request("GET", &DEVICES, &[], query)
         }
-        Call::ShowDevice { id } => request("GET", &DEVICES, &[id], vec![("appId", spec.app_id.clone())]),
-        Call::ListGroupDevices { group, cursor } => {
+        Call::ShowDevice { id, .. } => request("GET", &DEVICES, &[id], vec![("appId", spec.app_id.clone())]),
+        Call::ListGroupDevices { group, cursor, .. } => {
             let mut query = page(cursor, limits::DEVICE_PAGE_SIZE);
             query.extend([("devGroupId", group.clone()), ("accessAppId", spec.app_id.clone())]);
             request("GET", &MEMBERS, &[], query)

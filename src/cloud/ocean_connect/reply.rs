@@ -54,7 +54,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             rows.items.retain(|device| device.product == *product);
             Ok(Reply::Devices(rows))
         }
-        Call::ShowDevice { id } => {
+        Call::ShowDevice { id, .. } => {
             let shown = device(json(body)?)?;
             expect(&shown.id, id)?;
             Ok(Reply::Device(shown))

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Devices {
     products: BTreeMap<String, Kept<ProductDevices, BTreeMap<String, Device>>>,
-    single: BTreeMap<String, (Timestamp, Option<Device>)>,
+    /// By product and id.
+    single: BTreeMap<(String, String), (Timestamp, Option<Device>)>,
     sets: BTreeMap<DeviceSet, Kept<DeviceSet, BTreeSet<String>>>,
 }
 
@@ -31,9 +32,18 @@ impl<Q: Question, Rows: Default> Default for Kept<Q, Rows> {
     }
 }
 
-/// A set of device ids that the cloud keeps.
+/// A set of a product's device ids that the cloud keeps.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeviceSet {
+pub struct DeviceSet {
+    /// The cloud's product id.
+    pub product: String,
+    /// How it is named.
+    pub by: SetName,
+}
+
+/// How a set of device ids is named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SetName {
     /// The members of a group.
     Group(String),
     /// The devices that carry a tag with one of these values.
@@ -59,9 +69,10 @@ impl Question for DeviceSet {
     type Row = String;
 
     fn call(&self, cursor: Cursor) -> Call {
-        match self.clone() {
-            Self::Group(group) => Call::ListGroupDevices { group, cursor },
-            Self::Tag(key, values) => Call::ListTaggedDevices { key, values, cursor },
+        let Self { product, by } = self.clone();
+        match by {
+            SetName::Group(group) => Call::ListGroupDevices { product, group, cursor },
+            SetName::Tag(key, values) => Call::ListTaggedDevices { product, key, values, cursor },
         }
     }
 
@@ -115,31 +126,34 @@ impl Devices {
     pub async fn look(
         &mut self,
         account: &mut Account,
+        product: &str,
         id: &str,
         not_before: Timestamp,
         urgency: Class,
     ) -> Result<Option<Device>, CallError> {
-        if let Some((at, device)) = self.single.get(id)
+        let key = (product.to_owned(), id.to_owned());
+        if let Some((at, device)) = self.single.get(&key)
             && *at >= not_before
         {
             return Ok(device.clone());
         }
-        let (now, call) = (account.now(), Call::ShowDevice { id: id.to_owned() });
+        let (now, call) =
+            (account.now(), Call::ShowDevice { product: product.to_owned(), id: id.to_owned() });
         let device = match account.call(&call, urgency).await {
             Ok(Reply::Device(device)) => Some(device),
             Ok(_) => return Err(misfit(&call)),
             Err(error) if error.class == ErrorClass::NotFound => None,
             Err(error) => return Err(error),
         };
-        self.single.insert(id.to_owned(), (now, device.clone()));
+        self.single.insert(key, (now, device.clone()));
         self.refresh_in_product(device.as_ref());
         Ok(device)
     }
 
     /// When a single device was last read.
     #[must_use]
-    pub fn seen_at(&self, id: &str) -> Option<Timestamp> {
-        self.single.get(id).map(|(at, _)| *at)
+    pub fn seen_at(&self, product: &str, id: &str) -> Option<Timestamp> {
+        self.single.get(&(product.to_owned(), id.to_owned())).map(|(at, _)| *at)
     }
 
     /// The ids of a group or tag, once they were read.

@@ -3,8 +3,8 @@
 use super::listing::{Question, Reading, turn_page};
 use super::misfit;
 use crate::cloud::{
-    Call, CallError, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts, PackageKind, Page,
-    Reply,
+    Call, CallError, Capabilities, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts,
+    JobDetails, PackageKind, Page, Reply,
 };
 use crate::engine::{account::Account, queue::Class};
 use jiff::Timestamp;
@@ -17,6 +17,8 @@ pub struct Jobs {
     listed_at: BTreeMap<PackageKind, Timestamp>,
     under_way: BTreeMap<PackageKind, Reading<JobList>>,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
+    /// Of jobs whose rows say nothing of their devices: those that did not succeed, as they stood at the last look.
+    by_devices: BTreeMap<String, Vec<DeviceResult>>,
 }
 
 #[derive(Debug)]
@@ -134,7 +136,30 @@ impl Jobs {
         self.listed_at.insert(kind, read.at);
         let rows = &self.rows;
         self.results.retain(|(id, _), _| rows.contains_key(id));
+        self.by_devices.retain(|id, _| rows.contains_key(id));
         Ok(true)
+    }
+
+    /// True when it is not known which devices the job was created for.
+    #[must_use]
+    pub fn lacks_devices(&self, job: &Job) -> bool {
+        job.devices.is_empty() && !self.by_devices.contains_key(&job.id)
+    }
+
+    /// Jobs of ours whose devices must be asked for, because rows of this cloud's lists do not name them.
+    #[must_use]
+    pub fn without_details(&self, limits: &Capabilities) -> Vec<String> {
+        if limits.job_details == JobDetails::InRow {
+            return Vec::new();
+        }
+        let ours = self.all().filter(|job| job.token.is_some() && self.lacks_devices(job));
+        ours.map(|job| job.id.clone()).collect()
+    }
+
+    /// The devices of a job that have not succeeded, where a look at the job has told all of them.
+    #[must_use]
+    pub fn unfinished_devices(&self, id: &str) -> Option<&[DeviceResult]> {
+        self.by_devices.get(id).map(Vec::as_slice)
     }
 
     /// Looks at one job, unless it was seen at `not_before` or later. A job that is not there any more is forgotten.
@@ -148,18 +173,22 @@ impl Jobs {
         not_before: Timestamp,
         urgency: Class,
     ) -> Result<(), CallError> {
-        if self.seen_at(id) >= Some(not_before) {
+        let limits = account.cloud().capabilities();
+        let lacks = |row: &Row| limits.job_details == JobDetails::ByDevices && self.lacks_devices(&row.job);
+        if self.rows.get(id).is_some_and(|row| row.seen_at >= not_before && !lacks(row)) {
             return Ok(());
         }
         let (now, call) = (account.now(), Call::ShowJob { id: id.to_owned() });
         match account.call(&call, urgency).await {
             Ok(Reply::Job(job)) => {
+                let job = self.with_devices(account, job, urgency).await?;
                 self.add(job, now);
                 Ok(())
             }
             Ok(_) => Err(misfit(&call)),
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.rows.remove(id);
+                self.by_devices.remove(id);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -196,6 +225,24 @@ impl Jobs {
         Ok(())
     }
 
+    /// Adds what the job's devices tell, where its row does not.
+    async fn with_devices(
+        &mut self,
+        account: &mut Account,
+        job: Job,
+        urgency: Class,
+    ) -> Result<Job, CallError> {
+        if account.cloud().capabilities().job_details == JobDetails::InRow {
+            return Ok(job);
+        }
+        let question = JobDevices(job.id.clone(), None);
+        let mut rows = Reading::begin(question, account.now()).finish(account, urgency).await?.rows;
+        let job = job.with_devices(&rows);
+        rows.retain(|row| row.outcome != DeviceOutcome::Succeeded);
+        self.by_devices.insert(job.id.clone(), rows);
+        Ok(job)
+    }
+
     /// The devices of a job that had this outcome, read again only when the job's counters changed.
     ///
     /// # Errors
@@ -229,8 +276,21 @@ impl Jobs {
         self.insert(job, known, at);
     }
 
+    /// True when the devices of a job told more of it than this row of it does.
+    fn is_bare(&self, job: &Job) -> bool {
+        job.devices.is_empty() && self.by_devices.contains_key(&job.id)
+    }
+
     fn insert(&mut self, mut job: Job, known: Option<Row>, at: Timestamp) {
+        let mut seen_at = at;
         match &known {
+            // A row that says nothing of the devices takes nothing away, and makes what they told no newer.
+            Some(row) if self.is_bare(&job) && is_as_far(&job, &row.job) => {
+                (job, seen_at) = (row.job.clone(), row.seen_at);
+            }
+            Some(_) if self.is_bare(&job) => {
+                self.by_devices.remove(&job.id);
+            }
             // Some clouds name the devices only when one job is asked for.
             Some(row) if job.devices.is_empty() => job.devices.clone_from(&row.job.devices),
             // Other people's jobs may name 30,000 devices each; nobody asks for those.
@@ -243,7 +303,7 @@ impl Jobs {
         };
         let changed_at = known.as_ref().filter(|row| row.job == job).map_or(at, |row| row.changed_at);
         let counted = known.and_then(|row| row.counted);
-        self.rows.insert(job.id.clone(), Row { job, seen_at: at, changed_at, counted });
+        self.rows.insert(job.id.clone(), Row { job, seen_at, changed_at, counted });
     }
 }
 
@@ -255,4 +315,9 @@ fn of_outcome(all: &[DeviceResult], outcome: &DeviceOutcome) -> Vec<DeviceResult
     };
     let as_asked = |result: &DeviceResult| DeviceResult { outcome: outcome.clone(), ..result.clone() };
     all.iter().filter(fits).map(as_asked).collect()
+}
+
+/// True when a row of a list says that a job stands where it was last seen. Rows may not tell how it ended.
+fn is_as_far(row: &Job, known: &Job) -> bool {
+    row.state == known.state || (row.state.is_final() && known.state.is_final())
 }

@@ -7,7 +7,7 @@ mod jobs;
 mod listing;
 mod packages;
 
-pub use devices::{DeviceSet, Devices};
+pub use devices::{DeviceSet, Devices, SetName};
 pub use jobs::Jobs;
 pub use packages::{Listed, Packages};
 

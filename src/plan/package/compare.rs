@@ -24,6 +24,11 @@ pub(super) enum Compared {
 pub(super) fn compare(object: &OtaPackage, package: &Package) -> Compared {
     let spec = &object.spec;
     let mut differences = row_differences(spec, package);
+    // Only the details are sure to have it; while the row stays the same, it is what it was.
+    if package.artifact.is_some() {
+        let (cloud, wanted) = (package.row.custom_info.as_deref(), spec.custom_info.as_deref());
+        differences.extend(text_difference("customInfo", cloud, wanted));
+    }
     match &package.artifact {
         Some(artifact) => differences.extend(artifact_differences(spec, artifact)),
         None if differences.is_empty() && details_needed(object, &package.row.hash()) => {
@@ -39,15 +44,14 @@ fn row_differences(spec: &OtaPackageSpec, package: &Package) -> Vec<String> {
     let (cloud, wanted) = (set(&row.source_versions), set(&spec.source_versions));
     let listed = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
     let sources = (cloud != wanted).then(|| difference("sourceVersions", &listed(&cloud), &listed(&wanted)));
-    let texts = [
-        ("description", row.description.as_deref(), spec.description.as_deref()),
-        ("customInfo", row.custom_info.as_deref(), spec.custom_info.as_deref()),
-    ];
-    // The cloud may leave out an empty text.
-    let texts =
-        texts.map(|(field, cloud, wanted)| (field, cloud.unwrap_or_default(), wanted.unwrap_or_default()));
-    let texts = texts.into_iter().filter(|(_, cloud, wanted)| cloud != wanted);
-    sources.into_iter().chain(texts.map(|(field, cloud, wanted)| difference(field, cloud, wanted))).collect()
+    let text = text_difference("description", row.description.as_deref(), spec.description.as_deref());
+    sources.into_iter().chain(text).collect()
+}
+
+/// The cloud may leave out an empty text.
+fn text_difference(field: &str, cloud: Option<&str>, wanted: Option<&str>) -> Option<String> {
+    let (cloud, wanted) = (cloud.unwrap_or_default(), wanted.unwrap_or_default());
+    (cloud != wanted).then(|| difference(field, cloud, wanted))
 }
 
 fn set(versions: &[String]) -> BTreeSet<&str> {

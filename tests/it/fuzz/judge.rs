@@ -21,6 +21,7 @@ const LIMITS: Capabilities = Capabilities {
     uploads: rollwave::cloud::Uploads::Never,
     verifies: false,
     job_identity: rollwave::cloud::JobIdentity::Token,
+    job_details: rollwave::cloud::JobDetails::InRow,
     stops_jobs: true,
     counts_devices: true,
     shows_devices: true,

@@ -71,7 +71,7 @@ fn check_success(call: &Call, reply: &Reply, status: u16, body: &str) {
             assert_eq!((job.kind, job.token.as_deref()), (new.kind(), Some(new.token.as_str())), "{body}");
         }
         (Call::ShowJob { id }, Reply::Job(job)) => assert_eq!(&job.id, id, "{body}"),
-        (Call::ShowDevice { id }, Reply::Device(device)) => assert_eq!(&device.id, id, "{body}"),
+        (Call::ShowDevice { id, .. }, Reply::Device(device)) => assert_eq!(&device.id, id, "{body}"),
         (Call::ListPackages { cursor, .. }, Reply::Packages(page)) => check_page(page, cursor, |row| &row.id),
         (Call::ListJobs { cursor, .. }, Reply::Jobs(page)) => check_page(page, cursor, |job| &job.id),
         (Call::ListJobDevices { cursor, .. }, Reply::JobDevices(page)) => {
@@ -166,8 +166,17 @@ fn calls() -> Vec<Call> {
         Call::RetryJob { id: id(), devices: vec![] },
         Call::DeleteJob { id: id() },
         Call::ListDevices { product: "meter".into(), cursor: cursor() },
-        Call::ShowDevice { id: id() },
-        Call::ListGroupDevices { group: "5e5f1a2b-0000-4000-8000-000000000001".into(), cursor: cursor() },
-        Call::ListTaggedDevices { key: "site".into(), values: vec!["north".into()], cursor: cursor() },
+        Call::ShowDevice { product: "meter".into(), id: id() },
+        Call::ListGroupDevices {
+            product: "meter".into(),
+            group: "5e5f1a2b-0000-4000-8000-000000000001".into(),
+            cursor: cursor(),
+        },
+        Call::ListTaggedDevices {
+            product: "meter".into(),
+            key: "site".into(),
+            values: vec!["north".into()],
+            cursor: cursor(),
+        },
     ]
 }

@@ -60,7 +60,11 @@ async fn an_answer_about_something_else_is_no_success() {
         (list_packages(Cursor::start()), json!({"packages": [package("")]}), "an empty id"),
         (list, json!({"batchtasks": [task("", "x")]}), "an empty id"),
         (Call::ShowJob { id: id() }, json!({"batchtask": task("t", "x")}), "not about"),
-        (Call::ShowDevice { id: id() }, json!({"device_id": "d", "product_id": "meter"}), "not about"),
+        (
+            Call::ShowDevice { product: "meter".into(), id: id() },
+            json!({"device_id": "d", "product_id": "meter"}),
+            "not about",
+        ),
     ];
     for (call, body, why) in cases {
         let error = refused(200, &[], &body.to_string(), &call).await;

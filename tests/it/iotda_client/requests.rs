@@ -69,9 +69,10 @@ fn calls() -> Vec<Call> {
         Call::RetryJob { id: TASK.into(), devices: vec!["dev-1".into()] },
         Call::DeleteJob { id: TASK.into() },
         Call::ListDevices { product: "meter".into(), cursor: going_on() },
-        Call::ShowDevice { id: "dev-1".into() },
-        Call::ListGroupDevices { group: "d1e2-f3".into(), cursor: Cursor::start() },
+        Call::ShowDevice { product: "meter".into(), id: "dev-1".into() },
+        Call::ListGroupDevices { product: "meter".into(), group: "d1e2-f3".into(), cursor: Cursor::start() },
         Call::ListTaggedDevices {
+            product: "meter".into(),
             key: "site".into(),
             values: vec!["a".into(), "b".into()],
             cursor: going_on(),

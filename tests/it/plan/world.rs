@@ -16,6 +16,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     uploads: rollwave::cloud::Uploads::Never,
     verifies: false,
     job_identity: rollwave::cloud::JobIdentity::Token,
+    job_details: rollwave::cloud::JobDetails::InRow,
     stops_jobs: true,
     counts_devices: true,
     shows_devices: true,

@@ -240,8 +240,8 @@ fn limits_are_held_before_anything_is_sent() {
         listed("meter' or productKey != '", "V2"),
         listed("meter", "V2' or version != '"),
         Call::RetryJob { id: "j1".into(), devices: vec![] },
-        Call::ShowDevice { id: "d".into() },
-        Call::ListGroupDevices { group: "g".into(), cursor: Cursor::start() },
+        Call::ShowDevice { product: "p".into(), id: "d".into() },
+        Call::ListGroupDevices { product: "p".into(), group: "g".into(), cursor: Cursor::start() },
         Call::ListDevices { product: "a\" or \"".into(), cursor: Cursor::start() },
         Call::ShowJob { id: "j' or jobId != 'j".into() },
     ] {

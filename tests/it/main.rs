@@ -2,6 +2,7 @@
 // Clippy spares only functions marked `#[test]`; the helpers around them are tests, too.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
+mod aliyun_client;
 mod cli;
 mod clouds;
 mod engine;

@@ -3,4 +3,14 @@
 //! Facts of the wire come from the official SDKs (alibabacloud-iot20180120 5.1.0, aliyun-python-sdk-core 2.16.1,
 //! aliyun-python-sdk-iot 8.59.0) and the documents of the OTA actions (CreateOTAVerifyJob and those around it).
 
+pub mod client;
+mod cursor;
+pub mod limits;
+mod refusal;
+mod render;
+mod reply;
 pub mod sign;
+mod upload;
+pub mod wire;
+
+pub use client::{Keys, connect};

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     api::{CloudKind, Enos},
     cloud::{
-        Call, CallError, Capabilities, Cloud, JobIdentity, Reply, Transport, Uploads, WireRequest,
-        WireResponse,
+        Call, CallError, Capabilities, Cloud, JobDetails, JobIdentity, Reply, Transport, Uploads,
+        WireRequest, WireResponse,
     },
 };
 use async_trait::async_trait;
@@ -121,6 +121,7 @@ fn capabilities(total_timeout: SignedDuration) -> Capabilities {
         uploads: Uploads::WithPackage,
         verifies: true,
         job_identity: JobIdentity::Token,
+        job_details: JobDetails::InRow,
         stops_jobs: true,
         counts_devices: false,
         shows_devices: false,

@@ -1,0 +1,166 @@
+//! The client: renders, signs, sends, reads. One call is one request, but for an upload, which needs a permit first.
+
+use super::{
+    limits, refusal, render,
+    render::Action,
+    reply,
+    sign::{self, Scheme, Signer},
+    upload,
+};
+use crate::{
+    api::{AliyunIot, AliyunSignature, CloudKind},
+    cloud::{
+        Call, CallError, Capabilities, Cloud, ErrorClass, JobDetails, JobIdentity, LocalFile, Reply,
+        Transport, Uploads, WireRequest, WireResponse,
+    },
+};
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// The key of an account. `Debug` shows nothing of it.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Access key id.
+    pub id: SecretString,
+    /// Secret of the access key.
+    pub secret: SecretString,
+    /// Security token of a temporary key.
+    pub security_token: Option<SecretString>,
+}
+
+/// A client of one account. `nonces` must be another text for each process that uses the key: nonces are drawn from it.
+#[must_use]
+pub fn connect(spec: &AliyunIot, keys: Keys, transport: Arc<dyn Transport>, nonces: &str) -> Arc<dyn Cloud> {
+    Arc::new(AliyunClient {
+        spec: spec.clone(),
+        keys,
+        capabilities: capabilities(transport.total_timeout()),
+        transport,
+        nonces: nonces.to_owned(),
+        sent: AtomicU64::new(0),
+    })
+}
+
+struct AliyunClient {
+    spec: AliyunIot,
+    keys: Keys,
+    capabilities: Capabilities,
+    transport: Arc<dyn Transport>,
+    nonces: String,
+    sent: AtomicU64,
+}
+
+impl AliyunClient {
+    /// A nonce that no other request has: the gateway refuses one that was used.
+    fn nonce(&self, now: Timestamp) -> String {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{}\n{number}\n{now}", self.nonces);
+        hex::encode(Sha256::digest(text)).chars().take(32).collect()
+    }
+
+    fn signed(&self, action: &Action, now: Timestamp) -> WireRequest {
+        let mut request = action.shown(&self.spec);
+        let signer = Signer {
+            id: self.keys.id.expose_secret(),
+            secret: &self.keys.secret,
+            token: self.keys.security_token.as_ref(),
+            scheme: match self.spec.signature {
+                AliyunSignature::Acs3 => Scheme::Acs3,
+                AliyunSignature::Rpc => Scheme::Rpc,
+            },
+        };
+        let host = request.origin.split_once("://").map_or(request.origin.as_str(), |(_, host)| host);
+        let nonce = self.nonce(now);
+        let added = sign::sign(&signer, request.method, host, action.name, &action.parameters, &nonce, now);
+        let query: sign::Pairs = added.query.iter().chain(&action.parameters).cloned().collect();
+        request.query = sign::canonical_query(&query);
+        request.headers = added.headers;
+        request
+    }
+
+    async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
+        self.transport.send(request).await.map_err(|failure| refusal::of_transport(call, failure))
+    }
+
+    /// Asks for a permit, which is good for one minute, and uploads.
+    async fn upload(
+        &self,
+        call: &Call,
+        file: &LocalFile,
+        permit: &WireResponse,
+        now: Timestamp,
+    ) -> Result<Reply, CallError> {
+        let wrong = |why| refusal::unintelligible(call, permit, why);
+        let grant = reply::grant(&permit.body).map_err(wrong)?;
+        let boundary = format!("rollwave-{}", self.nonce(now));
+        let request = upload::request(&grant, file, &boundary).map_err(wrong)?;
+        let response = self.send(call, request).await?;
+        match response.status {
+            200..=299 => match upload::wrong_digest(&response, file) {
+                None => Ok(Reply::Uploaded(grant.firmware_url)),
+                Some(why) => Err(CallError::new(ErrorClass::Unavailable, call.operation(), why)
+                    .next_step("wait: the file is uploaded again")),
+            },
+            _ => Err(refusal::of_store(call, &response)),
+        }
+    }
+}
+
+#[async_trait]
+impl Cloud for AliyunClient {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn render(&self, call: &Call) -> Result<Vec<WireRequest>, CallError> {
+        let action = render::render(&self.spec, call)?;
+        Ok(action.iter().map(|action| action.shown(&self.spec)).collect())
+    }
+
+    async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
+        let Some(action) = render::render(&self.spec, call)? else { return Ok(reply::empty(call)) };
+        let response = self.send(call, self.signed(&action, now)).await?;
+        let request_id = response.header("x-acs-request-id").unwrap_or_default();
+        tracing::Span::current().record("request", request_id);
+        tracing::debug!(status = response.status, "answered");
+        if let Some(error) = refusal::of_answer(call, &response, now) {
+            return Err(error);
+        }
+        match call {
+            Call::Upload(file) => self.upload(call, file, &response, now).await,
+            _ => {
+                reply::read(call, &response.body).map_err(|why| refusal::unintelligible(call, &response, why))
+            }
+        }
+    }
+}
+
+/// Devices per job and rows per page are documented, as is the rate: 10 calls of an action a second, 5 of the narrowest ones
+/// (CancelOTATaskByJob, BatchQueryDeviceDetail, QueryDeviceByTags, QueryDeviceListByDeviceGroup). The bucket is for all of
+/// them together, and bucket and rate together stay within 10. How soon a list shows what was created is *assumed* (30 s).
+fn capabilities(total_timeout: SignedDuration) -> Capabilities {
+    Capabilities {
+        cloud: CloudKind::AliyunIot,
+        creates_packages: true,
+        uploads: Uploads::Before,
+        verifies: true,
+        job_identity: JobIdentity::Token,
+        job_details: JobDetails::ByDevices,
+        stops_jobs: true,
+        counts_devices: true,
+        shows_devices: true,
+        max_devices_per_job: limits::JOB_DEVICES,
+        max_devices_per_order: limits::JOB_DEVICES,
+        page_size: limits::FIRMWARE_PAGE,
+        visibility_lag: SignedDuration::from_secs(30),
+        request_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),
+        requests_per_second: 5,
+        burst: 5,
+    }
+}

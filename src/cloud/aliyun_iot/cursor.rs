@@ -1,0 +1,89 @@
+//! Where to go on in a list. Some nouns take two actions; the cursor says which one is next, so that each request is one
+//! call of its own.
+
+use crate::cloud::Cursor;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// A page by its number, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageNumber(pub u64);
+
+impl Default for PageNumber {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// Jobs of an account: they are listed by package only, so a page of packages comes first, and then the jobs of each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobsPlace {
+    /// A page of ListOTAFirmware.
+    Packages(PageNumber),
+    /// A page of ListOTAJobByFirmware, of the first of these packages.
+    Jobs {
+        /// Packages whose jobs are still to be listed; at least one.
+        of: Vec<String>,
+        /// Page of the first one's jobs.
+        page: PageNumber,
+        /// The page of packages that comes after them.
+        then: Option<PageNumber>,
+    },
+}
+
+impl Default for JobsPlace {
+    fn default() -> Self {
+        Self::Packages(PageNumber::default())
+    }
+}
+
+/// Devices of a product: QueryDevice knows names, BatchQueryDeviceDetail versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicesPlace {
+    /// Names whose details are still to be asked for.
+    pub names: Vec<String>,
+    /// The page of names that comes next; none at the end.
+    pub names_at: Option<NamesAt>,
+}
+
+impl Default for DevicesPlace {
+    fn default() -> Self {
+        Self { names: Vec::new(), names_at: Some(NamesAt::default()) }
+    }
+}
+
+/// A page of QueryDevice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesAt {
+    /// Its number.
+    pub page: PageNumber,
+    /// What the page before it gave for what is deeper than 10,000 rows.
+    pub token: Option<String>,
+}
+
+/// Devices that carry a tag: one value after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaggedPlace {
+    /// Index of the value.
+    pub value: usize,
+    /// Page of its devices.
+    pub page: PageNumber,
+}
+
+/// The place that a cursor stands for; the start when it stands for none.
+///
+/// # Errors
+/// The cursor is not one of this list.
+pub fn place<P: Default + DeserializeOwned>(cursor: &Cursor) -> Result<P, String> {
+    let read =
+        |marker: &String| serde_json::from_str(marker).map_err(|_| "the cursor is another list's".to_owned());
+    cursor.marker.as_ref().map_or_else(|| Ok(P::default()), read)
+}
+
+/// The cursor that stands for a place.
+///
+/// # Errors
+/// Never, for the places of this file.
+pub fn cursor<P: Serialize>(place: &P, seen: u64) -> Result<Cursor, String> {
+    let marker = serde_json::to_string(place).map_err(|error| error.to_string())?;
+    Ok(Cursor { marker: Some(marker), seen })
+}

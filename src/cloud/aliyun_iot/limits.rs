@@ -1,0 +1,368 @@
+//! Every documented limit of the actions that are called, and what Alibaba Cloud has no word for, checked before anything is
+//! sent: the documents of CreateOTAFirmware, CreateOTAVerifyJob, CreateOTAStaticUpgradeJob and the lists. Fields are named
+//! as on the wire, with the manifest's name where that is another.
+
+use crate::{
+    api::{Delivery, Period, Retry},
+    cloud::{
+        Call, CallError, ErrorClass, JobPurpose, LocalFile, NewArtifact, NewJob, NewPackage, PackageKey,
+        PackageKind,
+    },
+};
+use std::path::Path;
+
+/// Rows of ListOTAFirmware.
+pub const FIRMWARE_PAGE: usize = 100;
+/// Rows of ListOTAJobByFirmware.
+pub const JOB_PAGE: usize = 200;
+/// Rows of ListOTATaskByJob.
+pub const TASK_PAGE: usize = 100;
+/// Rows of QueryDevice and of the lists by group and tag.
+pub const NAME_PAGE: usize = 50;
+/// Names of BatchQueryDeviceDetail.
+pub const BATCH: usize = 100;
+/// `TargetDeviceName` of a static job.
+pub const JOB_DEVICES: usize = 200;
+/// `TargetDeviceName` of a verify job.
+pub const VERIFY_DEVICES: usize = 10;
+/// Characters of `FirmwareName`.
+pub const NAME: usize = 40;
+/// Bytes of a file: 1,000 MB.
+pub const FILE: u64 = 1000 * 1024 * 1024;
+/// `FileSuffix`, by SDK and manual.
+pub const SUFFIXES: [&str; 10] =
+    ["bin", "dav", "apk", "tar.gz", "tar.xz", "tar", "gzip", "gz", "zip", "pack"];
+/// `RetryInterval`, in minutes.
+const RETRY_MINUTES: [u64; 5] = [0, 10, 30, 60, 1440];
+/// `RetryCount`.
+const RETRY_COUNTS: [u32; 3] = [1, 2, 5];
+/// `RetryInterval` when the manifest does not say.
+const RETRY_DEFAULT: u64 = 10;
+
+/// Which characters a text may hold, and how many.
+struct Rule {
+    field: &'static str,
+    min: usize,
+    max: usize,
+    allowed: fn(char) -> bool,
+    words: &'static str,
+}
+
+const fn any(_: char) -> bool {
+    true
+}
+
+const fn opaque(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*')
+}
+
+const fn version(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
+}
+
+const fn device(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '@' | '.' | ':')
+}
+
+const fn token(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+}
+
+const fn tag_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '.'
+}
+
+const fn rule(
+    field: &'static str,
+    min: usize,
+    max: usize,
+    allowed: fn(char) -> bool,
+    words: &'static str,
+) -> Rule {
+    Rule { field, min, max, allowed, words }
+}
+
+const OPAQUE: &str = "letters, digits, - and _";
+const VERSION: &str = "letters, digits, ., - and _";
+const FIRMWARE_ID: Rule = rule("FirmwareId", 1, 64, opaque, OPAQUE);
+const JOB_ID: Rule = rule("JobId", 1, 64, opaque, OPAQUE);
+const GROUP_ID: Rule = rule("GroupId", 1, 64, opaque, OPAQUE);
+const PRODUCT_KEY: Rule = rule("ProductKey", 1, 64, opaque, OPAQUE);
+const DEST_VERSION: Rule = rule("DestVersion", 1, 64, version, VERSION);
+const SRC_VERSION: Rule = rule("SrcVersion", 1, 64, version, VERSION);
+const DESCRIPTION: Rule = rule("FirmwareDesc", 0, 100, any, "any characters");
+const UDI: Rule = rule("Udi", 0, 4096, any, "any characters");
+const DEVICE_NAME: Rule = rule("DeviceName", 1, 32, device, "letters, digits, -, _, @, . and :");
+const TOKEN: Rule = rule("Tag.1.Value", 1, 64, token, "letters and digits");
+const TAG_KEY: Rule = rule("Tag.Key", 1, 30, tag_key, "letters, digits and .");
+const TAG_VALUE: Rule = rule("Tag.Value", 1, 1024, any, "any characters");
+/// Tags beside ours.
+const TAGS: usize = 9;
+/// Characters of all keys and values of tags.
+const TAG_TEXT: usize = 4096;
+
+/// True for lists of software: Alibaba Cloud has none, and is not asked for any.
+#[must_use]
+pub const fn is_software_list(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::ListPackages { kind: PackageKind::Software, .. }
+            | Call::ListJobs { kind: PackageKind::Software, .. }
+    )
+}
+
+/// The suffix of a file's name, if the cloud takes it.
+#[must_use]
+pub fn suffix(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    SUFFIXES.into_iter().find(|suffix| {
+        let stem = name.strip_suffix(suffix).and_then(|stem| stem.strip_suffix('.'));
+        stem.is_some_and(|stem| !stem.is_empty())
+    })
+}
+
+/// A period in whole minutes; `check` has seen that it is one.
+#[must_use]
+pub const fn minutes(period: Period) -> u64 {
+    period.as_secs() / 60
+}
+
+/// `RetryInterval` of a retry.
+#[must_use]
+pub fn retry_minutes(interval: Option<Period>) -> u64 {
+    interval.map_or(RETRY_DEFAULT, minutes)
+}
+
+/// Checks a call against the limits.
+///
+/// # Errors
+/// [`ErrorClass::Invalid`] with the field, the limit, the value and what to do; the first that is found.
+pub fn check(call: &Call) -> Result<(), CallError> {
+    let check = Check { operation: call.operation() };
+    match call {
+        call if is_software_list(call) => Ok(()),
+        Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
+        Call::ShowPackage { id } | Call::DeletePackage { id } => check.text(&FIRMWARE_ID, id),
+        Call::Upload(file) => check.file(file),
+        Call::CreatePackage(package) => check.package(package),
+        Call::ListJobs { .. } => Ok(()),
+        Call::ShowJob { id } | Call::ListJobDevices { id, .. } => check.text(&JOB_ID, id),
+        Call::CreateJob(job) => check.job(job),
+        Call::StopJob { id, devices } => {
+            check.text(&JOB_ID, id)?;
+            check.absent("DeviceName", !devices.is_empty(), "stop the whole job")
+        }
+        Call::RetryJob { id, .. } | Call::DeleteJob { id } => {
+            check.text(&JOB_ID, id)?;
+            check.absent("JobId", true, "create another job instead")
+        }
+        Call::ListDevices { product, .. } => check.text(&PRODUCT_KEY, product),
+        Call::ShowDevice { product, id } => {
+            check.text(&PRODUCT_KEY, product)?;
+            check.text(&DEVICE_NAME, id)
+        }
+        Call::ListGroupDevices { group, .. } => check.text(&GROUP_ID, group),
+        Call::ListTaggedDevices { values, .. } if values.is_empty() => {
+            Err(check.invalid("Tag.1.TagValue", "there is none", "name at least one value of the tag"))
+        }
+        Call::ListTaggedDevices { .. } => Ok(()),
+    }
+}
+
+struct Check {
+    operation: &'static str,
+}
+
+impl Check {
+    fn key(&self, key: &PackageKey) -> Result<(), CallError> {
+        if key.kind == PackageKind::Software {
+            let found = "Alibaba Cloud knows firmware only";
+            return Err(self.invalid("spec.type", found, "write type: Firmware"));
+        }
+        self.text(&PRODUCT_KEY, &key.product)?;
+        self.text(&DEST_VERSION, &key.version)
+    }
+
+    fn package(&self, package: &NewPackage) -> Result<(), CallError> {
+        self.key(&package.key)?;
+        if let [_, _, ..] = package.source_versions.as_slice() {
+            let found = format!("{} versions, and a package takes one", package.source_versions.len());
+            return Err(self.invalid(
+                "SrcVersion (spec.sourceVersions)",
+                &found,
+                "leave it out, and name the versions in targets.fromVersions of the rollout",
+            ));
+        }
+        for source in &package.source_versions {
+            self.text(&SRC_VERSION, source)?;
+            if *source == package.key.version {
+                return Err(self.invalid(
+                    "SrcVersion (spec.sourceVersions)",
+                    "is DestVersion",
+                    "name another",
+                ));
+            }
+        }
+        self.text(&DESCRIPTION, package.description.as_deref().unwrap_or_default())?;
+        self.text(&UDI, package.custom_info.as_deref().unwrap_or_default())?;
+        match &package.artifact {
+            NewArtifact::File(file) | NewArtifact::Uploaded { file, .. } => self.file(file),
+            NewArtifact::Obs(_) | NewArtifact::Portal => {
+                let found = "Alibaba Cloud takes the bytes themselves";
+                Err(self.invalid("FirmwareUrl (spec.artifact)", found, "give spec.artifact.file"))
+            }
+        }
+    }
+
+    fn file(&self, file: &LocalFile) -> Result<(), CallError> {
+        if suffix(&file.path).is_none() {
+            let name = file.path.display().to_string();
+            let found = format!("{} does not end in one of .{}", shown(&name), SUFFIXES.join(" ."));
+            return Err(self.invalid("FileSuffix (spec.artifact.file)", &found, "give the file such a name"));
+        }
+        if file.md5.is_none() {
+            let found = "there is none, and Alibaba Cloud keeps no other digest";
+            return Err(self.invalid("FirmwareSign (spec.artifact.md5)", found, "give the MD5 of the file"));
+        }
+        match file.size {
+            Some(size) if size > FILE => {
+                let found = format!("{size} bytes are more than {FILE}");
+                Err(self.invalid("FirmwareSize (spec.artifact.size)", &found, "make the package smaller"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn job(&self, job: &NewJob) -> Result<(), CallError> {
+        self.key(&job.package)?;
+        self.text(&TOKEN, &job.token)?;
+        self.text(&FIRMWARE_ID, &job.package_id)?;
+        let most = match job.purpose {
+            JobPurpose::Verify => VERIFY_DEVICES,
+            JobPurpose::Upgrade => JOB_DEVICES,
+        };
+        let count = job.devices.len();
+        if count == 0 || count > most {
+            let found = format!("{count} devices are not 1 to {most}");
+            return Err(self.invalid("TargetDeviceName", &found, "split them, or name fewer"));
+        }
+        job.devices.iter().try_for_each(|name| self.text(&DEVICE_NAME, name))?;
+        self.delivery(&job.delivery, job.purpose)
+    }
+
+    fn delivery(&self, delivery: &Delivery, purpose: JobPurpose) -> Result<(), CallError> {
+        let Delivery {
+            start,
+            max_in_flight,
+            device_initiated,
+            timeout,
+            rate_per_minute,
+            retry,
+            overwrite,
+            ..
+        } = delivery;
+        self.absent("delivery.start", start.is_some(), "leave it out")?;
+        self.absent("delivery.maxInFlight", max_in_flight.is_some(), "use ratePerMinute")?;
+        self.absent("delivery.deviceInitiated", device_initiated.is_some(), "leave it out")?;
+        if purpose == JobPurpose::Verify {
+            let next_step = "leave it out of verification.delivery: a verify job has no such parameter";
+            self.absent("delivery.retry", retry.is_some(), next_step)?;
+            self.absent("delivery.ratePerMinute", rate_per_minute.is_some(), next_step)?;
+            self.absent("delivery.overwrite", overwrite.is_some(), next_step)?;
+        }
+        if let Some(period) = timeout {
+            let whole = period.as_secs().is_multiple_of(60) && (1..=1440).contains(&minutes(*period));
+            self.holds(
+                whole,
+                "TimeoutInMinutes (delivery.timeout)",
+                period,
+                "give whole minutes from 1m to 24h",
+            )?;
+        }
+        if let Some(rate) = rate_per_minute {
+            let fits = (10..=10_000).contains(rate);
+            self.holds(fits, "MaximumPerMinute (delivery.ratePerMinute)", rate, "give 10 to 10000")?;
+        }
+        if let Some(retry) = retry {
+            self.retry(retry, *timeout)?;
+        }
+        self.tags(delivery)
+    }
+
+    fn retry(&self, retry: &Retry, timeout: Option<Period>) -> Result<(), CallError> {
+        let counts = "give 1, 2 or 5";
+        self.holds(
+            RETRY_COUNTS.contains(&retry.limit),
+            "RetryCount (delivery.retry.limit)",
+            &retry.limit,
+            counts,
+        )?;
+        let interval = retry_minutes(retry.interval);
+        let whole = retry.interval.is_none_or(|interval| interval.as_secs().is_multiple_of(60));
+        let field = "RetryInterval (delivery.retry.interval)";
+        let fits = whole && RETRY_MINUTES.contains(&interval);
+        self.holds(fits, field, &interval, "give 0m, 10m, 30m, 1h or 24h")?;
+        let shorter = timeout.is_none_or(|timeout| interval < minutes(timeout));
+        self.holds(shorter, field, &interval, "make it shorter than delivery.timeout, or leave that out")
+    }
+
+    fn tags(&self, delivery: &Delivery) -> Result<(), CallError> {
+        let tags = &delivery.tags;
+        self.holds(tags.len() <= TAGS, "Tag (delivery.tags)", &tags.len(), "give at most 9")?;
+        for (key, value) in tags {
+            self.text(&TAG_KEY, key)?;
+            self.text(&TAG_VALUE, value)?;
+            self.holds(key != super::render::TOKEN_TAG, "Tag.Key (delivery.tags)", key, "take another key")?;
+        }
+        // Ours is among them: its key, and a token of 16 characters.
+        let own = super::render::TOKEN_TAG.len() + TOKEN.max;
+        let text: usize = tags.iter().map(|(key, value)| key.chars().count() + value.chars().count()).sum();
+        let most = TAG_TEXT - own;
+        let next_step = format!("give at most {most} characters of keys and values together");
+        self.holds(text <= most, "Tag (delivery.tags)", &text, &next_step)
+    }
+
+    fn holds(
+        &self,
+        holds: bool,
+        field: &str,
+        value: &dyn std::fmt::Display,
+        next_step: &str,
+    ) -> Result<(), CallError> {
+        if holds { Ok(()) } else { Err(self.invalid(field, &format!("{value} is not allowed"), next_step)) }
+    }
+
+    fn absent(&self, field: &str, is_given: bool, next_step: &str) -> Result<(), CallError> {
+        if is_given {
+            Err(self.invalid(field, "Alibaba Cloud has nothing of the kind", next_step))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn text(&self, rule: &Rule, value: &str) -> Result<(), CallError> {
+        let length = value.chars().count();
+        let (found, next_step) = if let Some(wrong) = value.chars().find(|c| !(rule.allowed)(*c)) {
+            (format!("holds {wrong:?}"), format!("use {} only", rule.words))
+        } else if length > rule.max {
+            let over = length - rule.max;
+            (format!("has {length} characters, {} are the most", rule.max), format!("shorten it by {over}"))
+        } else if length < rule.min {
+            (format!("has {length} characters, {} are the least", rule.min), format!("give {}", rule.words))
+        } else {
+            return Ok(());
+        };
+        Err(self.invalid(rule.field, &format!("{} {found}", shown(value)), &next_step))
+    }
+
+    fn invalid(&self, field: &str, found: &str, next_step: &str) -> CallError {
+        CallError::new(ErrorClass::Invalid, self.operation, format!("{field}: {found}")).next_step(next_step)
+    }
+}
+
+/// The value as it stands in a message: quoted, cut after 40 characters.
+fn shown(value: &str) -> String {
+    let head: String = value.chars().take(40).collect();
+    let cut = if head.len() < value.len() { "…" } else { "" };
+    format!("\"{}{cut}\"", head.escape_debug())
+}

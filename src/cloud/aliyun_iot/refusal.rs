@@ -1,0 +1,181 @@
+//! From an answer that is not a success to an error that says who must act. There are two envelopes: the gateway's with an
+//! HTTP status from 400 on, and the product's under HTTP 200 with `Success: false`.
+//!
+//! Codes of the gateway are documented. Of the OTA actions' own hardly any is: nothing is decided by those that are not,
+//! and people are shown code and words.
+
+use super::{sign, wire::Envelope};
+use crate::cloud::{Call, CallClass, CallError, ErrorClass, TransportError, WireResponse};
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+
+/// The error that an answer stands for; none when it is a success whose body can be read as one.
+#[must_use]
+pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
+    let said: Option<Envelope> = serde_json::from_slice(&response.body).ok();
+    let has_body = said.is_some();
+    let said = said.unwrap_or_default();
+    let code = said.code.clone().filter(|code| !code.is_empty());
+    let class = match (response.status, &code) {
+        (200..=299, None) if said.success == Some(true) => return None,
+        (200..=299, Some(code)) if said.success != Some(true) => of_product(code),
+        (200..=299, _) => ErrorClass::Unintelligible,
+        (status, Some(code)) => of_gateway(status, code),
+        (status, None) => of_status(status),
+    };
+    let words = said.message.or(said.error_message);
+    let message = words.map(|words| limited(&words)).unwrap_or_else(|| {
+        let what = if has_body { "the answer gives no reason" } else { "the answer is not JSON" };
+        what.to_owned()
+    });
+    let mut error = CallError::new(class, call.operation(), message);
+    error.status = Some(response.status);
+    error.next_step = next_step(class, code.as_deref().unwrap_or_default(), clock_error(response, now));
+    error.request_id = said.request_id;
+    error.code = code;
+    let definite = !matches!(class, ErrorClass::Unavailable | ErrorClass::Unintelligible);
+    Some(if definite { error } else { maybe_effective(call, error) })
+}
+
+/// An answer that no document describes: nothing is concluded from it.
+#[must_use]
+pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
+    let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
+        .next_step("check that endpoint is the service address of the region");
+    error.status = Some(response.status);
+    let said: Option<Envelope> = serde_json::from_slice(&response.body).ok();
+    error.request_id = said.and_then(|said| said.request_id);
+    maybe_effective(call, error)
+}
+
+/// A refusal by the object store, in its own envelope: XML.
+#[must_use]
+pub fn of_store(call: &Call, response: &WireResponse) -> CallError {
+    let body = String::from_utf8_lossy(&response.body);
+    let between = |name: &str| {
+        let (_, rest) = body.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(text, _)| limited(text))
+    };
+    let message = between("Message").unwrap_or_else(|| "the object store gives no reason".to_owned());
+    let class = of_status(response.status);
+    let mut error = CallError::new(class, call.operation(), format!("the upload was refused: {message}"));
+    error.status = Some(response.status);
+    error.code = between("Code");
+    error.request_id = between("RequestId");
+    error.next_step(match class {
+        ErrorClass::Unavailable | ErrorClass::Throttled => "wait; if it stays, ask the cloud's support",
+        _ => "check this machine's clock and the network: what permits an upload is good for one minute",
+    })
+}
+
+/// No answer at all.
+#[must_use]
+pub fn of_transport(call: &Call, failure: TransportError) -> CallError {
+    let error = CallError::new(ErrorClass::Unavailable, call.operation(), failure.message)
+        .next_step(failure.next_step);
+    if failure.effect == crate::cloud::Effect::Unknown { maybe_effective(call, error) } else { error }
+}
+
+/// A read has no effect, however it ends.
+fn maybe_effective(call: &Call, error: CallError) -> CallError {
+    if call.class() == CallClass::Read { error } else { error.maybe_effective() }
+}
+
+/// Codes of the gateway (public error codes of Alibaba Cloud's APIs).
+fn of_gateway(status: u16, code: &str) -> ErrorClass {
+    let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| code.starts_with(prefix));
+    match code {
+        _ if begins(&["Throttling"]) => ErrorClass::Throttled,
+        _ if begins(&["InvalidAccessKeyId", "InvalidSecurityToken", "MissingSecurityToken"]) => {
+            ErrorClass::Unauthorized
+        }
+        _ if begins(&["Signature", "IncompleteSignature", "InvalidSignature", "InvalidTimeStamp"]) => {
+            ErrorClass::Unauthorized
+        }
+        _ if begins(&["Forbidden", "NoPermission"]) => ErrorClass::Forbidden,
+        "ServiceUnavailable" | "InternalError" => ErrorClass::Unavailable,
+        _ if status < 500 && begins(&["Missing", "Invalid", "UnsupportedHTTPMethod"]) => ErrorClass::Invalid,
+        _ => of_status(status),
+    }
+}
+
+/// Codes of the product that some document confirms; all others refuse because of a state or a rule.
+fn of_product(code: &str) -> ErrorClass {
+    match code {
+        "iot.ota.FirmwareNotFound" | "iot.device.NotExistedDevice" => ErrorClass::NotFound,
+        "iot.system.SystemException"
+        | "iot.common.QueryDeviceActionError"
+        | "iot.common.QueryProductActionError" => ErrorClass::Unavailable,
+        "iot.common.RamActionPermissionDeny" | "iot.common.InvalidTenant" => ErrorClass::Forbidden,
+        "iot.system.InstanceNotFound" | "iot.system.UidNotFound" | "iot.Sre.IotInstanceNotFound" => {
+            ErrorClass::Forbidden
+        }
+        "Iot.system.BillIsOverDue" => ErrorClass::Forbidden,
+        _ if ["iot.common.", "iot.system.", "iot.prod.", "iot.device."]
+            .iter()
+            .any(|p| code.starts_with(p)) =>
+        {
+            ErrorClass::Invalid
+        }
+        _ => ErrorClass::Conflict,
+    }
+}
+
+const fn of_status(status: u16) -> ErrorClass {
+    match status {
+        401 => ErrorClass::Unauthorized,
+        403 => ErrorClass::Forbidden,
+        404 => ErrorClass::NotFound,
+        409 => ErrorClass::Conflict,
+        429 => ErrorClass::Throttled,
+        400 | 413 => ErrorClass::Invalid,
+        408 | 500..=599 => ErrorClass::Unavailable,
+        _ => ErrorClass::Unintelligible,
+    }
+}
+
+fn next_step(class: ErrorClass, code: &str, clock_minutes: Option<i64>) -> String {
+    let text = match class {
+        ErrorClass::Unauthorized => return unauthorized(code, clock_minutes),
+        ErrorClass::Forbidden if code.contains("Instance") => {
+            "check spec.aliyunIot.iotInstanceId and regionId"
+        }
+        ErrorClass::Forbidden if code.contains("Bill") => "settle the account's bill",
+        ErrorClass::Forbidden => "grant the key's RAM user this action of the product iot",
+        ErrorClass::Invalid => "change what the cloud names",
+        ErrorClass::NotFound => "check spec.aliyunIot and the id",
+        ErrorClass::Conflict => "see what the cloud says, and change that or wait until its state allows it",
+        ErrorClass::Throttled => "wait, or lower spec.budget",
+        ErrorClass::Unavailable => "wait; if it stays, ask the cloud's support",
+        ErrorClass::Unintelligible => {
+            "check that endpoint is the service address of the region, without a proxy that answers for it"
+        }
+    };
+    text.to_owned()
+}
+
+fn unauthorized(code: &str, clock_minutes: Option<i64>) -> String {
+    match (code, clock_minutes) {
+        (_, Some(minutes)) => {
+            let direction = if minutes > 0 { "ahead of" } else { "behind" };
+            format!("set this machine's clock: it is {} minutes {direction} the cloud's", minutes.abs())
+        }
+        ("InvalidTimeStamp.Expired", None) => "set this machine's clock".to_owned(),
+        (code, None) if code.contains("SecurityToken") => {
+            "give spec.credentials a securityToken that belongs to the key and has not ended".to_owned()
+        }
+        _ => "check spec.credentials and spec.aliyunIot.signature".to_owned(),
+    }
+}
+
+/// Minutes by which this machine's clock is ahead of the cloud's, when that is more than a signature survives.
+fn clock_error(response: &WireResponse, now: Timestamp) -> Option<i64> {
+    let theirs = DateTimeParser::new().parse_timestamp(response.header("date")?).ok()?;
+    let ahead = now.duration_since(theirs);
+    (ahead.abs() > sign::MAX_SKEW).then(|| ahead.as_mins())
+}
+
+/// What the cloud says, without what it says the signature was made of.
+fn limited(message: &str) -> String {
+    let message = message.split("server string to sign is").next().unwrap_or(message);
+    message.chars().filter(|c| !c.is_control()).take(500).collect()
+}

@@ -1,0 +1,248 @@
+//! From a call to the action that it stands for; pure. Nothing here is secret, nothing here is signed.
+
+use super::{
+    cursor::{self, DevicesPlace, JobsPlace, NamesAt, PageNumber, TaggedPlace},
+    limits,
+    sign::{self, Pairs},
+};
+use crate::{
+    api::{AliyunIot, Delivery, DownloadProtocol},
+    cloud::{
+        Call, CallError, DeviceOutcome, ErrorClass, JobPurpose, LocalFile, NewArtifact, NewJob, NewPackage,
+        WireRequest,
+    },
+};
+use sha2::{Digest, Sha256};
+
+/// Key of the tag by which a job of ours is found again. Devices see it: it says no more than it must.
+pub const TOKEN_TAG: &str = "rollwave";
+/// The module that is the whole device.
+pub const DEFAULT_MODULE: &str = "default";
+
+/// An action with its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// Name.
+    pub name: &'static str,
+    /// Parameters, without the common ones.
+    pub parameters: Pairs,
+}
+
+impl Action {
+    fn new(name: &'static str) -> Self {
+        Self { name, parameters: Vec::new() }
+    }
+
+    fn with(mut self, name: impl Into<String>, value: impl ToString + Copy) -> Self {
+        self.parameters.push((name.into(), value.to_string()));
+        self
+    }
+
+    fn with_some(self, name: &str, value: Option<impl ToString + Copy>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    fn with_list(self, name: &str, values: &[String]) -> Self {
+        values.iter().zip(1..).fold(self, |action, (value, n)| action.with(format!("{name}.{n}"), value))
+    }
+
+    fn page(self, PageNumber(number): PageNumber, size: usize) -> Self {
+        self.with("CurrentPage", number).with("PageSize", size)
+    }
+
+    /// The request that people are shown: what is signed has more, and an RPC signature more in the query.
+    #[must_use]
+    pub fn shown(&self, spec: &AliyunIot) -> WireRequest {
+        let mut query = vec![("Action".to_owned(), self.name.to_owned())];
+        query.extend(self.parameters.iter().cloned());
+        WireRequest {
+            method: "POST",
+            origin: origin(&spec.endpoint).to_owned(),
+            path: "/".to_owned(),
+            query: sign::canonical_query(&query),
+            headers: Vec::new(),
+            body: bytes::Bytes::new(),
+            upload: None,
+        }
+    }
+}
+
+/// Scheme, host and port of an address of the manifest.
+#[must_use]
+pub fn origin(endpoint: &str) -> &str {
+    endpoint.trim_end_matches('/')
+}
+
+/// The action that a call stands for; none when the cloud need not be asked, because the list is empty by nature.
+///
+/// # Errors
+/// [`ErrorClass::Invalid`] when the call breaks a limit, or the cloud has nothing of the kind.
+pub fn render(spec: &AliyunIot, call: &Call) -> Result<Option<Action>, CallError> {
+    limits::check(call)?;
+    let action = of_call(call).map_err(|why| CallError::new(ErrorClass::Invalid, call.operation(), why))?;
+    Ok(action.map(|action| action.with_some("IotInstanceId", spec.iot_instance_id.as_ref())))
+}
+
+fn of_call(call: &Call) -> Result<Option<Action>, String> {
+    if limits::is_software_list(call) {
+        return Ok(None);
+    }
+    Ok(Some(match call {
+        Call::ListPackages { exactly, cursor, .. } => {
+            let page = cursor::place(cursor)?;
+            let action = Action::new("ListOTAFirmware").page(page, limits::FIRMWARE_PAGE);
+            action
+                .with_some("ProductKey", exactly.as_ref().map(|key| &key.product))
+                .with_some("DestVersion", exactly.as_ref().map(|key| &key.version))
+        }
+        Call::ShowPackage { id } => Action::new("QueryOTAFirmware").with("FirmwareId", id),
+        Call::Upload(file) => Action::new("GenerateOTAUploadURL").with("FileSuffix", suffix(file)),
+        Call::CreatePackage(package) => create_firmware(package),
+        Call::DeletePackage { id } => Action::new("DeleteOTAFirmware").with("FirmwareId", id),
+        Call::ListJobs { cursor, .. } => list_jobs(&cursor::place(cursor)?),
+        Call::ShowJob { id } => Action::new("QueryOTAJob").with("JobId", id),
+        Call::ListJobDevices { id, outcome, cursor } => Action::new("ListOTATaskByJob")
+            .with("JobId", id)
+            .with_some("TaskStatus", outcome.as_ref().and_then(task_status))
+            .page(cursor::place(cursor)?, limits::TASK_PAGE),
+        Call::CreateJob(job) => match job.purpose {
+            JobPurpose::Verify => create_verify_job(job),
+            JobPurpose::Upgrade => create_upgrade_job(job),
+        },
+        Call::StopJob { id, .. } => {
+            let flags = ["Scheduled", "Queued", "Notified", "InProgress", "Unconfirmed"];
+            let action = Action::new("CancelOTATaskByJob").with("JobId", id);
+            flags.iter().fold(action, |action, flag| action.with(format!("Cancel{flag}Task"), true))
+        }
+        Call::ListDevices { product, cursor } => list_devices(product, &cursor::place(cursor)?),
+        Call::ShowDevice { product, id } => {
+            Action::new("QueryDeviceDetail").with("ProductKey", product).with("DeviceName", id)
+        }
+        Call::ListGroupDevices { group, cursor, .. } => Action::new("QueryDeviceListByDeviceGroup")
+            .with("GroupId", group)
+            .page(cursor::place(cursor)?, limits::NAME_PAGE),
+        Call::ListTaggedDevices { key, values, cursor, .. } => {
+            let TaggedPlace { value, page } = cursor::place(cursor)?;
+            let value = values.get(value).ok_or("the cursor is another list's")?;
+            let action = Action::new("QueryDeviceByTags").with("Tag.1.TagKey", key);
+            action.with("Tag.1.TagValue", value).page(page, limits::NAME_PAGE)
+        }
+        Call::RetryJob { .. } | Call::DeleteJob { .. } => {
+            return Err("Alibaba Cloud has no call for this".to_owned());
+        }
+    }))
+}
+
+/// The one status that an outcome stands for; none for those that several do.
+fn task_status(outcome: &DeviceOutcome) -> Option<&'static str> {
+    match outcome {
+        DeviceOutcome::Succeeded => Some("SUCCEEDED"),
+        DeviceOutcome::Failed => Some("FAILED"),
+        DeviceOutcome::Stopped => Some("CANCELED"),
+        _ => None,
+    }
+}
+
+fn list_jobs(place: &JobsPlace) -> Action {
+    match place {
+        JobsPlace::Packages(page) => Action::new("ListOTAFirmware").page(*page, limits::FIRMWARE_PAGE),
+        JobsPlace::Jobs { of, page, .. } => Action::new("ListOTAJobByFirmware")
+            .with_some("FirmwareId", of.first())
+            .page(*page, limits::JOB_PAGE),
+    }
+}
+
+/// Names are gathered until they fill a batch, or until there are no more.
+fn list_devices(product: &str, place: &DevicesPlace) -> Action {
+    match &place.names_at {
+        Some(NamesAt { page, token }) if place.names.len() + limits::NAME_PAGE <= limits::BATCH => {
+            let action =
+                Action::new("QueryDevice").with("ProductKey", product).page(*page, limits::NAME_PAGE);
+            action.with_some("NextToken", token.as_ref())
+        }
+        _ => Action::new("BatchQueryDeviceDetail")
+            .with("ProductKey", product)
+            .with_list("DeviceName", &place.names),
+    }
+}
+
+/// The suffix of the file's name; `limits` has seen that it is one.
+fn suffix(file: &LocalFile) -> &'static str {
+    limits::suffix(&file.path).unwrap_or("bin")
+}
+
+fn create_firmware(package: &NewPackage) -> Action {
+    let action = Action::new("CreateOTAFirmware")
+        .with("FirmwareName", &firmware_name(package))
+        .with("DestVersion", &package.key.version)
+        .with("ProductKey", &package.key.product)
+        .with_some("SrcVersion", package.source_versions.first())
+        .with_some("FirmwareDesc", package.description.as_ref().filter(|text| !text.is_empty()))
+        .with_some("Udi", package.custom_info.as_ref().filter(|text| !text.is_empty()))
+        .with("NeedToVerify", package.verification.is_some());
+    match &package.artifact {
+        NewArtifact::Uploaded { file, handle } => action
+            .with("FirmwareUrl", handle)
+            .with("SignMethod", "MD5")
+            .with_some("FirmwareSign", file.md5.as_ref())
+            .with_some("FirmwareSize", file.size),
+        // Shown to people before the file is uploaded.
+        _ => action.with("FirmwareUrl", "(from GenerateOTAUploadURL)"),
+    }
+}
+
+/// A name that is unique in the account, as it must be: what people call the package, and a hash of what makes it this one.
+/// The same package has the same name, so that a create that is sent twice is refused.
+#[must_use]
+pub fn firmware_name(package: &NewPackage) -> String {
+    let identity = [package.key.product.as_str(), &package.key.version].join("\n");
+    let hash = hex::encode(Sha256::digest(identity)).chars().take(8).collect::<String>();
+    let fits = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let words: String = package.name.chars().map(fits).collect();
+    let words: String = words.trim_start_matches(['-', '_']).chars().take(limits::NAME - 9).collect();
+    if words.is_empty() { format!("fw_{hash}") } else { format!("{words}_{hash}") }
+}
+
+fn create_verify_job(job: &NewJob) -> Action {
+    delivery(targeted(Action::new("CreateOTAVerifyJob"), job), job)
+}
+
+fn create_upgrade_job(job: &NewJob) -> Action {
+    let action = Action::new("CreateOTAStaticUpgradeJob").with("TargetSelection", "SPECIFIC");
+    let Delivery { retry, rate_per_minute, overwrite, .. } = &job.delivery;
+    let minutes = retry.as_ref().map(|retry| limits::retry_minutes(retry.interval));
+    delivery(targeted(action, job), job)
+        .with_some("RetryInterval", minutes)
+        .with_some("RetryCount", retry.as_ref().map(|retry| retry.limit))
+        .with_some("MaximumPerMinute", *rate_per_minute)
+        .with_some("OverwriteMode", overwrite.map(|overwrite| if overwrite { 2 } else { 1 }))
+}
+
+fn targeted(action: Action, job: &NewJob) -> Action {
+    action
+        .with("FirmwareId", &job.package_id)
+        .with("ProductKey", &job.package.product)
+        .with_list("TargetDeviceName", &job.devices)
+}
+
+/// What verify and upgrade jobs take alike.
+fn delivery(action: Action, job: &NewJob) -> Action {
+    let Delivery { timeout, push, confirm, download_protocol, tags, .. } = &job.delivery;
+    let protocol = download_protocol.map(|protocol| match protocol {
+        DownloadProtocol::Https => "HTTPS",
+        DownloadProtocol::Mqtt => "MQTT",
+    });
+    let action = action
+        .with_some("TimeoutInMinutes", timeout.map(limits::minutes))
+        .with_some("NeedPush", *push)
+        .with_some("NeedConfirm", *confirm)
+        .with_some("DownloadProtocol", protocol)
+        .with("Tag.1.Key", TOKEN_TAG)
+        .with("Tag.1.Value", &job.token);
+    tags.iter().zip(2..).fold(action, |action, ((key, value), n)| {
+        action.with(format!("Tag.{n}.Key"), key).with(format!("Tag.{n}.Value"), value)
+    })
+}

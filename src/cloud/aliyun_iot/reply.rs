@@ -1,0 +1,392 @@
+//! From an answer to the reply that its call asks for; pure.
+
+use super::{
+    cursor::{self, DevicesPlace, JobsPlace, NamesAt, PageNumber, TaggedPlace},
+    limits,
+    render::{DEFAULT_MODULE, TOKEN_TAG},
+    wire,
+};
+use crate::cloud::{
+    ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DeviceResult, HeldArtifact, Job,
+    JobCounts, JobState, NewJob, NewPackage, Package, PackageKey, PackageKind, PackageRow, Page, Reply,
+};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use std::fmt;
+
+/// Why an answer that is no refusal tells nothing.
+pub type Unintelligible = String;
+
+/// Reads the body of an answer to `call` that is no refusal.
+///
+/// # Errors
+/// What is wrong with it, when it is not what the documents describe.
+pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
+    match call {
+        Call::ListPackages { cursor, exactly, .. } => packages(json(body)?, cursor, exactly.as_ref()),
+        Call::ShowPackage { id } => {
+            let shown = package(json::<wire::FirmwareShown>(body)?.firmware_info)?;
+            expect(&shown.row.id, id)?;
+            Ok(Reply::Package(shown))
+        }
+        Call::CreatePackage(new) => {
+            created_package(new, json::<wire::Created>(body)?.data).map(Reply::Package)
+        }
+        Call::ListJobs { cursor, .. } => match cursor::place(cursor)? {
+            JobsPlace::Packages(page) => packages_with_jobs(json(body)?, page, cursor.seen),
+            JobsPlace::Jobs { of, page, then } => jobs(json(body)?, of, page, then, cursor.seen),
+        },
+        Call::ShowJob { id } => {
+            let shown = job(json::<wire::JobShown>(body)?.data)?;
+            expect(&shown.id, id)?;
+            Ok(Reply::Job(shown))
+        }
+        Call::CreateJob(new) => created_job(new, json::<wire::Created>(body)?.data).map(Reply::Job),
+        Call::ListJobDevices { cursor, outcome, .. } => {
+            let list: wire::TaskList = json(body)?;
+            let rows = list.data.and_then(|data| data.rows).unwrap_or_default();
+            let mut page = numbered(rows, list.page, cursor, limits::TASK_PAGE, device_result)?;
+            page.items.retain(|row| outcome.as_ref().is_none_or(|outcome| row.outcome == *outcome));
+            Ok(Reply::JobDevices(page))
+        }
+        Call::StopJob { .. } => Ok(Reply::Refused(Vec::new())),
+        Call::DeletePackage { .. } => Ok(Reply::Done),
+        Call::ListDevices { product, cursor } => devices(product, body, cursor),
+        Call::ShowDevice { product, id } => {
+            let shown = device(json::<wire::DeviceShown>(body)?.data)?;
+            expect(&(&shown.product, &shown.id), &(product, id))?;
+            Ok(Reply::Device(shown))
+        }
+        Call::ListGroupDevices { product, cursor, .. } => {
+            let list: wire::NameList = json(body)?;
+            names(list, product, cursor).map(Reply::DeviceIds)
+        }
+        Call::ListTaggedDevices { product, values, cursor, .. } => {
+            tagged(json(body)?, product, values.len(), cursor).map(Reply::DeviceIds)
+        }
+        Call::Upload(_) | Call::RetryJob { .. } | Call::DeleteJob { .. } => {
+            Err("there is no such answer".to_owned())
+        }
+    }
+}
+
+/// What a list that the cloud need not be asked for holds.
+#[must_use]
+pub fn empty(call: &Call) -> Reply {
+    match call {
+        Call::ListJobs { .. } => Reply::Jobs(Page { items: Vec::new(), total: Some(0), next: None }),
+        _ => Reply::Packages(Page { items: Vec::new(), total: Some(0), next: None }),
+    }
+}
+
+/// What may be uploaded where.
+///
+/// # Errors
+/// The answer cannot be read.
+pub fn grant(body: &[u8]) -> Result<wire::Grant, Unintelligible> {
+    Ok(json::<wire::Granted>(body)?.data)
+}
+
+/// An answer about something else says nothing about what was asked for, and a create is looked for then.
+fn expect<T: PartialEq + fmt::Debug>(given: &T, asked: &T) -> Result<(), Unintelligible> {
+    if given == asked { Ok(()) } else { Err(format!("the answer is about {given:?}, not about {asked:?}")) }
+}
+
+/// An id that names something: nothing can be found, stopped or deleted by an empty one.
+fn id(given: String) -> Result<String, Unintelligible> {
+    if given.is_empty() { Err("the answer has an empty id".to_owned()) } else { Ok(given) }
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
+    serde_json::from_slice(body).map_err(|error| format!("the answer cannot be read: {error}"))
+}
+
+/// The page after this one; none at the end, which is the last page by `PageCount` or `Total`, or one that is not full.
+fn following(
+    at: wire::PageOf,
+    PageNumber(page): PageNumber,
+    rows: usize,
+    size: usize,
+) -> Result<Option<PageNumber>, Unintelligible> {
+    if rows > size {
+        return Err(format!("a page of {size} rows has {rows}"));
+    }
+    let by_total = at.total.is_some_and(|total| page.saturating_mul(size as u64) >= total);
+    let ended = rows < size || by_total || at.page_count.is_some_and(|count| page >= count);
+    Ok((!ended).then(|| PageNumber(page.saturating_add(1))))
+}
+
+/// A page of a list that is paged by number alone.
+fn numbered<W, T>(
+    rows: Vec<W>,
+    at: wire::PageOf,
+    place: &Cursor,
+    size: usize,
+    read: impl Fn(W) -> Result<T, Unintelligible>,
+) -> Result<Page<T>, Unintelligible> {
+    let next = following(at, cursor::place(place)?, rows.len(), size)?;
+    let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let seen = place.seen.saturating_add(items.len() as u64);
+    let next = next.map(|page| cursor::cursor(&page, seen)).transpose()?;
+    Ok(Page { items, total: at.total, next })
+}
+
+fn firmware_rows(list: wire::FirmwareList) -> Vec<wire::Firmware> {
+    list.firmware_info.and_then(|rows| rows.simple_firmware_info).unwrap_or_default()
+}
+
+/// Packages of other modules are not ours to know.
+fn is_whole_device(firmware: &wire::Firmware) -> bool {
+    firmware.module_name.as_ref().is_none_or(|module| module == DEFAULT_MODULE)
+}
+
+fn packages(
+    list: wire::FirmwareList,
+    cursor: &Cursor,
+    exactly: Option<&PackageKey>,
+) -> Result<Reply, Unintelligible> {
+    let at = list.page;
+    let read = |row: wire::Firmware| is_whole_device(&row).then(|| package_row(&row)).transpose();
+    let page = numbered(firmware_rows(list), at, cursor, limits::FIRMWARE_PAGE, read)?;
+    let mut items: Vec<PackageRow> = page.items.into_iter().flatten().collect();
+    // The filter by version is exact; an adopted package must be the one that was asked for all the same.
+    items.retain(|row| exactly.is_none_or(|key| *key == row.key));
+    Ok(Reply::Packages(Page { items, total: page.total, next: page.next }))
+}
+
+fn packages_with_jobs(
+    list: wire::FirmwareList,
+    page: PageNumber,
+    seen: u64,
+) -> Result<Reply, Unintelligible> {
+    let at = list.page;
+    let rows = firmware_rows(list);
+    let then = following(at, page, rows.len(), limits::FIRMWARE_PAGE)?;
+    let of = rows.into_iter().filter(is_whole_device).map(|row| id(row.firmware_id));
+    let next = after_jobs(of.collect::<Result<_, _>>()?, then);
+    let next = next.map(|place| cursor::cursor(&place, seen)).transpose()?;
+    Ok(Reply::Jobs(Page { items: Vec::new(), total: None, next }))
+}
+
+fn after_jobs(of: Vec<String>, then: Option<PageNumber>) -> Option<JobsPlace> {
+    if of.is_empty() {
+        return then.map(JobsPlace::Packages);
+    }
+    Some(JobsPlace::Jobs { of, page: PageNumber::default(), then })
+}
+
+fn jobs(
+    list: wire::JobList,
+    mut of: Vec<String>,
+    page: PageNumber,
+    then: Option<PageNumber>,
+    seen: u64,
+) -> Result<Reply, Unintelligible> {
+    let rows = list.data.and_then(|data| data.rows).unwrap_or_default();
+    let place = match following(list.page, page, rows.len(), limits::JOB_PAGE)? {
+        Some(page) => Some(JobsPlace::Jobs { of, page, then }),
+        None => after_jobs(of.split_off(1.min(of.len())), then),
+    };
+    let items = rows.into_iter().map(job).collect::<Result<Vec<_>, _>>()?;
+    let seen = seen.saturating_add(items.len() as u64);
+    let next = place.map(|place| cursor::cursor(&place, seen)).transpose()?;
+    Ok(Reply::Jobs(Page { items, total: None, next }))
+}
+
+fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintelligible> {
+    let DevicesPlace { mut names, names_at } = cursor::place(place)?;
+    let asks_names = names.len() + limits::NAME_PAGE <= limits::BATCH;
+    let (items, total, next) = match names_at {
+        Some(NamesAt { page, .. }) if asks_names => {
+            let list: wire::DeviceList = json(body)?;
+            let rows = list.data.and_then(|data| data.device_info).unwrap_or_default();
+            let following = following(list.page, page, rows.len(), limits::NAME_PAGE)?;
+            for row in rows {
+                names.push(id(row.device_name)?);
+            }
+            let names_at = following.map(|page| NamesAt { page, token: list.next_token });
+            (Vec::new(), list.page.total, DevicesPlace { names, names_at })
+        }
+        names_at => {
+            let list: wire::DeviceBatch = json(body)?;
+            let rows = list.data.and_then(|data| data.data).unwrap_or_default();
+            let items = rows.into_iter().map(device).collect::<Result<Vec<_>, _>>()?;
+            if let Some(stranger) = items.iter().find(|device| device.product != product) {
+                return Err(format!("device {} is of another product, {}", stranger.id, stranger.product));
+            }
+            (items, None, DevicesPlace { names: Vec::new(), names_at })
+        }
+    };
+    let seen = place.seen.saturating_add(items.len() as u64);
+    let ended = next.names.is_empty() && next.names_at.is_none();
+    let next = (!ended).then(|| cursor::cursor(&next, seen)).transpose()?;
+    Ok(Reply::Devices(Page { items, total, next }))
+}
+
+/// Names of this product's devices: names of another product's may be the same.
+fn names(list: wire::NameList, product: &str, cursor: &Cursor) -> Result<Page<String>, Unintelligible> {
+    let rows = list.data.and_then(|data| data.simple_device_info).unwrap_or_default();
+    let page = numbered(rows, list.page, cursor, limits::NAME_PAGE, |row| of_product(row, product))?;
+    Ok(Page { items: page.items.into_iter().flatten().collect(), total: None, next: page.next })
+}
+
+fn of_product(row: wire::DeviceName, product: &str) -> Result<Option<String>, Unintelligible> {
+    let given = row.product_key.ok_or_else(|| format!("device {} has no ProductKey", row.device_name))?;
+    let name = id(row.device_name)?;
+    Ok((given == product).then_some(name))
+}
+
+fn tagged(
+    list: wire::NameList,
+    product: &str,
+    values: usize,
+    place: &Cursor,
+) -> Result<Page<String>, Unintelligible> {
+    let TaggedPlace { value, page } = cursor::place(place)?;
+    let rows = list.data.and_then(|data| data.simple_device_info).unwrap_or_default();
+    let following = following(list.page, page, rows.len(), limits::NAME_PAGE)?;
+    let items = rows.into_iter().map(|row| of_product(row, product)).collect::<Result<Vec<_>, _>>()?;
+    let next = match following {
+        Some(page) => Some(TaggedPlace { value, page }),
+        None => (value + 1 < values).then(|| TaggedPlace { value: value + 1, page: PageNumber::default() }),
+    };
+    let seen = place.seen.saturating_add(items.len() as u64);
+    let next = next.map(|place| cursor::cursor(&place, seen)).transpose()?;
+    Ok(Page { items: items.into_iter().flatten().collect(), total: None, next })
+}
+
+fn package(firmware: wire::Firmware) -> Result<Package, Unintelligible> {
+    if !is_whole_device(&firmware) {
+        return Err(format!("package {} is of module {:?}", firmware.firmware_id, firmware.module_name));
+    }
+    let row = package_row(&firmware)?;
+    if firmware.multi_files.is_some_and(|files| !files.is_empty()) {
+        return Ok(Package { row, artifact: None });
+    }
+    let is_md5 = firmware.sign_method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case("MD5"));
+    let md5 = firmware.firmware_sign.filter(|sign| is_md5 && sign.len() == 32);
+    let md5 = md5.map(|sign| sign.to_ascii_lowercase());
+    let artifact = ArtifactRef::Held(HeldArtifact { sha256: None, md5, size: firmware.firmware_size });
+    Ok(Package { row, artifact: Some(artifact) })
+}
+
+fn package_row(firmware: &wire::Firmware) -> Result<PackageRow, Unintelligible> {
+    Ok(PackageRow {
+        id: id(firmware.firmware_id.clone())?,
+        key: PackageKey {
+            kind: PackageKind::Firmware,
+            product: firmware.product_key.clone(),
+            version: firmware.dest_version.clone(),
+        },
+        name: None,
+        source_versions: firmware.src_version.iter().filter(|version| !version.is_empty()).cloned().collect(),
+        description: firmware.firmware_desc.clone().filter(|text| !text.is_empty()),
+        custom_info: firmware.udi.clone().filter(|text| !text.is_empty()),
+        verification: Some(verification(firmware.status)),
+        created_at: firmware.utc_create.as_deref().and_then(time),
+    })
+}
+
+fn verification(status: Option<i64>) -> CloudVerification {
+    match status {
+        Some(-1) => CloudVerification::NotNeeded,
+        Some(0) => CloudVerification::Pending,
+        Some(1) => CloudVerification::Passed,
+        Some(2) => CloudVerification::Running,
+        Some(3) => CloudVerification::Failed,
+        Some(other) => CloudVerification::Unknown(other.to_string()),
+        None => CloudVerification::Unknown("none".to_owned()),
+    }
+}
+
+fn created_package(new: &NewPackage, created: wire::CreatedId) -> Result<Package, Unintelligible> {
+    let row = PackageRow {
+        id: id(created.firmware_id.unwrap_or_default())?,
+        key: new.key.clone(),
+        name: None,
+        source_versions: new.source_versions.clone(),
+        description: new.description.clone().filter(|text| !text.is_empty()),
+        custom_info: new.custom_info.clone().filter(|text| !text.is_empty()),
+        verification: Some(match new.verification {
+            Some(_) => CloudVerification::Pending,
+            None => CloudVerification::NotNeeded,
+        }),
+        created_at: created.utc_create.as_deref().and_then(time),
+    };
+    Ok(Package { row, artifact: Some(new.artifact.stored()) })
+}
+
+/// Neither lists nor QueryOTAJob say how many devices are where: [`Job::with_devices`] adds that.
+fn job(job: wire::Job) -> Result<Job, Unintelligible> {
+    let tags = job.tags.and_then(|tags| tags.rows).unwrap_or_default();
+    let token = tags.into_iter().find(|tag| tag.key == TOKEN_TAG).map(|tag| tag.value);
+    let id = id(job.job_id)?;
+    Ok(Job {
+        token,
+        title: id.clone(),
+        id,
+        kind: PackageKind::Firmware,
+        package_ids: job.firmware_id.into_iter().collect(),
+        devices: Vec::new(),
+        delivery: None,
+        state: match job.job_status.as_str() {
+            "PLANNED" => JobState::Queued,
+            "IN_PROGRESS" => JobState::Running,
+            "COMPLETED" | "COMPLETE" => JobState::Succeeded,
+            "CANCELED" => JobState::Stopped,
+            other => JobState::Unknown(other.to_owned()),
+        },
+        counts: JobCounts::default(),
+        created_at: job.utc_create.as_deref().and_then(time),
+    })
+}
+
+fn created_job(new: &NewJob, created: wire::CreatedId) -> Result<Job, Unintelligible> {
+    let id = id(created.job_id.unwrap_or_default())?;
+    let total = u32::try_from(new.devices.len()).unwrap_or(u32::MAX);
+    Ok(Job {
+        token: Some(new.token.clone()),
+        title: id.clone(),
+        id,
+        kind: new.kind(),
+        package_ids: vec![new.package_id.clone()],
+        devices: new.devices.clone(),
+        delivery: None,
+        state: JobState::Queued,
+        counts: JobCounts { total, queued: total, ..JobCounts::default() },
+        created_at: created.utc_create.as_deref().and_then(time),
+    })
+}
+
+fn device_result(task: wire::Task) -> Result<DeviceResult, Unintelligible> {
+    let outcome = match task.task_status.as_str() {
+        "CONFIRM" | "QUEUED" => DeviceOutcome::Queued,
+        "NOTIFIED" | "IN_PROGRESS" => DeviceOutcome::InFlight,
+        "SUCCEEDED" => DeviceOutcome::Succeeded,
+        "FAILED" => DeviceOutcome::Failed,
+        "CANCELED" => DeviceOutcome::Stopped,
+        other => DeviceOutcome::Unknown(other.to_owned()),
+    };
+    let reason = task.task_desc.filter(|text| !text.is_empty());
+    Ok(DeviceResult { device: id(task.device_name)?, outcome, reason })
+}
+
+fn device(device: wire::Device) -> Result<Device, Unintelligible> {
+    let online = match device.status.as_deref() {
+        Some("ONLINE") => Some(true),
+        Some("OFFLINE" | "UNACTIVE" | "DISABLE") => Some(false),
+        _ => None,
+    };
+    Ok(Device {
+        id: id(device.device_name)?,
+        product: device.product_key,
+        firmware: device.firmware_version.filter(|version| !version.is_empty()),
+        software: None,
+        online,
+    })
+}
+
+/// `2019-11-04T06:22:19.566Z`.
+fn time(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}

@@ -1,0 +1,63 @@
+//! The form that a file is uploaded with: PostObject of the object store, with the fields that GenerateOTAUploadURL gave.
+
+use super::wire::Grant;
+use crate::cloud::{LocalFile, WireRequest, WireResponse, transport::Upload};
+use bytes::Bytes;
+
+/// The request that uploads a file; its bytes are streamed by the transport.
+///
+/// # Errors
+/// The permit names no address.
+pub fn request(grant: &Grant, file: &LocalFile, boundary: &str) -> Result<WireRequest, String> {
+    let (origin, path) = address(&grant.host)?;
+    let fields = [
+        ("key", grant.key.as_str()),
+        ("policy", &grant.policy),
+        ("OSSAccessKeyId", &grant.access_key_id),
+        ("Signature", &grant.signature),
+        ("success_action_status", "200"),
+    ];
+    let mut form = String::new();
+    for (name, value) in fields {
+        if value.contains(['\r', '\n']) {
+            return Err(format!("the permit's {name} has several lines"));
+        }
+        form.push_str(&format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        ));
+    }
+    // The name on disk is nobody's business; the last field is the file, as the object store wants it.
+    form.push_str(&format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"package\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n"
+    ));
+    let after = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+    Ok(WireRequest {
+        method: "POST",
+        origin,
+        path,
+        query: String::new(),
+        headers: vec![("content-type".to_owned(), format!("multipart/form-data; boundary={boundary}"))],
+        body: form.into(),
+        upload: Some(Box::new(Upload { file: file.clone(), after })),
+    })
+}
+
+/// Origin and path of an address; only HTTP and HTTPS are spoken.
+fn address(host: &str) -> Result<(String, String), String> {
+    let wrong = || format!("the permit's Host is no address: {host}");
+    let url = url::Url::parse(host).map_err(|_| wrong())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong());
+    }
+    Ok((url.origin().ascii_serialization(), url.path().to_owned()))
+}
+
+/// What is wrong with what the object store holds now: it says the MD5 of what it got in `ETag`.
+#[must_use]
+pub fn wrong_digest(response: &WireResponse, file: &LocalFile) -> Option<String> {
+    let tag = response.header("etag")?.trim_matches('"').to_ascii_lowercase();
+    let is_md5 = tag.len() == 32 && tag.bytes().all(|b| b.is_ascii_hexdigit());
+    let ours = file.md5.as_ref()?.to_ascii_lowercase();
+    (is_md5 && tag != ours).then(|| format!("the object store holds other bytes: MD5 {tag}, not {ours}"))
+}

@@ -1,0 +1,326 @@
+//! Answers as they stand on the wire, with the cloud's spelling. Members may be absent or null: nothing relies on presence
+//! but what a reply cannot do without.
+
+use serde::Deserialize;
+
+/// What every answer begins with.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Envelope {
+    /// False under HTTP 200 when the product refuses.
+    pub success: Option<bool>,
+    /// Code of a refusal.
+    pub code: Option<String>,
+    /// Words of a refusal by the product.
+    pub error_message: Option<String>,
+    /// Words of a refusal by the gateway.
+    pub message: Option<String>,
+    /// Id of the request.
+    pub request_id: Option<String>,
+}
+
+/// Where a page is in its list. QueryDevice and its like call `CurrentPage` `Page`; it is not read.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PageOf {
+    /// Pages of the list.
+    pub page_count: Option<u64>,
+    /// Rows of the list.
+    pub total: Option<u64>,
+}
+
+/// GenerateOTAUploadURL.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Granted {
+    /// What may be uploaded where.
+    pub data: Grant,
+}
+
+/// What may be uploaded where, for one minute.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Grant {
+    /// Address of the object, for CreateOTAFirmware.
+    pub firmware_url: String,
+    /// Address of the object store.
+    pub host: String,
+    /// Key of the object.
+    pub key: String,
+    /// Key id that signed the policy.
+    #[serde(rename = "OSSAccessKeyId")]
+    pub access_key_id: String,
+    /// The policy, in Base64.
+    pub policy: String,
+    /// Its signature.
+    pub signature: String,
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grant").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// CreateOTAFirmware, CreateOTAVerifyJob, CreateOTAStaticUpgradeJob.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Created {
+    /// The new thing.
+    pub data: CreatedId,
+}
+
+/// Id of a new thing.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CreatedId {
+    /// Of a package.
+    pub firmware_id: Option<String>,
+    /// Of a job.
+    pub job_id: Option<String>,
+    /// When.
+    pub utc_create: Option<String>,
+}
+
+/// ListOTAFirmware.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FirmwareList {
+    /// Rows.
+    pub firmware_info: Option<FirmwareRows>,
+    /// Where the page is.
+    #[serde(flatten)]
+    pub page: PageOf,
+}
+
+/// Rows of ListOTAFirmware.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FirmwareRows {
+    /// Rows.
+    pub simple_firmware_info: Option<Vec<Firmware>>,
+}
+
+/// QueryOTAFirmware.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FirmwareShown {
+    /// The package.
+    pub firmware_info: Firmware,
+}
+
+/// A package; lists leave the last three out.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Firmware {
+    /// Id.
+    pub firmware_id: String,
+    /// For people.
+    pub firmware_desc: Option<String>,
+    /// MD5 of its one file.
+    pub firmware_sign: Option<String>,
+    /// Bytes of its one file.
+    pub firmware_size: Option<u64>,
+    /// `MD5`.
+    pub sign_method: Option<String>,
+    /// Version.
+    pub dest_version: String,
+    /// Version that it is upgraded from.
+    pub src_version: Option<String>,
+    /// Module; `default` is the whole device.
+    pub module_name: Option<String>,
+    /// Product.
+    pub product_key: String,
+    /// -1 needs no verification, 0 unverified, 1 verified, 2 verifying, 3 failed.
+    pub status: Option<i64>,
+    /// When it was created.
+    pub utc_create: Option<String>,
+    /// When it was changed.
+    pub utc_modified: Option<String>,
+    /// Handed to devices.
+    pub udi: Option<String>,
+    /// Several files.
+    pub multi_files: Option<Vec<serde_json::Value>>,
+}
+
+/// ListOTAJobByFirmware.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JobList {
+    /// Rows.
+    pub data: Option<JobRows>,
+    /// Where the page is.
+    #[serde(flatten)]
+    pub page: PageOf,
+}
+
+/// Rows of ListOTAJobByFirmware.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JobRows {
+    /// Rows.
+    #[serde(rename = "SimpleOTAJobInfo")]
+    pub rows: Option<Vec<Job>>,
+}
+
+/// QueryOTAJob.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JobShown {
+    /// The job.
+    pub data: Job,
+}
+
+/// A job, as far as lists and QueryOTAJob say the same.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Job {
+    /// Id.
+    pub job_id: String,
+    /// Package.
+    pub firmware_id: Option<String>,
+    /// `PLANNED`, `IN_PROGRESS`, `COMPLETED` (in lists `COMPLETE`), `CANCELED`.
+    pub job_status: String,
+    /// Tags.
+    pub tags: Option<Tags>,
+    /// When it was created.
+    pub utc_create: Option<String>,
+}
+
+/// Tags of a job.
+#[derive(Debug, Deserialize)]
+pub struct Tags {
+    /// Rows.
+    #[serde(rename = "OtaTagDTO")]
+    pub rows: Option<Vec<Tag>>,
+}
+
+/// A tag of a job.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Tag {
+    /// Key.
+    pub key: String,
+    /// Value.
+    pub value: String,
+}
+
+/// ListOTATaskByJob.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TaskList {
+    /// Rows.
+    pub data: Option<TaskRows>,
+    /// Where the page is.
+    #[serde(flatten)]
+    pub page: PageOf,
+}
+
+/// Rows of ListOTATaskByJob.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TaskRows {
+    /// Rows.
+    #[serde(rename = "SimpleOTATaskInfo")]
+    pub rows: Option<Vec<Task>>,
+}
+
+/// What a job says of one device.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Task {
+    /// Device.
+    pub device_name: String,
+    /// `CONFIRM`, `QUEUED`, `NOTIFIED`, `IN_PROGRESS`, `SUCCEEDED`, `FAILED`, `CANCELED`.
+    pub task_status: String,
+    /// Why it failed.
+    pub task_desc: Option<String>,
+}
+
+/// QueryDevice.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceList {
+    /// Rows.
+    pub data: Option<DeviceRows>,
+    /// For what is deeper than 10,000 rows.
+    pub next_token: Option<String>,
+    /// Where the page is.
+    #[serde(flatten)]
+    pub page: PageOf,
+}
+
+/// Rows of QueryDevice.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceRows {
+    /// Rows.
+    pub device_info: Option<Vec<DeviceName>>,
+}
+
+/// Name of a device.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceName {
+    /// Name.
+    pub device_name: String,
+    /// Product.
+    pub product_key: Option<String>,
+}
+
+/// BatchQueryDeviceDetail.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceBatch {
+    /// Rows.
+    pub data: Option<DeviceBatchRows>,
+}
+
+/// Rows of BatchQueryDeviceDetail.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceBatchRows {
+    /// Rows.
+    pub data: Option<Vec<Device>>,
+}
+
+/// QueryDeviceDetail.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceShown {
+    /// The device.
+    pub data: Device,
+}
+
+/// A device.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Device {
+    /// Name.
+    pub device_name: String,
+    /// Product.
+    pub product_key: String,
+    /// `ONLINE`, `OFFLINE`, `UNACTIVE`, `DISABLE`.
+    pub status: Option<String>,
+    /// Version of the module `default`.
+    pub firmware_version: Option<String>,
+}
+
+/// QueryDeviceListByDeviceGroup and QueryDeviceByTags.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct NameList {
+    /// Rows.
+    pub data: Option<NameRows>,
+    /// Where the page is.
+    #[serde(flatten)]
+    pub page: PageOf,
+}
+
+/// Rows of QueryDeviceListByDeviceGroup and QueryDeviceByTags.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct NameRows {
+    /// Rows.
+    pub simple_device_info: Option<Vec<DeviceName>>,
+}

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 pub use crate::api::{CloudKind, Delivery, PackageType as PackageKind};
 
@@ -373,31 +373,24 @@ impl Job {
         let mut counts = JobCounts::default();
         for result in results {
             counts.total += 1;
-            *counts.of(&result.outcome) += 1;
+            // One that no document names has not ended.
+            *match &result.outcome {
+                DeviceOutcome::Queued => &mut counts.queued,
+                DeviceOutcome::InFlight | DeviceOutcome::Unknown(_) => &mut counts.in_flight,
+                DeviceOutcome::Succeeded => &mut counts.succeeded,
+                DeviceOutcome::Failed => &mut counts.failed,
+                DeviceOutcome::Retrying => &mut counts.retrying,
+                DeviceOutcome::Stopped => &mut counts.stopped,
+                DeviceOutcome::Removed => &mut counts.removed,
+            } += 1;
         }
-        self.devices = results.iter().map(|result| result.device.clone()).collect();
-        self.devices.sort_unstable();
-        self.devices.dedup();
+        let devices: BTreeSet<String> = results.iter().map(|result| result.device.clone()).collect();
+        self.devices = devices.into_iter().collect();
         if self.state == JobState::Succeeded && counts.failed > 0 {
             self.state = if counts.succeeded > 0 { JobState::PartlyFailed } else { JobState::Failed };
         }
         self.counts = counts;
         self
-    }
-}
-
-impl JobCounts {
-    /// The counter of an outcome; one that no document names has not ended.
-    fn of(&mut self, outcome: &DeviceOutcome) -> &mut u32 {
-        match outcome {
-            DeviceOutcome::Queued => &mut self.queued,
-            DeviceOutcome::InFlight | DeviceOutcome::Unknown(_) => &mut self.in_flight,
-            DeviceOutcome::Succeeded => &mut self.succeeded,
-            DeviceOutcome::Failed => &mut self.failed,
-            DeviceOutcome::Retrying => &mut self.retrying,
-            DeviceOutcome::Stopped => &mut self.stopped,
-            DeviceOutcome::Removed => &mut self.removed,
-        }
     }
 }
 

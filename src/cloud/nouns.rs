@@ -373,7 +373,6 @@ impl Job {
         let mut counts = JobCounts::default();
         for result in results {
             counts.total += 1;
-            // One that no document names has not ended.
             *match &result.outcome {
                 DeviceOutcome::Queued => &mut counts.queued,
                 DeviceOutcome::InFlight | DeviceOutcome::Unknown(_) => &mut counts.in_flight,
@@ -384,8 +383,8 @@ impl Job {
                 DeviceOutcome::Removed => &mut counts.removed,
             } += 1;
         }
-        let devices: BTreeSet<String> = results.iter().map(|result| result.device.clone()).collect();
-        self.devices = devices.into_iter().collect();
+        let devices: BTreeSet<&String> = results.iter().map(|result| &result.device).collect();
+        self.devices = devices.into_iter().cloned().collect();
         if self.state == JobState::Succeeded && counts.failed > 0 {
             self.state = if counts.succeeded > 0 { JobState::PartlyFailed } else { JobState::Failed };
         }

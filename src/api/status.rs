@@ -380,6 +380,20 @@ pub struct Intent {
     pub at: Timestamp,
     /// What is known of it.
     pub state: IntentState,
+    /// What tells the job that it makes, on a cloud whose jobs carry no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likeness: Option<Likeness>,
+}
+
+/// What tells a job that carries nothing of ours.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Likeness {
+    /// SHA-256 of kind, devices and delivery, shortened.
+    pub digest: String,
+    /// Ids of jobs that looked the same before the call left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
 }
 
 /// Calls that must happen once.

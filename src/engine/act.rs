@@ -3,13 +3,15 @@
 use super::inventory::Inventory;
 use super::journal::{self, Permit};
 use super::lane::{Lane, Trouble};
+use super::likeness;
 use super::queue::Class;
 use crate::api::{
     Condition, CreateOperation, Decision, Intent, Object, OtaPackage, OtaPackageStatus, OtaRollout,
     OtaRolloutStatus, RECONCILING, Truth, record_decision, set_condition, time_text,
 };
 use crate::cloud::{
-    Call, CallError, Capabilities, Effect, ErrorClass, NewArtifact, NewJob, NewPackage, Reply, Uploads,
+    Call, CallError, Capabilities, Effect, ErrorClass, JobIdentity, NewArtifact, NewJob, NewPackage, Reply,
+    Uploads,
 };
 use crate::plan::needs::package_key;
 use crate::plan::{Action, Again, Plan, confirm};
@@ -276,13 +278,16 @@ impl Lane {
             return Ok(wait);
         }
         let creation = self.with_bytes(creation, &limits, class).await?;
-        let intent = journal::intent(
+        let mut intent = journal::intent(
             &creation.token,
             creation.operation,
             creation.stage.clone(),
             &request_of(&creation.call),
             now,
         );
+        if let (Call::CreateJob(new), JobIdentity::Devices) = (&creation.call, limits.job_identity) {
+            intent.likeness = Some(likeness::of_new(new, self.inventory.jobs.all()));
+        }
         journal::intend(subject.pending(), intent);
         self.save(creation.at("PackageIntent", "JobIntent"), &subject.object()).await?;
         let result = self.connect().await?.account.call(&creation.call, class).await;
@@ -442,12 +447,19 @@ fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capab
         None => creation.call.operation().to_owned(),
     };
     let message = format!(
-        "{what} left at {} and its answer was lost: looking for token {} until {}, and only then sending it again",
+        "{what} left at {} and its answer was lost: looking for {} until {}, and only then sending it again",
         time_text(intent.at),
-        intent.token,
+        looked_for(intent),
         time_text(settles_at)
     );
     subject.say("CreateInDoubt", &message, now);
+}
+
+fn looked_for(intent: &Intent) -> String {
+    match intent.likeness {
+        Some(_) => "a new job for the same devices".to_owned(),
+        None => format!("token {}", intent.token),
+    }
 }
 
 /// What the digest of an intent is taken over.

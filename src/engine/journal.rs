@@ -81,7 +81,8 @@ pub fn intent(
 ) -> Intent {
     let body = serde_json::to_vec(request).unwrap_or_default();
     let digest = hex::encode(&Sha256::digest(body)[..8]);
-    Intent { token: token.to_owned(), operation, stage, digest, at: now, state: IntentState::Intended }
+    let (token, state) = (token.to_owned(), IntentState::Intended);
+    Intent { token, operation, stage, digest, at: now, state, likeness: None }
 }
 
 /// The answer was not definite.

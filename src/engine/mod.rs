@@ -13,6 +13,7 @@ pub mod intake;
 pub mod inventory;
 pub mod journal;
 pub mod lane;
+mod likeness;
 mod observe;
 mod others;
 pub mod points;

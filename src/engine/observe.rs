@@ -112,6 +112,7 @@ impl Lane {
                         object.status.as_ref().and_then(|s| s.verification.as_ref()?.job_id.clone());
                     let ours: Vec<String> = verify_job.into_iter().collect();
                     sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
+                    self.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
                     sight.results = self.failures_of(&ours, class).await?;
                 }
                 Need::Devices(ids) => {
@@ -155,6 +156,7 @@ impl Lane {
             match need {
                 Need::Jobs(kind) => {
                     sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
+                    self.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
                     sight.results = self.failures_of(&ours, class).await?;
                 }
                 Need::Devices(ids) => {

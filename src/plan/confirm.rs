@@ -60,7 +60,8 @@ mod tests {
 
     fn intent(token: &str, operation: CreateOperation) -> Intent {
         let (at, digest) = (Timestamp::UNIX_EPOCH, "d".to_owned());
-        Intent { token: token.into(), operation, stage: None, digest, at, state: IntentState::Intended }
+        let state = IntentState::Intended;
+        Intent { token: token.into(), operation, stage: None, digest, at, state, likeness: None }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod compare;
 mod leave;
+mod portal;
 mod report;
 mod verify;
 
@@ -55,6 +56,9 @@ fn void_verification(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
 }
 
 fn judge(view: &PackageView<'_>, packages: &Seen<Vec<Package>>, status: &mut OtaPackageStatus) -> Outcome {
+    if !view.capabilities.creates_packages {
+        return portal::judge(view, packages, status);
+    }
     let known = status.package_id.clone();
     let known_one = packages.value.iter().find(|package| known.as_deref() == Some(&package.row.id));
     if let Some(id) = known.as_ref().filter(|_| known_one.is_none()) {

@@ -8,3 +8,4 @@ mod enos;
 mod folder;
 mod harness;
 mod kills;
+mod ocean_connect;

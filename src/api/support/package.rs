@@ -60,7 +60,9 @@ pub(super) const ROWS: &[Row] = &[
         field: "spec.sourceVersions",
         clouds: [
             Native("support_source_versions"),
-            Refused("set them in the portal when the package is uploaded, and leave them out here"),
+            Emulated(
+                "named when the package is to be uploaded; devices that run another version are left out",
+            ),
             Refused("name them in targets.fromVersions of the rollouts"),
             Refused("name them in targets.fromVersions of the rollouts"),
         ],

@@ -2,11 +2,12 @@
 
 use super::listing::{Question, Reading, turn_page};
 use super::misfit;
+use crate::api::Intent;
 use crate::cloud::{
     Call, CallError, Capabilities, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts,
-    JobDetails, PackageKind, Page, Reply,
+    JobDetails, JobIdentity, PackageKind, Page, Reply,
 };
-use crate::engine::{account::Account, queue::Class};
+use crate::engine::{account::Account, likeness, queue::Class};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ pub struct Jobs {
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
     /// Of jobs whose rows say nothing of their devices: those that did not succeed, as they stood at the last look.
     by_devices: BTreeMap<String, Vec<DeviceResult>>,
+    /// Jobs are told by their devices: those of all jobs are kept.
+    told_by_devices: bool,
 }
 
 #[derive(Debug)]
@@ -116,6 +119,7 @@ impl Jobs {
         if self.listed_at(kind) >= Some(not_before) {
             return Ok(true);
         }
+        self.told_by_devices = account.cloud().capabilities().job_identity == JobIdentity::Devices;
         let mut under_way = self.under_way.remove(&kind);
         let read = turn_page(&mut under_way, JobList(kind), account, not_before, urgency).await?;
         self.under_way.extend(under_way.map(|reading| (kind, reading)));
@@ -270,6 +274,17 @@ impl Jobs {
         Ok(results)
     }
 
+    /// Gives the jobs that lost calls have made the tokens of those calls, where jobs carry none.
+    pub fn recognise<'a>(&mut self, pending: impl Iterator<Item = &'a Intent>) {
+        for intent in pending {
+            for row in self.rows.values_mut().filter(|row| row.job.token.is_none()) {
+                if likeness::is_of(intent, &row.job) {
+                    row.job.token = Some(intent.token.clone());
+                }
+            }
+        }
+    }
+
     /// Takes in a job as it was just seen.
     pub fn add(&mut self, job: Job, at: Timestamp) {
         let known = self.rows.remove(&job.id);
@@ -282,6 +297,12 @@ impl Jobs {
     }
 
     fn insert(&mut self, mut job: Job, known: Option<Row>, at: Timestamp) {
+        if let Some(row) = known.as_ref().filter(|_| self.told_by_devices) {
+            job.token = job.token.or_else(|| row.job.token.clone());
+            if job.package_ids.is_empty() {
+                job.package_ids.clone_from(&row.job.package_ids);
+            }
+        }
         let mut seen_at = at;
         match &known {
             // A row that says nothing of the devices takes nothing away, and makes what they told no newer.
@@ -294,7 +315,7 @@ impl Jobs {
             // Some clouds name the devices only when one job is asked for.
             Some(row) if job.devices.is_empty() => job.devices.clone_from(&row.job.devices),
             // Other people's jobs may name 30,000 devices each; nobody asks for those.
-            _ if job.token.is_none() => job.devices = Vec::new(),
+            _ if job.token.is_none() && !self.told_by_devices => job.devices = Vec::new(),
             _ => {}
         }
         let job = match known.as_ref().and_then(|row| row.counted.as_ref()) {

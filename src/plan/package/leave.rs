@@ -57,7 +57,9 @@ fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     let message = format!("deletion of package {id} waits for {}", describe(&users));
     let verify = status.verification.as_ref();
     let verify = verify.and_then(|v| find_job(&jobs.value, &v.token, v.job_id.as_deref()));
-    let stoppable = verify.filter(|job| !job.state.is_final() && job.state != JobState::Stopping);
+    let stoppable = verify
+        .filter(|_| view.capabilities.stops_jobs)
+        .filter(|job| !job.state.is_final() && job.state != JobState::Stopping);
     Outcome::working("Deleting", message).with(stoppable.map(|job| Action::StopJob { id: job.id.clone() }))
 }
 

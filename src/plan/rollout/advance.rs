@@ -1,6 +1,6 @@
 //! From what was seen to what is done: stop rules first, then holds, then the stages in order.
 
-use super::jobs::can_be_stopped;
+use super::jobs::{can_be_stopped, unstoppable};
 use super::report::{Outcome, Standing, total};
 use super::survey::{Survey, survey};
 use super::{Ground, waiting_stage};
@@ -84,6 +84,7 @@ impl Pass<'_, '_> {
     fn judge(&mut self, changed: Option<String>) -> Outcome {
         let duplicates = self.survey.jobs.duplicates.iter().filter(|job| can_be_stopped(job));
         let stops: Vec<Action> = duplicates.map(|job| Action::StopJob { id: job.id.clone() }).collect();
+        let stops = if self.ground.capabilities.stops_jobs { stops } else { Vec::new() };
         if let Some(outcome) = self.stop_rules() {
             return outcome;
         }
@@ -158,6 +159,10 @@ impl Pass<'_, '_> {
         let ids: BTreeSet<&str> = live.iter().map(|job| job.id.as_str()).collect();
         for job in self.status.stages.iter_mut().flat_map(|stage| &mut stage.jobs) {
             job.stop_ordered |= ids.contains(job.id.as_str());
+        }
+        if !self.ground.capabilities.stops_jobs {
+            let message = message + &unstoppable(&live);
+            return Outcome::held(reason, message, !live.is_empty());
         }
         let stops = live.iter().filter(|job| can_be_stopped(job));
         let stops: Vec<Action> = stops.map(|job| Action::StopJob { id: job.id.clone() }).collect();

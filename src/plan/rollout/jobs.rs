@@ -193,6 +193,20 @@ pub(super) fn within(since: Timestamp, lag: SignedDuration, later: Timestamp) ->
     since.checked_add(lag).map_or(true, |end| later < end)
 }
 
+/// What still happens on a cloud that stops no job, for the end of a sentence; nothing when no job runs.
+pub(super) fn unstoppable(live: &[&Job]) -> String {
+    if live.is_empty() {
+        return String::new();
+    }
+    let open = |job: &&Job| job.counts.queued + job.counts.in_flight + job.counts.retrying;
+    let (devices, ids): (u32, Vec<&str>) =
+        (live.iter().map(open).sum(), live.iter().map(|job| job.id.as_str()).collect());
+    format!(
+        "; no call stops a job of this cloud: {devices} devices are still reached by what runs ({}); stop it in the portal if it must not go on",
+        ids.join(", ")
+    )
+}
+
 /// True when an order to stop it would change something.
 pub(super) fn can_be_stopped(job: &Job) -> bool {
     !job.state.is_final() && job.state != JobState::Stopping

@@ -4,7 +4,7 @@ use super::Ground;
 use super::jobs::{OurJobs, can_be_stopped, may_be_hidden};
 use super::report::{Outcome, finish};
 use crate::api::{CreateOperation, OtaRolloutStatus, RolloutPhase, record_decision};
-use crate::cloud::{Job, JobState};
+use crate::cloud::{Capabilities, Job, JobState};
 use crate::plan::{Action, Plan, RolloutView};
 use jiff::Timestamp;
 
@@ -44,10 +44,11 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
     };
     let mut remains = remains(&mut status, &seen.value, seen.at, capabilities.visibility_lag);
     remains.add_by_token(view, &crate::plan::token::package_identity(package), &status, &seen.value);
+    let by_hand = remains.by_hand(capabilities);
     if remains.waits_for.is_empty() {
         return release(view, status).also(remains.stops);
     }
-    let message = format!("deletion waits until these are over: {}", remains.waits_for.join(", "));
+    let message = format!("deletion waits until these are over: {}{by_hand}", remains.waits_for.join(", "));
     finish(view.object, status, Outcome::working(phase, reason, message).with(remains.stops), view.now)
 }
 
@@ -68,10 +69,12 @@ impl Plan<OtaRolloutStatus> {
 /// stands in the way.
 pub(super) fn turn(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
     let lag = ground.capabilities.visibility_lag;
-    let remains = remains(status, &ground.jobs.value, ground.jobs.at, lag);
+    let mut remains = remains(status, &ground.jobs.value, ground.jobs.at, lag);
+    let by_hand = remains.by_hand(ground.capabilities);
+    let end = if by_hand.is_empty() { "are stopped" } else { "end" };
     if !remains.waits_for.is_empty() {
         let message =
-            format!("jobs of the package before are stopped first: {}", remains.waits_for.join(", "));
+            format!("jobs of the package before {end} first: {}{by_hand}", remains.waits_for.join(", "));
         let outcome = Outcome::working(RolloutPhase::Pending, "StoppingPreviousJobs", message);
         return Some(outcome.with(remains.stops));
     }
@@ -124,6 +127,15 @@ fn remains(
 }
 
 impl Remains {
+    /// Where no call stops a job, none is ordered, and the sentence ends with who can.
+    fn by_hand(&mut self, capabilities: &Capabilities) -> &'static str {
+        if capabilities.stops_jobs {
+            return "";
+        }
+        self.stops.clear();
+        "; no call stops a job of this cloud: wait, or stop it in the portal"
+    }
+
     fn stop(&mut self, job: &Job, told_before: bool) {
         let order = Action::StopJob { id: job.id.clone() };
         if can_be_stopped(job) && !self.stops.contains(&order) {

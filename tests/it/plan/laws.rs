@@ -163,6 +163,7 @@ impl History {
         let pending = &mut self.world.rollout.status.as_mut().unwrap().pending;
         pending.retain(|intent| intent.token != token);
         pending.push(Intent {
+            likeness: None,
             token: token.into(),
             operation: CreateOperation::CreateJob,
             stage,

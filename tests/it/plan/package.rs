@@ -87,6 +87,7 @@ fn a_package_whose_answer_was_lost_is_found_and_is_ours() {
         digest: String::new(),
         at: world.now,
         state: IntentState::Ambiguous,
+        likeness: None,
     });
     world.package.status = Some(status);
     world.create_package(package);
@@ -306,6 +307,7 @@ fn a_package_whose_create_was_in_doubt_goes_with_its_object() {
         panic!("nothing to create")
     };
     let intent = Intent {
+        likeness: None,
         token,
         operation: CreateOperation::CreatePackage,
         stage: None,

@@ -1,0 +1,125 @@
+//! Telling our jobs by what they are, on a cloud whose jobs carry nothing of ours ([`JobIdentity::Devices`]).
+//!
+//! A job is what a lost call made when it is of the same kind, for exactly the same devices, delivered the same way, created
+//! after the call was about to leave, and was not there before. `docs/oceanconnect.md` says what risk remains.
+//!
+//! [`JobIdentity::Devices`]: crate::cloud::JobIdentity::Devices
+
+use crate::api::{DeliveryStart, Intent, Likeness};
+use crate::cloud::{Delivery, Job, NewJob, PackageKind};
+use jiff::SignedDuration;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+
+/// The cloud's clock may be behind ours by so much, and writes whole seconds.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// What a new job looks like, and which jobs look like it already.
+pub(super) fn of_new<'a>(new: &NewJob, there: impl Iterator<Item = &'a Job>) -> Likeness {
+    let digest = digest(new.kind(), &new.devices, &new.delivery);
+    let before = there.filter(|job| of_job(job).as_ref() == Some(&digest)).map(|job| job.id.clone());
+    Likeness { before: before.collect(), digest }
+}
+
+/// True when the job may be what the intent's call made. A job that names no devices, or is delivered in a way that we
+/// never write, is not.
+pub(super) fn is_of(intent: &Intent, job: &Job) -> bool {
+    let Some(likeness) = &intent.likeness else { return false };
+    let earliest = intent.at.saturating_sub(SKEW).unwrap_or(intent.at);
+    of_job(job).as_ref() == Some(&likeness.digest)
+        && !likeness.before.contains(&job.id)
+        && job.created_at.is_none_or(|created| created >= earliest)
+}
+
+fn of_job(job: &Job) -> Option<String> {
+    let delivery = job.delivery.as_ref().filter(|_| !job.devices.is_empty())?;
+    Some(digest(job.kind, &job.devices, delivery))
+}
+
+/// A set, whatever order the cloud lists it in; what is left out of a delivery is what the cloud does by itself.
+fn digest(kind: PackageKind, devices: &[String], delivery: &Delivery) -> String {
+    let devices: BTreeSet<&String> = devices.iter().collect();
+    let start = delivery.start.unwrap_or(DeliveryStart::Now);
+    let retries = delivery.retry.as_ref().map_or(0, |retry| retry.limit);
+    let text = serde_json::to_vec(&(kind, devices, start, retries)).unwrap_or_default();
+    hex::encode(&Sha256::digest(text)[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{CreateOperation, Retry};
+    use crate::cloud::{JobCounts, JobPurpose, JobState, PackageKey};
+    use crate::engine::journal;
+    use jiff::Timestamp;
+
+    fn new() -> NewJob {
+        NewJob {
+            token: "t".into(),
+            title: "meter/canary".into(),
+            purpose: JobPurpose::Upgrade,
+            package: PackageKey {
+                kind: PackageKind::Firmware,
+                product: "a/b/c".into(),
+                version: "V2".into(),
+            },
+            package_id: "f".into(),
+            devices: vec!["d1".into(), "d2".into()],
+            from_versions: vec![],
+            delivery: Delivery::default(),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn listed() -> Job {
+        Job {
+            id: "j".into(),
+            token: None,
+            title: String::new(),
+            kind: PackageKind::Firmware,
+            package_ids: vec![],
+            devices: vec!["d2".into(), "d1".into()],
+            delivery: Some(Delivery { start: Some(DeliveryStart::Now), ..Delivery::default() }),
+            state: JobState::Running,
+            counts: JobCounts::default(),
+            created_at: Some(at(1_000)),
+        }
+    }
+
+    #[test]
+    fn only_a_new_job_of_the_same_kind_devices_and_delivery_is_what_a_lost_call_made() {
+        type Edit = fn(&mut Job);
+        let mut intent = journal::intent("t", CreateOperation::CreateJob, None, &"x", at(1_000));
+        intent.likeness = Some(of_new(&new(), [Job { id: "old".into(), ..listed() }].iter()));
+        let cases: [(&str, bool, Edit); 12] = [
+            ("the same", true, |_| {}),
+            ("a clock a little behind", true, |job| job.created_at = Some(at(700))),
+            ("of an unknown time", true, |job| job.created_at = None),
+            ("created long before", false, |job| job.created_at = Some(at(699))),
+            ("there before", false, |job| job.id = "old".into()),
+            ("another device more", false, |job| job.devices.push("d3".into())),
+            ("a device less", false, |job| job.devices.truncate(1)),
+            ("another device", false, |job| job.devices[0] = "d3".into()),
+            ("for groups", false, |job| job.devices.clear()),
+            ("another kind", false, |job| job.kind = PackageKind::Software),
+            ("another start", false, |job| {
+                job.delivery =
+                    Some(Delivery { start: Some(DeliveryStart::DeviceOnline), ..Delivery::default() });
+            }),
+            ("with retries", false, |job| {
+                let retry = Some(Retry { limit: 1, interval: None });
+                job.delivery = Some(Delivery { retry, ..Delivery::default() });
+            }),
+        ];
+        for (name, expected, edit) in cases {
+            let mut job = listed();
+            edit(&mut job);
+            assert_eq!(is_of(&intent, &job), expected, "{name}");
+        }
+        intent.likeness = None;
+        assert!(!is_of(&intent, &listed()), "on a cloud whose jobs carry a token");
+    }
+}

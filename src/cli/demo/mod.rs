@@ -1,5 +1,6 @@
 //! `rollwave demo`: a good release and a bad one, on the embedded simulator, checked against what the simulator knows.
 
+mod all_clouds;
 mod verdict;
 
 use super::home::{Home, HomeError};
@@ -29,6 +30,9 @@ pub struct Args {
     /// Write the manifests and the state here, and keep them.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// One release on all four clouds, side by side: the manifests of examples/all-clouds.
+    #[arg(long)]
+    pub all_clouds: bool,
 }
 
 /// Why the demo could not go on.
@@ -49,16 +53,20 @@ enum DemoError {
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
     let shown = match &args.keep {
-        Some(dir) => show(dir, ctx).await,
+        Some(dir) => play(args, dir, ctx).await,
         None => {
             let dir = std::env::temp_dir().join(format!("rollwave-demo-{}", std::process::id()));
-            let shown = show(&dir, ctx).await;
+            let shown = play(args, &dir, ctx).await;
             // What cannot be removed is in the system's folder for temporary files.
             let _ = fs_err::remove_dir_all(&dir);
             shown
         }
     };
     shown.unwrap_or_else(|error| ctx.fail(error))
+}
+
+async fn play(args: &Args, dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
+    if args.all_clouds { all_clouds::show(dir, ctx).await } else { show(dir, ctx).await }
 }
 
 async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {

@@ -15,7 +15,7 @@ const STAGES_AND_VERIFICATION: usize = 4;
 /// A claim, and whether it was observed.
 pub(super) struct Finding {
     pub(super) holds: bool,
-    text: String,
+    pub(super) text: String,
 }
 
 impl Finding {

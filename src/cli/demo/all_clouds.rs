@@ -1,0 +1,116 @@
+//! One release on all four clouds, side by side.
+
+use super::{DemoError, Stage, title, verdict::Finding};
+use crate::api::CloudKind;
+use crate::cli::{Context, Exit};
+use crate::simulator::http::{Running, serve};
+use crate::simulator::{Simulator, World, world::Clouds};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+const WORLD: &str = include_str!("../../../examples/all-clouds.world.yaml");
+const CLOUDS: &str = include_str!("../../../examples/all-clouds/1-clouds.yaml");
+const RELEASE: &str = include_str!("../../../examples/all-clouds/2-v2.0.yaml");
+const FIRMWARE: &[u8] = include_bytes!("../../../examples/all-clouds/meter-V2.0.bin");
+const VERSION: &str = "V2.0";
+/// Products of the world by cloud, which tell whose a device is.
+const PRODUCTS: [(CloudKind, &str); 4] = [
+    (CloudKind::HuaweiIotda, "meter"),
+    (CloudKind::OceanConnect, "Acme/WaterMeter/WM1"),
+    (CloudKind::AliyunIot, "a1meter"),
+    (CloudKind::Enos, "em001"),
+];
+/// One verify job, one for the canary, one for the rest.
+const JOBS: usize = 3;
+
+/// Shows it, and checks what it says against the simulators' own truth.
+pub(super) async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
+    let world = World::parse("examples/all-clouds.world.yaml", WORLD)?;
+    let simulator = serve(&world, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let fleet = dir.join("fleet");
+    write_accounts(dir, &world.clouds, &simulator.url())?;
+    let mut stage = Stage::open(dir, &world)?;
+
+    title(
+        ctx,
+        &format!("100 devices on each of four clouds run V1.0. {VERSION} is released: {}", fleet.display()),
+    );
+    fs_err::write(fleet.join("meter-V2.0.bin"), FIRMWARE)?;
+    fs_err::write(fleet.join("2-v2.0.yaml"), RELEASE)?;
+    stage.play(&fleet, ctx).await?;
+
+    title(ctx, "What the simulators saw");
+    let findings = findings(&simulator);
+    for finding in &findings {
+        ctx.printer.line(finding.line());
+    }
+    simulator.shutdown().await;
+    Ok(if findings.iter().all(|finding| finding.holds) { Exit::Done } else { Exit::Failed })
+}
+
+/// The accounts of examples/all-clouds at the simulator's address, with their keys in files of the variables' names.
+fn write_accounts(dir: &Path, clouds: &Clouds, url: &str) -> io::Result<()> {
+    let (fleet, keys) = (dir.join("fleet"), dir.join("keys"));
+    fs_err::create_dir_all(&fleet)?;
+    fs_err::create_dir_all(&keys)?;
+    for (variable, secret) in secrets(clouds) {
+        fs_err::write(keys.join(variable), secret)?;
+    }
+    let manifest: Vec<String> = CLOUDS.lines().map(|line| at_the_simulator(line, url)).collect();
+    fs_err::write(fleet.join("1-clouds.yaml"), manifest.join("\n") + "\n")
+}
+
+fn secrets(clouds: &Clouds) -> Vec<(&'static str, &str)> {
+    let iotda = clouds.huawei_iotda.iter().flat_map(|cloud| &cloud.accounts).flat_map(|account| {
+        [("HUAWEICLOUD_SDK_AK", account.access_key.as_str()), ("HUAWEICLOUD_SDK_SK", &account.secret_key)]
+    });
+    let ocean_connect = clouds.ocean_connect.iter().flat_map(|cloud| &cloud.apps);
+    let ocean_connect = ocean_connect.map(|app| ("OCEANCONNECT_SECRET", app.secret.as_str()));
+    let aliyun = clouds.aliyun_iot.iter().flat_map(|cloud| &cloud.accounts).flat_map(|account| {
+        [
+            ("ALIBABA_CLOUD_ACCESS_KEY_ID", account.access_key.as_str()),
+            ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", &account.secret_key),
+        ]
+    });
+    let enos = clouds.enos.iter().flat_map(|cloud| &cloud.accounts).flat_map(|account| {
+        [("ENOS_APP_KEY", account.app_key.as_str()), ("ENOS_APP_SECRET", &account.app_secret)]
+    });
+    iotda.chain(ocean_connect).chain(aliyun).chain(enos).collect()
+}
+
+fn at_the_simulator(line: &str, url: &str) -> String {
+    match line.split_once("endpoint: ") {
+        Some((indent, _)) => format!("{indent}endpoint: {url}"),
+        None => line.replace("env:", "file:../keys/"),
+    }
+}
+
+fn findings(simulator: &Running) -> Vec<Finding> {
+    simulator.handle.with(|clouds, wall| {
+        PRODUCTS.into_iter().map(|(cloud, product)| release(clouds, cloud, product, wall)).collect()
+    })
+}
+
+fn release(clouds: &Simulator, cloud: CloudKind, product: &str, wall: Timestamp) -> Finding {
+    let packages = clouds.packages().into_iter().filter(|package| package.cloud == cloud).count();
+    let jobs: Vec<_> = clouds.tasks().into_iter().filter(|task| task.cloud == cloud).collect();
+    let reached: BTreeSet<&String> = jobs.iter().flat_map(|job| job.targets.values().flatten()).collect();
+    let devices: Vec<_> =
+        clouds.devices(wall).into_iter().filter(|device| device.product == product).collect();
+    let updated = devices.iter().filter(|device| device.firmware.as_deref() == Some(VERSION)).count();
+    let calls: u64 =
+        clouds.counters_by_cloud().get(&cloud).into_iter().flatten().map(|(_, calls)| calls.total).sum();
+    Finding {
+        holds: packages == 1 && jobs.len() == JOBS && updated * 100 >= devices.len() * 95,
+        text: format!(
+            "{cloud}: one package, {} jobs (one to verify, one for each stage) for {} devices; {updated} of {} run {VERSION}; \
+             {calls} calls",
+            jobs.len(),
+            reached.len(),
+            devices.len()
+        ),
+    }
+}

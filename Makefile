@@ -11,7 +11,7 @@ REQUIREMENTS := tests/conformance/requirements.txt
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
-.PHONY: help test test-fast lint doc unit deny conformance venv demo crds docs bench fuzz kills world
+.PHONY: help test test-fast lint doc unit deny conformance venv demo demo-all crds docs bench fuzz kills world
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test-fast: lint unit ## What needs Rust alone
 
 demo: need-cargo ## A good release converges, a bad one is stopped at its canary
 	$(CARGO) run -- demo
+
+demo-all: need-cargo ## One release on all four clouds, side by side
+	$(CARGO) run -- demo --all-clouds
 
 lint: need-cargo
 	$(CARGO) fmt --check

@@ -5,6 +5,8 @@ use crate::api::{
     CloudKind, Kind,
     support::{self, DOCUMENTS, Document, FieldOrigin, Support},
 };
+use crate::cloud::defaults::{capabilities_of, source_of};
+use jiff::SignedDuration;
 use std::fmt::Write as _;
 
 /// What each cloud does with each field of a manifest, and where each field of its requests comes from (Markdown).
@@ -33,6 +35,7 @@ pub fn page() -> String {
     for kind in [Kind::OtaPackage, Kind::OtaRollout] {
         fields(&mut page, kind);
     }
+    limits(&mut page);
     page.push_str("\n## Where the fields of the clouds' requests come from\n");
     for document in DOCUMENTS {
         request(&mut page, document);
@@ -56,6 +59,28 @@ fn cell(support: Support) -> String {
         Support::Native(name) => format!("native: {name}"),
         Support::Emulated(how) => format!("emulated: {how}"),
         Support::Refused(instead) => format!("refused: {instead}"),
+    }
+}
+
+/// Of an account that says nothing else; requests of a minute are the default of the transport.
+fn limits(page: &mut String) {
+    page.push_str(
+        "\n## Limits and budgets\n\nThe budget is of one account and all its objects; `spec.budget` of its `OtaCloud` sets another one.\n\n\
+         | cloud | devices a job | rows a page | calls a second | at once | lists lag | where the numbers come from |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for cloud in CloudKind::ALL {
+        let limits = capabilities_of(cloud, SignedDuration::from_mins(1));
+        let _ = writeln!(
+            page,
+            "| {cloud} | {} | {} | {} | {} | {} s | {} |",
+            limits.max_devices_per_job,
+            limits.page_size,
+            limits.requests_per_second,
+            limits.burst,
+            limits.visibility_lag.as_secs(),
+            source_of(cloud)
+        );
     }
 }
 

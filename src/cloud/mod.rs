@@ -9,6 +9,7 @@
 //! permit of an upload, which is good for a minute.
 
 pub mod aliyun_iot;
+pub mod defaults;
 pub mod enos;
 pub mod error;
 pub mod huawei_iotda;

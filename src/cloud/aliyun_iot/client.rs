@@ -144,7 +144,7 @@ impl Cloud for AliyunClient {
 /// Devices per job and rows per page are documented, as is the rate: 10 calls of an action a second, 5 of the narrowest ones
 /// (CancelOTATaskByJob, BatchQueryDeviceDetail, QueryDeviceByTags, QueryDeviceListByDeviceGroup). The bucket is for all of
 /// them together, and bucket and rate together stay within 10. How soon a list shows what was created is *assumed* (30 s).
-fn capabilities(total_timeout: SignedDuration) -> Capabilities {
+pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilities {
     Capabilities {
         cloud: CloudKind::AliyunIot,
         creates_packages: true,

@@ -13,4 +13,5 @@ pub mod sign;
 mod upload;
 pub mod wire;
 
+pub(super) use client::capabilities;
 pub use client::{Keys, connect};

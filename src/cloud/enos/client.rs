@@ -114,7 +114,7 @@ impl Cloud for EnosClient {
 
 /// Rows per page and about two seconds until searches show a change are documented; ten are waited, because "about" is no
 /// bound. The rest is *assumed*: tenants set the calls a second, and no document names a number.
-fn capabilities(total_timeout: SignedDuration) -> Capabilities {
+pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilities {
     Capabilities {
         cloud: CloudKind::Enos,
         creates_packages: true,

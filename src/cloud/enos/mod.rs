@@ -13,5 +13,6 @@ pub mod sign;
 mod token;
 mod wire;
 
+pub(super) use client::capabilities;
 pub use client::{EnosClient, Keys, connect};
 pub use render::{job_name, token_of};

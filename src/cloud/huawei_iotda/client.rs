@@ -182,7 +182,7 @@ impl Cloud for IotdaClient {
 /// Devices per task and per order, and rows per page, are documented; the rest is *assumed*. No document says how soon
 /// a list shows what was created (30 s here), nor how many OTA calls a second an instance takes: 200 a second over all
 /// application-side calls is documented for the smallest enterprise instance, and a twentieth of it is taken here.
-fn capabilities(total_timeout: SignedDuration) -> Capabilities {
+pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilities {
     Capabilities {
         cloud: CloudKind::HuaweiIotda,
         creates_packages: true,

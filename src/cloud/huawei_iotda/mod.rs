@@ -12,6 +12,7 @@ pub mod sign;
 mod token;
 pub mod wire;
 
+pub(super) use client::capabilities;
 pub use client::{IotdaClient, Keys, Scheme, connect};
 pub use render::{task_name, token_of};
 pub use token::User;

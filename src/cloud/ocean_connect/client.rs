@@ -96,7 +96,7 @@ impl Cloud for OceanConnectClient {
 
 /// 256 devices and 100 rows are documented; so are 100 calls a minute, an application and an API. One call a second and 30 at
 /// once stay below that in every minute, even if all of them go to one API. The visibility lag is *assumed*.
-fn capabilities(total_timeout: SignedDuration) -> Capabilities {
+pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilities {
     Capabilities {
         cloud: CloudKind::OceanConnect,
         creates_packages: false,

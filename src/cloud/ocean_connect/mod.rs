@@ -11,5 +11,6 @@ mod reply;
 mod session;
 mod wire;
 
+pub(super) use client::capabilities;
 pub use client::{OceanConnectClient, connect};
 pub use session::Sessions;

@@ -12,7 +12,7 @@ use rollwave::cloud::{
     PackageRow, Page, Reply, WireRequest,
 };
 use rollwave::engine::Engine;
-use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng};
+use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng, Sole};
 use rollwave::state::{Store as _, local::Local};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -53,8 +53,13 @@ fn want_packages(store: &Local) {
 
 async fn measure(store: Arc<Local>) {
     let clock = Arc::new(JumpingClock(Mutex::new(Timestamp::UNIX_EPOCH)));
-    let ports =
-        Ports { clock, rng: Arc::new(NoJitter), connector: Arc::new(ToFake), faults: Arc::new(NoFaults) };
+    let ports = Ports {
+        clock,
+        rng: Arc::new(NoJitter),
+        connector: Arc::new(ToFake),
+        leadership: Arc::new(Sole),
+        faults: Arc::new(NoFaults),
+    };
     let mut engine = Engine::new(store.clone(), ports);
     let before = store.writes();
     let first = round(&mut engine, &store).await;

@@ -9,6 +9,7 @@ use crate::engine::{Engine, Report, intake};
 use crate::source::Snapshot;
 use crate::state::{Desired, local::Local};
 use crate::state::{StateError, Store};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,6 +99,23 @@ impl Home {
             Some((key, endpoint)) => Err(HomeError::NotARehearsal { cloud: key.clone(), endpoint }),
             None => Ok(()),
         }
+    }
+
+    /// True when the machine's clock was set since the engine began, or the machine slept.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.clock.is_off(Timestamp::now())
+    }
+
+    /// Begins anew at the machine's time, as after a restart: nothing that was counted by the clock before still counts.
+    ///
+    /// # Errors
+    /// There can be no HTTP client, or the state's.
+    pub async fn begin_anew(&mut self) -> Result<(), HomeError> {
+        self.clock = self.clock.anew();
+        let engine = Engine::new(self.state.clone(), ports::real(self.clock)?);
+        std::mem::replace(&mut self.engine, engine).stop().await;
+        Ok(self.wake_all().await?)
     }
 
     /// Makes every object due.

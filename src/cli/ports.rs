@@ -4,14 +4,14 @@ use super::connect::HttpConnector;
 use crate::cloud::TransportError;
 #[cfg(debug_assertions)]
 use crate::engine::points::Point;
-use crate::engine::ports::{Clock, Faults, NoFaults, Ports, Rng};
+use crate::engine::ports::{Clock, Faults, NoFaults, Ports, Rng, Sole};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Waits are cut to this and begun anew, so that a machine that slept, or a clock that was set, is noticed.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// Time servers move a clock gently by less than this; more means that it was set, or that the machine slept.
+const MOST_OFF: SignedDuration = SignedDuration::from_secs(10);
 
 /// The ports of a process that works on a real cloud.
 ///
@@ -22,19 +22,22 @@ pub fn real(clock: SystemClock) -> Result<Ports, TransportError> {
         clock: Arc::new(clock),
         rng: Arc::new(Random(Mutex::new(fastrand::Rng::new()))),
         connector: Arc::new(HttpConnector::new()?),
+        leadership: Arc::new(Sole),
         faults: faults(),
     })
 }
 
-/// The machine's clock, running `factor` times as fast from `since` on; a rehearsal speeds it up.
+/// A clock that takes the time from the machine once and then goes on steadily, `factor` times as fast; a rehearsal speeds
+/// it up.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     since: Timestamp,
+    began: Instant,
     factor: u32,
 }
 
 impl SystemClock {
-    /// The machine's clock as it is.
+    /// A clock at the machine's time.
     #[must_use]
     pub fn new() -> Self {
         Self::faster(1)
@@ -43,7 +46,13 @@ impl SystemClock {
     /// A clock that runs `factor` times as fast as the machine's from now on.
     #[must_use]
     pub fn faster(factor: u32) -> Self {
-        Self { since: Timestamp::now(), factor: factor.max(1) }
+        Self { since: Timestamp::now(), began: Instant::now(), factor: factor.max(1) }
+    }
+
+    /// The machine's time again, as fast as before.
+    #[must_use]
+    pub fn anew(self) -> Self {
+        Self::faster(self.factor)
     }
 
     /// True when it is not the machine's own time.
@@ -52,9 +61,16 @@ impl SystemClock {
         self.factor > 1
     }
 
+    /// True when the machine's clock, which says `wall`, was set since this one took the time from it, or the machine slept.
+    #[must_use]
+    pub fn is_off(self, wall: Timestamp) -> bool {
+        let steady = self.since.saturating_add(self.began.elapsed()).unwrap_or(Timestamp::MAX);
+        wall.duration_since(steady).abs() > MOST_OFF
+    }
+
     fn wait(self, deadline: Timestamp) -> Duration {
         let left = deadline.duration_since(self.now()) / i32::try_from(self.factor).unwrap_or(i32::MAX);
-        Duration::try_from(left).unwrap_or_default().min(LONGEST_SLEEP)
+        Duration::try_from(left).unwrap_or_default()
     }
 }
 
@@ -67,9 +83,8 @@ impl Default for SystemClock {
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let elapsed: SignedDuration = Timestamp::now().duration_since(self.since);
-        let factor = i32::try_from(self.factor).unwrap_or(i32::MAX);
-        self.since.saturating_add(elapsed.saturating_mul(factor)).unwrap_or(Timestamp::MAX)
+        let elapsed = self.began.elapsed().saturating_mul(self.factor);
+        self.since.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
     }
 
     fn wall(&self) -> Timestamp {
@@ -117,5 +132,20 @@ impl Faults for CrashAt {
                 std::process::Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
             std::process::abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed_and_does_not_move_the_time_that_waits_are_counted_in() {
+        let clock = SystemClock::new();
+        let wall = |seconds| Timestamp::now().saturating_add(SignedDuration::from_secs(seconds)).unwrap();
+        assert!(!clock.is_off(wall(0)) && !clock.is_off(wall(5)));
+        assert!(clock.is_off(wall(3_600)) && clock.is_off(wall(-3_600)));
+        let before = clock.now();
+        assert!(clock.now().duration_since(before) < SignedDuration::from_secs(60));
     }
 }

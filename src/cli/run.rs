@@ -24,6 +24,9 @@ pub struct Args {
 /// What is under way at the end may take this long; a call that is cut off is looked for at the next start.
 const GRACE: Duration = Duration::from_secs(25);
 
+/// How often it is noticed that the machine's clock was set.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
+
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
     if !args.path.exists() {
@@ -50,12 +53,14 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
 
 async fn work(home: &mut Home, snapshots: &mut mpsc::Receiver<Snapshot>, ctx: &Context) -> HomeError {
     let mut started = false;
+    let mut clock_check = tokio::time::interval(CLOCK_CHECK);
     loop {
         let step = tokio::select! {
             Some(snapshot) = snapshots.recv() => {
                 let first = !std::mem::replace(&mut started, true);
                 take(home, snapshot, first, ctx).await
             }
+            _ = clock_check.tick(), if started => check_clock(home).await,
             report = home.next(), if started => report.map(|report| {
                 let error = report.error.map(|error| error.to_string());
                 if report.changed || error.is_some() {
@@ -69,6 +74,15 @@ async fn work(home: &mut Home, snapshots: &mut mpsc::Receiver<Snapshot>, ctx: &C
             return error;
         }
     }
+}
+
+/// Soaks and statuses shall not go by a clock that everybody else has corrected.
+async fn check_clock(home: &mut Home) -> Result<(), HomeError> {
+    if !home.is_off() {
+        return Ok(());
+    }
+    tracing::warn!("the machine's clock was set, or the machine slept: beginning anew");
+    home.begin_anew().await
 }
 
 async fn take(

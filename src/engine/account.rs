@@ -102,6 +102,10 @@ impl Account {
         while let Err(at) = self.budget.take(urgency, self.ports.clock.now()) {
             self.ports.clock.sleep_until(at).await;
         }
+        // The wait for the budget may have been long: nothing stands between this question and the call.
+        if call.class() != CallClass::Read && self.ports.leadership.check().await.is_err() {
+            return Err(deposed(call));
+        }
         *self.calls.entry(call.operation()).or_default() += 1;
         let (cloud, operation) = (self.cloud.capabilities().cloud.as_str(), call.operation());
         self.ports.faults.pass(Point::before(operation));
@@ -132,6 +136,11 @@ impl Account {
         let jitter = Duration::from_millis(100 + self.ports.rng.below(ceiling));
         asked.map_or(jitter, |asked| asked.max(jitter))
     }
+}
+
+fn deposed(call: &Call) -> CallError {
+    CallError::new(ErrorClass::Unavailable, call.operation(), "not sent: another instance leads now")
+        .next_step("nothing: the other instance goes on")
 }
 
 const fn worth_repeating(class: ErrorClass) -> bool {

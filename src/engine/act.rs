@@ -1,7 +1,7 @@
 //! Doing what the judge decided: creates through the journal, everything else straight.
 
 use super::inventory::Inventory;
-use super::journal::{self, Permit};
+use super::journal::{self, Permit, Times};
 use super::lane::{Lane, Trouble};
 use super::likeness;
 use super::queue::Class;
@@ -223,11 +223,13 @@ impl Lane {
     /// since): they wait for nothing.
     fn forget_what_never_was<S: Subject>(&self, subject: &mut S, actions: &[Action]) {
         let Some(limits) = self.capabilities() else { return };
+        let times = self.times();
         let is_wanted = |token: &str| actions.iter().any(|action| token_of(action) == Some(token));
         let pending = std::mem::take(subject.pending());
         let (open, lapsed): (Vec<Intent>, Vec<Intent>) = pending.into_iter().partition(|intent| {
             let looked_at = subject.looked_at(intent.operation, &self.inventory);
-            is_wanted(&intent.token) || !looked_at.is_some_and(|at| journal::has_lapsed(intent, at, limits))
+            is_wanted(&intent.token)
+                || !looked_at.is_some_and(|at| journal::has_lapsed(intent, at, &times, limits))
         });
         *subject.pending() = open;
         for intent in lapsed {
@@ -264,10 +266,11 @@ impl Lane {
         let now = self.ports.clock.now();
         let limits = self.connect().await?.account.cloud().capabilities().clone();
         let Some(looked_at) = creation.looked_at else { return Ok(Acted::LookFirst) };
-        match journal::permit(subject.pending(), &creation.token, looked_at, self.began, now, &limits) {
+        let times = self.times();
+        match journal::permit(subject.pending(), &creation.token, looked_at, &times, &limits) {
             Permit::Look => return Ok(Acted::LookFirst),
             Permit::Wait(until) => {
-                say_in_doubt(subject, &creation, &limits, now);
+                say_in_doubt(subject, &creation, &limits, &times);
                 return Ok(Acted::Settled(Again::After(until.duration_since(now))));
             }
             Permit::Send => {}
@@ -341,7 +344,7 @@ impl Lane {
         };
         if error.effect == Effect::Unknown {
             journal::doubt(subject.pending(), &creation.token);
-            say_in_doubt(subject, creation, limits, now);
+            say_in_doubt(subject, creation, limits, &self.times());
             tracing::warn!(token = creation.token, "{error}");
             self.save(creation.at("PackageInDoubt", "JobInDoubt"), &subject.object()).await?;
             return Ok(Acted::Settled(Again::After(journal::LOOK_AGAIN)));
@@ -439,9 +442,9 @@ fn settle_what_is_held<S: Subject>(subject: &mut S) {
     *subject.pending() = open;
 }
 
-fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capabilities, now: Timestamp) {
+fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capabilities, times: &Times) {
     let Some(intent) = subject.pending().iter().find(|intent| intent.token == creation.token) else { return };
-    let settles_at = journal::settles_at(intent, limits);
+    let settles_at = journal::settles_at(intent, times, limits);
     let what = match &creation.stage {
         Some(stage) => format!("{} for stage {stage}", creation.call.operation()),
         None => creation.call.operation().to_owned(),
@@ -452,7 +455,7 @@ fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capab
         looked_for(intent),
         time_text(settles_at)
     );
-    subject.say("CreateInDoubt", &message, now);
+    subject.say("CreateInDoubt", &message, times.now);
 }
 
 fn looked_for(intent: &Intent) -> String {

@@ -27,34 +27,53 @@ pub enum Permit {
     Wait(Timestamp),
 }
 
+/// When things happened, by the clock of this process: it goes on steadily, but the one before may have been set since.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// This process began to work on the account.
+    pub born: Timestamp,
+    /// The present turn began.
+    pub turn_began: Timestamp,
+    /// It is now.
+    pub now: Timestamp,
+}
+
+impl Times {
+    /// From when on this clock has certainly counted the time since something that was written down as of `at`. What an
+    /// earlier process wrote down says nothing about how long ago it was: its clock may have been ahead, or behind.
+    #[must_use]
+    pub fn counted_since(&self, at: Timestamp) -> Timestamp {
+        if at > self.now { self.born } else { at.max(self.born) }
+    }
+}
+
 /// Decides whether the create that carries `token` may leave, given that the look that began at `looked_at` did not
-/// find it. A look of the present turn, which began at `turn_began`, is always fresh: a long list may take longer than
-/// [`FRESH`].
+/// find it. A look of the present turn is always fresh: a long list may take longer than [`FRESH`].
 #[must_use]
 pub fn permit(
     pending: &[Intent],
     token: &str,
     looked_at: Timestamp,
-    turn_began: Timestamp,
-    now: Timestamp,
+    times: &Times,
     limits: &Capabilities,
 ) -> Permit {
-    let is_fresh = looked_at >= turn_began || now.duration_since(looked_at) <= FRESH;
+    let is_fresh = looked_at >= times.turn_began || times.now.duration_since(looked_at) <= FRESH;
     let create = if is_fresh { Permit::Send } else { Permit::Look };
     let Some(intent) = pending.iter().find(|intent| intent.token == token) else { return create };
-    let settled_at = settles_at(intent, limits);
+    let settled_at = settles_at(intent, times, limits);
     if looked_at >= settled_at {
         return create;
     }
     let next_look = looked_at.saturating_add(LOOK_AGAIN).unwrap_or(Timestamp::MAX).min(settled_at);
-    if now >= next_look { Permit::Look } else { Permit::Wait(next_look) }
+    if times.now >= next_look { Permit::Look } else { Permit::Wait(next_look) }
 }
 
-/// From when on a look tells the truth about an intent: its request has ended, and what it did is visible.
+/// From when on a look tells the truth about an intent: its request has ended, and what it did is visible. An intent of an
+/// earlier process is waited for anew.
 #[must_use]
-pub fn settles_at(intent: &Intent, limits: &Capabilities) -> Timestamp {
+pub fn settles_at(intent: &Intent, times: &Times, limits: &Capabilities) -> Timestamp {
     let wait = limits.request_deadline.saturating_add(limits.visibility_lag);
-    intent.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+    times.counted_since(intent.at).saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// Writes an intent into the journal, in the place of an earlier attempt under the same token.
@@ -66,8 +85,8 @@ pub fn intend(pending: &mut Vec<Intent>, intent: Intent) {
 /// True when a look that began at `looked_at` and did not find what the intent would have made proves that it never
 /// happened.
 #[must_use]
-pub fn has_lapsed(intent: &Intent, looked_at: Timestamp, limits: &Capabilities) -> bool {
-    looked_at >= settles_at(intent, limits)
+pub fn has_lapsed(intent: &Intent, looked_at: Timestamp, times: &Times, limits: &Capabilities) -> bool {
+    looked_at >= settles_at(intent, times, limits)
 }
 
 /// A new intent.
@@ -126,6 +145,27 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn times(born: i64, now: i64) -> Times {
+        Times { born: at(born), turn_began: at(300), now: at(now) }
+    }
+
+    #[test]
+    fn an_intent_of_an_earlier_process_is_waited_for_anew_whatever_its_clock_said() {
+        let cases = [
+            ("the clock was set forward by a day meanwhile", 1_000, 90_000, 90_001, 90_090),
+            ("it was set back by a day", 90_000, 1_000, 1_001, 1_090),
+            ("nobody set it", 1_000, 1_010, 1_011, 1_100),
+            ("it is of this process", 1_000, 500, 1_011, 1_090),
+        ];
+        for (name, written, born, now, settles) in cases {
+            let intent = intent("t", CreateOperation::CreateJob, None, &"body", at(written));
+            let times = times(born, now);
+            assert_eq!(settles_at(&intent, &times, &limits()), at(settles), "{name}");
+            let early = permit(&[intent], "t", at(settles - 1), &times, &limits());
+            assert_ne!(early, Permit::Send, "{name}");
+        }
+    }
+
     #[test]
     fn a_create_leaves_only_after_a_look_that_counts() {
         let attempt = intent("t", CreateOperation::CreateJob, None, &"body", at(0));
@@ -141,7 +181,7 @@ mod tests {
             ("settled, looked since, nothing there", &journal, 90, 95, Permit::Send),
         ];
         for (name, pending, looked, now, expected) in cases {
-            let verdict = permit(pending, "t", at(looked), at(300), at(now), &limits());
+            let verdict = permit(pending, "t", at(looked), &times(0, now), &limits());
             assert_eq!(verdict, expected, "{name}");
         }
     }
@@ -151,8 +191,9 @@ mod tests {
         let mut pending = vec![intent("t", CreateOperation::CreateJob, None, &"a", at(0))];
         intend(&mut pending, intent("t", CreateOperation::CreateJob, None, &"b", at(200)));
         assert_eq!(pending.len(), 1);
-        assert_eq!(settles_at(&pending[0], &limits()), at(290));
-        assert!(!has_lapsed(&pending[0], at(289), &limits()) && has_lapsed(&pending[0], at(290), &limits()));
+        assert_eq!(settles_at(&pending[0], &times(0, 1_000), &limits()), at(290));
+        let lapsed = |at| has_lapsed(&pending[0], at, &times(0, 1_000), &limits());
+        assert!(!lapsed(at(289)) && lapsed(at(290)));
         doubt(&mut pending, "t");
         assert_eq!(pending[0].state, IntentState::Ambiguous);
         settle(&mut pending, "t");

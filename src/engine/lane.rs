@@ -3,6 +3,7 @@
 
 use super::account::Account;
 use super::inventory::Inventory;
+use super::journal::Times;
 use super::observe::Evidence;
 use super::ports::Ports;
 use super::queue::{Class, Queue};
@@ -77,6 +78,8 @@ pub struct Lane {
     pub(super) link: Option<Link>,
     pub(super) inventory: Inventory,
     outage: Option<Outage>,
+    /// When this lane began: older than that, nothing is known of the clock.
+    born: Timestamp,
     /// When the present turn began, over all its interruptions.
     pub(super) began: Timestamp,
     /// How fresh the evidence of the present turn must be.
@@ -89,7 +92,7 @@ impl Lane {
     /// A lane for the account that `home`, an `OtaCloud`, describes.
     #[must_use]
     pub fn new(home: ObjectKey, store: Arc<dyn Store>, ports: Ports) -> Self {
-        let began = ports.clock.now();
+        let born = ports.clock.now();
         Self {
             home,
             store,
@@ -98,7 +101,8 @@ impl Lane {
             link: None,
             inventory: Inventory::default(),
             outage: None,
-            began,
+            born,
+            began: born,
             evidence: Evidence::Known,
             interrupted: BTreeMap::new(),
         }
@@ -234,6 +238,11 @@ impl Lane {
             Some(Object::Package(package)) => Some(package.clone()),
             _ => None,
         })
+    }
+
+    /// What the journal reckons with.
+    pub(super) fn times(&self) -> Times {
+        Times { born: self.born, turn_began: self.began, now: self.ports.clock.now() }
     }
 
     pub(super) fn capabilities(&self) -> Option<&Capabilities> {

@@ -5,7 +5,7 @@
 
 use super::act::{Acted, Subject};
 use super::inventory::Inventory;
-use super::journal;
+use super::journal::{self, Times};
 use super::lane::{Lane, Trouble};
 use crate::api::{CreateOperation, Intent, Object};
 use crate::cloud::Capabilities;
@@ -26,15 +26,15 @@ impl Lane {
         if operation != CreateOperation::CreateJob || has_left {
             return Ok(None);
         }
-        let (key, now) = (subject.object().key(), self.ports.clock.now());
+        let (key, times) = (subject.object().key(), self.times());
         for other in self.store.keys().await? {
             if other == key {
                 continue;
             }
             let Some(object) = self.store.load(&other).await? else { continue };
-            if has_unseen_job(&object, &self.inventory, limits, now) && self.owns(&object).await? {
+            if has_unseen_job(&object, &self.inventory, limits, &times) && self.owns(&object).await? {
                 let message = format!("waits until the cloud shows what {other} has sent");
-                subject.say("DispatchBlocked", &message, now);
+                subject.say("DispatchBlocked", &message, times.now);
                 return Ok(Some(Acted::Settled(Again::After(journal::LOOK_AGAIN))));
             }
         }
@@ -43,12 +43,13 @@ impl Lane {
 }
 
 /// True while a job of the object may exist that nobody has seen.
-fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities, now: Timestamp) -> bool {
+fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities, times: &Times) -> bool {
     let in_doubt =
         |pending: &[Intent]| pending.iter().any(|intent| intent.operation == CreateOperation::CreateJob);
     let is_hidden = |id: &str, created: Option<Timestamp>| {
-        let visible = created.and_then(|at| at.saturating_add(limits.visibility_lag).ok());
-        visible.is_some_and(|visible| now < visible) && inventory.jobs.get(id).is_none()
+        let counted = created.map(|at| times.counted_since(at));
+        let visible = counted.and_then(|at| at.saturating_add(limits.visibility_lag).ok());
+        visible.is_some_and(|visible| times.now < visible) && inventory.jobs.get(id).is_none()
     };
     match object {
         Object::Cloud(_) => false,

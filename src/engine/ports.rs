@@ -16,6 +16,8 @@ pub struct Ports {
     pub rng: Arc<dyn Rng>,
     /// Clouds.
     pub connector: Arc<dyn Connector>,
+    /// Who may act.
+    pub leadership: Arc<dyn Leadership>,
     /// Crashes, in tests.
     pub faults: Arc<dyn Faults>,
 }
@@ -31,10 +33,12 @@ impl Ports {
 /// Time.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The time that soaks, budgets and decisions are counted in.
+    /// The time that waits, soaks, budgets and decisions are counted in. It goes on steadily for as long as the engine
+    /// lives, whatever becomes of the machine's clock: a wait that a set clock cuts short would send a create twice.
     fn now(&self) -> Timestamp;
 
-    /// The time that requests are signed with. Differs from [`Self::now`] only where a rehearsal runs faster than life.
+    /// The time that requests are signed with: what the machine's clock says. Also differs from [`Self::now`] where a
+    /// rehearsal runs faster than life.
     fn wall(&self) -> Timestamp {
         self.now()
     }
@@ -57,6 +61,32 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// [`CallError`] when a secret cannot be read or the address is not usable; says which.
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError>;
+}
+
+/// Whether this instance is the one that acts. Asked right before every call that changes something in a cloud, after the
+/// intent of a create is durable: whoever takes over later reads that intent, and looks before it sends.
+#[async_trait]
+pub trait Leadership: Send + Sync {
+    /// Nothing while this instance leads.
+    ///
+    /// # Errors
+    /// [`Deposed`]: the call must not leave. Also when it cannot be told.
+    async fn check(&self) -> Result<(), Deposed>;
+}
+
+/// Another instance leads, or may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deposed;
+
+/// The only instance: the lock of its state is exclusive, and held as long as the process lives.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sole;
+
+#[async_trait]
+impl Leadership for Sole {
+    async fn check(&self) -> Result<(), Deposed> {
+        Ok(())
+    }
 }
 
 /// Named places where a test may make the process die. Does nothing in a release build.

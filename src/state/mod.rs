@@ -2,7 +2,8 @@
 //!
 //! The journal is part of the status (`status.pending`): one write makes an intent durable, in every home.
 //!
-//! **Invariant:** [`Store::save_status`] is durable when it returns; a create leaves only after it did.
+//! **Invariant:** [`Store::save_status`] is durable when it returns; a create leaves only after it did.\
+//! **Invariant:** an instance that does not lead any more cannot write over what the leader wrote: its write is refused.
 
 mod change;
 mod codec;
@@ -67,6 +68,9 @@ pub enum StateError {
         /// The directory.
         path: String,
     },
+    /// Another instance leads, and its writes are the ones that count.
+    #[error("another instance leads now: nothing was written, and this one stops")]
+    Deposed,
     /// The object changed under our hands: load it again.
     #[error("{key} changed meanwhile")]
     Conflict {

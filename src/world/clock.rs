@@ -90,16 +90,52 @@ impl Drop for Sleep {
     }
 }
 
-/// The clock of the machine that Rollwave runs on: it may be wrong by a constant.
+/// What a machine's clock says is this much ahead of the truth: nothing keeps it from being set.
+#[derive(Debug, Default)]
+pub(super) struct WallClock(Mutex<SignedDuration>);
+
+impl WallClock {
+    pub(super) fn new(ahead: SignedDuration) -> Self {
+        Self(Mutex::new(ahead))
+    }
+
+    /// Sets it so many seconds further, or back.
+    pub(super) fn set(&self, seconds: i64) {
+        let mut ahead = self.lock();
+        *ahead = ahead.saturating_add(SignedDuration::from_secs(seconds));
+    }
+
+    pub(super) fn ahead(&self) -> SignedDuration {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SignedDuration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The clock of one run of the process: it takes the time from the machine once, and goes on steadily.
 pub(super) struct MachineClock {
     pub(super) timeline: Arc<Timeline>,
+    pub(super) wall: Arc<WallClock>,
+    /// What the machine's clock was ahead when the process began.
     pub(super) ahead: SignedDuration,
+}
+
+impl MachineClock {
+    fn after(&self, by: SignedDuration) -> Timestamp {
+        self.timeline.now().saturating_add(by).unwrap_or(Timestamp::MAX)
+    }
 }
 
 #[async_trait]
 impl Clock for MachineClock {
     fn now(&self) -> Timestamp {
-        self.timeline.now().saturating_add(self.ahead).unwrap_or(Timestamp::MAX)
+        self.after(self.ahead)
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.after(self.wall.ahead())
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {
@@ -121,7 +157,9 @@ mod tests {
     #[test]
     fn sleepers_wake_at_their_time_and_a_dropped_one_is_forgotten() {
         let timeline = Timeline::new(at(100));
-        let clock = MachineClock { timeline: timeline.clone(), ahead: SignedDuration::from_secs(5) };
+        let (timeline_, ahead) = (timeline.clone(), SignedDuration::from_secs(5));
+        let wall = Arc::new(WallClock::new(ahead));
+        let clock = MachineClock { timeline: timeline_, wall, ahead };
         let mut first = clock.sleep_until(at(130));
         let mut never = clock.sleep_until(Timestamp::MAX);
         assert!(first.as_mut().now_or_never().is_none());

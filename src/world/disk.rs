@@ -68,11 +68,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The state as one run of the process holds it.
 pub(super) struct DiskPort {
+    /// Number of the run: its writes are refused once another one leads.
+    pub(super) run: u64,
     pub(super) shared: Arc<Shared>,
     pub(super) life: Life,
 }
 
 impl DiskPort {
+    fn fence(&self) -> Result<(), StateError> {
+        if self.shared.leads(self.run) { Ok(()) } else { Err(StateError::Deposed) }
+    }
+
     /// An error that leaves open whether the write happened, if that is its luck; then the write happens here.
     async fn fails(&self, write: impl Future<Output = Result<(), StateError>>) -> Result<(), StateError> {
         let luck = self.shared.chaos().fails_write();
@@ -98,6 +104,7 @@ impl Store for DiskPort {
 
     async fn save_status(&self, object: &Object) -> Result<(), StateError> {
         self.life.go_on().await;
+        self.fence()?;
         let seen = self.shared.disk.seen();
         self.shared.saw_write(object);
         self.fails(seen.save_status(object)).await?;
@@ -108,6 +115,7 @@ impl Store for DiskPort {
 
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
         self.life.go_on().await;
+        self.fence()?;
         let seen = self.shared.disk.seen();
         self.shared.note(&format!("forget {key}"));
         self.fails(seen.forget(key)).await?;

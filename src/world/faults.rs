@@ -3,11 +3,11 @@
 //! Every fault is drawn from the world's seed. A crash point is enabled in about every second world and then strikes with
 //! the profile's chance, so that each world has its own kind of bad luck.
 
+use super::clouds::{Deed, Order};
 use super::dice::Dice;
 use super::selection::{Happened, Ledger};
 use crate::engine::points::Point;
 use crate::engine::ports::Faults;
-use crate::simulator::iotda::Operation;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -33,6 +33,14 @@ pub struct Profile {
     pub create: u32,
     /// A list that lags behind.
     pub stale_list: u32,
+    /// In every ten minutes: the machine's clock is set.
+    pub clock_jump: u32,
+    /// In every ten minutes: a second instance takes over, and the first does not know.
+    pub takeover: u32,
+    /// In every ten minutes: a device vanishes, appears, or goes back to an old version.
+    pub device: u32,
+    /// In every ten minutes: somebody else creates, stops or deletes something in the account.
+    pub stranger: u32,
 }
 
 impl Profile {
@@ -45,29 +53,17 @@ impl Profile {
         request: 0,
         create: 0,
         stale_list: 0,
+        clock_jump: 0,
+        takeover: 0,
+        device: 0,
+        stranger: 0,
     };
 
     /// Every profile.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::CALM,
-        Self {
-            name: "lagging",
-            crash: 0,
-            most_crashes: 0,
-            failed_write: 0,
-            request: 10,
-            create: 300,
-            stale_list: 500,
-        },
-        Self {
-            name: "crashing",
-            crash: 60,
-            most_crashes: 8,
-            failed_write: 5,
-            request: 0,
-            create: 0,
-            stale_list: 300,
-        },
+        Self { name: "lagging", request: 10, create: 300, stale_list: 500, ..Self::CALM },
+        Self { name: "crashing", crash: 60, most_crashes: 8, failed_write: 5, stale_list: 300, ..Self::CALM },
         Self {
             name: "rough",
             crash: 20,
@@ -76,6 +72,7 @@ impl Profile {
             request: 40,
             create: 250,
             stale_list: 300,
+            ..Self::CALM
         },
         Self {
             name: "storm",
@@ -85,8 +82,49 @@ impl Profile {
             request: 150,
             create: 500,
             stale_list: 500,
+            ..Self::CALM
+        },
+        Self {
+            name: "restless",
+            crash: 20,
+            most_crashes: 4,
+            failed_write: 5,
+            request: 20,
+            create: 400,
+            stale_list: 300,
+            clock_jump: 500,
+            takeover: 400,
+            ..Self::CALM
+        },
+        Self {
+            name: "crowded",
+            request: 10,
+            create: 150,
+            stale_list: 200,
+            device: 500,
+            stranger: 700,
+            ..Self::CALM
+        },
+        Self {
+            name: "everything",
+            crash: 20,
+            most_crashes: 4,
+            failed_write: 10,
+            request: 40,
+            create: 300,
+            stale_list: 300,
+            clock_jump: 300,
+            takeover: 200,
+            device: 300,
+            stranger: 300,
         },
     ];
+
+    /// The profile of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name == name)
+    }
 
     /// The profile of a seed, when none is asked for.
     #[must_use]
@@ -186,23 +224,22 @@ impl Chaos {
         self.lets_happen("FailedWrite", what).then_some(happens)
     }
 
-    /// What happens to a request of this operation.
-    pub(super) fn strikes(&mut self, operation: Operation) -> Option<Strike> {
+    /// What happens to a request.
+    pub(super) fn strikes(&mut self, order: &Order) -> Option<Strike> {
         if !self.on {
             return None;
         }
-        let is_create = matches!(operation, Operation::CreateOtaPackage | Operation::CreateBatchTask);
-        let chance = if is_create { self.profile.create } else { self.profile.request };
+        let chance = if order.deed.is_create() { self.profile.create } else { self.profile.request };
         let strike = if self.dice.permille(chance) {
             self.dice.pick(&Strike::ANY).copied()
-        } else if is_list(operation) && self.dice.permille(self.profile.stale_list) {
+        } else if matches!(order.deed, Deed::List { .. }) && self.dice.permille(self.profile.stale_list) {
             let lists = [Strike::StaleList, Strike::StaleList, Strike::DuplicateRows];
             self.dice.pick(&lists).copied()
         } else {
             None
         };
         let strike = strike?;
-        let what = || format!("{strike:?} of {}", operation.as_str());
+        let what = || format!("{strike:?} of {}", order.operation);
         self.lets_happen(&format!("{strike:?}"), what).then_some(strike)
     }
 
@@ -223,10 +260,6 @@ impl Chaos {
     pub(super) fn count(&mut self, kind: &str) {
         *self.faults.entry(kind.to_owned()).or_default() += 1;
     }
-}
-
-const fn is_list(operation: Operation) -> bool {
-    matches!(operation, Operation::ListOtaPackageInfo | Operation::ListBatchTasks)
 }
 
 /// One run of the process, from start to crash. After the crash none of its ports does anything any more: whatever it was

@@ -10,10 +10,12 @@
 
 mod checkers;
 mod clock;
+mod clouds;
 mod dice;
 mod disk;
 mod executor;
 mod faults;
+mod misfortune;
 mod mutation;
 mod network;
 mod play;
@@ -32,9 +34,9 @@ pub use shrink::{Shrunk, shrink};
 use crate::api::{Object, ObjectKey};
 use crate::cloud::{TransportError, WireRequest, WireResponse};
 use crate::engine::Report;
-use crate::simulator::iotda::{Operation, Route};
 use checkers::Checkers;
-use clock::Timeline;
+use clock::{Timeline, WallClock};
+use clouds::Order;
 use disk::Disk;
 use faults::{Chaos, Strike as Fault};
 use network::Network;
@@ -118,6 +120,10 @@ struct Shared {
     trace: Mutex<Trace>,
     checkers: Mutex<Checkers>,
     wanted: Mutex<BTreeMap<ObjectKey, Object>>,
+    wall: Arc<WallClock>,
+    /// The run of the process that leads.
+    leader: Mutex<u64>,
+    mutation: Option<Mutation>,
     /// Writes of the state and orders to the clouds so far: a world at rest makes none.
     writes: Mutex<u64>,
     /// How often each address was asked since the world came to rest.
@@ -157,34 +163,40 @@ impl Shared {
         asked.iter().max_by_key(|(_, times)| **times).map(|(address, times)| (address.clone(), *times))
     }
 
+    /// True while this run of the process may act.
+    fn leads(&self, run: u64) -> bool {
+        *lock(&self.leader) == run || self.mutation == Some(Mutation::StaleLeaderNotFenced)
+    }
+
     fn writes(&self) -> u64 {
         *lock(&self.writes)
     }
 
-    fn saw_request(&self, request: &WireRequest, route: &Route, strike: Option<Fault>) {
+    fn saw_request(&self, run: u64, request: &WireRequest, order: &Order, strike: Option<Fault>) {
         let struck = strike.map(|strike| format!(", struck by {strike:?}")).unwrap_or_default();
-        let what = match (route.operation, route.id.as_str()) {
-            (Operation::CreateBatchTask | Operation::CreateOtaPackage, _) => {
-                format!(" {}", String::from_utf8_lossy(&request.body))
-            }
-            (_, "") => String::new(),
-            (_, id) => format!(" {id}"),
+        let what = match order.deed.id() {
+            _ if order.deed.is_create() => format!(" {}", String::from_utf8_lossy(&request.body)),
+            "" => String::new(),
+            id => format!(" {id}"),
         };
-        self.note(&format!("{} of {} leaves{struck}{what}", route.operation.as_str(), route.project));
-        if !is_read(route.operation) {
+        self.note(&format!("{} of {} leaves {run}{struck}{what}", order.operation, order.account));
+        if !order.deed.is_read() {
             *lock(&self.writes) += 1;
         }
         *lock(&self.asked).entry(request.to_string()).or_default() += 1;
         let durable = self.disk.durable();
-        self.checkers().request_leaves(request, route, &durable, self.timeline.now());
+        self.checkers().request_leaves(run, order, &durable, self.timeline.now());
     }
 
-    fn saw_answer(&self, operation: Operation, answer: &Result<WireResponse, TransportError>) {
+    fn saw_answer(&self, run: u64, order: &Order, answer: &Result<WireResponse, TransportError>) {
         let end = match answer {
-            Ok(reply) => format!("{}, {} bytes", reply.status, reply.body.len()),
+            Ok(reply) => {
+                self.checkers().answered(run, reply.status);
+                format!("{}, {} bytes", reply.status, reply.body.len())
+            }
             Err(error) => error.message.clone(),
         };
-        self.note(&format!("{} ends: {end}", operation.as_str()));
+        self.note(&format!("{} ends: {end}", order.operation));
     }
 
     fn saw_write(&self, object: &Object) {
@@ -206,16 +218,4 @@ impl Shared {
         let changed = if report.changed { "changed" } else { "looked at" };
         self.note(&format!("{changed} {}{error}", report.key));
     }
-}
-
-const fn is_read(operation: Operation) -> bool {
-    !matches!(
-        operation,
-        Operation::CreateOtaPackage
-            | Operation::DeleteOtaPackage
-            | Operation::CreateBatchTask
-            | Operation::StopBatchTask
-            | Operation::RetryBatchTask
-            | Operation::DeleteBatchTask
-    )
 }

@@ -1,10 +1,18 @@
 //! One safeguard switched off, so that the checkers can be seen to fail. A mutant is made at the ports: the engine is the
 //! real one in every world.
 
-use crate::cloud::{Call, CallError, Capabilities, Cloud, Reply, WireRequest};
+use crate::api::{Budget, Object, ObjectKey, Order};
+use crate::cloud::{
+    Call, CallError, Capabilities, Cloud, Device, Job, JobState, PackageKind, PackageRow, Reply, WireRequest,
+};
+use crate::state::{StateError, Store};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// A safeguard that is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,19 +23,157 @@ pub enum Mutation {
     NoLook,
     /// Nobody waits until a lost request must have had its effect, and be visible.
     NoWait,
+    /// Who is in a stage is drawn anew at every look.
+    UnstickyCohort,
+    /// An instance that does not lead any more writes, and sends.
+    StaleLeaderNotFenced,
+    /// A device whose job succeeded passes for one that reports the version.
+    JobSuccessCounts,
+    /// Every object has a budget of its own.
+    BudgetPerObject,
 }
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 3] = [Self::JournalNotDurable, Self::NoLook, Self::NoWait];
+    pub const ALL: [Self; 7] = [
+        Self::JournalNotDurable,
+        Self::NoLook,
+        Self::NoWait,
+        Self::UnstickyCohort,
+        Self::StaleLeaderNotFenced,
+        Self::JobSuccessCounts,
+        Self::BudgetPerObject,
+    ];
 
+    /// Name of the profile in whose weather the safeguard is needed.
+    #[must_use]
+    pub const fn weather(self) -> &'static str {
+        match self {
+            Self::StaleLeaderNotFenced => "restless",
+            Self::JobSuccessCounts | Self::BudgetPerObject => "calm",
+            _ => "storm",
+        }
+    }
+
+    /// The cloud as a mutant sees it.
     pub(super) fn of(self, cloud: Arc<dyn Cloud>) -> Arc<dyn Cloud> {
         let mut capabilities = cloud.capabilities().clone();
         if self == Self::NoWait {
             capabilities.visibility_lag = SignedDuration::ZERO;
             capabilities.request_deadline = SignedDuration::ZERO;
         }
-        Arc::new(Mutant { mutation: self, cloud, capabilities })
+        Arc::new(Mutant { mutation: self, cloud, capabilities, believed: Mutex::default() })
+    }
+
+    /// The state as a mutant sees it.
+    pub(super) fn of_store(self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        match self {
+            Self::UnstickyCohort | Self::BudgetPerObject => {
+                Arc::new(MutantStore { mutation: self, store, loads: AtomicU64::new(0) })
+            }
+            _ => store,
+        }
+    }
+}
+
+/// Specs that say something else than what is stored; what is saved goes into what is stored.
+struct MutantStore {
+    mutation: Mutation,
+    store: Arc<dyn Store>,
+    loads: AtomicU64,
+}
+
+impl MutantStore {
+    async fn changed(&self, object: &Object) -> Result<Object, StateError> {
+        let mut object = object.clone();
+        match (&mut object, self.mutation) {
+            (Object::Rollout(rollout), Mutation::UnstickyCohort) => {
+                let loads = self.loads.fetch_add(1, Ordering::Relaxed);
+                rollout.spec.order = Some(Order { seed: Some(loads.to_string()) });
+            }
+            (Object::Cloud(cloud), Mutation::BudgetPerObject) => {
+                let objects = u32::try_from(self.store.keys().await?.len()).unwrap_or(1);
+                let (requests_per_second, burst) = super::clouds::DEFAULT_BUDGET;
+                let one = cloud.spec.budget.unwrap_or(Budget { requests_per_second, burst });
+                cloud.spec.budget = Some(Budget {
+                    requests_per_second: one.requests_per_second * objects,
+                    burst: one.burst * objects,
+                });
+            }
+            _ => {}
+        }
+        Ok(object)
+    }
+}
+
+#[async_trait]
+impl Store for MutantStore {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
+        match self.store.load(key).await? {
+            Some(object) => Ok(Some(Arc::new(self.changed(&object).await?))),
+            None => Ok(None),
+        }
+    }
+
+    async fn keys(&self) -> Result<Vec<ObjectKey>, StateError> {
+        self.store.keys().await
+    }
+
+    async fn save_status(&self, object: &Object) -> Result<(), StateError> {
+        let stored = self.store.load(&object.key()).await?;
+        let mut saved = object.clone();
+        match (&mut saved, stored.as_deref()) {
+            (Object::Rollout(saved), Some(Object::Rollout(stored))) => saved.spec = stored.spec.clone(),
+            (Object::Cloud(saved), Some(Object::Cloud(stored))) => saved.spec = stored.spec.clone(),
+            _ => {}
+        }
+        self.store.save_status(&saved).await
+    }
+
+    async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
+        self.store.forget(key).await
+    }
+}
+
+/// What a mutant believes of devices, because their job succeeded.
+#[derive(Default)]
+struct Believed {
+    /// By id.
+    packages: BTreeMap<String, (PackageKind, String)>,
+    /// By device and kind.
+    versions: BTreeMap<(String, PackageKind), String>,
+}
+
+impl Believed {
+    fn package(&mut self, row: &PackageRow) {
+        self.packages.insert(row.id.clone(), (row.key.kind, row.key.version.clone()));
+    }
+
+    fn job(&mut self, job: &Job) {
+        let version = job.package_ids.iter().find_map(|id| self.packages.get(id));
+        let Some((kind, version)) = version.filter(|_| job.state == JobState::Succeeded) else { return };
+        for device in &job.devices {
+            self.versions.insert((device.clone(), *kind), version.clone());
+        }
+    }
+
+    fn device(&self, device: &mut Device) {
+        let told = |kind| self.versions.get(&(device.id.clone(), kind)).cloned();
+        let (firmware, software) = (told(PackageKind::Firmware), told(PackageKind::Software));
+        device.firmware = firmware.or(device.firmware.take());
+        device.software = software.or(device.software.take());
+    }
+
+    fn rewrite(&mut self, reply: &mut Reply) {
+        match reply {
+            Reply::Packages(page) => page.items.iter().for_each(|row| self.package(row)),
+            Reply::Package(package) => self.package(&package.row),
+            Reply::Jobs(page) => page.items.iter().for_each(|job| self.job(job)),
+            Reply::Job(job) => self.job(job),
+            Reply::Devices(page) => page.items.iter_mut().for_each(|device| self.device(device)),
+            Reply::Device(device) => self.device(device),
+            _ => {}
+        }
     }
 }
 
@@ -35,6 +181,7 @@ struct Mutant {
     mutation: Mutation,
     cloud: Arc<dyn Cloud>,
     capabilities: Capabilities,
+    believed: Mutex<Believed>,
 }
 
 #[async_trait]
@@ -49,12 +196,13 @@ impl Cloud for Mutant {
 
     async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
         let mut reply = self.cloud.perform(call, now).await?;
-        if self.mutation == Mutation::NoLook {
-            match (&mut reply, call) {
-                (Reply::Jobs(page), _) => page.items.retain(|job| job.token.is_none()),
-                (Reply::Packages(page), Call::ListPackages { exactly: Some(_), .. }) => page.items.clear(),
-                _ => {}
+        match (self.mutation, &mut reply, call) {
+            (Mutation::NoLook, Reply::Jobs(page), _) => page.items.retain(|job| job.token.is_none()),
+            (Mutation::NoLook, Reply::Packages(page), Call::ListPackages { exactly: Some(_), .. }) => {
+                page.items.clear();
             }
+            (Mutation::JobSuccessCounts, reply, _) => super::lock(&self.believed).rewrite(reply),
+            _ => {}
         }
         Ok(reply)
     }

@@ -1,17 +1,14 @@
 //! Between the engine and the clouds: requests and replies that travel, get lost, come late or come back broken.
 
 use super::Shared;
+use super::clouds::{self, Order};
 use super::faults::{Life, Strike};
 use super::mutation::Mutation;
-use crate::api::{IotdaAuth, OtaCloud};
-use crate::cloud::huawei_iotda::{self, Keys, User};
-use crate::cloud::{
-    CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
-};
+use crate::api::OtaCloud;
+use crate::cloud::{CallError, Cloud, Effect, Transport, TransportError, WireRequest, WireResponse};
 use crate::engine::points::Point;
 use crate::engine::ports::Connector;
 use crate::simulator::faults::{Fault, Kind, When};
-use crate::simulator::iotda::{Operation, Route};
 use crate::simulator::{End, Simulator};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -29,7 +26,7 @@ type Answer = Result<WireResponse, TransportError>;
 /// A request under way.
 pub(super) struct Request {
     wire: WireRequest,
-    pub(super) operation: Operation,
+    pub(super) order: Order,
     strike: Option<Strike>,
     lag_secs: i64,
     row: u64,
@@ -148,18 +145,15 @@ fn refused() -> TransportError {
 
 /// The transport of one run of the process.
 pub(super) struct Wire {
+    /// Number of the run.
+    pub(super) run: u64,
     pub(super) shared: Arc<Shared>,
     pub(super) life: Life,
 }
 
 impl Wire {
     /// Puts a request on its way; none when there is no connection.
-    fn post(
-        &self,
-        wire: WireRequest,
-        operation: Operation,
-        strike: Option<Strike>,
-    ) -> oneshot::Receiver<Answer> {
+    fn post(&self, wire: WireRequest, order: Order, strike: Option<Strike>) -> oneshot::Receiver<Answer> {
         let (to, answer) = oneshot::channel();
         let now = self.shared.timeline.now();
         let mut chaos = self.shared.chaos();
@@ -176,7 +170,7 @@ impl Wire {
         let row = dice.between(0, 99);
         drop(chaos);
         let arrives = now.saturating_add(millis(there)).unwrap_or(Timestamp::MAX);
-        let request = Request { wire, operation, strike, lag_secs, row, back: millis(back), to };
+        let request = Request { wire, order, strike, lag_secs, row, back: millis(back), to };
         self.shared.network().post(arrives, Letter::Request(Box::new(request)));
         answer
     }
@@ -202,18 +196,18 @@ const fn millis(millis: u64) -> SignedDuration {
 #[async_trait]
 impl Transport for Wire {
     async fn send(&self, request: WireRequest) -> Answer {
-        let Some(route) = Route::of(request.method, &request.path) else { return Err(refused()) };
-        let operation = route.operation;
-        self.life.survive(Point::before(operation.as_str())).await;
-        let strike = self.shared.chaos().strikes(operation);
-        self.shared.saw_request(&request, &route, strike);
+        let Some(order) = clouds::order_of(&request) else { return Err(refused()) };
+        let operation = order.operation;
+        self.life.survive(Point::before(operation)).await;
+        let strike = self.shared.chaos().strikes(&order);
+        self.shared.saw_request(self.run, &request, &order, strike);
         let answer = if strike == Some(Strike::ConnectionRefused) {
             Err(refused())
         } else {
-            self.answer(self.post(in_lower_case(request), operation, strike)).await
+            self.answer(self.post(in_lower_case(request), order.clone(), strike)).await
         };
-        self.shared.saw_answer(operation, &answer);
-        self.life.survive(Point::after(operation.as_str())).await;
+        self.shared.saw_answer(self.run, &order, &answer);
+        self.life.survive(Point::after(operation)).await;
         answer
     }
 
@@ -239,24 +233,7 @@ pub(super) struct Dialler {
 #[async_trait]
 impl Connector for Dialler {
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
-        let Some(spec) = &cloud.spec.huawei_iotda else {
-            let message = "the world serves IoTDA only";
-            return Err(CallError::new(ErrorClass::Invalid, "Connect", message));
-        };
-        let secret = |name: &str| super::scenario::secret(name, &spec.project_id).into();
-        let keys = match spec.auth {
-            IotdaAuth::Token => Keys::User(User {
-                name: super::scenario::user(&spec.project_id).into(),
-                password: secret("password"),
-                domain: "world".into(),
-            }),
-            _ => Keys::AccessKey {
-                id: super::scenario::access_key(&spec.project_id).into(),
-                secret: secret("key"),
-                security_token: None,
-            },
-        };
-        let client = huawei_iotda::connect(spec, keys, self.wire.clone());
+        let client = clouds::connect(cloud, self.wire.clone())?;
         Ok(match self.mutation {
             Some(mutation) => mutation.of(client),
             None => client,

@@ -1,17 +1,18 @@
 //! The play of a world: bad luck and edits first, then calm, then rest.
 
 use super::checkers::{Checkers, Rest, Unrest};
-use super::clock::Timeline;
+use super::clock::{Timeline, WallClock};
+use super::clouds::{self, Deed};
 use super::disk::Disk;
 use super::executor::{self, Idle};
 use super::faults::Chaos;
+use super::misfortune::{self, Misfortune};
 use super::network::{Network, Request};
 use super::process::{Process, Start};
 use super::scenario::{self, Scenario, Turn};
 use super::selection::{Ledger, Selection};
 use super::trace::Trace;
 use super::{Outcome, Shared, Violation, World, lock};
-use crate::simulator::iotda::Operation;
 use crate::simulator::truth::DeviceChange;
 use crate::simulator::{Simulator, faults::Fault, faults::Kind};
 use jiff::{SignedDuration, Timestamp};
@@ -86,6 +87,10 @@ struct Play {
     start: Start,
     process: Option<Process>,
     starts_at: Option<Timestamp>,
+    /// Processes that do not lead any more and do not know it, and when they end.
+    deposed: Vec<(Timestamp, Process)>,
+    /// When the process notices that the clock was set.
+    clock_noticed: Timestamp,
     plot: VecDeque<(Timestamp, Turn)>,
     turns: Ledger,
     /// Writes so far when they were last seen to grow, and when that was.
@@ -94,14 +99,16 @@ struct Play {
     manifests: BTreeMap<String, Value>,
     act: Act,
     must_complete: bool,
+    /// What the machine's clock is ahead as long as nobody sets it.
+    clock_ahead: SignedDuration,
     steps: u64,
 }
 
 impl Play {
     fn new(world: World, selection: &Selection) -> Result<Self, String> {
-        let scenario = Scenario::new(world.seed)?;
+        let scenario = Scenario::new(world.seed, world.profile)?;
         let simulator = Simulator::new(&scenario.cloud, START).map_err(|error| error.to_string())?;
-        let checkers = Checkers::new(scenario.secrets());
+        let checkers = Checkers::new(clouds::secrets(2));
         let shared = Arc::new(Shared {
             timeline: Timeline::new(START),
             chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile, selection.faults.clone()))),
@@ -110,22 +117,21 @@ impl Play {
             trace: Mutex::new(Trace::new(world.events_kept)),
             checkers: Mutex::new(checkers),
             wanted: Mutex::new(scenario::objects(scenario.manifests.values())?),
+            wall: Arc::new(WallClock::new(scenario.clock_ahead)),
+            leader: Mutex::new(0),
+            mutation: world.mutation,
             writes: Mutex::new(0),
             asked: Mutex::default(),
         });
         let at = |since: SignedDuration| START.saturating_add(since).unwrap_or(Timestamp::MAX);
         Ok(Self {
-            start: Start {
-                shared: shared.clone(),
-                seed: world.seed,
-                run: 0,
-                clock_ahead: scenario.clock_ahead,
-                mutation: world.mutation,
-            },
+            start: Start { shared: shared.clone(), seed: world.seed, run: 0, mutation: world.mutation },
             shared,
             simulator,
             process: None,
             starts_at: Some(START),
+            deposed: Vec::new(),
+            clock_noticed: Timestamp::MAX,
             plot: scenario.plot.into_iter().map(|(since, turn)| (at(since), turn)).collect(),
             written: (0, START),
             turns: Ledger::new(selection.turns.clone()),
@@ -133,6 +139,7 @@ impl Play {
             manifests: scenario.manifests,
             act: Act::Chaos(at(scenario.chaos_ends)),
             must_complete: scenario.must_complete,
+            clock_ahead: scenario.clock_ahead,
             steps: 0,
         })
     }
@@ -148,7 +155,8 @@ impl Play {
             self.requests_arrive(next);
             self.next_act(next);
         }
-        if let Some(process) = self.process.take() {
+        let deposed = self.deposed.drain(..).map(|(_, process)| process);
+        for process in self.process.take().into_iter().chain(deposed.collect::<Vec<_>>()) {
             process.kill();
             idle.settle().await;
         }
@@ -169,6 +177,8 @@ impl Play {
             self.shared.network().next_due(),
             self.plot.front().map(|(at, _)| *at),
             self.starts_at,
+            self.deposed.iter().map(|(until, _)| *until).min(),
+            Some(self.clock_noticed),
             Some(self.act.due()),
         ];
         moments.into_iter().flatten().min()
@@ -191,11 +201,52 @@ impl Play {
         self.starts_at = self.shared.timeline.now().saturating_add(wait).ok();
     }
 
+    fn begin(&mut self) {
+        self.starts_at = None;
+        self.start.run += 1;
+        self.process = Some(Process::start(&self.start));
+    }
+
+    /// The process goes on for so long, and another one leads.
+    fn take_over(&mut self, seconds: u64, now: Timestamp) {
+        let Some(process) = self.process.take() else { return };
+        let until = later(now, SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(1)));
+        self.deposed.push((until, process));
+        self.begin();
+    }
+
+    fn befall(&mut self, misfortune: &Misfortune, now: Timestamp) {
+        self.shared.chaos().count(misfortune.kind());
+        match misfortune {
+            Misfortune::ClockJump(seconds) => self.set_clock(*seconds, now),
+            Misfortune::Takeover(seconds) => self.take_over(*seconds, now),
+            _ => {
+                let said = misfortune::befall(&mut self.simulator, misfortune, now);
+                self.shared.note(&format!("it ends: {}", said.unwrap_or_default()));
+            }
+        }
+    }
+
+    /// The process notices it within half a minute, and begins anew.
+    fn set_clock(&mut self, seconds: i64, now: Timestamp) {
+        self.shared.wall.set(seconds);
+        let noticed = self.shared.chaos().dice().between(1, 30_000);
+        self.clock_noticed = later(now, SignedDuration::from_millis(i64::try_from(noticed).unwrap_or(1)));
+    }
+
     fn turn_of_fate(&mut self, now: Timestamp) {
+        for (_, process) in self.deposed.extract_if(.., |(until, _)| *until <= now) {
+            process.kill();
+        }
+        if self.clock_noticed <= now {
+            self.clock_noticed = Timestamp::MAX;
+            if let Some(process) = self.process.take() {
+                process.kill();
+                self.begin();
+            }
+        }
         if self.starts_at.is_some_and(|at| at <= now) {
-            self.starts_at = None;
-            self.start.run += 1;
-            self.process = Some(Process::start(&self.start));
+            self.begin();
         }
         while let Some((_, turn)) = self.plot.pop_front_if(|(at, _)| *at <= now) {
             if self.turns.lets(|| format!("{turn:?}")) {
@@ -223,6 +274,7 @@ impl Play {
                 return self.manifests_changed();
             }
             Turn::Kill => return self.kill(),
+            Turn::Befall(misfortune) => return self.befall(&misfortune, now),
             Turn::Device(id, online) => {
                 let change = DeviceChange { online: Some(online), ..DeviceChange::default() };
                 // The scenario names devices of its own fleet.
@@ -258,15 +310,20 @@ impl Play {
             let Some(request) = request else { break };
             let packages = self.packages_before(&request);
             let answer = request.arrive(&mut self.simulator, now);
-            self.shared.note(&format!("{} arrives", request.operation.as_str()));
+            self.shared.note(&format!("{} arrives", request.order.operation));
             self.check_creates(&request, &packages);
+            if request.order.shows_versions {
+                self.shared.checkers().versions_are(&clouds::versions(&self.simulator, now));
+            }
             self.shared.network().reply(now, request, answer);
         }
     }
 
     fn packages_before(&self, request: &Request) -> Vec<String> {
-        match request.operation {
-            Operation::CreateOtaPackage => self.simulator.packages().into_iter().map(|p| p.id).collect(),
+        match request.order.deed {
+            Deed::CreatePackage { .. } => {
+                clouds::packages(&self.simulator).into_iter().map(|package| package.id).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -274,16 +331,16 @@ impl Play {
     /// The laws of what exists, whenever something may have come to exist.
     fn check_creates(&self, request: &Request, before: &[String]) {
         let mut checkers = self.shared.checkers();
-        match request.operation {
-            Operation::CreateOtaPackage => {
-                let packages = self.simulator.packages();
+        match request.order.deed {
+            Deed::CreatePackage { .. } => {
+                let packages = clouds::packages(&self.simulator);
                 let new = packages.iter().filter(|package| !before.contains(&package.id));
                 checkers.our_packages.extend(new.map(|package| package.id.clone()));
-                let law = super::checkers::packages_are(&packages);
+                let law = super::checkers::packages_are(&packages, &checkers.our_packages);
                 checkers.judge(law);
             }
-            Operation::CreateBatchTask | Operation::RetryBatchTask => {
-                let law = checkers.creates.tasks_are(&self.simulator.tasks());
+            Deed::CreateJob { .. } => {
+                let law = checkers.creates.jobs_are(&clouds::jobs(&self.simulator));
                 checkers.judge(law);
             }
             _ => {}
@@ -298,6 +355,10 @@ impl Play {
             Act::Chaos(_) => {
                 self.shared.note("the faults end");
                 self.shared.chaos().end();
+                let wrong = self.shared.wall.ahead() - self.clock_ahead;
+                if !wrong.is_zero() {
+                    self.set_clock(-wrong.as_secs(), now);
+                }
                 self.simulator.clear_faults();
                 self.act = Act::Calm { since: now, ask: later(now, ASK) };
             }
@@ -371,16 +432,12 @@ impl Play {
 
     fn at_rest<T>(&mut self, now: Timestamp, look: impl FnOnce(&Rest<'_>, &Checkers) -> T) -> T {
         self.simulator.advance(now);
-        let versions = self.simulator.devices(now).into_iter().flat_map(|device| {
-            let of = |kind, version: Option<String>| version.map(|v| ((device.id.clone(), kind), v));
-            [of("firmware", device.firmware), of("software", device.software)].into_iter().flatten()
-        });
         let rest = Rest {
             objects: &self.shared.disk.durable(),
             wanted: &lock(&self.shared.wanted),
-            tasks: &self.simulator.tasks(),
-            packages: &self.simulator.packages(),
-            versions: &versions.collect(),
+            jobs: &clouds::jobs(&self.simulator),
+            packages: &clouds::packages(&self.simulator),
+            versions: &clouds::versions(&self.simulator, now),
         };
         look(&rest, &self.shared.checkers())
     }

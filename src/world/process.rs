@@ -9,9 +9,10 @@ use super::mutation::Mutation;
 use super::network::{Dialler, Wire};
 use crate::api::ObjectKey;
 use crate::engine::points::Point;
-use crate::engine::{Engine, Report, ports::Ports};
-use crate::state::StateError;
-use jiff::SignedDuration;
+use crate::engine::ports::{Deposed, Leadership, Ports};
+use crate::engine::{Engine, Report};
+use crate::state::{StateError, Store};
+use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
@@ -24,7 +25,6 @@ pub(super) struct Start {
     pub(super) seed: u64,
     /// Number of the run.
     pub(super) run: u64,
-    pub(super) clock_ahead: SignedDuration,
     pub(super) mutation: Option<Mutation>,
 }
 
@@ -39,19 +39,26 @@ impl Process {
     pub(super) fn start(start: &Start) -> Self {
         let shared = start.shared.clone();
         let life = Life::new(shared.chaos.clone());
-        let wire = Arc::new(Wire { shared: shared.clone(), life: life.clone() });
+        let run = start.run;
+        *super::lock(&shared.leader) = run;
+        let wire = Arc::new(Wire { run, shared: shared.clone(), life: life.clone() });
+        let (timeline, wall) = (shared.timeline.clone(), shared.wall.clone());
         let ports = Ports {
-            clock: Arc::new(MachineClock { timeline: shared.timeline.clone(), ahead: start.clock_ahead }),
+            clock: Arc::new(MachineClock { timeline, ahead: wall.ahead(), wall }),
             rng: Arc::new(Jitter::new(Dice::new(start.seed, &format!("jitter{}", start.run)))),
             connector: Arc::new(Dialler { wire, mutation: start.mutation }),
+            leadership: Arc::new(Lease { shared: shared.clone(), run }),
             faults: Arc::new(life.clone()),
         };
-        let store = Arc::new(DiskPort { shared: shared.clone(), life: life.clone() });
+        let store = Arc::new(DiskPort { run, shared: shared.clone(), life: life.clone() });
+        let store: Arc<dyn Store> = match start.mutation {
+            Some(mutation) => mutation.of_store(store),
+            None => store,
+        };
         let engine = Engine::new(store, ports);
-        shared.checkers().process_began();
         shared.note(&format!("process {} starts", start.run));
         let (changes, changed) = mpsc::unbounded_channel();
-        let home = Home { shared, engine, life: life.clone() };
+        let home = Home { run, shared, engine, life: life.clone() };
         Self { life, changes, task: tokio::spawn(home.run(changed)) }
     }
 
@@ -68,7 +75,21 @@ impl Process {
     }
 }
 
+/// Which run of the process leads, as a Lease of Kubernetes says it.
+struct Lease {
+    run: u64,
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Leadership for Lease {
+    async fn check(&self) -> Result<(), Deposed> {
+        if self.shared.leads(self.run) { Ok(()) } else { Err(Deposed) }
+    }
+}
+
 struct Home {
+    run: u64,
     shared: Arc<Shared>,
     engine: Engine,
     life: Life,
@@ -100,6 +121,9 @@ impl Home {
 
     /// Takes over what the manifests say, and makes what changed due.
     async fn take(&mut self) -> Result<(), StateError> {
+        if !self.shared.leads(self.run) {
+            return Err(StateError::Deposed);
+        }
         let wanted = super::lock(&self.shared.wanted).clone();
         self.life.survive(Point::before("Manifests")).await;
         let desired = self.shared.disk.apply_desired(&wanted, self.shared.timeline.now())?;

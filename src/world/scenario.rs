@@ -1,30 +1,15 @@
 //! What people and devices do in a world: manifests, a fleet and its failures, and edits at any moment. All of it is drawn
 //! from the seed before the world begins.
 
+use super::clouds;
 use super::dice::Dice;
+use super::faults::Profile;
+use super::misfortune::{self, Misfortune};
 use crate::api::{Kind, Object, ObjectKey};
 use crate::simulator::World as CloudWorld;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// Project of the `n`-th account.
-fn project(n: u64) -> String {
-    format!("project{n}")
-}
-
-/// A secret of an account: long enough that it is found wherever it shows up.
-pub(super) fn secret(name: &str, project: &str) -> String {
-    format!("S3CRET-{name}-of-{project}-never-to-be-seen")
-}
-
-pub(super) fn access_key(project: &str) -> String {
-    format!("AK{}", project.to_uppercase())
-}
-
-pub(super) fn user(project: &str) -> String {
-    format!("operator-{project}")
-}
 
 /// Something that people, or fate, do.
 #[derive(Clone, Debug)]
@@ -43,6 +28,8 @@ pub(super) enum Turn {
     ExpireTokens,
     /// A device loses its connection, or finds it again.
     Device(String, bool),
+    /// Something worse.
+    Befall(Misfortune),
 }
 
 /// What happens in a world besides faults.
@@ -88,14 +75,6 @@ pub(super) fn objects<'a>(
     objects.map(|object| object.map(|object| (object.key(), object))).collect()
 }
 
-impl Scenario {
-    /// Texts that must never be seen outside of a request.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        let projects = (0..2).map(project);
-        projects.flat_map(|project| [secret("key", &project), secret("password", &project)]).collect()
-    }
-}
-
 struct Author {
     dice: Dice,
     /// Nothing fails by itself, and nobody edits anything.
@@ -111,7 +90,7 @@ impl Scenario {
     ///
     /// # Errors
     /// The text of what is wrong with it: a mistake in this file.
-    pub(super) fn new(seed: u64) -> Result<Self, String> {
+    pub(super) fn new(seed: u64, profile: Profile) -> Result<Self, String> {
         let mut dice = Dice::new(seed, "scenario");
         let easy = dice.permille(250);
         let accounts = if dice.permille(800) { 1 } else { 2 };
@@ -123,14 +102,18 @@ impl Scenario {
         }
         let minutes = author.dice.between(20, 90);
         let chaos_ends = SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(20));
-        let plot = author.plot(minutes * 60);
+        let mut plot = author.plot(minutes * 60);
+        let misfortunes = misfortune::plot(seed, profile, minutes * 60, accounts, fleet);
+        let may_hold = misfortunes.iter().any(|(_, misfortune)| misfortune.may_hold());
+        plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
+        plot.sort_by_key(|(at, _)| *at);
         let ahead = i64::try_from(author.dice.between(0, 240)).unwrap_or(0) - 120;
         Ok(Self {
             cloud: author.cloud(seed)?,
             plot,
             chaos_ends,
             clock_ahead: SignedDuration::from_secs(ahead),
-            must_complete: easy && !overlapping,
+            must_complete: easy && !overlapping && !may_hold,
             manifests: author.manifests,
         })
     }
@@ -138,21 +121,11 @@ impl Scenario {
 
 impl Author {
     fn write_account(&mut self, account: u64) {
-        let auth = self.dice.pick(&["V11", "SdkHmac", "V11", "Token"]).copied().unwrap_or("V11");
+        let way = self.dice.between(0, 3);
         let drift = self.dice.pick(&["2m", "5m", "10m"]).copied().unwrap_or("5m");
         let cloud = format!("cloud{account}");
-        let mut spec = json!({
-            "huaweiIotda": {
-                "endpoint": "http://127.0.0.1:1", "iamEndpoint": "http://127.0.0.1:1", "region": "cn-north-4",
-                "projectId": project(account), "appId": "app", "auth": auth,
-            },
-            "credentials": if auth == "Token" {
-                json!({"username": "env:USER", "password": "env:PASSWORD", "domain": "env:DOMAIN"})
-            } else {
-                json!({"accessKey": "env:AK", "secretKey": "env:SK"})
-            },
-            "driftInterval": drift,
-        });
+        let mut spec = clouds::manifest(account, way);
+        put(&mut spec, "/driftInterval", json!(drift));
         if self.dice.permille(300) {
             let budget =
                 json!({"requestsPerSecond": self.dice.between(1, 5), "burst": self.dice.between(1, 10)});
@@ -267,20 +240,12 @@ impl Author {
     }
 
     fn cloud(&mut self, seed: u64) -> Result<CloudWorld, String> {
-        let accounts: Vec<Value> = (0..self.accounts).map(|n| {
-            let project = project(n);
-            json!({
-                "projectId": project, "appId": "app", "region": "cn-north-4",
-                "accessKey": access_key(&project), "secretKey": secret("key", &project),
-                "users": [{"username": user(&project), "password": secret("password", &project), "domain": "world"}],
-            })
-        }).collect();
         let groups: Vec<Value> = (0..self.accounts)
-            .map(|n| json!({"name": group(n), "id": group(n), "account": project(n)}))
+            .map(|n| json!({"name": group(n), "id": group(n), "account": clouds::account(n)}))
             .collect();
         let devices: Vec<Value> = (0..self.accounts).flat_map(|n| {
             let series = |count: u64, prefix: &str, offline: String| json!({
-                "count": count, "idPrefix": format!("{prefix}{n}-"), "product": "meter", "account": project(n),
+                "count": count, "idPrefix": format!("{prefix}{n}-"), "product": "meter", "account": clouds::account(n),
                 "firmware": "V1", "software": "S1", "offline": offline, "tags": {"site": "north"},
                 "groups": [group(n)],
             });
@@ -297,10 +262,10 @@ impl Author {
                 })
             })
             .collect();
-        let duplicates = if self.dice.permille(800) { "allow" } else { "reject" };
+        let rejects_duplicates = !self.dice.permille(800);
         let world = json!({
             "seed": seed,
-            "clouds": {"huaweiIotda": {"accounts": accounts, "duplicatePackages": duplicates}},
+            "clouds": clouds::simulated(self.accounts, rejects_duplicates),
             "products": [{"id": "meter"}], "groups": groups, "devices": devices, "behaviours": behaviours,
         });
         serde_json::from_value(world).map_err(|error| format!("the world: {error}"))
@@ -368,7 +333,8 @@ fn group(account: u64) -> String {
     format!("a{account}")
 }
 
-fn device(account: u64, n: u64) -> String {
+/// Id of the `n`-th device of an account.
+pub(super) fn device(account: u64, n: u64) -> String {
     format!("device{account}-{n:04}")
 }
 
@@ -387,7 +353,7 @@ mod tests {
     #[test]
     fn every_manifest_of_every_seed_is_valid() {
         for seed in 0..300 {
-            let scenario = Scenario::new(seed).unwrap();
+            let scenario = Scenario::new(seed, Profile::of_seed(seed)).unwrap();
             objects(scenario.manifests.values()).unwrap();
         }
     }

@@ -8,7 +8,7 @@ use rollwave::cloud::{
     Page, Reply, WireRequest,
 };
 use rollwave::engine::Engine;
-use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng};
+use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng, Sole};
 use rollwave::state::{Store as _, memory::Memory};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -63,7 +63,13 @@ fn engine() -> (Engine, Arc<SlowCloud>, Arc<Memory>) {
     let store = Arc::new(Memory::default());
     store.apply_desired(&objects(), true, clock.now()).unwrap();
     let connector = Arc::new(To(cloud.clone()));
-    let ports = Ports { clock, rng: Arc::new(NoJitter), connector, faults: Arc::new(NoFaults) };
+    let ports = Ports {
+        clock,
+        rng: Arc::new(NoJitter),
+        connector,
+        leadership: Arc::new(Sole),
+        faults: Arc::new(NoFaults),
+    };
     (Engine::new(store.clone(), ports), cloud, store)
 }
 

@@ -231,7 +231,8 @@ impl Pass<'_, '_> {
             counts.queued + counts.in_flight
         );
         let looked_at = self.ground.jobs.at.min(self.ground.fleet.at);
-        if self.status.stages[index].observed_at.is_none() {
+        // A time to come was written by a clock that has been set back since: it soaks anew.
+        if self.status.stages[index].observed_at.is_none_or(|at| at > self.ground.now) {
             if !gate::is_observed(&gates, &counts) {
                 self.enter(index, StagePhase::Running, "StageRunning", &line);
                 return Some(Outcome::working(RolloutPhase::Progressing, "StageRunning", line));

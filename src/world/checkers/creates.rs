@@ -1,17 +1,13 @@
 //! Laws of what is created: once, after its intent is durable, after verification and after the stage before.
 
+use super::stages::{self, Ran};
 use crate::api::{
     CreateOperation, Object, OtaPackage, OtaRollout, StagePhase, VERIFIED, Verdict, condition_is_true,
 };
-use crate::cloud::{WireRequest, huawei_iotda::token_of};
-use crate::simulator::{PackageTruth, TaskTruth};
-use serde_json::Value;
+use crate::cloud::PackageKind;
+use crate::world::clouds::{JobTruth, PackageTruth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Sub tasks to which something may still happen.
-const OPEN: [&str; 3] = ["Waitting", "Processing", "FailWaitRetry"];
-const FINAL: [&str; 4] = ["Success", "Fail", "PartialSuccess", "Stopped"];
 
 /// What a token was sent for: a stage of a rollout and package, or a verification.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,43 +24,45 @@ pub(in crate::world) struct Sent {
 #[derive(Default)]
 pub(in crate::world) struct Creates {
     sent: BTreeMap<String, Sent>,
-    /// Devices of the tasks that exist or existed, by what they were for.
+    /// Devices of the jobs that exist or existed, by what they were for.
     pub(in crate::world) members: BTreeMap<Sent, BTreeSet<String>>,
-    /// Token by id, of every task of ours that was ever seen.
-    tasks: BTreeMap<String, String>,
+    /// Token by id, of every job of ours that was ever seen.
+    jobs: BTreeMap<String, String>,
 }
 
 impl Creates {
-    pub(in crate::world) fn is_ours(&self, task: &str) -> bool {
-        self.tasks.contains_key(task)
+    pub(in crate::world) fn is_ours(&self, job: &str) -> bool {
+        self.jobs.contains_key(job)
     }
 
-    /// A task is about to be created.
-    pub(super) fn task_leaves(
+    /// A job is about to be created.
+    pub(super) fn job_leaves(
         &mut self,
-        request: &WireRequest,
+        name: &str,
+        token: Option<&str>,
+        devices: &BTreeSet<String>,
         durable: &[Arc<Object>],
+        ran: &Ran,
     ) -> Result<(), String> {
-        let body: Value = serde_json::from_slice(&request.body).map_err(|error| error.to_string())?;
-        let name = body.get("task_name").and_then(Value::as_str).unwrap_or_default();
-        let token = token_of(name).ok_or_else(|| format!("task {name} carries no token"))?;
-        let devices = body.get("targets").and_then(Value::as_array).into_iter().flatten();
-        let devices: BTreeSet<String> = devices.filter_map(Value::as_str).map(str::to_owned).collect();
+        let token = token.ok_or_else(|| format!("job {name} carries no token"))?;
         let sent = durable.iter().find_map(|object| match object.as_ref() {
             Object::Rollout(rollout) => intended_stage(rollout, token).map(|stage| (object, Some(stage))),
             Object::Package(package) => intended_trial(package, token).then_some((object, None)),
             Object::Cloud(_) => None,
         });
         let Some((object, stage)) = sent else {
-            return Err(format!("task {name} leaves, and no durable intent names its token"));
+            return Err(format!("job {name} leaves, and no durable intent names its token"));
         };
         let uid = object.meta().uid.clone().unwrap_or_default();
         let sent = match object.as_ref() {
             Object::Rollout(rollout) => {
                 let stage = stage.unwrap_or_default();
-                let package = released(rollout, &stage, durable)?;
+                let (package, object) = released(rollout, &stage, durable)?;
+                ran.is_verified(object)?;
+                ran.have_passed(rollout, object, &stage, self)?;
+                stages::within_share(rollout, object, &stage, devices)?;
                 let sent = Sent { uid, package, stage: Some(stage) };
-                self.keeps_its_stage(rollout, &sent, &devices)?;
+                self.keeps_its_stage(rollout, &sent, devices)?;
                 sent
             }
             _ => Sent { uid, package: String::new(), stage: None },
@@ -100,67 +98,58 @@ impl Creates {
         }
     }
 
-    /// The clouds changed: these are all tasks that there are.
-    pub(in crate::world) fn tasks_are(&mut self, tasks: &[TaskTruth]) -> Result<(), String> {
-        let mut by_token: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut busy: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-        for task in tasks {
-            let Some(token) = token_of(&task.name) else { continue };
-            if let Some(other) = by_token.insert(token, &task.id) {
-                return Err(format!("tasks {other} and {} carry one token: {}", task.id, task.name));
-            }
-            self.note(task, token)?;
-            if FINAL.contains(&task.status.as_str()) {
+    /// The clouds changed: these are all jobs that there are.
+    pub(in crate::world) fn jobs_are(&mut self, jobs: &[JobTruth]) -> Result<(), String> {
+        let mut busy: BTreeMap<&str, &str> = BTreeMap::new();
+        for job in jobs {
+            let Some(token) = &job.token else { continue };
+            self.note(job, token)?;
+            if job.is_final {
                 continue;
             }
-            let open = OPEN.iter().filter_map(|status| task.targets.get(status)).flatten();
-            for device in open {
-                if let Some(other) = busy.insert((&task.kind, device), &task.name) {
-                    return Err(format!("{device} is in two live tasks of ours: {other} and {}", task.name));
+            for device in &job.open {
+                if let Some(other) = busy.insert(device, &job.name) {
+                    return Err(format!("{device} is in two live jobs of ours: {other} and {}", job.name));
                 }
             }
         }
         Ok(())
     }
 
-    /// A task of ours is seen for the first time.
-    fn note(&mut self, task: &TaskTruth, token: &str) -> Result<(), String> {
-        if self.tasks.contains_key(&task.id) {
+    /// A job of ours is seen for the first time.
+    fn note(&mut self, job: &JobTruth, token: &str) -> Result<(), String> {
+        // A token that we never sent is somebody else's.
+        let Some(sent) = self.sent.get(token) else { return Ok(()) };
+        if self.jobs.contains_key(&job.id) {
             return Ok(());
         }
-        if self.tasks.values().any(|known| known == token) {
-            return Err(format!("a second task was created for one token: {}", task.name));
+        if self.jobs.values().any(|known| known == token) {
+            return Err(format!("a second job was created for one token: {}", job.name));
         }
-        self.tasks.insert(task.id.clone(), token.to_owned());
-        if let Some(sent) = self.sent.get(token) {
-            let devices = task.targets.values().flatten().cloned();
-            self.members.entry(sent.clone()).or_default().extend(devices);
-        }
+        self.jobs.insert(job.id.clone(), token.to_owned());
+        self.members.entry(sent.clone()).or_default().extend(job.devices.iter().cloned());
         Ok(())
     }
 }
 
-/// Packages of one product, type and version are created once.
-pub(in crate::world) fn packages_are(packages: &[PackageTruth]) -> Result<(), String> {
-    let mut known: BTreeSet<(&str, &str, &str, &str)> = BTreeSet::new();
-    for package in packages {
-        let key = (
-            package.account.as_str(),
-            package.kind.as_str(),
-            package.product.as_str(),
-            package.version.as_str(),
-        );
+/// Packages of one product, type and version are created once, by us.
+pub(in crate::world) fn packages_are(
+    packages: &[PackageTruth],
+    ours: &BTreeSet<String>,
+) -> Result<(), String> {
+    let mut known: BTreeSet<(&str, PackageKind, &str, &str)> = BTreeSet::new();
+    for package in packages.iter().filter(|package| ours.contains(&package.id)) {
+        let key =
+            (package.account.as_str(), package.kind, package.product.as_str(), package.version.as_str());
         if !known.insert(key) {
-            return Err(format!("two packages {} of version {}", package.kind, package.version));
+            return Err(format!("two {:?} packages of version {}", package.kind, package.version));
         }
     }
     Ok(())
 }
 
 /// A package is about to be created.
-pub(super) fn package_leaves(request: &WireRequest, durable: &[Arc<Object>]) -> Result<(), String> {
-    let body: Value = serde_json::from_slice(&request.body).map_err(|error| error.to_string())?;
-    let version = body.get("version").and_then(Value::as_str).unwrap_or_default();
+pub(super) fn package_leaves(version: &str, durable: &[Arc<Object>]) -> Result<(), String> {
     let intended = |package: &OtaPackage| {
         let pending = package.status.iter().flat_map(|status| &status.pending);
         package.spec.version == version
@@ -181,8 +170,12 @@ fn intended_trial(package: &OtaPackage, token: &str) -> bool {
     pending.any(|intent| intent.token == token && intent.operation == CreateOperation::CreateJob)
 }
 
-/// The identity of the package, when it is verified and every stage before has passed with all its gates.
-fn released(rollout: &OtaRollout, stage: &str, durable: &[Arc<Object>]) -> Result<String, String> {
+/// The package and its identity, when it is verified and every stage before has passed with all its gates.
+fn released<'a>(
+    rollout: &OtaRollout,
+    stage: &str,
+    durable: &'a [Arc<Object>],
+) -> Result<(String, &'a OtaPackage), String> {
     let named = rollout.spec.package_ref.name.as_str();
     let package = durable.iter().find_map(|object| match object.as_ref() {
         Object::Package(package) if object.key().name == named => Some(package),
@@ -206,5 +199,5 @@ fn released(rollout: &OtaRollout, stage: &str, durable: &[Arc<Object>]) -> Resul
             ));
         }
     }
-    Ok(status.package_identity.clone().unwrap_or_default())
+    Ok((status.package_identity.clone().unwrap_or_default(), package))
 }

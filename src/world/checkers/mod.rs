@@ -1,38 +1,34 @@
 //! What must hold whatever happens. Each law looks at what is durable and at the clouds' truth, never at what the engine
 //! believes; the first violation is kept.
 
+mod budget;
 mod creates;
 mod rest;
+mod stages;
 
 pub(super) use creates::{Creates, Sent, packages_are};
 pub(super) use rest::{Rest, Unrest};
 
-use crate::api::{Budget, Object};
-use crate::cloud::WireRequest;
-use crate::simulator::iotda::{Operation, Route};
+use crate::api::Object;
+use crate::world::clouds::VersionTruth;
+use crate::world::clouds::{Deed, Order};
+use budget::Budgets;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use stages::Ran;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Calls that the client documents as its default budget (rate and burst).
-const DEFAULT_BUDGET: Budget = Budget { requests_per_second: 10, burst: 20 };
 
 /// Everything that is watched.
 #[derive(Default)]
 pub(super) struct Checkers {
     pub(super) creates: Creates,
-    budgets: BTreeMap<String, Bucket>,
+    ran: Ran,
+    budgets: Budgets,
     /// Ids of packages that our requests made.
     pub(super) our_packages: BTreeSet<String>,
     /// Texts that must never be seen.
     secrets: Vec<String>,
     violation: Option<String>,
-}
-
-/// A bucket that is filled as the manifest says; in thousandths of a call.
-struct Bucket {
-    level: i64,
-    at: Timestamp,
 }
 
 impl Checkers {
@@ -50,67 +46,43 @@ impl Checkers {
         self.violation.as_deref()
     }
 
-    /// The process began anew, with a full budget.
-    pub(super) fn process_began(&mut self) {
-        self.budgets.clear();
-    }
-
-    /// A request leaves, and this is durable at that moment.
+    /// A request of this run of the process leaves, and this is durable at that moment.
     pub(super) fn request_leaves(
         &mut self,
-        request: &WireRequest,
-        route: &Route,
+        run: u64,
+        order: &Order,
         durable: &[Arc<Object>],
         now: Timestamp,
     ) {
-        let law = self.within_budget(route, durable, now);
+        let law = self.budgets.request_leaves(run, order, durable, now);
         self.judge(law);
-        let law = match route.operation {
-            Operation::CreateBatchTask => self.creates.task_leaves(request, durable),
-            Operation::CreateOtaPackage => creates::package_leaves(request, durable),
-            Operation::DeleteOtaPackage if !self.our_packages.contains(&route.id) => {
-                Err(format!("package {} is deleted, and we did not create it", route.id))
+        let law = match &order.deed {
+            Deed::CreateJob { name, token, devices } => {
+                self.creates.job_leaves(name, token.as_deref(), devices, durable, &self.ran)
             }
-            Operation::StopBatchTask if !self.creates.is_ours(&route.id) => {
-                Err(format!("task {} is stopped, and we did not create it", route.id))
+            Deed::CreatePackage { version } => creates::package_leaves(version, durable),
+            Deed::DeletePackage { id } if !self.our_packages.contains(id) => {
+                Err(format!("package {id} is deleted, and we did not create it"))
             }
-            Operation::DeleteBatchTask | Operation::DeleteDevice => {
-                Err(format!("{} is never called", route.operation.as_str()))
+            Deed::StopJob { id } if !self.creates.is_ours(id) => {
+                Err(format!("job {id} is stopped, and we did not create it"))
             }
+            Deed::Never => Err(format!("{} is never called", order.operation)),
             _ => Ok(()),
         };
         self.judge(law);
     }
 
-    /// Signing in is not counted, nor is what a refused token costs: the budget is of calls.
-    fn within_budget(
-        &mut self,
-        route: &Route,
-        durable: &[Arc<Object>],
-        now: Timestamp,
-    ) -> Result<(), String> {
-        let clouds = durable.iter().filter_map(|object| match object.as_ref() {
-            Object::Cloud(cloud) => Some(&cloud.spec),
-            _ => None,
-        });
-        let spec = clouds
-            .into_iter()
-            .find_map(|spec| Some((spec, spec.huawei_iotda.as_ref()?)))
-            .filter(|(_, iotda)| iotda.project_id == route.project);
-        let Some((spec, _)) = spec.filter(|(_, iotda)| iotda.auth != crate::api::IotdaAuth::Token) else {
-            return Ok(());
-        };
-        let limit = spec.budget.unwrap_or(DEFAULT_BUDGET);
-        let (rate, burst) = (i64::from(limit.requests_per_second), i64::from(limit.burst) * 1000);
-        let bucket = self.budgets.entry(route.project.clone()).or_insert(Bucket { level: burst, at: now });
-        // A millisecond more, for what is rounded away.
-        let millis = now.as_millisecond() - bucket.at.as_millisecond() + 1;
-        bucket.level = bucket.level.saturating_add(millis.saturating_mul(rate)).min(burst) - 1000;
-        bucket.at = now;
-        if bucket.level < 0 {
-            return Err(format!("{} exceeds the budget of {}", route.operation.as_str(), route.project));
+    /// A request was answered; the client sends it once more when its token was refused.
+    pub(super) fn answered(&mut self, run: u64, status: u16) {
+        if status == 401 {
+            self.budgets.signs_in(run);
         }
-        Ok(())
+    }
+
+    /// The engine is shown what devices run.
+    pub(super) fn versions_are(&mut self, versions: &[VersionTruth]) {
+        self.ran.now(versions);
     }
 
     /// A status is written over what is stored.

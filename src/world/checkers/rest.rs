@@ -2,22 +2,20 @@
 //! writes nothing any more.
 
 use super::Creates;
+use super::stages::kind_of;
 use crate::api::{Object, ObjectKey, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true};
-use crate::cloud::huawei_iotda::token_of;
-use crate::simulator::{PackageTruth, TaskTruth};
+use crate::world::clouds::{JobTruth, PackageTruth, VersionTruth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-const FINAL: [&str; 4] = ["Success", "Fail", "PartialSuccess", "Stopped"];
 
 /// Everything that a world at rest is judged by.
 pub(in crate::world) struct Rest<'a> {
     pub(in crate::world) objects: &'a [Arc<Object>],
     pub(in crate::world) wanted: &'a BTreeMap<ObjectKey, Object>,
-    pub(in crate::world) tasks: &'a [TaskTruth],
+    pub(in crate::world) jobs: &'a [JobTruth],
     pub(in crate::world) packages: &'a [PackageTruth],
-    /// Version that each device runs, by id and type.
-    pub(in crate::world) versions: &'a BTreeMap<(String, &'static str), String>,
+    /// Versions that devices run.
+    pub(in crate::world) versions: &'a [VersionTruth],
 }
 
 /// Why a world is not at rest.
@@ -31,9 +29,7 @@ pub(in crate::world) struct Unrest {
 impl Rest<'_> {
     /// The first object that is not at rest.
     pub(in crate::world) fn unrest(&self) -> Option<Unrest> {
-        let is_live =
-            |task: &&TaskTruth| !FINAL.contains(&task.status.as_str()) && token_of(&task.name).is_some();
-        let is_justified = self.tasks.iter().any(|task| is_live(&task));
+        let is_justified = self.jobs.iter().any(|job| !job.is_final && job.token.is_some());
         let missing = self.wanted.keys().find(|key| self.objects.iter().all(|object| object.key() != **key));
         let why = match missing {
             Some(key) => Some(format!("{key} is wanted, and is not there")),
@@ -75,23 +71,30 @@ impl Rest<'_> {
             _ => None,
         });
         let Some(package) = package else { return Ok(()) };
-        let kind = match package.spec.kind {
-            crate::api::PackageType::Firmware => "firmware",
-            crate::api::PackageType::Software => "software",
-        };
+        let kind = kind_of(package);
+        let there: BTreeSet<&String> = self.versions.iter().map(|seen| &seen.device).collect();
+        let runs: BTreeSet<&String> = self
+            .versions
+            .iter()
+            .filter(|seen| seen.kind == kind && seen.version == package.spec.version)
+            .map(|seen| &seen.device)
+            .collect();
         let uid = rollout.metadata.uid.clone().unwrap_or_default();
         for stage in &status.stages {
+            // What somebody else has deleted cannot be counted any more: the last counts stand.
+            if stage.jobs.iter().any(|told| self.jobs.iter().all(|job| job.id != told.id)) {
+                continue;
+            }
             let is_it = |sent: &super::Sent| {
                 sent.uid == uid
                     && sent.stage.as_ref() == Some(&stage.name)
                     && Some(&sent.package) == status.package_identity.as_ref()
             };
             let members = creates.members.iter().filter(|(sent, _)| is_it(sent));
-            let members: BTreeSet<&String> = members.flat_map(|(_, members)| members).collect();
-            let runs = |device: &&&String| {
-                self.versions.get(&((**device).clone(), kind)) == Some(&package.spec.version)
-            };
-            let truth = (members.len(), members.iter().filter(runs).count());
+            let members = members.flat_map(|(_, members)| members);
+            // A device that was deleted is in no stage any more.
+            let members: BTreeSet<&String> = members.filter(|device| there.contains(device)).collect();
+            let truth = (members.len(), members.intersection(&runs).count());
             let told =
                 (stage.counts.assigned as usize, (stage.counts.succeeded - stage.counts.superseded) as usize);
             if truth != told {

@@ -164,6 +164,27 @@ fn a_soak_ends_exactly_and_on_a_look_that_was_taken_after_it() {
 }
 
 #[test]
+fn a_soak_that_began_in_the_future_begins_anew() {
+    let spec =
+        json!({"stages": [{"name": "canary", "select": {"count": 10}, "soak": "1h", "gates": ratio("90%")}]});
+    let mut world = after_canary(spec, |_| Fate::Succeeds);
+    world.reconcile();
+    let began = world.now;
+    for stage in &mut world.rollout.status.as_mut().unwrap().stages {
+        // Written by a process whose clock was a day ahead.
+        stage.observed_at =
+            stage.observed_at.map(|at| at.saturating_add(jiff::SignedDuration::from_hours(24)).unwrap());
+    }
+    world.pass(1);
+    let plan = world.reconcile();
+    assert_eq!((plan.actions.len(), plan.again), (0, Again::After(jiff::SignedDuration::from_hours(1))));
+    let observed = world.rollout_status().stages[0].observed_at.unwrap();
+    assert!(observed > began && observed <= world.now);
+    world.pass(3_600);
+    assert!(matches!(world.reconcile().actions[..], [Action::CreateJob { .. }]));
+}
+
+#[test]
 fn another_package_begins_anew_after_the_old_jobs_are_over() {
     let mut world = after_canary(json!({}), |_| Fate::Sleeps);
     let old = world.jobs[0].id.clone();

@@ -1,0 +1,122 @@
+//! Laws of stages, redone by hand from the manifest and from what devices really ran: a rank decides who is in a share, and
+//! a stage is released because the devices of the one before run the version, not because a job or a status says so.
+
+use super::{Creates, Sent};
+use crate::api::{OtaPackage, OtaRollout, PackageType, Percent, StageStatus};
+use crate::cloud::PackageKind;
+use crate::world::clouds::VersionTruth;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+
+/// Every version that a device was ever seen to run, at a moment at which the engine may have seen it, too.
+#[derive(Default)]
+pub(super) struct Ran(BTreeSet<(String, PackageKind, String)>);
+
+impl Ran {
+    /// Devices run this now.
+    pub(super) fn now(&mut self, versions: &[VersionTruth]) {
+        for seen in versions {
+            let run = (seen.device.clone(), seen.kind, seen.version.clone());
+            self.0.insert(run);
+        }
+    }
+
+    fn count<'a>(&self, devices: impl Iterator<Item = &'a String>, package: &OtaPackage) -> u32 {
+        let ran = |device: &&String| {
+            let run = ((*device).clone(), kind_of(package), package.spec.version.clone());
+            self.0.contains(&run)
+        };
+        u32::try_from(devices.filter(ran).count()).unwrap_or(u32::MAX)
+    }
+
+    /// The trial of a package: enough of its devices ran the version.
+    pub(super) fn is_verified(&self, package: &OtaPackage) -> Result<(), String> {
+        let Some(trial) = &package.spec.verification else { return Ok(()) };
+        let ran = self.count(trial.devices.iter(), package);
+        if reaches(ran, trial.devices.len(), trial.min_success) {
+            return Ok(());
+        }
+        let all = trial.devices.len();
+        Err(format!("{ran} of {all} devices ever ran {}: it is not verified", package.spec.version))
+    }
+
+    /// The stages before this one: as many devices ran the version as their status says, and as their gates ask for.
+    pub(super) fn have_passed(
+        &self,
+        rollout: &OtaRollout,
+        package: &OtaPackage,
+        stage: &str,
+        creates: &Creates,
+    ) -> Result<(), String> {
+        let Some(status) = &rollout.status else { return Ok(()) };
+        let uid = rollout.metadata.uid.clone().unwrap_or_default();
+        let identity = status.package_identity.clone().unwrap_or_default();
+        for before in status.stages.iter().take_while(|before| before.name != stage) {
+            let sent = Sent { uid: uid.clone(), package: identity.clone(), stage: Some(before.name.clone()) };
+            let members = creates.members.get(&sent).cloned().unwrap_or_default();
+            let ran = self.count(members.iter(), package);
+            self.has_passed(rollout, before, ran)?;
+        }
+        Ok(())
+    }
+
+    fn has_passed(&self, rollout: &OtaRollout, before: &StageStatus, ran: u32) -> Result<(), String> {
+        let (name, counts) = (&before.name, before.counts);
+        if counts.succeeded > ran {
+            let told = counts.succeeded;
+            return Err(format!(
+                "stage {name} counts {told} devices as updated, and {ran} ever ran the version"
+            ));
+        }
+        let spec = rollout.spec.stages.iter().find(|spec| spec.name == *name);
+        for gate in spec.iter().flat_map(|spec| &spec.gates).filter(|_| counts.assigned > 0) {
+            let finished = counts.succeeded + counts.failures();
+            let observed = usize::try_from(finished).unwrap_or(usize::MAX);
+            let all = usize::try_from(counts.assigned).unwrap_or(usize::MAX);
+            if !reaches(ran, observed, gate.outcome.min_success)
+                || !reaches(finished, all, gate.outcome.min_observed)
+            {
+                return Err(format!(
+                    "stage {name} lets the next one go, and {ran} of its {observed} ran the version"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Devices of a share have a rank within it, whenever they are sent.
+pub(super) fn within_share(
+    rollout: &OtaRollout,
+    package: &OtaPackage,
+    stage: &str,
+    devices: &BTreeSet<String>,
+) -> Result<(), String> {
+    let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage);
+    let Some(percent) = spec.and_then(|spec| spec.select.percent) else { return Ok(()) };
+    let given = rollout.spec.order.as_ref().and_then(|order| order.seed.clone());
+    let seed = given.unwrap_or_else(|| package.spec.artifact.sha256.to_ascii_lowercase());
+    let share = |device: &str| {
+        let digest = Sha256::digest(format!("{seed}{device}"));
+        let rank = digest.iter().take(8).fold(0_u128, |rank, byte| (rank << 8) | u128::from(*byte));
+        rank * 1_000_000 / (1 << 64)
+    };
+    let outside = |device: &&String| share(device) >= u128::from(percent.parts_per_million());
+    match devices.iter().find(outside) {
+        Some(device) => {
+            Err(format!("{device} is sent in stage {stage}, and its rank is outside of {percent}"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn reaches(part: u32, whole: usize, share: Percent) -> bool {
+    u128::from(part) * 1_000_000 >= whole as u128 * u128::from(share.parts_per_million())
+}
+
+pub(super) const fn kind_of(package: &OtaPackage) -> PackageKind {
+    match package.spec.kind {
+        PackageType::Firmware => PackageKind::Firmware,
+        PackageType::Software => PackageKind::Software,
+    }
+}

@@ -5,7 +5,7 @@
 
 use super::clouds::{Deed, Order};
 use super::dice::Dice;
-use super::selection::{Happened, Ledger};
+use super::selection::{Happened, Ledger, Selection};
 use crate::engine::points::Point;
 use crate::engine::ports::Faults;
 use std::{
@@ -33,6 +33,10 @@ pub struct Profile {
     pub create: u32,
     /// A list that lags behind.
     pub stale_list: u32,
+    /// A job create after which other people create a hundred jobs, and its answer is lost.
+    pub crowd: u32,
+    /// A page after the first, before which rows go away that were read already.
+    pub moving_page: u32,
     /// In every ten minutes: the machine's clock is set.
     pub clock_jump: u32,
     /// In every ten minutes: a second instance takes over, and the first does not know.
@@ -53,6 +57,8 @@ impl Profile {
         request: 0,
         create: 0,
         stale_list: 0,
+        crowd: 0,
+        moving_page: 0,
         clock_jump: 0,
         takeover: 0,
         device: 0,
@@ -101,6 +107,8 @@ impl Profile {
             request: 10,
             create: 150,
             stale_list: 200,
+            crowd: 100,
+            moving_page: 300,
             device: 500,
             stranger: 700,
             ..Self::CALM
@@ -113,6 +121,8 @@ impl Profile {
             request: 40,
             create: 300,
             stale_list: 300,
+            crowd: 30,
+            moving_page: 200,
             clock_jump: 300,
             takeover: 200,
             device: 300,
@@ -149,10 +159,12 @@ pub enum Strike {
     Truncated,
     StaleList,
     DuplicateRows,
+    Crowd,
+    MovingPage,
 }
 
 impl Strike {
-    /// All but a list's, which strike by themselves.
+    /// All but those that are drawn by themselves.
     const ANY: [Self; 10] = [
         Self::ConnectionRefused,
         Self::RequestLost,
@@ -182,8 +194,9 @@ pub(super) struct Chaos {
 }
 
 impl Chaos {
-    pub(super) fn new(seed: u64, profile: Profile, selected: Option<BTreeSet<u64>>) -> Self {
-        let (dice, ledger) = (Dice::new(seed, "chaos"), Ledger::new(selected));
+    pub(super) fn new(seed: u64, profile: Profile, selection: &Selection) -> Self {
+        let dice = selection.luck.as_deref().map_or_else(|| Dice::new(seed, "chaos"), Dice::given);
+        let ledger = Ledger::new(selection.faults.clone());
         let (faults, points, enabled) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         Self { seed, profile, dice, on: true, crashes: 0, ledger, faults, points, enabled }
     }
@@ -230,7 +243,11 @@ impl Chaos {
             return None;
         }
         let chance = if order.deed.is_create() { self.profile.create } else { self.profile.request };
-        let strike = if self.dice.permille(chance) {
+        let strike = if self.draws_a_crowd(&order.deed) {
+            Some(Strike::Crowd)
+        } else if self.draws_a_moving_page(&order.deed) {
+            Some(Strike::MovingPage)
+        } else if self.dice.permille(chance) {
             self.dice.pick(&Strike::ANY).copied()
         } else if matches!(order.deed, Deed::List { .. }) && self.dice.permille(self.profile.stale_list) {
             let lists = [Strike::StaleList, Strike::StaleList, Strike::DuplicateRows];
@@ -241,6 +258,16 @@ impl Chaos {
         let strike = strike?;
         let what = || format!("{strike:?} of {}", order.operation);
         self.lets_happen(&format!("{strike:?}"), what).then_some(strike)
+    }
+
+    fn draws_a_crowd(&mut self, deed: &Deed) -> bool {
+        let chance = self.profile.crowd;
+        chance > 0 && matches!(deed, Deed::CreateJob { .. }) && self.dice.permille(chance)
+    }
+
+    fn draws_a_moving_page(&mut self, deed: &Deed) -> bool {
+        let chance = self.profile.moving_page;
+        chance > 0 && matches!(deed, Deed::List { goes_on: true }) && self.dice.permille(chance)
     }
 
     /// A fault is about to strike: whether it may, in this world; then it is counted.

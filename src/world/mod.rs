@@ -11,6 +11,7 @@
 mod checkers;
 mod clock;
 mod clouds;
+mod crowd;
 mod dice;
 mod disk;
 mod executor;

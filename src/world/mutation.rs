@@ -31,11 +31,13 @@ pub enum Mutation {
     JobSuccessCounts,
     /// Every object has a budget of its own.
     BudgetPerObject,
+    /// A list ends where as many rows were read as the cloud counts, with whatever is still to come.
+    CountEndsList,
 }
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -43,6 +45,7 @@ impl Mutation {
         Self::StaleLeaderNotFenced,
         Self::JobSuccessCounts,
         Self::BudgetPerObject,
+        Self::CountEndsList,
     ];
 
     /// Name of the profile in whose weather the safeguard is needed.
@@ -50,6 +53,7 @@ impl Mutation {
     pub const fn weather(self) -> &'static str {
         match self {
             Self::StaleLeaderNotFenced => "restless",
+            Self::CountEndsList => "crowded",
             Self::JobSuccessCounts | Self::BudgetPerObject => "calm",
             _ => "storm",
         }
@@ -200,6 +204,11 @@ impl Cloud for Mutant {
             (Mutation::NoLook, Reply::Jobs(page), _) => page.items.retain(|job| job.token.is_none()),
             (Mutation::NoLook, Reply::Packages(page), Call::ListPackages { exactly: Some(_), .. }) => {
                 page.items.clear();
+            }
+            (Mutation::CountEndsList, Reply::Jobs(page), Call::ListJobs { cursor, .. })
+                if page.total == Some(cursor.seen + page.items.len() as u64) =>
+            {
+                page.next = None;
             }
             (Mutation::JobSuccessCounts, reply, _) => super::lock(&self.believed).rewrite(reply),
             _ => {}

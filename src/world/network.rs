@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::clouds::{self, Order};
+use super::crowd;
 use super::faults::{Life, Strike};
 use super::mutation::Mutation;
 use crate::api::OtaCloud;
@@ -90,7 +91,14 @@ impl Request {
             // `*` is an operation, and no chance is given.
             let _ = simulator.inject(fault, now);
         }
-        match simulator.handle(&self.wire, now).end {
+        if self.strike == Some(Strike::MovingPage) {
+            crowd::thins_out(simulator, &self.order.account, now);
+        }
+        let end = simulator.handle(&self.wire, now).end;
+        if self.strike == Some(Strike::Crowd) {
+            crowd::gathers(simulator, &self.order.account, now);
+        }
+        match end {
             End::Hang => None,
             End::Reset | End::Truncated(_) => Some(Err(broken())),
             End::Reply(reply) if self.strike == Some(Strike::DuplicateRows) => {
@@ -102,7 +110,7 @@ impl Request {
 
     fn injected(&self) -> Option<Kind> {
         let kind = match self.strike? {
-            Strike::ReplyLost => Kind::Reset { when: When::After },
+            Strike::ReplyLost | Strike::Crowd => Kind::Reset { when: When::After },
             Strike::ReplyNever => Kind::Hang { when: When::After },
             Strike::ErrorBefore => Kind::Error { status: 503, when: When::Before },
             Strike::ErrorAfter => Kind::Error { status: 502, when: When::After },

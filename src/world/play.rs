@@ -108,10 +108,10 @@ impl Play {
     fn new(world: World, selection: &Selection) -> Result<Self, String> {
         let scenario = Scenario::new(world.seed, world.profile)?;
         let simulator = Simulator::new(&scenario.cloud, START).map_err(|error| error.to_string())?;
-        let checkers = Checkers::new(clouds::secrets(2));
+        let checkers = Checkers::new(clouds::secrets(clouds::MOST_ACCOUNTS));
         let shared = Arc::new(Shared {
             timeline: Timeline::new(START),
-            chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile, selection.faults.clone()))),
+            chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile, selection))),
             network: Mutex::new(Network::default()),
             disk: Disk::new(world.mutation),
             trace: Mutex::new(Trace::new(world.events_kept)),
@@ -312,7 +312,8 @@ impl Play {
             let answer = request.arrive(&mut self.simulator, now);
             self.shared.note(&format!("{} arrives", request.order.operation));
             self.check_creates(&request, &packages);
-            if request.order.shows_versions {
+            // A job may take a device on to another version before anybody looks again.
+            if request.order.shows_versions || matches!(request.order.deed, Deed::CreateJob { .. }) {
                 self.shared.checkers().versions_are(&clouds::versions(&self.simulator, now));
             }
             self.shared.network().reply(now, request, answer);

@@ -93,7 +93,7 @@ impl Scenario {
     pub(super) fn new(seed: u64, profile: Profile) -> Result<Self, String> {
         let mut dice = Dice::new(seed, "scenario");
         let easy = dice.permille(250);
-        let accounts = if dice.permille(800) { 1 } else { 2 };
+        let accounts = if dice.permille(800) { 1 } else { clouds::MOST_ACCOUNTS };
         let fleet = dice.between(3, 24);
         let overlapping = dice.permille(300);
         let mut author = Author { dice, easy, accounts, fleet, overlapping, manifests: BTreeMap::new() };

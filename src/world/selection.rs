@@ -10,6 +10,9 @@ pub struct Selection {
     pub faults: Option<BTreeSet<u64>>,
     /// Numbers of the turns, which are what people and fate do (edits, kills, storms); all when absent.
     pub turns: Option<BTreeSet<u64>>,
+    /// What luck and every delay are drawn from instead of the seed: whoever gives it chooses what happens, and in which
+    /// order. Once it is used up nothing goes wrong any more.
+    pub luck: Option<Vec<u8>>,
 }
 
 /// Something that happened in a world.

@@ -83,5 +83,5 @@ fn everything(outcome: &Outcome) -> Vec<Cause> {
 fn selection(causes: &[Cause]) -> Selection {
     let faults = causes.iter().filter_map(|cause| if let Cause::Fault(n) = cause { Some(*n) } else { None });
     let turns = causes.iter().filter_map(|cause| if let Cause::Turn(n) = cause { Some(*n) } else { None });
-    Selection { faults: Some(faults.collect()), turns: Some(turns.collect()) }
+    Selection { faults: Some(faults.collect()), turns: Some(turns.collect()), luck: None }
 }

@@ -4,6 +4,7 @@
 //! names the seed. An input that fails is made smaller and kept in `target/fuzz/`; once mended, it moves into the corpus.
 //! `fuzz/` hands the same functions to `cargo fuzz`, where that can run.
 
+mod course;
 mod judge;
 mod manifest;
 mod message;
@@ -67,6 +68,11 @@ fn damaged_state_files() {
 #[test]
 fn worlds() {
     fuzz(&Target { name: "world", check: world::check, inputs: 500 });
+}
+
+#[test]
+fn courses_of_worlds() {
+    fuzz(&Target { name: "course", check: course::check, inputs: 60 });
 }
 
 #[test]

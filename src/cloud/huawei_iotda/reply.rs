@@ -94,8 +94,8 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
     serde_json::from_slice(body).map_err(|error| format!("the answer cannot be read: {error}"))
 }
 
-/// The end of a list is not flagged: it is a page that is not full, or the row at which `count` is reached. A `count`
-/// below what was read means that rows went away meanwhile, and says nothing about the rows still to come.
+/// The end of a list is not flagged: it is a page that is not full. `count` tells it on the first page alone: between two
+/// pages rows go away that were read already, and then `count` is reached with rows still to come.
 fn page<W, T>(
     rows: Vec<W>,
     at: Option<wire::Page>,
@@ -105,7 +105,8 @@ fn page<W, T>(
     let at = at.unwrap_or(wire::Page { count: None, marker: None });
     let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let seen = cursor.seen.saturating_add(items.len() as u64);
-    let ended = items.len() < limits::PAGE_SIZE || at.count == Some(seen);
+    let is_whole = cursor.marker.is_none() && at.count == Some(seen);
+    let ended = items.len() < limits::PAGE_SIZE || is_whole;
     let next = if ended {
         None
     } else if at.marker.is_none() || at.marker == cursor.marker {

@@ -8,7 +8,7 @@ use crate::world::clouds::VersionTruth;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// Every version that a device was ever seen to run, at a moment at which the engine may have seen it, too.
+/// Every version that a device was ever seen to run: whenever the engine may have seen it, too, and before a job begins.
 #[derive(Default)]
 pub(super) struct Ran(BTreeSet<(String, PackageKind, String)>);
 
@@ -62,8 +62,10 @@ impl Ran {
 
     fn has_passed(&self, rollout: &OtaRollout, before: &StageStatus, ran: u32) -> Result<(), String> {
         let (name, counts) = (&before.name, before.counts);
-        if counts.succeeded > ran {
-            let told = counts.succeeded;
+        // Of a device that a later job took on, nobody can see any more what it ran: its job's word counts.
+        let told = counts.succeeded.saturating_sub(counts.superseded);
+        let passed = ran.saturating_add(counts.superseded);
+        if told > ran {
             return Err(format!(
                 "stage {name} counts {told} devices as updated, and {ran} ever ran the version"
             ));
@@ -73,11 +75,11 @@ impl Ran {
             let finished = counts.succeeded + counts.failures();
             let observed = usize::try_from(finished).unwrap_or(usize::MAX);
             let all = usize::try_from(counts.assigned).unwrap_or(usize::MAX);
-            if !reaches(ran, observed, gate.outcome.min_success)
+            if !reaches(passed, observed, gate.outcome.min_success)
                 || !reaches(finished, all, gate.outcome.min_observed)
             {
                 return Err(format!(
-                    "stage {name} lets the next one go, and {ran} of its {observed} ran the version"
+                    "stage {name} lets the next one go, and {passed} of its {observed} ran the version"
                 ));
             }
         }

@@ -154,6 +154,7 @@ fn job_truth(task: TaskTruth) -> JobTruth {
         id: task.id,
         token: token_of(&task.name).map(str::to_owned),
         name: task.name,
+        kind: if task.kind.starts_with("software") { PackageKind::Software } else { PackageKind::Firmware },
         is_final: FINAL.contains(&task.status.as_str()),
         devices: task.targets.into_values().flatten().collect(),
         open,

@@ -14,6 +14,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 pub(super) use iotda::order_of;
 
+/// No world has more accounts.
+pub(super) const MOST_ACCOUNTS: u64 = 2;
+
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
@@ -83,6 +86,7 @@ pub(super) struct JobTruth {
     pub(super) account: String,
     pub(super) id: String,
     pub(super) name: String,
+    pub(super) kind: PackageKind,
     /// In the place where a token of ours would stand.
     pub(super) token: Option<String>,
     /// Nothing will happen to it any more.

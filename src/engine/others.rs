@@ -47,9 +47,13 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
     let in_doubt =
         |pending: &[Intent]| pending.iter().any(|intent| intent.operation == CreateOperation::CreateJob);
     let is_hidden = |id: &str, created: Option<Timestamp>| {
-        let counted = created.map(|at| times.counted_since(at));
+        // By the cloud's clock, which may be ahead of ours: then it is waited for longer, and never too short.
+        let counted = created.map(|at| at.max(times.born));
         let visible = counted.and_then(|at| at.saturating_add(limits.visibility_lag).ok());
-        visible.is_some_and(|visible| times.now < visible) && inventory.jobs.get(id).is_none()
+        // A list that was begun before may lack it, however long ago that was.
+        let may_be_missed =
+            |visible: Timestamp| inventory.jobs.oldest_list().is_none_or(|began| began < visible);
+        visible.is_some_and(may_be_missed) && inventory.jobs.get(id).is_none()
     };
     match object {
         Object::Cloud(_) => false,

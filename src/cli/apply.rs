@@ -54,7 +54,9 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         home.wake_all().await?;
         settle(&mut home, args, ctx).await
     };
-    work.await.unwrap_or_else(|error: HomeError| ctx.fail(error))
+    let ended = work.await.unwrap_or_else(|error: HomeError| ctx.fail(error));
+    home.stop(Duration::ZERO).await;
+    ended
 }
 
 fn refuse(snapshot: &Snapshot, ctx: &Context) -> Exit {

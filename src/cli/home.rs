@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why there is no home.
 #[derive(Debug, thiserror::Error)]
@@ -152,9 +153,11 @@ impl Home {
         Ok(objects)
     }
 
-    /// Lets what is under way finish, and begins nothing more.
-    pub async fn stop(self) {
-        self.engine.stop().await;
+    /// Begins nothing more, and lets what is under way finish within this time; false when something had to be cut off.
+    pub async fn stop(mut self, grace: Duration) -> bool {
+        let is_done = tokio::time::timeout(grace, self.engine.stop()).await.is_ok();
+        self.engine.cut_off().await;
+        is_done
     }
 
     /// One object as it stands.

@@ -45,7 +45,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         error = work(&mut home, &mut snapshots, ctx) => Err(error.to_string()),
     };
     watching.abort();
-    if tokio::time::timeout(GRACE, home.stop()).await.is_err() {
+    if !home.stop(GRACE).await {
         tracing::warn!("a call was cut off: it is in the journal, and is looked for at the next start");
     }
     ended.map_or_else(|error| ctx.fail(error), |()| Exit::Done)

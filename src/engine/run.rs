@@ -70,9 +70,16 @@ impl Engine {
     }
 
     /// Lets every lane finish what it is at, and begins nothing more.
-    pub async fn stop(mut self) {
+    pub async fn stop(&mut self) {
         self.lanes.clear();
         while self.running.join_next().await.is_some() {}
+    }
+
+    /// Ends every lane where it waits, as a crash would, and returns when none is left: a lane that outlives the runtime
+    /// takes its end for a failure of its files, and writes that down.
+    pub async fn cut_off(mut self) {
+        self.lanes.clear();
+        self.running.shutdown().await;
     }
 
     /// The next thing that a lane did; waits while nothing is due. What depends on it is woken by the next call, so that a

@@ -9,7 +9,7 @@ mod upload;
 
 pub use http::{HttpOptions, HttpTransport};
 
-use super::{Effect, LocalFile};
+use super::{Effect, ErrorClass, LocalFile};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
@@ -95,7 +95,10 @@ impl fmt::Debug for WireResponse {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TransportError {
-    /// `None` only when the request certainly never left (no connection).
+    /// Who must act: `Unavailable` when the way to the cloud is at fault, and so every other call; `Invalid` when this request
+    /// alone is; `Unintelligible` when the answer is.
+    pub class: ErrorClass,
+    /// `None` only when the cloud certainly did nothing: no connection, or a body that was broken off before its end.
     pub effect: Effect,
     /// The cause, without secrets.
     pub message: String,

@@ -137,6 +137,7 @@ fn with_a_row_twice(mut reply: WireResponse, row: u64) -> WireResponse {
 
 fn broken() -> TransportError {
     TransportError {
+        class: ErrorClass::Unavailable,
         effect: Effect::Unknown,
         message: "broke off before its answer was complete".to_owned(),
         next_step: "wait".to_owned(),
@@ -145,6 +146,7 @@ fn broken() -> TransportError {
 
 fn refused() -> TransportError {
     TransportError {
+        class: ErrorClass::Unavailable,
         effect: Effect::None,
         message: "cannot be reached: connection refused".to_owned(),
         next_step: "check the endpoint".to_owned(),

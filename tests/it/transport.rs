@@ -11,7 +11,7 @@ use axum::{
     routing::{any, get},
 };
 use rollwave::cloud::{
-    Effect, Transport, TransportError, WireRequest, WireResponse,
+    Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
     transport::{HttpOptions, HttpTransport},
 };
 use std::{env, net::SocketAddr, time::Duration};
@@ -123,7 +123,7 @@ async fn what_the_request_says_is_what_is_sent() {
 async fn a_path_that_would_change_on_the_way_is_not_sent() {
     for path in ["/v5/../admin", "/v5/a b", "/v5/中"] {
         let error = transport().send(request("http://127.0.0.1:1", path)).await.unwrap_err();
-        assert_eq!(error.effect, Effect::None);
+        assert_eq!((error.class, error.effect), (ErrorClass::Invalid, Effect::None));
         assert!(error.message.contains("would be changed"), "{path}: {error}");
     }
 }
@@ -135,7 +135,7 @@ async fn an_answer_may_be_as_long_as_the_limit_and_no_longer() {
     let sized = |count: usize| WireRequest { query: count.to_string(), ..request(&origin, "/bytes") };
     assert_eq!(transport().send(sized(BODY_LIMIT)).await.unwrap().body.len(), BODY_LIMIT);
     let error = transport().send(sized(BODY_LIMIT + 1)).await.unwrap_err();
-    assert_eq!(error.effect, Effect::Unknown);
+    assert_eq!((error.class, error.effect), (ErrorClass::Unintelligible, Effect::Unknown));
     assert!(error.message.contains("longer than 1000 bytes"), "{error}");
 }
 
@@ -168,7 +168,7 @@ async fn only_a_connection_that_was_never_made_proves_that_nothing_was_sent() {
     ];
     for (effect, case, origin) in cases {
         let error = impatient(effect).send(request(&origin, "/")).await.unwrap_err();
-        assert_eq!(error.effect, effect, "{case}: {error}");
+        assert_eq!((error.class, error.effect), (ErrorClass::Unavailable, effect), "{case}: {error}");
         assert!(error.message.starts_with(&origin) && !error.next_step.is_empty(), "{case}: {error}");
     }
 }

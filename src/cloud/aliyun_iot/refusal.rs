@@ -70,8 +70,7 @@ pub fn of_store(call: &Call, response: &WireResponse) -> CallError {
 /// No answer at all.
 #[must_use]
 pub fn of_transport(call: &Call, failure: TransportError) -> CallError {
-    let error = CallError::new(ErrorClass::Unavailable, call.operation(), failure.message)
-        .next_step(failure.next_step);
+    let error = CallError::new(failure.class, call.operation(), failure.message).next_step(failure.next_step);
     if failure.effect == crate::cloud::Effect::Unknown { maybe_effective(call, error) } else { error }
 }
 

@@ -71,8 +71,7 @@ pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> 
 /// No answer at all.
 #[must_use]
 pub fn of_transport(call: &Call, failure: TransportError) -> CallError {
-    let error = CallError::new(ErrorClass::Unavailable, call.operation(), failure.message)
-        .next_step(failure.next_step);
+    let error = CallError::new(failure.class, call.operation(), failure.message).next_step(failure.next_step);
     if failure.effect == Effect::Unknown { maybe_effective(call, error) } else { error }
 }
 

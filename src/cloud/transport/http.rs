@@ -1,7 +1,7 @@
 //! HTTP over TCP and TLS.
 
 use super::{Transport, TransportError, WireRequest, WireResponse, upload::FileBody};
-use crate::cloud::Effect;
+use crate::cloud::{Effect, ErrorClass};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use jiff::SignedDuration;
@@ -113,6 +113,7 @@ impl HttpTransport {
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(error, origin))? {
             if body.len().saturating_add(chunk.len()) > self.options.body_limit {
                 return Err(TransportError {
+                    class: ErrorClass::Unintelligible,
                     effect: Effect::Unknown,
                     message: format!(
                         "the answer of {origin} is longer than {} bytes",
@@ -176,6 +177,7 @@ fn trusting(mut client: ClientBuilder, options: &HttpOptions) -> Result<ClientBu
 /// What is wrong is said without the reader's own words: they may quote a key.
 fn unusable(message: &str) -> TransportError {
     TransportError {
+        class: ErrorClass::Invalid,
         effect: Effect::None,
         message: message.to_owned(),
         next_step: "check the files that the OtaCloud names".to_owned(),
@@ -193,6 +195,7 @@ fn is_loopback(url: &Url) -> bool {
 
 fn unsendable(why: &impl ToString) -> TransportError {
     TransportError {
+        class: ErrorClass::Invalid,
         effect: Effect::None,
         message: format!("the request cannot be sent: {}", why.to_string()),
         next_step: "check the endpoint and the ids in the manifest".to_owned(),
@@ -201,6 +204,7 @@ fn unsendable(why: &impl ToString) -> TransportError {
 
 fn never_sent(error: reqwest::Error) -> TransportError {
     TransportError {
+        class: ErrorClass::Unavailable,
         effect: Effect::None,
         message: causes(error),
         next_step: "check the system's trust store and HTTPS_PROXY".to_owned(),
@@ -215,7 +219,7 @@ fn failed(error: reqwest::Error, origin: &str) -> TransportError {
         (false, false) => (Effect::Unknown, "broke off before its answer was complete", "wait"),
     };
     let message = format!("{origin} {what}: {}", causes(error));
-    TransportError { effect, message, next_step: next_step.to_owned() }
+    TransportError { class: ErrorClass::Unavailable, effect, message, next_step: next_step.to_owned() }
 }
 
 /// The innermost two errors; those around them say only that sending failed. Never the URL: its query may hold secrets.

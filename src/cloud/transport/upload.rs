@@ -1,7 +1,7 @@
 //! A file within a body, streamed in constant memory, and checked on the way.
 
 use super::{TransportError, Upload};
-use crate::cloud::{Effect, LocalFile};
+use crate::cloud::{Effect, ErrorClass, LocalFile};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, Stream};
 use md5::Md5;
@@ -129,6 +129,7 @@ impl Reader {
 
 fn unusable(message: impl fmt::Display) -> TransportError {
     TransportError {
+        class: ErrorClass::Invalid,
         effect: Effect::None,
         message: format!("the package's file is not usable: {message}"),
         next_step: "put the right file in place, or correct spec.artifact".to_owned(),

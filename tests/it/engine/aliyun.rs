@@ -242,18 +242,30 @@ fn what_the_cloud_cannot_do_is_refused_with_what_to_use_instead() {
 }
 
 #[test]
-fn a_file_that_is_not_the_one_of_the_manifest_makes_no_package() {
+fn a_file_that_is_not_the_one_of_the_manifest_stops_its_package_and_no_other() {
     let lab = lab();
+    fs_err::write(lab.manifest("other.bin"), BYTES).unwrap();
+    let other = package("V3").replace("meter-v2", "other").replace("image.bin", "other.bin");
+    let (other, _) = other.split_once("  verification").unwrap();
     lab.write("package.yaml", &package("V2"));
-    fs_err::write(lab.manifest("image.bin"), b"another image!!").unwrap();
+    lab.write("other.yaml", other);
+    type Damage = fn(&Lab);
+    let damages: [(&str, Damage); 3] = [
+        ("has the SHA-256", |lab| fs_err::write(lab.manifest("image.bin"), b"another image!!").unwrap()),
+        ("has 5 bytes, not 15", |lab| fs_err::write(lab.manifest("image.bin"), b"short").unwrap()),
+        ("cannot be read", |lab| fs_err::remove_file(lab.manifest("image.bin")).unwrap()),
+    ];
+    for (words, damage) in damages {
+        damage(&lab);
+        let ended = Ended::of(&mut lab.verb("apply", &["--wait", "--timeout", "5s"]));
+        assert_ne!(ended.code, Some(0), "{words}: {}", ended.said());
+        lab.assert_stopped_by_its_file("package/meter-v2", words);
+        assert_eq!(lab.packages().len(), 1, "{words}: the other one is there");
+        assert!(lab.all_calls() < 60, "{words}: {} calls in ten minutes", lab.all_calls());
+        lab.cloud(rollwave::simulator::Simulator::reset_counters);
+    }
     let process = Process::start(&mut lab.verb("run", &[]));
-    lab.until_object("package/meter-v2", "the digest is told", |package| {
-        package["status"]["message"]
-            .as_str()
-            .is_some_and(|message| message.contains("sha256") || message.contains("SHA-256"))
-    });
-    assert_eq!(lab.packages().len(), 0);
     fs_err::write(lab.manifest("image.bin"), BYTES).unwrap();
-    lab.until("the right file is uploaded", || lab.packages().len() == 1);
+    lab.until("the right file is uploaded", || lab.packages().len() == 2);
     drop(process);
 }

@@ -209,10 +209,16 @@ fn a_token_that_ends_early_is_renewed_and_wrong_keys_are_said_once() {
 }
 
 #[test]
-fn bytes_that_are_not_those_of_the_manifest_make_no_firmware() {
+fn bytes_that_are_not_those_of_the_manifest_stop_their_package_and_no_other() {
     let lab = lab();
+    let other = package(&lab, "other", "V3");
+    let (other, _) = other.split_once("  verification").unwrap();
+    lab.write("other.yaml", other);
     lab.write("V2.bin", "something else");
-    let ended = Ended::of(&mut lab.verb("apply", &[]));
-    assert!(ended.said().contains("has the SHA-256"), "{}", ended.said());
-    assert!(lab.packages().is_empty());
+    let ended = Ended::of(&mut lab.verb("apply", &["--wait", "--timeout", "5s"]));
+    assert_ne!(ended.code, Some(0), "{}", ended.said());
+    lab.assert_stopped_by_its_file("package/meter-v2", "has the SHA-256");
+    assert_eq!(lab.packages().len(), 1, "the other one is there: {:#?}", lab.packages());
+    assert!(lab.all_calls() < 60, "{} calls in ten minutes", lab.all_calls());
+    assert_eq!(lab.journal(), Vec::<serde_json::Value>::new());
 }

@@ -244,6 +244,21 @@ impl Lab {
         serde_json::from_str(&ended.out).unwrap()
     }
 
+    /// A package waits for its file to be put right, and says so; its account answers.
+    pub fn assert_stopped_by_its_file(&self, package: &str, words: &str) {
+        let found = self.get(&[package]);
+        let message = found["status"]["message"].as_str().unwrap_or_default();
+        let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition["type"] == "Ready").cloned();
+        assert_eq!(ready.unwrap_or_default()["reason"], "Invalid", "{found:#}");
+        assert!(conditions.iter().any(|condition| condition["type"] == "Stalled"), "{found:#}");
+        let told = "the package's file is not usable";
+        let next_step = "put the right file in place, or correct spec.artifact";
+        assert!([told, words, next_step].iter().all(|part| message.contains(part)), "{words}: {message}");
+        let cloud = self.get(&["cloud/lab"]);
+        assert!(cloud["status"]["message"].to_string().contains(" answers"), "{cloud:#}");
+    }
+
     /// Intents that are not settled, of all objects.
     pub fn journal(&self) -> Vec<Value> {
         let list = self.get(&[]);

@@ -22,8 +22,12 @@ struct Always(Option<WireResponse>);
 #[async_trait]
 impl Transport for Always {
     async fn send(&self, _: WireRequest) -> Result<WireResponse, TransportError> {
-        let broken =
-            || TransportError { effect: Effect::Unknown, message: "reset".into(), next_step: String::new() };
+        let broken = || TransportError {
+            class: ErrorClass::Unavailable,
+            effect: Effect::Unknown,
+            message: "reset".into(),
+            next_step: String::new(),
+        };
         self.0.clone().ok_or_else(broken)
     }
 }

@@ -137,7 +137,12 @@ async fn a_wrong_clock_is_told_apart_from_a_wrong_key() {
 async fn a_request_that_never_left_had_no_effect() {
     for (effect, expected) in [(Effect::None, Effect::None), (Effect::Unknown, Effect::Unknown)] {
         let transport = Scripted::new(move |_, _| {
-            Err(TransportError { effect, message: "connection refused".into(), next_step: "wait".into() })
+            Err(TransportError {
+                class: ErrorClass::Unavailable,
+                effect,
+                message: "connection refused".into(),
+                next_step: "wait".into(),
+            })
         });
         let error = perform(&transport, &a_write()).await.unwrap_err();
         assert_eq!((error.class, error.effect), (ErrorClass::Unavailable, expected));

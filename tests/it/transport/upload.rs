@@ -2,7 +2,9 @@
 
 use super::{request, transport};
 use axum::{Router, body::to_bytes, extract::Request, routing::post};
-use rollwave::cloud::{Effect, LocalFile, Transport, TransportError, WireRequest, transport::Upload};
+use rollwave::cloud::{
+    Effect, ErrorClass, LocalFile, Transport, TransportError, WireRequest, transport::Upload,
+};
 use std::{net::SocketAddr, path::PathBuf};
 use tokio::{net::TcpListener, sync::mpsc};
 
@@ -84,7 +86,7 @@ async fn another_file_is_broken_off_before_its_end_and_nothing_came_of_it() {
     for (expected, change) in changes {
         let (error, told) = refusal(change).await;
         assert!(error.message.contains(expected), "{error}");
-        assert_eq!(error.effect, Effect::None, "{error}");
+        assert_eq!((error.class, error.effect), (ErrorClass::Invalid, Effect::None), "{error}");
         assert!(!matches!(told, Some(Some(_))), "{expected}: the server got a whole body");
     }
 }

@@ -6,7 +6,9 @@ use super::crowd;
 use super::faults::{Life, Strike};
 use super::mutation::Mutation;
 use crate::api::OtaCloud;
-use crate::cloud::{CallError, Cloud, Effect, Transport, TransportError, WireRequest, WireResponse};
+use crate::cloud::{
+    CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
+};
 use crate::engine::points::Point;
 use crate::engine::ports::Connector;
 use crate::simulator::faults::{Fault, Kind, When};

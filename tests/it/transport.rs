@@ -1,5 +1,6 @@
 //! The HTTP transport against small servers on this machine.
 
+mod clients;
 mod tls;
 mod upload;
 

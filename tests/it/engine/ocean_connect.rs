@@ -248,3 +248,30 @@ fn what_cannot_be_stopped_is_said_with_its_numbers_and_no_stop_is_sent() {
     });
     process.terminate();
 }
+
+#[test]
+fn a_drift_round_reads_lists_and_nothing_else() {
+    const PACKAGES: usize = 250;
+    let lab = lab();
+    let wall = jiff::Timestamp::now();
+    for number in 0..PACKAGES {
+        let package = json!({"fileType": "firmwarePackage", "product": "Acme/Meter/WM1",
+                             "version": format!("V2.{number}"), "sourceVersions": ["V1"]});
+        let package: UploadSpec = serde_json::from_value(package).unwrap();
+        lab.cloud(|cloud| cloud.upload_by_hand(&package, wall).unwrap());
+    }
+    let (one, _) = PACKAGE.split_once("  verification").unwrap();
+    let ours = |number: usize| {
+        one.replace("wm1-v2", &format!("wm1-{number}"))
+            .replace("version: V2", &format!("version: V2.{number}"))
+    };
+    lab.write("package.yaml", &(0..20).map(ours).collect::<Vec<_>>().join("---\n"));
+    lab.converge();
+    lab.cloud(rollwave::simulator::Simulator::reset_counters);
+    let _running = Process::start(&mut lab.verb("run", &[]));
+    // Three pages of packages at the start, and three in each of two rounds.
+    lab.until("two rounds", || lab.calls("ListUpgradePackages") > 9);
+    let counters = lab.cloud(|cloud| cloud.counters().clone());
+    let calls: Vec<&str> = counters.keys().map(String::as_str).collect();
+    assert_eq!(calls, ["ListUpgradePackages", "Login"], "{counters:?}");
+}

@@ -103,6 +103,9 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<Plan<<OtaPackage as Subject>::Status>, Trouble> {
+        if let Some(plan) = plan::package::plan_unseen(package, self.ports.clock.now()) {
+            return Ok(plan);
+        }
         let sight = self.observe_package(package, evidence, class).await?;
         let link = self.connect().await?;
         let capabilities = link.account.cloud().capabilities().clone();

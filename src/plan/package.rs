@@ -15,7 +15,7 @@ use super::needs::unsupported;
 use super::token::{package_identity, package_token};
 use super::{Action, PackageView, Plan, Seen};
 use crate::api::{
-    Adoption, CreateOperation, DriftPolicy, Object, Origin, OtaPackageStatus, Truth, VERIFIED,
+    Adoption, CreateOperation, DriftPolicy, Object, Origin, OtaPackage, OtaPackageStatus, Truth, VERIFIED,
     condition_is_true,
 };
 use crate::cloud::Package;
@@ -42,6 +42,12 @@ pub fn plan(view: &PackageView<'_>) -> Plan<OtaPackageStatus> {
     void_verification(view, &mut status);
     let outcome = judge(view, packages, &mut status);
     finish(view.object, status, outcome, view.now)
+}
+
+/// What is decided without a look at the cloud, if anything is: a package that leaves no trace there goes at once.
+#[must_use]
+pub fn plan_unseen(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackageStatus>> {
+    leave::at_once(object, now)
 }
 
 /// A verification of another package, or on other devices, proves nothing about this one.

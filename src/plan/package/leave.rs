@@ -3,9 +3,10 @@
 use super::compare::{Compared, compare};
 use super::report::{Outcome, finish};
 use super::verify::find_job;
-use crate::api::{CreateOperation, DeletionPolicy, Origin, OtaPackageStatus};
+use crate::api::{CreateOperation, DeletionPolicy, Origin, OtaPackage, OtaPackageStatus};
 use crate::cloud::{Job, JobState};
 use crate::plan::{Action, PackageView, Plan, confirm};
+use jiff::Timestamp;
 
 /// What a package that is being deleted does next.
 pub(super) fn delete(view: &PackageView<'_>, mut status: OtaPackageStatus) -> Plan<OtaPackageStatus> {
@@ -15,6 +16,14 @@ pub(super) fn delete(view: &PackageView<'_>, mut status: OtaPackageStatus) -> Pl
         DeletionPolicy::Delete => by_policy(view, &status),
     };
     finish(view.object, status, outcome, view.now)
+}
+
+/// A package that leaves, and of which nothing was ever created: the cloud need not be asked, and may be gone itself.
+pub(super) fn at_once(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackageStatus>> {
+    let status = object.status.clone().unwrap_or_default();
+    let is_leaving = object.metadata.deletion_timestamp.is_some();
+    let has_nothing = status.package_id.is_none() && status.pending.is_empty();
+    (is_leaving && has_nothing).then(|| finish(object, status, release("nothing was created"), now))
 }
 
 /// A create whose answer was lost may have succeeded: an equal package that is there now is what it made.

@@ -291,6 +291,20 @@ fn deletion_follows_the_policy_and_waits_for_jobs() {
 }
 
 #[test]
+fn a_package_of_which_nothing_was_created_leaves_without_a_look_at_the_cloud() {
+    let mut world = world(json!({"deletionPolicy": "Delete"}));
+    let unseen = |world: &World| rollwave::plan::package::plan_unseen(&world.package, world.now);
+    assert_eq!(unseen(&world), None, "it is wanted");
+    world.package.metadata.deletion_timestamp = Some(Time(world.now));
+    assert_eq!(unseen(&world).unwrap().actions, [Action::Release]);
+
+    world.package.metadata.deletion_timestamp = None;
+    world.make_ready();
+    world.package.metadata.deletion_timestamp = Some(Time(world.now));
+    assert_eq!(unseen(&world), None, "it is in the cloud");
+}
+
+#[test]
 fn a_cloud_without_digests_is_a_difference() {
     let mut world = world(json!({}));
     foreign(&mut world, |package| {

@@ -9,3 +9,4 @@ mod folder;
 mod harness;
 mod kills;
 mod ocean_connect;
+mod somebody;

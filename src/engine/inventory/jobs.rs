@@ -22,6 +22,8 @@ pub struct Jobs {
     by_devices: BTreeMap<String, Vec<DeviceResult>>,
     /// Jobs are told by their devices: those of all jobs are kept.
     told_by_devices: bool,
+    /// Rows of jobs say when a job is done: a job of somebody else that is not done can be believed to hold its devices.
+    rows_tell_the_end: bool,
 }
 
 #[derive(Debug)]
@@ -119,7 +121,9 @@ impl Jobs {
         if self.listed_at(kind) >= Some(not_before) {
             return Ok(true);
         }
-        self.told_by_devices = account.cloud().capabilities().job_identity == JobIdentity::Devices;
+        let limits = account.cloud().capabilities();
+        self.told_by_devices = limits.job_identity == JobIdentity::Devices;
+        self.rows_tell_the_end = limits.counts_devices;
         let mut under_way = self.under_way.remove(&kind);
         let read = turn_page(&mut under_way, JobList(kind), account, not_before, urgency).await?;
         self.under_way.extend(under_way.map(|reading| (kind, reading)));
@@ -314,9 +318,11 @@ impl Jobs {
             }
             // Some clouds name the devices only when one job is asked for.
             Some(row) if job.devices.is_empty() => job.devices.clone_from(&row.job.devices),
-            // Other people's jobs may name 30,000 devices each; nobody asks for those.
-            _ if job.token.is_none() && !self.told_by_devices => job.devices = Vec::new(),
             _ => {}
+        }
+        // Other people's jobs may name 30,000 devices each: only those that hold their devices still are asked for.
+        if job.token.is_none() && !self.told_by_devices && (job.state.is_final() || !self.rows_tell_the_end) {
+            job.devices = Vec::new();
         }
         let job = match known.as_ref().and_then(|row| row.counted.as_ref()) {
             Some((_, results)) => job.counted(results),

@@ -1,13 +1,10 @@
 //! Calls are the scarce resource: they are counted where they arrive.
 
 use super::harness::{Ended, FACTOR, Lab, PACKAGE, Process, ROLLOUT};
-use bytes::Bytes;
+use super::somebody::{post, sign_in};
 use jiff::Timestamp;
-use rollwave::{
-    cloud::WireRequest,
-    simulator::{End, Simulator},
-};
-use serde_json::{Value, json};
+use rollwave::simulator::Simulator;
+use serde_json::json;
 
 /// A package that nothing has to be done for but to be there.
 fn manifest(number: usize) -> String {
@@ -24,32 +21,10 @@ fn set_budget(lab: &Lab, requests_per_second: u32, burst: u32) {
     lab.write("cloud.yaml", &(lab.cloud_manifest() + &budget));
 }
 
-/// A call to the simulated cloud that does not go over the network.
-fn post(cloud: &mut Simulator, path: &str, token: &str, body: &Value) -> rollwave::cloud::WireResponse {
-    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let request = WireRequest {
-        method: "POST",
-        origin: String::new(),
-        path: path.to_owned(),
-        query: String::new(),
-        headers: vec![header("X-Auth-Token", token), header("Content-Type", "application/json")],
-        body: Bytes::from(body.to_string()),
-        upload: None,
-    };
-    match cloud.handle(&request, Timestamp::now()).end {
-        End::Reply(reply) => reply,
-        end => panic!("{end:?}"),
-    }
-}
-
 /// Packages that somebody else has created, as the manifests say them.
 fn create_packages(lab: &Lab, count: usize) {
-    let user = json!({"name": "operator", "password": "the-password", "domain": {"name": "the-domain"}});
-    let sign_in = json!({"auth": {"identity": {"methods": ["password"], "password": {"user": user}},
-                                  "scope": {"project": {"name": "cn-north-4"}}}});
     lab.cloud(|cloud| {
-        let reply = post(cloud, "/v3/auth/tokens", "", &sign_in);
-        let token = reply.header("x-subject-token").unwrap().to_owned();
+        let token = sign_in(cloud);
         for number in 0..count {
             let location = json!({"region_name": "cn-north-4", "bucket_name": "firmware",
                                   "object_key": format!("meter/V2.{number}.bin"),

@@ -266,23 +266,12 @@ impl Lane {
             return Err(Trouble::MorePages);
         }
         for id in ours {
-            if jobs.get(id).is_none_or(|job| !job.state.is_final() || jobs.lacks_devices(job)) {
+            if jobs.get(id).is_none_or(|job| !job.state.is_final()) || jobs.lacks_devices(id) {
                 jobs.look(account, id, polled_since, class).await?;
             }
         }
-        if !account.cloud().capabilities().counts_devices {
-            // Jobs of other objects, too: on such a cloud a job that is done looks like one that runs, and would hold its
-            // devices for ever.
-            let open = jobs.of(kind).filter(|job| job.token.is_some() && !job.state.is_final());
-            let counted: BTreeSet<String> =
-                open.map(|job| job.id.clone()).chain(ours.iter().cloned()).collect();
-            for id in counted {
-                jobs.count(account, &id, polled_since, class).await?;
-            }
-        }
-        // Whose devices are busy must be known of the jobs of other objects, too.
-        for id in jobs.without_details(account.cloud().capabilities()) {
-            jobs.look(account, &id, polled_since, class).await?;
+        for id in jobs.without_details(kind, ours, polled_since) {
+            jobs.read_details(account, &id, class).await?;
         }
         Ok(jobs.listed_at(kind))
     }

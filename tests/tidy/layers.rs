@@ -20,10 +20,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cli", &["api", "cloud", "plan", "source", "state", "engine", "simulator", "web"]),
 ];
 
-/// The names that `src/cloud/nouns.rs` gives to the world: all that the judge may know of a cloud.
+/// The names that `src/cloud/nouns/` gives to the world: all that the judge may know of a cloud.
 pub fn cloud_nouns() -> BTreeSet<String> {
-    let file = syn::parse_file(&files::read("src/cloud/nouns.rs").text).expect("nouns.rs is Rust");
-    let mut nouns: BTreeSet<String> = file.items.iter().filter_map(public_name).collect();
+    let mut nouns = BTreeSet::new();
+    for file in files::rust_files(&["src/cloud/nouns"]) {
+        let parsed = syn::parse_file(&file.text).expect("nouns are Rust");
+        nouns.extend(parsed.items.iter().filter_map(public_name));
+    }
     nouns.extend(["nouns".to_owned(), "PackageKind".to_owned()]);
     nouns
 }
@@ -71,7 +74,7 @@ fn forbidden(folder: &str, allowed: &[&str], named: &Named, nouns: &BTreeSet<Str
     let foreign = named.path.get(2).filter(|name| !nouns.contains(*name));
     match foreign {
         Some(name) if folder == "plan" && target == "cloud" => {
-            Some(format!("{name} is not a noun of cloud/nouns.rs"))
+            Some(format!("{name} is not a noun of cloud/nouns/"))
         }
         _ => None,
     }

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     api::{AliyunIot, AliyunSignature, CloudKind},
     cloud::{
-        Call, CallError, Capabilities, Cloud, ErrorClass, JobDetails, JobIdentity, LocalFile, Reply,
-        Transport, Uploads, WireRequest, WireResponse,
+        Call, CallError, Capabilities, Cloud, ErrorClass, JobIdentity, LocalFile, Reply, RowsLack, Transport,
+        Uploads, WireRequest, WireResponse,
     },
 };
 use async_trait::async_trait;
@@ -151,9 +151,8 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         uploads: Uploads::Before,
         verifies: true,
         job_identity: JobIdentity::Token,
-        job_details: JobDetails::ByDevices,
+        job_rows_lack: RowsLack::Devices,
         stops_jobs: true,
-        counts_devices: true,
         shows_devices: true,
         max_devices_per_job: limits::JOB_DEVICES,
         max_devices_per_order: limits::JOB_DEVICES,

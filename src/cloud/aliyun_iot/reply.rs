@@ -316,7 +316,7 @@ fn created_package(new: &NewPackage, created: wire::CreatedId) -> Result<Package
     Ok(Package { row, artifact: Some(new.artifact.stored()) })
 }
 
-/// Neither lists nor QueryOTAJob say how many devices are where: [`Job::with_devices`] adds that.
+/// Neither lists nor QueryOTAJob say how many devices are where: [`Job::fill_in`] adds that.
 fn job(job: wire::Job) -> Result<Job, Unintelligible> {
     let tags = job.tags.and_then(|tags| tags.rows).unwrap_or_default();
     let token = tags.into_iter().find(|tag| tag.key == TOKEN_TAG).map(|tag| tag.value);

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     api::{CloudKind, Enos},
     cloud::{
-        Call, CallError, Capabilities, Cloud, JobDetails, JobIdentity, Reply, Transport, Uploads,
-        WireRequest, WireResponse,
+        Call, CallError, Capabilities, Cloud, JobIdentity, Reply, RowsLack, Transport, Uploads, WireRequest,
+        WireResponse,
     },
 };
 use async_trait::async_trait;
@@ -121,9 +121,8 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         uploads: Uploads::WithPackage,
         verifies: true,
         job_identity: JobIdentity::Token,
-        job_details: JobDetails::InRow,
+        job_rows_lack: RowsLack::Progress,
         stops_jobs: true,
-        counts_devices: false,
         shows_devices: false,
         max_devices_per_job: limits::JOB_DEVICES,
         max_devices_per_order: limits::ORDER_DEVICES,

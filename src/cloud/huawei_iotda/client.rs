@@ -8,8 +8,8 @@ use super::{
 use crate::{
     api::{HuaweiIotda, IotdaAuth},
     cloud::{
-        Call, CallError, Capabilities, Cloud, CloudKind, ErrorClass, JobDetails, JobIdentity, Reply,
-        Transport, Uploads, WireRequest, WireResponse,
+        Call, CallError, Capabilities, Cloud, CloudKind, ErrorClass, JobIdentity, Reply, RowsLack, Transport,
+        Uploads, WireRequest, WireResponse,
     },
 };
 use async_trait::async_trait;
@@ -189,9 +189,8 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         uploads: Uploads::Never,
         verifies: false,
         job_identity: JobIdentity::Token,
-        job_details: JobDetails::InRow,
+        job_rows_lack: RowsLack::Nothing,
         stops_jobs: true,
-        counts_devices: true,
         shows_devices: true,
         max_devices_per_job: limits::TASK_TARGETS,
         max_devices_per_order: limits::ORDER_TARGETS,

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     api::OceanConnect,
     cloud::{
-        Call, CallError, Capabilities, Cloud, CloudKind, JobDetails, JobIdentity, Reply, Transport, Uploads,
+        Call, CallError, Capabilities, Cloud, CloudKind, JobIdentity, Reply, RowsLack, Transport, Uploads,
         WireRequest, WireResponse,
     },
 };
@@ -103,9 +103,8 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         uploads: Uploads::Never,
         verifies: false,
         job_identity: JobIdentity::Devices,
-        job_details: JobDetails::InRow,
+        job_rows_lack: RowsLack::Nothing,
         stops_jobs: false,
-        counts_devices: true,
         shows_devices: true,
         max_devices_per_job: limits::TASK_DEVICES,
         max_devices_per_order: limits::TASK_DEVICES,

@@ -1,11 +1,12 @@
 //! Upgrade jobs of an account: whole lists, single looks, and the devices that failed.
 
+use super::job_details::Details;
 use super::listing::{Question, Reading, turn_page};
 use super::misfit;
 use crate::api::Intent;
 use crate::cloud::{
-    Call, CallError, Capabilities, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts,
-    JobDetails, JobIdentity, PackageKind, Page, Reply,
+    Call, CallError, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts, JobIdentity, JobState,
+    PackageKind, Page, Reply, RowsLack,
 };
 use crate::engine::{account::Account, likeness, queue::Class};
 use jiff::Timestamp;
@@ -14,25 +15,25 @@ use std::collections::BTreeMap;
 /// Jobs of one account.
 #[derive(Debug, Default)]
 pub struct Jobs {
-    rows: BTreeMap<String, Row>,
+    pub(super) rows: BTreeMap<String, Row>,
     listed_at: BTreeMap<PackageKind, Timestamp>,
     under_way: BTreeMap<PackageKind, Reading<JobList>>,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
-    /// Of jobs whose rows say nothing of their devices: those that did not succeed, as they stood at the last look.
-    by_devices: BTreeMap<String, Vec<DeviceResult>>,
     /// Jobs are told by their devices: those of all jobs are kept.
     told_by_devices: bool,
-    /// Rows of jobs say when a job is done: a job of somebody else that is not done can be believed to hold its devices.
-    rows_tell_the_end: bool,
+    /// What the devices of a job are asked for, because its row does not say.
+    pub(super) rows_lack: RowsLack,
 }
 
 #[derive(Debug)]
-struct Row {
-    job: Job,
-    seen_at: Timestamp,
-    changed_at: Timestamp,
-    /// On a cloud that counts nothing: the results of all devices, and when the look at them began.
-    counted: Option<(Timestamp, Vec<DeviceResult>)>,
+pub(super) struct Row {
+    /// The job, with what its devices told of it.
+    pub(super) job: Job,
+    /// Where it stands by its row alone.
+    pub(super) stands: JobState,
+    pub(super) seen_at: Timestamp,
+    pub(super) changed_at: Timestamp,
+    pub(super) details: Option<Details>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ impl Question for JobList {
 
 /// Devices of a job with one outcome, or all.
 #[derive(Clone, Debug)]
-struct JobDevices(String, Option<DeviceOutcome>);
+pub(super) struct JobDevices(pub(super) String, pub(super) Option<DeviceOutcome>);
 
 impl Question for JobDevices {
     type Row = DeviceResult;
@@ -123,7 +124,7 @@ impl Jobs {
         }
         let limits = account.cloud().capabilities();
         self.told_by_devices = limits.job_identity == JobIdentity::Devices;
-        self.rows_tell_the_end = limits.counts_devices;
+        self.rows_lack = limits.job_rows_lack;
         let mut under_way = self.under_way.remove(&kind);
         let read = turn_page(&mut under_way, JobList(kind), account, not_before, urgency).await?;
         self.under_way.extend(under_way.map(|reading| (kind, reading)));
@@ -144,30 +145,7 @@ impl Jobs {
         self.listed_at.insert(kind, read.at);
         let rows = &self.rows;
         self.results.retain(|(id, _), _| rows.contains_key(id));
-        self.by_devices.retain(|id, _| rows.contains_key(id));
         Ok(true)
-    }
-
-    /// True when it is not known which devices the job was created for.
-    #[must_use]
-    pub fn lacks_devices(&self, job: &Job) -> bool {
-        job.devices.is_empty() && !self.by_devices.contains_key(&job.id)
-    }
-
-    /// Jobs of ours whose devices must be asked for, because rows of this cloud's lists do not name them.
-    #[must_use]
-    pub fn without_details(&self, limits: &Capabilities) -> Vec<String> {
-        if limits.job_details == JobDetails::InRow {
-            return Vec::new();
-        }
-        let ours = self.all().filter(|job| job.token.is_some() && self.lacks_devices(job));
-        ours.map(|job| job.id.clone()).collect()
-    }
-
-    /// The devices of a job that have not succeeded, where a look at the job has told all of them.
-    #[must_use]
-    pub fn unfinished_devices(&self, id: &str) -> Option<&[DeviceResult]> {
-        self.by_devices.get(id).map(Vec::as_slice)
     }
 
     /// Looks at one job, unless it was seen at `not_before` or later. A job that is not there any more is forgotten.
@@ -181,74 +159,32 @@ impl Jobs {
         not_before: Timestamp,
         urgency: Class,
     ) -> Result<(), CallError> {
-        let limits = account.cloud().capabilities();
-        let lacks = |row: &Row| limits.job_details == JobDetails::ByDevices && self.lacks_devices(&row.job);
-        if self.rows.get(id).is_some_and(|row| row.seen_at >= not_before && !lacks(row)) {
+        if self.rows.get(id).is_some_and(|row| row.seen_at >= not_before) {
             return Ok(());
         }
+        self.show(account, id, urgency).await
+    }
+
+    /// Asks for one job.
+    pub(super) async fn show(
+        &mut self,
+        account: &mut Account,
+        id: &str,
+        urgency: Class,
+    ) -> Result<(), CallError> {
         let (now, call) = (account.now(), Call::ShowJob { id: id.to_owned() });
         match account.call(&call, urgency).await {
             Ok(Reply::Job(job)) => {
-                let job = self.with_devices(account, job, urgency).await?;
                 self.add(job, now);
                 Ok(())
             }
             Ok(_) => Err(misfit(&call)),
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.rows.remove(id);
-                self.by_devices.remove(id);
                 Ok(())
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Reads the results of all devices of a job, and counts them, on a cloud that counts nothing by itself; unless they were
-    /// read at `not_before` or later, or nothing happens to them any more.
-    ///
-    /// # Errors
-    /// The call's, but for "not found".
-    pub async fn count(
-        &mut self,
-        account: &mut Account,
-        id: &str,
-        not_before: Timestamp,
-        urgency: Class,
-    ) -> Result<(), CallError> {
-        let Some(row) = self.rows.get(id) else { return Ok(()) };
-        let is_fresh = |(at, _): &(Timestamp, _)| *at >= not_before || row.job.state.is_final();
-        if row.counted.as_ref().is_some_and(is_fresh) {
-            return Ok(());
-        }
-        let question = JobDevices(id.to_owned(), None);
-        let read = match Reading::begin(question, account.now()).finish(account, urgency).await {
-            Err(error) if error.class == ErrorClass::NotFound => return Ok(()),
-            read => read?,
-        };
-        if let Some(mut row) = self.rows.remove(id) {
-            row.counted = Some((read.at, read.rows));
-            let (job, seen_at) = (row.job.clone(), row.seen_at);
-            self.insert(job, Some(row), seen_at);
-        }
-        Ok(())
-    }
-
-    /// Adds what the job's devices tell, where its row does not.
-    async fn with_devices(
-        &mut self,
-        account: &mut Account,
-        job: Job,
-        urgency: Class,
-    ) -> Result<Job, CallError> {
-        if account.cloud().capabilities().job_details == JobDetails::InRow {
-            return Ok(job);
-        }
-        let question = JobDevices(job.id.clone(), None);
-        let mut rows = Reading::begin(question, account.now()).finish(account, urgency).await?.rows;
-        let job = job.with_devices(&rows);
-        rows.retain(|row| row.outcome != DeviceOutcome::Succeeded);
-        self.by_devices.insert(job.id.clone(), rows);
-        Ok(job)
     }
 
     /// The devices of a job that had this outcome, read again only when the job's counters changed.
@@ -262,9 +198,6 @@ impl Jobs {
         outcome: DeviceOutcome,
         urgency: Class,
     ) -> Result<Vec<DeviceResult>, CallError> {
-        if let Some((_, all)) = self.rows.get(id).and_then(|row| row.counted.as_ref()) {
-            return Ok(of_outcome(all, &outcome));
-        }
         let counts = self.get(id).map(|job| job.counts).unwrap_or_default();
         let key = (id.to_owned(), outcome);
         if let Some((known, results)) = self.results.get(&key)
@@ -295,56 +228,44 @@ impl Jobs {
         self.insert(job, known, at);
     }
 
-    /// True when the devices of a job told more of it than this row of it does.
-    fn is_bare(&self, job: &Job) -> bool {
-        job.devices.is_empty() && self.by_devices.contains_key(&job.id)
-    }
-
     fn insert(&mut self, mut job: Job, known: Option<Row>, at: Timestamp) {
-        if let Some(row) = known.as_ref().filter(|_| self.told_by_devices) {
-            job.token = job.token.or_else(|| row.job.token.clone());
-            if job.package_ids.is_empty() {
-                job.package_ids.clone_from(&row.job.package_ids);
-            }
+        let stands = job.state.clone();
+        if let Some(row) = &known {
+            self.keep_what_rows_lack(&mut job, row);
         }
-        let mut seen_at = at;
-        match &known {
-            // A row that says nothing of the devices takes nothing away, and makes what they told no newer.
-            Some(row) if self.is_bare(&job) && is_as_far(&job, &row.job) => {
-                (job, seen_at) = (row.job.clone(), row.seen_at);
-            }
-            Some(_) if self.is_bare(&job) => {
-                self.by_devices.remove(&job.id);
-            }
-            // Some clouds name the devices only when one job is asked for.
-            Some(row) if job.devices.is_empty() => job.devices.clone_from(&row.job.devices),
-            _ => {}
-        }
-        // Other people's jobs may name 30,000 devices each: only those that hold their devices still are asked for.
-        if job.token.is_none() && !self.told_by_devices && (job.state.is_final() || !self.rows_tell_the_end) {
+        // Other people's jobs may name 30,000 devices each: only those that hold their devices still are asked for. Whether they
+        // do cannot be told by rows that lack progress.
+        let holds_devices = !job.state.is_final() && self.rows_lack != RowsLack::Progress;
+        if job.token.is_none() && !self.told_by_devices && !holds_devices {
             job.devices = Vec::new();
         }
-        let job = match known.as_ref().and_then(|row| row.counted.as_ref()) {
-            Some((_, results)) => job.counted(results),
-            None => job,
-        };
         let changed_at = known.as_ref().filter(|row| row.job == job).map_or(at, |row| row.changed_at);
-        let counted = known.and_then(|row| row.counted);
-        self.rows.insert(job.id.clone(), Row { job, seen_at, changed_at, counted });
+        let details = known.and_then(|row| row.details);
+        self.rows.insert(job.id.clone(), Row { job, stands, seen_at: at, changed_at, details });
+    }
+
+    /// A row that does not say something takes nothing away of what is known.
+    fn keep_what_rows_lack(&self, job: &mut Job, known: &Row) {
+        if self.told_by_devices {
+            job.token = job.token.take().or_else(|| known.job.token.clone());
+            if job.package_ids.is_empty() {
+                job.package_ids.clone_from(&known.job.package_ids);
+            }
+        }
+        // Some clouds name the devices only when one job is asked for, and some not even then.
+        if job.devices.is_empty() {
+            job.devices.clone_from(&known.job.devices);
+        }
+        if self.rows_lack != RowsLack::Nothing {
+            job.counts = known.job.counts;
+            if is_as_far(&job.state, &known.stands) {
+                job.state = known.job.state.clone();
+            }
+        }
     }
 }
 
-/// The results with one outcome. What waits in a job that was stopped is what was stopped.
-fn of_outcome(all: &[DeviceResult], outcome: &DeviceOutcome) -> Vec<DeviceResult> {
-    let fits = |result: &&DeviceResult| match outcome {
-        DeviceOutcome::Stopped => result.outcome == DeviceOutcome::Queued,
-        outcome => result.outcome == *outcome,
-    };
-    let as_asked = |result: &DeviceResult| DeviceResult { outcome: outcome.clone(), ..result.clone() };
-    all.iter().filter(fits).map(as_asked).collect()
-}
-
-/// True when a row of a list says that a job stands where it was last seen. Rows may not tell how it ended.
-fn is_as_far(row: &Job, known: &Job) -> bool {
-    row.state == known.state || (row.state.is_final() && known.state.is_final())
+/// True when a row says that a job stands where it stood. Rows may not tell how it ended.
+pub(super) fn is_as_far(stands: &JobState, stood: &JobState) -> bool {
+    stands == stood || (stands.is_final() && stood.is_final())
 }

@@ -3,6 +3,7 @@
 //! Everything here carries the time at which its look began, so that the judge and the journal can say what it proves.
 
 mod devices;
+mod job_details;
 mod jobs;
 mod listing;
 mod packages;

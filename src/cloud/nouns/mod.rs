@@ -1,0 +1,43 @@
+//! Cloud-neutral nouns. They mean the same on every cloud; what one cloud lacks is said in [`Capabilities`].
+
+mod capabilities;
+mod device;
+mod job;
+mod package;
+
+pub use crate::api::{CloudKind, Delivery, PackageType as PackageKind};
+pub use capabilities::{Capabilities, JobIdentity, RowsLack, Uploads};
+pub use device::{Device, DeviceOutcome, DeviceResult};
+pub use job::{Job, JobCounts, JobPurpose, JobState, NewJob};
+pub use package::{
+    ArtifactRef, CloudVerification, HeldArtifact, LocalFile, NewArtifact, NewPackage, NewVerification,
+    ObsArtifact, Package, PackageKey, PackageRow,
+};
+
+/// Where to go on in a list. Opaque outside the client that made it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The cloud's marker of the last row; none at the start.
+    pub marker: Option<String>,
+    /// Rows read so far.
+    pub seen: u64,
+}
+
+impl Cursor {
+    /// The start of a list.
+    #[must_use]
+    pub const fn start() -> Self {
+        Self { marker: None, seen: 0 }
+    }
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Rows.
+    pub items: Vec<T>,
+    /// Rows of the whole list, when the cloud says.
+    pub total: Option<u64>,
+    /// Where to go on; none at the end.
+    pub next: Option<Cursor>,
+}

@@ -1,0 +1,163 @@
+//! What rows of jobs lack on some clouds ([`RowsLack`]): it is read from the results of all devices of a job.
+
+use super::jobs::{JobDevices, Jobs, Row, is_as_far};
+use super::listing::Reading;
+use crate::cloud::{CallError, DeviceOutcome, DeviceResult, ErrorClass, JobState, PackageKind, RowsLack};
+use crate::engine::{account::Account, queue::Class};
+use jiff::Timestamp;
+
+/// What the devices of a job told.
+#[derive(Debug)]
+pub(super) struct Details {
+    /// When the look at them began.
+    at: Timestamp,
+    /// Where the job stood then by its row alone.
+    stood: JobState,
+    /// The devices that had not succeeded.
+    unfinished: Vec<DeviceResult>,
+}
+
+impl Row {
+    fn lacks_devices(&self) -> bool {
+        self.job.devices.is_empty() && self.details.is_none()
+    }
+
+    /// True when the details are of before the job came to where it stands now, or there are none.
+    fn is_ahead_of_details(&self) -> bool {
+        self.details.as_ref().is_none_or(|details| !is_as_far(&self.stands, &details.stood))
+    }
+
+    /// True when the devices must be asked. Of jobs of other objects it must be known whose devices are busy.
+    fn asks_for_details(&self, lack: RowsLack, is_ours: bool, not_before: Timestamp) -> bool {
+        let read_at = self.details.as_ref().map(|details| details.at);
+        match (lack, self.job.state.is_final()) {
+            (RowsLack::Nothing, _) => false,
+            _ if !is_ours && self.job.token.is_none() => false,
+            (RowsLack::Devices, _) if !is_ours => self.lacks_devices(),
+            (RowsLack::Progress, true) if !is_ours => read_at.is_some() && self.is_ahead_of_details(),
+            (_, true) => self.is_ahead_of_details(),
+            // A job that was just created needs no look: its devices are those that it was created for.
+            (RowsLack::Devices, false) => {
+                self.lacks_devices() || read_at.unwrap_or(self.changed_at) < not_before
+            }
+            // A job that is done looks like one that runs until its devices were asked.
+            (RowsLack::Progress, false) => read_at < Some(not_before),
+        }
+    }
+}
+
+impl Jobs {
+    /// True when it is not known which devices the job was created for.
+    #[must_use]
+    pub fn lacks_devices(&self, id: &str) -> bool {
+        self.rows.get(id).is_some_and(Row::lacks_devices)
+    }
+
+    /// Jobs of a kind, of this object or of others, whose devices must be asked, because rows of this cloud's jobs lack what
+    /// they tell; unless they were asked at `not_before` or later, or nothing happens to them any more.
+    #[must_use]
+    pub fn without_details(&self, kind: PackageKind, ours: &[String], not_before: Timestamp) -> Vec<String> {
+        let of_kind = self.rows.iter().filter(|(_, row)| row.job.kind == kind);
+        of_kind
+            .filter(|(id, row)| row.asks_for_details(self.rows_lack, ours.contains(id), not_before))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// The devices of a job that have not succeeded, where the results of all of them were read.
+    #[must_use]
+    pub fn unfinished_devices(&self, id: &str) -> Option<&[DeviceResult]> {
+        self.rows.get(id)?.details.as_ref().map(|details| details.unfinished.as_slice())
+    }
+
+    /// Reads the results of all devices of a job, and fills in what its row lacks.
+    ///
+    /// # Errors
+    /// The call's, but for "not found" of a job that is not there any more.
+    pub async fn read_details(
+        &mut self,
+        account: &mut Account,
+        id: &str,
+        urgency: Class,
+    ) -> Result<(), CallError> {
+        let question = JobDevices(id.to_owned(), None);
+        let mut read = match Reading::begin(question, account.now()).finish(account, urgency).await {
+            Err(error) if error.class == ErrorClass::NotFound => {
+                self.show(account, id, urgency).await?;
+                return if self.rows.contains_key(id) { Err(error) } else { Ok(()) };
+            }
+            read => read?,
+        };
+        let lack = self.rows_lack;
+        let Some(row) = self.rows.get_mut(id) else { return Ok(()) };
+        let mut job = row.job.clone();
+        job.state = row.stands.clone();
+        job.fill_in(lack, &mut read.rows);
+        if job != row.job {
+            (row.job, row.changed_at) = (job, read.at);
+        }
+        read.rows.retain(|result| result.outcome != DeviceOutcome::Succeeded);
+        row.details = Some(Details { at: read.at, stood: row.stands.clone(), unfinished: read.rows });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::{Job, JobCounts};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn row(stands: &JobState, state: &JobState, devices: &[&str], read: Option<(i64, JobState)>) -> Row {
+        let job = Job {
+            id: "j".into(),
+            token: Some("t".into()),
+            title: String::new(),
+            kind: PackageKind::Firmware,
+            package_ids: vec![],
+            devices: devices.iter().map(|id| (*id).to_owned()).collect(),
+            delivery: None,
+            state: state.clone(),
+            counts: JobCounts::default(),
+            created_at: None,
+        };
+        let details = read.map(|(second, stood)| Details { at: at(second), stood, unfinished: vec![] });
+        Row { job, stands: stands.clone(), seen_at: at(100), changed_at: at(95), details }
+    }
+
+    #[test]
+    fn devices_are_asked_when_a_row_lacks_what_they_tell_and_it_is_not_known_or_old() {
+        use JobState::{PartlyFailed, Running, Stopped, Succeeded};
+        use RowsLack::{Devices, Nothing, Progress};
+        let d: &[&str] = &["d"];
+        // The row, the state with the details, devices, details; whether ours and others' are asked for.
+        let cases = [
+            ("rows tell all", Nothing, row(&Running, &Running, &[], None), [false, false]),
+            ("of unknown devices", Devices, row(&Running, &Running, &[], None), [true, true]),
+            ("ended, of unknown devices", Devices, row(&Succeeded, &Succeeded, &[], None), [true, true]),
+            ("just created", Devices, row(&Running, &Running, d, None), [false, false]),
+            ("ended since created", Devices, row(&Succeeded, &Succeeded, d, None), [true, false]),
+            ("just read", Devices, row(&Running, &Running, d, Some((90, Running))), [false, false]),
+            ("read long ago", Devices, row(&Running, &Running, d, Some((89, Running))), [true, false]),
+            ("ended since", Devices, row(&Succeeded, &Succeeded, d, Some((99, Running))), [true, false]),
+            ("ended", Devices, row(&Succeeded, &PartlyFailed, d, Some((9, Succeeded))), [false, false]),
+            ("never read", Progress, row(&Running, &Running, d, None), [true, true]),
+            ("read", Progress, row(&Running, &Running, d, Some((90, Running))), [false, false]),
+            ("read long ago", Progress, row(&Running, &Running, d, Some((89, Running))), [true, true]),
+            ("done", Progress, row(&Running, &PartlyFailed, d, Some((9, Running))), [false, false]),
+            ("stopped, never read", Progress, row(&Stopped, &Stopped, d, None), [true, false]),
+            // What waited then may have begun before it was stopped.
+            ("stopped since", Progress, row(&Stopped, &Stopped, d, Some((99, Running))), [true, true]),
+            ("stopped", Progress, row(&Stopped, &Stopped, d, Some((9, Stopped))), [false, false]),
+        ];
+        for (name, lack, mut row, expected) in cases {
+            let asks = |row: &Row, is_ours| row.asks_for_details(lack, is_ours, at(90));
+            assert_eq!([asks(&row, true), asks(&row, false)], expected, "{lack:?}: {name}");
+            row.job.token = None;
+            assert!(!asks(&row, false), "{lack:?}: {name}: of somebody else");
+        }
+    }
+}

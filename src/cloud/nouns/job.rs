@@ -58,7 +58,7 @@ pub struct Job {
     pub package_ids: Vec<String>,
     /// Devices it was created for, when the cloud says; empty otherwise.
     pub devices: Vec<String>,
-    /// How the devices get it, where that tells a job from others ([`JobIdentity::Devices`]); none otherwise.
+    /// How the devices get it, where that tells a job from others ([`JobIdentity::Devices`](super::JobIdentity::Devices)); none otherwise.
     pub delivery: Option<Delivery>,
     /// Where it stands.
     pub state: JobState,

@@ -8,8 +8,6 @@ pub const ID: &str = r"^[A-Za-z0-9_-]+$";
 pub const VERSION: &str = r"^[A-Za-z0-9_.-]+$";
 /// SHA-256 in hexadecimal digits.
 pub const SHA256: &str = r"^[A-Fa-f0-9]{64}$";
-/// Group id of IoTDA: a UUID with or without dashes.
-pub const GROUP_ID: &str = r"^[A-Fa-f0-9-]+$";
 /// Region of a Huawei Cloud service.
 pub const REGION: &str = r"^[a-z0-9-]+$";
 /// Region of an OBS bucket (IoTDA `region_name` takes capitals too).
@@ -45,11 +43,10 @@ pub const QUALIFIED_NAME: &str =
     r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
 /// What to say to somebody whose text does not match: follows the quoted text.
-const WORDS: [(&str, &str); 20] = [
+const WORDS: [(&str, &str); 19] = [
     (ID, "may hold letters, digits, - and _ only"),
     (VERSION, "may hold letters, digits, ., - and _ only"),
     (SHA256, "is not a SHA-256: 64 hexadecimal digits are wanted"),
-    (GROUP_ID, "is not a group id: hexadecimal digits and - are wanted"),
     (REGION, "is not a region: small letters, digits and - are wanted (cn-north-4)"),
     (OBS_REGION, "is not a region: letters, digits and - are wanted (cn-north-4)"),
     (BUCKET, "is not the name of a bucket: small letters, digits, . and - are wanted"),

@@ -89,7 +89,7 @@ pub struct Targets {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 20),
-        inner(length(min = 1, max = 36), regex(pattern = pattern::GROUP_ID))
+        inner(length(min = 1, max = 64), regex(pattern = pattern::ID))
     )]
     pub groups: Option<Vec<String>>,
     /// The devices that carry, for every key, one of its values.

@@ -10,7 +10,8 @@ mod rollout;
 
 pub use requests::{DOCUMENTS, Document, Origin as FieldOrigin};
 
-use super::{CloudKind, Kind, Object};
+use super::{CloudKind, Kind};
+use serde::Serialize;
 use serde_json::Value;
 
 /// What a cloud does with a field.
@@ -66,24 +67,29 @@ pub const fn rows(kind: Kind) -> &'static [Row] {
     }
 }
 
-/// What this cloud cannot honour of an object, in the order of the table.
+/// What this cloud cannot honour of an object with this `spec`, in the order of the table.
 #[must_use]
-pub fn refusals(cloud: CloudKind, object: &Object) -> Vec<Refusal> {
-    let spec = match object {
-        Object::Cloud(_) => return Vec::new(),
-        Object::Package(package) => serde_json::to_value(&package.spec),
-        Object::Rollout(rollout) => serde_json::to_value(&rollout.spec),
-    };
-    // A spec that was read is one that can be written: its keys are all texts.
-    let spec = serde_json::json!({"spec": spec.unwrap_or_default()});
-    let refused = rows(object.kind()).iter().filter_map(|row| match row.of(cloud) {
-        Support::Refused(instead) if at(&spec, row.field).is_some() => Some(Refusal {
+pub fn refusals(cloud: CloudKind, kind: Kind, spec: &impl Serialize) -> Vec<Refusal> {
+    refusals_at(cloud, kind, "spec", spec)
+}
+
+/// What this cloud cannot honour of a part of a manifest, such as `spec.delivery`, in the order of the table.
+#[must_use]
+pub fn refusals_at(cloud: CloudKind, kind: Kind, path: &str, part: &impl Serialize) -> Vec<Refusal> {
+    // What was read from a manifest can be written: its keys are all texts.
+    let part = serde_json::to_value(part).unwrap_or_default();
+    let manifest = path.rsplit('.').fold(part, |inner, field| serde_json::json!({field: inner}));
+    let is_below =
+        |field: &str| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let refused = rows(kind).iter().filter_map(|row| match row.of(cloud) {
+        Support::Refused(instead) if at(&manifest, row.field).is_some() => Some(Refusal {
             path: row.field.to_owned(),
             message: format!("{cloud} cannot do this: {instead}"),
         }),
         _ => None,
     });
-    refused.chain(limits::check(cloud, object.kind(), &spec)).collect()
+    let refused = refused.chain(limits::check(cloud, kind, &manifest));
+    refused.filter(|refusal| is_below(&refusal.path)).collect()
 }
 
 /// The value at a path of fields; none when it is not there, or empty.

@@ -10,6 +10,7 @@
 
 pub mod aliyun_iot;
 pub mod defaults;
+mod delivery;
 pub mod enos;
 pub mod error;
 pub mod huawei_iotda;

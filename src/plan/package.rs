@@ -15,7 +15,7 @@ use super::needs::unsupported;
 use super::token::{package_identity, package_token};
 use super::{Action, PackageView, Plan, Seen};
 use crate::api::{
-    Adoption, CreateOperation, DriftPolicy, Object, Origin, OtaPackage, OtaPackageStatus, Truth, VERIFIED,
+    Adoption, CreateOperation, DriftPolicy, Kind, Origin, OtaPackage, OtaPackageStatus, Truth, VERIFIED,
     condition_is_true,
 };
 use crate::cloud::Package;
@@ -105,7 +105,7 @@ fn token(view: &PackageView<'_>) -> String {
 }
 
 fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
-    if let Some(message) = unsupported(view.capabilities.cloud, &Object::Package(view.object.clone())) {
+    if let Some(message) = unsupported(view.capabilities.cloud, Kind::OtaPackage, &view.object.spec) {
         return Outcome::stuck("NotSupported", message).in_sync(Truth::False);
     }
     let token = token(view);

@@ -1,14 +1,20 @@
 //! The table of what each cloud does with each field: complete, current, and what admission goes by.
 
 use rollwave::api::{
-    CloudKind, Kind, Object, definition,
+    CloudKind, Kind, OtaRollout, definition,
     support::{DOCUMENTS, Support, refusals, rows},
+};
+use rollwave::cloud::{
+    Call, ErrorClass, JobPurpose, NewJob, PackageKey, PackageKind,
+    huawei_iotda::{self, Keys},
+    transport::{HttpOptions, HttpTransport},
 };
 use rollwave::source::manifest::{Manifests, gather};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 fn root() -> PathBuf {
@@ -83,8 +89,11 @@ fn what_a_row_refuses_is_refused_with_what_to_use_instead() {
             "spec": {"packageRef": {"name": "p"}, "targets": {"all": true}, "delivery": delivery,
                 "stages": [{"name": "rest", "select": {"rest": true}}]},
         });
-        let object = Object::Rollout(serde_json::from_value(rollout).unwrap());
-        refusals(cloud, &object).into_iter().map(|r| format!("{}: {}", r.path, r.message)).collect()
+        serde_json::from_value::<OtaRollout>(rollout.clone()).unwrap();
+        refusals(cloud, Kind::OtaRollout, &rollout["spec"])
+            .into_iter()
+            .map(|r| format!("{}: {}", r.path, r.message))
+            .collect()
     };
     let all = json!({"timeout": "90s", "retry": {"limit": 3}, "ratePerMinute": 5, "maxInFlight": 3});
     let told: Vec<String> = CloudKind::ALL
@@ -171,4 +180,36 @@ spec:
     f.yaml:15:13: spec.artifact.obs: enos cannot do this: give artifact.file
     f.yaml:24:13: spec.delivery.confirm: enos cannot do this: EnOS cannot hold a task back: leave it out
     ");
+}
+
+#[test]
+fn a_client_refuses_what_admission_would_refuse_whichever_way_a_job_came_to_it() {
+    let spec = serde_json::from_value(json!({
+        "endpoint": "http://127.0.0.1:1", "region": "r", "projectId": "p", "appId": "a"
+    }));
+    let keys = Keys::AccessKey { id: "AK".into(), secret: "SK".into(), security_token: None };
+    let transport = Arc::new(HttpTransport::new(HttpOptions::default()).unwrap());
+    let client = huawei_iotda::connect(&spec.unwrap(), keys, transport);
+    let render = |purpose, delivery: Value| {
+        client.render(&Call::CreateJob(NewJob {
+            token: "0123456789abcdef".into(),
+            title: "meter/canary".into(),
+            purpose,
+            package: PackageKey { kind: PackageKind::Firmware, product: "m".into(), version: "V2".into() },
+            package_id: "p".into(),
+            devices: vec!["d".into()],
+            from_versions: vec!["V1".into()],
+            delivery: serde_json::from_value(delivery).unwrap(),
+        }))
+    };
+    for (purpose, path) in
+        [(JobPurpose::Upgrade, "spec.delivery"), (JobPurpose::Verify, "spec.verification.delivery")]
+    {
+        for (field, value) in [("timeout", json!("1h")), ("push", json!(true)), ("overwrite", json!(true))] {
+            let error = render(purpose, json!({field: value})).unwrap_err();
+            assert_eq!(error.class, ErrorClass::Invalid);
+            assert!(error.message.starts_with(&format!("{path}.{field}: ")), "{error}");
+        }
+        assert!(render(purpose, json!({"confirm": true, "tags": {"a": "b"}})).is_ok());
+    }
 }

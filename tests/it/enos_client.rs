@@ -183,7 +183,7 @@ fn delivery_is_told_with_its_own_fields_and_what_has_none_is_refused() {
         let error = with(refused.clone()).unwrap_err();
         let (field, _) = refused.as_object().unwrap().iter().next().unwrap();
         assert_eq!(error.class, ErrorClass::Invalid, "{refused}");
-        assert!(error.message.starts_with(&format!("delivery.{field}")), "{refused}: {error}");
+        assert!(error.message.starts_with(&format!("spec.delivery.{field}")), "{refused}: {error}");
     }
 }
 

@@ -47,6 +47,7 @@ const LIMITS: &[Limit] = &[
     limit(AliyunIot, OtaPackage, "spec.verification.delivery.timeout", minutes_1_to_1440),
     limit(AliyunIot, OtaRollout, "spec.delivery.timeout", minutes_1_to_1440),
     limit(AliyunIot, OtaRollout, "spec.delivery.retry", aliyun_retry),
+    limit(AliyunIot, OtaRollout, "spec.delivery", aliyun_retry_within_timeout),
     limit(AliyunIot, OtaRollout, "spec.delivery.ratePerMinute", |rate| {
         (rate?.as_u64()? < 10).then(|| "aliyunIot takes 10 to 10000".to_owned())
     }),
@@ -58,10 +59,16 @@ const LIMITS: &[Limit] = &[
     limit(Enos, OtaRollout, "spec.delivery.retry.interval", |interval| {
         (period(interval?)? > 86_400).then(|| "enos takes at most 24h".to_owned())
     }),
+    limit(HuaweiIotda, OtaRollout, "spec.targets.groups", iotda_groups),
     limit(HuaweiIotda, OtaRollout, "spec.delivery.retry.interval", iotda_interval),
     limit(HuaweiIotda, OtaPackage, "spec.verification.delivery.retry.interval", iotda_interval),
     limit(HuaweiIotda, OtaRollout, "spec.delivery.tags", iotda_tags),
     limit(HuaweiIotda, OtaPackage, "spec.verification.delivery.tags", iotda_tags),
+    limit(OceanConnect, OtaPackage, "spec.deletionPolicy", |policy| {
+        let message =
+            "oceanConnect: what somebody uploaded by hand stays until somebody deletes it: write Orphan";
+        (policy?.as_str()? == "Delete").then(|| message.to_owned())
+    }),
     limit(OceanConnect, OtaPackage, "spec.verification.delivery.retry.interval", |interval| {
         interval.map(|_| "oceanConnect decides it: leave it out".to_owned())
     }),
@@ -113,6 +120,13 @@ fn iotda_interval(interval: Option<&Value>) -> Option<String> {
     (!fits).then(|| "huaweiIotda takes whole minutes, at most 24h".to_owned())
 }
 
+/// `group_id` of the device group API: up to 36 hexadecimal digits and hyphens.
+fn iotda_groups(groups: Option<&Value>) -> Option<String> {
+    let fits = |id: &&str| id.len() <= 36 && id.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let wrong = groups?.as_array()?.iter().filter_map(Value::as_str).find(|id| !fits(id))?;
+    Some(format!("{wrong:?} is not a group id of huaweiIotda: up to 36 hexadecimal digits and - are wanted"))
+}
+
 fn iotda_tags(tags: Option<&Value>) -> Option<String> {
     let length = tags?.to_string().chars().count();
     (length > 512).then(|| format!("are {length} characters as JSON, huaweiIotda takes at most 512"))
@@ -128,4 +142,14 @@ fn aliyun_retry(retry: Option<&Value>) -> Option<String> {
     let interval = retry.get("interval").and_then(period);
     let fits = interval.is_some_and(|seconds| [0, 600, 1800, 3600, 86_400].contains(&seconds));
     (!fits).then(|| "aliyunIot waits 0s, 10m, 30m, 1h or 24h: write one of them as interval".to_owned())
+}
+
+/// CreateOTAStaticUpgradeJob: RetryInterval must be shorter than TimeoutInMinutes.
+fn aliyun_retry_within_timeout(delivery: Option<&Value>) -> Option<String> {
+    let delivery = delivery?;
+    let interval = period(delivery.get("retry")?.get("interval")?)?;
+    let timeout = period(delivery.get("timeout")?)?;
+    (interval >= timeout).then(|| {
+        "aliyunIot takes a retry.interval that is shorter than timeout only: leave one of them out".to_owned()
+    })
 }

@@ -97,8 +97,8 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         field: "spec.artifact.size",
         clouds: [
-            Emulated("not sent"),
-            Emulated("not sent"),
+            Emulated("at most 1 GiB; not sent"),
+            Emulated("at most 1 GiB; not sent"),
             Emulated("checked before the file is uploaded"),
             Emulated("checked before the file is uploaded"),
         ],
@@ -197,7 +197,7 @@ pub(super) const ROWS: &[Row] = &[
         field: "spec.deletionPolicy",
         clouds: [
             Native("DELETE packages/{package_id}"),
-            Native("DELETE category/{fileId}"),
+            Emulated("Orphan only: what was uploaded by hand stays"),
             Native("DeleteOTAFirmware"),
             Native("ota-firmwares action=delete"),
         ],

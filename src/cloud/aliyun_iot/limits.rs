@@ -2,12 +2,10 @@
 //! sent: the documents of CreateOTAFirmware, CreateOTAVerifyJob, CreateOTAStaticUpgradeJob and the lists. Fields are named
 //! as on the wire, with the manifest's name where that is another.
 
-use crate::{
-    api::{Delivery, Period, Retry},
-    cloud::{
-        Call, CallError, ErrorClass, JobPurpose, LocalFile, NewArtifact, NewJob, NewPackage, PackageKey,
-        PackageKind,
-    },
+use crate::api::Period;
+use crate::cloud::{
+    Call, CallError, CloudKind, Delivery, ErrorClass, JobPurpose, LocalFile, NewArtifact, NewJob, NewPackage,
+    PackageKey, PackageKind, delivery,
 };
 use std::path::Path;
 
@@ -32,12 +30,6 @@ pub const FILE: u64 = 1000 * 1024 * 1024;
 /// `FileSuffix`, by SDK and manual.
 pub const SUFFIXES: [&str; 10] =
     ["bin", "dav", "apk", "tar.gz", "tar.xz", "tar", "gzip", "gz", "zip", "pack"];
-/// `RetryInterval`, in minutes.
-const RETRY_MINUTES: [u64; 5] = [0, 10, 30, 60, 1440];
-/// `RetryCount`.
-const RETRY_COUNTS: [u32; 3] = [1, 2, 5];
-/// `RetryInterval` when the manifest does not say.
-const RETRY_DEFAULT: u64 = 10;
 
 /// Which characters a text may hold, and how many.
 struct Rule {
@@ -125,12 +117,6 @@ pub fn suffix(path: &Path) -> Option<&'static str> {
 #[must_use]
 pub const fn minutes(period: Period) -> u64 {
     period.as_secs() / 60
-}
-
-/// `RetryInterval` of a retry.
-#[must_use]
-pub fn retry_minutes(interval: Option<Period>) -> u64 {
-    interval.map_or(RETRY_DEFAULT, minutes)
 }
 
 /// Checks a call against the limits.
@@ -247,63 +233,8 @@ impl Check {
             return Err(self.invalid("TargetDeviceName", &found, "split them, or name fewer"));
         }
         job.devices.iter().try_for_each(|name| self.text(&DEVICE_NAME, name))?;
-        self.delivery(&job.delivery, job.purpose)
-    }
-
-    fn delivery(&self, delivery: &Delivery, purpose: JobPurpose) -> Result<(), CallError> {
-        let Delivery {
-            start,
-            max_in_flight,
-            device_initiated,
-            timeout,
-            rate_per_minute,
-            retry,
-            overwrite,
-            ..
-        } = delivery;
-        self.absent("delivery.start", start.is_some(), "leave it out")?;
-        self.absent("delivery.maxInFlight", max_in_flight.is_some(), "use ratePerMinute")?;
-        self.absent("delivery.deviceInitiated", device_initiated.is_some(), "leave it out")?;
-        if purpose == JobPurpose::Verify {
-            let next_step = "leave it out of verification.delivery: a verify job has no such parameter";
-            self.absent("delivery.retry", retry.is_some(), next_step)?;
-            self.absent("delivery.ratePerMinute", rate_per_minute.is_some(), next_step)?;
-            self.absent("delivery.overwrite", overwrite.is_some(), next_step)?;
-        }
-        if let Some(period) = timeout {
-            let whole = period.as_secs().is_multiple_of(60) && (1..=1440).contains(&minutes(*period));
-            self.holds(
-                whole,
-                "TimeoutInMinutes (delivery.timeout)",
-                period,
-                "give whole minutes from 1m to 24h",
-            )?;
-        }
-        if let Some(rate) = rate_per_minute {
-            let fits = (10..=10_000).contains(rate);
-            self.holds(fits, "MaximumPerMinute (delivery.ratePerMinute)", rate, "give 10 to 10000")?;
-        }
-        if let Some(retry) = retry {
-            self.retry(retry, *timeout)?;
-        }
-        self.tags(delivery)
-    }
-
-    fn retry(&self, retry: &Retry, timeout: Option<Period>) -> Result<(), CallError> {
-        let counts = "give 1, 2 or 5";
-        self.holds(
-            RETRY_COUNTS.contains(&retry.limit),
-            "RetryCount (delivery.retry.limit)",
-            &retry.limit,
-            counts,
-        )?;
-        let interval = retry_minutes(retry.interval);
-        let whole = retry.interval.is_none_or(|interval| interval.as_secs().is_multiple_of(60));
-        let field = "RetryInterval (delivery.retry.interval)";
-        let fits = whole && RETRY_MINUTES.contains(&interval);
-        self.holds(fits, field, &interval, "give 0m, 10m, 30m, 1h or 24h")?;
-        let shorter = timeout.is_none_or(|timeout| interval < minutes(timeout));
-        self.holds(shorter, field, &interval, "make it shorter than delivery.timeout, or leave that out")
+        delivery::check(CloudKind::AliyunIot, self.operation, job)?;
+        self.tags(&job.delivery)
     }
 
     fn tags(&self, delivery: &Delivery) -> Result<(), CallError> {

@@ -213,7 +213,7 @@ fn create_verify_job(job: &NewJob) -> Action {
 fn create_upgrade_job(job: &NewJob) -> Action {
     let action = Action::new("CreateOTAStaticUpgradeJob").with("TargetSelection", "SPECIFIC");
     let Delivery { retry, rate_per_minute, overwrite, .. } = &job.delivery;
-    let minutes = retry.as_ref().map(|retry| limits::retry_minutes(retry.interval));
+    let minutes = retry.as_ref().and_then(|retry| retry.interval).map(limits::minutes);
     delivery(targeted(action, job), job)
         .with_some("RetryInterval", minutes)
         .with_some("RetryCount", retry.as_ref().map(|retry| retry.limit))

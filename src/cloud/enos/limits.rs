@@ -5,11 +5,9 @@
 //! and `.` in keys and ids.
 
 use super::expression::is_writable;
-use crate::{
-    api::Delivery,
-    cloud::{
-        Call, CallError, ErrorClass, JobPurpose, NewArtifact, NewJob, NewPackage, PackageKey, PackageKind,
-    },
+use crate::cloud::{
+    Call, CallError, CloudKind, ErrorClass, NewArtifact, NewJob, NewPackage, PackageKey, PackageKind,
+    delivery,
 };
 
 /// Rows in one page: 200 are the most, 50 are advised (pagination).
@@ -18,12 +16,6 @@ pub const PAGE_SIZE: usize = 50;
 pub const JOB_DEVICES: usize = 1000;
 /// Devices in one order.
 pub const ORDER_DEVICES: usize = 1000;
-/// Shortest and longest `upgradeTimeout` in seconds.
-pub const TIMEOUT: (i64, i64) = (300, 172_800);
-/// Longest `retryInterval` in seconds.
-pub const RETRY_INTERVAL: i64 = 86_400;
-/// Most `retryCount`.
-pub const RETRY_COUNT: u32 = 5;
 /// Characters of `desc` (console of 2019).
 const DESCRIPTION: usize = 100;
 /// Characters of a version: it stands in a form, in names and in expressions.
@@ -136,46 +128,7 @@ impl Check {
             let found = format!("{} is the firmware's own version", job.package.version);
             return Err(self.invalid("versionNumbers", &found, "leave out devices that run it"));
         }
-        self.delivery(&job.delivery, job.purpose)
-    }
-
-    /// Fields without a place in the API are refused, not dropped.
-    fn delivery(&self, delivery: &Delivery, purpose: JobPurpose) -> Checked {
-        let verifies = purpose == JobPurpose::Verify;
-        let Delivery { start, timeout, retry, rate_per_minute, max_in_flight, push, confirm, .. } = delivery;
-        let Delivery { device_initiated, download_protocol, overwrite, tags, .. } = delivery;
-        let no_place: [(&str, bool, &str); 10] = [
-            ("start", start.is_some(), "leave it out: EnOS decides by itself"),
-            ("ratePerMinute", rate_per_minute.is_some(), "use maxInFlight"),
-            ("confirm", confirm.is_some(), "leave it out"),
-            ("downloadProtocol", download_protocol.is_some(), "leave it out: the device decides"),
-            ("overwrite", overwrite.is_some(), "leave it out: a device is in one upgrade at a time"),
-            ("tags", !tags.is_empty(), "leave them out: jobs of EnOS have none"),
-            ("push", push.is_some(), "EnOS always pushes; deviceInitiated lets devices ask, too"),
-            ("retry", verifies && retry.is_some(), "a verification has none"),
-            ("maxInFlight", verifies && max_in_flight.is_some(), "a verification has none"),
-            ("deviceInitiated", verifies && device_initiated.is_some(), "a verification has none"),
-        ];
-        if let Some((field, _, next_step)) = no_place.into_iter().find(|(_, is_given, _)| *is_given) {
-            return Err(self.invalid(&format!("delivery.{field}"), "EnOS cannot honour it", next_step));
-        }
-        if let Some(timeout) = timeout {
-            let (least, most) = TIMEOUT;
-            self.range("delivery.timeout", timeout.as_signed().as_secs(), least, most)?;
-        }
-        let Some(retry) = retry else { return Ok(()) };
-        self.range("delivery.retry.limit", i64::from(retry.limit), 1, i64::from(RETRY_COUNT))?;
-        let interval = retry.interval.ok_or_else(|| {
-            self.invalid("delivery.retry.interval", "EnOS needs one", "give the time between two attempts")
-        })?;
-        self.range("delivery.retry.interval", interval.as_signed().as_secs(), 0, RETRY_INTERVAL)
-    }
-
-    fn range(&self, field: &str, seconds: i64, least: i64, most: i64) -> Checked {
-        if (least..=most).contains(&seconds) {
-            return Ok(());
-        }
-        Err(self.invalid(field, &format!("{seconds} is not from {least} to {most}"), "change it"))
+        delivery::check(CloudKind::Enos, self.operation, job)
     }
 
     fn id(&self, field: &str, value: &str) -> Checked {

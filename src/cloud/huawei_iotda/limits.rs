@@ -1,7 +1,10 @@
 //! Every documented limit of the calls that are made, checked before anything is sent: the documents of CreateOtaPackage,
 //! ListOtaPackageInfo, CreateBatchTask, StopBatchTask and RetryBatchTask, with SDK 3.1.219. Fields are named as on the wire.
 
-use crate::cloud::{Call, CallError, ErrorClass, NewArtifact, NewJob, NewPackage, ObsArtifact, PackageKey};
+use crate::cloud::{
+    Call, CallError, CloudKind, ErrorClass, NewArtifact, NewJob, NewPackage, ObsArtifact, PackageKey,
+    delivery,
+};
 
 /// Rows in one page of any list.
 pub const PAGE_SIZE: usize = 50;
@@ -184,7 +187,8 @@ impl Check {
         self.text(&PACKAGE_ID, &job.package_id)?;
         self.some("targets", &job.devices, "name at least one device")?;
         self.count("targets", job.devices.len(), TASK_TARGETS, "devices", "split them over several tasks")?;
-        self.each(&TARGET, &job.devices)
+        self.each(&TARGET, &job.devices)?;
+        delivery::check(CloudKind::HuaweiIotda, self.operation, job)
     }
 
     fn text(&self, rule: &Rule, value: &str) -> Result<(), CallError> {

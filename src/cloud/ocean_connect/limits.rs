@@ -1,7 +1,7 @@
 //! Every documented limit of the calls that are made, and everything that this cloud has no call or field for, checked before
 //! anything is sent. Fields are named as in the manifest.
 
-use crate::cloud::{Call, CallError, Delivery, ErrorClass, NewJob};
+use crate::cloud::{Call, CallError, CloudKind, ErrorClass, NewJob, delivery};
 
 /// Rows in one page of packages, tasks and sub tasks.
 pub const PAGE_SIZE: usize = 100;
@@ -33,7 +33,7 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         }
         Call::CreateJob(job) => match job_problem(job) {
             Some((what, next_step)) => refuse(&what, next_step),
-            None => Ok(()),
+            None => delivery::check(CloudKind::OceanConnect, call.operation(), job),
         },
         Call::ListPackages { exactly: Some(key), .. } => match parts(&key.product) {
             Some(_) => Ok(()),
@@ -85,46 +85,5 @@ fn job_problem(job: &NewJob) -> Option<(String, &'static str)> {
     if job.package_id.is_empty() {
         return Some(("fileId is empty".to_owned(), "wait until the package is in the portal"));
     }
-    delivery_problem(&job.delivery)
-}
-
-/// The first field of `delivery` that this cloud cannot honour.
-fn delivery_problem(delivery: &Delivery) -> Option<(String, &'static str)> {
-    let Delivery {
-        start: _,
-        timeout,
-        retry,
-        rate_per_minute,
-        max_in_flight,
-        push,
-        confirm,
-        device_initiated,
-        download_protocol,
-        overwrite,
-        tags,
-    } = delivery;
-    let retries = retry.as_ref().map_or(1, |retry| retry.limit);
-    if !(1..=5).contains(&retries) {
-        return Some((format!("delivery.retry.limit: {retries} is not from 1 to 5"), "give 1 to 5"));
-    }
-    let interval = retry.as_ref().and_then(|retry| retry.interval.as_ref());
-    let leave_out = "leave it out: OceanConnect has no such field";
-    let asked = [
-        (
-            "delivery.retry.interval",
-            interval.is_some(),
-            "leave it out: OceanConnect tries again when all devices have ended",
-        ),
-        ("delivery.timeout", timeout.is_some(), leave_out),
-        ("delivery.ratePerMinute", rate_per_minute.is_some(), "leave it out, and use smaller stages"),
-        ("delivery.maxInFlight", max_in_flight.is_some(), "leave it out, and use smaller stages"),
-        ("delivery.push", push.is_some(), leave_out),
-        ("delivery.confirm", confirm.is_some(), leave_out),
-        ("delivery.deviceInitiated", device_initiated.is_some(), leave_out),
-        ("delivery.downloadProtocol", download_protocol.is_some(), leave_out),
-        ("delivery.overwrite", overwrite.is_some(), "leave it out: a device takes one task at a time"),
-        ("delivery.tags", !tags.is_empty(), leave_out),
-    ];
-    let (field, _, next_step) = asked.into_iter().find(|(_, is_asked, _)| *is_asked)?;
-    Some((format!("spec.{field} cannot be honoured by OceanConnect"), next_step))
+    None
 }

@@ -3,7 +3,7 @@
 use super::advance::Pass;
 use super::as_count;
 use super::report::Outcome;
-use crate::api::{Object, RolloutPhase, StagePhase};
+use crate::api::{Kind, RolloutPhase, StagePhase};
 use crate::cloud::{Job, JobPurpose, NewJob};
 use crate::plan::Action;
 use crate::plan::cohort::{assign, rank, seed};
@@ -35,7 +35,7 @@ impl<'a> Pass<'_, 'a> {
             ));
         }
         if let Some(message) =
-            unsupported(self.ground.capabilities.cloud, &Object::Rollout(self.ground.rollout.clone()))
+            unsupported(self.ground.capabilities.cloud, Kind::OtaRollout, &self.ground.rollout.spec)
         {
             return Some(Outcome::held("NotSupported", message, false));
         }

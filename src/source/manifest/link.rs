@@ -82,8 +82,12 @@ fn refuse_what_no_cloud_does(snapshot: &mut Snapshot, broken: &mut BTreeSet<Obje
             path: refusal.path,
             message: refusal.message,
         };
-        let problems: Vec<Problem> =
-            support::refusals(cloud, &sourced.object).into_iter().map(problem).collect();
+        let refusals = match &sourced.object {
+            Object::Cloud(_) => continue,
+            Object::Package(package) => support::refusals(cloud, key.kind, &package.spec),
+            Object::Rollout(rollout) => support::refusals(cloud, key.kind, &rollout.spec),
+        };
+        let problems: Vec<Problem> = refusals.into_iter().map(problem).collect();
         if !problems.is_empty() {
             refused.push((key.clone(), problems));
         }

@@ -173,7 +173,7 @@ impl Simulator {
         };
         let times = simulator.times(wall);
         for group in &world.groups {
-            let (service, account) = simulator.holder(group.cloud, group.account.as_deref())?;
+            let (service, account) = holder(&mut simulator.services, group.cloud, group.account.as_deref())?;
             service.add_group(account, &group.name, group.id.as_deref(), times);
         }
         for spec in &world.devices {
@@ -186,20 +186,6 @@ impl Simulator {
     #[must_use]
     pub fn clouds(&self) -> Vec<CloudKind> {
         self.services.iter().map(|service| service.kind()).collect()
-    }
-
-    /// The account of this name in this cloud; of the first cloud that is served, and its first account, when none is named.
-    fn holder(
-        &mut self,
-        cloud: Option<CloudKind>,
-        account: Option<&str>,
-    ) -> Result<(&mut Box<dyn Service>, usize), WorldError> {
-        let fits = |service: &&mut Box<dyn Service>| cloud.is_none_or(|cloud| service.kind() == cloud);
-        let service = self.services.iter_mut().find(fits).ok_or_else(|| not_served(cloud))?;
-        let unknown =
-            || WorldError(format!("account {}: no account has this id", account.unwrap_or_default()));
-        let account = service.account(account).ok_or_else(unknown)?;
-        Ok((service, account))
     }
 
     /// Both times at a wall time.
@@ -217,16 +203,11 @@ impl Simulator {
         let times = self.times(wall);
         let ids = spec.ids()?;
         let seed = self.fleet.seed;
-        let (kind, account) = {
-            let (service, account) = self.holder(spec.cloud, spec.account.as_deref())?;
-            (service.kind(), account)
-        };
-        if kind != CloudKind::Enos && !spec.attributes.is_empty() {
+        let (service, account) = holder(&mut self.services, spec.cloud, spec.account.as_deref())?;
+        if service.kind() != CloudKind::Enos && !spec.attributes.is_empty() {
+            let kind = service.kind();
             return Err(WorldError(format!("devices of cloud {kind}: it knows no attributes (try tags)")));
         }
-        let Some(service) = self.services.iter_mut().find(|service| service.kind() == kind) else {
-            return Err(not_served(spec.cloud));
-        };
         for id in &ids {
             let running = Self::running(seed, spec, id);
             let DeviceSpec { tags, attributes, groups, .. } = spec;
@@ -307,15 +288,12 @@ impl Simulator {
         self.advance(wall);
         // A path that nobody serves is refused by the first cloud.
         let place = self.services.iter().position(|service| service.serves(&request.path)).unwrap_or(0);
+        let id = self.fault_id();
         let Some(service) = self.services.get_mut(place) else {
             return Outcome { delay: Duration::ZERO, end: End::Reset };
         };
         let (cloud, operation) = (service.kind(), service.operation_of(request).unwrap_or("unknown"));
         let plan = self.faults.plan(cloud, operation);
-        let id = self.fault_id();
-        let Some(service) = self.services.get_mut(place) else {
-            return Outcome { delay: plan.delay, end: End::Reset };
-        };
         let end = match plan.before {
             Some(act) => struck(service.as_ref(), act, None, &id),
             None if self.faults.is_storm(cloud, wall) => End::Reply(service.throttled(&id)),
@@ -410,7 +388,7 @@ impl Simulator {
     pub fn upload_by_hand(&mut self, package: &UploadSpec, wall: Timestamp) -> Result<String, WorldError> {
         self.advance(wall);
         let times = self.times(wall);
-        let (service, _) = self.holder(Some(CloudKind::OceanConnect), None)?;
+        let (service, _) = holder(&mut self.services, Some(CloudKind::OceanConnect), None)?;
         service.upload_by_hand(package, times)
     }
 
@@ -506,6 +484,19 @@ fn services_of(world: &World, times: Times) -> Result<Vec<Box<dyn Service>>, Wor
         services.push(Box::new(Enos::new(world, spec)));
     }
     Ok(services)
+}
+
+/// The account of this name in this cloud; of the first cloud that is served, and its first account, when none is named.
+fn holder<'s>(
+    services: &'s mut [Box<dyn Service>],
+    cloud: Option<CloudKind>,
+    account: Option<&str>,
+) -> Result<(&'s mut Box<dyn Service>, usize), WorldError> {
+    let fits = |service: &&mut Box<dyn Service>| cloud.is_none_or(|cloud| service.kind() == cloud);
+    let service = services.iter_mut().find(fits).ok_or_else(|| not_served(cloud))?;
+    let unknown = || WorldError(format!("account {}: no account has this id", account.unwrap_or_default()));
+    let account = service.account(account).ok_or_else(unknown)?;
+    Ok((service, account))
 }
 
 fn not_served(cloud: Option<CloudKind>) -> WorldError {

@@ -1,13 +1,12 @@
 //! One release on all four clouds, side by side.
 
-use super::{DemoError, Stage, title, verdict::Finding};
+use super::{DemoError, Stage, accounts, tell, title, verdict::Finding};
 use crate::api::CloudKind;
 use crate::cli::{Context, Exit};
 use crate::simulator::http::{Running, serve};
-use crate::simulator::{Simulator, World, world::Clouds};
+use crate::simulator::{Simulator, World};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -31,7 +30,7 @@ pub(super) async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
     let world = World::parse("examples/all-clouds.world.yaml", WORLD)?;
     let simulator = serve(&world, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let fleet = dir.join("fleet");
-    write_accounts(dir, &world.clouds, &simulator.url())?;
+    accounts::write(dir, "1-clouds.yaml", CLOUDS, &world.clouds, &simulator.url())?;
     let mut stage = Stage::open(dir, &world)?;
 
     title(
@@ -42,50 +41,9 @@ pub(super) async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
     fs_err::write(fleet.join("2-v2.0.yaml"), RELEASE)?;
     stage.play(&fleet, ctx).await?;
 
-    title(ctx, "What the simulators saw");
-    let findings = findings(&simulator);
-    for finding in &findings {
-        ctx.printer.line(finding.line());
-    }
+    let exit = tell(ctx, &findings(&simulator));
     simulator.shutdown().await;
-    Ok(if findings.iter().all(|finding| finding.holds) { Exit::Done } else { Exit::Failed })
-}
-
-/// The accounts of examples/all-clouds at the simulator's address, with their keys in files of the variables' names.
-fn write_accounts(dir: &Path, clouds: &Clouds, url: &str) -> io::Result<()> {
-    let (fleet, keys) = (dir.join("fleet"), dir.join("keys"));
-    fs_err::create_dir_all(&fleet)?;
-    fs_err::create_dir_all(&keys)?;
-    for (variable, secret) in secrets(clouds) {
-        fs_err::write(keys.join(variable), secret)?;
-    }
-    let manifest: Vec<String> = CLOUDS.lines().map(|line| at_the_simulator(line, url)).collect();
-    fs_err::write(fleet.join("1-clouds.yaml"), manifest.join("\n") + "\n")
-}
-
-fn secrets(clouds: &Clouds) -> Vec<(&'static str, &str)> {
-    let iotda = clouds.huawei_iotda.iter().flat_map(|cloud| &cloud.accounts).flat_map(|account| {
-        [("HUAWEICLOUD_SDK_AK", account.access_key.as_str()), ("HUAWEICLOUD_SDK_SK", &account.secret_key)]
-    });
-    let ocean_connect = clouds.ocean_connect.iter().flat_map(|cloud| &cloud.apps);
-    let ocean_connect = ocean_connect.map(|app| ("OCEANCONNECT_SECRET", app.secret.as_str()));
-    let aliyun = clouds.aliyun_iot.iter().flat_map(|cloud| &cloud.accounts).flat_map(|account| {
-        [
-            ("ALIBABA_CLOUD_ACCESS_KEY_ID", account.access_key.as_str()),
-            ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", &account.secret_key),
-        ]
-    });
-    let enos = clouds.enos.iter().flat_map(|cloud| &cloud.accounts).flat_map(|account| {
-        [("ENOS_APP_KEY", account.app_key.as_str()), ("ENOS_APP_SECRET", &account.app_secret)]
-    });
-    iotda.chain(ocean_connect).chain(aliyun).chain(enos).collect()
-}
-
-fn at_the_simulator(line: &str, url: &str) -> String {
-    match line.split_once("endpoint: ") {
-        Some((indent, _)) => format!("{indent}endpoint: {url}"),
-        None => line.replace("env:", "file:../keys/"),
-    }
+    Ok(exit)
 }
 
 fn findings(simulator: &Running) -> Vec<Finding> {

@@ -1,5 +1,6 @@
 //! `rollwave demo`: a good release and a bad one, on the embedded simulator, checked against what the simulator knows.
 
+mod accounts;
 mod all_clouds;
 mod verdict;
 
@@ -8,13 +9,14 @@ use super::ports::SystemClock;
 use super::printer::{DIM, STRONG, paint};
 use super::{Context, Exit, tree};
 use crate::api::{Object, ObjectKey, all_settled};
-use crate::simulator::http::{Running, ServeError, serve};
+use crate::simulator::http::{ServeError, serve};
 use crate::simulator::{World, WorldError};
 use crate::source::folder;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use verdict::Finding;
 
 const WORLD: &str = include_str!("../../../examples/fleet.world.yaml");
 const CLOUD: &str = include_str!("../../../examples/fleet/1-cloud.yaml");
@@ -73,7 +75,7 @@ async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
     let world = World::parse("examples/fleet.world.yaml", WORLD)?;
     let simulator = serve(&world, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let fleet = dir.join("fleet");
-    write_cloud(dir, &world, &simulator)?;
+    accounts::write(dir, "1-cloud.yaml", CLOUD, &world.clouds, &simulator.url())?;
     let mut stage = Stage::open(dir, &world)?;
 
     title(ctx, &format!("400 devices run V1.0. V2.0 is released: {}", fleet.join("2-v2.0.yaml").display()));
@@ -84,36 +86,19 @@ async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
     fs_err::write(fleet.join("3-v3.0.yaml"), BAD_RELEASE)?;
     stage.play(&fleet, ctx).await?;
 
-    title(ctx, "What the simulator saw");
     let objects = stage.home.objects().await?;
-    let findings = verdict::findings(&simulator, &objects);
-    for finding in &findings {
+    let exit = tell(ctx, &verdict::findings(&simulator, &objects));
+    simulator.shutdown().await;
+    Ok(exit)
+}
+
+/// Says what was observed; the demo fails when a claim does not hold.
+fn tell(ctx: &Context, findings: &[Finding]) -> Exit {
+    title(ctx, "What the simulator saw");
+    for finding in findings {
         ctx.printer.line(finding.line());
     }
-    simulator.shutdown().await;
-    Ok(if findings.iter().all(|finding| finding.holds) { Exit::Done } else { Exit::Failed })
-}
-
-/// The account of examples/fleet, at the simulator's address, with its keys in files: an example never holds a secret.
-fn write_cloud(dir: &Path, world: &World, simulator: &Running) -> io::Result<()> {
-    let (fleet, keys) = (dir.join("fleet"), dir.join("keys"));
-    fs_err::create_dir_all(&fleet)?;
-    fs_err::create_dir_all(&keys)?;
-    for account in world.clouds.huawei_iotda.iter().flat_map(|iotda| &iotda.accounts) {
-        fs_err::write(keys.join("access"), &account.access_key)?;
-        fs_err::write(keys.join("secret"), &account.secret_key)?;
-    }
-    let manifest: Vec<String> = CLOUD.lines().map(|line| at_the_simulator(line, &simulator.url())).collect();
-    fs_err::write(fleet.join("1-cloud.yaml"), manifest.join("\n") + "\n")
-}
-
-fn at_the_simulator(line: &str, url: &str) -> String {
-    match line.split_once(": ") {
-        Some((key, _)) if key.trim() == "endpoint" => format!("{key}: {url}"),
-        Some((key, _)) if key.trim() == "accessKey" => format!("{key}: file:../keys/access"),
-        Some((key, _)) if key.trim() == "secretKey" => format!("{key}: file:../keys/secret"),
-        _ => line.to_owned(),
-    }
+    if findings.iter().all(|finding| finding.holds) { Exit::Done } else { Exit::Failed }
 }
 
 fn title(ctx: &Context, text: &str) {

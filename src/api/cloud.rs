@@ -42,17 +42,17 @@ use std::fmt;
 #[x_kube(
     validation = Rule::new("[has(self.huaweiIotda), has(self.oceanConnect), has(self.aliyunIot), has(self.enos)].filter(x, x).size() == 1")
         .message("give exactly one of huaweiIotda, oceanConnect, aliyunIot, enos"),
-    validation = Rule::new("!has(self.huaweiIotda) || self.huaweiIotda.auth != 'Token' || has(self.credentials.username)")
+    validation = Rule::new("!has(self.huaweiIotda) || self.huaweiIotda.auth != 'Token' || has(self.credentials.username) || has(self.credentials.secretRef)")
         .message("auth: Token signs in with credentials.username, password and domain"),
-    validation = Rule::new("!has(self.huaweiIotda) || self.huaweiIotda.auth == 'Token' || has(self.credentials.accessKey)")
+    validation = Rule::new("!has(self.huaweiIotda) || self.huaweiIotda.auth == 'Token' || has(self.credentials.accessKey) || has(self.credentials.secretRef)")
         .message("signing needs credentials.accessKey and secretKey; auth: Token signs in with a username"),
-    validation = Rule::new("!has(self.aliyunIot) || has(self.credentials.accessKey)")
+    validation = Rule::new("!has(self.aliyunIot) || has(self.credentials.accessKey) || has(self.credentials.secretRef)")
         .message("aliyunIot signs with credentials.accessKey and secretKey"),
-    validation = Rule::new("!has(self.enos) || has(self.credentials.accessKey)")
+    validation = Rule::new("!has(self.enos) || has(self.credentials.accessKey) || has(self.credentials.secretRef)")
         .message("enos signs in with credentials.accessKey and secretKey of the application"),
     validation = Rule::new("!has(self.enos) || !has(self.credentials.securityToken)")
         .message("enos knows no credentials.securityToken: leave it out"),
-    validation = Rule::new("has(self.oceanConnect) == has(self.credentials.appSecret)")
+    validation = Rule::new("has(self.credentials.secretRef) || has(self.oceanConnect) == has(self.credentials.appSecret)")
         .message("oceanConnect, and nothing else, signs in with credentials.appSecret")
 )]
 pub struct OtaCloudSpec {

@@ -42,6 +42,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "ota.rollwave.dev/v1alpha1";
 /// Annotation that names the file an object was written in. Rollwave sets it; relative secret files are looked for beside it.
 pub const SOURCE_FILE_ANNOTATION: &str = "rollwave.dev/source-file";
+/// Finalizer that keeps an object in a cluster until what was made for it is settled.
+pub const FINALIZER: &str = "ota.rollwave.dev/settle";
 /// Folder of the file that an object was written in: what relative paths of it start from. Empty when no file is known.
 #[must_use]
 pub fn folder_of(meta: &ObjectMeta) -> PathBuf {

@@ -2,8 +2,8 @@
 
 use crate::{
     api::{
-        AliyunIot, ClientCert, CloudRef, Credentials, Enos, HuaweiIotda, OceanConnect, OtaCloud,
-        SecretSource, folder_of,
+        AliyunIot, ClientCert, CloudRef, Credentials, DEFAULT_NAMESPACE, Enos, HuaweiIotda, OceanConnect,
+        OtaCloud, SecretSource, folder_of,
     },
     cloud::{
         CallError, Cloud, ErrorClass, Transport, TransportError, aliyun_iot, enos,
@@ -16,12 +16,26 @@ use crate::{
 };
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// Connects accounts over HTTP.
 pub struct HttpConnector {
     transport: Arc<dyn Transport>,
     sessions: ocean_connect::Sessions,
+    vault: Option<Arc<dyn Vault>>,
+}
+
+/// The entries of a Secret by their keys.
+pub type Entries = BTreeMap<String, SecretString>;
+
+/// Where the Secrets are that `spec.credentials.secretRef` names: in a cluster.
+#[async_trait]
+pub trait Vault: Send + Sync {
+    /// The entries of a Secret, read anew each time.
+    ///
+    /// # Errors
+    /// [`CallError`]: it is not there, may not be read, or cannot be asked for now.
+    async fn read(&self, namespace: &str, name: &str) -> Result<Entries, CallError>;
 }
 
 impl HttpConnector {
@@ -31,14 +45,35 @@ impl HttpConnector {
     /// When the system's trust store or proxy variables are not usable.
     pub fn new() -> Result<Self, TransportError> {
         let transport = Arc::new(HttpTransport::new(HttpOptions::default())?);
-        Ok(Self { transport, sessions: ocean_connect::Sessions::default() })
+        Ok(Self { transport, sessions: ocean_connect::Sessions::default(), vault: None })
+    }
+
+    /// The same connector, with Secrets to read keys from.
+    #[must_use]
+    pub fn with_vault(self, vault: Arc<dyn Vault>) -> Self {
+        Self { vault: Some(vault), ..self }
+    }
+
+    /// The Secret that the account names, if it names one.
+    async fn entries(&self, cloud: &OtaCloud) -> Result<Option<Entries>, CallError> {
+        let Some(named) = &cloud.spec.credentials.secret_ref else { return Ok(None) };
+        let Some(vault) = &self.vault else {
+            return Err(refused("spec.credentials.secretRef names a Secret of a cluster".to_owned())
+                .next_step("name each key with env:VAR, file:PATH or exec:CMD, or use rollwave controller"));
+        };
+        let namespace = cloud.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        vault.read(namespace, &named.name).await.map(Some)
     }
 }
 
 #[async_trait]
 impl Connector for HttpConnector {
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
-        let secrets = Secrets { credentials: &cloud.spec.credentials, base: folder_of(&cloud.metadata) };
+        let secrets = Secrets {
+            credentials: &cloud.spec.credentials,
+            entries: self.entries(cloud).await?,
+            base: folder_of(&cloud.metadata),
+        };
         match cloud.spec.cloud() {
             Some(CloudRef::HuaweiIotda(spec)) => self.iotda(spec, &secrets).await,
             Some(CloudRef::OceanConnect(spec)) => self.ocean_connect(spec, &secrets).await,
@@ -73,7 +108,7 @@ impl HttpConnector {
         secrets: &Secrets<'_>,
     ) -> Result<Arc<dyn Cloud>, CallError> {
         let secret = secrets.needed("appSecret", secrets.credentials.app_secret.as_ref()).await?;
-        let ca_bundle = secrets.file("caBundle", spec.ca_bundle.as_ref()).await?;
+        let ca_bundle = secrets.file("caBundle", "ca.crt", spec.ca_bundle.as_ref()).await?;
         let client_identity = secrets.identity(spec.client_cert.as_ref()).await?;
         let transport: Arc<dyn Transport> = if ca_bundle.is_none() && client_identity.is_none() {
             Arc::clone(&self.transport)
@@ -98,6 +133,8 @@ impl HttpConnector {
 
 struct Secrets<'a> {
     credentials: &'a Credentials,
+    /// Of the Secret that the account names; then everything comes from there.
+    entries: Option<Entries>,
     base: PathBuf,
 }
 
@@ -112,9 +149,10 @@ impl Secrets<'_> {
         let given = self.credentials;
         let id = self.needed("accessKey", given.access_key.as_ref()).await?;
         let secret = self.needed("secretKey", given.secret_key.as_ref()).await?;
-        let security_token = match &given.security_token {
-            Some(source) => Some(self.needed("securityToken", Some(source)).await?),
-            None => None,
+        let is_given = given.security_token.is_some() || self.entry("securityToken").is_some();
+        let security_token = match is_given {
+            true => Some(self.needed("securityToken", given.security_token.as_ref()).await?),
+            false => None,
         };
         Ok((id, secret, security_token))
     }
@@ -128,28 +166,40 @@ impl Secrets<'_> {
         }))
     }
 
-    /// A file of `spec.oceanConnect` that may be left out.
+    /// A file of `spec.oceanConnect`, or an entry of the Secret, that may be left out.
     async fn file(
         &self,
         field: &str,
+        key: &str,
         source: Option<&SecretSource>,
     ) -> Result<Option<SecretString>, CallError> {
-        let Some(source) = source else { return Ok(None) };
+        let Some(source) = source else { return Ok(self.entry(key).cloned()) };
         let wrong = |error| refused(format!("spec.oceanConnect.{field}: {error}"));
         secret::read(source, &self.base).await.map(Some).map_err(wrong)
     }
 
     /// Certificate and key, one after the other.
     async fn identity(&self, given: Option<&ClientCert>) -> Result<Option<SecretString>, CallError> {
-        let Some(given) = given else { return Ok(None) };
-        let certificate = self.file("clientCert.certificate", Some(&given.certificate)).await?;
-        let key = self.file("clientCert.key", Some(&given.key)).await?;
+        let (certificate, key) = (given.map(|given| &given.certificate), given.map(|given| &given.key));
+        let certificate = self.file("clientCert.certificate", "tls.crt", certificate).await?;
+        let key = self.file("clientCert.key", "tls.key", key).await?;
         let parts: Vec<&str> = certificate.iter().chain(&key).map(ExposeSecret::expose_secret).collect();
-        Ok(Some(parts.join("\n").into()))
+        Ok((!parts.is_empty()).then(|| parts.join("\n").into()))
+    }
+
+    fn entry(&self, key: &str) -> Option<&SecretString> {
+        self.entries.as_ref()?.get(key)
     }
 
     async fn needed(&self, field: &str, source: Option<&SecretSource>) -> Result<SecretString, CallError> {
         let path = format!("spec.credentials.{field}");
+        if let (Some(_), Some(named)) = (&self.entries, &self.credentials.secret_ref) {
+            let absent = || {
+                refused(format!("the Secret {} has no key {field}", named.name))
+                    .next_step(format!("add the key {field} to it"))
+            };
+            return self.entry(field).cloned().ok_or_else(absent);
+        }
         let Some(source) = source else {
             return Err(refused(format!("{path} is missing"))
                 .next_step(format!("give {path}, or another spec.huaweiIotda.auth")));

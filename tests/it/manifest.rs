@@ -285,7 +285,7 @@ fn bad_documents_are_refused_in_plain_words() {
     --
     f.yaml:8:15: spec.huaweiIotda.endpoint: "https://…@9bc34a0001.st1.iotda-app.cn-north-4.myhuaweicloud.…" is not an address: https://HOST or https://HOST:PORT is wanted, without path or user name
     --
-    f.yaml:13:5: spec.credentials: give exactly one of accessKey with secretKey, username with password and domain, or appSecret
+    f.yaml:13:5: spec.credentials: give exactly one of secretRef, accessKey with secretKey, username with password and domain, or appSecret
     f.yaml:13:5: spec.credentials: username, password and domain go together
     --
     f.yaml:13:5: spec.credentials: accessKey and secretKey go together

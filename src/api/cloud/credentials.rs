@@ -1,11 +1,11 @@
 //! Where the keys of an account are.
 
-use crate::api::pattern;
+use crate::api::{LocalRef, pattern};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where the keys of an account are: `env:VAR`, `file:PATH` or `exec:CMD`.
+/// Where the keys of an account are: in a cluster a Secret, else `env:VAR`, `file:PATH` or `exec:CMD` for each.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
@@ -14,12 +14,16 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new(
         "has(self.username) == has(self.password) && has(self.username) == has(self.domain)"
     ).message("username, password and domain go together"),
-    validation = Rule::new("[has(self.accessKey), has(self.username), has(self.appSecret)].filter(x, x).size() == 1")
-        .message("give exactly one of accessKey with secretKey, username with password and domain, or appSecret"),
+    validation = Rule::new("[has(self.secretRef), has(self.accessKey), has(self.username), has(self.appSecret)].filter(x, x).size() == 1")
+        .message("give exactly one of secretRef, accessKey with secretKey, username with password and domain, or appSecret"),
     validation = Rule::new("!has(self.securityToken) || has(self.accessKey)")
         .message("securityToken belongs to a temporary accessKey and secretKey")
 )]
 pub struct Credentials {
+    /// A Secret in the same namespace, with keys that are named like the fields below (`accessKey`, `secretKey`, …). For
+    /// OceanConnect it may also hold `ca.crt`, `tls.crt` and `tls.key`. In a cluster only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalRef>,
     /// Access key id (AK); of EnOS the access key of the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_key: Option<SecretSource>,

@@ -1,17 +1,12 @@
 //! `huaweiIotda`: an instance of Huawei Cloud IoTDA.
 
 use crate::api::pattern;
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A Huawei Cloud IoTDA instance (API v5).
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(
-    validation = Rule::new("self.auth != 'Token' || has(self.iamEndpoint) || has(self.region)")
-        .message("auth: Token needs iamEndpoint, or region to derive it from")
-)]
 pub struct HuaweiIotda {
     /// Application access address of the instance, such as
     /// `https://9bc34a0001.st1.iotda-app.cn-north-4.myhuaweicloud.com`.

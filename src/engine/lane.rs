@@ -61,6 +61,8 @@ pub(super) struct Link {
     pub(super) drift_due: Timestamp,
     uid: Option<String>,
     generation: Option<i64>,
+    /// The cloud refused the keys: they are read again, since they may have been put right.
+    refused: bool,
 }
 
 /// The account does not answer, or not to us: nothing more is asked of it until then.
@@ -192,6 +194,9 @@ impl Lane {
         if let Some(outage) = &self.outage {
             due = due.max(outage.until);
         } else if concerns_the_account(error.class) {
+            if let Some(link) = self.link.as_mut().filter(|_| error.class == ErrorClass::Unauthorized) {
+                link.refused = true;
+            }
             self.outage = Some(Outage { error: error.clone(), until: due });
         }
         self.queue.push(key.clone(), class, due);
@@ -204,9 +209,12 @@ impl Lane {
         let Some(Object::Cloud(cloud)) = object.as_deref() else { return Err(no_cloud(&self.home).into()) };
         let same =
             |link: &Link| link.uid == cloud.metadata.uid && link.generation == cloud.metadata.generation;
-        if !self.link.as_ref().is_some_and(same) {
+        let is_same = self.link.as_ref().is_some_and(same);
+        if !is_same || self.link.as_ref().is_some_and(|link| link.refused) {
             let client = self.ports.connector.connect(cloud).await?;
-            self.inventory = Inventory::default();
+            if !is_same {
+                self.inventory = Inventory::default();
+            }
             let account = match self.link.take() {
                 Some(before) => before.account.reconnected(client, cloud.spec.budget),
                 None => Account::new(client, cloud.spec.budget, self.ports.clone()),
@@ -218,6 +226,7 @@ impl Lane {
                 drift_due: self.ports.clock.now().saturating_add(drift_interval).unwrap_or(Timestamp::MAX),
                 uid: cloud.metadata.uid.clone(),
                 generation: cloud.metadata.generation,
+                refused: false,
             });
         }
         self.link.as_mut().ok_or_else(|| no_cloud(&self.home).into())

@@ -69,6 +69,11 @@ impl Engine {
         Ok(())
     }
 
+    /// An object went away without a turn of its own: what waited for that is due.
+    pub fn gone(&mut self, key: ObjectKey) {
+        self.changed.push(key);
+    }
+
     /// Lets every lane finish what it is at, and begins nothing more.
     pub async fn stop(&mut self) {
         self.lanes.clear();

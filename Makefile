@@ -11,14 +11,18 @@ REQUIREMENTS := tests/conformance/requirements.txt
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
-.PHONY: help test test-fast lint doc unit deny conformance venv demo demo-all crds docs bench fuzz kills world
+# Tests that ask a real API server.
+NEED_CONTROL_PLANE := kubernetes::controller:: kubernetes::crash:: kubernetes::definitions::
+
+.PHONY: help test test-fast lint doc unit control-plane deny conformance venv demo demo-all crds docs bench fuzz kills world
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: lint doc unit deny $(if $(wildcard $(REQUIREMENTS)),conformance) ## Every check: format, lints, docs, tests, dependencies, the official SDKs against the simulator
+test: control-plane lint doc unit deny $(if $(wildcard $(REQUIREMENTS)),conformance) ## Every check: format, lints, docs, tests, dependencies, the official SDKs against the simulator
 
-test-fast: lint unit ## What needs Rust alone
+test-fast: lint ## What needs Rust alone
+	$(CARGO) test -- $(NEED_CONTROL_PLANE:%=--skip %)
 
 demo: need-cargo ## A good release converges, a bad one is stopped at its canary
 	$(CARGO) run -- demo
@@ -35,6 +39,9 @@ doc: need-cargo
 
 unit: need-cargo
 	$(CARGO) test
+
+control-plane: ## A real API server and etcd for the tests: found, or built once with Go
+	@tests/kubernetes/control-plane
 
 # `make test` runs the kept inputs and a fixed course of changed ones; here it goes on, from another seed each time.
 FUZZ_SECONDS ?= 60

@@ -169,7 +169,7 @@ impl Home {
     }
 }
 
-fn is_loopback(endpoint: &str) -> bool {
+pub(super) fn is_loopback(endpoint: &str) -> bool {
     let url = url::Url::parse(endpoint).ok();
     match url.as_ref().and_then(url::Url::host) {
         Some(url::Host::Domain(name)) => name == "localhost",

@@ -11,6 +11,7 @@ pub mod clouds;
 pub mod completions;
 pub mod connect;
 pub mod context;
+pub mod controller;
 pub mod crds;
 pub mod demo;
 pub mod exit;
@@ -117,6 +118,11 @@ pub enum Verb {
     /// Watches PATH and the cloud until Ctrl-C or SIGTERM. A file with an error changes nothing: what it said before goes
     /// on, and nothing is deleted until it is whole again.
     Run(run::Args),
+    /// Keep the clouds agreeing with the objects of a Kubernetes cluster, until told to stop.
+    ///
+    /// Watches OtaClouds, OtaPackages and OtaRollouts, and writes what it did into their status. Of several controllers the
+    /// one that holds the Lease works. Reads KUBECONFIG, or runs as a Pod.
+    Controller(controller::Args),
     /// List objects with their status.
     Get(get::Args),
     /// Show how everything stands: stages, counts, and the evidence of each gate.
@@ -144,6 +150,7 @@ impl Verb {
             Self::Plan(args) => plan::run(args, ctx).await,
             Self::Apply(args) => apply::run(args, ctx).await,
             Self::Run(args) => run::run(args, ctx).await,
+            Self::Controller(args) => controller::run(args, ctx).await,
             Self::Get(args) => get::run(args, ctx),
             Self::Status(args) => status::run(args, ctx).await,
             Self::Why(args) => why::run(args, ctx),
@@ -158,7 +165,7 @@ impl Verb {
     /// Log level without RUST_LOG: a verb that stays tells what it does, the others only what is wrong.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Run(_) | Self::Simulate(_) => "info",
+            Self::Run(_) | Self::Controller(_) | Self::Simulate(_) => "info",
             Self::Plan(_)
             | Self::Apply(_)
             | Self::Get(_)

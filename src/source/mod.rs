@@ -1,6 +1,7 @@
 //! Where desired state comes from.
 
 pub mod folder;
+pub mod kubernetes;
 pub mod manifest;
 pub mod secret;
 

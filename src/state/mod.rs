@@ -8,6 +8,7 @@
 mod change;
 mod codec;
 mod desired;
+pub mod kubernetes;
 pub mod local;
 pub mod memory;
 

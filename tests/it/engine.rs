@@ -6,7 +6,7 @@ mod calls;
 mod crash;
 mod enos;
 mod folder;
-mod harness;
+pub mod harness;
 mod kills;
 mod ocean_connect;
 mod somebody;

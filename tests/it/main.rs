@@ -11,6 +11,7 @@ mod explain;
 mod folder;
 mod fuzz;
 mod iotda_client;
+mod kubernetes;
 mod large_fleet;
 mod manifest;
 mod manifest_laws;

@@ -1,0 +1,66 @@
+//! The engine's ports in a cluster: who leads by the Lease, keys from Secrets.
+
+use crate::api::{CloudRef, OtaCloud};
+use crate::cli::connect::{Entries, HttpConnector, Vault};
+use crate::cli::home::is_loopback;
+use crate::cli::ports::{self, SystemClock};
+use crate::cloud::{CallError, Cloud, ErrorClass, TransportError};
+use crate::engine::ports::{Connector, Deposed, Leadership, Ports};
+use crate::source::kubernetes::secret::{self, SecretError};
+use crate::state::kubernetes::lease::Held;
+use async_trait::async_trait;
+use kube::Client;
+use std::sync::Arc;
+
+/// The ports of one term.
+///
+/// # Errors
+/// The HTTP client cannot be made, say because there is no trust store.
+pub(super) fn of(client: Client, held: Held, clock: SystemClock) -> Result<Ports, TransportError> {
+    let http = HttpConnector::new()?.with_vault(Arc::new(Secrets(client)));
+    let connector: Arc<dyn Connector> =
+        if clock.is_faster() { Arc::new(Rehearsal(http)) } else { Arc::new(http) };
+    Ok(Ports { connector, leadership: Arc::new(Leader(held)), ..ports::real(clock)? })
+}
+
+struct Leader(Held);
+
+#[async_trait]
+impl Leadership for Leader {
+    async fn check(&self) -> Result<(), Deposed> {
+        if self.0.is_held() { Ok(()) } else { Err(Deposed) }
+    }
+}
+
+struct Secrets(Client);
+
+#[async_trait]
+impl Vault for Secrets {
+    async fn read(&self, namespace: &str, name: &str) -> Result<Entries, CallError> {
+        secret::read(&self.0, namespace, name).await.map_err(|error| {
+            let class = match &error {
+                SecretError::Unavailable { .. } => ErrorClass::Unavailable,
+                _ => ErrorClass::Unauthorized,
+            };
+            CallError::new(class, "Connect", error.to_string())
+                .next_step(format!("put the keys into the Secret {name}; it is read again by itself"))
+        })
+    }
+}
+
+/// Soaks that last a sixtieth of their time would let a bad firmware through to real devices.
+struct Rehearsal(HttpConnector);
+
+#[async_trait]
+impl Connector for Rehearsal {
+    async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
+        let endpoint = cloud.spec.cloud().map_or("", CloudRef::endpoint);
+        if is_loopback(endpoint) {
+            return self.0.connect(cloud).await;
+        }
+        let message =
+            format!("--time-factor is for rehearsals against a simulator on this machine, not {endpoint}");
+        Err(CallError::new(ErrorClass::Invalid, "Connect", message)
+            .next_step("start the controller without --time-factor"))
+    }
+}

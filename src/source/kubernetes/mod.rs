@@ -1,0 +1,120 @@
+//! What people applied to a cluster: one watch for each kind.
+//!
+//! **Invariant:** an object that cannot be understood stops nothing else: it is told with its key and what is wrong.
+
+pub mod secret;
+mod usable;
+
+use crate::api::{Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout};
+use futures::{Stream, StreamExt as _, stream};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// What a watch tells.
+#[derive(Debug)]
+pub enum Seen {
+    /// It begins, or begins anew, with a list of everything.
+    ListBegins(Kind),
+    /// An object of that list.
+    Listed(Object),
+    /// The list is complete.
+    ListEnds(Kind),
+    /// An object is new or changed.
+    Changed(Object),
+    /// An object cannot be understood, or cannot work in a cluster.
+    Broken {
+        /// Which.
+        key: ObjectKey,
+        /// Its metadata.
+        meta: Box<ObjectMeta>,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// An object is gone.
+    Gone(ObjectKey),
+    /// The watch failed, and goes on by itself after a while.
+    Failed(Kind, watcher::Error),
+}
+
+/// What there is to work with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// The controller has a folder with the files of packages.
+    pub has_files: bool,
+}
+
+/// Watches every kind, in one namespace or in all of them. Never ends.
+pub fn watch(
+    client: &Client,
+    namespace: Option<&str>,
+    means: Means,
+) -> impl Stream<Item = Seen> + Send + use<> {
+    stream::select_all([
+        one(api::<OtaCloud>(client, namespace), Kind::OtaCloud, Object::Cloud, means).boxed(),
+        one(api::<OtaPackage>(client, namespace), Kind::OtaPackage, Object::Package, means).boxed(),
+        one(api::<OtaRollout>(client, namespace), Kind::OtaRollout, Object::Rollout, means).boxed(),
+    ])
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<DeserializeGuard<K>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn one<K>(
+    api: Api<DeserializeGuard<K>>,
+    kind: Kind,
+    wrap: fn(K) -> Object,
+    means: Means,
+) -> impl Stream<Item = Seen> + Send
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    // Pages of 500, bookmarks, 410 Gone and dead connections are the watcher's business.
+    let events = watcher(api, watcher::Config::default()).default_backoff();
+    events.map(move |event| match event {
+        Ok(watcher::Event::Init) => Seen::ListBegins(kind),
+        Ok(watcher::Event::InitApply(object)) => understood(kind, object, wrap, Seen::Listed, means),
+        Ok(watcher::Event::InitDone) => Seen::ListEnds(kind),
+        Ok(watcher::Event::Apply(object)) => understood(kind, object, wrap, Seen::Changed, means),
+        Ok(watcher::Event::Delete(object)) => Seen::Gone(ObjectKey::of(kind, object.meta())),
+        Err(error) => Seen::Failed(kind, error),
+    })
+}
+
+fn understood<K>(
+    kind: Kind,
+    object: DeserializeGuard<K>,
+    wrap: fn(K) -> Object,
+    seen: fn(Object) -> Seen,
+    means: Means,
+) -> Seen {
+    let broken =
+        |meta: ObjectMeta, why| Seen::Broken { key: ObjectKey::of(kind, &meta), meta: meta.into(), why };
+    match object.0.map(wrap) {
+        Ok(object) => match usable::refusal(&object, means) {
+            None => seen(object),
+            Some(why) => broken(object.meta().clone(), why),
+        },
+        Err(invalid) => {
+            let why = format!(
+                "cannot be understood ({}): apply it again as this version of Rollwave takes it",
+                invalid.error
+            );
+            broken(invalid.metadata, why)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What a manifest may say in a folder, and not in a cluster: the machine that the controller runs on is not the author's.
+
+use super::Means;
+use crate::api::{Artifact, Object, OtaCloudSpec};
+use std::path::{Component, Path};
+
+/// Why an object cannot work in a cluster; none when it can.
+pub(super) fn refusal(object: &Object, means: Means) -> Option<String> {
+    match object {
+        Object::Cloud(cloud) => of_cloud(&cloud.spec),
+        Object::Package(package) => of_artifact(&package.spec.artifact, means),
+        Object::Rollout(_) => None,
+    }
+}
+
+fn of_cloud(spec: &OtaCloudSpec) -> Option<String> {
+    if spec.credentials.secret_ref.is_none() {
+        return Some(
+            "spec.credentials: env:, file: and exec: are of the machine that the controller runs on: put the keys into a Secret and name it with spec.credentials.secretRef"
+                .to_owned(),
+        );
+    }
+    let has_files = |spec: &crate::api::OceanConnect| spec.ca_bundle.is_some() || spec.client_cert.is_some();
+    spec.ocean_connect.as_ref().is_some_and(has_files).then(|| {
+        "spec.oceanConnect.caBundle and clientCert are of the machine that the controller runs on: put ca.crt, tls.crt and tls.key into the Secret instead".to_owned()
+    })
+}
+
+fn of_artifact(artifact: &Artifact, means: Means) -> Option<String> {
+    let file = artifact.file.as_ref()?;
+    if !means.has_files {
+        return Some(
+            "spec.artifact.file: this controller has no folder of files: start it with --artifacts DIR, or use spec.artifact.obs"
+                .to_owned(),
+        );
+    }
+    let stays =
+        Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    (!stays).then(|| {
+        format!("spec.artifact.file: {file} leads out of the folder of this namespace: write a path below it")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn said(object: Value, has_files: bool) -> String {
+        let object: Object = serde_json::from_value(object).unwrap();
+        refusal(&object, Means { has_files }).unwrap_or_default()
+    }
+
+    #[test]
+    fn nothing_of_the_controllers_machine_is_reached_through_a_manifest() {
+        let cloud = |credentials: Value, more: Value| {
+            json!({"apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaCloud", "metadata": {"name": "c"}, "spec": {
+                "oceanConnect": {"endpoint": "https://x", "appId": "a", "caBundle": more}, "credentials": credentials}})
+        };
+        let named = json!({"secretRef": {"name": "keys"}});
+        assert_eq!(said(cloud(named.clone(), Value::Null), false), "");
+        assert!(said(cloud(named, json!("file:ca")), false).contains("put ca.crt"));
+        assert!(said(cloud(json!({"appSecret": "exec:id"}), Value::Null), false).contains("secretRef"));
+        let package = |file: &str| {
+            json!({"apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaPackage", "metadata": {"name": "p"}, "spec": {
+                "cloudRef": {"name": "c"}, "type": "Firmware", "product": {"id": "m"}, "version": "V1",
+                "artifact": {"sha256": "0", "file": file}}})
+        };
+        assert!(said(package("a.bin"), false).contains("--artifacts"));
+        for (file, refused) in [
+            ("a/b.bin", false),
+            ("./b.bin", false),
+            ("../b.bin", true),
+            ("/b.bin", true),
+            ("a/../../b.bin", true),
+        ] {
+            assert_eq!(said(package(file), true).contains("leads out"), refused, "{file}");
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! What is known of the objects of a cluster: what a watch told, and what this process wrote. Pure.
+//!
+//! The two come in any order, so the newer resource version wins. Kubernetes orders the versions of one resource as numbers
+//! (KEP-5504); a list is believed even where it goes back, since etcd may have been restored from a backup.
+
+use crate::api::{
+    FINALIZER, Intent, IntentState, Kind, Object, ObjectKey, ObjectMeta, SOURCE_FILE_ANNOTATION,
+};
+use crate::state::{StateError, codec};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Own writes of one object that are remembered; a turn makes a few.
+const LINEAGE: usize = 64;
+
+/// Where an object was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// In an event of a watch, or by a GET.
+    Event,
+    /// In the list with which a watch begins.
+    List,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    entries: BTreeMap<ObjectKey, Entry>,
+    listings: BTreeMap<Kind, Listing>,
+    /// Folder with a folder of files for each namespace.
+    files: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    object: Arc<Object>,
+    /// Revisions from which the status came to be what it is by our own writes alone, newest last.
+    lineage: VecDeque<String>,
+    /// In which listing of its kind it was last written by us.
+    written_in: u64,
+    is_being_written: bool,
+}
+
+#[derive(Debug, Default)]
+struct Listing {
+    number: u64,
+    seen: BTreeSet<ObjectKey>,
+}
+
+/// What a write starts from.
+#[derive(Clone, Debug)]
+pub(super) struct Base {
+    /// The newest that is known; its revision is the write's precondition.
+    pub(super) object: Arc<Object>,
+    lineage: VecDeque<String>,
+}
+
+impl Cache {
+    pub(super) fn with_files(files: Option<PathBuf>) -> Self {
+        Self { files, ..Self::default() }
+    }
+
+    /// The object as it is kept: without the notes of who wrote what, which nobody here reads, and with relative paths of it
+    /// starting in its namespace's folder, whatever its annotations say.
+    fn tidied(&self, mut object: Object) -> Object {
+        let file = self.files.as_ref().map(|files| files.join(object.namespace()).join("-"));
+        let meta = object.meta_mut();
+        meta.managed_fields = None;
+        if let Some(annotations) = &mut meta.annotations {
+            annotations.remove(SOURCE_FILE_ANNOTATION);
+        }
+        if let Some(file) = file {
+            let annotations = meta.annotations.get_or_insert_default();
+            annotations.insert(SOURCE_FILE_ANNOTATION.to_owned(), file.display().to_string());
+        }
+        object
+    }
+
+    pub(super) fn get(&self, key: &ObjectKey) -> Option<Arc<Object>> {
+        self.entries.get(key).map(|entry| entry.object.clone())
+    }
+
+    pub(super) fn keys(&self) -> Vec<ObjectKey> {
+        self.entries.keys().cloned().collect()
+    }
+
+    /// Takes in an object that was seen; true when somebody must look at it: it is new, or changed by somebody else.
+    pub(super) fn take(&mut self, object: Object, seen: Seen) -> bool {
+        let object = self.tidied(object);
+        let key = object.key();
+        let listing = self.listings.entry(key.kind).or_default();
+        if seen == Seen::List {
+            listing.seen.insert(key.clone());
+        }
+        if is_let_go(&object) {
+            return self.remove(&key);
+        }
+        let revision = revision_of(&object);
+        let Some(old) = self.entries.get_mut(&key) else {
+            let lineage = VecDeque::from([revision]);
+            let (object, written_in) = (Arc::new(object), 0);
+            self.entries.insert(key, Entry { object, lineage, written_in, is_being_written: false });
+            return true;
+        };
+        let goes_back = seen == Seen::List && old.written_in < listing.number;
+        if !is_newer(&old.object, &object, goes_back) {
+            return false;
+        }
+        let same_status = codec::same_status(&old.object, &object);
+        let wakes = !same_wish(&old.object, &object) || !(same_status || old.is_being_written);
+        old.follow(revision, same_status && old.object.meta().uid == object.meta().uid);
+        old.object = Arc::new(object);
+        wakes
+    }
+
+    /// Forgets an object that is gone, or that cannot be understood; true when it was known.
+    pub(super) fn remove(&mut self, key: &ObjectKey) -> bool {
+        self.entries.remove(key).is_some()
+    }
+
+    /// A watch begins with a list of all objects of this kind.
+    pub(super) fn begin_list(&mut self, kind: Kind) {
+        let listing = self.listings.entry(kind).or_default();
+        listing.number += 1;
+        listing.seen.clear();
+    }
+
+    /// The list is complete: gives the objects that it does not hold any more, and forgets them.
+    pub(super) fn end_list(&mut self, kind: Kind) -> Vec<ObjectKey> {
+        let listing = self.listings.entry(kind).or_default();
+        let of_kind = self.entries.keys().filter(|key| key.kind == kind);
+        let gone: Vec<ObjectKey> = of_kind.filter(|key| !listing.seen.contains(key)).cloned().collect();
+        gone.iter().for_each(|key| drop(self.entries.remove(key)));
+        gone
+    }
+
+    /// What a write of the status of `object` starts from.
+    ///
+    /// # Errors
+    /// [`StateError::Conflict`]: somebody else wrote the status since `object` was loaded; or the write announces a create,
+    /// and what is wanted has changed since.
+    pub(super) fn base(&self, object: &Object) -> Result<Base, StateError> {
+        let key = object.key();
+        let conflict = || StateError::Conflict { key: key.to_string() };
+        let entry = self.entries.get(&key).ok_or_else(conflict)?;
+        let known = &entry.object;
+        let same = known.meta().uid == object.meta().uid && entry.lineage.contains(&revision_of(object));
+        if !same || (announces(object, known) && !same_wish(known, object)) {
+            return Err(conflict());
+        }
+        Ok(Base { object: known.clone(), lineage: entry.lineage.clone() })
+    }
+
+    /// A write of this object begins or ends: what a watch tells of its status meanwhile is most likely that write.
+    pub(super) fn set_being_written(&mut self, key: &ObjectKey, is_being_written: bool) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.is_being_written = is_being_written;
+        }
+    }
+
+    /// Takes in what the API server made of a write.
+    pub(super) fn wrote(&mut self, base: &Base, object: Object) {
+        let object = self.tidied(object);
+        let number = self.listings.get(&base.object.kind()).map_or(0, |listing| listing.number);
+        let Some(entry) = self.entries.get_mut(&object.key()) else { return };
+        let revision = revision_of(&object);
+        let is_overtaken = is_newer(&object, &entry.object, false);
+        let theirs = revision_of(&entry.object);
+        let same_status = codec::same_status(&object, &entry.object);
+        entry.written_in = number;
+        if is_overtaken && !same_status {
+            return;
+        }
+        entry.lineage.clone_from(&base.lineage);
+        entry.follow(revision, true);
+        if is_overtaken {
+            entry.follow(theirs, true);
+        } else {
+            entry.object = Arc::new(object);
+        }
+    }
+}
+
+impl Entry {
+    fn follow(&mut self, revision: String, same_line: bool) {
+        if !same_line {
+            self.lineage.clear();
+        }
+        self.lineage.push_back(revision);
+        let excess = self.lineage.len().saturating_sub(LINEAGE);
+        self.lineage.drain(..excess);
+    }
+}
+
+/// Deleted, and nothing of ours holds it any more.
+fn is_let_go(object: &Object) -> bool {
+    object.is_deleting() && !is_held(object.meta())
+}
+
+/// True when our finalizer is on the object.
+pub(super) fn is_held(meta: &ObjectMeta) -> bool {
+    meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+pub(super) fn revision_of(object: &Object) -> String {
+    object.meta().resource_version.clone().unwrap_or_default()
+}
+
+fn is_newer(old: &Object, new: &Object, may_go_back: bool) -> bool {
+    let number = |object| revision_of(object).parse::<u128>().ok();
+    match (number(old), number(new)) {
+        (Some(old), Some(new)) => new > old || (may_go_back && new < old),
+        _ => revision_of(old) != revision_of(new),
+    }
+}
+
+/// True when both say the same of what is wanted.
+fn same_wish(a: &Object, b: &Object) -> bool {
+    let (x, y) = (a.meta(), b.meta());
+    codec::same_spec(a, b)
+        && (&x.uid, &x.labels, &x.annotations, &x.deletion_timestamp)
+            == (&y.uid, &y.labels, &y.annotations, &y.deletion_timestamp)
+}
+
+/// True when `object` holds an intent that is about to leave, and `known` does not.
+fn announces(object: &Object, known: &Object) -> bool {
+    let known = pending(known);
+    let is_new = |intent: &&Intent| intent.state == IntentState::Intended && !known.contains(intent);
+    pending(object).iter().any(|intent| is_new(&intent))
+}
+
+fn pending(object: &Object) -> &[Intent] {
+    match object {
+        Object::Cloud(_) => &[],
+        Object::Package(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
+        Object::Rollout(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{OtaRollout, OtaRolloutStatus};
+    use serde_json::{Value, json};
+
+    /// A rollout at a revision, with this message in its status.
+    fn rollout(revision: u64, message: &str) -> Object {
+        changed(revision, message, |_| {})
+    }
+
+    fn changed(revision: u64, message: &str, change: impl Fn(&mut Value)) -> Object {
+        let mut json = json!({
+            "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaRollout",
+            "metadata": {"name": "r", "namespace": "n", "uid": "u", "generation": 1,
+                "resourceVersion": revision.to_string(), "finalizers": [FINALIZER], "managedFields": [{}]},
+            "spec": {"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []},
+        });
+        change(&mut json);
+        let mut rollout: OtaRollout = serde_json::from_value(json).unwrap();
+        rollout.status =
+            Some(OtaRolloutStatus { message: message.to_owned(), ..OtaRolloutStatus::default() });
+        Object::Rollout(rollout)
+    }
+
+    fn with_intent(mut object: Object) -> Object {
+        let intent = json!({"token": "t", "operation": "CreateJob", "digest": "d", "at": "2026-01-01T00:00:00.5Z", "state": "Intended"});
+        if let Object::Rollout(rollout) = &mut object {
+            rollout.status.get_or_insert_default().pending = vec![serde_json::from_value(intent).unwrap()];
+        }
+        object
+    }
+
+    fn cache_of(object: Object) -> Cache {
+        let mut cache = Cache::default();
+        assert!(cache.take(object, Seen::Event));
+        cache
+    }
+
+    fn known(cache: &Cache) -> String {
+        let object = cache.get(&rollout(0, "").key()).unwrap();
+        let Object::Rollout(rollout) = object.as_ref() else { panic!("{object:?}") };
+        format!("{} {}", revision_of(&object), rollout.status.as_ref().unwrap().message)
+    }
+
+    /// Writes as the store does: gives the object as the API server keeps it.
+    fn write(cache: &mut Cache, object: &Object, revision: u64, message: &str) {
+        let base = cache.base(object).unwrap();
+        cache.wrote(&base, rollout(revision, message));
+    }
+
+    #[test]
+    fn what_was_written_is_not_undone_by_what_a_watch_tells_late() {
+        let mut cache = cache_of(rollout(1, "a"));
+        write(&mut cache, &rollout(1, "a"), 5, "b");
+        assert!(!cache.take(rollout(3, "a"), Seen::Event), "older than what was written");
+        assert!(!cache.take(rollout(5, "b"), Seen::Event), "our own write comes back");
+        assert_eq!(known(&cache), "5 b");
+        write(&mut cache, &rollout(1, "a"), 6, "c");
+        assert_eq!(known(&cache), "6 c", "a turn writes several times over what it loaded");
+    }
+
+    #[test]
+    fn a_watch_may_tell_of_a_write_before_its_answer_comes() {
+        let mut cache = cache_of(rollout(1, "a"));
+        let base = cache.base(&rollout(1, "a")).unwrap();
+        cache.set_being_written(&rollout(0, "").key(), true);
+        assert!(!cache.take(rollout(2, "b"), Seen::Event), "nobody needs to look at our own write");
+        cache.wrote(&base, rollout(2, "b"));
+        cache.set_being_written(&rollout(0, "").key(), false);
+        assert!(cache.base(&rollout(1, "a")).is_ok(), "the turn goes on");
+    }
+
+    #[test]
+    fn somebody_elses_status_stops_a_write_and_wakes() {
+        let mut cache = cache_of(rollout(1, "a"));
+        assert!(cache.take(rollout(2, "theirs"), Seen::Event));
+        assert!(cache.base(&rollout(1, "mine")).is_err());
+        assert!(cache.base(&rollout(2, "mine")).is_ok());
+        let other = changed(3, "theirs", |json| json["metadata"]["uid"] = "another".into());
+        assert!(cache.take(other, Seen::Event));
+        assert!(cache.base(&rollout(2, "mine")).is_err(), "another object of the same name");
+    }
+
+    #[test]
+    fn a_changed_wish_stops_an_intent_and_nothing_else() {
+        let changes: [(&str, fn(&mut Value), bool); 5] = [
+            ("nothing", |_| {}, true),
+            ("finalizers", |json| json["metadata"]["finalizers"] = json!([FINALIZER, "theirs"]), true),
+            ("spec", |json| json["spec"]["suspend"] = true.into(), false),
+            ("labels", |json| json["metadata"]["labels"] = json!({"a": "b"}), false),
+            ("deletion", |json| json["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(), false),
+        ];
+        for (name, change, lets_intents_through) in changes {
+            let mut cache = cache_of(rollout(1, "a"));
+            cache.take(changed(2, "a", change), Seen::Event);
+            assert_eq!(cache.base(&with_intent(rollout(1, "a"))).is_ok(), lets_intents_through, "{name}");
+            assert!(
+                cache.base(&rollout(1, "b")).is_ok(),
+                "{name}: what has happened can still be written down"
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_tells_what_is_gone_and_is_believed_where_etcd_went_back() {
+        let mut cache = cache_of(rollout(9, "a"));
+        cache.begin_list(Kind::OtaRollout);
+        assert!(cache.take(rollout(4, "restored"), Seen::List));
+        assert_eq!(known(&cache), "4 restored");
+        assert_eq!(cache.end_list(Kind::OtaRollout), []);
+        cache.begin_list(Kind::OtaRollout);
+        write(&mut cache, &rollout(4, "restored"), 10, "b");
+        assert!(!cache.take(rollout(4, "restored"), Seen::List), "written since the list began");
+        assert_eq!(cache.end_list(Kind::OtaRollout), []);
+        cache.begin_list(Kind::OtaRollout);
+        assert_eq!(cache.end_list(Kind::OtaPackage), []);
+        assert_eq!(cache.end_list(Kind::OtaRollout), [rollout(0, "").key()]);
+        assert!(cache.keys().is_empty());
+    }
+
+    #[test]
+    fn an_object_that_nothing_of_ours_holds_is_none_of_ours() {
+        let mut cache = cache_of(rollout(1, "a"));
+        let let_go = changed(2, "a", |json| {
+            json["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+            json["metadata"]["finalizers"] = json!(["theirs"]);
+        });
+        assert!(cache.take(let_go.clone(), Seen::Event));
+        assert!(cache.keys().is_empty());
+        assert!(!cache.take(let_go, Seen::Event));
+    }
+}

@@ -1,0 +1,337 @@
+//! Who leads: a Lease of `coordination.k8s.io`, taken, renewed and given back.
+//!
+//! The times that stand in a Lease are never compared with a clock of ours: somebody else's Lease has run out once it stayed
+//! the same for as long as it promises to, counted here. What this process holds it counts from before the request that
+//! renewed it left, by two clocks of which the faster one counts: the steady one stands still while a machine sleeps.
+//!
+//! A Lease is advice, and no fence: a process that is stopped right between the question and its request sends late. The
+//! journal takes care of that; see [`crate::state`].
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::watch;
+
+/// What a holder promises: it renews within this time, or has let go.
+const DURATION: Duration = Duration::from_secs(15);
+/// A holder that could not renew for so long acts no more. The rest is for what is under way.
+const HOLDS_FOR: Duration = Duration::from_secs(10);
+/// How often a holder renews.
+const RENEW: Duration = Duration::from_secs(4);
+/// How often everybody else looks, and a holder tries again.
+const LOOK: Duration = Duration::from_secs(2);
+/// A request that is not answered by then has failed.
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// A moment by the steady clock and by the wall clock, each since some beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Goes on steadily, but may stand still while the machine sleeps.
+    pub steady: Duration,
+    /// Goes on while the machine sleeps, but may be set.
+    pub wall: Duration,
+}
+
+impl Moment {
+    /// True when certainly less than this has passed since `earlier`.
+    fn is_within(self, limit: Duration, earlier: Self) -> bool {
+        self.steady.saturating_sub(earlier.steady) < limit && self.wall.abs_diff(earlier.wall) < limit
+    }
+}
+
+/// What stands in a Lease.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Record {
+    /// Who holds it; nobody when empty.
+    pub holder: String,
+    /// When the holder renewed it last, by the holder's clock: only ever compared for being the same.
+    pub renewed: Option<Timestamp>,
+    /// How long it holds.
+    pub duration: Duration,
+    /// How often the holder changed.
+    pub transitions: i32,
+}
+
+/// A record, and since when it has been seen unchanged.
+#[derive(Clone, Debug, Default)]
+pub struct Sight {
+    seen: Option<(Record, Duration)>,
+}
+
+/// What to do about a Lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is free, or has run out.
+    Take,
+    /// It is ours.
+    Renew,
+    /// It is somebody else's.
+    Wait,
+}
+
+impl Sight {
+    /// Takes in what stands in the Lease at a moment of the steady clock.
+    pub fn look(&mut self, record: Record, now: Duration) {
+        if self.seen.as_ref().is_none_or(|(seen, _)| *seen != record) {
+            self.seen = Some((record, now));
+        }
+    }
+
+    /// What to do about it, at a moment of the steady clock.
+    #[must_use]
+    pub fn decide(&self, me: &str, now: Duration) -> Step {
+        match &self.seen {
+            None => Step::Take,
+            Some((record, _)) if record.holder == me => Step::Renew,
+            Some((record, _)) if record.holder.is_empty() => Step::Take,
+            Some((record, since)) if now.saturating_sub(*since) > record.duration => Step::Take,
+            Some(_) => Step::Wait,
+        }
+    }
+}
+
+/// Whether the Lease is held: asked right before every call that changes something, and before every write.
+#[derive(Clone)]
+pub struct Held {
+    began: (Instant, SystemTime),
+    renewed: Arc<Mutex<Option<Moment>>>,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self { began: (Instant::now(), SystemTime::now()), renewed: Arc::default() }
+    }
+}
+
+impl Held {
+    /// True while it certainly is.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.is_some_and(|renewed| self.now().is_within(HOLDS_FOR, renewed))
+    }
+
+    fn now(&self) -> Moment {
+        let (steady, wall) = self.began;
+        // A wall clock that was set to before the beginning is far from everything.
+        let wall = SystemTime::now().duration_since(wall).unwrap_or(Duration::MAX / 2);
+        Moment { steady: steady.elapsed(), wall }
+    }
+
+    fn set(&self, renewed: Option<Moment>) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+    }
+}
+
+/// One who would lead.
+pub struct Candidate {
+    api: Api<Lease>,
+    name: String,
+    me: String,
+    held: Held,
+    sight: Sight,
+    leads: watch::Sender<bool>,
+}
+
+impl Candidate {
+    /// A candidate under a name that nobody else has.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, name: &str, me: String) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            me,
+            held: Held::default(),
+            sight: Sight::default(),
+            leads: watch::Sender::new(false),
+        }
+    }
+
+    /// What to ask before every call.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        self.held.clone()
+    }
+
+    /// Tells when it begins and ceases to lead.
+    #[must_use]
+    pub fn leads(&self) -> watch::Receiver<bool> {
+        self.leads.subscribe()
+    }
+
+    /// Tries to lead, and to go on leading, until `resign` is true; then gives the Lease back.
+    pub async fn campaign(mut self, mut resign: watch::Receiver<bool>) {
+        loop {
+            let pause = match tokio::time::timeout(LIMIT, self.round()).await {
+                Ok(Ok(pause)) => pause,
+                Ok(Err(error)) => self.failed(&error.to_string()),
+                Err(_) => self.failed("no answer"),
+            };
+            let is_held = self.held.is_held();
+            self.leads.send_if_modified(|leads| std::mem::replace(leads, is_held) != is_held);
+            tokio::select! {
+                biased;
+                _ = resign.wait_for(|resign| *resign) => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        self.resign().await;
+    }
+
+    fn failed(&self, why: &str) -> Duration {
+        tracing::warn!(lease = self.name, "the Lease could not be read or written: {why}");
+        LOOK
+    }
+
+    /// Looks, and takes or renews the Lease if it may; gives when to do so again.
+    async fn round(&mut self) -> kube::Result<Duration> {
+        let found = self.api.get_opt(&self.name).await?;
+        let began = self.held.now();
+        if let Some(lease) = &found {
+            self.sight.look(record_of(lease), began.steady);
+        }
+        match self.sight.decide(&self.me, began.steady) {
+            Step::Wait => {
+                self.held.set(None);
+                return Ok(LOOK);
+            }
+            Step::Take => tracing::info!(lease = self.name, me = self.me, "taking the Lease"),
+            Step::Renew => {}
+        }
+        if !self.write(found, &self.me, DURATION).await? {
+            return Ok(LOOK);
+        }
+        self.held.set(Some(began));
+        Ok(RENEW)
+    }
+
+    /// Writes the Lease over exactly what was found; false when somebody else was faster.
+    async fn write(&self, found: Option<Lease>, holder: &str, duration: Duration) -> kube::Result<bool> {
+        let before = found.as_ref().map(record_of).unwrap_or_default();
+        let now = Timestamp::now();
+        let is_new = before.holder != holder;
+        let acquired = found.as_ref().and_then(|lease| lease.spec.as_ref()?.acquire_time.clone());
+        let spec = LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: i32::try_from(duration.as_secs()).ok(),
+            acquire_time: acquired.filter(|_| !is_new).or(Some(MicroTime(now))),
+            renew_time: Some(MicroTime(now)),
+            lease_transitions: Some(before.transitions.saturating_add(i32::from(is_new))),
+            ..LeaseSpec::default()
+        };
+        let params = PostParams::default();
+        let written = match found {
+            Some(lease) => {
+                let lease = Lease { spec: Some(spec), ..lease };
+                self.api.replace(&self.name, &params, &lease).await
+            }
+            None => {
+                let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+                self.api.create(&params, &Lease { metadata, spec: Some(spec) }).await
+            }
+        };
+        match written {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the Lease back, so that nobody has to wait for its end.
+    async fn resign(&self) {
+        self.held.set(None);
+        let give_back = async {
+            match self.api.get_opt(&self.name).await? {
+                Some(lease) if record_of(&lease).holder == self.me => {
+                    self.write(Some(lease), "", Duration::from_secs(1)).await
+                }
+                _ => Ok(false),
+            }
+        };
+        if !matches!(tokio::time::timeout(LIMIT, give_back).await, Ok(Ok(_))) {
+            tracing::warn!(lease = self.name, "the Lease could not be given back: it runs out by itself");
+        }
+    }
+}
+
+fn record_of(lease: &Lease) -> Record {
+    let Some(spec) = &lease.spec else { return Record::default() };
+    let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    Record {
+        holder: spec.holder_identity.clone().unwrap_or_default(),
+        renewed: spec.renew_time.as_ref().map(|time| time.0),
+        duration: seconds.map_or(DURATION, Duration::from_secs),
+        transitions: spec.lease_transitions.unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn record(holder: &str, renewed: i64) -> Record {
+        let renewed = Timestamp::from_second(renewed).ok();
+        Record { holder: holder.to_owned(), renewed, duration: s(15), transitions: 1 }
+    }
+
+    #[test]
+    fn a_lease_is_taken_once_it_stayed_the_same_for_as_long_as_it_promises() {
+        // Renewed by a holder whose clock is hours ahead, right, or hours behind: it makes no difference.
+        for offset in [-10_000, 0, 10_000] {
+            let mut sight = Sight::default();
+            assert_eq!(sight.decide("me", s(0)), Step::Take, "there is none");
+            sight.look(record("them", 1_000 + offset), s(100));
+            assert_eq!(sight.decide("me", s(100)), Step::Wait, "just seen, whatever it says");
+            sight.look(record("them", 1_000 + offset), s(114));
+            assert_eq!(sight.decide("me", s(115)), Step::Wait);
+            assert_eq!(sight.decide("me", s(116)), Step::Take);
+            sight.look(record("them", 1_004 + offset), s(116));
+            assert_eq!(sight.decide("me", s(131)), Step::Wait, "it was renewed meanwhile");
+        }
+    }
+
+    #[test]
+    fn a_lease_that_was_given_back_is_taken_at_once_and_ones_own_is_renewed() {
+        let mut sight = Sight::default();
+        sight.look(record("", 1_000), s(1));
+        assert_eq!(sight.decide("me", s(1)), Step::Take);
+        sight.look(record("me", 1_001), s(1));
+        assert_eq!(sight.decide("me", s(10_000)), Step::Renew);
+        let short = Record { duration: s(5), ..record("them", 1_002) };
+        sight.look(short, s(20));
+        assert_eq!(sight.decide("me", s(26)), Step::Take, "what the holder promised counts");
+    }
+
+    #[test]
+    fn nobody_acts_when_either_clock_says_that_the_time_is_over() {
+        let at = |steady, wall| Moment { steady: s(steady), wall: s(wall) };
+        let renewed = at(100, 5_000);
+        for (now, holds) in [
+            (at(100, 5_000), true),
+            (at(109, 5_009), true),
+            (at(110, 5_009), false),
+            // The machine slept: its steady clock stood still.
+            (at(101, 5_600), false),
+            // The wall clock was set, forward or back.
+            (at(101, 9_000), false),
+            (at(101, 1_000), false),
+            // Stopped, and gone on.
+            (at(160, 5_060), false),
+        ] {
+            assert_eq!(now.is_within(HOLDS_FOR, renewed), holds, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn a_holder_stops_before_anybody_else_begins() {
+        assert!(HOLDS_FOR + s(4) < DURATION && RENEW + LOOK < HOLDS_FOR && LIMIT < HOLDS_FOR);
+    }
+}

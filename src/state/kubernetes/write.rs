@@ -1,0 +1,190 @@
+//! The requests that write: each is sent once, with a resource version as its precondition.
+
+use super::cache::is_held;
+use crate::api::{
+    Condition, FINALIZER, GROUP, Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout,
+    READY, RECONCILING, STALLED, Truth, VERSION, clear_condition, set_condition,
+};
+use crate::state::StateError;
+use jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::{fmt::Debug, time::Duration};
+
+/// Name under which the API server notes who wrote a field.
+const MANAGER: &str = "rollwave";
+/// A write that is not answered by then may have arrived or not.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Reason of the conditions of an object that cannot be understood.
+const BROKEN: &str = "InvalidObject";
+
+/// Why a request came to nothing, or to nothing that is known.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The object has changed since; or is gone.
+    Conflict,
+    /// Anything else.
+    Other(String),
+}
+
+impl Failure {
+    pub(super) fn of(self, key: &ObjectKey) -> StateError {
+        match self {
+            Self::Conflict => StateError::Conflict { key: key.to_string() },
+            Self::Other(cause) => StateError::Write { path: key.to_string(), cause },
+        }
+    }
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if matches!(status.code, 404 | 409) => Self::Conflict,
+            kube::Error::Api(status) => Self::Other(format!(
+                "the API server says {} {}: {}",
+                status.code, status.reason, status.message
+            )),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// What the objects of a kind have in common here.
+trait OneOfOurs:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
+{
+}
+
+impl OneOfOurs for OtaCloud {}
+impl OneOfOurs for OtaPackage {}
+impl OneOfOurs for OtaRollout {}
+
+pub(super) struct Writer {
+    client: Client,
+}
+
+impl Writer {
+    pub(super) const fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Replaces the status, if the object is still of this resource version.
+    pub(super) async fn put_status(&self, object: &Object) -> Result<Object, Failure> {
+        Ok(match object {
+            Object::Cloud(o) => Object::Cloud(self.put(o).await?),
+            Object::Package(o) => Object::Package(self.put(o).await?),
+            Object::Rollout(o) => Object::Rollout(self.put(o).await?),
+        })
+    }
+
+    /// Puts our finalizer on the object.
+    pub(super) async fn hold(&self, object: &Object) -> Result<Object, Failure> {
+        let (key, meta) = (object.key(), object.meta());
+        let finalizers: Vec<&str> =
+            meta.finalizers.iter().flatten().map(String::as_str).chain([FINALIZER]).collect();
+        let patch = json!({"metadata": {"resourceVersion": meta.resource_version, "finalizers": finalizers}});
+        Ok(match object {
+            Object::Cloud(_) => Object::Cloud(self.patch(&key, &patch).await?),
+            Object::Package(_) => Object::Package(self.patch(&key, &patch).await?),
+            Object::Rollout(_) => Object::Rollout(self.patch(&key, &patch).await?),
+        })
+    }
+
+    /// Takes our finalizer off.
+    pub(super) async fn release(&self, key: &ObjectKey, meta: &ObjectMeta) -> Result<(), Failure> {
+        if !is_held(meta) {
+            return Ok(());
+        }
+        let others: Vec<&String> =
+            meta.finalizers.iter().flatten().filter(|name| *name != FINALIZER).collect();
+        let patch = json!({"metadata": {"resourceVersion": meta.resource_version, "finalizers": others}});
+        let api = self.any(key);
+        let result = in_time(api.patch(&key.name, &params(), &Patch::Merge(&patch))).await;
+        match result {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            result => result.map(drop).map_err(Failure::from),
+        }
+    }
+
+    /// The object as it is now; none when it is gone, or cannot be understood.
+    pub(super) async fn get(&self, key: &ObjectKey) -> Result<Option<Object>, Failure> {
+        let found = in_time(self.any(key).get_opt(&key.name)).await?;
+        let json = found.and_then(|object| serde_json::to_value(object).ok());
+        Ok(json.and_then(|json| understood(key.kind, json)))
+    }
+
+    /// Says in the status of an object that it cannot be understood, unless it says so already. What else stands in the status
+    /// stays, the journal above all.
+    pub(super) async fn say_broken(
+        &self,
+        key: &ObjectKey,
+        meta: &ObjectMeta,
+        why: &str,
+    ) -> Result<(), Failure> {
+        let api = self.any(key);
+        let found = in_time(api.get(&key.name)).await?;
+        let status = found.data.get("status").cloned().unwrap_or_default();
+        let mut conditions: Vec<Condition> =
+            serde_json::from_value(status.get("conditions").cloned().unwrap_or_default()).unwrap_or_default();
+        let (generation, now) = (meta.generation.unwrap_or(0), Timestamp::now());
+        set_condition(&mut conditions, READY, Truth::False, BROKEN, why, generation, now);
+        set_condition(&mut conditions, STALLED, Truth::True, BROKEN, why, generation, now);
+        clear_condition(&mut conditions, RECONCILING);
+        let said = json!({"observedGeneration": generation, "conditions": conditions, "message": why});
+        if is_part(&said, &status) {
+            return Ok(());
+        }
+        let patch = json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "status": said});
+        in_time(api.patch_status(&key.name, &params(), &Patch::Merge(&patch))).await?;
+        Ok(())
+    }
+
+    async fn put<K: OneOfOurs>(&self, object: &K) -> Result<K, Failure> {
+        let name = object.meta().name.clone().unwrap_or_default();
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let api = self.typed(object.meta().namespace.as_deref().unwrap_or_default());
+        Ok(in_time(api.replace_status(&name, &params, object)).await?)
+    }
+
+    async fn patch<K: OneOfOurs>(&self, key: &ObjectKey, patch: &Value) -> Result<K, Failure> {
+        let api = self.typed(&key.namespace);
+        Ok(in_time(api.patch(&key.name, &params(), &Patch::Merge(patch))).await?)
+    }
+
+    fn typed<K: OneOfOurs>(&self, namespace: &str) -> Api<K> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn any(&self, key: &ObjectKey) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk(GROUP, VERSION, key.kind.as_str());
+        Api::namespaced_with(self.client.clone(), &key.namespace, &ApiResource::from_gvk(&kind))
+    }
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    let late = || kube::Error::Service(format!("no answer within {} seconds", LIMIT.as_secs()).into());
+    tokio::time::timeout(LIMIT, request).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn understood(kind: Kind, json: Value) -> Option<Object> {
+    Some(match kind {
+        Kind::OtaCloud => Object::Cloud(serde_json::from_value(json).ok()?),
+        Kind::OtaPackage => Object::Package(serde_json::from_value(json).ok()?),
+        Kind::OtaRollout => Object::Rollout(serde_json::from_value(json).ok()?),
+    })
+}
+
+/// True when everything that `part` says stands in `whole`.
+fn is_part(part: &Value, whole: &Value) -> bool {
+    match part {
+        Value::Object(fields) => fields.iter().all(|(name, value)| whole.get(name) == Some(value)),
+        _ => part == whole,
+    }
+}

@@ -1,0 +1,8 @@
+//! The Kubernetes home against a real API server, with the simulator as the cloud.
+
+mod cases;
+mod control_plane;
+mod controller;
+mod crash;
+mod definitions;
+mod harness;

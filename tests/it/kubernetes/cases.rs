@@ -1,0 +1,336 @@
+//! One table of manifests, for `rollwave validate` and for the API server: what one of them refuses, the other refuses, for
+//! the same field.
+
+use serde_json::Value;
+
+/// A manifest, and what must be said of it.
+pub struct Case {
+    pub name: &'static str,
+    /// One of the manifests below.
+    pub base: &'static str,
+    /// What is replaced in it; empty: nothing.
+    pub from: &'static str,
+    pub to: &'static str,
+    /// The field that it is refused for, and words of the rule, if it is one; none when it is accepted.
+    pub refused: Option<(&'static str, &'static str)>,
+}
+
+impl Case {
+    pub fn text(&self) -> String {
+        assert!(self.base.contains(self.from), "{}: {}", self.name, self.from);
+        self.base.replacen(self.from, self.to, 1)
+    }
+
+    /// As `kubectl` sends it.
+    pub fn json(&self, namespace: &str) -> Value {
+        let mut json: Value = serde_yaml::from_str(&self.text()).unwrap();
+        json["metadata"]["namespace"] = namespace.into();
+        json
+    }
+}
+
+const CLOUD: &str = "
+apiVersion: ota.rollwave.dev/v1alpha1
+kind: OtaCloud
+metadata: {name: lab}
+spec:
+  huaweiIotda: {endpoint: \"https://iotda.example.com\", region: cn-north-4, projectId: p, appId: a}
+  credentials: {secretRef: {name: keys}}
+  budget: {requestsPerSecond: 5, burst: 10}
+";
+
+const PACKAGE: &str = "
+apiVersion: ota.rollwave.dev/v1alpha1
+kind: OtaPackage
+metadata: {name: meter-v2}
+spec:
+  cloudRef: {name: lab}
+  type: Firmware
+  product: {id: meter}
+  version: V2
+  sourceVersions: [V1]
+  artifact:
+    sha256: 4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a
+    size: 1000
+    obs: {region: cn-north-4, bucket: firmware, key: meter/V2.bin}
+  verification: {devices: [v-1, v-2], timeout: 2h}
+";
+
+const ROLLOUT: &str = "
+apiVersion: ota.rollwave.dev/v1alpha1
+kind: OtaRollout
+metadata: {name: meter}
+spec:
+  packageRef: {name: meter-v2}
+  targets: {all: true}
+  stages:
+  - name: canary
+    select: {count: 60}
+    soak: 24h
+    gates: [{outcome: {minSuccess: 95%, minSample: 52}}]
+  - name: rest
+    select: {rest: true}
+  stop:
+  - {name: bad, method: Ratio, maxFailure: 10%, minSample: 10}
+  - {name: worse, method: Count, maxFailure: 3}
+  delivery: {retry: {limit: 1}}
+";
+
+const fn accepted(name: &'static str, base: &'static str, from: &'static str, to: &'static str) -> Case {
+    Case { name, base, from, to, refused: None }
+}
+
+const fn refused(
+    base: &'static str,
+    from: &'static str,
+    to: &'static str,
+    path: &'static str,
+    words: &'static str,
+) -> Case {
+    Case { name: to, base, from, to, refused: Some((path, words)) }
+}
+
+const KEYS: &str = "credentials: {secretRef: {name: keys}}";
+const IOTDA: &str =
+    "huaweiIotda: {endpoint: \"https://iotda.example.com\", region: cn-north-4, projectId: p, appId: a}";
+const IOTDA_LINE: &str =
+    "  huaweiIotda: {endpoint: \"https://iotda.example.com\", region: cn-north-4, projectId: p, appId: a}\n";
+const OCEAN_CONNECT: &str = "oceanConnect: {endpoint: \"https://oc.example.com:8743\", appId: a}";
+const OUTCOME: &str = "outcome: {minSuccess: 95%, minSample: 52}";
+const OBS: &str = "obs: {region: cn-north-4, bucket: firmware, key: meter/V2.bin}";
+
+/// Every rule of every kind is broken by one of these, which a test checks.
+pub const CASES: &[Case] = &[
+    accepted("a cloud", CLOUD, "", ""),
+    accepted("a package", PACKAGE, "", ""),
+    accepted("a rollout", ROLLOUT, "", ""),
+    accepted("keys by name", CLOUD, KEYS, "credentials: {accessKey: \"env:AK\", secretKey: \"file:sk\"}"),
+    accepted("a user's token", CLOUD, "appId: a}", "appId: a, auth: Token}"),
+    accepted("OceanConnect", CLOUD, IOTDA, OCEAN_CONNECT),
+    accepted("a package by tuple", PACKAGE, "{id: meter}", "{manufacturer: m, deviceType: d, model: x}"),
+    accepted("a package of the portal", PACKAGE, OBS, "portal: {}"),
+    accepted("devices by name", ROLLOUT, "{all: true}", "{devices: [a, b]}"),
+    accepted("devices by tag", ROLLOUT, "{all: true}", "{tags: {site: [north, south]}}"),
+    // OtaCloud
+    refused(CLOUD, IOTDA_LINE, "", "spec", "give exactly one of huaweiIotda, oceanConnect, aliyunIot, enos"),
+    refused(
+        CLOUD,
+        "endpoint: \"https://iotda.example.com\"",
+        "endpoint: \"iotda\"",
+        "spec.huaweiIotda.endpoint",
+        "",
+    ),
+    refused(CLOUD, "projectId: p", "projectId: \"p q\"", "spec.huaweiIotda.projectId", ""),
+    refused(CLOUD, "projectId: p, ", "", "spec.huaweiIotda.projectId", ""),
+    refused(CLOUD, "burst: 10", "burst: 0", "spec.budget.burst", ""),
+    refused(CLOUD, "burst: 10", "burst: ten", "spec.budget.burst", ""),
+    refused(CLOUD, "  budget", "  driftInterval: soon\n  budget", "spec.driftInterval", ""),
+    refused(CLOUD, "{name: keys}", "{name: My_Keys}", "spec.credentials.secretRef.name", ""),
+    refused(
+        CLOUD,
+        KEYS,
+        "credentials: {username: \"env:U\", password: \"env:P\", domain: \"env:D\"}",
+        "spec",
+        "signing needs credentials.accessKey and secretKey",
+    ),
+    refused(
+        CLOUD,
+        "appId: a}\n  credentials: {secretRef: {name: keys}}",
+        "appId: a, auth: Token}\n  credentials: {accessKey: \"env:A\", secretKey: \"env:S\"}",
+        "spec",
+        "auth: Token signs in with credentials.username",
+    ),
+    refused(
+        ALIYUN,
+        KEYS,
+        "credentials: {username: \"env:U\", password: \"env:P\", domain: \"env:D\"}",
+        "spec",
+        "aliyunIot signs with credentials.accessKey",
+    ),
+    refused(
+        ENOS,
+        KEYS,
+        "credentials: {username: \"env:U\", password: \"env:P\", domain: \"env:D\"}",
+        "spec",
+        "enos signs in with credentials.accessKey",
+    ),
+    refused(
+        ENOS,
+        KEYS,
+        "credentials: {accessKey: \"env:A\", secretKey: \"env:S\", securityToken: \"env:T\"}",
+        "spec",
+        "enos knows no credentials.securityToken",
+    ),
+    refused(
+        CLOUD,
+        KEYS,
+        "credentials: {appSecret: \"env:S\"}",
+        "spec",
+        "oceanConnect, and nothing else, signs in with credentials.appSecret",
+    ),
+    refused(
+        CLOUD,
+        KEYS,
+        "credentials: {accessKey: \"env:A\"}",
+        "spec.credentials",
+        "accessKey and secretKey go together",
+    ),
+    refused(
+        CLOUD,
+        KEYS,
+        "credentials: {username: \"env:U\", password: \"env:P\"}",
+        "spec.credentials",
+        "username, password and domain go together",
+    ),
+    refused(CLOUD, KEYS, "credentials: {}", "spec.credentials", "give exactly one of secretRef, accessKey"),
+    refused(
+        CLOUD,
+        KEYS,
+        "credentials: {secretRef: {name: keys}, securityToken: \"env:T\"}",
+        "spec.credentials",
+        "securityToken belongs to a temporary accessKey",
+    ),
+    refused(
+        CLOUD,
+        KEYS,
+        "credentials: {accessKey: \"env:A\", secretKey: \"not a source\"}",
+        "spec.credentials.secretKey",
+        "",
+    ),
+    // OtaPackage
+    refused(PACKAGE, "type: Firmware", "type: Bootloader", "spec.type", ""),
+    refused(PACKAGE, "version: V2", "version: V2/0", "spec.version", ""),
+    refused(PACKAGE, "version: V2", "version: 2.0", "spec.version", ""),
+    refused(PACKAGE, "version: V2", "versoin: V2", "spec.versoin", ""),
+    refused(PACKAGE, "size: 1000", "size: 2000000000", "spec.artifact.size", ""),
+    refused(PACKAGE, "size: 1000", "size: 1.5", "spec.artifact.size", ""),
+    refused(PACKAGE, "sha256: 4bf5", "sha256: xyz", "spec.artifact.sha256", ""),
+    refused(PACKAGE, "V2.bin", "V2.txt", "spec.artifact.obs.key", ""),
+    refused(PACKAGE, "[v-1, v-2]", "[]", "spec.verification.devices", ""),
+    refused(PACKAGE, "timeout: 2h", "timeout: 90", "spec.verification.timeout", ""),
+    refused(PACKAGE, "timeout: 2h", "minSuccess: ninety", "spec.verification.minSuccess", ""),
+    refused(PACKAGE, "{id: meter}", "{}", "spec.product", "give either id, or manufacturer"),
+    refused(
+        PACKAGE,
+        "{id: meter}",
+        "{manufacturer: m, model: x}",
+        "spec.product",
+        "manufacturer, deviceType and model go together",
+    ),
+    refused(PACKAGE, OBS, "description: x", "spec.artifact.description", ""),
+    refused(
+        PACKAGE,
+        "    obs: {region: cn-north-4, bucket: firmware, key: meter/V2.bin}\n",
+        "",
+        "spec.artifact",
+        "give exactly one of obs, file, portal",
+    ),
+    // OtaRollout
+    refused(ROLLOUT, "{all: true}", "{}", "spec.targets", "give exactly one of all, devices, groups, tags"),
+    refused(ROLLOUT, "{all: true}", "{all: false}", "spec.targets.all", "all can only be true"),
+    refused(ROLLOUT, "{all: true}", "{tags: {site: []}}", "spec.targets.tags.site", ""),
+    refused(
+        ROLLOUT,
+        "{all: true}",
+        "{tags: {aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: [b]}}",
+        "spec.targets.tags",
+        "the key of a tag has at most 64 characters",
+    ),
+    refused(ROLLOUT, "name: rest", "name: canary", "spec.stages", "stage names must differ"),
+    refused(ROLLOUT, "name: rest", "name: Rest", "spec.stages[1].name", ""),
+    refused(
+        ROLLOUT,
+        "select: {count: 60}",
+        "select: {rest: true}",
+        "spec.stages",
+        "only one stage can select the rest",
+    ),
+    refused(
+        ROLLOUT,
+        "  - name: rest\n    select: {rest: true}\n",
+        "  - name: rest\n    select: {rest: true}\n  - name: more\n    select: {count: 1}\n",
+        "spec.stages",
+        "the stage that selects the rest must be the last",
+    ),
+    refused(
+        ROLLOUT,
+        "select: {count: 60}",
+        "select: {}",
+        "spec.stages[0].select",
+        "give exactly one of count, percent",
+    ),
+    refused(ROLLOUT, "{rest: true}", "{rest: false}", "spec.stages[1].select.rest", "rest can only be true"),
+    refused(ROLLOUT, "{count: 60}", "{percent: half}", "spec.stages[0].select.percent", ""),
+    refused(
+        ROLLOUT,
+        OUTCOME,
+        "outcome: {minSuccess: 100%}",
+        "spec.stages[0].gates[0].outcome",
+        "no sample proves 100%",
+    ),
+    refused(
+        ROLLOUT,
+        OUTCOME,
+        "outcome: {minSuccess: 95%, confidence: 100%}",
+        "spec.stages[0].gates[0].outcome",
+        "no sample proves anything with a confidence of 100%",
+    ),
+    refused(ROLLOUT, OUTCOME, "outcome: {minSucces: 95%}", "spec.stages[0].gates[0].outcome.minSucces", ""),
+    refused(ROLLOUT, "name: worse", "name: bad", "spec.stop", "stop rule names must differ"),
+    refused(
+        ROLLOUT,
+        "maxFailure: 10%",
+        "maxFailure: 10",
+        "spec.stop[0]",
+        "maxFailure of method Ratio is a percentage",
+    ),
+    refused(
+        ROLLOUT,
+        "maxFailure: 3",
+        "maxFailure: 3%",
+        "spec.stop[1]",
+        "maxFailure of method Count is a whole number",
+    ),
+    refused(ROLLOUT, "maxFailure: 3", "maxFailure: \"3\"", "spec.stop[1].maxFailure", ""),
+    refused(ROLLOUT, "maxFailure: 3", "maxFailure: a few", "spec.stop[1].maxFailure", ""),
+    refused(ROLLOUT, "{all: true}", "{all: \"yes\"}", "spec.targets.all", ""),
+    refused(
+        ROLLOUT,
+        "delivery: {retry: {limit: 1}}",
+        "delivery: {tags: {a_b: c}}",
+        "spec.delivery.tags",
+        "the key of a tag has 1 to 30 letters, digits and dots",
+    ),
+    refused(ROLLOUT, "limit: 1", "limit: 6", "spec.delivery.retry.limit", ""),
+    refused(ROLLOUT, "packageRef: {name: meter-v2}", "suspend: false", "spec.packageRef", ""),
+];
+
+const ALIYUN: &str = "
+apiVersion: ota.rollwave.dev/v1alpha1
+kind: OtaCloud
+metadata: {name: lab}
+spec:
+  aliyunIot: {endpoint: \"https://iot.cn-shanghai.aliyuncs.com\", regionId: cn-shanghai}
+  credentials: {secretRef: {name: keys}}
+";
+
+const ENOS: &str = "
+apiVersion: ota.rollwave.dev/v1alpha1
+kind: OtaCloud
+metadata: {name: lab}
+spec:
+  enos: {endpoint: \"https://apim.example.com\", orgId: o1}
+  credentials: {secretRef: {name: keys}}
+";
+
+/// A package, and what may not be changed of it.
+pub const UPDATES: &[(&str, &str, &str)] = &[
+    ("cloudRef: {name: lab}", "cloudRef: {name: other}", "spec.cloudRef"),
+    ("type: Firmware", "type: Software", "spec.type"),
+    ("{id: meter}", "{id: meter2}", "spec.product"),
+    ("version: V2", "version: V3", "spec.version"),
+    ("sourceVersions: [V1]", "sourceVersions: [V1, V0]", ""),
+];
+
+/// The package of [`UPDATES`].
+pub const UPDATED: &str = PACKAGE;

@@ -1,0 +1,122 @@
+//! What people see of a controller: manifests converge, what is wrong is said, and nothing is written when nothing happens.
+
+use super::control_plane::shared;
+use super::harness::{Field, condition, says};
+use crate::engine::harness::{PACKAGE, Process, ROLLOUT};
+use serde_json::json;
+
+#[test]
+fn what_is_applied_converges_and_a_quiet_cluster_sees_no_writes() {
+    let field = Field::new(shared());
+    let controller = Process::start(&mut field.controller());
+    // In the order in which they are not wanted.
+    field.apply(ROLLOUT);
+    field.apply(PACKAGE);
+    field.assert_converges("applied while the controller runs");
+    let cloud = field.until("OtaCloud", "lab", "the account answers", |cloud| says(cloud, "answers"));
+    let package = field.get("OtaPackage", "meter-v2").unwrap();
+    let rollout = field.get("OtaRollout", "meter").unwrap();
+    for object in [&cloud, &package, &rollout] {
+        assert_eq!(condition(object, "Ready")["status"], "True", "{object:#}");
+        assert_eq!(object["status"]["observedGeneration"], object["metadata"]["generation"], "{object:#}");
+        assert_eq!(object["metadata"]["finalizers"], json!(["ota.rollwave.dev/settle"]), "{object:#}");
+        for absent in ["Reconciling", "Stalled"] {
+            assert!(condition(object, absent).is_null(), "{absent}: {object:#}");
+        }
+    }
+    assert_quiet(&field);
+    drop(controller);
+}
+
+/// Several rounds of drift go by, and nothing is written.
+fn assert_quiet(field: &Field<'_>) {
+    let before = field.lab.all_calls();
+    field.lab.until("a round of drift", || field.lab.all_calls() > before);
+    let (calls, writes) = (field.lab.all_calls(), field.writes());
+    field.lab.until("three more rounds of drift", || field.lab.all_calls() >= calls + 3);
+    assert_eq!(field.writes(), writes);
+    assert!(!writes.is_empty(), "the audit log tells of writes");
+}
+
+#[test]
+fn one_broken_object_is_told_so_and_stops_nothing_else() {
+    let field = Field::new(shared());
+    field.apply(PACKAGE);
+    // Passes the schema, and is no number that a count can be.
+    field.apply(&ROLLOUT.replace("name: meter}", "name: broken}"));
+    field.patch_status("OtaRollout", "broken", &json!({"excluded": {"unknown": 5_000_000_000_u64, "bySpec": 0, "byVersion": 0, "alreadyCurrent": 0}}));
+    field.apply(
+        "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {name: own-machine}\nspec:\n  \
+         enos: {endpoint: \"http://127.0.0.1:1\", orgId: o}\n  \
+         credentials: {accessKey: \"exec:id\", secretKey: \"env:HOME\"}\n",
+    );
+    let controller = Process::start(&mut field.controller());
+    field.apply(ROLLOUT);
+    field.assert_converges("beside broken objects");
+    let broken =
+        field.until("OtaRollout", "broken", "it is told so", |object| says(object, "cannot be understood"));
+    assert_eq!(condition(&broken, "Stalled")["reason"], "InvalidObject", "{broken:#}");
+    assert_eq!(broken["status"]["excluded"]["unknown"], 5_000_000_000_u64, "what stood there stays");
+    field.until("OtaCloud", "own-machine", "it is told so", |object| {
+        says(object, "spec.credentials.secretRef")
+    });
+    // It can be deleted all the same.
+    field.delete("OtaRollout", "broken");
+    field.until_gone("OtaRollout", "broken");
+    assert_quiet(&field);
+    drop(controller);
+}
+
+#[test]
+fn a_wrong_secret_is_told_and_the_right_one_is_taken_up_by_itself() {
+    let field = Field::without_account(shared());
+    field.apply(&field.account());
+    field.apply(PACKAGE);
+    field.apply(ROLLOUT);
+    let controller = Process::start(&mut field.controller());
+    let cloud = field
+        .until("OtaCloud", "lab", "the Secret is missed", |cloud| says(cloud, "there is no Secret keys"));
+    assert!(!condition(&cloud, "Ready").is_null(), "{cloud:#}");
+    field.apply_keys("another-secret-key");
+    let cloud = field.until("OtaCloud", "lab", "the keys are refused", |cloud| {
+        condition(cloud, "Ready")["reason"] == "Unauthorized" && !says(cloud, "there is no Secret")
+    });
+    assert!(!cloud.to_string().contains("another-secret-key"));
+    field.apply_keys("the-secret-key");
+    field.assert_converges("with the right keys");
+    drop(controller);
+}
+
+#[test]
+fn deleted_objects_are_settled_before_they_go() {
+    let field = Field::new(shared());
+    field.apply(&PACKAGE.replace("  verification", "  deletionPolicy: Delete\n  verification"));
+    field.apply(ROLLOUT);
+    let controller = Process::start(&mut field.controller());
+    field.assert_converges("before it is deleted");
+    field.delete("OtaCloud", "lab");
+    field.delete("OtaPackage", "meter-v2");
+    field.until("OtaPackage", "meter-v2", "it waits for its rollout", |package| says(package, "rollouts"));
+    field.delete("OtaRollout", "meter");
+    for (kind, name) in [("OtaRollout", "meter"), ("OtaPackage", "meter-v2"), ("OtaCloud", "lab")] {
+        field.until_gone(kind, name);
+    }
+    assert_eq!(field.lab.packages(), [], "by its deletionPolicy");
+    drop(controller);
+}
+
+#[test]
+fn a_spec_that_changes_on_the_way_and_a_status_that_somebody_else_writes_are_taken_up() {
+    let field = Field::new(shared());
+    let controller = Process::start(&mut field.controller());
+    field.apply(PACKAGE);
+    field.apply(&ROLLOUT.replace("soak: 1m", "soak: 5d"));
+    field.until("OtaRollout", "meter", "the canary soaks", |rollout| {
+        rollout["status"]["stages"][0]["phase"] == "Soaking"
+    });
+    field.patch_status("OtaRollout", "meter", &json!({"message": "all is well, says somebody else"}));
+    field.until("OtaRollout", "meter", "it is put right", |rollout| !says(rollout, "somebody else"));
+    field.apply(ROLLOUT);
+    field.assert_converges("after its soak was shortened");
+    drop(controller);
+}

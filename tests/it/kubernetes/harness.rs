@@ -1,0 +1,159 @@
+//! A namespace of the real API server, a simulated cloud, and controllers as child processes that can be killed.
+
+use super::control_plane::{ADMIN, CONTROLLER, ControlPlane, DEADLINE, api_of, apply, runtime};
+use crate::engine::harness::{FACTOR, Lab};
+use kube::Client;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// What a test works on.
+pub struct Field<'a> {
+    pub lab: Lab,
+    pub plane: &'a ControlPlane,
+    pub namespace: String,
+    client: Client,
+    runtime: Runtime,
+}
+
+impl<'a> Field<'a> {
+    /// An account with its keys, and nothing else.
+    pub fn new(plane: &'a ControlPlane) -> Self {
+        let field = Self::without_account(plane);
+        field.apply_keys("the-secret-key");
+        field.apply(&field.account());
+        field
+    }
+
+    pub fn without_account(plane: &'a ControlPlane) -> Self {
+        let (runtime, namespace) = (runtime(), plane.namespace());
+        let client = runtime.block_on(plane.client(ADMIN));
+        Self { lab: Lab::new(), plane, namespace, client, runtime }
+    }
+
+    pub fn account(&self) -> String {
+        let keys = "{accessKey: env:LAB_AK, secretKey: env:LAB_SK}";
+        self.lab.cloud_manifest().replace(keys, "{secretRef: {name: keys}}")
+    }
+
+    pub fn apply_keys(&self, secret_key: &str) {
+        self.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: keys}}\nstringData: {{accessKey: THE-ACCESS-KEY, secretKey: {secret_key}}}\n"
+        ));
+    }
+
+    /// Applies a manifest in this namespace.
+    pub fn apply(&self, text: &str) {
+        let manifest = self.in_namespace(serde_yaml::from_str(text).unwrap());
+        self.runtime.block_on(apply(&self.client, &manifest)).unwrap();
+    }
+
+    pub fn delete(&self, kind: &str, name: &str) {
+        let params = DeleteParams::default();
+        self.runtime.block_on(self.api(kind).delete(name, &params)).unwrap();
+    }
+
+    /// Writes into a status, as somebody might who is not the controller.
+    pub fn patch_status(&self, kind: &str, name: &str, status: &Value) {
+        let patch = Patch::Merge(json!({"status": status}));
+        let params = PatchParams::default();
+        self.runtime.block_on(self.api(kind).patch_status(name, &params, &patch)).unwrap();
+    }
+
+    /// The object as it is; none when there is none, or the API server does not answer.
+    pub fn get(&self, kind: &str, name: &str) -> Option<Value> {
+        let found = self.runtime.block_on(self.api(kind).get_opt(name)).ok()??;
+        serde_json::to_value(found).ok()
+    }
+
+    /// Waits until something is true of an object.
+    pub fn until(&self, kind: &str, name: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let begin = Instant::now();
+        loop {
+            let found = self.get(kind, name).unwrap_or_default();
+            if is_so(&found) {
+                return found;
+            }
+            assert!(begin.elapsed() < DEADLINE, "never: {what}: {found:#}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn until_gone(&self, kind: &str, name: &str) {
+        self.until(kind, name, "it is gone", Value::is_null);
+    }
+
+    /// Waits until the rollout has come to its end, and everything was made exactly once.
+    pub fn assert_converges(&self, case: &str) {
+        let rollout =
+            self.until("OtaRollout", "meter", case, |object| object["status"]["phase"] == "Completed");
+        assert_eq!(condition(&rollout, "Ready")["status"], "True", "{case}: {rollout:#}");
+        self.assert_everything_once(case);
+    }
+
+    /// One package, and one task each for the verification, the canary and the rest.
+    pub fn assert_everything_once(&self, case: &str) {
+        assert_eq!(self.lab.packages().len(), 1, "{case}: {:#?}", self.lab.packages());
+        let tasks = self.lab.tasks();
+        assert_eq!(tasks.len(), 3, "{case}: {tasks:#?}");
+        let sent = self.lab.sent();
+        assert_eq!(sent.len(), 22, "{case}: {sent:?}");
+        assert!(sent.values().all(|times| *times == 1), "{case}: {sent:?}");
+    }
+
+    /// `rollwave controller` for this namespace, with time running fast.
+    pub fn controller(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollwave"));
+        let factor = FACTOR.to_string();
+        command
+            .args(["controller", "--namespace", &self.namespace, "--lease-namespace", &self.namespace])
+            .args(["--time-factor", &factor])
+            .current_dir(self.lab.path())
+            .env("KUBECONFIG", self.plane.kubeconfig_file(CONTROLLER))
+            .stdin(Stdio::null());
+        for variable in
+            ["ROLLWAVE_CRASH_AT", "RUST_LOG", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]
+        {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// Who holds the Lease; empty when nobody does.
+    pub fn leader(&self) -> String {
+        let found = self.get("Lease", "rollwave").unwrap_or_default();
+        found["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What the controller has written so far.
+    pub fn writes(&self) -> Vec<String> {
+        self.plane.writes(CONTROLLER, &self.namespace)
+    }
+
+    fn api(&self, kind: &str) -> kube::Api<kube::api::DynamicObject> {
+        let version = match kind {
+            "Lease" => "coordination.k8s.io/v1",
+            "Secret" => "v1",
+            _ => rollwave::api::API_VERSION,
+        };
+        api_of(&self.client, &self.in_namespace(json!({"apiVersion": version, "kind": kind})))
+    }
+
+    fn in_namespace(&self, mut manifest: Value) -> Value {
+        manifest["metadata"]["namespace"] = self.namespace.as_str().into();
+        manifest
+    }
+}
+
+/// A condition of an object; null when it has none of that type.
+pub fn condition(object: &Value, of_type: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|condition| condition["type"] == of_type).unwrap_or_default()
+}
+
+/// Its message says something.
+pub fn says(object: &Value, words: &str) -> bool {
+    object["status"]["message"].as_str().is_some_and(|message| message.contains(words))
+}

@@ -30,7 +30,8 @@ pub fn number(seed: u64, parts: &[&str]) -> u64 {
 /// An id of `length` (at most 64) lower-case hex digits.
 #[must_use]
 pub fn hex_id(seed: u64, length: usize, parts: &[&str]) -> String {
-    let mut id = hex::encode(digest(seed, parts));
-    id.truncate(length);
-    id
+    let mut digits = [0; 64];
+    // Twice as many digits as bytes, and all of them ASCII.
+    let _ = hex::encode_to_slice(digest(seed, parts), &mut digits);
+    std::str::from_utf8(&digits[..length.min(64)]).unwrap_or_default().to_owned()
 }

@@ -188,8 +188,8 @@ impl Faults {
                 continue;
             }
             self.draws += 1;
-            let chance = draw::unit(self.seed, &["fault", &self.draws.to_string()]);
-            if fault.probability.is_some_and(|probability| chance >= probability) {
+            let chance = || draw::unit(self.seed, &["fault", &self.draws.to_string()]);
+            if fault.probability.is_some_and(|probability| chance() >= probability) {
                 continue;
             }
             fault.count = fault.count.map(|left| left.saturating_sub(1));

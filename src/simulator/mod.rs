@@ -288,15 +288,16 @@ impl Simulator {
         self.advance(wall);
         // A path that nobody serves is refused by the first cloud.
         let place = self.services.iter().position(|service| service.serves(&request.path)).unwrap_or(0);
-        let id = self.fault_id();
+        let (seed, calls) = (self.fleet.seed, self.total_calls());
+        let id = || draw::hex_id(seed, 32, &["fault", &calls.to_string()]);
         let Some(service) = self.services.get_mut(place) else {
             return Outcome { delay: Duration::ZERO, end: End::Reset };
         };
         let (cloud, operation) = (service.kind(), service.operation_of(request).unwrap_or("unknown"));
         let plan = self.faults.plan(cloud, operation);
         let end = match plan.before {
-            Some(act) => struck(service.as_ref(), act, None, &id),
-            None if self.faults.is_storm(cloud, wall) => End::Reply(service.throttled(&id)),
+            Some(act) => struck(service.as_ref(), act, None, &id()),
+            None if self.faults.is_storm(cloud, wall) => End::Reply(service.throttled(&id())),
             None => {
                 let fleet = self.clock.fleet(wall);
                 let times = Times { wall: self.faults.gateway_time(wall), fleet };
@@ -307,17 +308,13 @@ impl Simulator {
                     None => service.handle(&mut self.fleet, request, times, lag),
                 };
                 match plan.after {
-                    Some(act) => struck(service.as_ref(), act, Some(reply), &id),
+                    Some(act) => struck(service.as_ref(), act, Some(reply), &id()),
                     None => End::Reply(reply),
                 }
             }
         };
         self.count(cloud, operation, &end, wall);
         Outcome { delay: plan.delay, end }
-    }
-
-    fn fault_id(&self) -> String {
-        draw::hex_id(self.fleet.seed, 32, &["fault", &self.total_calls().to_string()])
     }
 
     fn count(&mut self, cloud: CloudKind, operation: &str, end: &End, wall: Timestamp) {

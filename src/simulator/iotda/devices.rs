@@ -13,7 +13,8 @@ use crate::simulator::{
     fleet::{Device, Fleet, Presence, compact_time, long_time},
 };
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A registered device.
@@ -65,46 +66,91 @@ impl Registered {
         if self.gateway == self.id { "GATEWAY" } else { "ENDPOINT" }
     }
 
-    fn json(
-        &self,
-        device: Option<&Device>,
-        product_name: Option<&str>,
+    /// A row of a list.
+    fn row<'a>(
+        &'a self,
+        device: Option<&'a Device>,
+        product_name: Option<&'a str>,
         now: Timestamp,
-    ) -> Map<String, Value> {
-        let tags: Vec<Value> =
-            self.tags.iter().map(|(key, value)| json!({"tag_key": key, "tag_value": value})).collect();
-        let fields = [
-            ("app_id", Some(json!(self.app))),
-            ("device_id", Some(json!(self.id))),
-            ("node_id", Some(json!(self.node))),
-            ("gateway_id", Some(json!(self.gateway))),
-            ("device_name", Some(json!(self.name))),
-            ("node_type", Some(json!(self.node_type()))),
-            ("description", self.description.as_ref().map(|text| json!(text))),
-            ("fw_version", device.and_then(|device| device.firmware.as_ref()).map(|version| json!(version))),
-            ("sw_version", device.and_then(|device| device.software.as_ref()).map(|version| json!(version))),
-            ("product_id", Some(json!(self.product))),
-            ("product_name", product_name.map(|name| json!(name))),
-            ("status", Some(json!(device.map_or("INACTIVE", |device| status(device, now))))),
-            ("tags", Some(json!(tags))),
-        ];
-        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    ) -> Row<'a> {
+        Row {
+            active_time: None,
+            app_id: &self.app,
+            auth_info: None,
+            connection_status_update_time: None,
+            create_time: None,
+            description: self.description.as_deref(),
+            device_id: &self.id,
+            device_name: &self.name,
+            fw_version: device.and_then(|device| device.firmware.as_deref()),
+            gateway_id: &self.gateway,
+            node_id: &self.node,
+            node_type: self.node_type(),
+            product_id: &self.product,
+            product_name,
+            status: device.map_or("INACTIVE", |device| status(device, now)),
+            sw_version: device.and_then(|device| device.software.as_deref()),
+            tags: self.tags.iter().map(|(key, value)| Tag { tag_key: key, tag_value: value }).collect(),
+        }
     }
 
-    fn whole(
-        &self,
-        device: Option<&Device>,
-        product_name: Option<&str>,
+    /// With its times, as it is shown by itself.
+    fn whole<'a>(
+        &'a self,
+        device: Option<&'a Device>,
+        product_name: Option<&'a str>,
         now: Timestamp,
-    ) -> Map<String, Value> {
-        let mut shown = self.json(device, product_name, now);
-        shown.insert("create_time".to_owned(), json!(compact_time(self.created)));
-        if device.is_some_and(|device| device.activated) {
-            shown.insert("active_time".to_owned(), json!(long_time(self.created)));
-            shown.insert("connection_status_update_time".to_owned(), json!(long_time(self.created)));
+    ) -> Row<'a> {
+        let active = device.is_some_and(|device| device.activated).then(|| long_time(self.created));
+        Row {
+            create_time: Some(compact_time(self.created)),
+            connection_status_update_time: active.clone(),
+            active_time: active,
+            ..self.row(device, product_name, now)
         }
-        shown
     }
+}
+
+/// A device as it is shown; fields in the order of their names.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_time: Option<String>,
+    app_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_info: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_status_update_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    device_id: &'a str,
+    device_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fw_version: Option<&'a str>,
+    gateway_id: &'a str,
+    node_id: &'a str,
+    node_type: &'static str,
+    product_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product_name: Option<&'a str>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sw_version: Option<&'a str>,
+    tags: Vec<Tag<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tag<'a> {
+    tag_key: &'a str,
+    tag_value: &'a str,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    devices: Vec<Row<'a>>,
+    page: Value,
 }
 
 /// `ONLINE`, `OFFLINE` or `INACTIVE`.
@@ -241,11 +287,11 @@ pub fn create(iotda: &mut Iotda, fleet: &mut Fleet<Event>, account: usize, reque
     let secret = draw::hex_id(iotda.seed, 32, &["device secret", &id]);
     let virtual_device = Device::new(product.clone(), Presence::Offline);
     let name = iotda.products.get(&product).map(String::as_str);
-    let mut shown = device.whole(Some(&virtual_device), name, request.times.fleet);
     let auth = json!({"auth_type": "SECRET", "secret": secret, "secure_access": true, "timeout": 0});
-    shown.insert("auth_info".to_owned(), auth);
+    let shown = device.whole(Some(&virtual_device), name, request.times.fleet);
+    let answer = Answer::json(201, &Row { auth_info: Some(auth), ..shown });
     iotda.register(fleet, account, device, virtual_device, request.times.fleet)?;
-    Ok(Answer::json(201, Value::Object(shown)))
+    Ok(answer)
 }
 
 /// GET `/devices`.
@@ -271,16 +317,12 @@ pub fn list(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &R
     };
     let filtered = filter.is_set() || request.stale.is_some();
     let page = page.of(rows, filtered.then_some(&keep));
-    let shown: Vec<Value> = page
-        .rows
-        .iter()
-        .filter_map(|row| account.devices.at(*row))
-        .map(|device| {
-            let name = products.get(&device.product).map(String::as_str);
-            Value::Object(device.json(fleet.devices.get(&device.id), name, request.times.fleet))
-        })
-        .collect();
-    Ok(Answer::json(200, json!({"devices": shown, "page": page.json()})))
+    let found = page.rows.iter().filter_map(|row| account.devices.at(*row));
+    let devices = found.map(|device| {
+        let name = products.get(&device.product).map(String::as_str);
+        device.row(fleet.devices.get(&device.id), name, request.times.fleet)
+    });
+    Ok(Answer::json(200, &Listed { devices: devices.collect(), page: page.json() }))
 }
 
 struct Filter<'a> {
@@ -348,7 +390,7 @@ pub fn show(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, id: &str, n
     let holder = iotda.account(account)?;
     let device = holder.devices.get(check_id(id)?).ok_or_else(|| Refusal::new(&codes::NO_DEVICE, ""))?;
     let name = iotda.products.get(&device.product).map(String::as_str);
-    Ok(Answer::json(200, Value::Object(device.whole(fleet.devices.get(id), name, now))))
+    Ok(Answer::json(200, &device.whole(fleet.devices.get(id), name, now)))
 }
 
 /// GET `/devices/{device_id}/shadow`: service properties only, never the versions.
@@ -358,7 +400,7 @@ pub fn show(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, id: &str, n
 pub fn shadow(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
     let holder = iotda.account(account)?;
     holder.devices.get(check_id(id)?).ok_or_else(|| Refusal::new(&codes::NO_DEVICE, ""))?;
-    Ok(Answer::json(200, json!({"device_id": id, "shadow": []})))
+    Ok(Answer::json(200, &json!({"device_id": id, "shadow": []})))
 }
 
 /// DELETE `/devices/{device_id}`: it leaves its groups, and the tasks that are not done with it.

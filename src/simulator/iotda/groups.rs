@@ -181,7 +181,7 @@ pub fn create(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handl
     let mut group = Group::new(id, name.to_owned(), app, request.times.fleet, request.times.wall);
     (group.description, group.parent, group.rule) =
         (description.map(str::to_owned), parent.map(str::to_owned), rule);
-    let answer = Answer::json(201, group.whole());
+    let answer = Answer::json(201, &group.whole());
     account.groups.insert(record, group);
     Ok(answer)
 }
@@ -211,7 +211,7 @@ pub fn list(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
     let page = page.page(below, count);
     let shown: Vec<Value> =
         page.rows.iter().filter_map(|row| rows.get(row)).map(|group| Value::Object(group.row())).collect();
-    Ok(Answer::json(200, json!({"device_groups": shown, "page": page.json()})))
+    Ok(Answer::json(200, &json!({"device_groups": shown, "page": page.json()})))
 }
 
 /// GET `/device-group/{group_id}`.
@@ -219,7 +219,7 @@ pub fn list(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
 /// # Errors
 /// No such group.
 pub fn show(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
-    Ok(Answer::json(200, iotda.account(account)?.group(id)?.whole()))
+    Ok(Answer::json(200, &iotda.account(account)?.group(id)?.whole()))
 }
 
 /// PUT `/device-group/{group_id}`.
@@ -240,7 +240,7 @@ pub fn update(iotda: &mut Iotda, account: usize, id: &str, request: &Request<'_>
     group.name = name.unwrap_or(&group.name).to_owned();
     group.description = description.map(str::to_owned).or_else(|| group.description.take());
     group.modified = request.times.fleet;
-    Ok(Answer::json(200, group.whole()))
+    Ok(Answer::json(200, &group.whole()))
 }
 
 /// DELETE `/device-group/{group_id}`; its devices stay.
@@ -279,7 +279,7 @@ pub fn action(iotda: &mut Iotda, account: usize, id: &str, request: &Request<'_>
         _ => return Err(invalid("action_id must be addDevice or removeDevice.")),
     };
     group.modified = request.times.fleet;
-    Ok(Answer { status: 200, headers: Vec::new(), body: None })
+    Ok(Answer { status: 200, headers: Vec::new(), body: Vec::new() })
 }
 
 /// GET `/device-group/{group_id}/devices`: without versions.
@@ -310,7 +310,7 @@ pub fn devices(
         }))
     };
     let shown: Vec<Value> = page.rows.iter().filter_map(row).collect();
-    Ok(Answer::json(200, json!({"devices": shown, "page": page.json()})))
+    Ok(Answer::json(200, &json!({"devices": shown, "page": page.json()})))
 }
 
 /// GET `/devices/{device_id}/list-device-group`.
@@ -330,5 +330,5 @@ pub fn of_device(
     let has = |group: &&Group| account.group_members(fleet, group, now).contains(&record);
     let shown: Vec<Value> =
         account.groups.iter().filter(has).map(|group| Value::Object(group.row())).collect();
-    Ok(Answer::json(200, json!({"device_groups": shown})))
+    Ok(Answer::json(200, &json!({"device_groups": shown})))
 }

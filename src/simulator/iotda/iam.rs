@@ -52,7 +52,7 @@ pub fn create_token(iotda: &mut Iotda, request: &WireRequest, wall: Timestamp) -
         "project": {"id": project, "name": region, "domain": {"name": domain}},
         "user": {"name": name, "domain": {"name": domain}},
     }});
-    Ok(Answer { status: 201, headers: vec![("x-subject-token".to_owned(), token)], body: Some(body) })
+    Ok(Answer { headers: vec![("x-subject-token".to_owned(), token)], ..Answer::json(201, &body) })
 }
 
 /// GET `/v3/projects?name=`: signed; the projects of the key with that name (the region).
@@ -66,5 +66,5 @@ pub fn projects(iotda: &Iotda, request: &WireRequest, wall: Timestamp) -> Handle
     let shown = name.is_none_or(|name| name == spec.region);
     let project = json!({"id": spec.project_id, "name": spec.region, "enabled": true});
     let projects = if shown { vec![project] } else { Vec::new() };
-    Ok(Answer::json(200, json!({"projects": projects, "links": {}})))
+    Ok(Answer::json(200, &json!({"projects": projects, "links": {}})))
 }

@@ -365,18 +365,17 @@ fn respond(handled: Handled, request_id: &str, is_iam: bool) -> WireResponse {
     let answer = handled.unwrap_or_else(|refusal| envelope(&refusal, request_id, is_iam));
     let mut headers = vec![("x-request-id".to_owned(), request_id.to_owned())];
     headers.extend(answer.headers);
-    let body = answer.body.and_then(|body| serde_json::to_vec(&body).ok()).unwrap_or_default();
-    if !body.is_empty() {
+    if !answer.body.is_empty() {
         headers.push(("content-type".to_owned(), "application/json;charset=UTF-8".to_owned()));
     }
-    WireResponse { status: answer.status, headers, body: body.into() }
+    WireResponse { status: answer.status, headers, body: answer.body.into() }
 }
 
 /// Gateway errors name the request in the body, too; IAM has an envelope of its own.
 fn envelope(refusal: &Refusal, request_id: &str, is_iam: bool) -> Answer {
     let (status, message) = (refusal.code.status, refusal.message());
     if is_iam {
-        return Answer::json(status, json!({"error": {"code": status, "message": message}}));
+        return Answer::json(status, &json!({"error": {"code": status, "message": message}}));
     }
     let mut body = json!({"error_code": refusal.code.code, "error_msg": message});
     if refusal.code.code.starts_with("APIGW.")
@@ -384,7 +383,7 @@ fn envelope(refusal: &Refusal, request_id: &str, is_iam: bool) -> Answer {
     {
         fields.insert("request_id".to_owned(), json!(request_id));
     }
-    Answer::json(status, body)
+    Answer::json(status, &body)
 }
 
 /// Statuses of a task's devices, for whoever wants to know the truth.

@@ -149,7 +149,7 @@ pub fn create(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handl
     if duplicates == Policy::Reject && account.packages.holds(&package) {
         return Err(Refusal::new(&codes::PACKAGE_EXISTS, format!("{} {}.", package.kind, package.version)));
     }
-    let answer = Answer::json(201, package.whole());
+    let answer = Answer::json(201, &package.whole());
     account.packages.insert(record, package);
     Ok(answer)
 }
@@ -259,7 +259,7 @@ pub fn list(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
     let page = page.of(rows.unwrap_or(&none), filtered.then_some(&keep));
     let shown: Vec<Value> =
         page.rows.iter().filter_map(|row| packages.rows.get(row)).map(Package::row).collect();
-    Ok(Answer::json(200, json!({"packages": shown, "page": page.json()})))
+    Ok(Answer::json(200, &json!({"packages": shown, "page": page.json()})))
 }
 
 /// GET `/ota-upgrades/packages/{package_id}`.
@@ -269,7 +269,7 @@ pub fn list(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
 pub fn show(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
     let package = iotda.account(account)?.packages.get(check_id(id)?);
     package
-        .map(|package| Answer::json(200, package.whole()))
+        .map(|package| Answer::json(200, &package.whole()))
         .ok_or_else(|| Refusal::new(&codes::NO_PACKAGE, ""))
 }
 

@@ -3,6 +3,7 @@
 use super::codes::{self, Code};
 use crate::simulator::clock::Times;
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// A refused request.
@@ -43,21 +44,22 @@ pub struct Answer {
     pub status: u16,
     /// Headers beside the usual ones.
     pub headers: Vec<(String, String)>,
-    /// JSON body; none for 204.
-    pub body: Option<Value>,
+    /// JSON body; empty for 204.
+    pub body: Vec<u8>,
 }
 
 impl Answer {
     /// An answer with a body.
     #[must_use]
-    pub const fn json(status: u16, body: Value) -> Self {
-        Self { status, headers: Vec::new(), body: Some(body) }
+    pub fn json(status: u16, body: &impl Serialize) -> Self {
+        // Text keys, and numbers that are some: it always serializes.
+        Self { status, headers: Vec::new(), body: serde_json::to_vec(body).unwrap_or_default() }
     }
 
     /// 204.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { status: 204, headers: Vec::new(), body: None }
+        Self { status: 204, headers: Vec::new(), body: Vec::new() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which operation a method and a path stand for. Names are those of the official SDK's operations.
 
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 
 macro_rules! operations {
     ($($name:ident),* $(,)?) => {
@@ -78,9 +79,9 @@ impl Route {
     /// The route of a request, if there is one. `path` is the wire's.
     #[must_use]
     pub fn of(method: &str, path: &str) -> Option<Self> {
-        let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
-        let parts: Vec<String> = path.strip_prefix('/')?.split('/').map(decode).collect();
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let decode = |part| percent_decode_str(part).decode_utf8_lossy();
+        let parts: Vec<Cow<'_, str>> = path.strip_prefix('/')?.split('/').map(decode).collect();
+        let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
         let (operation, project, id) = match parts.as_slice() {
             ["v3", "auth", "tokens"] if method == "POST" => (Operation::CreateToken, "", ""),
             ["v3", "projects"] if method == "GET" => (Operation::ListProjects, "", ""),

@@ -96,7 +96,7 @@ pub fn query(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &
         None => holder.devices.iter().map(|(record, _)| record).collect(),
     };
     if statement.columns == Columns::Count {
-        return Ok(Answer::json(200, json!({"count": found.len()})));
+        return Ok(Answer::json(200, &json!({"count": found.len()})));
     }
     match statement.order {
         Some(Order::Ascending) => {}
@@ -108,7 +108,7 @@ pub fn query(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &
     let shown: Vec<Value> = page
         .map(|record| row(iotda, &Candidate { account: holder, fleet, record, now: request.times.fleet }))
         .collect();
-    Ok(Answer::json(200, json!({"devices": shown})))
+    Ok(Answer::json(200, &json!({"devices": shown})))
 }
 
 const SHOWN: [&str; 11] = [

@@ -39,7 +39,7 @@ pub fn bind(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
         return Err(invalid(format!("a device has at most {MOST_TAGS} tags.")));
     }
     account.devices.set_tags(record, tags);
-    Ok(Answer { status: 200, headers: Vec::new(), body: None })
+    Ok(Answer { status: 200, headers: Vec::new(), body: Vec::new() })
 }
 
 /// POST `/tags/unbind-resource`.
@@ -58,7 +58,7 @@ pub fn unbind(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handl
         tags.remove(&key).ok_or_else(|| invalid(format!("tag_keys: the device has no tag {key}.")))?;
     }
     account.devices.set_tags(record, tags);
-    Ok(Answer { status: 200, headers: Vec::new(), body: None })
+    Ok(Answer { status: 200, headers: Vec::new(), body: Vec::new() })
 }
 
 /// POST `/tags/query-resources`: devices that carry any of the tags.
@@ -80,7 +80,7 @@ pub fn query(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handle
     };
     let row = |record: &Record| Some(json!({"resource_id": account.devices.at(*record)?.id}));
     let shown: Vec<Value> = page.rows.iter().filter_map(row).collect();
-    Ok(Answer::json(200, json!({"resources": shown, "page": page.json()})))
+    Ok(Answer::json(200, &json!({"resources": shown, "page": page.json()})))
 }
 
 fn resource_type(fields: Fields<'_>) -> Result<(), Refusal> {

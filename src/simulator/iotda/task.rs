@@ -3,6 +3,7 @@
 use super::paging::Record;
 use crate::simulator::fleet::{Part, compact_time};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,18 +95,6 @@ impl SubStatus {
         }
     }
 
-    const fn counter(self) -> &'static str {
-        match self {
-            Self::Waitting => "waitting",
-            Self::Processing => "processing",
-            Self::Success => "success",
-            Self::Fail => "fail",
-            Self::FailWaitRetry => "fail_wait_retry",
-            Self::Stopped => "stopped",
-            Self::Removed => "removed",
-        }
-    }
-
     /// Something will still happen to it.
     #[must_use]
     pub const fn is_open(self) -> bool {
@@ -172,6 +161,31 @@ pub struct Task {
     sets: BTreeMap<SubStatus, BTreeSet<u32>>,
     by_target: BTreeMap<String, u32>,
     shown: Map<String, Value>,
+}
+
+/// A field of a task as it is shown.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Shown<'a> {
+    /// As the request gave it.
+    Given(&'a Value),
+    /// Where it stands.
+    Text(&'static str),
+    /// `task_progress`.
+    Progress(Progress),
+}
+
+/// Sub tasks by status; fields in the order of their names.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Progress {
+    pub fail: usize,
+    pub fail_wait_retry: usize,
+    pub processing: usize,
+    pub removed: usize,
+    pub stopped: usize,
+    pub success: usize,
+    pub total: usize,
+    pub waitting: usize,
 }
 
 /// What a new task is made of.
@@ -314,26 +328,31 @@ impl Task {
 
     /// `task_progress`.
     #[must_use]
-    pub fn progress(&self) -> Value {
-        let mut progress = Map::from_iter([("total".to_owned(), json!(self.subs.len()))]);
-        for status in SubStatus::ALL {
-            progress.insert(status.counter().to_owned(), json!(self.count(status)));
+    pub fn progress(&self) -> Progress {
+        Progress {
+            fail: self.count(SubStatus::Fail),
+            fail_wait_retry: self.count(SubStatus::FailWaitRetry),
+            processing: self.count(SubStatus::Processing),
+            removed: self.count(SubStatus::Removed),
+            stopped: self.count(SubStatus::Stopped),
+            success: self.count(SubStatus::Success),
+            total: self.subs.len(),
+            waitting: self.count(SubStatus::Waitting),
         }
-        Value::Object(progress)
     }
 
     /// The `Task` object of the API, with or without its `targets`.
     #[must_use]
-    pub fn json(&self, with_targets: bool) -> Value {
+    pub fn json(&self, with_targets: bool) -> BTreeMap<&str, Shown<'_>> {
         let fields = self.shown.iter().filter(|(name, _)| with_targets || *name != "targets");
-        let mut shown: Map<String, Value> =
-            fields.map(|(name, value)| (name.clone(), value.clone())).collect();
-        shown.insert("status".to_owned(), json!(self.status.as_str()));
+        let mut shown: BTreeMap<&str, Shown<'_>> =
+            fields.map(|(name, value)| (name.as_str(), Shown::Given(value))).collect();
+        shown.insert("status", Shown::Text(self.status.as_str()));
         if self.status == Status::Fail {
-            shown.insert("status_desc".to_owned(), json!("All sub tasks failed."));
+            shown.insert("status_desc", Shown::Text("All sub tasks failed."));
         }
-        shown.insert("task_progress".to_owned(), self.progress());
-        Value::Object(shown)
+        shown.insert("task_progress", Shown::Progress(self.progress()));
+        shown
     }
 
     /// The `TaskDetail` object of a sub task.

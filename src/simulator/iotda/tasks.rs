@@ -7,11 +7,12 @@ use super::{
         Answer, DEVICE_ID, Fields, GROUP_ID, Handled, ID, Refusal, Request, Rule, id_char, invalid,
         is_chinese, parse_time,
     },
-    task::{NewTask, Status, SubStatus, Task, Used},
+    task::{NewTask, Shown, Status, SubStatus, Task, Used},
     upgrade::Upgrade,
 };
 use crate::simulator::{Event, draw, fleet::Fleet, fleet::Part, world::Policy};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -112,7 +113,7 @@ pub fn create(iotda: &mut Iotda, fleet: &mut Fleet<Event>, account: usize, reque
     let id = draw::hex_id(iotda.seed, 24, &["task", &record.to_string()]);
     let new = NewTask { id, part, app, packages, retry, begin_at, need_confirm, targets, shown };
     let task = Task::new(new, first_row, request.times.fleet, request.times.wall);
-    let answer = Answer::json(201, task.json(true));
+    let answer = Answer::json(201, &task.json(true));
     let tasks = &mut iotda.account_mut(account)?.tasks;
     tasks.by_id.insert(task.id.clone(), record);
     tasks.rows.insert(record, task);
@@ -221,6 +222,19 @@ fn read_packages(account: &Account, fields: Fields<'_>, part: Part) -> Result<Ve
     ids.into_iter().map(used).collect()
 }
 
+#[derive(Serialize)]
+struct Listed<'a> {
+    batchtasks: Vec<BTreeMap<&'a str, Shown<'a>>>,
+    page: Value,
+}
+
+#[derive(Serialize)]
+struct Looked<'a> {
+    batchtask: BTreeMap<&'a str, Shown<'a>>,
+    page: Value,
+    task_details: Vec<Value>,
+}
+
 /// GET `/batchtasks`.
 ///
 /// # Errors
@@ -250,9 +264,8 @@ pub fn list(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
     let count = rows.values().filter(|task| keep(task)).count();
     let below = rows.range(..page.marker).rev().filter(|(_, task)| keep(task)).map(|(record, _)| *record);
     let page = page.page(below, count);
-    let shown: Vec<Value> =
-        page.rows.iter().filter_map(|row| rows.get(row)).map(|task| task.json(with_targets)).collect();
-    Ok(Answer::json(200, json!({"batchtasks": shown, "page": page.json()})))
+    let shown = page.rows.iter().filter_map(|row| rows.get(row)).map(|task| task.json(with_targets));
+    Ok(Answer::json(200, &Listed { batchtasks: shown.collect(), page: page.json() }))
 }
 
 /// GET `/batchtasks/{task_id}`; paging is that of `task_details`.
@@ -277,7 +290,7 @@ pub fn show(iotda: &mut Iotda, account: usize, id: &str, request: &Request<'_>) 
         iotda.account(account)?.tasks.get(check_id(id)?).ok_or_else(|| Refusal::new(&codes::NO_TASK, ""))?;
     let page = details(task, &query, status, target);
     let shown: Vec<Value> = page.rows.iter().filter_map(|row| task.detail(index_of(task, *row))).collect();
-    Ok(Answer::json(200, json!({"batchtask": task.json(true), "task_details": shown, "page": page.json()})))
+    Ok(Answer::json(200, &Looked { batchtask: task.json(true), page: page.json(), task_details: shown }))
 }
 
 fn details(task: &Task, query: &PageQuery, status: Option<SubStatus>, target: Option<&str>) -> Page {
@@ -374,7 +387,7 @@ pub fn order(
     iotda.upgrade(fleet, account, record, request.times.fleet, |upgrade| {
         carry_out(upgrade, order, &chosen, whole);
     });
-    Ok(Answer::json(200, json!({"targets": results})))
+    Ok(Answer::json(200, &json!({"targets": results})))
 }
 
 fn choose(task: &Task, order: Order, targets: Option<&[String]>) -> (Vec<u32>, Vec<Value>) {

@@ -76,9 +76,10 @@ fn short(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let mut text = hex::encode(hash.finalize());
-    text.truncate(16);
-    text
+    let mut digits = [0; 16];
+    // Twice as many digits as bytes, and all of them ASCII.
+    let _ = hex::encode_to_slice(&hash.finalize()[..8], &mut digits);
+    std::str::from_utf8(&digits).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ pub fn complete_headers(
             set(headers, name, value);
         }
     }
-    for (_, value) in headers.iter_mut() {
+    for (_, value) in headers.iter_mut().filter(|(_, value)| value.trim() != value) {
         *value = value.trim().to_owned();
     }
 }
@@ -175,40 +175,55 @@ fn signable_names(headers: &[(String, String)]) -> Vec<String> {
 }
 
 fn canonical_request(request: &Subject<'_>, signed_names: &[impl AsRef<str>]) -> String {
-    let mut headers = String::new();
+    let mut text = String::with_capacity(512);
+    text.push_str(&request.method.to_uppercase());
+    text.push('\n');
+    push_path(&mut text, request.path);
+    text.push('\n');
+    push_query(&mut text, request.query);
+    text.push('\n');
     for name in signed_names.iter().map(AsRef::as_ref) {
-        headers.push_str(&format!("{name}:{}\n", header(request.headers, name).unwrap_or_default().trim()));
+        let value = header(request.headers, name).unwrap_or_default();
+        text.extend([name, ":", value.trim(), "\n"]);
     }
-    let names: Vec<&str> = signed_names.iter().map(AsRef::as_ref).collect();
-    [
-        request.method.to_uppercase(),
-        canonical_path(request.path),
-        canonical_query(request.query),
-        headers,
-        names.join(";"),
-        payload_hash(request),
-    ]
-    .join("\n")
+    text.push('\n');
+    for (place, name) in signed_names.iter().map(AsRef::as_ref).enumerate() {
+        text.extend([if place > 0 { ";" } else { "" }, name]);
+    }
+    text.push('\n');
+    text.push_str(&payload_hash(request));
+    text
 }
 
 /// The path decoded, each segment encoded again, always with a slash at the end; so `%2F` becomes a separator.
-fn canonical_path(path: &str) -> String {
+fn push_path(canonical: &mut String, path: &str) {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let mut canonical = decoded.split('/').map(encode).collect::<Vec<_>>().join("/");
-    if !canonical.ends_with('/') {
+    for (place, segment) in decoded.split('/').enumerate() {
+        canonical.push_str(if place > 0 { "/" } else { "" });
+        canonical.extend(utf8_percent_encode(segment, UNRESERVED));
+    }
+    if !decoded.ends_with('/') {
         canonical.push('/');
     }
-    canonical
 }
 
 /// Pairs sorted before they are encoded. This is the query that is sent, too.
 #[must_use]
 pub fn canonical_query(pairs: &[(String, String)]) -> String {
+    let mut canonical = String::new();
+    push_query(&mut canonical, pairs);
+    canonical
+}
+
+fn push_query(canonical: &mut String, pairs: &[(String, String)]) {
     let mut sorted: Vec<_> = pairs.iter().collect();
     sorted.sort_unstable();
-    let encoded: Vec<_> =
-        sorted.into_iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
-    encoded.join("&")
+    for (place, (key, value)) in sorted.into_iter().enumerate() {
+        canonical.push_str(if place > 0 { "&" } else { "" });
+        canonical.extend(utf8_percent_encode(key, UNRESERVED));
+        canonical.push('=');
+        canonical.extend(utf8_percent_encode(value, UNRESERVED));
+    }
 }
 
 /// Pairs of a query as it stands on the wire. A `+` is a plus: nobody who signs sends it for a blank.
@@ -289,7 +304,7 @@ fn hex_of(bytes: &[u8; 32]) -> String {
     let mut digits = [0_u8; 64];
     // Twice as many digits as bytes, and all of them ASCII.
     let _ = hex::encode_to_slice(bytes, &mut digits);
-    digits.iter().copied().map(char::from).collect()
+    std::str::from_utf8(&digits).unwrap_or_default().to_owned()
 }
 
 fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

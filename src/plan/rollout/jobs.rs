@@ -53,6 +53,9 @@ impl<'a> OurJobs<'a> {
     ) -> Self {
         let index = Index::new(status, jobs);
         let mut found = Self::default();
+        if index.is_empty() {
+            return found;
+        }
         for (stage, name) in stages.iter().enumerate() {
             for attempt in 0.. {
                 if !found.scan(&index, stage, attempt, |chunk| job_token(uid, identity, name, chunk, attempt))
@@ -148,6 +151,11 @@ impl<'s, 'a> Index<'s, 'a> {
             recorded: recorded.map(|job| (job.token.as_str(), job)).collect(),
             pending: pending.map(|intent| intent.token.as_str()).collect(),
         }
+    }
+
+    /// True when no token is known, so that none has to be worked out.
+    fn is_empty(&self) -> bool {
+        self.by_token.is_empty() && self.recorded.is_empty() && self.pending.is_empty()
     }
 
     /// The job of this token, and others that carry the same.

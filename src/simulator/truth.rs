@@ -99,6 +99,11 @@ impl Simulator {
         self.fleet.devices.get(id).map(|device| self.truth_of(id, device, wall))
     }
 
+    /// What all devices run, by id, as of the last time that was reached.
+    pub fn fleet(&self) -> impl Iterator<Item = (&str, &Device)> {
+        self.fleet.devices.iter().map(|(id, device)| (id.as_str(), device))
+    }
+
     /// All devices as they are at a wall time, by id.
     #[must_use]
     pub fn devices(&self, wall: Timestamp) -> Vec<DeviceTruth> {

@@ -30,12 +30,17 @@ pub(super) fn encode_status(object: &Object) -> Result<Vec<u8>, Error> {
 pub(super) fn decode(kind: Kind, spec: &[u8], status: Option<&[u8]>) -> Result<Object, Error> {
     let status = status.unwrap_or(b"null");
     let mut object = decode_whole(kind, spec)?;
-    match &mut object {
+    read_status(&mut object, status)?;
+    Ok(fitted(object))
+}
+
+fn read_status(object: &mut Object, status: &[u8]) -> Result<(), Error> {
+    match object {
         Object::Cloud(o) => o.status = serde_json::from_slice(status)?,
         Object::Package(o) => o.status = serde_json::from_slice(status)?,
         Object::Rollout(o) => o.status = serde_json::from_slice(status)?,
     }
-    Ok(fitted(object))
+    Ok(())
 }
 
 /// Reads what [`encode`] wrote.
@@ -65,7 +70,16 @@ fn fitted(mut object: Object) -> Object {
 /// The object as it will be read back. What cannot be (a rate that is not a number, say) is refused before it is written:
 /// it would make the whole state unreadable.
 pub(super) fn as_read_back(object: &Object) -> Result<Object, StateError> {
-    encode(object).and_then(|bytes| decode_any(&bytes)).map_err(|e| unwritable(object, &e))
+    let read = encode(object).and_then(|bytes| decode_whole(object.kind(), &bytes));
+    read.map(fitted).map_err(|e| unwritable(object, &e))
+}
+
+/// The object, of which all but the status was read back before, as it will be read back.
+pub(super) fn status_as_read_back(mut object: Object) -> Result<Object, StateError> {
+    match encode_status(&object).and_then(|status| read_status(&mut object, &status)) {
+        Ok(()) => Ok(fitted(object)),
+        Err(error) => Err(unwritable(&object, &error)),
+    }
 }
 
 pub(super) fn unwritable(object: &Object, cause: &dyn std::fmt::Display) -> StateError {

@@ -47,6 +47,12 @@ impl Memory {
         self.contents().objects.values().cloned().collect()
     }
 
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<Object>> {
+        self.contents().objects.get(key).cloned()
+    }
+
     /// Takes over what the manifests say, by the rules of [`super::local::Local::apply_desired`].
     ///
     /// # Errors
@@ -74,7 +80,7 @@ impl Memory {
 #[async_trait]
 impl Store for Memory {
     async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
-        Ok(self.contents().objects.get(key).cloned())
+        Ok(self.get(key))
     }
 
     async fn keys(&self) -> Result<Vec<ObjectKey>, StateError> {
@@ -85,7 +91,7 @@ impl Store for Memory {
         let mut contents = self.contents();
         let key = object.key();
         if let Some(next) = change::of_status(contents.objects.get(&key).map(Arc::as_ref), object)? {
-            contents.objects.insert(key, Arc::new(codec::as_read_back(&next)?));
+            contents.objects.insert(key, Arc::new(codec::status_as_read_back(next)?));
         }
         Ok(())
     }

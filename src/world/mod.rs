@@ -127,8 +127,8 @@ struct Shared {
     mutation: Option<Mutation>,
     /// Writes of the state and orders to the clouds so far: a world at rest makes none.
     writes: Mutex<u64>,
-    /// How often each address was asked since the world came to rest.
-    asked: Mutex<BTreeMap<String, u64>>,
+    /// How often each address was asked since the world came to rest; none before.
+    asked: Mutex<Option<BTreeMap<String, u64>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -153,15 +153,16 @@ impl Shared {
         lock(&self.trace).note(self.timeline.now(), event);
     }
 
-    /// Counts from zero what is asked.
-    fn forget_asked(&self) {
-        lock(&self.asked).clear();
+    /// Counts from now on what is asked, from zero.
+    fn count_asked(&self) {
+        *lock(&self.asked) = Some(BTreeMap::new());
     }
 
     /// The address that was asked most often, and how often.
     fn asked_most(&self) -> Option<(String, u64)> {
         let asked = lock(&self.asked);
-        asked.iter().max_by_key(|(_, times)| **times).map(|(address, times)| (address.clone(), *times))
+        let most = asked.iter().flatten().max_by_key(|(_, times)| **times);
+        most.map(|(address, times)| (address.clone(), *times))
     }
 
     /// True while this run of the process may act.
@@ -184,7 +185,9 @@ impl Shared {
         if !order.deed.is_read() {
             *lock(&self.writes) += 1;
         }
-        *lock(&self.asked).entry(request.to_string()).or_default() += 1;
+        if let Some(asked) = lock(&self.asked).as_mut() {
+            *asked.entry(request.to_string()).or_default() += 1;
+        }
         let durable = self.disk.durable();
         self.checkers().request_leaves(run, order, &durable, self.timeline.now());
     }
@@ -203,10 +206,9 @@ impl Shared {
     fn saw_write(&self, object: &Object) {
         let key = object.key();
         let text = serde_json::to_string(object).unwrap_or_default();
-        let objects = self.disk.seen().objects();
-        let stored = objects.iter().find(|stored| stored.key() == key);
-        self.checkers().status_written(stored.map(Arc::as_ref), object, &text);
-        if stored.is_some_and(|stored| **stored == *object) {
+        let stored = self.disk.seen().get(&key);
+        self.checkers().status_written(stored.as_deref(), object, &text);
+        if stored.is_some_and(|stored| *stored == *object) {
             return;
         }
         *lock(&self.writes) += 1;

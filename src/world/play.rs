@@ -314,7 +314,7 @@ impl Play {
             self.check_creates(&request, &packages);
             // A job may take a device on to another version before anybody looks again.
             if request.order.shows_versions || matches!(request.order.deed, Deed::CreateJob { .. }) {
-                self.shared.checkers().versions_are(&clouds::versions(&self.simulator, now));
+                self.shared.checkers().versions_are(clouds::versions(&self.simulator));
             }
             self.shared.network().reply(now, request, answer);
         }
@@ -389,13 +389,13 @@ impl Play {
         let is_still = now.duration_since(self.last_written(now)) >= STILL;
         match self.unrest(now) {
             None if has_settled => {
-                self.shared.forget_asked();
+                self.shared.count_asked();
                 Act::Rest { until: later(now, QUIET), writes: self.shared.writes() }
             }
             None => Act::Settling { since, until: later(now, QUIET) },
             // Something in the cloud goes on: the world is right to wait, and its end is not waited for.
             Some(Unrest { is_justified: true, .. }) if is_late || is_still => {
-                self.shared.forget_asked();
+                self.shared.count_asked();
                 Act::Rest { until: now, writes: self.shared.writes() }
             }
             Some(Unrest { why, .. }) if is_late => {
@@ -438,7 +438,7 @@ impl Play {
             wanted: &lock(&self.shared.wanted),
             jobs: &clouds::jobs(&self.simulator),
             packages: &clouds::packages(&self.simulator),
-            versions: &clouds::versions(&self.simulator, now),
+            versions: &clouds::versions(&self.simulator).collect::<Vec<_>>(),
         };
         look(&rest, &self.shared.checkers())
     }

@@ -140,7 +140,7 @@ impl Home {
     async fn reported(&mut self, report: Report) -> Result<(), StateError> {
         self.shared.saw_report(&report);
         let is_wanted = super::lock(&self.shared.wanted).contains_key(&report.key);
-        let is_there = self.shared.disk.seen().objects().iter().any(|object| object.key() == report.key);
+        let is_there = self.shared.disk.seen().get(&report.key).is_some();
         if is_wanted && !is_there {
             self.take().await?;
         }

@@ -29,10 +29,10 @@ impl Trace {
         self.mix(u64::from_le_bytes(last));
         self.mix(event.len() as u64);
         self.events += 1;
-        if self.last.len() >= self.kept.max(1) {
-            self.last.pop_front();
-        }
-        self.last.push_back((at, event.to_owned()));
+        let oldest = if self.last.len() >= self.kept.max(1) { self.last.pop_front() } else { None };
+        let mut text = oldest.map(|(_, text)| text).unwrap_or_default();
+        event.clone_into(&mut text);
+        self.last.push_back((at, text));
     }
 
     /// As FNV-1a, in words of eight bytes; turned, so that high bits come to matter for low ones.

@@ -15,7 +15,7 @@ pub(in crate::world) struct Rest<'a> {
     pub(in crate::world) jobs: &'a [JobTruth],
     pub(in crate::world) packages: &'a [PackageTruth],
     /// Versions that devices run.
-    pub(in crate::world) versions: &'a [VersionTruth],
+    pub(in crate::world) versions: &'a [VersionTruth<'a>],
 }
 
 /// Why a world is not at rest.
@@ -72,12 +72,12 @@ impl Rest<'_> {
         });
         let Some(package) = package else { return Ok(()) };
         let kind = kind_of(package);
-        let there: BTreeSet<&String> = self.versions.iter().map(|seen| &seen.device).collect();
-        let runs: BTreeSet<&String> = self
+        let there: BTreeSet<&str> = self.versions.iter().map(|seen| seen.device).collect();
+        let runs: BTreeSet<&str> = self
             .versions
             .iter()
             .filter(|seen| seen.kind == kind && seen.version == package.spec.version)
-            .map(|seen| &seen.device)
+            .map(|seen| seen.device)
             .collect();
         let uid = rollout.metadata.uid.clone().unwrap_or_default();
         for stage in &status.stages {
@@ -91,9 +91,9 @@ impl Rest<'_> {
                     && Some(&sent.package) == status.package_identity.as_ref()
             };
             let members = creates.members.iter().filter(|(sent, _)| is_it(sent));
-            let members = members.flat_map(|(_, members)| members);
+            let members = members.flat_map(|(_, members)| members).map(String::as_str);
             // A device that was deleted is in no stage any more.
-            let members: BTreeSet<&String> = members.filter(|device| there.contains(device)).collect();
+            let members: BTreeSet<&str> = members.filter(|device| there.contains(device)).collect();
             let truth = (members.len(), members.intersection(&runs).count());
             let told =
                 (stage.counts.assigned as usize, (stage.counts.succeeded - stage.counts.superseded) as usize);

@@ -6,26 +6,31 @@ use crate::api::{OtaPackage, OtaRollout, PackageType, Percent, StageStatus};
 use crate::cloud::PackageKind;
 use crate::world::clouds::VersionTruth;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every version that a device was ever seen to run: whenever the engine may have seen it, too, and before a job begins.
 #[derive(Default)]
-pub(super) struct Ran(BTreeSet<(String, PackageKind, String)>);
+pub(super) struct Ran(BTreeMap<String, Vec<(PackageKind, String)>>);
 
 impl Ran {
     /// Devices run this now.
-    pub(super) fn now(&mut self, versions: &[VersionTruth]) {
+    pub(super) fn now<'a>(&mut self, versions: impl Iterator<Item = VersionTruth<'a>>) {
         for seen in versions {
-            let run = (seen.device.clone(), seen.kind, seen.version.clone());
-            self.0.insert(run);
+            if !self.did(&seen) {
+                let ran = self.0.entry(seen.device.to_owned()).or_default();
+                ran.push((seen.kind, seen.version.to_owned()));
+            }
         }
     }
 
+    fn did(&self, seen: &VersionTruth<'_>) -> bool {
+        let is_it = |(kind, version): &(PackageKind, String)| *kind == seen.kind && version == seen.version;
+        self.0.get(seen.device).is_some_and(|ran| ran.iter().any(is_it))
+    }
+
     fn count<'a>(&self, devices: impl Iterator<Item = &'a String>, package: &OtaPackage) -> u32 {
-        let ran = |device: &&String| {
-            let run = ((*device).clone(), kind_of(package), package.spec.version.clone());
-            self.0.contains(&run)
-        };
+        let (kind, version) = (kind_of(package), package.spec.version.as_str());
+        let ran = |device: &&String| self.did(&VersionTruth { device, kind, version });
         u32::try_from(devices.filter(ran).count()).unwrap_or(u32::MAX)
     }
 

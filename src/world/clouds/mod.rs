@@ -7,7 +7,7 @@ mod iotda;
 
 use crate::api::OtaCloud;
 use crate::cloud::{CallError, Cloud, ErrorClass, PackageKind, Transport, WireRequest};
-use crate::simulator::Simulator;
+use crate::simulator::{Simulator, fleet::Part};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
@@ -97,25 +97,20 @@ pub(super) struct JobTruth {
 }
 
 /// A version that a device runs.
-#[derive(Clone, Debug)]
-pub(super) struct VersionTruth {
-    pub(super) device: String,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VersionTruth<'a> {
+    pub(super) device: &'a str,
     pub(super) kind: PackageKind,
-    pub(super) version: String,
+    pub(super) version: &'a str,
 }
 
 /// What every device runs.
-pub(super) fn versions(simulator: &Simulator, now: Timestamp) -> Vec<VersionTruth> {
-    let of = |device: String, kind, version: Option<String>| {
-        version.map(|version| VersionTruth { device, kind, version })
-    };
-    let devices = simulator.devices(now).into_iter();
-    devices
-        .flat_map(|device| {
-            let firmware = of(device.id.clone(), PackageKind::Firmware, device.firmware);
-            [firmware, of(device.id, PackageKind::Software, device.software)].into_iter().flatten()
-        })
-        .collect()
+pub(super) fn versions(simulator: &Simulator) -> impl Iterator<Item = VersionTruth<'_>> {
+    let parts = [(Part::Firmware, PackageKind::Firmware), (Part::Software, PackageKind::Software)];
+    simulator.fleet().flat_map(move |(id, running)| {
+        let of = move |(part, kind)| Some(VersionTruth { device: id, kind, version: running.version(part)? });
+        parts.into_iter().filter_map(of)
+    })
 }
 
 /// The name of an account in [`Order`] and [`PackageTruth`].

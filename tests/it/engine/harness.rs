@@ -308,6 +308,12 @@ impl Process {
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
+    /// Starts it with what it logs going into a file.
+    pub fn start_with_log(command: &mut Command, log: &Path) -> Self {
+        let log = fs_err::File::create(log).unwrap().into_file();
+        Self(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
     pub fn pid(&self) -> u32 {
         self.0.id()
     }

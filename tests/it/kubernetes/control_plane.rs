@@ -31,6 +31,8 @@ pub const DEADLINE: Duration = Duration::from_secs(90);
 pub const ADMIN: &str = "admin";
 /// Whom the controller signs in as: it may do what `examples/kubernetes/rbac.yaml` says, and nothing else.
 pub const CONTROLLER: &str = "controller";
+/// Who may do nothing, unless a test binds a role.
+pub const SOMEBODY: &str = "somebody";
 
 /// etcd, API server, and a folder of their own.
 pub struct ControlPlane {
@@ -343,7 +345,9 @@ fn write_certificates(dir: &Path) -> String {
 }
 
 fn write_settings(dir: &Path) {
-    let users = format!("{},{ADMIN},1,system:masters\n{},{CONTROLLER},2\n", token(ADMIN), token(CONTROLLER));
+    let groups = |user| if user == ADMIN { ",system:masters" } else { "" };
+    let line = |user| format!("{},{user},uid-{user}{}\n", token(user), groups(user));
+    let users: String = [ADMIN, CONTROLLER, SOMEBODY].map(line).concat();
     fs_err::write(dir.join("tokens.csv"), users).unwrap();
     fs_err::set_permissions(dir.join("tokens.csv"), PermissionsExt::from_mode(0o600)).unwrap();
     let policy = json!({

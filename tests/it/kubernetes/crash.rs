@@ -1,8 +1,10 @@
 //! Nothing is created twice, wherever a controller dies, whoever leads, and whatever becomes of the API server.
 
-use super::control_plane::{ControlPlane, shared};
-use super::harness::Field;
+use super::control_plane::{ControlPlane, SOMEBODY, shared};
+use super::harness::{Field, says};
 use crate::engine::harness::{Ended, PACKAGE, Process, ROLLOUT, each};
+use rollwave::api::GROUP;
+use rollwave::simulator::faults::Kind;
 use std::process::{Command, Stdio};
 
 /// Dies at a point of `engine::points`, by SIGKILL.
@@ -74,11 +76,54 @@ fn a_controller_that_is_told_to_end_gives_the_lease_back() {
 }
 
 #[test]
-fn definitions_that_come_late_and_an_api_server_that_goes_away_are_waited_for() {
+fn a_create_that_is_under_way_is_finished_before_the_controller_ends() {
+    let field = Field::new(shared());
+    field.lab.fault("CreateBatchTask", Some(1), Kind::Latency { millis: 2_000 });
+    field.apply(PACKAGE);
+    let controller = Process::start(&mut field.controller());
+    field.lab.until("the create is under way", || field.lab.calls("CreateBatchTask") == 1);
+    let (status, _) = controller.terminate();
+    assert!(status.success(), "{status:?}");
+    let package = field.get("OtaPackage", "meter-v2").unwrap();
+    assert!(package["status"]["pending"].is_null(), "{package:#}");
+    assert_eq!(package["status"]["verification"]["jobId"], field.lab.tasks()[0].id, "{package:#}");
+}
+
+#[test]
+fn a_controller_whose_writes_are_refused_creates_nothing_and_does_not_hurry() {
+    let field = Field::new(shared());
+    field.apply(&format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: reader}}\nrules:\n\
+         - {{apiGroups: [{GROUP}], resources: [\"*\"], verbs: [get, list, watch]}}\n\
+         - {{apiGroups: [\"\"], resources: [secrets], verbs: [get]}}\n\
+         - {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}}\n"
+    ));
+    field.apply(&format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: reader}}\n\
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}}\n\
+         subjects: [{{kind: User, name: {SOMEBODY}}}]\n"
+    ));
+    field.apply(PACKAGE);
+    let mut command = field.controller();
+    let controller = Process::start(command.env("KUBECONFIG", field.plane.kubeconfig_file(SOMEBODY)));
+    let tried = || field.plane.writes(SOMEBODY, &field.namespace).len();
+    field.lab.until("it tried several times", || tried() >= 6);
+    assert_eq!(field.lab.packages(), []);
+    let (calls, before) = (field.lab.all_calls(), tried());
+    field.lab.until("it looked again", || field.lab.all_calls() > calls);
+    assert!(tried() < before + 20, "{} more", tried() - before);
+    let (status, _) = controller.terminate();
+    assert!(status.success(), "{status:?}");
+}
+
+#[test]
+fn definitions_that_come_late_and_an_api_server_that_is_away_longer_than_the_lease_are_waited_for() {
     let plane = ControlPlane::bare();
     let field = Field::without_account(&plane);
-    let controller = Process::start(&mut field.controller());
-    field.lab.until("it leads", || !field.leader().is_empty());
+    let log = field.lab.path().join("controller.log");
+    let logged = |words: &str| fs_err::read_to_string(&log).unwrap().matches(words).count();
+    let controller = Process::start_with_log(&mut field.controller_everywhere(), &log);
+    field.lab.until("it tells what is missing", || logged("rollwave crds | kubectl apply") > 0);
     plane.install_definitions();
     field.apply_keys("the-secret-key");
     field.apply(&field.account());
@@ -86,9 +131,25 @@ fn definitions_that_come_late_and_an_api_server_that_goes_away_are_waited_for() 
     field.apply(ROLLOUT);
     field.lab.until("the canary is sent", || field.lab.tasks().len() == 2);
     plane.kill_api_server();
-    let is_updated = |n| field.lab.firmware(&format!("meter-{n:04}")).as_deref() == Some("V2");
-    field.lab.until("the canary is updated", || (0..20).filter(|n| is_updated(*n)).count() == 5);
+    field.lab.until("it does not lead any more", || logged("not leading any more") == 1);
+    let calls = field.lab.all_calls();
+    field.lab.until("the Lease was looked for a few times more", || logged("Lease could not be read") >= 6);
+    assert_eq!(field.lab.all_calls(), calls, "nobody works who does not lead");
+    assert!(logged("\n") < 100, "no hot loop: {} lines", logged("\n"));
     plane.start_api_server();
     field.assert_converges("after the API server came back");
+    assert_other_namespaces_are_out_of_reach(&plane);
     drop(controller);
+}
+
+/// The account and the keys of another namespace.
+fn assert_other_namespaces_are_out_of_reach(plane: &ControlPlane) {
+    let other = Field::without_account(plane);
+    other.apply(PACKAGE);
+    other.until("OtaPackage", "meter-v2", "it finds no account", |package| {
+        says(package, "there is no OtaCloud")
+    });
+    other.apply(&other.account());
+    other.until("OtaCloud", "lab", "it finds no keys", |cloud| says(cloud, "there is no Secret keys"));
+    assert_eq!(other.lab.all_calls(), 0);
 }

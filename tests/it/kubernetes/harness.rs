@@ -105,10 +105,17 @@ impl<'a> Field<'a> {
 
     /// `rollwave controller` for this namespace, with time running fast.
     pub fn controller(&self) -> Command {
+        let mut command = self.controller_everywhere();
+        command.args(["--namespace", &self.namespace]);
+        command
+    }
+
+    /// The same for all namespaces: on a control plane of the test's own.
+    pub fn controller_everywhere(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollwave"));
         let factor = FACTOR.to_string();
         command
-            .args(["controller", "--namespace", &self.namespace, "--lease-namespace", &self.namespace])
+            .args(["controller", "--lease-namespace", &self.namespace])
             .args(["--time-factor", &factor])
             .current_dir(self.lab.path())
             .env("KUBECONFIG", self.plane.kubeconfig_file(CONTROLLER))

@@ -15,4 +15,5 @@ pub mod plan;
 pub mod simulator;
 pub mod source;
 pub mod state;
+pub mod web;
 pub mod world;

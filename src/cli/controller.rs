@@ -6,11 +6,20 @@ mod term;
 use super::ports::SystemClock;
 use super::{Context, Exit};
 use crate::state::kubernetes::lease::Candidate;
+use crate::web::{self, Board, Role};
 use kube::Client;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 use term::{Ended, Setup, Term};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often a loop that waits shows a sign of life.
+const BEAT: Duration = Duration::from_secs(15);
 
 /// Keep the clouds agreeing with the objects of a Kubernetes cluster.
 #[derive(clap::Args, Debug)]
@@ -27,6 +36,9 @@ pub struct Args {
     /// Folder that `spec.artifact.file` starts from: it holds a folder for each namespace.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
+    /// Address of /livez, /readyz and /metrics (0.0.0.0:8080); nothing is served when it is not given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
     /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub time_factor: u32,
@@ -34,6 +46,11 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    let board = Arc::new(Board::default());
+    let serving = match serve(args.listen, board.clone()).await {
+        Ok(serving) => serving,
+        Err(error) => return ctx.fail(error),
+    };
     let (client, own_namespace) = match connect().await {
         Ok(connected) => connected,
         Err(error) => return ctx.fail(format!("cannot reach a cluster: {error}")),
@@ -49,11 +66,13 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         namespace: args.namespace.clone(),
         artifacts: args.artifacts.clone(),
         clock: SystemClock::faster(args.time_factor),
+        board,
     };
     let ended = lead(&setup, leads).await;
     // Fails when the campaign is over, which it is not before this.
     let _ = resign.send(true);
     let given_back = campaign.await;
+    serving.abort();
     match ended.and(given_back.map_err(|error| error.to_string())) {
         Ok(()) => Exit::Done,
         Err(error) => ctx.fail(error),
@@ -61,13 +80,13 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
 }
 
 /// Works whenever it leads, until it is told to stop.
-async fn lead(setup: &Setup, mut leads: watch::Receiver<bool>) -> Result<(), String> {
+async fn lead(setup: &Setup, mut leads: watch::Receiver<Option<bool>>) -> Result<(), String> {
     let mut stop = pin!(super::run::stop_signal());
     loop {
         tokio::select! {
             biased;
             signal = &mut stop => return signal.map_err(|error| error.to_string()),
-            led = leads.wait_for(|leads| *leads) => drop(led.map_err(|error| error.to_string())?),
+            led = wait_to_lead(&mut leads, &setup.board) => led?,
         }
         tracing::info!("leading");
         let mut term = Term::begin(setup).map_err(|error| error.to_string())?;
@@ -77,7 +96,7 @@ async fn lead(setup: &Setup, mut leads: watch::Receiver<bool>) -> Result<(), Str
                 term.stop().await;
                 return signal.map_err(|error| error.to_string());
             }
-            _ = leads.wait_for(|leads| !leads) => Ended::Deposed,
+            _ = leads.wait_for(|leads| *leads != Some(true)) => Ended::Deposed,
             ended = term.work() => ended,
         };
         term.cut_off().await;
@@ -89,6 +108,35 @@ async fn lead(setup: &Setup, mut leads: watch::Receiver<bool>) -> Result<(), Str
             Ended::Failed(error) => return Err(error.to_string()),
         }
     }
+}
+
+async fn wait_to_lead(leads: &mut watch::Receiver<Option<bool>>, board: &Board) -> Result<(), String> {
+    let mut beat = tokio::time::interval(BEAT);
+    loop {
+        match *leads.borrow_and_update() {
+            Some(true) => return Ok(()),
+            Some(false) => board.set_role(Role::Waiting, None),
+            None => board.set_role(Role::Starting, None),
+        }
+        tokio::select! {
+            changed = leads.changed() => changed.map_err(|error| error.to_string())?,
+            _ = beat.tick() => board.beat(),
+        }
+    }
+}
+
+/// Begins to serve probes and figures, if they are wanted.
+async fn serve(listen: Option<SocketAddr>, board: Arc<Board>) -> Result<JoinHandle<()>, String> {
+    let Some(address) = listen else { return Ok(tokio::spawn(async {})) };
+    let wrong = |error: std::io::Error| format!("--listen {address}: {error}");
+    let listener = TcpListener::bind(address).await.map_err(wrong)?;
+    let address = listener.local_addr().map_err(wrong)?;
+    tracing::info!("serving http://{address}/livez, /readyz and /metrics");
+    Ok(tokio::spawn(async move {
+        if let Err(error) = web::serve(listener, board).await {
+            tracing::error!("probes and figures are served no more: {error}");
+        }
+    }))
 }
 
 /// By `KUBECONFIG` or the user's own file, else as a Pod; with the namespace that is its own there.

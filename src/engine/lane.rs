@@ -28,6 +28,10 @@ pub struct Report {
     pub account: ObjectKey,
     /// Calls to that account so far, by operation.
     pub calls: BTreeMap<&'static str, u64>,
+    /// How long the turn took, since it was last interrupted.
+    pub took: SignedDuration,
+    /// Objects of the account that wait for a turn or a time.
+    pub queued: usize,
 }
 
 /// Why a reconcile ended early.
@@ -185,7 +189,16 @@ impl Lane {
             }
         };
         let calls = self.link.as_ref().map(|link| link.account.calls().clone()).unwrap_or_default();
-        Some(Report { key, changed, error, account: self.home.clone(), calls })
+        let took = self.ports.clock.now().duration_since(now);
+        Some(Report {
+            key,
+            changed,
+            error,
+            account: self.home.clone(),
+            calls,
+            took,
+            queued: self.queue.len(),
+        })
     }
 
     fn back_off(&mut self, key: &ObjectKey, class: Class, error: &CallError) {

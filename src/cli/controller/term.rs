@@ -9,6 +9,7 @@ use crate::engine::{Engine, Report};
 use crate::source::kubernetes::{Means, Seen, watch};
 use crate::state::kubernetes::{Cluster, lease::Held};
 use crate::state::{StateError, Store as _};
+use crate::web::{Board, Reconciled, Role};
 use futures::{StreamExt as _, stream::BoxStream};
 use jiff::Timestamp;
 use kube::Client;
@@ -31,6 +32,7 @@ pub(super) struct Setup {
     pub(super) namespace: Option<String>,
     pub(super) artifacts: Option<PathBuf>,
     pub(super) clock: SystemClock,
+    pub(super) board: Arc<Board>,
 }
 
 /// Why a term ended by itself.
@@ -46,6 +48,7 @@ pub(super) enum Ended {
 pub(super) struct Term {
     cluster: Arc<Cluster>,
     engine: Engine,
+    board: Arc<Board>,
     clock: SystemClock,
     seen: BoxStream<'static, Seen>,
     /// Kinds whose list was complete once. The engine begins when all are: an object must not seem to be gone.
@@ -60,10 +63,12 @@ impl Term {
         let ports = ports::of(setup.client.clone(), setup.held.clone(), clock)?;
         let cluster =
             Arc::new(Cluster::new(setup.client.clone(), setup.held.clone(), setup.artifacts.clone()));
+        setup.board.set_role(Role::Listing, Some(cluster.clone()));
         let means = Means { has_files: setup.artifacts.is_some() };
         Ok(Self {
             engine: Engine::new(cluster.clone(), ports),
             cluster,
+            board: setup.board.clone(),
             clock,
             seen: watch(&setup.client, setup.namespace.as_deref(), means).boxed(),
             listed: BTreeSet::new(),
@@ -75,9 +80,13 @@ impl Term {
     pub(super) async fn work(&mut self) -> Ended {
         let mut check = tokio::time::interval(CHECK);
         loop {
+            self.board.beat();
             let step = tokio::select! {
                 Some(seen) = self.seen.next() => self.take(seen).await,
-                report = self.engine.next(), if self.is_complete() => report.map(|report| log(&report)),
+                report = self.engine.next(), if self.is_complete() => report.map(|report| {
+                    self.board.metrics.reconciled(&turn_of(&report));
+                    log(&report);
+                }),
                 _ = check.tick() => {
                     if self.clock.is_off(Timestamp::now()) {
                         return Ended::ClockSet;
@@ -135,7 +144,10 @@ impl Term {
                     self.engine.gone(key);
                 }
             }
-            Seen::Failed(kind, error) => log_failure(kind, &error),
+            Seen::Failed(kind, error) => {
+                self.board.metrics.watch_failed(kind);
+                log_failure(kind, &error);
+            }
         }
         Ok(())
     }
@@ -145,6 +157,7 @@ impl Term {
         if self.listed.insert(kind) && self.is_complete() {
             let keys = self.cluster.keys().await?;
             tracing::info!(objects = keys.len(), "every object is known");
+            self.board.set_leading();
             return self.engine.wake(keys).await;
         }
         Ok(())
@@ -168,6 +181,18 @@ impl Term {
         for (key, (meta, why)) in std::mem::take(&mut self.unsaid) {
             self.set_aside(key, meta, why).await;
         }
+    }
+}
+
+fn turn_of(report: &Report) -> Reconciled<'_> {
+    Reconciled {
+        kind: report.key.kind,
+        account: &report.account,
+        changed: report.changed,
+        error: report.error.as_ref().map(|error| error.class.as_str()),
+        took: report.took.unsigned_abs(),
+        queued: report.queued,
+        calls: &report.calls,
     }
 }
 

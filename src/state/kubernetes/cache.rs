@@ -323,7 +323,8 @@ mod tests {
 
     #[test]
     fn a_changed_wish_stops_an_intent_and_nothing_else() {
-        let changes: [(&str, fn(&mut Value), bool); 5] = [
+        type Edit = fn(&mut Value);
+        let changes: [(&str, Edit, bool); 5] = [
             ("nothing", |_| {}, true),
             ("finalizers", |json| json["metadata"]["finalizers"] = json!([FINALIZER, "theirs"]), true),
             ("spec", |json| json["spec"]["suspend"] = true.into(), false),

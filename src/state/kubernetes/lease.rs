@@ -134,7 +134,7 @@ pub struct Candidate {
     me: String,
     held: Held,
     sight: Sight,
-    leads: watch::Sender<bool>,
+    leads: watch::Sender<Option<bool>>,
 }
 
 impl Candidate {
@@ -147,7 +147,7 @@ impl Candidate {
             me,
             held: Held::default(),
             sight: Sight::default(),
-            leads: watch::Sender::new(false),
+            leads: watch::Sender::new(None),
         }
     }
 
@@ -157,22 +157,22 @@ impl Candidate {
         self.held.clone()
     }
 
-    /// Tells when it begins and ceases to lead.
+    /// Tells when it begins and ceases to lead; nothing before the Lease was read for the first time.
     #[must_use]
-    pub fn leads(&self) -> watch::Receiver<bool> {
+    pub fn leads(&self) -> watch::Receiver<Option<bool>> {
         self.leads.subscribe()
     }
 
     /// Tries to lead, and to go on leading, until `resign` is true; then gives the Lease back.
     pub async fn campaign(mut self, mut resign: watch::Receiver<bool>) {
         loop {
-            let pause = match tokio::time::timeout(LIMIT, self.round()).await {
-                Ok(Ok(pause)) => pause,
-                Ok(Err(error)) => self.failed(&error.to_string()),
-                Err(_) => self.failed("no answer"),
+            let (is_known, pause) = match tokio::time::timeout(LIMIT, self.round()).await {
+                Ok(Ok(pause)) => (true, pause),
+                Ok(Err(error)) => (false, self.failed(&error.to_string())),
+                Err(_) => (false, self.failed("no answer")),
             };
-            let is_held = self.held.is_held();
-            self.leads.send_if_modified(|leads| std::mem::replace(leads, is_held) != is_held);
+            let leads = (is_known || self.leads.borrow().is_some()).then(|| self.held.is_held());
+            self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads);
             tokio::select! {
                 biased;
                 _ = resign.wait_for(|resign| *resign) => break,

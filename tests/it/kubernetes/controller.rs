@@ -120,3 +120,39 @@ fn a_spec_that_changes_on_the_way_and_a_status_that_somebody_else_writes_are_tak
     field.assert_converges("after its soak was shortened");
     drop(controller);
 }
+
+#[test]
+fn figures_say_what_happened() {
+    let field = Field::new(shared());
+    let logs = ["first", "second"].map(|name| field.lab.path().join(name));
+    let controllers = logs.each_ref().map(|log| {
+        let mut command = field.controller();
+        let process = Process::start_with_log(command.args(["--listen", "127.0.0.1:0"]), log);
+        field.lab.until("it has looked at the Lease", || field.ask(log, "/readyz").0 == 200);
+        process
+    });
+    field.apply(PACKAGE);
+    field.apply(ROLLOUT);
+    field.assert_converges("while figures are taken");
+    let [leading, waiting] = logs.each_ref().map(|log| field.ask(log, "/metrics").1);
+    let account = format!("account=\"{}/lab\"", field.namespace);
+    for line in [
+        "rollwave_leader 1\n".to_owned(),
+        format!("rollwave_cloud_calls_total{{{account},operation=\"CreatePackage\"}} 1\n"),
+        format!("rollwave_cloud_calls_total{{{account},operation=\"CreateJob\"}} 3\n"),
+        format!(
+            "rollwave_rollout_devices{{namespace=\"{}\",rollout=\"meter\",outcome=\"succeeded\"}} 20\n",
+            field.namespace
+        ),
+        "rollwave_objects{kind=\"OtaRollout\",health=\"ready\"} 1\n".to_owned(),
+        "rollwave_reconciles_total{kind=\"OtaRollout\",result=\"changed\"}".to_owned(),
+        "rollwave_reconcile_seconds_bucket{".to_owned(),
+        format!("rollwave_queue_depth{{{account}}}"),
+    ] {
+        assert!(leading.contains(&line), "{line}\n{leading}");
+    }
+    assert!(!leading.contains("rollwave_journal_pending{"), "everything is settled: {leading}");
+    assert!(waiting.contains("rollwave_leader 0\n"), "{waiting}");
+    assert_eq!(field.ask(&logs[1], "/readyz"), (200, "ready to take over\n".to_owned()));
+    drop(controllers);
+}

@@ -122,8 +122,11 @@ fn definitions_that_come_late_and_an_api_server_that_is_away_longer_than_the_lea
     let field = Field::without_account(&plane);
     let log = field.lab.path().join("controller.log");
     let logged = |words: &str| fs_err::read_to_string(&log).unwrap().matches(words).count();
-    let controller = Process::start_with_log(&mut field.controller_everywhere(), &log);
+    let mut command = field.controller_everywhere();
+    let controller = Process::start_with_log(command.args(["--listen", "127.0.0.1:0"]), &log);
     field.lab.until("it tells what is missing", || logged("rollwave crds | kubectl apply") > 0);
+    assert_eq!(field.ask(&log, "/readyz"), (503, "does not know every object yet\n".to_owned()));
+    assert_eq!(field.ask(&log, "/livez").0, 200);
     plane.install_definitions();
     field.apply_keys("the-secret-key");
     field.apply(&field.account());
@@ -138,6 +141,7 @@ fn definitions_that_come_late_and_an_api_server_that_is_away_longer_than_the_lea
     assert!(logged("\n") < 100, "no hot loop: {} lines", logged("\n"));
     plane.start_api_server();
     field.assert_converges("after the API server came back");
+    assert_eq!(field.ask(&log, "/readyz"), (200, "leading\n".to_owned()));
     assert_other_namespaces_are_out_of_reach(&plane);
     drop(controller);
 }

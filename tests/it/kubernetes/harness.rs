@@ -2,9 +2,11 @@
 
 use super::control_plane::{ADMIN, CONTROLLER, ControlPlane, DEADLINE, api_of, apply, runtime};
 use crate::engine::harness::{FACTOR, Lab};
+use crate::support::within_reason;
 use kube::Client;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -126,6 +128,19 @@ impl<'a> Field<'a> {
             command.env_remove(variable);
         }
         command
+    }
+
+    /// What a controller answers that was started with `--listen 127.0.0.1:0` and logs into this file.
+    pub fn ask(&self, log: &Path, path: &str) -> (u16, String) {
+        let said = || fs_err::read_to_string(log).unwrap();
+        self.lab.until("it serves", || said().contains("serving http://"));
+        let said = said();
+        let (_, tail) = said.split_once("serving http://").unwrap();
+        let (address, _) = tail.split_once('/').unwrap();
+        self.runtime.block_on(async {
+            let answer = within_reason(reqwest::get(format!("http://{address}{path}"))).await.unwrap();
+            (answer.status().as_u16(), within_reason(answer.text()).await.unwrap())
+        })
     }
 
     /// Who holds the Lease; empty when nobody does.

@@ -1,0 +1,251 @@
+//! Figures for Prometheus; `docs/kubernetes.md` lists them. A label has as many values as there are accounts, rollouts or
+//! operations, and never as many as devices.
+
+use crate::api::{Intent, IntentState, Kind, Object, ObjectKey, StageCounts};
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+type Labels = Vec<(&'static str, String)>;
+type Gauges = Family<Labels, Gauge>;
+type Counters = Family<Labels, Counter>;
+type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+
+/// One object's turn.
+#[derive(Clone, Debug)]
+pub struct Reconciled<'a> {
+    /// Kind of the object.
+    pub kind: Kind,
+    /// Its account.
+    pub account: &'a ObjectKey,
+    /// Its status changed.
+    pub changed: bool,
+    /// Class of the error that ended it.
+    pub error: Option<&'static str>,
+    /// How long it took.
+    pub took: Duration,
+    /// Objects of the account that wait for a turn or a time.
+    pub queued: usize,
+    /// Calls to the account since it was connected, by operation.
+    pub calls: &'a BTreeMap<&'static str, u64>,
+}
+
+/// Every figure.
+pub struct Metrics {
+    registry: Registry,
+    leader: Gauge,
+    objects: Gauges,
+    pending: Gauges,
+    devices: Gauges,
+    queued: Gauges,
+    turns: Counters,
+    errors: Counters,
+    seconds: Histograms,
+    calls: Counters,
+    watch_failures: Counters,
+    /// Calls that were counted already.
+    counted: Mutex<BTreeMap<(ObjectKey, &'static str), u64>>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new([0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("rollwave"),
+            leader: Gauge::default(),
+            objects: Gauges::default(),
+            pending: Gauges::default(),
+            devices: Gauges::default(),
+            queued: Gauges::default(),
+            turns: Counters::default(),
+            errors: Counters::default(),
+            seconds: Family::new_with_constructor(seconds),
+            calls: Counters::default(),
+            watch_failures: Counters::default(),
+            counted: Mutex::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("leader", "1 while this process leads", metrics.leader.clone());
+        registry.register("objects", "Objects by kind and health", metrics.objects.clone());
+        registry.register(
+            "journal_pending",
+            "Creates that are not settled, by operation and state",
+            metrics.pending.clone(),
+        );
+        registry.register("rollout_devices", "Devices of a rollout by outcome", metrics.devices.clone());
+        registry.register(
+            "queue_depth",
+            "Objects of an account that wait for a turn or a time",
+            metrics.queued.clone(),
+        );
+        registry.register("reconciles", "Turns of objects, by kind and result", metrics.turns.clone());
+        registry.register(
+            "errors",
+            "Turns that a failed call ended, by account and class",
+            metrics.errors.clone(),
+        );
+        registry.register("reconcile_seconds", "How long turns took, by kind", metrics.seconds.clone());
+        registry.register("cloud_calls", "Calls to a cloud, by account and operation", metrics.calls.clone());
+        registry.register(
+            "watch_failures",
+            "Watches that failed and were begun anew",
+            metrics.watch_failures.clone(),
+        );
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Counts one object's turn.
+    pub fn reconciled(&self, turn: &Reconciled<'_>) {
+        let kind = || vec![("kind", turn.kind.to_string())];
+        let result = match (turn.error, turn.changed) {
+            (Some(_), _) => "failed",
+            (None, true) => "changed",
+            (None, false) => "same",
+        };
+        let mut labels = kind();
+        labels.push(("result", result.to_owned()));
+        self.turns.get_or_create(&labels).inc();
+        self.seconds.get_or_create(&kind()).observe(turn.took.as_secs_f64());
+        if let Some(class) = turn.error {
+            let labels = vec![account_of(turn.account), ("class", class.to_owned())];
+            self.errors.get_or_create(&labels).inc();
+        }
+        let queued = i64::try_from(turn.queued).unwrap_or(i64::MAX);
+        self.queued.get_or_create(&vec![account_of(turn.account)]).set(queued);
+        self.count_calls(turn);
+    }
+
+    /// Counts a watch that failed.
+    pub fn watch_failed(&self, kind: Kind) {
+        self.watch_failures.get_or_create(&vec![("kind", kind.to_string())]).inc();
+    }
+
+    fn count_calls(&self, turn: &Reconciled<'_>) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        for (operation, total) in turn.calls {
+            let before = counted.insert((turn.account.clone(), operation), *total).unwrap_or(0);
+            // Less than before: another term counts from zero.
+            let more = if *total >= before { total - before } else { *total };
+            let labels = vec![account_of(turn.account), ("operation", (*operation).to_owned())];
+            self.calls.get_or_create(&labels).inc_by(more);
+        }
+    }
+
+    /// Every figure as text, with what the objects say now.
+    #[must_use]
+    pub fn render(&self, leads: bool, objects: &[Arc<Object>]) -> String {
+        self.leader.set(i64::from(leads));
+        for family in [&self.objects, &self.pending, &self.devices] {
+            family.clear();
+        }
+        if !leads {
+            self.queued.clear();
+        }
+        for object in objects {
+            self.show(object);
+        }
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+
+    fn show(&self, object: &Object) {
+        let labels =
+            vec![("kind", object.kind().to_string()), ("health", object.health().as_str().replace(' ', "_"))];
+        self.objects.get_or_create(&labels).inc();
+        for intent in pending(object) {
+            let state = match intent.state {
+                IntentState::Intended => "intended",
+                IntentState::Ambiguous => "ambiguous",
+            };
+            let operation = format!("{:?}", intent.operation);
+            self.pending.get_or_create(&vec![("operation", operation), ("state", state.to_owned())]).inc();
+        }
+        if let Object::Rollout(rollout) = object
+            && let Some(status) = &rollout.status
+        {
+            let sum = status.stages.iter().fold(StageCounts::default(), |sum, stage| sum + stage.counts);
+            self.show_devices(&object.key(), sum);
+        }
+    }
+
+    fn show_devices(&self, key: &ObjectKey, counts: StageCounts) {
+        for (outcome, count) in [
+            ("queued", counts.queued),
+            ("in_flight", counts.in_flight),
+            ("succeeded", counts.succeeded),
+            ("failed", counts.failed),
+            ("timed_out", counts.timed_out),
+            ("reverted", counts.reverted),
+        ] {
+            let labels = vec![
+                ("namespace", key.namespace.clone()),
+                ("rollout", key.name.clone()),
+                ("outcome", outcome.to_owned()),
+            ];
+            self.devices.get_or_create(&labels).set(i64::from(count));
+        }
+    }
+}
+
+fn account_of(key: &ObjectKey) -> (&'static str, String) {
+    ("account", format!("{}/{}", key.namespace, key.name))
+}
+
+fn pending(object: &Object) -> &[Intent] {
+    match object {
+        Object::Cloud(_) => &[],
+        Object::Package(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
+        Object::Rollout(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_on_when_another_term_counts_from_zero() {
+        let metrics = Metrics::default();
+        let account = ObjectKey::new(Kind::OtaCloud, "field", "lab");
+        for total in [3, 5, 2] {
+            let calls = BTreeMap::from([("ListJobs", total)]);
+            metrics.reconciled(&Reconciled {
+                kind: Kind::OtaCloud,
+                account: &account,
+                changed: false,
+                error: (total == 2).then_some("Unavailable"),
+                took: Duration::from_millis(20),
+                queued: 4,
+                calls: &calls,
+            });
+        }
+        let text = metrics.render(true, &[]);
+        for line in [
+            "rollwave_cloud_calls_total{account=\"field/lab\",operation=\"ListJobs\"} 7",
+            "rollwave_errors_total{account=\"field/lab\",class=\"Unavailable\"} 1",
+            "rollwave_reconciles_total{kind=\"OtaCloud\",result=\"same\"} 2",
+            "rollwave_queue_depth{account=\"field/lab\"} 4",
+            "rollwave_leader 1",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(!metrics.render(false, &[]).contains("queue_depth{"), "who does not lead has no queue");
+    }
+}

@@ -1,0 +1,134 @@
+//! What a cluster asks of a controller: is it alive, is it ready, and its figures.
+//!
+//! **Invariant:** nothing here changes anything, and no answer holds a secret.
+
+mod metrics;
+
+pub use metrics::{Metrics, Reconciled};
+
+use crate::api::Object;
+use crate::state::kubernetes::Cluster;
+use axum::{Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, routing::get};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+
+/// A loop that has shown no sign of life for so long is stuck: it shows one at least every 30 seconds.
+const STUCK: Duration = Duration::from_mins(2);
+
+/// What the controller tells, for others to read.
+#[derive(Default)]
+pub struct Board {
+    /// The figures.
+    pub metrics: Metrics,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    /// Last sign of life; none before the first.
+    beat: Option<Instant>,
+    role: Role,
+    cluster: Option<Arc<Cluster>>,
+}
+
+/// What this process is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// It has not looked at the Lease yet.
+    #[default]
+    Starting,
+    /// Somebody else leads: it is ready to take over.
+    Waiting,
+    /// It leads, and does not know every object yet.
+    Listing,
+    /// It leads and works.
+    Leading,
+}
+
+impl Board {
+    /// A sign of life.
+    pub fn beat(&self) {
+        self.told().beat = Some(Instant::now());
+    }
+
+    /// What this process does from now on; the objects that it works on, if it leads.
+    pub fn set_role(&self, role: Role, cluster: Option<Arc<Cluster>>) {
+        let mut told = self.told();
+        told.role = role;
+        told.cluster = cluster;
+    }
+
+    /// It knows every object now.
+    pub fn set_leading(&self) {
+        self.told().role = Role::Leading;
+    }
+
+    /// Whether it leads, and the objects that it works on then.
+    fn seen(&self) -> (bool, Vec<Arc<Object>>) {
+        let (role, cluster) = {
+            let told = self.told();
+            (told.role, told.cluster.clone())
+        };
+        let objects = cluster.map(|cluster| cluster.objects()).unwrap_or_default();
+        (matches!(role, Role::Listing | Role::Leading), objects)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers `/livez`, `/readyz` and `/metrics` until the process ends.
+///
+/// # Errors
+/// The socket's.
+pub async fn serve(listener: TcpListener, board: Arc<Board>) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(figures))
+        .with_state(board);
+    axum::serve(listener, router).await
+}
+
+async fn livez(State(board): State<Arc<Board>>) -> (StatusCode, String) {
+    alive(board.told().beat.map(|beat| beat.elapsed()))
+}
+
+fn alive(since: Option<Duration>) -> (StatusCode, String) {
+    match since {
+        Some(since) if since > STUCK => {
+            let why = format!("no sign of life for {} seconds\n", since.as_secs());
+            (StatusCode::SERVICE_UNAVAILABLE, why)
+        }
+        _ => (StatusCode::OK, "alive\n".to_owned()),
+    }
+}
+
+async fn readyz(State(board): State<Arc<Board>>) -> (StatusCode, &'static str) {
+    match board.told().role {
+        Role::Starting => (StatusCode::SERVICE_UNAVAILABLE, "has not looked at the Lease yet\n"),
+        Role::Listing => (StatusCode::SERVICE_UNAVAILABLE, "does not know every object yet\n"),
+        Role::Waiting => (StatusCode::OK, "ready to take over\n"),
+        Role::Leading => (StatusCode::OK, "leading\n"),
+    }
+}
+
+async fn figures(State(board): State<Arc<Board>>) -> ([(axum::http::HeaderName, &'static str); 1], String) {
+    let (leads, objects) = board.seen();
+    let text = board.metrics.render(leads, &objects);
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_shows_no_sign_of_life_is_not_alive() {
+        assert_eq!(alive(None).0, StatusCode::OK, "not begun");
+        assert_eq!(alive(Some(Duration::from_secs(40))).0, StatusCode::OK);
+        assert_eq!(alive(Some(Duration::from_secs(121))).0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -83,6 +83,10 @@ fn dispatch(
             simulator.change_device(id, read::<DeviceChange>(body)?, wall)?;
             Ok(json!(simulator.device(id, wall)))
         }
+        ("DELETE", ["devices", id]) => {
+            let missing = || Wrong(404, format!("device {id} does not exist"));
+            simulator.remove_device(id, wall).then(|| json!({})).ok_or_else(missing)
+        }
         ("POST", ["portal", "packages"]) => {
             Ok(json!({"id": simulator.upload_by_hand(&read::<UploadSpec>(body)?, wall)?}))
         }

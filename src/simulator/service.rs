@@ -87,6 +87,9 @@ pub trait Service: fmt::Debug + Send {
     /// Creates a group when it is not there.
     fn add_group(&mut self, account: usize, name: &str, id: Option<&str>, times: Times);
 
+    /// Takes a device out of service; false when this cloud has none of this id. *Assumed*: what has not ended for it fails.
+    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool;
+
     /// A device has been switched on: an upgrade that waits for it goes on.
     fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp);
 

@@ -120,6 +120,16 @@ impl Simulator {
         }
     }
 
+    /// Takes a device out of service by hand; false when there is none of this id.
+    pub fn remove_device(&mut self, id: &str, wall: Timestamp) -> bool {
+        self.advance(wall);
+        let now = self.times(wall);
+        let fleet = &mut self.fleet;
+        let was_there = self.services.iter_mut().any(|service| service.remove_device(fleet, id, now));
+        self.fleet.devices.remove(id);
+        was_there
+    }
+
     /// Changes a device by hand. One that is switched on goes on with an upgrade that waits for it.
     ///
     /// # Errors

@@ -55,6 +55,17 @@ impl Devices {
         self.rows.insert(key, device);
     }
 
+    /// Takes the device of this name out; its product, when there was one.
+    pub fn remove(&mut self, name: &str) -> Option<Key> {
+        let key = self.rows.keys().find(|key| key.1 == name)?.clone();
+        let device = self.rows.remove(&key)?;
+        self.by_iot_id.remove(&device.iot_id);
+        if let Some(names) = self.by_product.get_mut(&key.0) {
+            names.retain(|other| other != name);
+        }
+        Some(key)
+    }
+
     /// Products that have devices.
     pub fn products(&self) -> impl Iterator<Item = &String> {
         self.by_product.keys()

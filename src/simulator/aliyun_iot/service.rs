@@ -129,6 +129,16 @@ impl Service for AliyunIot {
         self.ensure_group(account, name, id, times);
     }
 
+    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+        let mut accounts = self.accounts.iter_mut().enumerate();
+        let Some((index, key)) = accounts.find_map(|(index, a)| Some((index, a.devices.remove(device)?)))
+        else {
+            return false;
+        };
+        self.upgrade(fleet, index, now.fleet, |upgrade| upgrade.lose(&key));
+        true
+    }
+
     fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
         for index in 0..self.accounts.len() {
             self.upgrade(fleet, index, now, |upgrade| upgrade.wake(device));

@@ -394,6 +394,21 @@ impl Upgrade<'_> {
         }
     }
 
+    /// A device has gone out of service: its groups forget it, and its tasks fail.
+    pub fn lose(&mut self, device: &(String, String)) {
+        self.account.groups.values_mut().for_each(|group| group.members.retain(|member| member != device));
+        let of_device = |task: &Task| task.device == device.1 && !task.status.is_final();
+        let jobs = self.account.jobs.iter().filter(|(_, job)| job.product == device.0);
+        let tasks = |(record, job): (&u64, &Job)| {
+            let open = job.tasks.iter().zip(0..).filter(|(task, _)| of_device(task));
+            open.map(|(_, index)| (*record, index)).collect::<Vec<(u64, u32)>>()
+        };
+        for (record, index) in jobs.flat_map(tasks).collect::<Vec<_>>() {
+            self.end(record, index, TaskStatus::Failed, Some("The device does not exist"));
+            self.settle(record);
+        }
+    }
+
     /// Ends a dynamic job; its tasks go on.
     pub fn cancel_strategy(&mut self, record: u64) {
         let now = self.now;

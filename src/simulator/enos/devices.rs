@@ -48,6 +48,15 @@ impl Devices {
         self.by_product.get(product).map_or(&[], Vec::as_slice)
     }
 
+    /// Takes a device out; false when there is none of this key.
+    pub fn remove(&mut self, key: &str) -> bool {
+        let Some(device) = self.by_key.remove(key) else { return false };
+        if let Some(keys) = self.by_product.get_mut(&device.product) {
+            keys.retain(|other| other != key);
+        }
+        true
+    }
+
     /// Registers a device; its key must be free.
     pub fn insert(&mut self, key: String, device: Registered) {
         let keys = self.by_product.entry(device.product.clone()).or_default();

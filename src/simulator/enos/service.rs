@@ -85,6 +85,17 @@ impl Service for Enos {
     /// An asset tree begins to exist with the first device below it.
     fn add_group(&mut self, _account: usize, _name: &str, _id: Option<&str>, _times: Times) {}
 
+    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+        let Some(account) = self.accounts.iter_mut().position(|account| account.devices.remove(device))
+        else {
+            return false;
+        };
+        for number in 0..self.accounts[account].jobs.len() {
+            self.upgrade(fleet, account, number, now, |upgrade| upgrade.lose(device));
+        }
+        true
+    }
+
     fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
         let now = Times { wall: self.wall, fleet: now };
         for account in 0..self.accounts.len() {

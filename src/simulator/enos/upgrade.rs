@@ -20,6 +20,8 @@ use crate::simulator::{
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
+/// Why a task fails whose device is not there.
+const NO_DEVICE: &str = "Device not found";
 /// How often an incremental job looks for devices that have come to fit.
 const SWEEP: SignedDuration = SignedDuration::from_mins(10);
 
@@ -169,7 +171,7 @@ impl Upgrade<'_> {
     fn publish(&mut self, index: u32) {
         let Some(key) = self.job.task(index).map(|task| task.device.clone()) else { return };
         let Some(presence) = self.fleet.devices.get(&key).map(|device| device.presence) else {
-            return self.end(index, Status::Failed, -1, "Device not found".to_owned());
+            return self.end(index, Status::Failed, -1, NO_DEVICE.to_owned());
         };
         if self.busy.contains_key(&key) {
             let text = "Device is being upgraded by another job".to_owned();
@@ -275,6 +277,14 @@ impl Upgrade<'_> {
     /// Cancels a task.
     pub fn cancel(&mut self, index: u32) {
         self.end(index, Status::Failed, -1, "Canceled".to_owned());
+    }
+
+    /// A device has gone out of service.
+    pub fn lose(&mut self, device: &str) {
+        let Some(index) = self.job.find(device) else { return };
+        if self.job.task(index).is_some_and(|task| task.status.is_open()) {
+            self.end(index, Status::Failed, -1, NO_DEVICE.to_owned());
+        }
     }
 
     /// Cancels what has not begun, and stops the job.

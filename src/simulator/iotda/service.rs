@@ -82,6 +82,11 @@ impl Service for Iotda {
         self.ensure_group(account, name, id, times);
     }
 
+    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+        (0..self.accounts.len())
+            .any(|account| super::devices::delete(self, fleet, account, device, now.fleet).is_ok())
+    }
+
     fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
         Self::wake(self, fleet, device, now);
     }

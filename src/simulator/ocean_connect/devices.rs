@@ -44,6 +44,14 @@ impl Devices {
         self.rows.get(*self.by_id.get(id)?)
     }
 
+    /// Takes a device out; false when there is none of this id.
+    pub fn remove(&mut self, id: &str) -> bool {
+        let others = std::mem::take(self).rows;
+        let before = others.len();
+        others.into_iter().filter(|device| device.id != id).for_each(|device| self.insert(device));
+        self.rows.len() < before
+    }
+
     /// Registers a device; its id must be free.
     pub fn insert(&mut self, device: Registered) {
         let place = self.rows.len();

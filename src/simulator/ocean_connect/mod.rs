@@ -212,6 +212,17 @@ impl OceanConnect {
         act(&mut Upgrade { app, index, task, busy: &mut holder.busy, fleet, now });
     }
 
+    /// A device has gone out of service: its groups forget it, and what has not ended for it fails.
+    fn forget(&mut self, fleet: &mut Fleet<Event>, app: usize, device: &str, now: Timestamp) {
+        let Some(holder) = self.apps.get_mut(app) else { return };
+        for group in &mut holder.groups {
+            group.members.remove(device);
+        }
+        for task in 0..holder.tasks.len() {
+            self.upgrade(fleet, app, task, now, |upgrade| upgrade.lose(device));
+        }
+    }
+
     /// A device has been switched on: an upgrade that waits for it goes on.
     pub fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
         let mut apps = self.apps.iter().enumerate();

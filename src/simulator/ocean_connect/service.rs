@@ -91,6 +91,12 @@ impl Service for OceanConnect {
         self.ensure_group(account, name, id);
     }
 
+    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+        let Some(app) = self.apps.iter_mut().position(|app| app.devices.remove(device)) else { return false };
+        self.forget(fleet, app, device, now.fleet);
+        true
+    }
+
     fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
         Self::wake(self, fleet, device, now);
     }

@@ -229,6 +229,16 @@ impl Upgrade<'_> {
         }
     }
 
+    /// A device has gone out of service.
+    pub fn lose(&mut self, device: &str) {
+        let open = self.task.find(device);
+        let open = open.filter(|index| self.task.subs.get(*index).is_some_and(|sub| sub.status.is_open()));
+        if let Some(index) = open {
+            self.end(index, End::Failure("Device not exist".to_owned()));
+            self.try_again();
+        }
+    }
+
     /// Somebody stops the task in the portal.
     pub fn stop(&mut self) {
         if self.task.status().is_final() {

@@ -180,6 +180,7 @@ impl Connector for ToFake {
             job_identity: rollwave::cloud::JobIdentity::Token,
             job_rows_lack: rollwave::cloud::RowsLack::Nothing,
             stops_jobs: true,
+            stopped_jobs_hold: false,
             shows_devices: true,
             max_devices_per_job: 30_000,
             max_devices_per_order: 100,

@@ -213,6 +213,7 @@ impl Lane {
                     return Ok(Acted::PlanAgain);
                 }
                 Action::StopJob { id } => self.stop_job(&id, class).await?,
+                Action::DeleteJob { id } => self.delete_job(&id, class).await?,
                 Action::Release => return self.release(subject).await,
             }
         }
@@ -394,6 +395,21 @@ impl Lane {
         Ok(self.inventory.jobs.look(&mut link.account, id, now, class).await?)
     }
 
+    async fn delete_job(&mut self, id: &str, class: Class) -> Result<(), Trouble> {
+        let now = self.ports.clock.now();
+        let link = self.connect().await?;
+        match link.account.call(&Call::DeleteJob { id: id.to_owned() }, class).await {
+            Ok(_) => {}
+            // It is gone, or runs again: the look below tells.
+            Err(error) if matches!(error.class, ErrorClass::Conflict | ErrorClass::NotFound) => {
+                tracing::info!(job = id, "not deleted: {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let Some(link) = &mut self.link else { return Ok(()) };
+        Ok(self.inventory.jobs.look(&mut link.account, id, now, class).await?)
+    }
+
     async fn delete_package<S: Subject>(
         &mut self,
         subject: &mut S,
@@ -432,7 +448,10 @@ fn token_of(action: &Action) -> Option<&str> {
     match action {
         Action::CreatePackage { token, .. } => Some(token),
         Action::CreateJob { job, .. } => Some(&job.token),
-        Action::DeletePackage { .. } | Action::StopJob { .. } | Action::Release => None,
+        Action::DeletePackage { .. }
+        | Action::StopJob { .. }
+        | Action::DeleteJob { .. }
+        | Action::Release => None,
     }
 }
 

@@ -129,6 +129,7 @@ mod tests {
             job_identity: crate::cloud::JobIdentity::Token,
             job_rows_lack: crate::cloud::RowsLack::Nothing,
             stops_jobs: true,
+            stopped_jobs_hold: false,
             shows_devices: true,
             max_devices_per_job: 10,
             max_devices_per_order: 10,

@@ -304,6 +304,7 @@ impl Lane {
             Action::CreateJob { job, .. } => Some(Call::CreateJob(job)),
             Action::DeletePackage { id } => Some(Call::DeletePackage { id }),
             Action::StopJob { id } => Some(Call::StopJob { id, devices: Vec::new() }),
+            Action::DeleteJob { id } => Some(Call::DeleteJob { id }),
             Action::Release => None,
         };
         let requests = match (&call, &self.link) {

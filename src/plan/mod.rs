@@ -119,6 +119,11 @@ pub enum Action {
         /// Cloud's id.
         id: String,
     },
+    /// Delete a job of ours that was stopped.
+    DeleteJob {
+        /// Cloud's id.
+        id: String,
+    },
     /// Nothing of the object is left to do: let it go (it is being deleted).
     Release,
 }

@@ -40,6 +40,8 @@ pub fn plan(view: &PackageView<'_>) -> Plan<OtaPackageStatus> {
         return finish(view.object, status, outcome, view.now);
     };
     void_verification(view, &mut status);
+    // A clock that was ahead wrote it: how long ago that was nobody knows, and so it is counted from now on.
+    status.known_since = status.known_since.map(|since| since.min(view.now));
     let outcome = judge(view, packages, &mut status);
     finish(view.object, status, outcome, view.now)
 }
@@ -116,7 +118,11 @@ fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
         let message = format!("waits for call {}, which is not settled", intent.token);
         return Outcome::working("Creating", message).in_sync(Truth::False);
     }
-    let package = wanted(view.object, view.capabilities);
+    let mut package = wanted(view.object, view.capabilities);
+    // Its devices run it already: the cloud could verify nothing, and would hold it back for ever.
+    if condition_is_true(&status.conditions, VERIFIED) {
+        package.verification = None;
+    }
     let message = format!("version {} is not in the cloud, and is created", package.key.version);
     let outcome = Outcome::working("Creating", message).in_sync(Truth::False);
     outcome.with([Action::CreatePackage { token, package }])

@@ -153,6 +153,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         job_identity: JobIdentity::Token,
         job_rows_lack: RowsLack::Devices,
         stops_jobs: true,
+        stopped_jobs_hold: false,
         shows_devices: true,
         max_devices_per_job: limits::JOB_DEVICES,
         max_devices_per_order: limits::JOB_DEVICES,

@@ -123,6 +123,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         job_identity: JobIdentity::Token,
         job_rows_lack: RowsLack::Progress,
         stops_jobs: true,
+        stopped_jobs_hold: true,
         shows_devices: false,
         max_devices_per_job: limits::JOB_DEVICES,
         max_devices_per_order: limits::ORDER_DEVICES,

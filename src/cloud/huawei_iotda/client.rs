@@ -191,6 +191,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         job_identity: JobIdentity::Token,
         job_rows_lack: RowsLack::Nothing,
         stops_jobs: true,
+        stopped_jobs_hold: false,
         shows_devices: true,
         max_devices_per_job: limits::TASK_TARGETS,
         max_devices_per_order: limits::ORDER_TARGETS,

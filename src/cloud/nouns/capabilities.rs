@@ -20,6 +20,8 @@ pub struct Capabilities {
     pub job_rows_lack: RowsLack,
     /// Whether a job can be stopped by a call.
     pub stops_jobs: bool,
+    /// Whether a job that was stopped with devices still to come keeps its package from being deleted, until it is deleted itself.
+    pub stopped_jobs_hold: bool,
     /// Whether one device can be asked for. Where not, all devices of its product are read.
     pub shows_devices: bool,
     /// Most devices in one job.

@@ -70,12 +70,12 @@ pub struct Job {
 
 impl Job {
     /// Fills in what rows of this cloud's jobs lack, as the results of all its devices tell it; the results of a job that was
-    /// stopped are put right by that.
-    pub fn fill_in(&mut self, lack: RowsLack, results: &mut [DeviceResult]) {
+    /// stopped are put right by that. `is_visible`: the job is so old that its results cannot be missing any more.
+    pub fn fill_in(&mut self, lack: RowsLack, results: &mut [DeviceResult], is_visible: bool) {
         match lack {
             RowsLack::Nothing => {}
             RowsLack::Devices => self.fill_in_devices(results),
-            RowsLack::Progress => self.fill_in_progress(results),
+            RowsLack::Progress => self.fill_in_progress(results, is_visible),
         }
     }
 
@@ -88,15 +88,16 @@ impl Job {
         }
     }
 
-    /// A device without a result has failed once the others are done: the cloud left it out.
-    fn fill_in_progress(&mut self, results: &mut [DeviceResult]) {
+    /// A device without a result has failed once the others are done: the cloud left it out. It may leave out all of them.
+    fn fill_in_progress(&mut self, results: &mut [DeviceResult], is_visible: bool) {
         if self.state == JobState::Stopped {
             let waiting = results.iter_mut().filter(|result| result.outcome == DeviceOutcome::Queued);
             waiting.for_each(|result| result.outcome = DeviceOutcome::Stopped);
         }
         let mut counts = JobCounts::of(results);
         counts.total = as_count(self.devices.len().max(results.len()));
-        let is_open = results.is_empty() || counts.queued + counts.in_flight + counts.stopped > 0;
+        let is_hidden = results.is_empty() && !is_visible;
+        let is_open = is_hidden || counts.queued + counts.in_flight + counts.stopped > 0;
         match self.state {
             JobState::Stopped if counts.in_flight > 0 => self.state = JobState::Stopping,
             JobState::Running | JobState::Stopped if !is_open => {
@@ -243,7 +244,7 @@ mod tests {
             (JobState::Stopped, vec![Failed, Stopped], JobState::Stopped),
         ] {
             let (mut job, mut results) = job_with(state.clone(), 0, &outcomes);
-            job.fill_in(RowsLack::Devices, &mut results);
+            job.fill_in(RowsLack::Devices, &mut results, true);
             let devices: Vec<&str> = results.iter().map(|result| result.device.as_str()).collect();
             assert_eq!((&job.state, job.counts.total as usize), (&expected, outcomes.len()), "{state:?}");
             assert_eq!(job.devices, devices, "{state:?} {outcomes:?}");
@@ -253,15 +254,16 @@ mod tests {
     #[test]
     fn a_job_without_progress_gets_it_from_the_results_of_its_devices() {
         use DeviceOutcome::{Failed, InFlight, Queued, Succeeded};
-        let filled = |state: JobState, devices: usize, outcomes: &[DeviceOutcome]| {
+        let filled = |state: JobState, devices: usize, outcomes: &[DeviceOutcome], is_visible: bool| {
             let (mut job, mut results) = job_with(state, devices, outcomes);
-            job.fill_in(RowsLack::Progress, &mut results);
+            job.fill_in(RowsLack::Progress, &mut results, is_visible);
             let JobCounts { queued, in_flight, succeeded, failed, stopped, .. } = job.counts;
             (job.state, [queued, in_flight, succeeded, failed, stopped])
         };
         let unknown = DeviceOutcome::Unknown("melted".into());
         for (state, devices, outcomes, expected) in [
-            (JobState::Running, 2, vec![], (JobState::Running, [0; 5])),
+            // None of its devices runs a version that it is for any more.
+            (JobState::Running, 2, vec![], (JobState::Failed, [0, 0, 0, 2, 0])),
             (JobState::Running, 2, vec![Succeeded, Queued], (JobState::Running, [1, 0, 1, 0, 0])),
             (JobState::Running, 2, vec![Succeeded, Succeeded], (JobState::Succeeded, [0, 0, 2, 0, 0])),
             (JobState::Running, 2, vec![Succeeded, Failed], (JobState::PartlyFailed, [0, 0, 1, 1, 0])),
@@ -279,7 +281,8 @@ mod tests {
                 (JobState::Unknown("x".into()), [0, 0, 1, 0, 0]),
             ),
         ] {
-            assert_eq!(filled(state.clone(), devices, &outcomes), expected, "{state:?} {outcomes:?}");
+            assert_eq!(filled(state.clone(), devices, &outcomes, true), expected, "{state:?} {outcomes:?}");
         }
+        assert_eq!(filled(JobState::Running, 2, &[], false), (JobState::Running, [0; 5]), "not visible yet");
     }
 }

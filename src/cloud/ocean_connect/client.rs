@@ -105,6 +105,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         job_identity: JobIdentity::Devices,
         job_rows_lack: RowsLack::Nothing,
         stops_jobs: false,
+        stopped_jobs_hold: false,
         shows_devices: true,
         max_devices_per_job: limits::TASK_DEVICES,
         max_devices_per_order: limits::TASK_DEVICES,

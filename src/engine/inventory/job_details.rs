@@ -88,11 +88,12 @@ impl Jobs {
             }
             read => read?,
         };
-        let lack = self.rows_lack;
+        let (lack, lag) = (self.rows_lack, account.cloud().capabilities().visibility_lag);
         let Some(row) = self.rows.get_mut(id) else { return Ok(()) };
         let mut job = row.job.clone();
         job.state = row.stands.clone();
-        job.fill_in(lack, &mut read.rows);
+        let is_visible = row.changed_at.saturating_add(lag).is_ok_and(|visible| visible <= read.at);
+        job.fill_in(lack, &mut read.rows, is_visible);
         if job != row.job {
             (row.job, row.changed_at) = (job, read.at);
         }

@@ -59,13 +59,20 @@ fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
         return release("the package is not in the cloud any more");
     }
     let users = live_users(&jobs.value, id);
+    let verify = status.verification.as_ref();
+    let verify = verify.and_then(|v| find_job(&jobs.value, &v.token, v.job_id.as_deref()));
+    let holds =
+        |job: &&Job| view.capabilities.stopped_jobs_hold && job.state.is_final() && job.counts.stopped > 0;
+    if let Some(job) = verify.filter(holds) {
+        let message =
+            format!("deletion of package {id} waits until job {}, which was stopped, is deleted", job.id);
+        return Outcome::working("Deleting", message).with([Action::DeleteJob { id: job.id.clone() }]);
+    }
     if users.is_empty() {
         let outcome = Outcome::working("Deleting", format!("package {id} is deleted"));
         return outcome.with([Action::DeletePackage { id: id.clone() }]);
     }
     let message = format!("deletion of package {id} waits for {}", describe(&users));
-    let verify = status.verification.as_ref();
-    let verify = verify.and_then(|v| find_job(&jobs.value, &v.token, v.job_id.as_deref()));
     let stoppable = verify
         .filter(|_| view.capabilities.stops_jobs)
         .filter(|job| !job.state.is_final() && job.state != JobState::Stopping);

@@ -32,7 +32,7 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
     let known = status.verification.as_ref().is_some_and(|known| known.token == token);
     if known && condition_is_true(&status.conditions, VERIFIED) {
         let counts = status.verification.as_ref().map(|known| known.counts).unwrap_or_default();
-        return done(summary(&counts));
+        return held_back(view, package_id, &counts).unwrap_or_else(|| done(summary(&counts)));
     }
     let (Some(jobs), Some(devices)) = (&view.jobs, &view.devices) else {
         return Outcome::working("Observing", "looking at the devices of the verification")
@@ -266,6 +266,21 @@ impl Trial<'_> {
         let outcome = Outcome::working("Verifying", message).verified(Truth::Unknown);
         outcome.with([Action::CreateJob { stage: None, job }])
     }
+}
+
+/// The package was verified, and the cloud has another one in its place that it has not verified.
+fn held_back(view: &PackageView<'_>, package_id: &str, counts: &StageCounts) -> Option<Outcome> {
+    let state = of_the_cloud(view, package_id)?;
+    if matches!(state, CloudVerification::Passed | CloudVerification::NotNeeded) {
+        return None;
+    }
+    let message = format!(
+        "{}, but the cloud takes no rollout of package {package_id} before its own verification (now: {}); delete it in the cloud, \
+         or name devices that do not run it yet",
+        summary(counts),
+        state.as_str()
+    );
+    Some(Outcome::stuck("VerificationNeeded", message))
 }
 
 /// Where the cloud's own verification of the package stands; none where it has no such thing, or the package was not seen.

@@ -58,7 +58,7 @@ pub fn package(view: &PackageView<'_>) -> Preview<OtaPackage> {
                     confirm::verify_job_created(&mut status, &job.token, &id, stage.now);
                 }
                 Action::StopJob { id } => stage.stop(id),
-                Action::Release => {}
+                Action::DeleteJob { .. } | Action::Release => {}
             }
             let when = if stage.steps.is_empty() { "now" } else { "after the step before" };
             stage.steps.push((action, when.to_owned()));

@@ -42,7 +42,7 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
             format!("deletion waits until the cloud can be asked for its jobs; last known to run: {running}");
         return finish(view.object, status, Outcome::working(phase, reason, message), view.now);
     };
-    let mut remains = remains(&mut status, &seen.value, seen.at, capabilities.visibility_lag);
+    let mut remains = remains(&mut status, &seen.value, seen.at, capabilities);
     remains.add_by_token(view, &crate::plan::token::package_identity(package), &status, &seen.value);
     let by_hand = remains.by_hand(capabilities);
     if remains.waits_for.is_empty() {
@@ -68,8 +68,7 @@ impl Plan<OtaRolloutStatus> {
 /// The stages speak of another package: its jobs are stopped, and nothing is sent before they are final. None once nothing
 /// stands in the way.
 pub(super) fn turn(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
-    let lag = ground.capabilities.visibility_lag;
-    let mut remains = remains(status, &ground.jobs.value, ground.jobs.at, lag);
+    let mut remains = remains(status, &ground.jobs.value, ground.jobs.at, ground.capabilities);
     let by_hand = remains.by_hand(ground.capabilities);
     let end = if by_hand.is_empty() { "are stopped" } else { "end" };
     if !remains.waits_for.is_empty() {
@@ -88,13 +87,15 @@ pub(super) fn turn(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option
     None
 }
 
-/// Looks up every recorded job and every unsettled call, and orders the live ones to stop.
+/// Looks up every recorded job and every unsettled call, and orders the live ones to stop; where a stopped one would keep its
+/// package for ever, it is deleted, once it is written down that it has ended.
 fn remains(
     status: &mut OtaRolloutStatus,
     jobs: &[&Job],
     looked_at: Timestamp,
-    lag: jiff::SignedDuration,
+    capabilities: &Capabilities,
 ) -> Remains {
+    let lag = capabilities.visibility_lag;
     let mut remains = Remains::default();
     for recorded in status.stages.iter_mut().flat_map(|stage| &mut stage.jobs) {
         let is_it =
@@ -104,6 +105,9 @@ fn remains(
                 let told = recorded.stop_ordered;
                 recorded.state = job.state.as_str().to_owned();
                 if job.state.is_final() {
+                    if capabilities.stopped_jobs_hold && job.counts.stopped > 0 {
+                        remains.clear(job, recorded.finished_at.is_some());
+                    }
                     recorded.finished_at = recorded.finished_at.or(Some(looked_at));
                 } else {
                     recorded.stop_ordered = true;
@@ -145,6 +149,13 @@ impl Remains {
         if !hopeless && !self.waits_for.contains(&job.id) {
             self.waits_for.push(job.id.clone());
         }
+    }
+
+    fn clear(&mut self, job: &Job, is_known_to_be_over: bool) {
+        if is_known_to_be_over {
+            self.stops.push(Action::DeleteJob { id: job.id.clone() });
+        }
+        self.waits_for.push(job.id.clone());
     }
 
     /// Jobs that carry our tokens and that no status knows: duplicates, or everything after a loss of the state.

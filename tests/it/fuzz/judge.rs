@@ -23,6 +23,7 @@ const LIMITS: Capabilities = Capabilities {
     job_identity: rollwave::cloud::JobIdentity::Token,
     job_rows_lack: rollwave::cloud::RowsLack::Nothing,
     stops_jobs: true,
+    stopped_jobs_hold: false,
     shows_devices: true,
     max_devices_per_job: 4,
     max_devices_per_order: 2,

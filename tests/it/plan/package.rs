@@ -5,7 +5,7 @@ use rollwave::api::{
     Condition, CreateOperation, IN_SYNC, Intent, IntentState, Origin, READY, STALLED, Time, Truth, VERIFIED,
     condition_is_true, find_condition,
 };
-use rollwave::cloud::{ArtifactRef, ObsArtifact, Package};
+use rollwave::cloud::{ArtifactRef, CloudVerification, ObsArtifact, Package};
 use rollwave::plan::{Action, needs};
 use serde_json::{Value, json};
 
@@ -341,4 +341,54 @@ fn object_of(package: &mut Package) -> &mut ObsArtifact {
         Some(ArtifactRef::Obs(object)) => object,
         other => panic!("{other:?} is not an object in OBS"),
     }
+}
+
+/// A package that was verified, on a cloud that verifies, too.
+fn verified_by_the_cloud() -> World {
+    let mut asked = verified_on(&["dev-000"]);
+    asked["driftPolicy"] = json!("Correct");
+    let mut world = world(asked);
+    world.capabilities.verifies = true;
+    world.reconcile_package();
+    world.reconcile_package();
+    world.run_devices(|_| Fate::Succeeds);
+    world.pass(30);
+    world.reconcile_package();
+    assert!(needs::is_dispatchable(&world.package));
+    world
+}
+
+#[test]
+fn what_was_verified_is_created_anew_without_a_verification_of_the_cloud() {
+    let mut world = verified_by_the_cloud();
+    world.package.spec.description = Some("another text".into());
+    world.package.metadata.generation = Some(2);
+    assert!(matches!(world.reconcile_package().actions[..], [Action::DeletePackage { .. }]));
+    world.pass(30);
+    let plan = world.reconcile_package();
+    let [Action::CreatePackage { package, .. }] = &plan.actions[..] else { panic!("{:?}", plan.actions) };
+    assert_eq!(package.verification, None, "its devices run it: they could not be asked again");
+}
+
+#[test]
+fn a_package_that_the_cloud_holds_back_is_not_ready_although_it_was_verified() {
+    let mut world = verified_by_the_cloud();
+    world.packages[0].row.verification = Some(CloudVerification::Pending);
+    assert_eq!(world.reconcile_package().actions, []);
+    assert_eq!(reason(&world), "VerificationNeeded");
+    assert!(!needs::is_dispatchable(&world.package));
+    world.packages[0].row.verification = Some(CloudVerification::Passed);
+    world.reconcile_package();
+    assert!(needs::is_dispatchable(&world.package));
+}
+
+#[test]
+fn a_package_that_was_found_under_a_clock_that_was_ahead_is_not_waited_for_longer() {
+    let mut world = world(json!({"driftPolicy": "Correct"}));
+    world.make_ready();
+    world.packages.clear();
+    world.pass(-3_600);
+    assert_eq!(world.reconcile_package().actions, [], "it may not be listed yet");
+    world.pass(11);
+    assert!(matches!(world.reconcile_package().actions[..], [Action::CreatePackage { .. }]));
 }

@@ -197,6 +197,22 @@ fn another_package_begins_anew_after_the_old_jobs_are_over() {
 }
 
 #[test]
+fn a_stopped_job_that_would_keep_its_package_is_deleted_before_its_rollout_goes() {
+    for holds in [false, true] {
+        let mut world = after_canary(json!({}), |_| Fate::Sleeps);
+        world.capabilities.stopped_jobs_hold = holds;
+        let id = world.jobs[0].id.clone();
+        world.delete_rollout();
+        assert_eq!(world.reconcile().actions, [Action::StopJob { id: id.clone() }]);
+        if holds {
+            assert_eq!(world.reconcile().actions, [], "first it is written down that it has ended");
+            assert_eq!(world.reconcile().actions, [Action::DeleteJob { id }]);
+        }
+        assert_eq!(world.reconcile().actions, [Action::Release], "holds: {holds}");
+    }
+}
+
+#[test]
 fn chunk_edges() {
     for (devices, jobs) in [(200, 1), (201, 2), (256, 2), (400, 2), (401, 3)] {
         let mut world = World::new(devices, json!({"stages": [{"name": "all", "select": {"rest": true}}]}));

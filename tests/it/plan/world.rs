@@ -18,6 +18,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     job_identity: rollwave::cloud::JobIdentity::Token,
     job_rows_lack: rollwave::cloud::RowsLack::Nothing,
     stops_jobs: true,
+    stopped_jobs_hold: false,
     shows_devices: true,
     max_devices_per_job: 30_000,
     max_devices_per_order: 100,
@@ -177,6 +178,7 @@ impl World {
                     break;
                 }
                 Action::StopJob { id } => self.stop(id),
+                Action::DeleteJob { id } => self.jobs.retain(|job| job.id != *id),
                 Action::Release => {}
                 other => panic!("a rollout does not do that: {other:?}"),
             }
@@ -201,6 +203,7 @@ impl World {
                     break;
                 }
                 Action::StopJob { id } => self.stop(id),
+                Action::DeleteJob { id } => self.jobs.retain(|job| job.id != *id),
                 Action::Release => {}
             }
         }

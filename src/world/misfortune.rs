@@ -2,12 +2,12 @@
 //! other people in the account. Drawn from the seed and the profile before the world begins, so that a world without them
 //! goes on as it always did.
 
-use super::clouds::{self, StrangeDeed};
+use super::clouds::{self, Account, StrangeDeed};
 use super::dice::Dice;
 use super::faults::Profile;
-use crate::cloud::{PackageKind, WireRequest};
+use crate::cloud::PackageKind;
+use crate::simulator::Simulator;
 use crate::simulator::truth::DeviceChange;
-use crate::simulator::{End, Simulator};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -19,13 +19,13 @@ pub(super) enum Misfortune {
     /// A second instance leads from now on, and the first does not know it for so many seconds.
     Takeover(u64),
     /// A device of this account is deleted from the cloud.
-    Vanishes(u64, String),
+    Vanishes(Account, String),
     /// A new device is registered.
-    Appears(u64, String),
+    Appears(Account, String),
     /// A device is set back to an old version by hand.
     Reverts(String),
     /// Somebody else does something in this account; which of the things that are there is drawn beforehand.
-    Stranger(u64, Whim, u64),
+    Stranger(Account, Whim, u64),
 }
 
 /// What somebody else does.
@@ -71,22 +71,23 @@ pub(super) fn plot(
     seed: u64,
     profile: Profile,
     seconds: u64,
-    accounts: u64,
+    accounts: &[Account],
     fleet: u64,
 ) -> Vec<(SignedDuration, Misfortune)> {
-    let mut fate = Fate { dice: Dice::new(seed, "misfortune"), accounts, fleet, born: 0 };
+    let mut fate = Fate { dice: Dice::new(seed, "misfortune"), accounts: accounts.to_vec(), fleet, born: 0 };
     let mut plot = Vec::new();
     for slot in 0..seconds.div_ceil(600) {
         let draws: [(u32, Draw); 4] = [
             (profile.clock_jump, Fate::clock_jump),
-            (profile.takeover, |fate| Misfortune::Takeover(fate.dice.between(1, 600))),
+            (profile.takeover, |fate| Some(Misfortune::Takeover(fate.dice.between(1, 600)))),
             (profile.device, Fate::device),
             (profile.stranger, Fate::stranger),
         ];
         for (chance, draw) in draws {
             if fate.dice.permille(chance) {
                 let at = (slot * 600 + fate.dice.between(1, 599)).min(seconds);
-                plot.push((SignedDuration::from_secs(i64::try_from(at).unwrap_or(1)), draw(&mut fate)));
+                let at = SignedDuration::from_secs(i64::try_from(at).unwrap_or(1));
+                plot.extend(draw(&mut fate).map(|misfortune| (at, misfortune)));
             }
         }
     }
@@ -94,40 +95,40 @@ pub(super) fn plot(
 }
 
 /// Draws one misfortune of a kind.
-type Draw = fn(&mut Fate) -> Misfortune;
+type Draw = fn(&mut Fate) -> Option<Misfortune>;
 
 struct Fate {
     dice: Dice,
-    accounts: u64,
+    accounts: Vec<Account>,
     fleet: u64,
     born: u64,
 }
 
 impl Fate {
-    fn account(&mut self) -> u64 {
-        self.dice.between(0, self.accounts.saturating_sub(1))
+    fn account(&mut self) -> Option<Account> {
+        self.dice.pick(&self.accounts).copied()
     }
 
-    fn clock_jump(&mut self) -> Misfortune {
+    fn clock_jump(&mut self) -> Option<Misfortune> {
         let most = self.dice.pick(&[60_u64, 300, 3_600, 86_400]).copied().unwrap_or(60);
         let seconds = i64::try_from(self.dice.between(1, most)).unwrap_or(1);
-        Misfortune::ClockJump(if self.dice.permille(600) { seconds } else { -seconds })
+        Some(Misfortune::ClockJump(if self.dice.permille(600) { seconds } else { -seconds }))
     }
 
-    fn device(&mut self) -> Misfortune {
-        let account = self.account();
-        let id = super::scenario::device(account, self.dice.between(0, self.fleet.saturating_sub(1)));
-        match self.dice.between(0, 2) {
+    fn device(&mut self) -> Option<Misfortune> {
+        let account = self.account()?;
+        let id = super::scenario::device(account.n, self.dice.between(0, self.fleet.saturating_sub(1)));
+        Some(match self.dice.between(0, 2) {
             0 => Misfortune::Vanishes(account, id),
             1 => {
                 self.born += 1;
-                Misfortune::Appears(account, format!("late{account}-{:04}", self.born))
+                Misfortune::Appears(account, format!("late{}-{:04}", account.n, self.born))
             }
             _ => Misfortune::Reverts(id),
-        }
+        })
     }
 
-    fn stranger(&mut self) -> Misfortune {
+    fn stranger(&mut self) -> Option<Misfortune> {
         const WHIMS: [Whim; 7] = [
             Whim::SamePackage,
             Whim::OtherPackage,
@@ -138,49 +139,38 @@ impl Fate {
             Whim::DeletesPackage,
         ];
         let whim = self.dice.pick(&WHIMS).copied().unwrap_or(Whim::Job);
-        Misfortune::Stranger(self.account(), whim, self.dice.between(0, 1_000_000))
+        Some(Misfortune::Stranger(self.account()?, whim, self.dice.between(0, 1_000_000)))
     }
 }
 
 /// Lets it happen in the cloud; gives what the cloud said, if it was asked.
 pub(super) fn befall(simulator: &mut Simulator, misfortune: &Misfortune, now: Timestamp) -> Option<String> {
-    let request = match misfortune {
+    let (account, deed) = match misfortune {
         Misfortune::ClockJump(_) | Misfortune::Takeover(_) => return None,
         Misfortune::Reverts(id) => {
             let change = DeviceChange { firmware: Some("V1".to_owned()), ..DeviceChange::default() };
             return simulator.change_device(id, change, now).err().map(|error| error.to_string());
         }
         Misfortune::Appears(account, id) => return appears(simulator, *account, id, now),
-        Misfortune::Vanishes(account, id) => {
-            clouds::of_a_stranger(*account, &StrangeDeed::DeleteDevice { id: id.clone() }, now)
-        }
-        Misfortune::Stranger(account, whim, pick) => {
-            let deed = deed(simulator, *account, *whim, *pick)?;
-            clouds::of_a_stranger(*account, &deed, now)
-        }
+        Misfortune::Vanishes(account, id) => (account, StrangeDeed::DeleteDevice { id: id.clone() }),
+        Misfortune::Stranger(account, whim, pick) => (account, deed(simulator, *account, *whim, *pick)?),
     };
-    Some(ask(simulator, &request, now))
+    Some(account.side().act(simulator, account.n, &deed, now))
 }
 
-fn ask(simulator: &mut Simulator, request: &WireRequest, now: Timestamp) -> String {
-    match simulator.handle(request, now).end {
-        End::Reply(reply) => format!("{} {}", reply.status, String::from_utf8_lossy(&reply.body)),
-        other => format!("{other:?}"),
-    }
-}
-
-fn appears(simulator: &mut Simulator, account: u64, id: &str, now: Timestamp) -> Option<String> {
+fn appears(simulator: &mut Simulator, account: Account, id: &str, now: Timestamp) -> Option<String> {
     let spec = json!({
-        "id": id, "product": "meter", "account": clouds::account(account), "firmware": "V1", "software": "S1",
+        "id": id, "product": account.side().product(), "cloud": account.cloud, "account": account.name(),
+        "firmware": "V1", "software": "S1",
     });
     let added = serde_json::from_value(spec).map_err(|error| error.to_string());
     added.and_then(|spec| simulator.add_devices(&spec, now).map_err(|error| error.to_string())).err()
 }
 
 /// What a whim comes to, with what there is in the account now.
-fn deed(simulator: &Simulator, account: u64, whim: Whim, pick: u64) -> Option<StrangeDeed> {
+fn deed(simulator: &Simulator, account: Account, whim: Whim, pick: u64) -> Option<StrangeDeed> {
     let nth = |length: usize| usize::try_from(pick).unwrap_or(0).checked_rem(length);
-    let name = clouds::account(account);
+    let name = account.name();
     let packages = clouds::packages(simulator).into_iter().filter(|package| package.account == name);
     let packages: Vec<clouds::PackageTruth> = packages.collect();
     let jobs: Vec<clouds::JobTruth> =
@@ -190,12 +180,10 @@ fn deed(simulator: &Simulator, account: u64, whim: Whim, pick: u64) -> Option<St
         Whim::SamePackage => {
             let version = ["V2", "V3"][nth(2)?].to_owned();
             // Every second one is the same in every byte.
-            let artifact = format!("{:064x}", account * 16 + pick % 2 * 7);
-            StrangeDeed::CreatePackage { kind, version, artifact }
+            StrangeDeed::CreatePackage { kind, version, file: account.n * 16 + pick % 2 * 7 }
         }
         Whim::OtherPackage => {
-            let artifact = format!("{pick:064x}");
-            StrangeDeed::CreatePackage { kind, version: format!("T{}", pick % 100), artifact }
+            StrangeDeed::CreatePackage { kind, version: format!("T{}", pick % 100), file: pick }
         }
         Whim::Job | Whim::JobLikeOurs => {
             let name = if matches!(whim, Whim::Job) {
@@ -205,7 +193,7 @@ fn deed(simulator: &Simulator, account: u64, whim: Whim, pick: u64) -> Option<St
             };
             let firmware = packages.iter().filter(|package| package.kind == kind).collect::<Vec<_>>();
             let package = firmware.get(nth(firmware.len())?)?.id.clone();
-            let devices = (0..3).map(|n| super::scenario::device(account, pick % 3 + n)).collect();
+            let devices = (0..3).map(|n| super::scenario::device(account.n, pick % 3 + n)).collect();
             StrangeDeed::CreateJob { name, kind, package, devices }
         }
         Whim::StopsJob => StrangeDeed::StopJob { id: jobs.get(nth(jobs.len())?)?.id.clone() },
@@ -214,4 +202,42 @@ fn deed(simulator: &Simulator, account: u64, whim: Whim, pick: u64) -> Option<St
             StrangeDeed::DeletePackage { id: packages.get(nth(packages.len())?)?.id.clone() }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::CloudKind;
+    use crate::world::clouds::Switches;
+
+    #[test]
+    fn a_device_that_vanishes_is_at_nothing_any_more_on_any_cloud() {
+        for cloud in CloudKind::ALL {
+            let (account, kind) = (Account { cloud, n: 0 }, PackageKind::Firmware);
+            let now = Timestamp::from_second(1_767_571_200).unwrap();
+            let switches = Switches { rejects_duplicates: false, is_crowded: true };
+            let world = json!({
+                "seed": 1, "clouds": {cloud.as_str(): account.side().simulated(&[0], switches)},
+                "devices": [{"id": "d-1", "product": account.side().product(), "firmware": "V1"}],
+            });
+            let mut simulator = Simulator::new(&serde_json::from_value(world).unwrap(), now).unwrap();
+            let act = |simulator: &mut Simulator, deed: StrangeDeed, now| {
+                account.side().act(simulator, 0, &deed, now)
+            };
+            act(&mut simulator, StrangeDeed::CreatePackage { kind, version: "V2".into(), file: 1 }, now);
+            let package = clouds::packages(&simulator).first().unwrap().id.clone();
+            let job =
+                StrangeDeed::CreateJob { name: "theirs".into(), kind, package, devices: vec!["d-1".into()] };
+            act(&mut simulator, job, now);
+            let soon = now + SignedDuration::from_secs(5);
+            simulator.advance(soon);
+            assert_eq!(clouds::jobs(&simulator)[0].open.len(), 1, "{cloud}");
+            act(&mut simulator, StrangeDeed::DeleteDevice { id: "d-1".into() }, soon);
+            let later = soon + SignedDuration::from_hours(1);
+            simulator.advance(later);
+            assert_eq!(clouds::jobs(&simulator)[0].open.len(), 0, "{cloud}");
+            assert_eq!(clouds::versions(&simulator).count(), 0, "{cloud}");
+            assert!(!simulator.remove_device("d-1", later), "{cloud}");
+        }
+    }
 }

@@ -16,10 +16,12 @@ mod dice;
 mod disk;
 mod executor;
 mod faults;
+mod files;
 mod misfortune;
 mod mutation;
 mod network;
 mod play;
+mod portal;
 mod process;
 mod scenario;
 mod selection;
@@ -27,6 +29,7 @@ mod shrink;
 mod trace;
 
 pub use crate::engine::points::Point;
+pub use clouds::Clouds;
 pub use faults::{Profile, Strike};
 pub use mutation::Mutation;
 pub use selection::{Happened, Selection};
@@ -54,6 +57,8 @@ pub struct World {
     pub seed: u64,
     /// How much goes wrong.
     pub profile: Profile,
+    /// Which clouds its accounts are of.
+    pub clouds: Clouds,
     /// A safeguard that is switched off.
     pub mutation: Option<Mutation>,
     /// How many of the last events are kept for people.
@@ -93,10 +98,11 @@ pub struct Violation {
 }
 
 impl World {
-    /// The world of a seed, with the profile that the seed draws.
+    /// The world of a seed, with the profile and the clouds that the seed draws.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        Self { seed, profile: Profile::of_seed(seed), mutation: None, events_kept: 40 }
+        let (profile, clouds) = (Profile::of_seed(seed), Clouds::of_seed(seed));
+        Self { seed, profile, clouds, mutation: None, events_kept: 40 }
     }
 
     /// Plays it to its end.
@@ -174,9 +180,10 @@ impl Shared {
         *lock(&self.writes)
     }
 
-    fn saw_request(&self, run: u64, request: &WireRequest, order: &Order, strike: Option<Fault>) {
+    fn saw_request(&self, run: u64, request: &WireRequest, order: &mut Order, strike: Option<Fault>) {
         let struck = strike.map(|strike| format!(", struck by {strike:?}")).unwrap_or_default();
         let what = match order.deed.id() {
+            _ if order.deed.is_create() && request.body.is_empty() => format!(" {request}"),
             _ if order.deed.is_create() => format!(" {}", String::from_utf8_lossy(&request.body)),
             "" => String::new(),
             id => format!(" {id}"),
@@ -186,7 +193,7 @@ impl Shared {
             *lock(&self.writes) += 1;
         }
         if let Some(asked) = lock(&self.asked).as_mut() {
-            *asked.entry(request.to_string()).or_default() += 1;
+            *asked.entry(order.question.clone()).or_default() += 1;
         }
         let durable = self.disk.durable();
         self.checkers().request_leaves(run, order, &durable, self.timeline.now());
@@ -195,7 +202,7 @@ impl Shared {
     fn saw_answer(&self, run: u64, order: &Order, answer: &Result<WireResponse, TransportError>) {
         let end = match answer {
             Ok(reply) => {
-                self.checkers().answered(run, reply.status);
+                self.checkers().answered(run, order, reply);
                 format!("{}, {} bytes", reply.status, reply.body.len())
             }
             Err(error) => error.message.clone(),

@@ -97,7 +97,8 @@ impl MutantStore {
             }
             (Object::Cloud(cloud), Mutation::BudgetPerObject) => {
                 let objects = u32::try_from(self.store.keys().await?.len()).unwrap_or(1);
-                let (requests_per_second, burst) = super::clouds::DEFAULT_BUDGET;
+                let (kind, _) = super::clouds::account_of(cloud);
+                let (requests_per_second, burst) = super::clouds::side(kind).default_budget();
                 let one = cloud.spec.budget.unwrap_or(Budget { requests_per_second, burst });
                 cloud.spec.budget = Some(Budget {
                     requests_per_second: one.requests_per_second * objects,

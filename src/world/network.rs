@@ -1,9 +1,10 @@
 //! Between the engine and the clouds: requests and replies that travel, get lost, come late or come back broken.
 
 use super::Shared;
-use super::clouds::{self, Order};
+use super::clouds::{self, Account, Order};
 use super::crowd;
 use super::faults::{Life, Strike};
+use super::files;
 use super::mutation::Mutation;
 use crate::api::OtaCloud;
 use crate::cloud::{
@@ -93,12 +94,13 @@ impl Request {
             // `*` is an operation, and no chance is given.
             let _ = simulator.inject(fault, now);
         }
-        if self.strike == Some(Strike::MovingPage) {
-            crowd::thins_out(simulator, &self.order.account, now);
+        let account = Account::named(self.order.cloud, &self.order.account);
+        if let (Some(Strike::MovingPage), Some(account)) = (self.strike, account) {
+            crowd::thins_out(simulator, account, now);
         }
         let end = simulator.handle(&self.wire, now).end;
-        if self.strike == Some(Strike::Crowd) {
-            crowd::gathers(simulator, &self.order.account, now);
+        if let (Some(Strike::Crowd), Some(account)) = (self.strike, account) {
+            crowd::gathers(simulator, account, now);
         }
         match end {
             End::Hang => None,
@@ -128,13 +130,23 @@ impl Request {
 /// A list in which one row stands twice, as happens when rows move between pages.
 fn with_a_row_twice(mut reply: WireResponse, row: u64) -> WireResponse {
     let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return reply };
-    let rows = body.as_object_mut().and_then(|body| body.values_mut().find_map(Value::as_array_mut));
-    if let Some(rows) = rows.filter(|rows| !rows.is_empty()) {
+    if let Some(rows) = rows_of(&mut body).filter(|rows| !rows.is_empty()) {
         let index = usize::try_from(row).unwrap_or(0) % rows.len();
         rows.insert(index, rows.get(index).cloned().unwrap_or_default());
     }
     reply.body = body.to_string().into();
     reply
+}
+
+/// The rows of a list; some clouds wrap them once more.
+fn rows_of(body: &mut Value) -> Option<&mut Vec<Value>> {
+    let has_rows = |body: &Value| body.as_object().is_some_and(|body| body.values().any(Value::is_array));
+    let list = if has_rows(body) {
+        Some(body)
+    } else {
+        body.as_object_mut()?.values_mut().find(|inner| has_rows(inner))
+    };
+    list?.as_object_mut()?.values_mut().find_map(Value::as_array_mut)
 }
 
 fn broken() -> TransportError {
@@ -178,7 +190,8 @@ impl Wire {
             Some(Strike::ReplyLate) => dice.between(50_000, 80_000),
             _ => dice.between(5, 200),
         };
-        let lag_secs = i64::try_from(dice.between(1, 29)).unwrap_or(1);
+        let lag = clouds::side(order.cloud).lag_secs();
+        let lag_secs = i64::try_from(dice.between(1, lag.saturating_sub(1))).unwrap_or(1);
         let row = dice.between(0, 99);
         drop(chaos);
         let arrives = now.saturating_add(millis(there)).unwrap_or(Timestamp::MAX);
@@ -208,15 +221,15 @@ const fn millis(millis: u64) -> SignedDuration {
 #[async_trait]
 impl Transport for Wire {
     async fn send(&self, request: WireRequest) -> Answer {
-        let Some(order) = clouds::order_of(&request) else { return Err(refused()) };
+        let Some(mut order) = clouds::order_of(&request) else { return Err(refused()) };
         let operation = order.operation;
         self.life.survive(Point::before(operation)).await;
         let strike = self.shared.chaos().strikes(&order);
-        self.shared.saw_request(self.run, &request, &order, strike);
+        self.shared.saw_request(self.run, &request, &mut order, strike);
         let answer = if strike == Some(Strike::ConnectionRefused) {
             Err(refused())
         } else {
-            self.answer(self.post(in_lower_case(request), order.clone(), strike)).await
+            self.answer(self.post(as_received(request), order.clone(), strike)).await
         };
         self.shared.saw_answer(self.run, &order, &answer);
         self.life.survive(Point::after(operation)).await;
@@ -228,10 +241,18 @@ impl Transport for Wire {
     }
 }
 
-/// Names of headers, as HTTP hands them over.
-fn in_lower_case(mut request: WireRequest) -> WireRequest {
+/// A request as HTTP hands it over: names of headers in lower case, the host, and files as the bytes that they are.
+fn as_received(mut request: WireRequest) -> WireRequest {
     for (name, _) in &mut request.headers {
         name.make_ascii_lowercase();
+    }
+    if !request.headers.iter().any(|(name, _)| name == "host") {
+        let host = request.origin.split_once("://").map_or("", |(_, host)| host).to_owned();
+        request.headers.push(("host".to_owned(), host));
+    }
+    if let Some(upload) = request.upload.take() {
+        let bytes = files::bytes_at(&upload.file.path);
+        request.body = [&request.body[..], &bytes, &upload.after].concat().into();
     }
     request
 }
@@ -239,13 +260,15 @@ fn in_lower_case(mut request: WireRequest) -> WireRequest {
 /// Connects accounts to the clouds of the world.
 pub(super) struct Dialler {
     pub(super) wire: Arc<Wire>,
+    pub(super) clients: clouds::Run,
     pub(super) mutation: Option<Mutation>,
 }
 
 #[async_trait]
 impl Connector for Dialler {
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
-        let client = clouds::connect(cloud, self.wire.clone())?;
+        let wire: Arc<dyn Transport> = self.wire.clone();
+        let client = clouds::connect(cloud, &wire, &self.clients)?;
         Ok(match self.mutation {
             Some(mutation) => mutation.of(client),
             None => client,

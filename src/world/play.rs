@@ -8,6 +8,7 @@ use super::executor::{self, Idle};
 use super::faults::Chaos;
 use super::misfortune::{self, Misfortune};
 use super::network::{Network, Request};
+use super::portal::{self, Portal};
 use super::process::{Process, Start};
 use super::scenario::{self, Scenario, Turn};
 use super::selection::{Ledger, Selection};
@@ -106,9 +107,12 @@ struct Play {
 
 impl Play {
     fn new(world: World, selection: &Selection) -> Result<Self, String> {
-        let scenario = Scenario::new(world.seed, world.profile)?;
-        let simulator = Simulator::new(&scenario.cloud, START).map_err(|error| error.to_string())?;
-        let checkers = Checkers::new(clouds::secrets(clouds::MOST_ACCOUNTS));
+        let scenario = Scenario::new(world)?;
+        let mut simulator = Simulator::new(&scenario.cloud, START).map_err(|error| error.to_string())?;
+        for portal in &scenario.portal {
+            portal::act(&mut simulator, portal, START);
+        }
+        let checkers = Checkers::new(scenario.secrets);
         let shared = Arc::new(Shared {
             timeline: Timeline::new(START),
             chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile, selection))),
@@ -227,6 +231,11 @@ impl Play {
         }
     }
 
+    fn by_hand(&mut self, portal: &Portal, now: Timestamp) {
+        let said = portal::act(&mut self.simulator, portal, now);
+        self.shared.note(&format!("it ends: {said}"));
+    }
+
     /// The process notices it within half a minute, and begins anew.
     fn set_clock(&mut self, seconds: i64, now: Timestamp) {
         self.shared.wall.set(seconds);
@@ -275,6 +284,7 @@ impl Play {
             }
             Turn::Kill => return self.kill(),
             Turn::Befall(misfortune) => return self.befall(&misfortune, now),
+            Turn::Portal(portal) => return self.by_hand(&portal, now),
             Turn::Device(id, online) => {
                 let change = DeviceChange { online: Some(online), ..DeviceChange::default() };
                 // The scenario names devices of its own fleet.
@@ -308,10 +318,10 @@ impl Play {
         loop {
             let request = self.shared.network().next_request(now);
             let Some(request) = request else { break };
-            let packages = self.packages_before(&request);
+            let before = self.before(&request);
             let answer = request.arrive(&mut self.simulator, now);
             self.shared.note(&format!("{} arrives", request.order.operation));
-            self.check_creates(&request, &packages);
+            self.check_creates(&request, &before);
             // A job may take a device on to another version before anybody looks again.
             if request.order.shows_versions || matches!(request.order.deed, Deed::CreateJob { .. }) {
                 self.shared.checkers().versions_are(clouds::versions(&self.simulator));
@@ -320,10 +330,14 @@ impl Play {
         }
     }
 
-    fn packages_before(&self, request: &Request) -> Vec<String> {
+    /// Ids of what a create is not, because it was there before.
+    fn before(&self, request: &Request) -> Vec<String> {
         match request.order.deed {
             Deed::CreatePackage { .. } => {
                 clouds::packages(&self.simulator).into_iter().map(|package| package.id).collect()
+            }
+            Deed::CreateJob { .. } if !clouds::side(request.order.cloud).jobs_carry_tokens() => {
+                clouds::jobs(&self.simulator).into_iter().map(|job| job.id).collect()
             }
             _ => Vec::new(),
         }
@@ -332,7 +346,7 @@ impl Play {
     /// The laws of what exists, whenever something may have come to exist.
     fn check_creates(&self, request: &Request, before: &[String]) {
         let mut checkers = self.shared.checkers();
-        match request.order.deed {
+        match &request.order.deed {
             Deed::CreatePackage { .. } => {
                 let packages = clouds::packages(&self.simulator);
                 let new = packages.iter().filter(|package| !before.contains(&package.id));
@@ -340,8 +354,13 @@ impl Play {
                 let law = super::checkers::packages_are(&packages, &checkers.our_packages);
                 checkers.judge(law);
             }
-            Deed::CreateJob { .. } => {
-                let law = checkers.creates.jobs_are(&clouds::jobs(&self.simulator));
+            Deed::CreateJob { token, likeness, .. } => {
+                let jobs = clouds::jobs(&self.simulator);
+                let made = jobs.iter().filter(|job| likeness.is_some() && !before.contains(&job.id));
+                for (job, token) in made.zip(token) {
+                    checkers.creates.made(job.id.clone(), token.clone());
+                }
+                let law = checkers.creates.jobs_are(&jobs);
                 checkers.judge(law);
             }
             _ => {}
@@ -388,6 +407,8 @@ impl Play {
         let is_late = now.duration_since(since) >= BOUND;
         let is_still = now.duration_since(self.last_written(now)) >= STILL;
         match self.unrest(now) {
+            // People are not done yet.
+            None if !self.plot.is_empty() => Act::Calm { since, ask: later(now, ASK) },
             None if has_settled => {
                 self.shared.count_asked();
                 Act::Rest { until: later(now, QUIET), writes: self.shared.writes() }
@@ -415,7 +436,7 @@ impl Play {
     }
 
     fn unrest(&mut self, now: Timestamp) -> Option<Unrest> {
-        self.at_rest(now, |rest, _| rest.unrest())
+        self.at_rest(now, |rest, checkers| rest.unrest(&checkers.creates))
     }
 
     fn check_rest(&mut self, now: Timestamp) {

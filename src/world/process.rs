@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::clock::MachineClock;
+use super::clouds;
 use super::dice::{Dice, Jitter};
 use super::disk::DiskPort;
 use super::faults::Life;
@@ -46,7 +47,7 @@ impl Process {
         let ports = Ports {
             clock: Arc::new(MachineClock { timeline, ahead: wall.ahead(), wall }),
             rng: Arc::new(Jitter::new(Dice::new(start.seed, &format!("jitter{}", start.run)))),
-            connector: Arc::new(Dialler { wire, mutation: start.mutation }),
+            connector: Arc::new(Dialler { wire, clients: clouds::Run::new(run), mutation: start.mutation }),
             leadership: Arc::new(Lease { shared: shared.clone(), run }),
             faults: Arc::new(life.clone()),
         };

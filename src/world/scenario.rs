@@ -1,11 +1,13 @@
 //! What people and devices do in a world: manifests, a fleet and its failures, and edits at any moment. All of it is drawn
 //! from the seed before the world begins.
 
-use super::clouds;
+use super::World;
+use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
 use super::dice::Dice;
-use super::faults::Profile;
 use super::misfortune::{self, Misfortune};
+use super::portal::{self, Portal, Upload};
 use crate::api::{Kind, Object, ObjectKey};
+use crate::cloud::PackageKind;
 use crate::simulator::World as CloudWorld;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -30,6 +32,8 @@ pub(super) enum Turn {
     Device(String, bool),
     /// Something worse.
     Befall(Misfortune),
+    /// Something is done in the portal of a cloud.
+    Portal(Portal),
 }
 
 /// What happens in a world besides faults.
@@ -37,6 +41,8 @@ pub(super) struct Scenario {
     pub(super) cloud: CloudWorld,
     /// Manifests by name.
     pub(super) manifests: BTreeMap<String, Value>,
+    /// Done in portals before the start.
+    pub(super) portal: Vec<Portal>,
     /// By time since the start.
     pub(super) plot: Vec<(SignedDuration, Turn)>,
     /// When faults end, since the start.
@@ -45,6 +51,8 @@ pub(super) struct Scenario {
     pub(super) clock_ahead: SignedDuration,
     /// Nothing stands in the way: every rollout must be completed.
     pub(super) must_complete: bool,
+    /// Texts that must never be seen outside of a request.
+    pub(super) secrets: Vec<String>,
 }
 
 /// An object of a manifest.
@@ -79,52 +87,64 @@ struct Author {
     dice: Dice,
     /// Nothing fails by itself, and nobody edits anything.
     easy: bool,
-    accounts: u64,
+    accounts: Vec<Account>,
     fleet: u64,
     overlapping: bool,
+    /// Two packages of one account want the same devices.
+    contested: bool,
     manifests: BTreeMap<String, Value>,
 }
 
 impl Scenario {
-    /// The scenario of a seed.
+    /// The scenario of a world.
     ///
     /// # Errors
     /// The text of what is wrong with it: a mistake in this file.
-    pub(super) fn new(seed: u64, profile: Profile) -> Result<Self, String> {
+    pub(super) fn new(World { seed, profile, clouds, .. }: World) -> Result<Self, String> {
         let mut dice = Dice::new(seed, "scenario");
         let easy = dice.permille(250);
-        let accounts = if dice.permille(800) { 1 } else { clouds::MOST_ACCOUNTS };
+        let accounts = if dice.permille(800) { 1 } else { MOST_ACCOUNTS };
+        let accounts = clouds.accounts(seed, accounts);
         let fleet = dice.between(3, 24);
         let overlapping = dice.permille(300);
-        let mut author = Author { dice, easy, accounts, fleet, overlapping, manifests: BTreeMap::new() };
-        for account in 0..accounts {
-            author.write_account(account);
+        let (contested, manifests) = (overlapping, BTreeMap::new());
+        let mut author =
+            Author { dice, easy, accounts: accounts.clone(), fleet, overlapping, contested, manifests };
+        for account in &accounts {
+            author.write_account(*account);
         }
         let minutes = author.dice.between(20, 90);
         let chaos_ends = SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(20));
         let mut plot = author.plot(minutes * 60);
-        let misfortunes = misfortune::plot(seed, profile, minutes * 60, accounts, fleet);
+        let misfortunes = misfortune::plot(seed, profile, minutes * 60, &accounts, fleet);
         let may_hold = misfortunes.iter().any(|(_, misfortune)| misfortune.may_hold());
         plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
+        let mut portal = Vec::new();
+        for (second, done) in author.portal(seed, minutes * 60) {
+            let at = SignedDuration::from_secs(i64::try_from(second).unwrap_or(1));
+            if second == 0 { portal.push(done) } else { plot.push((at, Turn::Portal(done))) }
+        }
         plot.sort_by_key(|(at, _)| *at);
         let ahead = i64::try_from(author.dice.between(0, 240)).unwrap_or(0) - 120;
         Ok(Self {
-            cloud: author.cloud(seed)?,
+            cloud: author.cloud(seed, profile.crowd > 0)?,
+            portal,
             plot,
             chaos_ends,
             clock_ahead: SignedDuration::from_secs(ahead),
-            must_complete: easy && !overlapping && !may_hold,
+            must_complete: easy && !author.contested && !may_hold,
+            secrets: accounts.iter().flat_map(|account| account.side().secrets(account.n)).collect(),
             manifests: author.manifests,
         })
     }
 }
 
 impl Author {
-    fn write_account(&mut self, account: u64) {
+    fn write_account(&mut self, account: Account) {
         let way = self.dice.between(0, 3);
         let drift = self.dice.pick(&["2m", "5m", "10m"]).copied().unwrap_or("5m");
-        let cloud = format!("cloud{account}");
-        let mut spec = clouds::manifest(account, way);
+        let cloud = format!("cloud{}", account.n);
+        let mut spec = account.side().manifest(account.n, way);
         put(&mut spec, "/driftInterval", json!(drift));
         if self.dice.permille(300) {
             let budget =
@@ -138,10 +158,12 @@ impl Author {
         }
     }
 
-    fn write_package(&mut self, account: u64, n: u64) {
+    fn write_package(&mut self, of: Account, n: u64) {
+        let account = of.n;
         let name = format!("package{account}-{n}");
         // A second package of the same type wants the same devices: each has to wait for the other.
-        let software = n == 1 && !self.overlapping;
+        let software = n == 1 && !self.overlapping && of.side().has_software();
+        self.contested |= n == 1 && !software;
         let (kind, version) =
             if software { ("Software", "S2") } else { ("Firmware", ["V2", "V3"][usize::from(n == 1)]) };
         let mut spec = json!({
@@ -168,14 +190,16 @@ impl Author {
                 put(&mut spec, field, json!(choice));
             }
         }
+        of.side().fit(Kind::OtaPackage, &mut spec);
         self.add("OtaPackage", &name, &spec);
         let rollouts = if self.overlapping && self.dice.permille(300) { 2 } else { 1 };
         for rollout in 0..rollouts {
-            self.write_rollout(account, &name, rollout);
+            self.write_rollout(of, &name, rollout);
         }
     }
 
-    fn write_rollout(&mut self, account: u64, package: &str, n: u64) {
+    fn write_rollout(&mut self, of: Account, package: &str, n: u64) {
+        let account = of.n;
         let mut stages = Vec::new();
         let early = self.dice.between(0, 2);
         for stage in 0..early {
@@ -202,6 +226,7 @@ impl Author {
                 "action": action}]);
             put(&mut spec, "/stop", stop);
         }
+        of.side().fit(Kind::OtaRollout, &mut spec);
         self.add("OtaRollout", &format!("{package}-rollout{n}"), &spec);
     }
 
@@ -228,6 +253,31 @@ impl Author {
         stage
     }
 
+    /// What people do for the packages that no call creates, by the second. Where nothing goes wrong they were there before.
+    fn portal(&self, seed: u64, seconds: u64) -> Vec<(u64, Portal)> {
+        let mut dice = Dice::new(seed, "portal");
+        let mut done = Vec::new();
+        for account in self.accounts.iter().filter(|account| account.side().packages_come_by_hand()) {
+            let prefix = format!("package{}-", account.n);
+            let packages = self.manifests.iter().filter(|(name, _)| name.starts_with(&prefix));
+            for manifest in packages.map(|(_, manifest)| manifest).filter(|m| m["kind"] == "OtaPackage") {
+                let spec = &manifest["spec"];
+                let software = spec["type"] == "Software";
+                let upload = Upload {
+                    kind: if software { PackageKind::Software } else { PackageKind::Firmware },
+                    version: spec["version"].as_str().unwrap_or_default().to_owned(),
+                    file: account.n * 16,
+                };
+                if self.easy {
+                    done.push((0, Portal::Uploads(*account, upload)));
+                } else {
+                    done.extend(portal::plot(&mut dice, *account, &upload, seconds));
+                }
+            }
+        }
+        done
+    }
+
     fn add(&mut self, kind: &str, name: &str, spec: &Value) {
         let manifest = json!({
             "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
@@ -239,19 +289,11 @@ impl Author {
         if self.easy { "0%".to_owned() } else { format!("{}%", self.dice.between(0, most)) }
     }
 
-    fn cloud(&mut self, seed: u64) -> Result<CloudWorld, String> {
-        let groups: Vec<Value> = (0..self.accounts)
-            .map(|n| json!({"name": group(n), "id": group(n), "account": clouds::account(n)}))
-            .collect();
-        let devices: Vec<Value> = (0..self.accounts).flat_map(|n| {
-            let series = |count: u64, prefix: &str, offline: String| json!({
-                "count": count, "idPrefix": format!("{prefix}{n}-"), "product": "meter", "account": clouds::account(n),
-                "firmware": "V1", "software": "S1", "offline": offline, "tags": {"site": "north"},
-                "groups": [group(n)],
-            });
-            let offline = self.share(10);
-            [series(self.fleet, "device", offline), series(2, "lab", "0%".to_owned())]
-        }).collect();
+    fn cloud(&mut self, seed: u64, is_crowded: bool) -> Result<CloudWorld, String> {
+        let accounts = self.accounts.clone();
+        let shown = |Account { cloud, n }: &Account, name: String| json!({"name": group(*n), "id": group(*n), "cloud": cloud, "account": name});
+        let groups: Vec<Value> = accounts.iter().map(|account| shown(account, account.name())).collect();
+        let devices: Vec<Value> = accounts.iter().flat_map(|account| self.devices(*account)).collect();
         let behaviours: Vec<Value> = ["V2", "V3", "S2"]
             .into_iter()
             .map(|version| {
@@ -265,10 +307,24 @@ impl Author {
         let rejects_duplicates = !self.dice.permille(800);
         let world = json!({
             "seed": seed,
-            "clouds": clouds::simulated(self.accounts, rejects_duplicates),
+            "clouds": simulated(&accounts, Switches { rejects_duplicates, is_crowded }),
             "products": [{"id": "meter"}], "groups": groups, "devices": devices, "behaviours": behaviours,
         });
         serde_json::from_value(world).map_err(|error| format!("the world: {error}"))
+    }
+
+    fn devices(&mut self, account: Account) -> [Value; 2] {
+        let n = account.n;
+        let offline = self.share(10);
+        [(self.fleet, "device", offline), (2, "lab", "0%".to_owned())].map(|(count, prefix, offline)| {
+            let mut series = json!({
+                "count": count, "idPrefix": format!("{prefix}{n}-"), "product": account.side().product(),
+                "cloud": account.cloud, "account": account.name(), "firmware": "V1", "software": "S1",
+                "offline": offline, "tags": {"site": "north"}, "groups": [group(n)],
+            });
+            account.side().fit_devices(&mut series);
+            series
+        })
     }
 
     /// What happens within so many seconds.
@@ -300,6 +356,12 @@ impl Author {
         }
     }
 
+    /// The cloud of a package: its account stands in its name.
+    fn side_of(&self, package: &str) -> Option<&'static dyn Side> {
+        let of = |account: &&Account| package.starts_with(&format!("package{}-", account.n));
+        self.accounts.iter().find(of).map(|account| account.side())
+    }
+
     fn turn(&mut self) -> Option<Turn> {
         let of = |kind: &str| -> Vec<String> {
             let is = |manifest: &&Value| manifest.get("kind").and_then(Value::as_str) == Some(kind);
@@ -313,7 +375,10 @@ impl Author {
             0 | 1 => Turn::Edit(rollout, "/spec/suspend", json!(true)),
             2 | 3 => Turn::Edit(rollout, "/spec/suspend", json!(false)),
             4 => Turn::Edit(rollout, "/spec/stages/0/soak", json!("3m")),
-            5 => Turn::Edit(package, "/spec/description", json!(format!("text {}", self.dice.between(0, 9)))),
+            5 => {
+                let (field, value) = self.side_of(&package)?.edit_of_package(self.dice.between(0, 9));
+                Turn::Edit(package, field, value)
+            }
             6 => Turn::Edit(cloud, "/spec/driftInterval", json!("3m")),
             7 => Turn::Remove(rollout),
             8 => Turn::Restore(rollout),
@@ -327,6 +392,17 @@ impl Author {
             _ => Turn::Device(device(0, self.dice.between(0, self.fleet - 1)), self.dice.permille(500)),
         })
     }
+}
+
+/// The clouds of these accounts, each with its own.
+fn simulated(accounts: &[Account], switches: Switches) -> Value {
+    let mut clouds = serde_json::Map::new();
+    for account in accounts {
+        let of_cloud = accounts.iter().filter(|other| other.cloud == account.cloud).map(|other| other.n);
+        let side = account.side().simulated(&of_cloud.collect::<Vec<_>>(), switches);
+        clouds.insert(account.cloud.as_str().to_owned(), side);
+    }
+    Value::Object(clouds)
 }
 
 fn group(account: u64) -> String {
@@ -349,12 +425,44 @@ pub(super) fn put(value: &mut Value, path: &str, new: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::support;
+    use crate::world::Clouds;
+    use crate::world::clouds;
 
     #[test]
-    fn every_manifest_of_every_seed_is_valid() {
-        for seed in 0..300 {
-            let scenario = Scenario::new(seed, Profile::of_seed(seed)).unwrap();
-            objects(scenario.manifests.values()).unwrap();
+    fn every_manifest_of_every_seed_and_cloud_is_valid_and_taken_by_its_cloud() {
+        let of = |clouds| (0..100).map(move |seed| World { clouds, ..World::of_seed(seed) });
+        for world in Clouds::ALL.into_iter().flat_map(of) {
+            let scenario = Scenario::new(world).unwrap();
+            let edits = scenario.plot.iter().filter_map(|(_, turn)| match turn {
+                Turn::Edit(name, path, value) => Some((name, path, value)),
+                _ => None,
+            });
+            let mut manifests = scenario.manifests.clone();
+            for (name, path, value) in edits {
+                put(manifests.get_mut(name).unwrap(), path, value.clone());
+            }
+            for manifests in [&scenario.manifests, &manifests] {
+                let objects = objects(manifests.values()).unwrap();
+                for object in objects.values() {
+                    assert_eq!(refusals(&objects, object), [], "{world:?}: {object:?}");
+                }
+            }
+        }
+    }
+
+    /// What the object's cloud, whose number stands in its name, does not take.
+    fn refusals(objects: &BTreeMap<ObjectKey, Object>, object: &Object) -> Vec<support::Refusal> {
+        let number = object.key().name.chars().find(char::is_ascii_digit).unwrap();
+        let cloud = objects.values().find_map(|object| match object {
+            Object::Cloud(cloud) if object.key().name.ends_with(number) => Some(clouds::account_of(cloud).0),
+            _ => None,
+        });
+        let cloud = cloud.unwrap();
+        match object {
+            Object::Cloud(_) => Vec::new(),
+            Object::Package(package) => support::refusals(cloud, Kind::OtaPackage, &package.spec),
+            Object::Rollout(rollout) => support::refusals(cloud, Kind::OtaRollout, &rollout.spec),
         }
     }
 }

@@ -21,6 +21,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// So many broken worlds are told in full.
 const TOLD: usize = 3;
+/// From so many worlds on every point must have been reached.
+const ENOUGH: u64 = 3_000;
 /// How often a long run says how far it is.
 const PROGRESS: u64 = 10_000;
 
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let is_same = same_history();
+    let is_same = !course.is_usual() || same_history();
     let tally = course.play(|worlds, broken| {
         if worlds.is_multiple_of(PROGRESS) {
             println!("{worlds} worlds, {broken} violations");
@@ -46,7 +48,8 @@ fn main() -> ExitCode {
         println!("seeds that broke a law, too: {}", others.join(", "));
     }
     println!("{}", report::counts(&tally));
-    let unreached = report::unreached(&course, &tally);
+    let is_long = course.is_usual() && tally.worlds >= ENOUGH;
+    let unreached = report::unreached(&tally).filter(|_| is_long);
     if let Some(why) = &unreached {
         println!("{why}");
     }
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
 
 /// Plays the same seeds as the test of the debug build.
 fn same_history() -> bool {
-    let tally = Course::of(0, 50).play(|_, _| {});
+    let tally = Course::of(999_975, 50).play(|_, _| {});
     match history::compare(&tally.hashes) {
         Ok(Compared::Same(seeds)) => println!("{seeds} seeds are the same history in the debug build"),
         Ok(Compared::NotThere) => {

@@ -35,14 +35,16 @@ impl Budgets {
         now: Timestamp,
     ) -> Result<(), String> {
         let clouds = durable.iter().filter_map(|object| match object.as_ref() {
-            Object::Cloud(cloud) if clouds::account_of(cloud) == order.account => Some(&cloud.spec),
+            Object::Cloud(cloud) if clouds::account_of(cloud) == (order.cloud, &*order.account) => {
+                Some(&cloud.spec)
+            }
             _ => None,
         });
         if order.deed == Deed::SignIn {
             self.signs_in(run);
         }
         let Some(spec) = clouds.into_iter().next() else { return Ok(()) };
-        let (requests_per_second, burst) = clouds::DEFAULT_BUDGET;
+        let (requests_per_second, burst) = clouds::side(order.cloud).default_budget();
         let limit = spec.budget.unwrap_or(Budget { requests_per_second, burst });
         let (rate, burst) = (i64::from(limit.requests_per_second), i64::from(limit.burst) * 1000);
         let bucket =

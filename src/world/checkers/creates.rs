@@ -23,11 +23,13 @@ pub(in crate::world) struct Sent {
 /// What was sent, and what came of it.
 #[derive(Default)]
 pub(in crate::world) struct Creates {
-    sent: BTreeMap<String, Sent>,
-    /// Devices of the jobs that exist or existed, by what they were for.
+    sent: BTreeMap<String, (Sent, BTreeSet<String>)>,
+    /// Devices of the jobs that exist or existed, by what they were for. A cloud may leave out some that were asked for.
     pub(in crate::world) members: BTreeMap<Sent, BTreeSet<String>>,
     /// Token by id, of every job of ours that was ever seen.
     jobs: BTreeMap<String, String>,
+    /// Token by id, of jobs that carry none and came to exist as one of our requests arrived.
+    made: BTreeMap<String, String>,
 }
 
 impl Creates {
@@ -67,7 +69,7 @@ impl Creates {
             }
             _ => Sent { uid, package: String::new(), stage: None },
         };
-        self.sent.insert(token.to_owned(), sent);
+        self.sent.insert(token.to_owned(), (sent, devices.clone()));
         Ok(())
     }
 
@@ -98,13 +100,19 @@ impl Creates {
         }
     }
 
+    /// A job that carries no token came to exist by our request with this one.
+    pub(in crate::world) fn made(&mut self, id: String, token: String) {
+        self.made.insert(id, token);
+    }
+
     /// The clouds changed: these are all jobs that there are.
     pub(in crate::world) fn jobs_are(&mut self, jobs: &[JobTruth]) -> Result<(), String> {
         let mut busy: BTreeMap<&str, &str> = BTreeMap::new();
         for job in jobs {
-            let Some(token) = &job.token else { continue };
-            self.note(job, token)?;
-            if job.is_final {
+            let made = self.made.get(&job.id).cloned();
+            let Some(token) = job.token.clone().or(made) else { continue };
+            self.note(job, &token)?;
+            if job.is_final || !self.is_ours(&job.id) {
                 continue;
             }
             for device in &job.open {
@@ -119,7 +127,7 @@ impl Creates {
     /// A job of ours is seen for the first time.
     fn note(&mut self, job: &JobTruth, token: &str) -> Result<(), String> {
         // A token that we never sent is somebody else's.
-        let Some(sent) = self.sent.get(token) else { return Ok(()) };
+        let Some((sent, devices)) = self.sent.get(token) else { return Ok(()) };
         if self.jobs.contains_key(&job.id) {
             return Ok(());
         }
@@ -127,7 +135,10 @@ impl Creates {
             return Err(format!("a second job was created for one token: {}", job.name));
         }
         self.jobs.insert(job.id.clone(), token.to_owned());
-        self.members.entry(sent.clone()).or_default().extend(job.devices.iter().cloned());
+        self.members
+            .entry(sent.clone())
+            .or_default()
+            .extend(job.devices.as_ref().unwrap_or(devices).iter().cloned());
         Ok(())
     }
 }
@@ -158,6 +169,18 @@ pub(super) fn package_leaves(version: &str, durable: &[Arc<Object>]) -> Result<(
     let is_durable =
         durable.iter().any(|object| matches!(object.as_ref(), Object::Package(package) if intended(package)));
     if is_durable { Ok(()) } else { Err(format!("package {version} leaves, and no intent of it is durable")) }
+}
+
+/// The token of the last intent whose job would look like this.
+pub(super) fn token_of(likeness: &str, durable: &[Arc<Object>]) -> Option<String> {
+    let pending = durable.iter().flat_map(|object| match object.as_ref() {
+        Object::Rollout(rollout) => rollout.status.iter().flat_map(|status| &status.pending).collect(),
+        Object::Package(package) => package.status.iter().flat_map(|status| &status.pending).collect(),
+        Object::Cloud(_) => Vec::new(),
+    });
+    let alike =
+        pending.filter(|intent| intent.likeness.as_ref().is_some_and(|known| known.digest == likeness));
+    alike.max_by_key(|intent| intent.at).map(|intent| intent.token.clone())
 }
 
 fn intended_stage(rollout: &OtaRollout, token: &str) -> Option<String> {

@@ -10,8 +10,8 @@ pub(super) use creates::{Creates, Sent, packages_are};
 pub(super) use rest::{Rest, Unrest};
 
 use crate::api::Object;
-use crate::world::clouds::VersionTruth;
-use crate::world::clouds::{Deed, Order};
+use crate::cloud::WireResponse;
+use crate::world::clouds::{self, Deed, Order, VersionTruth};
 use budget::Budgets;
 use jiff::Timestamp;
 use stages::Ran;
@@ -52,22 +52,25 @@ impl Checkers {
     pub(super) fn request_leaves(
         &mut self,
         run: u64,
-        order: &Order,
+        order: &mut Order,
         durable: &[Arc<Object>],
         now: Timestamp,
     ) {
+        if let Deed::CreateJob { token: token @ None, likeness: Some(likeness), .. } = &mut order.deed {
+            *token = creates::token_of(likeness, durable);
+        }
         let law = self.budgets.request_leaves(run, order, durable, now);
         self.judge(law);
         let law = match &order.deed {
-            Deed::CreateJob { name, token, devices } => {
+            Deed::CreateJob { name, token, devices, .. } => {
                 self.creates.job_leaves(name, token.as_deref(), devices, durable, &self.ran)
             }
             Deed::CreatePackage { version } => creates::package_leaves(version, durable),
             Deed::DeletePackage { id } if !self.our_packages.contains(id) => {
                 Err(format!("package {id} is deleted, and we did not create it"))
             }
-            Deed::StopJob { id } if !self.creates.is_ours(id) => {
-                Err(format!("job {id} is stopped, and we did not create it"))
+            Deed::StopJob { id } | Deed::DeleteJob { id } if !self.creates.is_ours(id) => {
+                Err(format!("job {id} is stopped or deleted, and we did not create it"))
             }
             Deed::Never => Err(format!("{} is never called", order.operation)),
             _ => Ok(()),
@@ -76,8 +79,8 @@ impl Checkers {
     }
 
     /// A request was answered; the client sends it once more when its token was refused.
-    pub(super) fn answered(&mut self, run: u64, status: u16) {
-        if status == 401 {
+    pub(super) fn answered(&mut self, run: u64, order: &Order, answer: &WireResponse) {
+        if clouds::side(order.cloud).refuses_token(answer) {
             self.budgets.signs_in(run);
         }
     }

@@ -28,8 +28,9 @@ pub(in crate::world) struct Unrest {
 
 impl Rest<'_> {
     /// The first object that is not at rest.
-    pub(in crate::world) fn unrest(&self) -> Option<Unrest> {
-        let is_justified = self.jobs.iter().any(|job| !job.is_final && job.token.is_some());
+    pub(in crate::world) fn unrest(&self, creates: &Creates) -> Option<Unrest> {
+        let is_ours = |job: &JobTruth| job.token.is_some() || creates.is_ours(&job.id);
+        let is_justified = self.jobs.iter().any(|job| !job.is_final && is_ours(job));
         let missing = self.wanted.keys().find(|key| self.objects.iter().all(|object| object.key() != **key));
         let why = match missing {
             Some(key) => Some(format!("{key} is wanted, and is not there")),

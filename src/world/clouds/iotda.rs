@@ -1,17 +1,15 @@
 //! Huawei Cloud IoTDA, as the world must know it.
 
-use super::{Deed, JobTruth, Order, PackageTruth, StrangeDeed};
-use crate::api::{CloudKind, HuaweiIotda, IotdaAuth};
+use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask};
+use crate::api::{CloudKind, IotdaAuth, Kind, OtaCloud};
 use crate::cloud::huawei_iotda::sign::{self, AccountHeaders, Algorithm, Signer, Subject};
 use crate::cloud::huawei_iotda::{self, Keys, User, token_of};
-use crate::cloud::{Cloud, PackageKind, Transport, WireRequest};
+use crate::cloud::{Cloud, PackageKind, Transport, WireRequest, WireResponse};
 use crate::simulator::iotda::{Operation, Route};
 use crate::simulator::{Simulator, TaskTruth};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, sync::Arc};
-
-pub(super) const DEFAULT_BUDGET: (u32, u32) = (10, 20);
+use std::sync::Arc;
 
 /// Sub tasks to which something may still happen.
 const OPEN: [&str; 3] = ["Waitting", "Processing", "FailWaitRetry"];
@@ -19,17 +17,12 @@ const FINAL: [&str; 4] = ["Success", "Fail", "PartialSuccess", "Stopped"];
 const ENDPOINT: &str = "http://127.0.0.1:1";
 const REGION: &str = "cn-north-4";
 
-pub(super) fn project(n: u64) -> String {
+fn project(n: u64) -> String {
     format!("project{n}")
 }
 
-/// Long enough that it is found wherever it shows up.
 fn secret(name: &str, project: &str) -> String {
     format!("S3CRET-{name}-of-{project}-never-to-be-seen")
-}
-
-pub(super) fn secrets(n: u64) -> Vec<String> {
-    ["key", "password"].map(|name| secret(name, &project(n))).to_vec()
 }
 
 fn access_key(project: &str) -> String {
@@ -40,74 +33,147 @@ fn user(project: &str) -> String {
     format!("operator-{project}")
 }
 
-pub(super) fn manifest(n: u64, way: u64) -> Value {
-    let auth = ["V11", "SdkHmac", "V11", "Token"][usize::try_from(way % 4).unwrap_or(0)];
-    json!({
-        "huaweiIotda": {
-            "endpoint": ENDPOINT, "iamEndpoint": ENDPOINT, "region": REGION,
-            "projectId": project(n), "appId": "app", "auth": auth,
-        },
-        "credentials": if auth == "Token" {
-            json!({"username": "env:USER", "password": "env:PASSWORD", "domain": "env:DOMAIN"})
-        } else {
-            json!({"accessKey": "env:AK", "secretKey": "env:SK"})
-        },
-    })
-}
+/// Huawei Cloud IoTDA.
+pub(super) struct Iotda;
 
-pub(super) fn simulated(accounts: u64, rejects_duplicates: bool) -> Value {
-    let account = |n: u64| {
-        let project = project(n);
+impl Side for Iotda {
+    fn account(&self, n: u64) -> String {
+        project(n)
+    }
+
+    fn account_of<'a>(&self, cloud: &'a OtaCloud) -> Option<&'a str> {
+        cloud.spec.huawei_iotda.as_ref().map(|iotda| iotda.project_id.as_str())
+    }
+
+    fn secrets(&self, n: u64) -> Vec<String> {
+        ["key", "password"].map(|name| secret(name, &project(n))).to_vec()
+    }
+
+    fn manifest(&self, n: u64, way: u64) -> Value {
+        let auth = ["V11", "SdkHmac", "V11", "Token"][usize::try_from(way % 4).unwrap_or(0)];
         json!({
-            "projectId": project, "appId": "app", "region": REGION,
-            "accessKey": access_key(&project), "secretKey": secret("key", &project),
-            "users": [{"username": user(&project), "password": secret("password", &project), "domain": "world"}],
+            "huaweiIotda": {
+                "endpoint": ENDPOINT, "iamEndpoint": ENDPOINT, "region": REGION,
+                "projectId": project(n), "appId": "app", "auth": auth,
+            },
+            "credentials": if auth == "Token" {
+                json!({"username": "env:USER", "password": "env:PASSWORD", "domain": "env:DOMAIN"})
+            } else {
+                json!({"accessKey": "env:AK", "secretKey": "env:SK"})
+            },
         })
-    };
-    let duplicates = if rejects_duplicates { "reject" } else { "allow" };
-    let accounts: Vec<Value> = (0..accounts).map(account).collect();
-    json!({"huaweiIotda": {"accounts": accounts, "duplicatePackages": duplicates}})
-}
+    }
 
-pub(super) fn connect(spec: &HuaweiIotda, transport: Arc<dyn Transport>) -> Arc<dyn Cloud> {
-    let keys = match spec.auth {
-        IotdaAuth::Token => Keys::User(User {
-            name: user(&spec.project_id).into(),
-            password: secret("password", &spec.project_id).into(),
-            domain: "world".into(),
-        }),
-        _ => Keys::AccessKey {
-            id: access_key(&spec.project_id).into(),
-            secret: secret("key", &spec.project_id).into(),
-            security_token: None,
-        },
-    };
-    huawei_iotda::connect(spec, keys, transport)
-}
+    fn simulated(&self, accounts: &[u64], switches: Switches) -> Value {
+        let account = |n: &u64| {
+            let project = project(*n);
+            json!({
+                "projectId": project, "appId": "app", "region": REGION,
+                "accessKey": access_key(&project), "secretKey": secret("key", &project),
+                "users": [{"username": user(&project), "password": secret("password", &project), "domain": "world"}],
+            })
+        };
+        let duplicates = if switches.rejects_duplicates { "reject" } else { "allow" };
+        let accounts: Vec<Value> = accounts.iter().map(account).collect();
+        json!({"accounts": accounts, "duplicatePackages": duplicates})
+    }
 
-/// What a request asks for; none when it leads nowhere.
-pub(in crate::world) fn order_of(request: &WireRequest) -> Option<Order> {
-    let route = Route::of(request.method, &request.path)?;
-    let id = route.id;
-    let shows_versions = matches!(route.operation, Operation::ListDevices | Operation::ShowDevice);
-    let deed = match route.operation {
-        Operation::CreateToken | Operation::ListProjects => Deed::SignIn,
-        Operation::CreateOtaPackage => {
-            let version = text(&body(request), "version");
-            Deed::CreatePackage { version }
+    fn has_software(&self) -> bool {
+        true
+    }
+
+    fn fit(&self, _: Kind, _: &mut Value) {}
+
+    fn connect(&self, cloud: &OtaCloud, wire: Arc<dyn Transport>, _: &Run) -> Option<Arc<dyn Cloud>> {
+        let spec = cloud.spec.huawei_iotda.as_ref()?;
+        let keys = match spec.auth {
+            IotdaAuth::Token => Keys::User(User {
+                name: user(&spec.project_id).into(),
+                password: secret("password", &spec.project_id).into(),
+                domain: "world".into(),
+            }),
+            _ => Keys::AccessKey {
+                id: access_key(&spec.project_id).into(),
+                secret: secret("key", &spec.project_id).into(),
+                security_token: None,
+            },
+        };
+        Some(huawei_iotda::connect(spec, keys, wire))
+    }
+
+    fn order_of(&self, request: &WireRequest) -> Option<Order> {
+        let route = Route::of(request.method, &request.path)?;
+        let id = route.id;
+        let shows_versions = matches!(route.operation, Operation::ListDevices | Operation::ShowDevice);
+        let deed = match route.operation {
+            Operation::CreateToken | Operation::ListProjects => Deed::SignIn,
+            Operation::CreateOtaPackage => {
+                let version = text(&body(request), "version");
+                Deed::CreatePackage { version }
+            }
+            Operation::CreateBatchTask => job(&body(request)),
+            Operation::DeleteOtaPackage => Deed::DeletePackage { id },
+            Operation::StopBatchTask => Deed::StopJob { id },
+            Operation::ListOtaPackageInfo
+            | Operation::ListBatchTasks
+            | Operation::ListDevices
+            | Operation::ShowDevicesInGroup
+            | Operation::ListResourcesByTags => Deed::List { goes_on: request.query.contains("marker=") },
+            Operation::ShowOtaPackage | Operation::ShowBatchTask | Operation::ShowDevice => Deed::Show,
+            _ => Deed::Never,
+        };
+        Some(Order {
+            cloud: CloudKind::HuaweiIotda,
+            operation: route.operation.as_str(),
+            account: route.project,
+            deed,
+            shows_versions,
+            question: request.to_string(),
+        })
+    }
+
+    fn refuses_token(&self, answer: &WireResponse) -> bool {
+        answer.status == 401
+    }
+
+    fn default_budget(&self) -> (u32, u32) {
+        (10, 20)
+    }
+
+    fn lag_secs(&self) -> u64 {
+        30
+    }
+
+    fn page(&self) -> usize {
+        50
+    }
+
+    fn kind_of(&self, package: &SimulatedPackage) -> PackageKind {
+        kind(&package.kind)
+    }
+
+    fn job(&self, task: TaskTruth) -> JobTruth {
+        let open = OPEN.iter().filter_map(|status| task.targets.get(status)).flatten().cloned().collect();
+        JobTruth {
+            account: task.account,
+            id: task.id,
+            token: token_of(&task.name).map(str::to_owned),
+            name: task.name,
+            kind: kind(&task.kind),
+            is_final: FINAL.contains(&task.status.as_str()),
+            packages: task.packages,
+            devices: Some(task.targets.into_values().flatten().collect()),
+            open,
         }
-        Operation::CreateBatchTask => job(&body(request)),
-        Operation::DeleteOtaPackage => Deed::DeletePackage { id },
-        Operation::StopBatchTask => Deed::StopJob { id },
-        Operation::ListOtaPackageInfo
-        | Operation::ListBatchTasks
-        | Operation::ListDevices
-        | Operation::ShowDevicesInGroup
-        | Operation::ListResourcesByTags => Deed::List { goes_on: request.query.contains("marker=") },
-        Operation::ShowOtaPackage | Operation::ShowBatchTask | Operation::ShowDevice => Deed::Show,
-        _ => Deed::Never,
-    };
-    Some(Order { operation: route.operation.as_str(), account: route.project, deed, shows_versions })
+    }
+
+    fn act(&self, simulator: &mut Simulator, n: u64, deed: &StrangeDeed, now: Timestamp) -> String {
+        ask(simulator, &of_a_stranger(n, deed, now), now)
+    }
+}
+
+fn kind(name: &str) -> PackageKind {
+    if name.starts_with("software") { PackageKind::Software } else { PackageKind::Firmware }
 }
 
 fn body(request: &WireRequest) -> Value {
@@ -122,54 +188,18 @@ fn job(body: &Value) -> Deed {
     let name = text(body, "task_name");
     let devices = body.get("targets").and_then(Value::as_array).into_iter().flatten();
     let devices = devices.filter_map(Value::as_str).map(str::to_owned).collect();
-    Deed::CreateJob { token: token_of(&name).map(str::to_owned), name, devices }
+    Deed::CreateJob { token: token_of(&name).map(str::to_owned), name, likeness: None, devices }
 }
 
-pub(super) fn packages(simulator: &Simulator) -> Vec<PackageTruth> {
-    let truths = simulator.packages().into_iter().filter(|package| package.cloud == CloudKind::HuaweiIotda);
-    truths
-        .map(|package| PackageTruth {
-            account: package.account,
-            id: package.id,
-            kind: if package.kind.starts_with("software") {
-                PackageKind::Software
-            } else {
-                PackageKind::Firmware
-            },
-            product: package.product,
-            version: package.version,
-        })
-        .collect()
-}
-
-pub(super) fn jobs(simulator: &Simulator) -> Vec<JobTruth> {
-    simulator.tasks().into_iter().filter(|task| task.cloud == CloudKind::HuaweiIotda).map(job_truth).collect()
-}
-
-fn job_truth(task: TaskTruth) -> JobTruth {
-    let open: BTreeSet<String> =
-        OPEN.iter().filter_map(|status| task.targets.get(status)).flatten().cloned().collect();
-    JobTruth {
-        account: task.account,
-        id: task.id,
-        token: token_of(&task.name).map(str::to_owned),
-        name: task.name,
-        kind: if task.kind.starts_with("software") { PackageKind::Software } else { PackageKind::Firmware },
-        is_final: FINAL.contains(&task.status.as_str()),
-        devices: task.targets.into_values().flatten().collect(),
-        open,
-    }
-}
-
-pub(super) fn of_a_stranger(n: u64, deed: &StrangeDeed, now: Timestamp) -> WireRequest {
+fn of_a_stranger(n: u64, deed: &StrangeDeed, now: Timestamp) -> WireRequest {
     let project = project(n);
     let (method, path, body) = match deed {
-        StrangeDeed::CreatePackage { kind, version, artifact } => {
+        StrangeDeed::CreatePackage { kind, version, file } => {
             let kind = match kind {
                 PackageKind::Firmware => "firmwarePackage",
                 PackageKind::Software => "softwarePackage",
             };
-            let object = json!({"region_name": REGION, "bucket_name": "theirs", "object_key": "a.bin", "sign": artifact});
+            let object = json!({"region_name": REGION, "bucket_name": "theirs", "object_key": "a.bin", "sign": format!("{file:064x}")});
             let body = json!({
                 "app_id": "app", "package_type": kind, "product_id": "meter", "version": version,
                 "file_location": {"obs_location": object},

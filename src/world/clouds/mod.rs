@@ -1,21 +1,146 @@
-//! What the world must know of a cloud: how its manifest is written, how it is reached, what its requests ask for, and what
+//! What the world must know of a cloud: how its manifests are written, how it is reached, what its requests ask for, and what
 //! is true in it. Everything else in `world/` is the same for all clouds.
 //!
-//! A cloud is one file here. It gives the functions that [`iotda`] gives, and is named in each function of this one.
+//! A cloud is one file here: a [`Side`], named in [`side`].
 
+mod account;
+mod aliyun;
+mod enos;
 mod iotda;
+mod ocean_connect;
 
-use crate::api::OtaCloud;
-use crate::cloud::{CallError, Cloud, ErrorClass, PackageKind, Transport, WireRequest};
-use crate::simulator::{Simulator, fleet::Part};
+pub use account::Clouds;
+pub(super) use account::{Account, MOST_ACCOUNTS};
+
+use crate::api::{CloudKind, Kind, OtaCloud};
+use crate::cloud::ocean_connect::Sessions;
+use crate::cloud::{CallError, Cloud, ErrorClass, PackageKind, Transport, WireRequest, WireResponse};
+use crate::simulator::{End, PackageTruth as SimulatedPackage, Simulator, TaskTruth, fleet::Part};
 use jiff::Timestamp;
-use serde_json::Value;
-use std::{collections::BTreeSet, sync::Arc};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-pub(super) use iotda::order_of;
+/// What the world knows of one cloud. Accounts are counted from 0.
+pub(super) trait Side: Sync {
+    /// Name of an account: the id that its manifest gives.
+    fn account(&self, n: u64) -> String;
 
-/// No world has more accounts.
-pub(super) const MOST_ACCOUNTS: u64 = 2;
+    /// The name that a manifest gives; none when it is of another cloud.
+    fn account_of<'a>(&self, cloud: &'a OtaCloud) -> Option<&'a str>;
+
+    /// Texts of an account that must never be seen outside of a request. Long, so that they are found wherever they show up.
+    fn secrets(&self, n: u64) -> Vec<String>;
+
+    /// The spec of an account, with one of its ways to sign in.
+    fn manifest(&self, n: u64, way: u64) -> Value;
+
+    /// The simulator's side of these accounts.
+    fn simulated(&self, accounts: &[u64], switches: Switches) -> Value;
+
+    /// Product id of the devices, as the simulator has it.
+    fn product(&self) -> &'static str {
+        "meter"
+    }
+
+    /// Whether it has software beside firmware.
+    fn has_software(&self) -> bool;
+
+    /// Makes the spec of a package or of a rollout one that this cloud takes; drawn are those of IoTDA.
+    fn fit(&self, kind: Kind, spec: &mut Value);
+
+    /// What people change of a package: a field that this cloud takes, and what it says then.
+    fn edit_of_package(&self, pick: u64) -> (&'static str, Value) {
+        ("/spec/description", json!(format!("text {pick}")))
+    }
+
+    /// Takes away what devices of this cloud have not.
+    fn fit_devices(&self, _devices: &mut Value) {}
+
+    /// A client as the engine takes it; `run` is the number of the process.
+    fn connect(&self, cloud: &OtaCloud, wire: Arc<dyn Transport>, run: &Run) -> Option<Arc<dyn Cloud>>;
+
+    /// What a request asks for; none when it leads nowhere in this cloud.
+    fn order_of(&self, request: &WireRequest) -> Option<Order>;
+
+    /// The answer says that the token is good no more: the client signs in, and sends the request once more.
+    fn refuses_token(&self, answer: &WireResponse) -> bool;
+
+    /// Whether a job says itself which token of ours it has.
+    fn jobs_carry_tokens(&self) -> bool {
+        true
+    }
+
+    /// Whether people upload packages in a portal, and no call creates one.
+    fn packages_come_by_hand(&self) -> bool {
+        false
+    }
+
+    /// What the client promises as its default budget: calls a second, and at once.
+    fn default_budget(&self) -> (u32, u32);
+
+    /// Lists may lag by less than so many seconds: what the client promises.
+    fn lag_secs(&self) -> u64;
+
+    /// Rows of a page of jobs.
+    fn page(&self) -> usize;
+
+    /// What kind a package is of.
+    fn kind_of(&self, package: &SimulatedPackage) -> PackageKind;
+
+    /// A job, in the words of all clouds.
+    fn job(&self, task: TaskTruth) -> JobTruth;
+
+    /// Somebody else does something in the account; what the cloud said. A cloud has not all of it.
+    fn act(&self, simulator: &mut Simulator, n: u64, deed: &StrangeDeed, now: Timestamp) -> String;
+}
+
+/// The one table of clouds.
+pub(super) fn side(cloud: CloudKind) -> &'static dyn Side {
+    match cloud {
+        CloudKind::HuaweiIotda => &iotda::Iotda,
+        CloudKind::AliyunIot => &aliyun::Aliyun,
+        CloudKind::Enos => &enos::Enos,
+        CloudKind::OceanConnect => &ocean_connect::OceanConnect,
+    }
+}
+
+fn sides() -> impl Iterator<Item = &'static dyn Side> {
+    CloudKind::ALL.into_iter().map(side)
+}
+
+/// What differs between the worlds of one cloud.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Switches {
+    /// A second package of the same version is refused, where no document says.
+    pub(super) rejects_duplicates: bool,
+    /// Other people make so much at once that the cloud's own limits would stop them.
+    pub(super) is_crowded: bool,
+}
+
+/// What one run of the process has for its clients.
+pub(super) struct Run {
+    /// Its number.
+    number: u64,
+    clients: AtomicU64,
+    sessions: Sessions,
+}
+
+impl Run {
+    pub(super) fn new(number: u64) -> Self {
+        Self { number, clients: AtomicU64::default(), sessions: Sessions::default() }
+    }
+
+    /// A number that no other client of this process has.
+    fn next_client(&self) -> u64 {
+        self.clients.fetch_add(1, Ordering::Relaxed)
+    }
+}
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +151,18 @@ pub(super) enum Deed {
     Show,
     /// A list; false on its first page.
     List { goes_on: bool },
+    /// Bytes for a package that is still to be created; nobody sees them before.
+    Upload,
     /// A package of this version.
     CreatePackage { version: String },
-    /// A job with this name for these devices; no token when the name is not one of ours.
-    CreateJob { name: String, token: Option<String>, devices: BTreeSet<String> },
+    /// A job for these devices; `likeness` is what the journal says of one that can carry no token.
+    CreateJob { name: String, token: Option<String>, likeness: Option<String>, devices: BTreeSet<String> },
     /// A package goes.
     DeletePackage { id: String },
     /// A job ends.
     StopJob { id: String },
+    /// A job that has ended goes.
+    DeleteJob { id: String },
     /// Something that Rollwave never asks for.
     Never,
 }
@@ -52,7 +181,7 @@ impl Deed {
     /// The thing in the cloud that it is about, if it names one.
     pub(super) fn id(&self) -> &str {
         match self {
-            Self::DeletePackage { id } | Self::StopJob { id } => id,
+            Self::DeletePackage { id } | Self::StopJob { id } | Self::DeleteJob { id } => id,
             _ => "",
         }
     }
@@ -61,13 +190,21 @@ impl Deed {
 /// A request, read.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
+    pub(super) cloud: CloudKind,
     /// The cloud's name of the call.
     pub(super) operation: &'static str,
-    /// The account, as [`account_of`] gives it; empty while signing in.
+    /// The account, as [`Side::account`] gives it; empty while signing in.
     pub(super) account: String,
     pub(super) deed: Deed,
     /// The answer says which versions devices run.
     pub(super) shows_versions: bool,
+    /// What is asked, without what changes from request to request; no secrets.
+    pub(super) question: String,
+}
+
+/// What a request asks for; none when it leads nowhere.
+pub(super) fn order_of(request: &WireRequest) -> Option<Order> {
+    sides().find_map(|side| side.order_of(request))
 }
 
 /// A package that is there.
@@ -91,8 +228,10 @@ pub(super) struct JobTruth {
     pub(super) token: Option<String>,
     /// Nothing will happen to it any more.
     pub(super) is_final: bool,
-    pub(super) devices: BTreeSet<String>,
-    /// Those to which something may still happen.
+    pub(super) packages: Vec<String>,
+    /// Devices that it was created for, as lists tell them; none where they tell those that were asked for.
+    pub(super) devices: Option<BTreeSet<String>>,
+    /// Devices to which something may still happen.
     pub(super) open: BTreeSet<String>,
 }
 
@@ -113,65 +252,49 @@ pub(super) fn versions(simulator: &Simulator) -> impl Iterator<Item = VersionTru
     })
 }
 
-/// The name of an account in [`Order`] and [`PackageTruth`].
-pub(super) fn account_of(cloud: &OtaCloud) -> &str {
-    cloud.spec.huawei_iotda.as_ref().map_or("", |iotda| &iotda.project_id)
-}
-
-/// The spec of the `n`-th account, with one of its ways to sign in.
-pub(super) fn manifest(n: u64, way: u64) -> Value {
-    iotda::manifest(n, way)
-}
-
-/// The simulator's side of so many accounts.
-pub(super) fn simulated(accounts: u64, rejects_duplicates: bool) -> Value {
-    iotda::simulated(accounts, rejects_duplicates)
-}
-
-/// Name of the `n`-th account.
-pub(super) fn account(n: u64) -> String {
-    iotda::project(n)
-}
-
-/// Texts that must never be seen outside of a request.
-pub(super) fn secrets(accounts: u64) -> Vec<String> {
-    (0..accounts).flat_map(iotda::secrets).collect()
+/// Which cloud a manifest is of, and the name of its account.
+pub(super) fn account_of(cloud: &OtaCloud) -> (CloudKind, &str) {
+    let of = |kind: CloudKind| Some((kind, side(kind).account_of(cloud)?));
+    CloudKind::ALL.into_iter().find_map(of).unwrap_or((CloudKind::HuaweiIotda, ""))
 }
 
 /// A client as the engine takes it.
 ///
 /// # Errors
 /// No world has this cloud.
-pub(super) fn connect(cloud: &OtaCloud, transport: Arc<dyn Transport>) -> Result<Arc<dyn Cloud>, CallError> {
-    match &cloud.spec.huawei_iotda {
-        Some(iotda) => Ok(iotda::connect(iotda, transport)),
-        None => Err(CallError::new(ErrorClass::Invalid, "Connect", "no world has this cloud")),
-    }
+pub(super) fn connect(
+    cloud: &OtaCloud,
+    wire: &Arc<dyn Transport>,
+    run: &Run,
+) -> Result<Arc<dyn Cloud>, CallError> {
+    let client = sides().find_map(|side| side.connect(cloud, Arc::clone(wire), run));
+    client.ok_or_else(|| CallError::new(ErrorClass::Invalid, "Connect", "no world has this cloud"))
 }
-
-/// What the client promises as its default budget: calls a second, and at once.
-pub(super) const DEFAULT_BUDGET: (u32, u32) = iotda::DEFAULT_BUDGET;
 
 /// Every package of every account.
 pub(super) fn packages(simulator: &Simulator) -> Vec<PackageTruth> {
-    iotda::packages(simulator)
+    let truths = simulator.packages().into_iter();
+    truths
+        .map(|package| PackageTruth {
+            kind: side(package.cloud).kind_of(&package),
+            account: package.account,
+            id: package.id,
+            product: package.product,
+            version: package.version,
+        })
+        .collect()
 }
 
 /// Every job of every account.
 pub(super) fn jobs(simulator: &Simulator) -> Vec<JobTruth> {
-    iotda::jobs(simulator)
-}
-
-/// A request of somebody else, signed with the account's keys.
-pub(super) fn of_a_stranger(n: u64, deed: &StrangeDeed, now: Timestamp) -> WireRequest {
-    iotda::of_a_stranger(n, deed, now)
+    simulator.tasks().into_iter().map(|task| side(task.cloud).job(task)).collect()
 }
 
 /// What other people do in the account.
 #[derive(Clone, Debug)]
 pub(super) enum StrangeDeed {
-    /// A package like one of ours, or not.
-    CreatePackage { kind: PackageKind, version: String, artifact: String },
+    /// A package like one of ours, or not; of the file with this number.
+    CreatePackage { kind: PackageKind, version: String, file: u64 },
     /// A job of some package for some devices.
     CreateJob { name: String, kind: PackageKind, package: String, devices: Vec<String> },
     /// Of a package, whoever made it.
@@ -182,4 +305,18 @@ pub(super) enum StrangeDeed {
     DeleteJob { id: String },
     /// A device goes out of service.
     DeleteDevice { id: String },
+}
+
+/// A device goes out of service by hand, where no call takes it out.
+fn removed(simulator: &mut Simulator, id: &str, now: Timestamp) -> String {
+    let was_there = simulator.remove_device(id, now);
+    if was_there { "it is gone" } else { "there is no such device" }.to_owned()
+}
+
+/// Sends a request of somebody else; what the cloud said.
+fn ask(simulator: &mut Simulator, request: &WireRequest, now: Timestamp) -> String {
+    match simulator.handle(request, now).end {
+        End::Reply(reply) => format!("{} {}", reply.status, String::from_utf8_lossy(&reply.body)),
+        other => format!("{other:?}"),
+    }
 }

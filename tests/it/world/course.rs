@@ -1,6 +1,6 @@
 //! Plays many worlds on all cores, and adds up what became of them.
 
-use rollwave::world::{Mutation, Outcome, Point, Profile, Selection, World};
+use rollwave::world::{Clouds, Mutation, Outcome, Point, Profile, Selection, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +15,8 @@ pub struct Course {
     pub runs: u64,
     /// For all of them; drawn by the seed when absent.
     pub profile: Option<Profile>,
+    /// For all of them; drawn by the seed when absent.
+    pub clouds: Option<Clouds>,
     /// A safeguard that is switched off.
     pub mutation: Option<Mutation>,
     /// What may happen.
@@ -30,6 +32,8 @@ pub struct Tally {
     pub took: Duration,
     pub faults: BTreeMap<String, u64>,
     pub profiles: BTreeMap<&'static str, u64>,
+    /// Worlds, and those of them that broke a law.
+    pub clouds: BTreeMap<Clouds, (u64, u64)>,
     pub points: BTreeSet<Point>,
     /// Worlds that broke a law, by seed.
     pub broken: BTreeMap<u64, (World, Outcome)>,
@@ -46,9 +50,15 @@ impl Course {
         Self { seed, runs, ..Self::default() }
     }
 
+    /// Nothing is asked for but seeds.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::of(self.seed, self.runs)
+    }
+
     pub fn world(&self, seed: u64) -> World {
         let usual = World::of_seed(seed);
-        World { profile: self.profile.unwrap_or(usual.profile), mutation: self.mutation, ..usual }
+        let (profile, clouds) = (self.profile.unwrap_or(usual.profile), self.clouds.unwrap_or(usual.clouds));
+        World { profile, clouds, mutation: self.mutation, ..usual }
     }
 
     /// Plays it on all cores; `each` is told how many worlds were played and how many of them are broken.
@@ -92,6 +102,9 @@ impl Tally {
         self.steps += outcome.steps;
         self.hours += outcome.lasted_secs / 3600;
         *self.profiles.entry(world.profile.name).or_default() += 1;
+        let of_clouds = self.clouds.entry(world.clouds).or_default();
+        of_clouds.0 += 1;
+        of_clouds.1 += u64::from(outcome.violation.is_some());
         for (kind, count) in &outcome.faults {
             *self.faults.entry(kind.clone()).or_default() += count;
         }

@@ -1,14 +1,17 @@
 //! `SIM_…`: which worlds are asked for.
 
 use super::course::Course;
-use rollwave::world::{Mutation, Profile, Selection};
+use rollwave::world::{Clouds, Mutation, Profile, Selection};
 use std::collections::BTreeSet;
 
-const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS";
+const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_CLOUD, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS";
+
+/// Where seeds begin to draw among all clouds.
+const FIRST: u64 = 1_000_000;
 
 /// Reads the variables that begin with `SIM_`; the others are nobody's business here.
 pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Course, String> {
-    let mut course = Course { runs: 1000, ..Course::default() };
+    let mut course = Course { seed: FIRST, runs: 1000, ..Course::default() };
     for (name, text) in variables {
         let Some(what) = name.strip_prefix("SIM_") else { continue };
         let told = |why: String| format!("{name}={text}: {why}");
@@ -16,6 +19,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
         match what {
             "SEED" => course.seed = text.parse().map_err(|_| told("is not a seed (try 42)".to_owned()))?,
             "RUNS" => course.runs = runs(text).map_err(told)?,
+            "CLOUD" => course.clouds = Some(clouds(text).map_err(told)?),
             "PROFILE" => course.profile = Some(profile(text).map_err(told)?),
             "MUTATION" => course.mutation = Some(mutation(text).map_err(told)?),
             "FAULTS" => course.selection.faults = Some(numbers(text).map_err(told)?),
@@ -32,6 +36,11 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
 fn runs(text: &str) -> Result<u64, String> {
     let runs = text.parse().ok().filter(|runs| (1..=100_000_000).contains(runs));
     runs.ok_or_else(|| "is not a number of worlds (try 1000; at most 100000000)".to_owned())
+}
+
+fn clouds(text: &str) -> Result<Clouds, String> {
+    let names = Clouds::ALL.map(Clouds::as_str).join(", ");
+    Clouds::named(text).ok_or_else(|| format!("there is no such cloud (there are {names})"))
 }
 
 fn profile(text: &str) -> Result<Profile, String> {

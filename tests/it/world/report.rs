@@ -1,20 +1,21 @@
 //! What people are told about a course of worlds.
 
-use super::course::{Course, Tally};
-use rollwave::world::{Happened, Outcome, Selection, World, shrink};
+use super::course::Tally;
+use rollwave::world::{Clouds, Happened, Outcome, Selection, World, shrink};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-
-/// From so many worlds on every point must have been reached.
-pub const ENOUGH: u64 = 200;
 
 /// A world that broke a law, made smaller; ends with the command that plays just that again.
 pub fn failure(world: &World, outcome: &Outcome) -> String {
     let shrunk = shrink(*world, outcome);
     let mut text = String::new();
     let Some(violation) = &shrunk.outcome.violation else { return text };
-    let (seed, profile) = (world.seed, world.profile.name);
-    let _ = writeln!(text, "seed {seed} ({profile}), step {}: {}", shrunk.outcome.steps, violation.what);
+    let (seed, profile, clouds) = (world.seed, world.profile.name, world.clouds);
+    let _ = writeln!(
+        text,
+        "seed {seed} ({clouds}, {profile}), step {}: {}",
+        shrunk.outcome.steps, violation.what
+    );
     let counts = |outcome: &Outcome| (outcome.struck.len(), outcome.turns.len());
     let (before, after) = (counts(outcome), counts(&shrunk.outcome));
     let _ = writeln!(
@@ -38,6 +39,9 @@ pub fn failure(world: &World, outcome: &Outcome) -> String {
 /// Plays one world again, with what is selected.
 pub fn command(world: &World, selection: &Selection) -> String {
     let mut text = format!("make world SIM_SEED={} SIM_RUNS=1", world.seed);
+    if world.clouds != World::of_seed(world.seed).clouds {
+        let _ = write!(text, " SIM_CLOUD={}", world.clouds);
+    }
     if world.profile != World::of_seed(world.seed).profile {
         let _ = write!(text, " SIM_PROFILE={}", world.profile.name);
     }
@@ -59,22 +63,25 @@ fn list(numbers: &BTreeSet<u64>) -> String {
     numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Faults by kind, and worlds by profile.
+/// Faults by kind, and worlds by profile and by cloud.
 pub fn counts(tally: &Tally) -> String {
     let joined = |pairs: Vec<String>| pairs.join(", ");
     format!(
-        "faults: {}\nprofiles: {}",
+        "faults: {}\nprofiles: {}\nclouds: {}",
         joined(tally.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect()),
-        joined(tally.profiles.iter().map(|(name, count)| format!("{name} {count}")).collect())
+        joined(tally.profiles.iter().map(|(name, count)| format!("{name} {count}")).collect()),
+        joined(tally.clouds.iter().map(of_clouds).collect())
     )
 }
 
-/// Points that were never reached, when so many worlds should have; none when that is as it should be.
-pub fn unreached(course: &Course, tally: &Tally) -> Option<String> {
-    let is_usual = *course == Course::of(course.seed, course.runs);
+fn of_clouds((clouds, (worlds, broken)): (&Clouds, &(u64, u64))) -> String {
+    if *broken == 0 { format!("{clouds} {worlds}") } else { format!("{clouds} {worlds} ({broken} broken)") }
+}
+
+/// Points that were never reached; none when there are none.
+pub fn unreached(tally: &Tally) -> Option<String> {
     let missing: Vec<String> = tally.unreached().iter().map(ToString::to_string).collect();
-    let is_wrong = is_usual && tally.worlds >= ENOUGH && !missing.is_empty();
-    is_wrong.then(|| format!("never reached in {} worlds: {}", tally.worlds, missing.join(", ")))
+    (!missing.is_empty()).then(|| format!("never reached in {} worlds: {}", tally.worlds, missing.join(", ")))
 }
 
 /// All of it in one line.

@@ -61,15 +61,33 @@ fn found(line: &str) -> World {
 
 #[test]
 fn every_switched_off_safeguard_is_noticed() {
+    let iotda = Clouds::named("huaweiIotda").unwrap();
     for mutation in Mutation::ALL {
-        let profile = Profile::named(mutation.weather()).unwrap();
-        let caught = (0..200).find_map(|seed| {
-            let world = World { profile, mutation: Some(mutation), ..World::of_seed(seed) };
-            world.run().violation.map(|violation| (seed + 1, violation.what))
-        });
-        println!("{mutation:?} ({}): {caught:?}", profile.name);
-        assert!(caught.is_some(), "{mutation:?} was not noticed");
+        assert_noticed(mutation, iotda);
     }
+}
+
+/// Where jobs carry no token, or are found in another place, the same safeguards stand on other ground.
+#[test]
+fn a_safeguard_of_a_job_s_identity_that_is_switched_off_is_noticed_on_every_cloud() {
+    for clouds in ["oceanConnect", "aliyunIot", "enos"].map(|name| Clouds::named(name).unwrap()) {
+        assert_noticed(Mutation::JournalNotDurable, clouds);
+        assert_noticed(Mutation::NoWait, clouds);
+    }
+    // On OceanConnect nothing in a list is ours by itself, and so this mutant hides nothing.
+    for clouds in ["aliyunIot", "enos"].map(|name| Clouds::named(name).unwrap()) {
+        assert_noticed(Mutation::NoLook, clouds);
+    }
+}
+
+fn assert_noticed(mutation: Mutation, clouds: Clouds) {
+    let profile = Profile::named(mutation.weather()).unwrap();
+    let caught = (0..200).find_map(|seed| {
+        let world = World { profile, clouds, mutation: Some(mutation), ..World::of_seed(seed) };
+        world.run().violation.map(|violation| (seed + 1, violation.what))
+    });
+    println!("{mutation:?} ({clouds}, {}): {caught:?}", profile.name);
+    assert!(caught.is_some(), "{mutation:?} was not noticed on {clouds}");
 }
 
 #[test]

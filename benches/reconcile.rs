@@ -151,7 +151,7 @@ impl Cloud for FakeCloud {
             Call::ListPackages { cursor, .. } => {
                 let from = usize::try_from(cursor.seen).unwrap();
                 let to = (from + 50).min(PACKAGES);
-                let next = (to < PACKAGES).then_some(Cursor { marker: None, seen: to as u64 });
+                let next = (to < PACKAGES).then_some(Cursor { seen: to as u64, ..Cursor::start() });
                 Reply::Packages(Page { items: (from..to).map(Self::row).collect(), total: None, next })
             }
             Call::ShowPackage { id } => {

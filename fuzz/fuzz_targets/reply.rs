@@ -1,6 +1,8 @@
 #![no_main]
 #![allow(dead_code)]
 
+#[path = "../../tests/it/fuzz/accounts.rs"]
+mod accounts;
 #[path = "../../tests/it/fuzz/message.rs"]
 mod message;
 #[path = "../../tests/it/fuzz/reply.rs"]

@@ -367,7 +367,8 @@ async fn devices_are_named_page_by_page_and_described_in_batches_of_100() {
     );
     let stranger = ok(json!({"Data": {"Data": [{"DeviceName": "d", "ProductKey": "q"}]}}));
     let marker = json!({"names": ["d"], "names_at": null}).to_string();
-    let call = Call::ListDevices { product: "p".into(), cursor: Cursor { marker: Some(marker), seen: 0 } };
+    let call =
+        Call::ListDevices { product: "p".into(), cursor: Cursor { marker: Some(marker), ..Cursor::start() } };
     assert_eq!(once(&call, 200, stranger).await.unwrap_err().class, ErrorClass::Unintelligible);
 }
 

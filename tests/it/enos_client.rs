@@ -303,7 +303,7 @@ fn pages_that_do_not_fit_together_conclude_nothing() {
     let full = vec![info.clone(); 50];
     let second = |marker: &str| Call::ListJobs {
         kind: PackageKind::Firmware,
-        cursor: Cursor { marker: Some(marker.into()), seen: 50 },
+        cursor: Cursor { marker: Some(marker.into()), seen: 50, pages: 1 },
     };
     let Ok(Reply::Jobs(page)) = Bench::answer(&jobs(), rows(&full, 1, 51)) else { panic!() };
     let next = page.next.unwrap();

@@ -4,6 +4,7 @@
 //! names the seed. An input that fails is made smaller and kept in `target/fuzz/`; once mended, it moves into the corpus.
 //! `fuzz/` hands the same functions to `cargo fuzz`, where that can run.
 
+pub mod accounts;
 mod course;
 mod judge;
 mod manifest;
@@ -16,7 +17,9 @@ mod state;
 mod world;
 
 use fastrand::Rng;
+use rollwave::api::CloudKind;
 use std::{
+    collections::BTreeSet,
     env, fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -43,6 +46,19 @@ fn manifests() {
 #[test]
 fn replies() {
     fuzz(&Target { name: "reply", check: reply::check, inputs: 4_000 });
+}
+
+/// Otherwise a change of an envelope would leave the target with refusals alone.
+#[test]
+fn each_call_of_each_cloud_has_an_answer_that_is_a_success() {
+    let texts: Vec<Vec<u8>> = corpus("reply").iter().map(|file| fs::read(file).unwrap()).collect();
+    let succeeded: BTreeSet<String> = texts.iter().filter_map(|text| reply::success(text)).collect();
+    let expected = CloudKind::ALL.into_iter().flat_map(|cloud| {
+        let calls = accounts::calls(cloud, true).into_iter();
+        let sent = calls.filter(move |call| accounts::is_sent(cloud, call));
+        sent.map(move |call| format!("{cloud:?} {}", call.operation()))
+    });
+    assert_eq!(succeeded, expected.collect());
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn devices(from: u64) -> Page<Device> {
         software: None,
         online: Some(true),
     };
-    page((from..to).map(device).collect(), (to < DEVICES).then_some(Cursor { marker: None, seen: to }))
+    page((from..to).map(device).collect(), (to < DEVICES).then_some(Cursor { seen: to, ..Cursor::start() }))
 }
 
 #[async_trait]

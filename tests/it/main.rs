@@ -5,6 +5,7 @@
 mod aliyun_client;
 mod cli;
 mod clouds;
+mod endless_lists;
 mod engine;
 mod enos_client;
 mod explain;

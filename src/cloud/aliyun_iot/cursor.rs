@@ -79,11 +79,11 @@ pub fn place<P: Default + DeserializeOwned>(cursor: &Cursor) -> Result<P, String
     cursor.marker.as_ref().map_or_else(|| Ok(P::default()), read)
 }
 
-/// The cursor that stands for a place.
+/// The cursor that stands for the place after a page of so many rows.
 ///
 /// # Errors
-/// Never, for the places of this file.
-pub fn cursor<P: Serialize>(place: &P, seen: u64) -> Result<Cursor, String> {
+/// The list does not end.
+pub fn next<P: Serialize>(from: &Cursor, place: &P, rows: usize) -> Result<Cursor, String> {
     let marker = serde_json::to_string(place).map_err(|error| error.to_string())?;
-    Ok(Cursor { marker: Some(marker), seen })
+    from.next(marker, rows)
 }

@@ -33,8 +33,8 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             created_package(new, json::<wire::Created>(body)?.data).map(Reply::Package)
         }
         Call::ListJobs { cursor, .. } => match cursor::place(cursor)? {
-            JobsPlace::Packages(page) => packages_with_jobs(json(body)?, page, cursor.seen),
-            JobsPlace::Jobs { of, page, then } => jobs(json(body)?, of, page, then, cursor.seen),
+            JobsPlace::Packages(page) => packages_with_jobs(json(body)?, page, cursor),
+            JobsPlace::Jobs { of, page, then } => jobs(json(body)?, of, page, then, cursor),
         },
         Call::ShowJob { id } => {
             let shown = job(json::<wire::JobShown>(body)?.data)?;
@@ -108,6 +108,9 @@ fn following(
     rows: usize,
     size: usize,
 ) -> Result<Option<PageNumber>, Unintelligible> {
+    if let Some(given) = at.current_page.or(at.page).filter(|given| *given != page) {
+        return Err(format!("asked for page {page}, the answer is page {given}"));
+    }
     if rows > size {
         return Err(format!("a page of {size} rows has {rows}"));
     }
@@ -126,8 +129,7 @@ fn numbered<W, T>(
 ) -> Result<Page<T>, Unintelligible> {
     let next = following(at, cursor::place(place)?, rows.len(), size)?;
     let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let seen = place.seen.saturating_add(items.len() as u64);
-    let next = next.map(|page| cursor::cursor(&page, seen)).transpose()?;
+    let next = next.map(|page| cursor::next(place, &page, items.len())).transpose()?;
     Ok(Page { items, total: at.total, next })
 }
 
@@ -157,14 +159,14 @@ fn packages(
 fn packages_with_jobs(
     list: wire::FirmwareList,
     page: PageNumber,
-    seen: u64,
+    cursor: &Cursor,
 ) -> Result<Reply, Unintelligible> {
     let at = list.page;
     let rows = firmware_rows(list);
     let then = following(at, page, rows.len(), limits::FIRMWARE_PAGE)?;
     let of = rows.into_iter().filter(is_whole_device).map(|row| id(row.firmware_id));
     let next = after_jobs(of.collect::<Result<_, _>>()?, then);
-    let next = next.map(|place| cursor::cursor(&place, seen)).transpose()?;
+    let next = next.map(|place| cursor::next(cursor, &place, 0)).transpose()?;
     Ok(Reply::Jobs(Page { items: Vec::new(), total: None, next }))
 }
 
@@ -180,7 +182,7 @@ fn jobs(
     mut of: Vec<String>,
     page: PageNumber,
     then: Option<PageNumber>,
-    seen: u64,
+    cursor: &Cursor,
 ) -> Result<Reply, Unintelligible> {
     let rows = list.data.and_then(|data| data.rows).unwrap_or_default();
     let place = match following(list.page, page, rows.len(), limits::JOB_PAGE)? {
@@ -188,8 +190,7 @@ fn jobs(
         None => after_jobs(of.split_off(1.min(of.len())), then),
     };
     let items = rows.into_iter().map(job).collect::<Result<Vec<_>, _>>()?;
-    let seen = seen.saturating_add(items.len() as u64);
-    let next = place.map(|place| cursor::cursor(&place, seen)).transpose()?;
+    let next = place.map(|place| cursor::next(cursor, &place, items.len())).transpose()?;
     Ok(Reply::Jobs(Page { items, total: None, next }))
 }
 
@@ -197,8 +198,10 @@ fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintell
     let DevicesPlace { mut names, names_at } = cursor::place(place)?;
     let asks_names = names.len() + limits::NAME_PAGE <= limits::BATCH;
     let (items, total, next) = match names_at {
-        Some(NamesAt { page, .. }) if asks_names => {
-            let list: wire::DeviceList = json(body)?;
+        Some(NamesAt { page, token }) if asks_names => {
+            let mut list: wire::DeviceList = json(body)?;
+            // No document says which number a page has that was asked for by token.
+            list.page.page = list.page.page.filter(|_| token.is_none());
             let rows = list.data.and_then(|data| data.device_info).unwrap_or_default();
             let following = following(list.page, page, rows.len(), limits::NAME_PAGE)?;
             for row in rows {
@@ -217,9 +220,8 @@ fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintell
             (items, None, DevicesPlace { names: Vec::new(), names_at })
         }
     };
-    let seen = place.seen.saturating_add(items.len() as u64);
     let ended = next.names.is_empty() && next.names_at.is_none();
-    let next = (!ended).then(|| cursor::cursor(&next, seen)).transpose()?;
+    let next = (!ended).then(|| cursor::next(place, &next, items.len())).transpose()?;
     Ok(Reply::Devices(Page { items, total, next }))
 }
 
@@ -250,8 +252,7 @@ fn tagged(
         Some(page) => Some(TaggedPlace { value, page }),
         None => (value + 1 < values).then(|| TaggedPlace { value: value + 1, page: PageNumber::default() }),
     };
-    let seen = place.seen.saturating_add(items.len() as u64);
-    let next = next.map(|place| cursor::cursor(&place, seen)).transpose()?;
+    let next = next.map(|next| cursor::next(place, &next, items.len())).transpose()?;
     Ok(Page { items: items.into_iter().flatten().collect(), total: None, next })
 }
 

@@ -19,10 +19,14 @@ pub struct Envelope {
     pub request_id: Option<String>,
 }
 
-/// Where a page is in its list. QueryDevice and its like call `CurrentPage` `Page`; it is not read.
+/// Where a page is in its list.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PageOf {
+    /// Its number, from 1.
+    pub current_page: Option<u64>,
+    /// Its number where devices are listed.
+    pub page: Option<u64>,
     /// Pages of the list.
     pub page_count: Option<u64>,
     /// Rows of the list.

@@ -111,7 +111,7 @@ fn page<W: DeserializeOwned, T>(
         return Err(format!("page {} has {} rows of {} in all", at.page_no, rows.len(), at.total_size));
     }
     let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let next = (!is_last).then(|| Cursor { marker: Some(at.total_size.to_string()), seen });
+    let next = (!is_last).then(|| cursor.next(at.total_size.to_string(), items.len())).transpose()?;
     Ok(Page { items, total: Some(at.total_size), next })
 }
 

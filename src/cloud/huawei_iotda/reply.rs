@@ -107,14 +107,13 @@ fn page<W, T>(
     let seen = cursor.seen.saturating_add(items.len() as u64);
     let is_whole = cursor.marker.is_none() && at.count == Some(seen);
     let ended = items.len() < limits::PAGE_SIZE || is_whole;
-    let next = if ended {
-        None
-    } else if at.marker.is_none() || at.marker == cursor.marker {
-        return Err("the list does not advance: its marker is missing or the one that was sent".to_owned());
-    } else {
-        Some(Cursor { marker: at.marker, seen })
-    };
-    Ok(Page { items, total: at.count, next })
+    if ended {
+        return Ok(Page { items, total: at.count, next: None });
+    }
+    let marker = at.marker.filter(|marker| cursor.marker.as_ref() != Some(marker));
+    let marker = marker.ok_or("the list does not advance: its marker is missing or the one that was sent")?;
+    let next = cursor.next(marker, items.len())?;
+    Ok(Page { items, total: at.count, next: Some(next) })
 }
 
 fn package(package: wire::OtaPackage) -> Result<Package, Unintelligible> {

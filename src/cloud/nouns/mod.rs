@@ -14,6 +14,9 @@ pub use package::{
     ObsArtifact, Package, PackageKey, PackageRow,
 };
 
+/// More pages than any documented account can fill: a list that goes on after this is not a list.
+pub const MOST_PAGES: u32 = 20_000;
+
 /// Where to go on in a list. Opaque outside the client that made it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
@@ -21,13 +24,27 @@ pub struct Cursor {
     pub marker: Option<String>,
     /// Rows read so far.
     pub seen: u64,
+    /// Pages read so far.
+    pub pages: u32,
 }
 
 impl Cursor {
     /// The start of a list.
     #[must_use]
     pub const fn start() -> Self {
-        Self { marker: None, seen: 0 }
+        Self { marker: None, seen: 0, pages: 0 }
+    }
+
+    /// Where to go on after a page of so many rows.
+    ///
+    /// # Errors
+    /// The list does not end: nothing can be concluded from it.
+    pub fn next(&self, marker: String, rows: usize) -> Result<Self, String> {
+        let pages = self.pages.saturating_add(1);
+        if pages >= MOST_PAGES {
+            return Err(format!("the list does not end after {MOST_PAGES} pages"));
+        }
+        Ok(Self { marker: Some(marker), seen: self.seen.saturating_add(rows as u64), pages })
     }
 }
 

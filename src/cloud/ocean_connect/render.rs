@@ -113,8 +113,7 @@ fn build(
 
 /// Pages are counted from 0 on every list.
 fn page(cursor: &Cursor, size: usize) -> Query {
-    let number = cursor.marker.clone().unwrap_or_else(|| "0".to_owned());
-    vec![("pageNo", number), ("pageSize", size.to_string())]
+    vec![("pageNo", cursor.pages.to_string()), ("pageSize", size.to_string())]
 }
 
 /// The English page spells the first name in two ways; all SDKs send this one.

@@ -19,7 +19,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
     match call {
         Call::ListPackages { cursor, exactly, .. } => {
             let list: wire::Listed<wire::UpgradePackage> = json(body)?;
-            let mut rows = page(list.data, list.total_count, cursor, limits::PAGE_SIZE, package_row)?;
+            let mut rows = page(list.data, list.page, cursor, limits::PAGE_SIZE, package_row)?;
             // That the filters are exact is *assumed*; what is taken over must be what was asked for.
             rows.items.retain(|row| exactly.as_ref().is_none_or(|key| *key == row.key));
             Ok(Reply::Packages(rows))
@@ -32,7 +32,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         }
         Call::ListJobs { cursor, .. } => {
             let list: wire::Listed<wire::Operation> = json(body)?;
-            page(list.data, list.total_count, cursor, limits::PAGE_SIZE, job).map(Reply::Jobs)
+            page(list.data, list.page, cursor, limits::PAGE_SIZE, job).map(Reply::Jobs)
         }
         Call::ShowJob { id } => {
             let shown = job(json(body)?)?;
@@ -42,14 +42,14 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         Call::CreateJob(new) => created(new, json(body)?).map(Reply::Job),
         Call::ListJobDevices { outcome, cursor, .. } => {
             let list: wire::Listed<wire::SubOperation> = json(body)?;
-            let mut rows = page(list.data, list.total_count, cursor, limits::PAGE_SIZE, device_result)?;
+            let mut rows = page(list.data, list.page, cursor, limits::PAGE_SIZE, device_result)?;
             rows.items.retain(|row| outcome.as_ref().is_none_or(|outcome| row.outcome == *outcome));
             Ok(Reply::JobDevices(rows))
         }
         Call::ListDevices { product, cursor } => {
             let list: wire::DeviceList = json(body)?;
             let size = limits::DEVICE_PAGE_SIZE;
-            let mut rows = page(list.devices, list.total_count, cursor, size, device)?;
+            let mut rows = page(list.devices, list.page, cursor, size, device)?;
             // The list is filtered by device type alone.
             rows.items.retain(|device| device.product == *product);
             Ok(Reply::Devices(rows))
@@ -62,7 +62,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         Call::ListGroupDevices { cursor, .. } => {
             let list: wire::MemberList = json(body)?;
             let size = limits::DEVICE_PAGE_SIZE;
-            page(list.device_ids, list.total_count, cursor, size, id).map(Reply::DeviceIds)
+            page(list.device_ids, list.page, cursor, size, id).map(Reply::DeviceIds)
         }
         Call::DeletePackage { .. } => Ok(Reply::Done),
         _ => Err("there is no such call".to_owned()),
@@ -86,17 +86,22 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
 /// The end of a list is a page that is not full, or the row at which `totalCount` is reached.
 fn page<W, T>(
     rows: Vec<W>,
-    total: Option<u64>,
+    at: wire::PageOf,
     cursor: &Cursor,
     size: usize,
     read: impl Fn(W) -> Result<T, Unintelligible>,
 ) -> Result<Page<T>, Unintelligible> {
-    let count = rows.len();
+    if let Some(given) = at.page_no.filter(|given| *given != u64::from(cursor.pages)) {
+        return Err(format!("asked for page {}, the answer is page {given}", cursor.pages));
+    }
+    let (count, total) = (rows.len(), at.total_count);
     let seen = cursor.seen.saturating_add(count as u64);
+    if total.is_some_and(|total| total < seen) {
+        return Err("the list has more rows than it says: it is read anew".to_owned());
+    }
     let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let ended = count < size || total == Some(seen);
-    let number: u64 = cursor.marker.as_deref().unwrap_or("0").parse().unwrap_or(0);
-    let next = (!ended).then(|| Cursor { marker: Some(number.saturating_add(1).to_string()), seen });
+    let next = (!ended).then(|| cursor.next(seen.to_string(), count)).transpose()?;
     Ok(Page { items, total, next })
 }
 

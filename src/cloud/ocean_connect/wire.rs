@@ -23,12 +23,23 @@ pub struct RefreshRequest<'a> {
     pub refresh_token: &'a str,
 }
 
+/// Where a page is in its list.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageOf {
+    /// From 0.
+    pub page_no: Option<u64>,
+    /// Rows of the list.
+    pub total_count: Option<u64>,
+}
+
 /// A page of an upgrade list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listed<T> {
     pub data: Vec<T>,
-    pub total_count: Option<u64>,
+    #[serde(flatten)]
+    pub page: PageOf,
 }
 
 /// A software or firmware package.
@@ -135,7 +146,8 @@ pub struct SubOperation {
 #[serde(rename_all = "camelCase")]
 pub struct DeviceList {
     pub devices: Vec<Device>,
-    pub total_count: Option<u64>,
+    #[serde(flatten)]
+    pub page: PageOf,
 }
 
 /// A device.
@@ -164,7 +176,8 @@ pub struct DeviceInfo {
 #[serde(rename_all = "camelCase")]
 pub struct MemberList {
     pub device_ids: Vec<String>,
-    pub total_count: Option<u64>,
+    #[serde(flatten)]
+    pub page: PageOf,
 }
 
 /// Reads `20151212T121212Z`.

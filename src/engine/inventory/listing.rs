@@ -1,11 +1,8 @@
 //! Reading a list page by page, in one go or one page at a time.
 
-use crate::cloud::{Call, CallError, Cursor, ErrorClass, Page, Reply};
+use crate::cloud::{Call, CallError, Cursor, Page, Reply};
 use crate::engine::{account::Account, queue::Class};
 use jiff::Timestamp;
-
-/// More pages than any documented account can fill: a list that goes on after this is not a list.
-const MOST_PAGES: u32 = 20_000;
 
 /// A list of a cloud that is read page by page.
 pub(super) trait Question: Clone {
@@ -25,7 +22,6 @@ pub(super) struct Reading<Q: Question> {
     question: Q,
     began: Timestamp,
     cursor: Cursor,
-    pages: u32,
     rows: Vec<Q::Row>,
 }
 
@@ -40,7 +36,7 @@ pub(super) struct Read<T> {
 
 impl<Q: Question> Reading<Q> {
     pub(super) fn begin(question: Q, now: Timestamp) -> Self {
-        Self { question, began: now, cursor: Cursor::start(), pages: 0, rows: Vec::new() }
+        Self { question, began: now, cursor: Cursor::start(), rows: Vec::new() }
     }
 
     /// Reads one page. `Ok(Ok(_))` at the end of the list, `Ok(Err(self))` when there is more.
@@ -53,10 +49,8 @@ impl<Q: Question> Reading<Q> {
         let reply = account.call(&call, urgency).await?;
         let page = Q::page(reply).ok_or_else(|| super::misfit(&call))?;
         self.rows.extend(page.items);
-        self.pages += 1;
         match page.next {
             None => Ok(Ok(Read { at: self.began, rows: self.rows })),
-            Some(_) if self.pages >= MOST_PAGES => Err(endless(&call)),
             Some(next) => {
                 self.cursor = next;
                 Ok(Err(self))
@@ -98,13 +92,4 @@ pub(super) async fn turn_page<Q: Question>(
             Ok(None)
         }
     }
-}
-
-fn endless(call: &Call) -> CallError {
-    CallError::new(
-        ErrorClass::Unintelligible,
-        call.operation(),
-        format!("the list does not end after {MOST_PAGES} pages"),
-    )
-    .next_step("ask the cloud's support: nothing is concluded from such a list")
 }

@@ -183,6 +183,39 @@ fn a_quiet_account_costs_its_lists_and_no_more() {
     assert!(of("QueryOTAFirmware") <= 1 && of("ListOTAFirmware") <= 4, "{calls:?}");
 }
 
+/// A package of its own, without a verification.
+fn another_package(number: usize) -> String {
+    let text = package(&format!("V3.{number}")).replace("meter-v2", &format!("other-{number}"));
+    let (text, _) = text.split_once("  verification").unwrap();
+    text.to_owned()
+}
+
+fn assert_lists_alone(lab: &Lab) {
+    let counters = lab.cloud(|cloud| cloud.counters());
+    assert!(counters.keys().eq(["ListOTAFirmware"]), "{counters:?}");
+}
+
+#[test]
+fn a_drift_check_of_thirty_packages_costs_what_one_of_three_does() {
+    for count in [3, 30] {
+        let lab = lab();
+        lab.write("packages.yaml", &(0..count).map(another_package).collect::<Vec<_>>().join("---\n"));
+        lab.converge();
+        assert_eq!(lab.packages().len(), count);
+        // What was created is read once, to be compared.
+        lab.converge();
+        lab.cloud(rollwave::simulator::Simulator::reset_counters);
+        lab.converge();
+        assert_lists_alone(&lab);
+        // A list each time that the drift interval has passed.
+        assert!(lab.all_calls() <= 5, "{count}: {}", lab.all_calls());
+        lab.cloud(rollwave::simulator::Simulator::reset_counters);
+        let _running = Process::start(&mut lab.verb("run", &[]));
+        lab.until("three rounds", || lab.calls("ListOTAFirmware") >= 3);
+        assert_lists_alone(&lab);
+    }
+}
+
 #[test]
 fn a_bad_release_fails_its_verification_and_reaches_nobody_else() {
     let lab = lab();

@@ -118,6 +118,38 @@ fn a_release_is_uploaded_verified_and_rolled_out_and_a_quiet_account_costs_pages
     assert_eq!(lab.calls("CreateFirmware") + lab.calls("CreateJob") + lab.calls("StopJob"), 0);
 }
 
+fn assert_lists_alone(lab: &Lab) {
+    let counters = lab.cloud(|cloud| cloud.counters());
+    assert!(counters.keys().eq(["GetToken", "SearchFirmwares"]), "{counters:?}");
+}
+
+#[test]
+fn a_drift_check_of_thirty_packages_costs_what_one_of_three_does() {
+    for count in [3, 30] {
+        let lab = lab();
+        lab.remove("package.yaml");
+        let other = |n: usize| {
+            let text = package(&lab, &format!("other-{n}"), &format!("V3.{n}"));
+            let (text, _) = text.split_once("  verification").unwrap();
+            text.to_owned()
+        };
+        lab.write("packages.yaml", &(0..count).map(other).collect::<Vec<_>>().join("---\n"));
+        lab.converge();
+        assert_eq!(lab.packages().len(), count);
+        // What was created is read once, to be compared.
+        lab.converge();
+        lab.cloud(Simulator::reset_counters);
+        lab.converge();
+        assert_lists_alone(&lab);
+        // A list each time that the drift interval has passed.
+        assert!(lab.all_calls() <= 5, "{count}: {}", lab.all_calls());
+        lab.cloud(Simulator::reset_counters);
+        let _running = Process::start(&mut lab.verb("run", &[]));
+        lab.until("three rounds", || lab.calls("SearchFirmwares") >= 3);
+        assert_lists_alone(&lab);
+    }
+}
+
 #[test]
 fn a_finished_job_that_still_says_started_does_not_hold_its_devices() {
     let lab = lab();

@@ -62,7 +62,7 @@ async fn a_marker_that_stands_still_ends_the_walk() {
     let rows: Vec<_> = (0..50).map(|id| row(&id.to_string())).collect();
     for page in [json!({"count": 500, "marker": "aa"}), json!({"count": 500}), Value::Null] {
         let body = json!({"packages": rows, "page": page}).to_string();
-        let cursor = Cursor { marker: Some("aa".into()), seen: 50 };
+        let cursor = Cursor { marker: Some("aa".into()), seen: 50, pages: 1 };
         let error = perform(&Scripted::always(200, &[], &body), &list_packages(cursor)).await.unwrap_err();
         assert_eq!(error.class, ErrorClass::Unintelligible, "{error}");
     }

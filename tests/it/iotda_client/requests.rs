@@ -11,7 +11,7 @@ fn key() -> PackageKey {
 }
 
 fn going_on() -> Cursor {
-    Cursor { marker: Some("61c970ce2d63eb6ee655dbf0".into()), seen: 50 }
+    Cursor { marker: Some("61c970ce2d63eb6ee655dbf0".into()), seen: 50, pages: 1 }
 }
 
 fn job() -> NewJob {

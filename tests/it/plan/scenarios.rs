@@ -2,7 +2,7 @@
 
 use super::world::{Fate, World, device};
 use rollwave::api::{RolloutPhase, StageStatus};
-use rollwave::cloud::JobState;
+use rollwave::cloud::{CloudKind, JobState, defaults::capabilities_of};
 use rollwave::plan::{Action, Again};
 use serde_json::{Value, json};
 
@@ -214,12 +214,17 @@ fn a_stopped_job_that_would_keep_its_package_is_deleted_before_its_rollout_goes(
 
 #[test]
 fn chunk_edges() {
-    for (devices, jobs) in [(200, 1), (201, 2), (256, 2), (400, 2), (401, 3)] {
-        let mut world = World::new(devices, json!({"stages": [{"name": "all", "select": {"rest": true}}]}));
-        world.capabilities.max_devices_per_job = 200;
-        world.settle(|_| Fate::Succeeds);
-        assert_eq!(world.jobs.len(), jobs, "{devices}");
-        assert_eq!(world.jobs.iter().map(|job| job.devices.len()).sum::<usize>(), devices as usize);
+    let limits = CloudKind::ALL
+        .map(|cloud| capabilities_of(cloud, jiff::SignedDuration::from_secs(30)).max_devices_per_job);
+    assert_eq!(limits, [30_000, 256, 200, 1000]);
+    for limit in limits {
+        for (devices, jobs) in [(limit, vec![limit]), (limit + 1, vec![limit, 1])] {
+            let stages = json!({"stages": [{"name": "all", "select": {"rest": true}}]});
+            let mut world = World::new(u32::try_from(devices).unwrap(), stages);
+            world.capabilities.max_devices_per_job = limit;
+            world.settle(|_| Fate::Succeeds);
+            assert_eq!(world.jobs.iter().map(|job| job.devices.len()).collect::<Vec<_>>(), jobs, "{devices}");
+        }
     }
 }
 

@@ -125,6 +125,9 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<Plan<<OtaRollout as Subject>::Status>, Trouble> {
+        if let Some(plan) = plan::rollout::plan_unseen(rollout, self.ports.clock.now()) {
+            return Ok(plan);
+        }
         let key = ObjectKey::of(Kind::OtaRollout, &rollout.metadata);
         let named = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
         let object = self.store.load(&named).await?;

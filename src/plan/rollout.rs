@@ -70,6 +70,12 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     }
 }
 
+/// What is decided without a look at the cloud, if anything is: a rollout that left no trace there goes at once.
+#[must_use]
+pub fn plan_unseen(object: &OtaRollout, now: Timestamp) -> Option<Plan<OtaRolloutStatus>> {
+    leave::at_once(object, now)
+}
+
 /// Why there is nothing to judge by.
 enum Lack {
     /// The cloud was not looked at yet.

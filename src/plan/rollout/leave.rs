@@ -3,7 +3,7 @@
 use super::Ground;
 use super::jobs::{OurJobs, can_be_stopped, may_be_hidden};
 use super::report::{Outcome, finish};
-use crate::api::{CreateOperation, OtaRolloutStatus, RolloutPhase, record_decision};
+use crate::api::{CreateOperation, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision};
 use crate::cloud::{Capabilities, Job, JobState};
 use crate::plan::{Action, Plan, RolloutView};
 use jiff::Timestamp;
@@ -25,8 +25,8 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
     let running: Vec<&str> =
         jobs.iter().filter(|job| job.finished_at.is_none()).map(|job| job.id.as_str()).collect();
     let running = running.join(", ");
-    if jobs.is_empty() && status.pending.is_empty() {
-        return release(view, status);
+    if sent_nothing(&status) {
+        return release(view.object, status, view.now);
     }
     let Some(package) = view.package else {
         if !running.is_empty() {
@@ -34,7 +34,7 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
                 format!("the package is gone, and with it the way to its cloud; left as they are: {running}");
             record_decision(&mut status.decisions, view.now, "JobsLeftRunning", message);
         }
-        return release(view, status);
+        return release(view.object, status, view.now);
     };
     let (phase, reason) = (status.phase, "Deleting");
     let (Some(capabilities), Some(seen)) = (view.capabilities, &view.jobs) else {
@@ -46,15 +46,26 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
     remains.add_by_token(view, &crate::plan::token::package_identity(package), &status, &seen.value);
     let by_hand = remains.by_hand(capabilities);
     if remains.waits_for.is_empty() {
-        return release(view, status).also(remains.stops);
+        return release(view.object, status, view.now).also(remains.stops);
     }
     let message = format!("deletion waits until these are over: {}{by_hand}", remains.waits_for.join(", "));
     finish(view.object, status, Outcome::working(phase, reason, message).with(remains.stops), view.now)
 }
 
-fn release(view: &RolloutView<'_>, status: OtaRolloutStatus) -> Plan<OtaRolloutStatus> {
+/// A rollout that leaves, and never sent anything: the cloud need not be asked, and may be out of reach.
+pub(super) fn at_once(object: &OtaRollout, now: Timestamp) -> Option<Plan<OtaRolloutStatus>> {
+    let status = object.status.clone().unwrap_or_default();
+    let is_leaving = object.metadata.deletion_timestamp.is_some();
+    (is_leaving && sent_nothing(&status)).then(|| release(object, status, now))
+}
+
+fn sent_nothing(status: &OtaRolloutStatus) -> bool {
+    status.stages.iter().all(|stage| stage.jobs.is_empty()) && status.pending.is_empty()
+}
+
+fn release(object: &OtaRollout, status: OtaRolloutStatus, now: Timestamp) -> Plan<OtaRolloutStatus> {
     let outcome = Outcome::working(status.phase, "Deleting", "nothing is left to do").with([Action::Release]);
-    finish(view.object, status, outcome, view.now)
+    finish(object, status, outcome, now)
 }
 
 impl Plan<OtaRolloutStatus> {

@@ -60,9 +60,17 @@ fn one_broken_object_is_told_so_and_stops_nothing_else() {
     field.until("OtaCloud", "own-machine", "it is told so", |object| {
         says(object, "spec.credentials.secretRef")
     });
-    // It can be deleted all the same.
+    // It can be deleted all the same, or put right.
+    field.patch_status("OtaRollout", "broken", &json!({"excluded": {"unknown": 0}}));
+    field.until("OtaRollout", "broken", "it is looked at again", |object| {
+        object["status"]["phase"] == "Completed"
+    });
+    assert!(condition(&field.get("OtaRollout", "broken").unwrap(), "Stalled").is_null());
+    field.patch_status("OtaRollout", "broken", &json!({"excluded": {"unknown": 5_000_000_000_u64}}));
+    field.until("OtaRollout", "broken", "it is told so again", |object| says(object, "cannot be understood"));
     field.delete("OtaRollout", "broken");
     field.until_gone("OtaRollout", "broken");
+    field.assert_everything_once("whatever became of the broken one");
     assert_quiet(&field);
     drop(controller);
 }
@@ -155,4 +163,24 @@ fn figures_say_what_happened() {
     assert!(waiting.contains("rollwave_leader 0\n"), "{waiting}");
     assert_eq!(field.ask(&logs[1], "/readyz"), (200, "ready to take over\n".to_owned()));
     drop(controllers);
+}
+
+#[test]
+fn what_is_held_or_cannot_reach_its_cloud_can_be_deleted() {
+    let field = Field::without_account(shared());
+    let controller = Process::start(&mut field.controller());
+    let nowhere = field.account().replace(&field.lab.url(), "http://127.0.0.1:1");
+    field.apply(&nowhere);
+    field.apply_keys("the-secret-key");
+    field.apply(PACKAGE);
+    field.apply(&ROLLOUT.replace("  targets:", "  suspend: true\n  targets:"));
+    field.until("OtaCloud", "lab", "it is told so", |cloud| {
+        condition(cloud, "Ready")["reason"] == "Unavailable"
+    });
+    for (kind, name) in [("OtaRollout", "meter"), ("OtaPackage", "meter-v2"), ("OtaCloud", "lab")] {
+        field.until(kind, name, "it was looked at", |object| !condition(object, "Ready").is_null());
+        field.delete(kind, name);
+        field.until_gone(kind, name);
+    }
+    drop(controller);
 }

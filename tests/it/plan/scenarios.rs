@@ -29,6 +29,20 @@ fn after_canary(spec: Value, fate: impl Fn(&str) -> Fate) -> World {
 }
 
 #[test]
+fn a_rollout_that_never_sent_anything_leaves_without_a_look_at_the_cloud() {
+    let mut world = World::new(4, json!({}));
+    let unseen = |world: &World| rollwave::plan::rollout::plan_unseen(&world.rollout, world.now);
+    assert_eq!(unseen(&world), None, "it is wanted");
+    world.delete_rollout();
+    assert_eq!(unseen(&world).unwrap().actions, [Action::Release]);
+    let mut world = World::new(4, json!({}));
+    world.reconcile();
+    assert!(!world.rollout_status().stages[0].jobs.is_empty());
+    world.delete_rollout();
+    assert_eq!(unseen(&world), None, "its job has to end");
+}
+
+#[test]
 fn all_timed_out_or_all_stopped_releases_nothing() {
     let mut silent = after_canary(json!({}), |_| Fate::TimesOut);
     silent.reconcile();

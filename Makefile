@@ -12,7 +12,7 @@ DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
 # Tests that ask a real API server.
-NEED_CONTROL_PLANE := kubernetes::controller:: kubernetes::crash:: kubernetes::definitions::
+NEED_CONTROL_PLANE := kubernetes::chart:: kubernetes::controller:: kubernetes::crash:: kubernetes::definitions::
 
 .PHONY: help test test-fast lint doc unit control-plane deny conformance venv demo demo-all crds docs bench fuzz kills world
 
@@ -40,8 +40,8 @@ doc: need-cargo
 unit: need-cargo
 	$(CARGO) test
 
-control-plane: ## A real API server and etcd for the tests: found, or built once with Go
-	@tests/kubernetes/control-plane
+control-plane: ## A real API server, etcd and Helm for the tests: found, or built once with Go
+	@tests/kubernetes/control-plane etcd kube-apiserver helm
 
 # `make test` runs the kept inputs and a fixed course of changed ones; here it goes on, from another seed each time.
 FUZZ_SECONDS ?= 60
@@ -80,8 +80,9 @@ $(VENV)/.stamp: $(REQUIREMENTS)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $(REQUIREMENTS)
 	touch $@
 
-crds: need-cargo ## Write crds/ from the types
+crds: need-cargo ## Write crds/ and those of the chart from the types
 	$(CARGO) run --quiet -- crds --dir crds
+	$(CARGO) run --quiet -- crds --dir charts/rollwave/crds
 
 docs: need-cargo ## Write docs/clouds.md from the table in src/api/support/
 	$(CARGO) run --quiet -- clouds > target/clouds.md

@@ -63,7 +63,7 @@ impl ControlPlane {
 
     /// A control plane with the controller's roles, and nothing else of ours.
     pub fn bare() -> Self {
-        let parts = find_parts();
+        let parts = find_parts(&["etcd", "kube-apiserver"]);
         let dir = tempfile::Builder::new().prefix("rollwave-kubernetes-").tempdir().unwrap().keep();
         let [port, etcd_port, peer_port] = free_ports();
         let ca = write_certificates(&dir);
@@ -117,14 +117,33 @@ impl ControlPlane {
         file
     }
 
+    /// The same for a ServiceAccount, with a token as a Pod gets it.
+    pub fn kubeconfig_of_account(&self, namespace: &str, name: &str) -> PathBuf {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+        let wanted = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let request = axum::http::Request::post(path).header("content-type", "application/json");
+        let request = request.body(wanted.to_string().into_bytes()).unwrap();
+        let runtime = runtime();
+        let answer: Value =
+            runtime.block_on(async { self.client(ADMIN).await.request(request).await }).unwrap();
+        let file = self.dir.join(format!("{namespace}.{name}.kubeconfig"));
+        let config = self.kubeconfig_with(name, answer["status"]["token"].as_str().unwrap());
+        fs_err::write(&file, config.to_string()).unwrap();
+        file
+    }
+
     fn kubeconfig(&self, user: &str) -> Value {
+        self.kubeconfig_with(user, &token(user))
+    }
+
+    fn kubeconfig_with(&self, user: &str, token: &str) -> Value {
         use base64::{Engine as _, prelude::BASE64_STANDARD};
         json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{"name": "test", "cluster": {
                 "server": format!("https://127.0.0.1:{}", self.port),
                 "certificate-authority-data": BASE64_STANDARD.encode(&self.ca)}}],
-            "users": [{"name": user, "user": {"token": token(user)}}],
+            "users": [{"name": user, "user": {"token": token}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
         })
     }
@@ -147,6 +166,14 @@ impl ControlPlane {
             for kind in Kind::ALL {
                 apply(&client, &definition(kind)).await.unwrap();
             }
+        });
+        self.wait_for_definitions();
+    }
+
+    /// Returns when every kind is served.
+    pub fn wait_for_definitions(&self) {
+        runtime().block_on(async {
+            let client = self.client(ADMIN).await;
             for kind in Kind::ALL {
                 wait_until_served(&client, kind).await;
             }
@@ -274,10 +301,11 @@ impl Drop for Supervised {
     }
 }
 
-/// Where etcd and the API server are. Built when they are nowhere: 5 to 10 minutes, once.
-fn find_parts() -> BTreeMap<String, PathBuf> {
+/// Where parts of a control plane and tools beside it are. Built when they are nowhere: 5 to 10 minutes, once.
+pub fn find_parts(names: &[&str]) -> BTreeMap<String, PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubernetes/control-plane");
-    let output = Command::new(script).stdin(Stdio::null()).stderr(Stdio::inherit()).output().unwrap();
+    let output =
+        Command::new(script).args(names).stdin(Stdio::null()).stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "tests/kubernetes/control-plane says above what is missing");
     let text = String::from_utf8(output.stdout).unwrap();
     let parts = text.lines().filter_map(|line| line.split_once('='));

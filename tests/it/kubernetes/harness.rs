@@ -6,6 +6,7 @@ use crate::support::within_reason;
 use kube::Client;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -114,13 +115,19 @@ impl<'a> Field<'a> {
 
     /// The same for all namespaces: on a control plane of the test's own.
     pub fn controller_everywhere(&self) -> Command {
+        let args = ["controller", "--lease-namespace", &self.namespace];
+        self.controller_with(&args, &self.plane.kubeconfig_file(CONTROLLER))
+    }
+
+    /// The same with these arguments, for whom this kubeconfig signs in.
+    pub fn controller_with(&self, args: &[impl AsRef<OsStr>], kubeconfig: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollwave"));
         let factor = FACTOR.to_string();
         command
-            .args(["controller", "--lease-namespace", &self.namespace])
+            .args(args)
             .args(["--time-factor", &factor])
             .current_dir(self.lab.path())
-            .env("KUBECONFIG", self.plane.kubeconfig_file(CONTROLLER))
+            .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null());
         for variable in
             ["ROLLWAVE_CRASH_AT", "RUST_LOG", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]

@@ -1,0 +1,181 @@
+//! The Helm chart: what it renders is taken by a real API server, and the controller works with exactly the account, the
+//! roles and the arguments that stand in it.
+
+use super::control_plane::{ADMIN, ControlPlane, api_of, apply, find_parts, runtime, shared};
+use super::harness::Field;
+use crate::engine::harness::{PACKAGE, Process, ROLLOUT};
+use kube::api::PostParams;
+use rollwave::api::{Kind, definition_file};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Everything that a flag switches on.
+const EVERYTHING: &str = "networkPolicy.enabled=true,serviceMonitor.enabled=true,prometheusRule.enabled=true,\
+                          artifacts.persistentVolumeClaim.claimName=firmware,logFilter=debug,priorityClassName=high";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn helm(args: &[&str]) -> Output {
+    let program = &find_parts(&["helm"])["helm"];
+    Command::new(program).args(args).current_dir(root()).output().unwrap()
+}
+
+/// What the chart comes to, as `helm install rollwave --namespace NAMESPACE --set VALUES` would apply it.
+fn render(namespace: &str, values: &str) -> Vec<Value> {
+    let output =
+        helm(&["template", "rollwave", "charts/rollwave", "--namespace", namespace, "--set", values]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_yaml::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap()
+}
+
+fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    manifests.iter().filter(|manifest| manifest["kind"] == kind).collect()
+}
+
+#[test]
+fn the_chart_passes_lint_and_refuses_values_that_it_does_not_know() {
+    for values in ["replicas=1", EVERYTHING, "watchNamespace=field,serviceAccount.create=false"] {
+        let output = helm(&["lint", "--strict", "charts/rollwave", "--set", values]);
+        assert!(output.status.success(), "{values}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    for wrong in ["replica=1", "replicas=two", "watchNamespace=No_Name", "port=80", "image.pullPolicy=Maybe"]
+    {
+        let output = helm(&["template", "charts/rollwave", "--set", wrong]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let field = wrong.split(['.', '=']).next().unwrap();
+        assert!(!output.status.success() && said.contains(field), "{wrong}: {said}");
+    }
+}
+
+#[test]
+fn its_roles_are_those_of_the_example() {
+    let text = fs_err::read_to_string(root().join("examples/kubernetes/rbac.yaml")).unwrap();
+    let example: Vec<Value> = serde_yaml::from_multiple(&text).unwrap();
+    let rules: Vec<&Value> = example.iter().map(|role| &role["rules"]).collect();
+    let everywhere = render("ota", "replicas=1");
+    let roles = [of_kind(&everywhere, "ClusterRole"), of_kind(&everywhere, "Role")].concat();
+    assert_eq!(roles.iter().map(|role| &role["rules"]).collect::<Vec<_>>(), rules);
+    let in_one = render("ota", "watchNamespace=field");
+    assert!(of_kind(&in_one, "ClusterRole").is_empty() && of_kind(&in_one, "ClusterRoleBinding").is_empty());
+    let roles = of_kind(&in_one, "Role");
+    assert_eq!(roles.iter().map(|role| &role["rules"]).collect::<Vec<_>>(), rules);
+    let places: Vec<&Value> = roles.iter().map(|role| &role["metadata"]["namespace"]).collect();
+    assert_eq!(places, ["field", "ota"]);
+}
+
+/// Applies what the API server knows; gives what belongs to the Prometheus operator.
+async fn install<'a>(client: &kube::Client, manifests: &'a [Value]) -> Vec<&'a Value> {
+    let (foreign, own): (Vec<&Value>, Vec<&Value>) =
+        manifests.iter().partition(|manifest| manifest["apiVersion"] == "monitoring.coreos.com/v1");
+    for manifest in own {
+        apply(client, manifest).await.unwrap_or_else(|error| panic!("{error}: {manifest:#}"));
+    }
+    foreign
+}
+
+#[test]
+fn an_api_server_takes_what_it_renders_and_its_pods_keep_to_the_restricted_profile() {
+    let plane = shared();
+    let namespace = plane.namespace();
+    let manifests =
+        render(&namespace, &format!("{EVERYTHING},watchNamespace={namespace},priorityClassName="));
+    runtime().block_on(async {
+        let client = plane.client(ADMIN).await;
+        let foreign = install(&client, &manifests).await;
+        assert_eq!(foreign.len(), 2, "{foreign:#?}");
+        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        let restricted = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}});
+        apply(&client, &restricted).await.unwrap();
+        let mut pod = of_kind(&manifests, "Deployment")[0]["spec"]["template"].clone();
+        pod["apiVersion"] = "v1".into();
+        pod["kind"] = "Pod".into();
+        pod["metadata"]["name"] = "one".into();
+        pod["metadata"]["namespace"] = namespace.as_str().into();
+        create(&client, &pod).await.unwrap();
+        pod["metadata"]["name"] = "other".into();
+        pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = true.into();
+        let refused = create(&client, &pod).await.unwrap_err().to_string();
+        assert!(refused.contains("violates PodSecurity \"restricted"), "{refused}");
+    });
+}
+
+async fn create(client: &kube::Client, manifest: &Value) -> kube::Result<()> {
+    let object = serde_json::from_value(manifest.clone()).unwrap();
+    api_of(client, manifest).create(&PostParams::default(), &object).await.map(drop)
+}
+
+/// The controller as the chart's Deployment starts it, but for the port.
+fn deployed(field: &Field<'_>, manifests: &[Value]) -> Command {
+    let pod = &of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"];
+    let args = pod["containers"][0]["args"].as_array().unwrap();
+    let args: Vec<&str> = args.iter().map(|arg| arg.as_str().unwrap()).collect();
+    let place = args.iter().position(|arg| *arg == "--listen=0.0.0.0:8080").unwrap();
+    let args: Vec<&str> = [&args[..place], &["--listen=127.0.0.1:0"], &args[place + 1..]].concat();
+    let account = pod["serviceAccountName"].as_str().unwrap();
+    let kubeconfig: PathBuf = field.plane.kubeconfig_of_account(&field.namespace, account);
+    field.controller_with(&args, &kubeconfig)
+}
+
+/// Everything converges, and the probes and figures that the chart speaks of are there.
+fn assert_works(field: &Field<'_>, manifests: &[Value]) {
+    runtime().block_on(async { install(&field.plane.client(ADMIN).await, manifests).await });
+    let log = field.lab.path().join("log");
+    let controller = Process::start_with_log(&mut deployed(field, manifests), &log);
+    field.apply(PACKAGE);
+    field.apply(ROLLOUT);
+    field.assert_converges("under the chart's account");
+    let container = &of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0];
+    for probe in ["livenessProbe", "readinessProbe"] {
+        let path = container[probe]["httpGet"]["path"].as_str().unwrap();
+        assert_eq!(field.ask(&log, path).0, 200, "{probe}");
+    }
+    let monitor = of_kind(manifests, "ServiceMonitor")[0]["spec"]["endpoints"][0]["path"].as_str().unwrap();
+    let (code, figures) = field.ask(&log, monitor);
+    assert_eq!(code, 200);
+    assert!(figures.contains("rollwave_leader 1\n"), "{figures}");
+    let (ended, _) = controller.terminate();
+    assert!(ended.success(), "{ended}: {}", fs_err::read_to_string(&log).unwrap());
+}
+
+/// A figure without a value yet is not rendered, so the names are looked for where they are registered.
+#[test]
+fn its_alerts_ask_for_figures_that_exist() {
+    let registered = include_str!("../../../src/web/metrics.rs");
+    let manifests = render("ota", EVERYTHING);
+    let rules = of_kind(&manifests, "PrometheusRule")[0]["spec"]["groups"][0]["rules"].as_array().unwrap();
+    for rule in rules {
+        let expression = rule["expr"].as_str().unwrap();
+        let (_, name) = expression.split_once("rollwave_").unwrap();
+        let (name, _) = name.split_once('{').unwrap();
+        let name = name.trim_end_matches("_total");
+        assert!(registered.contains(&format!("\"{name}\"")), "{expression}");
+        assert!(expression.contains("{job=\"rollwave-metrics\""), "{expression}");
+    }
+    assert!(rules.len() > 3);
+}
+
+#[test]
+fn the_controller_works_with_the_charts_account_and_roles_in_one_namespace() {
+    let field = Field::new(shared());
+    let values = format!("{EVERYTHING},artifacts=null,watchNamespace={}", field.namespace);
+    assert_works(&field, &render(&field.namespace, &values));
+}
+
+#[test]
+fn the_controller_works_with_the_charts_definitions_and_roles_in_all_namespaces() {
+    let plane = ControlPlane::bare();
+    runtime().block_on(async {
+        let client = plane.client(ADMIN).await;
+        for kind in Kind::ALL {
+            let file = root().join("charts/rollwave/crds").join(definition_file(kind));
+            let definition = serde_yaml::from_str(&fs_err::read_to_string(file).unwrap()).unwrap();
+            apply(&client, &definition).await.unwrap();
+        }
+    });
+    plane.wait_for_definitions();
+    let field = Field::new(&plane);
+    assert_works(&field, &render(&field.namespace, &format!("{EVERYTHING},artifacts=null")));
+}

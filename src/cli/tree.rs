@@ -269,6 +269,7 @@ fn bar(counts: StageCounts) -> String {
 pub(super) fn counts_text(counts: StageCounts) -> String {
     let parts = [
         (counts.superseded, "of them taken on since"),
+        (counts.unseen, "taken on unseen"),
         (counts.failed, "failed"),
         (counts.timed_out, "timed out"),
         (counts.reverted, "reverted"),

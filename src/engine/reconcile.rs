@@ -138,15 +138,33 @@ impl Lane {
         Ok(plan::rollout::plan(&view))
     }
 
-    /// The account as a whole: does it answer, and, at its drift interval, is everything as it was.
+    /// The account as a whole. One that is to be deleted is let go after everything that needs it, and serves it until then.
     async fn reconcile_cloud(&mut self, cloud: &OtaCloud, class: Class) -> Result<Turn, Trouble> {
-        if cloud.metadata.deletion_timestamp.is_some() {
-            return self.release_cloud().await;
+        if cloud.metadata.deletion_timestamp.is_none() {
+            return self.serve_cloud(cloud, None, class).await;
         }
+        let Some(why) = self.needed_by().await? else {
+            self.forget("ForgetCloud", &self.home).await?;
+            self.link = None;
+            return Ok(Turn::over(true));
+        };
+        let look = self.ports.clock.now().saturating_add(plan::POLL).unwrap_or(Timestamp::MAX);
+        let turn = self.serve_cloud(cloud, Some(why), class).await?;
+        let again = turn.again.filter(|(_, due)| *due < look).unwrap_or((Class::RolloutStep, look));
+        Ok(Turn { again: Some(again), ..turn })
+    }
+
+    /// Does it answer, and, at its drift interval, is everything as it was.
+    async fn serve_cloud(
+        &mut self,
+        cloud: &OtaCloud,
+        kept_by: Option<String>,
+        class: Class,
+    ) -> Result<Turn, Trouble> {
         let now = self.ports.clock.now();
         self.check_answers(class).await?;
         let due = self.connect().await?.drift_due;
-        let changed = self.report_cloud_ready(cloud).await?;
+        let changed = self.report_cloud(cloud, kept_by.as_deref()).await?;
         if now < due {
             return Ok(Turn { changed, again: Some((Class::Drift, due)) });
         }
@@ -211,20 +229,22 @@ impl Lane {
         Ok(kinds)
     }
 
-    /// An `OtaCloud` is let go after everything that needs it.
-    async fn release_cloud(&mut self) -> Result<Turn, Trouble> {
+    /// What the account is still needed for, in words; none when nothing is left that names it.
+    async fn needed_by(&self) -> Result<Option<String>, Trouble> {
+        let mut needing = Vec::new();
         for key in self.store.keys().await? {
             if key.kind != Kind::OtaCloud
                 && let Some(object) = self.store.load(&key).await?
                 && self.owns(&object).await?
             {
-                let due = self.ports.clock.now().saturating_add(plan::POLL).unwrap_or(Timestamp::MAX);
-                return Ok(Turn { changed: false, again: Some((Class::RolloutStep, due)) });
+                needing.push(key);
             }
         }
-        self.forget("ForgetCloud", &self.home).await?;
-        self.link = None;
-        Ok(Turn::over(true))
+        let first = needing.first();
+        Ok(first.map(|first| match needing.len() - 1 {
+            0 => format!("deletion waits for {first}, which needs this account"),
+            more => format!("deletion waits for {first} and {more} more, which need this account"),
+        }))
     }
 
     /// True while a rollout that needs this package is still here.

@@ -32,17 +32,28 @@ impl Lane {
         Ok(true)
     }
 
-    /// The account answers.
-    pub(super) async fn report_cloud_ready(&self, cloud: &OtaCloud) -> Result<bool, Trouble> {
+    /// The account answers; `kept_by` says what its deletion waits for.
+    pub(super) async fn report_cloud(
+        &self,
+        cloud: &OtaCloud,
+        kept_by: Option<&str>,
+    ) -> Result<bool, Trouble> {
         let mut after = cloud.clone();
         let generation = after.metadata.generation.unwrap_or(0);
-        let message = format!("{} answers", cloud.spec.cloud().map_or("the cloud", CloudRef::endpoint));
+        let answers = format!("{} answers", cloud.spec.cloud().map_or("the cloud", CloudRef::endpoint));
+        let message = kept_by.map_or(answers, str::to_owned);
         let status = after.status.get_or_insert_default();
         status.observed_generation = generation;
         status.message.clone_from(&message);
         let now = self.ports.clock.now();
-        set_condition(&mut status.conditions, READY, Truth::True, "Connected", message, generation, now);
-        clear_condition(&mut status.conditions, RECONCILING);
+        let conditions = &mut status.conditions;
+        if kept_by.is_some() {
+            set_condition(conditions, READY, Truth::False, "Deleting", message.clone(), generation, now);
+            set_condition(conditions, RECONCILING, Truth::True, "Deleting", message, generation, now);
+        } else {
+            set_condition(conditions, READY, Truth::True, "Connected", message, generation, now);
+            clear_condition(conditions, RECONCILING);
+        }
         clear_condition(&mut status.conditions, STALLED);
         if after == *cloud {
             return Ok(false);

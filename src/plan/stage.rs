@@ -6,7 +6,7 @@
 //! | another, or none | any | failed, by a timeout | timed out |
 //! | another, or none | any | failed | failed |
 //! | another, or none | final | stopped | queued: it goes into another job once the hold ends |
-//! | another, or none | final | success, and a later job took it on to another package | succeeded, and superseded |
+//! | another, or none | final | success, and a later job took it on to another package | superseded: succeeded as far as it was seen before |
 //! | another, or none | final | success | reverted |
 //! | another, or none | running | anything else | in flight or queued, as the job counts them |
 //! | (not there any more) | any | anything | left: not counted |
@@ -63,7 +63,8 @@ pub struct JobSight<'s, 'a> {
 /// What became of the devices of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally<'a> {
-    /// Counts of its devices.
+    /// Counts of its devices. Superseded ones are still to be held against what was seen before
+    /// ([`StageCounts::believing`]).
     pub counts: StageCounts,
     /// Devices that were stopped before they were done: counted as queued.
     pub stopped: Vec<&'a str>,

@@ -60,6 +60,7 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus) -> Vec<String> {
 fn counts_text(counts: StageCounts) -> String {
     let rest = listed([
         (counts.superseded, "of them taken on by a later rollout since"),
+        (counts.unseen, "not counted: taken on before they were seen to run it"),
         (counts.failed, "failed"),
         (counts.timed_out, "timed out"),
         (counts.reverted, "went back to the old version"),

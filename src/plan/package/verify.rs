@@ -144,14 +144,26 @@ impl Trial<'_> {
             package_id: Some(self.package_id),
             settled,
         });
-        let mut counts = told.counts;
+        let mut counts = if self.was_passed(job) { told.counts } else { told.counts.believing(known.counts) };
         if job.state.is_final() {
-            // Stopped devices prove nothing, and no other job will come for them.
-            counts.failed += counts.queued;
+            // Devices that were stopped, removed, or taken on unseen prove nothing, and no other job will come for them.
+            let lost = as_count(self.named.len()).saturating_sub(counts.assigned);
+            counts.assigned += lost;
+            counts.failed += counts.queued + lost;
             counts.queued = 0;
             return (self.after_timeout(counts, known), None);
         }
         (self.after_timeout(counts, known), told.unclear)
+    }
+
+    /// The state was lost, and a rollout was released after this job: it had passed by what was seen then.
+    fn was_passed(&self, verify: &Job) -> bool {
+        let is_rollout = |job: &&&Job| {
+            job.token.is_some()
+                && job.package_ids.iter().any(|id| id == self.package_id)
+                && job.created_at > verify.created_at
+        };
+        verify.created_at.is_some() && self.jobs.value.iter().any(|job| is_rollout(&job))
     }
 
     /// Who has not answered within `timeout` has failed.

@@ -5,8 +5,8 @@ use super::report::{Outcome, Standing, total};
 use super::survey::{Survey, survey};
 use super::{Ground, waiting_stage};
 use crate::api::{
-    Evidence, OtaRolloutStatus, OutcomeGate, RolloutPhase, StagePhase, StageStatus, StopAction, Verdict,
-    record_decision, time_text,
+    Evidence, OtaRolloutStatus, OutcomeGate, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction,
+    Verdict, record_decision, time_text,
 };
 use crate::plan::needs::is_dispatchable;
 use crate::plan::{Action, Again, POLL, gate, stop};
@@ -44,6 +44,9 @@ fn adopt_spec(ground: &Ground<'_>, status: &mut OtaRolloutStatus, edited: bool) 
         let mut kept = index.map_or_else(|| waiting_stage(&stage.name), |index| known.swap_remove(index));
         if edited && kept.phase == StagePhase::Held {
             kept.phase = StagePhase::Running;
+        }
+        if status.package_identity.as_ref() != Some(&ground.identity) {
+            kept.counts = StageCounts::default();
         }
         status.stages.push(kept);
     }
@@ -210,9 +213,20 @@ impl Pass<'_, '_> {
     fn watch(&mut self, index: usize) -> Option<Outcome> {
         let stage = &self.status.stages[index];
         let (name, counts) = (stage.name.clone(), stage.counts);
+        if counts.assigned == 0 && counts.unseen > 0 && self.survey.population.eligible.is_empty() {
+            let message = format!(
+                "stage {name}: all of its devices were taken on by another job, and nobody is left to send to"
+            );
+            self.enter(index, StagePhase::Passed, "StagePassed", &message);
+            return None;
+        }
         if counts.assigned == 0 {
-            let message =
-                format!("stage {name}: none of its devices is left in the cloud, so nothing is proven");
+            let message = match counts.unseen {
+                0 => format!("stage {name}: none of its devices is left in the cloud, so nothing is proven"),
+                unseen => format!(
+                    "stage {name}: {unseen} devices were taken on by another job before they were seen to run it, and none is left, so nothing is proven"
+                ),
+            };
             self.status.stages[index].phase = StagePhase::Held;
             return Some(Outcome::held("NoDevicesLeft", message, false));
         }
@@ -334,6 +348,10 @@ impl Pass<'_, '_> {
         );
         if counts.superseded > 0 {
             message += &format!("; {} ran it until a later rollout took them on", counts.superseded);
+        }
+        if counts.unseen > 0 {
+            message +=
+                &format!("; {} were taken on by another job before they were seen to run it", counts.unseen);
         }
         let unknown = self.status.excluded.unknown;
         if unknown > 0 {

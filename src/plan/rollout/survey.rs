@@ -3,7 +3,7 @@
 use super::jobs::{OurJob, OurJobs, may_be_hidden, record};
 use super::population::{Population, population};
 use super::{Ground, as_count};
-use crate::api::{JobRef, OtaRolloutStatus, StageCounts, StageStatus};
+use crate::api::{JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus};
 use crate::cloud::{Job, JobState};
 use crate::plan::cohort::Taken;
 use crate::plan::stage::{JobSight, Target, tally};
@@ -105,7 +105,10 @@ impl<'a> Survey<'a> {
         records.extend(missing);
         // With a job missing the numbers are not whole: the last whole ones stand.
         if records.len() == before {
-            stage.counts = counts;
+            // The state was lost, and a later stage was released by what was seen then: the job's word stands for it.
+            let was_left =
+                jobs.listed.iter().any(|ours| ours.stage > index) && stage.phase != StagePhase::Passed;
+            stage.counts = if was_left { counts } else { counts.believing(stage.counts) };
         }
         stage.jobs = records;
     }

@@ -98,6 +98,30 @@ mod tests {
     }
 
     #[test]
+    fn they_count_only_as_far_as_they_were_seen_to_run_it() {
+        let told = told(&ours(), &[&ours(), &theirs()]);
+        let seen = |succeeded: u32, in_flight: u32| StageCounts {
+            assigned: succeeded + in_flight,
+            succeeded,
+            in_flight,
+            ..StageCounts::default()
+        };
+        // What was seen before; succeeded, superseded and unseen now. One went back, and may be one that was seen.
+        for (before, now) in [
+            (seen(3, 0), (2, 2, 0)),
+            (seen(2, 1), (1, 1, 1)),
+            (seen(1, 2), (0, 0, 2)),
+            (seen(0, 0), (0, 0, 2)),
+        ] {
+            let counts = told.believing(before);
+            assert_eq!((counts.succeeded, counts.superseded, counts.unseen), now, "{before:?}");
+            assert_eq!(counts.assigned, counts.finished() + counts.queued + counts.in_flight);
+            assert_eq!(counts.assigned + counts.unseen, told.assigned);
+            assert_eq!(told.believing(counts), counts, "nothing has happened since");
+        }
+    }
+
+    #[test]
     fn what_is_no_evidence_leaves_them_reverted() {
         type Edit = fn(&mut Job);
         let cases: [(&str, Edit); 8] = [

@@ -96,8 +96,10 @@ impl Rest<'_> {
             // A device that was deleted is in no stage any more.
             let members: BTreeSet<&str> = members.filter(|device| there.contains(device)).collect();
             let truth = (members.len(), members.intersection(&runs).count());
-            let told =
-                (stage.counts.assigned as usize, (stage.counts.succeeded - stage.counts.superseded) as usize);
+            let told = (
+                (stage.counts.assigned + stage.counts.unseen) as usize,
+                (stage.counts.succeeded - stage.counts.superseded) as usize,
+            );
             if truth != told {
                 let name = &stage.name;
                 return Err(format!(
@@ -142,7 +144,8 @@ impl Rest<'_> {
         };
         let is_cloud = matches!(object, Object::Cloud(_));
         if object.is_deleting() && is_cloud && self.objects.iter().any(|other| keeps(other)) {
-            return None;
+            return (!says_what_it_waits_for(object))
+                .then(|| format!("{} waits and does not say why", object.key()));
         }
         let needs_it = |package: &Object| match object {
             Object::Rollout(rollout) => rollout.spec.package_ref.name == package.key().name,
@@ -190,6 +193,12 @@ fn restless(object: &Object) -> Option<String> {
             (!is_done).then(|| format!("{key} is neither Ready nor Stalled: {message}"))
         }
     }
+}
+
+fn says_what_it_waits_for(object: &Object) -> bool {
+    let Object::Cloud(cloud) = object else { return false };
+    let message = cloud.status.as_ref().map(|status| status.message.as_str()).unwrap_or_default();
+    message.starts_with("deletion waits for ")
 }
 
 /// A rollout waits for it, and it says itself why.

@@ -2,7 +2,7 @@
 //! a stage is released because the devices of the one before run the version, not because a job or a status says so.
 
 use super::{Creates, Sent};
-use crate::api::{OtaPackage, OtaRollout, PackageType, Percent, StageStatus};
+use crate::api::{Evidence, OtaPackage, OtaRollout, OutcomeGate, PackageType, Percent, StageStatus, Verdict};
 use crate::cloud::PackageKind;
 use crate::world::clouds::VersionTruth;
 use sha2::{Digest, Sha256};
@@ -67,29 +67,38 @@ impl Ran {
 
     fn has_passed(&self, rollout: &OtaRollout, before: &StageStatus, ran: u32) -> Result<(), String> {
         let (name, counts) = (&before.name, before.counts);
-        // Of a device that a later job took on, nobody can see any more what it ran: its job's word counts.
-        let told = counts.succeeded.saturating_sub(counts.superseded);
-        let passed = ran.saturating_add(counts.superseded);
-        if told > ran {
+        if counts.succeeded > ran {
+            let told = counts.succeeded;
             return Err(format!(
                 "stage {name} counts {told} devices as updated, and {ran} ever ran the version"
             ));
         }
         let spec = rollout.spec.stages.iter().find(|spec| spec.name == *name);
-        for gate in spec.iter().flat_map(|spec| &spec.gates).filter(|_| counts.assigned > 0) {
-            let finished = counts.succeeded + counts.failures();
-            let observed = usize::try_from(finished).unwrap_or(usize::MAX);
-            let all = usize::try_from(counts.assigned).unwrap_or(usize::MAX);
-            if !reaches(passed, observed, gate.outcome.min_success)
-                || !reaches(finished, all, gate.outcome.min_observed)
-            {
-                return Err(format!(
-                    "stage {name} lets the next one go, and {passed} of its {observed} ran the version"
-                ));
-            }
+        let gates = spec.map_or(&[][..], |spec| spec.gates.as_slice());
+        if counts.assigned > 0 && before.gates.len() < gates.len() {
+            return Err(format!("stage {name} lets the next one go with a gate that was never asked"));
+        }
+        for (gate, evidence) in gates.iter().zip(&before.gates) {
+            has_let_pass(&gate.outcome, evidence, ran).map_err(|why| format!("stage {name} {why}"))?;
         }
         Ok(())
     }
+}
+
+/// What a gate wrote down when it let the next stage go was enough, and was true: devices may have left the version since,
+/// but as many did run it.
+fn has_let_pass(gate: &OutcomeGate, evidence: &Evidence, ran: u32) -> Result<(), String> {
+    let succeeded = evidence.sample.saturating_sub(evidence.failures);
+    let whole = |devices: u32| usize::try_from(devices).unwrap_or(usize::MAX);
+    let is_enough = reaches(succeeded, whole(evidence.sample), gate.min_success)
+        && reaches(evidence.sample, whole(evidence.assigned), gate.min_observed);
+    if evidence.verdict == Verdict::Pass && is_enough && succeeded <= ran {
+        return Ok(());
+    }
+    Err(format!(
+        "lets the next one go by \"{}\", and {ran} of its devices ever ran the version",
+        evidence.message
+    ))
 }
 
 /// Devices of a share have a rank within it, whenever they are sent.

@@ -43,6 +43,8 @@ pub struct Profile {
     pub takeover: u32,
     /// In every ten minutes: a device vanishes, appears, or goes back to an old version.
     pub device: u32,
+    /// For every device: it is out of reach for some time, and answers late.
+    pub sleeper: u32,
     /// In every ten minutes: somebody else creates, stops or deletes something in the account.
     pub stranger: u32,
 }
@@ -62,11 +64,12 @@ impl Profile {
         clock_jump: 0,
         takeover: 0,
         device: 0,
+        sleeper: 0,
         stranger: 0,
     };
 
     /// Every profile.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CALM,
         Self { name: "lagging", request: 10, create: 300, stale_list: 500, ..Self::CALM },
         Self { name: "crashing", crash: 60, most_crashes: 8, failed_write: 5, stale_list: 300, ..Self::CALM },
@@ -114,6 +117,16 @@ impl Profile {
             ..Self::CALM
         },
         Self {
+            name: "drowsy",
+            crash: 10,
+            most_crashes: 3,
+            request: 10,
+            create: 150,
+            stale_list: 200,
+            sleeper: 400,
+            ..Self::CALM
+        },
+        Self {
             name: "everything",
             crash: 20,
             most_crashes: 4,
@@ -126,6 +139,7 @@ impl Profile {
             clock_jump: 300,
             takeover: 200,
             device: 300,
+            sleeper: 100,
             stranger: 300,
         },
     ];

@@ -11,6 +11,9 @@ use crate::simulator::truth::DeviceChange;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+/// Seconds: longer than the timeouts of the manifests, and than some worlds have faults.
+const LONGEST_SLEEP: u64 = 7_200;
+
 /// One of them.
 #[derive(Clone, Debug)]
 pub(super) enum Misfortune {
@@ -24,6 +27,10 @@ pub(super) enum Misfortune {
     Appears(Account, String),
     /// A device is set back to an old version by hand.
     Reverts(String),
+    /// A device is out of reach, and answers only after its job's timeouts.
+    Sleeps(String),
+    /// It is there again.
+    Wakes(String),
     /// Somebody else does something in this account; which of the things that are there is drawn beforehand.
     Stranger(Account, Whim, u64),
 }
@@ -53,6 +60,8 @@ impl Misfortune {
             Self::Vanishes(..) => "DeviceVanishes",
             Self::Appears(..) => "DeviceAppears",
             Self::Reverts(_) => "DeviceReverts",
+            Self::Sleeps(_) => "DeviceSleeps",
+            Self::Wakes(_) => "DeviceWakes",
             Self::Stranger(_, Whim::SamePackage | Whim::OtherPackage, _) => "StrangerPackage",
             Self::Stranger(_, Whim::Job | Whim::JobLikeOurs, _) => "StrangerJob",
             Self::Stranger(_, Whim::StopsJob | Whim::DeletesJob, _) => "StrangerEndsJob",
@@ -86,12 +95,16 @@ pub(super) fn plot(
         for (chance, draw) in draws {
             if fate.dice.permille(chance) {
                 let at = (slot * 600 + fate.dice.between(1, 599)).min(seconds);
-                let at = SignedDuration::from_secs(i64::try_from(at).unwrap_or(1));
-                plot.extend(draw(&mut fate).map(|misfortune| (at, misfortune)));
+                plot.extend(draw(&mut fate).map(|misfortune| (since_start(at), misfortune)));
             }
         }
     }
+    fate.sleepers(seed, profile, seconds, &mut plot);
     plot
+}
+
+fn since_start(seconds: u64) -> SignedDuration {
+    SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(1))
 }
 
 /// Draws one misfortune of a kind.
@@ -128,6 +141,28 @@ impl Fate {
         })
     }
 
+    /// Devices that answer late: drawn by themselves, so that nothing else is drawn differently.
+    fn sleepers(
+        &self,
+        seed: u64,
+        profile: Profile,
+        seconds: u64,
+        plot: &mut Vec<(SignedDuration, Misfortune)>,
+    ) {
+        let mut dice = Dice::new(seed, "sleepers");
+        for account in &self.accounts {
+            for n in 0..self.fleet {
+                if dice.permille(profile.sleeper) {
+                    let id = super::scenario::device(account.n, n);
+                    let from = dice.between(1, seconds);
+                    let until = from + dice.between(1, LONGEST_SLEEP);
+                    plot.push((since_start(from), Misfortune::Sleeps(id.clone())));
+                    plot.push((since_start(until), Misfortune::Wakes(id)));
+                }
+            }
+        }
+    }
+
     fn stranger(&mut self) -> Option<Misfortune> {
         const WHIMS: [Whim; 7] = [
             Whim::SamePackage,
@@ -149,13 +184,21 @@ pub(super) fn befall(simulator: &mut Simulator, misfortune: &Misfortune, now: Ti
         Misfortune::ClockJump(_) | Misfortune::Takeover(_) => return None,
         Misfortune::Reverts(id) => {
             let change = DeviceChange { firmware: Some("V1".to_owned()), ..DeviceChange::default() };
-            return simulator.change_device(id, change, now).err().map(|error| error.to_string());
+            return changed(simulator, id, change, now);
+        }
+        Misfortune::Sleeps(id) | Misfortune::Wakes(id) => {
+            let online = Some(matches!(misfortune, Misfortune::Wakes(_)));
+            return changed(simulator, id, DeviceChange { online, ..DeviceChange::default() }, now);
         }
         Misfortune::Appears(account, id) => return appears(simulator, *account, id, now),
         Misfortune::Vanishes(account, id) => (account, StrangeDeed::DeleteDevice { id: id.clone() }),
         Misfortune::Stranger(account, whim, pick) => (account, deed(simulator, *account, *whim, *pick)?),
     };
     Some(account.side().act(simulator, account.n, &deed, now))
+}
+
+fn changed(simulator: &mut Simulator, id: &str, change: DeviceChange, now: Timestamp) -> Option<String> {
+    simulator.change_device(id, change, now).err().map(|error| error.to_string())
 }
 
 fn appears(simulator: &mut Simulator, account: Account, id: &str, now: Timestamp) -> Option<String> {

@@ -17,6 +17,7 @@ mod disk;
 mod executor;
 mod faults;
 mod files;
+mod log;
 mod misfortune;
 mod mutation;
 mod network;

@@ -6,6 +6,7 @@ use super::clouds::{self, Deed};
 use super::disk::Disk;
 use super::executor::{self, Idle};
 use super::faults::Chaos;
+use super::log::LogReader;
 use super::misfortune::{self, Misfortune};
 use super::network::{Network, Request};
 use super::portal::{self, Portal};
@@ -55,6 +56,9 @@ pub(super) fn run(world: World, selection: &Selection) -> Outcome {
         Ok(play) => play,
         Err(what) => return failed(what),
     };
+    let shared = play.shared.clone();
+    let reader = LogReader(move |text: &str| shared.checkers().no_secret("the log", text));
+    let _log = tracing::subscriber::set_default(reader);
     executor::run(|idle| play.run(idle)).unwrap_or_else(|error| failed(error.to_string()))
 }
 

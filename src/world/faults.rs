@@ -69,7 +69,7 @@ impl Profile {
     };
 
     /// Every profile.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::CALM,
         Self { name: "lagging", request: 10, create: 300, stale_list: 500, ..Self::CALM },
         Self { name: "crashing", crash: 60, most_crashes: 8, failed_write: 5, stale_list: 300, ..Self::CALM },
@@ -116,6 +116,7 @@ impl Profile {
             stranger: 700,
             ..Self::CALM
         },
+        Self { name: "thronged", create: 50, crowd: 500, moving_page: 700, ..Self::CALM },
         Self {
             name: "drowsy",
             crash: 10,

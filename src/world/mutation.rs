@@ -53,7 +53,7 @@ impl Mutation {
     pub const fn weather(self) -> &'static str {
         match self {
             Self::StaleLeaderNotFenced => "restless",
-            Self::CountEndsList => "crowded",
+            Self::CountEndsList => "thronged",
             Self::JobSuccessCounts | Self::BudgetPerObject => "calm",
             _ => "storm",
         }

@@ -22,7 +22,7 @@ pub(in crate::world) struct Rest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::world) struct Unrest {
     pub(in crate::world) why: String,
-    /// Something in the cloud goes on, so that waiting is right.
+    /// Something in the cloud goes on, so that waiting is right: a job of ours, or one that is named as the reason.
     pub(in crate::world) is_justified: bool,
 }
 
@@ -30,12 +30,14 @@ impl Rest<'_> {
     /// The first object that is not at rest.
     pub(in crate::world) fn unrest(&self, creates: &Creates) -> Option<Unrest> {
         let is_ours = |job: &JobTruth| job.token.is_some() || creates.is_ours(&job.id);
-        let is_justified = self.jobs.iter().any(|job| !job.is_final && is_ours(job));
         let missing = self.wanted.keys().find(|key| self.objects.iter().all(|object| object.key() != **key));
         let why = match missing {
             Some(key) => Some(format!("{key} is wanted, and is not there")),
             None => self.objects.iter().find_map(|object| self.restless(object)),
         }?;
+        let live = |job: &&JobTruth| !job.is_final;
+        let is_justified =
+            self.jobs.iter().filter(live).any(|job| is_ours(job) || why.contains(&job.id));
         Some(Unrest { why, is_justified })
     }
 

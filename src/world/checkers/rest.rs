@@ -36,8 +36,7 @@ impl Rest<'_> {
             None => self.objects.iter().find_map(|object| self.restless(object)),
         }?;
         let live = |job: &&JobTruth| !job.is_final;
-        let is_justified =
-            self.jobs.iter().filter(live).any(|job| is_ours(job) || why.contains(&job.id));
+        let is_justified = self.jobs.iter().filter(live).any(|job| is_ours(job) || why.contains(&job.id));
         Some(Unrest { why, is_justified })
     }
 

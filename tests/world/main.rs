@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 
 /// Plays the same seeds as the test of the debug build.
 fn same_history() -> bool {
-    let tally = Course::of(999_975, 50).play(|_, _| {});
+    let tally = Course::of(1_000_000, 50).play(|_, _| {});
     match history::compare(&tally.hashes) {
         Ok(Compared::Same(seeds)) => println!("{seeds} seeds are the same history in the debug build"),
         Ok(Compared::NotThere) => {

@@ -202,7 +202,7 @@ pub struct Verification {
     /// Device ids.
     #[schemars(
         length(min = 1, max = 100),
-        inner(length(min = 1, max = 128), regex(pattern = pattern::ID))
+        inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Vec<String>,
     /// Share of them that must report the new version.

@@ -2,8 +2,10 @@
 //!
 //! They are written in the common part of Rust's `regex`, Go's `regexp` (the API server) and CEL's RE2.
 
-/// Ids that IoTDA gives or takes: products, applications, devices, projects.
+/// Ids that IoTDA gives or takes: products, applications, projects.
 pub const ID: &str = r"^[A-Za-z0-9_-]+$";
+/// Names of devices, as any of the clouds takes them; `support/` says what each of them takes.
+pub const DEVICE: &str = r"^[A-Za-z0-9_.:@-]+$";
 /// A firmware or software version (IoTDA `version`, `support_source_versions`).
 pub const VERSION: &str = r"^[A-Za-z0-9_.-]+$";
 /// SHA-256 in hexadecimal digits.
@@ -43,8 +45,9 @@ pub const QUALIFIED_NAME: &str =
     r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
 /// What to say to somebody whose text does not match: follows the quoted text.
-const WORDS: [(&str, &str); 19] = [
+const WORDS: [(&str, &str); 20] = [
     (ID, "may hold letters, digits, - and _ only"),
+    (DEVICE, "may hold letters, digits, -, _, ., : and @ only"),
     (VERSION, "may hold letters, digits, ., - and _ only"),
     (SHA256, "is not a SHA-256: 64 hexadecimal digits are wanted"),
     (REGION, "is not a region: small letters, digits and - are wanted (cn-north-4)"),

@@ -82,7 +82,7 @@ pub struct Targets {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 30_000),
-        inner(length(min = 1, max = 128), regex(pattern = pattern::ID))
+        inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Option<Vec<String>>,
     /// The devices of these groups (IoTDA `group_id`).
@@ -120,7 +120,7 @@ fn tags(_: &mut SchemaGenerator) -> Schema {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exclude {
     /// Device ids.
-    #[schemars(length(min = 1, max = 30_000), inner(length(min = 1, max = 128), regex(pattern = pattern::ID)))]
+    #[schemars(length(min = 1, max = 30_000), inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE)))]
     pub devices: Vec<String>,
 }
 
@@ -171,7 +171,7 @@ pub struct Select {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 30_000),
-        inner(length(min = 1, max = 128), regex(pattern = pattern::ID))
+        inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Option<Vec<String>>,
     /// Every device that no earlier stage took.

@@ -3,6 +3,7 @@
 //! **Invariant:** every field of `OtaPackage` and `OtaRollout` has a row (a test walks their schemas), so that none can be
 //! dropped in silence.
 
+mod devices;
 mod limits;
 mod package;
 mod requests;
@@ -89,6 +90,7 @@ pub fn refusals_at(cloud: CloudKind, kind: Kind, path: &str, part: &impl Seriali
         _ => None,
     });
     let refused = refused.chain(limits::check(cloud, kind, &manifest));
+    let refused = refused.chain(devices::check(cloud, kind, &manifest));
     refused.filter(|refusal| is_below(&refusal.path)).collect()
 }
 

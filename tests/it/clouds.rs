@@ -183,6 +183,41 @@ spec:
 }
 
 #[test]
+fn names_of_devices_are_those_that_the_objects_cloud_can_have() {
+    let told = |cloud: CloudKind| {
+        let rollout = json!({
+            "targets": {"devices": ["a-1", "a.1"], "exclude": {"devices": ["A_1:2@b"]}},
+            "stages": [{"select": {"count": 1}}, {"select": {"devices": ["a".repeat(33), "b".repeat(65)]}}],
+        });
+        let package = json!({"verification": {"devices": ["ok", "a@b"]}});
+        let of = |kind, spec: &Value| -> Vec<String> {
+            refusals(cloud, kind, spec).into_iter().map(|r| format!("{}: {}", r.path, r.message)).collect()
+        };
+        let said = [of(Kind::OtaRollout, &rollout), of(Kind::OtaPackage, &package)].concat();
+        let said = said.into_iter().filter(|text| text.contains("is no device"));
+        format!("{cloud}\n  {}", said.collect::<Vec<_>>().join("\n  "))
+    };
+    let told =
+        CloudKind::ALL.map(told).join("\n").replace(&"a".repeat(33), "aaa…").replace(&"b".repeat(65), "bbb…");
+    insta::assert_snapshot!(told, @r#"
+    huaweiIotda
+      spec.targets.devices[1]: "a.1" is no device of huaweiIotda: the name holds '.', and letters, digits, - and _ are all it may
+      spec.targets.exclude.devices[0]: "A_1:2@b" is no device of huaweiIotda: the name holds ':', and letters, digits, - and _ are all it may
+      spec.verification.devices[1]: "a@b" is no device of huaweiIotda: the name holds '@', and letters, digits, - and _ are all it may
+    oceanConnect
+      spec.targets.devices[1]: "a.1" is no device of oceanConnect: the name holds '.', and letters, digits, - and _ are all it may
+      spec.targets.exclude.devices[0]: "A_1:2@b" is no device of oceanConnect: the name holds ':', and letters, digits, - and _ are all it may
+      spec.verification.devices[1]: "a@b" is no device of oceanConnect: the name holds '@', and letters, digits, - and _ are all it may
+    aliyunIot
+      spec.stages[1].select.devices[0]: "aaa…" is no device of aliyunIot: the name is 33 characters long, and 32 are the most
+    enos
+      spec.targets.exclude.devices[0]: "A_1:2@b" is no device of enos: the name holds ':', and letters, digits, -, _ and . are all it may
+      spec.stages[1].select.devices[1]: "bbb…" is no device of enos: the name is 65 characters long, and 64 are the most
+      spec.verification.devices[1]: "a@b" is no device of enos: the name holds '@', and letters, digits, -, _ and . are all it may
+    "#);
+}
+
+#[test]
 fn a_client_refuses_what_admission_would_refuse_whichever_way_a_job_came_to_it() {
     let spec = serde_json::from_value(json!({
         "endpoint": "http://127.0.0.1:1", "region": "r", "projectId": "p", "appId": "a"

@@ -6,4 +6,6 @@ mod control_plane;
 mod controller;
 mod crash;
 mod definitions;
+mod examples;
 mod harness;
+mod statuses;

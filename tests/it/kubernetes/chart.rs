@@ -23,15 +23,20 @@ fn helm(args: &[&str]) -> Output {
     Command::new(program).args(args).current_dir(root()).output().unwrap()
 }
 
-/// What the chart comes to, as `helm install rollwave --namespace NAMESPACE --set VALUES` would apply it.
+/// What the chart comes to with these values.
 fn render(namespace: &str, values: &str) -> Vec<Value> {
-    let output =
-        helm(&["template", "rollwave", "charts/rollwave", "--namespace", namespace, "--set", values]);
+    render_with(namespace, &["--set", values])
+}
+
+/// What `helm install rollwave charts/rollwave --namespace NAMESPACE MORE` would apply.
+pub fn render_with(namespace: &str, more: &[&str]) -> Vec<Value> {
+    let args = ["template", "rollwave", "charts/rollwave", "--namespace", namespace];
+    let output = helm(&[&args, more].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_yaml::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap()
 }
 
-fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> Vec<&'a Value> {
+pub fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> Vec<&'a Value> {
     manifests.iter().filter(|manifest| manifest["kind"] == kind).collect()
 }
 
@@ -67,7 +72,7 @@ fn its_roles_are_those_of_the_example() {
 }
 
 /// Applies what the API server knows; gives what belongs to the Prometheus operator.
-async fn install<'a>(client: &kube::Client, manifests: &'a [Value]) -> Vec<&'a Value> {
+pub async fn install<'a>(client: &kube::Client, manifests: &'a [Value]) -> Vec<&'a Value> {
     let (foreign, own): (Vec<&Value>, Vec<&Value>) =
         manifests.iter().partition(|manifest| manifest["apiVersion"] == "monitoring.coreos.com/v1");
     for manifest in own {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Everything that the API server says against a manifest, as (path, words).
-async fn refusals(client: &kube::Client, manifest: &Value) -> Vec<(String, String)> {
+pub async fn refusals(client: &kube::Client, manifest: &Value) -> Vec<(String, String)> {
     let params = PatchParams {
         dry_run: true,
         field_validation: Some(ValidationDirective::Strict),

@@ -1,0 +1,188 @@
+//! The objects that the checks of `integrations/` are tested with are those of a real run, and not what somebody believes of it.
+//! `STATUSES=write cargo test --test it -- kubernetes::statuses` writes them anew.
+
+use super::control_plane::shared;
+use super::harness::{Field, condition, says};
+use crate::engine::harness::{PACKAGE, Process, ROLLOUT, each};
+use regex::Regex;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+const KIND: &str = "OtaRollout";
+
+/// What was seen, as (kind, name of the file, object).
+type Seen = Mutex<Vec<(String, String, Value)>>;
+
+fn see(seen: &Seen, name: &str, object: &Value) {
+    let kind = object["kind"].as_str().unwrap().to_owned();
+    seen.lock().unwrap().push((kind, name.to_owned(), object.clone()));
+}
+
+/// One release from its first manifest to its end, and an edit that nobody has looked at.
+fn a_good_release(seen: &Seen) {
+    let field = Field::new(shared());
+    field.apply(PACKAGE);
+    field.apply(&ROLLOUT.replace("soak: 1m", "soak: 5d"));
+    field.apply(&ROLLOUT.replace("name: meter}", "name: early}").replace("meter-v2", "meter-v3"));
+    for (kind, name) in [("OtaCloud", "lab"), ("OtaPackage", "meter-v2"), (KIND, "meter")] {
+        see(seen, "new", &field.get(kind, name).unwrap());
+    }
+    let controller = Process::start(&mut field.controller());
+    let soaking =
+        field.until(KIND, "meter", "it soaks", |object| object["status"]["stages"][0]["phase"] == "Soaking");
+    see(seen, "soaking", &soaking);
+    see(seen, "verified", &field.get("OtaPackage", "meter-v2").unwrap());
+    see(seen, "ready", &field.until("OtaCloud", "lab", "it answers", |cloud| says(cloud, "answers")));
+    see(seen, "no-package", &field.until(KIND, "early", "its package is missed", is_seen));
+    field.apply(ROLLOUT);
+    let completed = field.until(KIND, "meter", "it ends", |object| object["status"]["phase"] == "Completed");
+    see(seen, "completed", &completed);
+    drop(controller);
+    field.apply(&ROLLOUT.replace("soak: 1m", "soak: 2m"));
+    see(seen, "edited", &field.get(KIND, "meter").unwrap());
+}
+
+/// A build that fails on every device.
+fn bad() -> String {
+    let (package, _) = PACKAGE.split_once("  verification").unwrap();
+    package.replace("version: V2", "version: bad")
+}
+
+fn a_canary_that_a_stop_rule_ends(seen: &Seen) {
+    let field = Field::new(shared());
+    field.apply(&bad());
+    let rule = "{name: too-many-failures, method: Ratio, maxFailure: 10%, minSample: 1, action: Pause}";
+    let (head, _) = ROLLOUT.split_once("  stop:").unwrap();
+    let rollout = format!("{head}  stop:\n  - {rule}\n").replace("count: 5", "count: 1");
+    field.apply(&rollout);
+    let controller = Process::start(&mut field.controller());
+    see(seen, "stopped", &field.until(KIND, "meter", "it is stopped", is_held));
+    drop(controller);
+}
+
+fn a_canary_that_does_not_pass_its_gate(seen: &Seen) {
+    let field = Field::new(shared());
+    field.apply(&bad());
+    let (rollout, _) = ROLLOUT.split_once("  stop:").unwrap();
+    field.apply(&rollout.replace("count: 5", "count: 1"));
+    let controller = Process::start(&mut field.controller());
+    see(seen, "gate-failed", &field.until(KIND, "meter", "its gate fails", is_held));
+    drop(controller);
+}
+
+fn is_held(object: &Value) -> bool {
+    object["status"]["phase"] == "Held"
+}
+
+fn references_to_nowhere(seen: &Seen) {
+    let field = Field::new(shared());
+    field.apply(&PACKAGE.replace("name: lab", "name: missing"));
+    field.apply(ROLLOUT);
+    let controller = Process::start(&mut field.controller());
+    see(seen, "no-cloud", &field.until("OtaPackage", "meter-v2", "it is told so", is_seen));
+    see(seen, "no-cloud", &field.until(KIND, "meter", "it is told so", is_seen));
+    drop(controller);
+}
+
+fn a_rollout_that_is_suspended(seen: &Seen) {
+    let field = Field::new(shared());
+    field.apply(PACKAGE);
+    field.apply(&ROLLOUT.replace("spec:", "spec:\n  suspend: true"));
+    let controller = Process::start(&mut field.controller());
+    see(seen, "suspended", &field.until(KIND, "meter", "it is suspended", is_held));
+    drop(controller);
+}
+
+fn is_seen(object: &Value) -> bool {
+    !condition(object, "Ready").is_null()
+}
+
+fn keys_that_are_refused(seen: &Seen) {
+    let field = Field::without_account(shared());
+    field.apply_keys("another-secret-key");
+    field.apply(&field.account());
+    field.apply(PACKAGE);
+    let controller = Process::start(&mut field.controller());
+    let refused = |object: &Value| condition(object, "Ready")["reason"] == "Unauthorized";
+    see(seen, "unauthorized", &field.until("OtaCloud", "lab", "its keys are refused", refused));
+    see(seen, "unauthorized", &field.until("OtaPackage", "meter-v2", "it waits", is_seen));
+    drop(controller);
+}
+
+/// Without what differs from run to run: times, ids, ports, names of namespaces.
+fn normal(object: &Value) -> Value {
+    let meta = &object["metadata"];
+    let mut kept = Map::new();
+    for field in ["finalizers", "generation", "name"] {
+        if !meta[field].is_null() {
+            kept.insert(field.to_owned(), meta[field].clone());
+        }
+    }
+    kept.insert("creationTimestamp".to_owned(), "2026-01-01T00:00:00Z".into());
+    kept.insert("namespace".to_owned(), "field".into());
+    kept.insert("uid".to_owned(), "00000000-0000-0000-0000-000000000000".into());
+    let mut normal = json!({
+        "apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": kept,
+        "spec": object["spec"], "status": object["status"],
+    });
+    let rules = [
+        (r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d+)?", "2026-01-01${1}00:00:00"),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:8080"),
+        (r"test-\d+", "field"),
+        (r"[0-9a-f]{16,}", "0000000000000000"),
+    ];
+    let rules = rules.map(|(pattern, to)| (Regex::new(pattern).unwrap(), to));
+    replace(&mut normal, &rules);
+    normal
+}
+
+fn replace(value: &mut Value, rules: &[(Regex, &str)]) {
+    match value {
+        Value::String(text) => {
+            for (pattern, to) in rules {
+                *text = pattern.replace_all(text, *to).into_owned();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, rules)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| replace(field, rules)),
+        _ => {}
+    }
+}
+
+fn place(kind: &str, name: &str) -> PathBuf {
+    let folder = "integrations/argocd/resource_customizations/ota.rollwave.dev";
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(folder)
+        .join(kind)
+        .join("testdata")
+        .join(format!("{name}.yaml"))
+}
+
+#[test]
+fn the_objects_that_integrations_are_tested_with_are_those_of_a_real_run() {
+    let seen = Seen::default();
+    let scenes: [fn(&Seen); 6] = [
+        a_good_release,
+        a_canary_that_a_stop_rule_ends,
+        a_canary_that_does_not_pass_its_gate,
+        references_to_nowhere,
+        a_rollout_that_is_suspended,
+        keys_that_are_refused,
+    ];
+    each(&scenes, |scene| scene(&seen));
+    let writes = std::env::var_os("STATUSES").is_some_and(|value| value == "write");
+    let mut wrong = Vec::new();
+    for (kind, name, object) in seen.into_inner().unwrap() {
+        let (file, object) = (place(&kind, &name), normal(&object));
+        if writes {
+            fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+            fs_err::write(&file, serde_yaml::to_string(&object).unwrap()).unwrap();
+        }
+        let kept: Value = serde_yaml::from_str(&fs_err::read_to_string(&file).unwrap()).unwrap();
+        if kept != object {
+            wrong.push(format!("{}:\n{}", file.display(), serde_yaml::to_string(&object).unwrap()));
+        }
+    }
+    assert!(wrong.is_empty(), "STATUSES=write writes them anew: {}", wrong.join("\n"));
+}

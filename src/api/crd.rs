@@ -5,7 +5,8 @@ use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
 /// Formats that only Rollwave knows: they pick the words of an error, and the pattern beside them says the same.
-const OWN_FORMATS: [&str; 3] = ["percent", "period", "secret-source"];
+const OWN_FORMATS: [&str; 6] =
+    ["percent", "period", "secret-source", "time-of-day", "time-zone", "window-length"];
 
 /// The schema of a kind: its `spec` and `status`, with Rollwave's own formats.
 #[must_use]

@@ -16,6 +16,7 @@ mod quantity;
 mod rollout;
 mod status;
 pub mod support;
+mod window;
 
 pub use cloud::*;
 pub use condition::*;
@@ -26,6 +27,7 @@ pub use package::*;
 pub use quantity::*;
 pub use rollout::*;
 pub use status::*;
+pub use window::*;
 
 use kube::Resource as _;
 use serde::{Deserialize, Serialize};

@@ -32,6 +32,10 @@ pub const SECRET_SOURCE: &str = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|exec:.+)$
 pub const PERCENT: &str = r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)%$";
 /// A period.
 pub const PERIOD: &str = r"^([0-9]{1,4}d)?([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$";
+/// A time of day, to the minute.
+pub const TIME_OF_DAY: &str = r"^([01][0-9]|2[0-3]):[0-5][0-9]$";
+/// Name of a time zone.
+pub const TIME_ZONE: &str = r"^[A-Za-z][A-Za-z0-9_+/-]*$";
 /// Value of a device's tag: IoTDA takes Chinese characters, letters, digits and `_.-`.
 pub const TAG_VALUE: &str = r"^[\x{4e00}-\x{9fa5}A-Za-z0-9_.-]+$";
 /// DNS-1123 label: names of namespaces, stages and stop rules.
@@ -45,7 +49,7 @@ pub const QUALIFIED_NAME: &str =
     r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
 /// What to say to somebody whose text does not match: follows the quoted text.
-const WORDS: [(&str, &str); 20] = [
+const WORDS: [(&str, &str); 22] = [
     (ID, "may hold letters, digits, - and _ only"),
     (DEVICE, "may hold letters, digits, -, _, ., : and @ only"),
     (VERSION, "may hold letters, digits, ., - and _ only"),
@@ -64,6 +68,8 @@ const WORDS: [(&str, &str); 20] = [
     (SECRET_SOURCE, "is not the source of a secret: write env:VAR, file:PATH or exec:CMD"),
     (PERCENT, "is not a percentage (try 95%)"),
     (PERIOD, "is not a duration (try 30m, 24h or 7d)"),
+    (TIME_OF_DAY, "is not a time of day: two digits for the hour and two for the minute are wanted (01:00)"),
+    (TIME_ZONE, "is not the name of a time zone (try Asia/Shanghai or UTC)"),
     (TAG_VALUE, "may hold letters, digits, Chinese characters, ., - and _ only"),
     (LABEL, "may hold small letters, digits and - only, and begins and ends with a letter or digit"),
     (NAME, "may hold small letters, digits, - and . only, and begins and ends with a letter or digit"),

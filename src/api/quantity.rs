@@ -194,6 +194,8 @@ macro_rules! text_serde {
     };
 }
 
+pub(in crate::api) use text_serde;
+
 text_serde!(
     Percent,
     "Percent",

@@ -1,6 +1,9 @@
 //! `OtaRollout`: a staged upgrade of a set of devices to a package.
 
-use super::{CountOrPercent, Delivery, LocalRef, OtaRolloutStatus, Percent, Period, pattern};
+use super::{
+    CountOrPercent, Delivery, LocalRef, OtaRolloutStatus, Percent, Period, Window, pattern, status::timestamp,
+};
+use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -143,6 +146,14 @@ pub struct Stage {
     pub name: String,
     /// Which devices.
     pub select: Select,
+    /// Nothing of the stage is sent before this time, as in `2026-01-06T01:00:00+08:00`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub not_before: Option<Timestamp>,
+    /// The stage is sent within one of these windows only; at any time when there are none. What was sent may run on after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub windows: Vec<Window>,
     /// How long the stage is watched after its devices have answered, before its gates are asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soak: Option<Period>,

@@ -16,7 +16,7 @@ const fn never_observed() -> i64 {
     -1
 }
 
-fn timestamp(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 
@@ -188,6 +188,10 @@ pub struct StageStatus {
     /// The cloud's jobs for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobRef>,
+    /// When it may be sent: its window opens then. Only while it waits for that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub opens_at: Option<Timestamp>,
     /// When its first job left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]

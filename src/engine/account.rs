@@ -85,7 +85,7 @@ impl Account {
         let repeatable = matches!(call.class(), CallClass::Read | CallClass::Idempotent);
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(call, urgency).await {
+            let error = match self.attempt(call, urgency, None).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
@@ -98,11 +98,32 @@ impl Account {
         }
     }
 
-    async fn attempt(&mut self, call: &Call, urgency: Class) -> Result<Reply, CallError> {
+    /// Makes a call that creates something, if it can leave before `closes`.
+    ///
+    /// # Errors
+    /// The call's: it is made once.
+    pub async fn create(
+        &mut self,
+        call: &Call,
+        urgency: Class,
+        closes: Option<Timestamp>,
+    ) -> Result<Reply, CallError> {
+        self.attempt(call, urgency, closes).await
+    }
+
+    async fn attempt(
+        &mut self,
+        call: &Call,
+        urgency: Class,
+        closes: Option<Timestamp>,
+    ) -> Result<Reply, CallError> {
         while let Err(at) = self.budget.take(urgency, self.ports.clock.now()) {
             self.ports.clock.sleep_until(at).await;
         }
-        // The wait for the budget may have been long: nothing stands between this question and the call.
+        // The wait for the budget may have been long: nothing stands between these questions and the call.
+        if closes.is_some_and(|closes| self.ports.clock.now() >= closes) {
+            return Err(too_late(call));
+        }
         if call.class() != CallClass::Read && self.ports.leadership.check().await.is_err() {
             return Err(deposed(call));
         }
@@ -141,6 +162,11 @@ impl Account {
 fn deposed(call: &Call) -> CallError {
     CallError::new(ErrorClass::Unavailable, call.operation(), "not sent: another instance leads now")
         .next_step("nothing: the other instance goes on")
+}
+
+fn too_late(call: &Call) -> CallError {
+    CallError::new(ErrorClass::Unavailable, call.operation(), "not sent: its window closed meanwhile")
+        .next_step("wait: it is sent when the next window opens")
 }
 
 const fn worth_repeating(class: ErrorClass) -> bool {

@@ -14,7 +14,7 @@ use crate::cloud::{
     Uploads,
 };
 use crate::plan::needs::package_key;
-use crate::plan::{Action, Again, Plan, confirm};
+use crate::plan::{Action, Again, Plan, confirm, window};
 use jiff::Timestamp;
 
 /// What came of a plan's actions.
@@ -42,6 +42,8 @@ pub(super) trait Subject: Clone + Send + Sync {
     fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp>;
     /// True when the status proper holds what the create of this token made.
     fn holds(&self, intent: &Intent) -> bool;
+    /// When a job for this stage may not be sent any more, if it may be sent now; none when it always may.
+    fn closes(&self, stage: Option<&str>, now: Timestamp) -> Option<Timestamp>;
     /// Writes the id of what was created into the status proper, and takes the intent out of the journal.
     fn confirm(&mut self, created: &Created<'_>, now: Timestamp);
     /// The part of the status that people read.
@@ -98,6 +100,10 @@ impl Subject for OtaPackage {
         }
     }
 
+    fn closes(&self, _: Option<&str>, _: Timestamp) -> Option<Timestamp> {
+        None
+    }
+
     fn confirm(&mut self, created: &Created<'_>, now: Timestamp) {
         let status = self.status.get_or_insert_default();
         match created {
@@ -140,6 +146,11 @@ impl Subject for OtaRollout {
     fn holds(&self, intent: &Intent) -> bool {
         let stages = self.status.iter().flat_map(|status| &status.stages);
         stages.flat_map(|stage| &stage.jobs).any(|job| job.token == intent.token)
+    }
+
+    fn closes(&self, stage: Option<&str>, now: Timestamp) -> Option<Timestamp> {
+        let stage = self.spec.stages.iter().find(|spec| Some(spec.name.as_str()) == stage)?;
+        window::closes(stage, now)
     }
 
     fn confirm(&mut self, created: &Created<'_>, now: Timestamp) {
@@ -294,7 +305,8 @@ impl Lane {
         }
         journal::intend(subject.pending(), intent);
         self.save(creation.at("PackageIntent", "JobIntent"), &subject.object()).await?;
-        let result = self.connect().await?.account.call(&creation.call, class).await;
+        let closes = subject.closes(creation.stage.as_deref(), now);
+        let result = self.connect().await?.account.create(&creation.call, class, closes).await;
         self.take_answer(subject, &creation, result, &limits).await
     }
 

@@ -21,7 +21,14 @@ pub fn stages(spec: &OtaRolloutSpec) -> Vec<Stage> {
     if stages.last().is_none_or(|last| last.select.rest != Some(true)) {
         let select = Select { rest: Some(true), ..Select::default() };
         let name = free_name(&stages);
-        stages.push(Stage { name, select, soak: None, gates: Vec::new() });
+        stages.push(Stage {
+            name,
+            select,
+            not_before: None,
+            windows: Vec::new(),
+            soak: None,
+            gates: Vec::new(),
+        });
     }
     stages
 }
@@ -103,7 +110,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn stage(name: &str, select: Select) -> Stage {
-        Stage { name: name.into(), select, soak: None, gates: Vec::new() }
+        Stage {
+            name: name.into(),
+            select,
+            not_before: None,
+            windows: Vec::new(),
+            soak: None,
+            gates: Vec::new(),
+        }
     }
 
     fn count(n: u32) -> Select {

@@ -19,6 +19,7 @@ pub mod stop;
 mod testing;
 pub mod token;
 pub mod wilson;
+pub mod window;
 
 use crate::api::{OtaPackage, OtaRollout};
 use crate::cloud::{Capabilities, Device, DeviceResult, Job, NewJob, NewPackage, Package};

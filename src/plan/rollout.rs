@@ -151,6 +151,7 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         phase: StagePhase::Waiting,
         counts: StageCounts::default(),
         jobs: Vec::new(),
+        opens_at: None,
         dispatched_at: None,
         observed_at: None,
         passed_at: None,

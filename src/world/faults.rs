@@ -45,6 +45,8 @@ pub struct Profile {
     pub device: u32,
     /// For every device: it is out of reach for some time, and answers late.
     pub sleeper: u32,
+    /// For every stage: it has windows.
+    pub windows: u32,
     /// In every ten minutes: somebody else creates, stops or deletes something in the account.
     pub stranger: u32,
 }
@@ -65,11 +67,12 @@ impl Profile {
         takeover: 0,
         device: 0,
         sleeper: 0,
+        windows: 0,
         stranger: 0,
     };
 
     /// Every profile.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::CALM,
         Self { name: "lagging", request: 10, create: 300, stale_list: 500, ..Self::CALM },
         Self { name: "crashing", crash: 60, most_crashes: 8, failed_write: 5, stale_list: 300, ..Self::CALM },
@@ -141,7 +144,20 @@ impl Profile {
             takeover: 200,
             device: 300,
             sleeper: 100,
+            // Its kept seeds have found what they found without any.
+            windows: 0,
             stranger: 300,
+        },
+        Self {
+            name: "punctual",
+            crash: 10,
+            most_crashes: 3,
+            request: 40,
+            create: 300,
+            stale_list: 300,
+            takeover: 100,
+            windows: 700,
+            ..Self::CALM
         },
     ];
 

@@ -17,6 +17,7 @@ mod disk;
 mod executor;
 mod faults;
 mod files;
+mod hours;
 mod log;
 mod misfortune;
 mod mutation;
@@ -181,7 +182,13 @@ impl Shared {
         *lock(&self.writes)
     }
 
-    fn saw_request(&self, run: u64, request: &WireRequest, order: &mut Order, strike: Option<Fault>) {
+    fn saw_request(
+        &self,
+        wire: &network::Wire,
+        request: &WireRequest,
+        order: &mut Order,
+        strike: Option<Fault>,
+    ) {
         let struck = strike.map(|strike| format!(", struck by {strike:?}")).unwrap_or_default();
         let what = match order.deed.id() {
             _ if order.deed.is_create() && request.body.is_empty() => format!(" {request}"),
@@ -189,7 +196,7 @@ impl Shared {
             "" => String::new(),
             id => format!(" {id}"),
         };
-        self.note(&format!("{} of {} leaves {run}{struck}{what}", order.operation, order.account));
+        self.note(&format!("{} of {} leaves {}{struck}{what}", order.operation, order.account, wire.run));
         if !order.deed.is_read() {
             *lock(&self.writes) += 1;
         }
@@ -197,7 +204,9 @@ impl Shared {
             *asked.entry(order.question.clone()).or_default() += 1;
         }
         let durable = self.disk.durable();
-        self.checkers().request_leaves(run, order, &durable, self.timeline.now());
+        let now = self.timeline.now();
+        let machine = now.saturating_add(wire.ahead).unwrap_or(now);
+        self.checkers().request_leaves(wire.run, order, &durable, now, machine);
     }
 
     fn saw_answer(&self, run: u64, order: &Order, answer: &Result<WireResponse, TransportError>) {

@@ -33,11 +33,13 @@ pub enum Mutation {
     BudgetPerObject,
     /// A list ends where as many rows were read as the cloud counts, with whatever is still to come.
     CountEndsList,
+    /// Stages are sent at any time.
+    NoWindows,
 }
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -46,6 +48,7 @@ impl Mutation {
         Self::JobSuccessCounts,
         Self::BudgetPerObject,
         Self::CountEndsList,
+        Self::NoWindows,
     ];
 
     /// Name of the profile in whose weather the safeguard is needed.
@@ -54,6 +57,7 @@ impl Mutation {
         match self {
             Self::StaleLeaderNotFenced => "restless",
             Self::CountEndsList => "thronged",
+            Self::NoWindows => "punctual",
             Self::JobSuccessCounts | Self::BudgetPerObject => "calm",
             _ => "storm",
         }
@@ -72,7 +76,7 @@ impl Mutation {
     /// The state as a mutant sees it.
     pub(super) fn of_store(self, store: Arc<dyn Store>) -> Arc<dyn Store> {
         match self {
-            Self::UnstickyCohort | Self::BudgetPerObject => {
+            Self::UnstickyCohort | Self::BudgetPerObject | Self::NoWindows => {
                 Arc::new(MutantStore { mutation: self, store, loads: AtomicU64::new(0) })
             }
             _ => store,
@@ -94,6 +98,11 @@ impl MutantStore {
             (Object::Rollout(rollout), Mutation::UnstickyCohort) => {
                 let loads = self.loads.fetch_add(1, Ordering::Relaxed);
                 rollout.spec.order = Some(Order { seed: Some(loads.to_string()) });
+            }
+            (Object::Rollout(rollout), Mutation::NoWindows) => {
+                for stage in &mut rollout.spec.stages {
+                    (stage.not_before, stage.windows) = (None, Vec::new());
+                }
             }
             (Object::Cloud(cloud), Mutation::BudgetPerObject) => {
                 let objects = u32::try_from(self.store.keys().await?.len()).unwrap_or(1);

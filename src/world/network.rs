@@ -171,6 +171,8 @@ fn refused() -> TransportError {
 pub(super) struct Wire {
     /// Number of the run.
     pub(super) run: u64,
+    /// What the process takes the time to be ahead of the truth.
+    pub(super) ahead: SignedDuration,
     pub(super) shared: Arc<Shared>,
     pub(super) life: Life,
 }
@@ -225,7 +227,7 @@ impl Transport for Wire {
         let operation = order.operation;
         self.life.survive(Point::before(operation)).await;
         let strike = self.shared.chaos().strikes(&order);
-        self.shared.saw_request(self.run, &request, &mut order, strike);
+        self.shared.saw_request(self, &request, &mut order, strike);
         let answer = if strike == Some(Strike::ConnectionRefused) {
             Err(refused())
         } else {

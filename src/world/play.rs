@@ -25,7 +25,7 @@ use std::{
 };
 
 /// 2026-01-05T00:00:00Z, a Monday.
-const START: Timestamp = Timestamp::constant(1_767_571_200, 0);
+pub(super) const START: Timestamp = Timestamp::constant(1_767_571_200, 0);
 /// So often at most one address is asked within [`QUIET`]: twice as often as a poll every 30 s would.
 const MOST_ASKED: u64 = 100;
 /// More jumps than any world needs: it runs hot.

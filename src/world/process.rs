@@ -42,7 +42,8 @@ impl Process {
         let life = Life::new(shared.chaos.clone());
         let run = start.run;
         *super::lock(&shared.leader) = run;
-        let wire = Arc::new(Wire { run, shared: shared.clone(), life: life.clone() });
+        let wire =
+            Arc::new(Wire { run, ahead: shared.wall.ahead(), shared: shared.clone(), life: life.clone() });
         let (timeline, wall) = (shared.timeline.clone(), shared.wall.clone());
         let ports = Ports {
             clock: Arc::new(MachineClock { timeline, ahead: wall.ahead(), wall }),

@@ -4,6 +4,7 @@
 use super::World;
 use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
 use super::dice::Dice;
+use super::hours;
 use super::misfortune::{self, Misfortune};
 use super::portal::{self, Portal, Upload};
 use crate::api::{Kind, Object, ObjectKey};
@@ -113,6 +114,7 @@ impl Scenario {
         for account in &accounts {
             author.write_account(*account);
         }
+        hours::draw(seed, profile.windows, &mut author.manifests);
         let minutes = author.dice.between(20, 90);
         let chaos_ends = SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(20));
         let mut plot = author.plot(minutes * 60);

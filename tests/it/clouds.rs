@@ -29,9 +29,10 @@ fn leaves(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
                 leaves(field, &format!("{path}.{name}"), found);
             }
         }
-        None => {
-            found.insert(path.to_owned());
-        }
+        None => match schema.get("items").filter(|items| items.get("properties").is_some()) {
+            Some(items) => leaves(items, &format!("{path}[]"), found),
+            None => drop(found.insert(path.to_owned())),
+        },
     }
 }
 
@@ -45,8 +46,9 @@ fn every_field_of_a_manifest_has_exactly_one_row() {
     for kind in [Kind::OtaPackage, Kind::OtaRollout] {
         let mut found = BTreeSet::new();
         leaves(&spec_of(kind), "spec", &mut found);
-        let covers =
-            |row: &str, leaf: &str| leaf == row || leaf.strip_prefix(row).is_some_and(|r| r.starts_with('.'));
+        let covers = |row: &str, leaf: &str| {
+            leaf == row || leaf.strip_prefix(row).is_some_and(|r| r.starts_with(['.', '[']))
+        };
         for leaf in &found {
             let rows: Vec<&str> =
                 rows(kind).iter().map(|row| row.field).filter(|row| covers(row, leaf)).collect();

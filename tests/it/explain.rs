@@ -18,7 +18,7 @@ fn wilson_canary() -> Value {
 /// The tree and the reasons, without styles.
 fn read(world: &World) -> String {
     let objects = [Object::Package(world.package.clone()), Object::Rollout(world.rollout.clone())];
-    let reasons = why::text(&explain(&objects[1], &objects));
+    let reasons = why::text(&explain(&objects[1], &objects, world.now));
     let text = format!("{}\n{reasons}", tree::draw(&tree::forest(&objects)));
     let text = anstream::adapter::strip_str(&text).to_string();
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
@@ -33,6 +33,16 @@ fn begun(spec: Value, fate: impl Fn(&str) -> Fate) -> World {
     }
     world.reconcile();
     world
+}
+
+#[test]
+fn a_stage_that_waits_for_its_window() {
+    let stages = json!({"stages": [{
+        "name": "canary", "select": {"count": 60},
+        "windows": [{"start": "01:00", "duration": "4h", "timeZone": "Asia/Shanghai"}]
+    }]});
+    let world = begun(stages, |_| Fate::Succeeds);
+    insta::assert_snapshot!(read(&world));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use rollwave::api::{Object, OtaCloud, OtaPackage};
+use rollwave::api::{Budget, Object, ObjectKey, OtaCloud, OtaPackage};
 use rollwave::cloud::{
     Call, CallError, Capabilities, Cloud, Cursor, Device, Job, JobCounts, JobState, Package, PackageRow,
     Page, Reply, WireRequest,
@@ -52,8 +52,47 @@ async fn a_new_package_does_not_wait_for_a_fleet_that_is_being_read() {
     assert!((100..105).contains(&lists_before), "created after {lists_before} of 601 lists of devices");
 }
 
+/// When the first job is created, in seconds, while its stage may be sent for so long from midnight on.
+async fn first_job_at(open_secs: i64) -> i64 {
+    let (mut all, day) = (objects(), rollwave::api::Period::hours(24).as_secs());
+    for object in all.values_mut() {
+        match object {
+            Object::Cloud(cloud) => {
+                cloud.spec.budget = Some(Budget { requests_per_second: 1, burst: 1 });
+                cloud.spec.drift_interval = rollwave::api::Period::seconds(day);
+            }
+            Object::Rollout(rollout) => {
+                let window =
+                    json!({"start": "00:00", "duration": format!("{open_secs}s"), "timeZone": "UTC"});
+                rollout.spec.stages[0].windows = vec![serde_json::from_value(window).unwrap()];
+            }
+            Object::Package(_) => {}
+        }
+    }
+    let (mut engine, cloud, store) = engine_of(&all);
+    engine.wake(store.keys().await.unwrap()).await.unwrap();
+    while cloud.made.lock().unwrap().jobs.is_empty() {
+        engine.next().await.unwrap();
+    }
+    let made = cloud.made.lock().unwrap();
+    made.jobs[0].created_at.unwrap().as_second()
+}
+
+#[tokio::test]
+async fn a_job_that_had_to_wait_for_the_budget_until_its_window_closed_is_not_sent() {
+    let free = first_job_at(9_000).await;
+    assert!((601..9_000).contains(&free), "{free}: a call a second, and 601 lists of devices");
+    // The budget is spent one second before, and the job may leave just when the window closes.
+    let late = first_job_at(free).await;
+    assert!((86_400..86_400 + free).contains(&late), "sent at {late}");
+}
+
 /// An engine over a slow cloud, in which nothing was done yet.
 fn engine() -> (Engine, Arc<SlowCloud>, Arc<Memory>) {
+    engine_of(&objects())
+}
+
+fn engine_of(objects: &BTreeMap<ObjectKey, Object>) -> (Engine, Arc<SlowCloud>, Arc<Memory>) {
     let clock = Arc::new(JumpingClock(Mutex::new(Timestamp::UNIX_EPOCH)));
     let cloud = Arc::new(SlowCloud {
         limits: limits(),
@@ -61,7 +100,7 @@ fn engine() -> (Engine, Arc<SlowCloud>, Arc<Memory>) {
         hundredth_list: tokio::sync::Notify::new(),
     });
     let store = Arc::new(Memory::default());
-    store.apply_desired(&objects(), true, clock.now()).unwrap();
+    store.apply_desired(objects, true, clock.now()).unwrap();
     let connector = Arc::new(To(cloud.clone()));
     let ports = Ports {
         clock,
@@ -73,7 +112,7 @@ fn engine() -> (Engine, Arc<SlowCloud>, Arc<Memory>) {
     (Engine::new(store.clone(), ports), cloud, store)
 }
 
-fn objects() -> BTreeMap<rollwave::api::ObjectKey, Object> {
+fn objects() -> BTreeMap<ObjectKey, Object> {
     let budget = json!({"requestsPerSecond": 2, "burst": 2});
     let cloud: OtaCloud = object(
         "OtaCloud",
@@ -173,7 +212,7 @@ impl Cloud for SlowCloud {
         Ok(Vec::new())
     }
 
-    async fn perform(&self, call: &Call, _: Timestamp) -> Result<Reply, CallError> {
+    async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
         let mut made = self.made.lock().unwrap();
         Ok(match call {
             Call::ListPackages { exactly, .. } => {
@@ -214,7 +253,7 @@ impl Cloud for SlowCloud {
                     counts: JobCounts { total, queued: total, ..JobCounts::default() },
                     devices: new.devices.clone(),
                     delivery: None,
-                    created_at: None,
+                    created_at: Some(now),
                 };
                 made.jobs.push(job.clone());
                 Reply::Job(job)

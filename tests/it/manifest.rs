@@ -196,6 +196,59 @@ fn bad_stages_are_refused_in_plain_words() {
 }
 
 #[test]
+fn bad_windows_are_refused_in_plain_words() {
+    let good = "windows: [{days: [Sat, Sun], start: \"01:00\", duration: 4h, timeZone: Asia/Shanghai}]";
+    let release = RELEASE.replace("name: half\n", &format!("name: half\n      {good}\n"));
+    assert_eq!(table(&release, &[("name: half", "name: half")]).trim(), "");
+    let cases = [
+        ("Asia/Shanghai", "Asia/Shanghia"),
+        ("Asia/Shanghai", "GMT+8"),
+        ("duration: 4h", "duration: 0h"),
+        ("duration: 4h", "duration: 8d"),
+        ("duration: 4h", "duration: long"),
+        ("Sat, Sun", "Sat, Sunday"),
+        ("Sat, Sun", "Noday"),
+        ("\"01:00\"", "01:00:00"),
+        ("\"01:00\"", "\"24:00\""),
+        ("\"01:00\"", "1"),
+        (", timeZone: Asia/Shanghai", ""),
+        ("windows: [{", "notBefore: tomorrow\n      windows: [{"),
+        ("windows: [{", "notBefore: 2026-01-06T01:00:00\n      windows: [{"),
+        ("start:", "from:"),
+    ];
+    insta::assert_snapshot!(table(&release, &cases), @r##"
+    f.yaml:37:76: spec.stages[1].windows[0].timeZone: "Asia/Shanghia" is no time zone of the IANA database (try Asia/Shanghai or UTC)
+    --
+    f.yaml:37:76: spec.stages[1].windows[0].timeZone: "GMT+8" is no time zone of the IANA database (try Asia/Shanghai or UTC)
+    --
+    f.yaml:37:62: spec.stages[1].windows[0].duration: "0h" is not how long a window can be open: more than 0s, at most 7d (try 4h)
+    --
+    f.yaml:37:62: spec.stages[1].windows[0].duration: "8d" is not how long a window can be open: more than 0s, at most 7d (try 4h)
+    --
+    f.yaml:37:62: spec.stages[1].windows[0].duration: "long" is not how long a window can be open: more than 0s, at most 7d (try 4h)
+    --
+    f.yaml:37:30: spec.stages[1].windows[0].days[1]: "Sunday" is not Mon, Tue, Wed, Thu, Fri, Sat or Sun
+    --
+    f.yaml:37:25: spec.stages[1].windows[0].days[0]: "Noday" is not Mon, Tue, Wed, Thu, Fri, Sat or Sun
+    --
+    f.yaml:37:43: spec.stages[1].windows[0].start: "01:00:00" is not a time of day: two digits for the hour and two for the minute are wanted (01:00)
+    --
+    f.yaml:37:43: spec.stages[1].windows[0].start: "24:00" is not a time of day: two digits for the hour and two for the minute are wanted (01:00)
+    --
+    f.yaml:37:43: spec.stages[1].windows[0].start: text is wanted, and this is the number 1: quote it ("1")
+    --
+    f.yaml:37:17: spec.stages[1].windows[0].timeZone: is missing
+    --
+    f.yaml:37:18: spec.stages[1].notBefore: "tomorrow" is not a time with its offset from UTC (try 2026-01-06T01:00:00+08:00)
+    --
+    f.yaml:37:18: spec.stages[1].notBefore: "2026-01-06T01:00:00" is not a time with its offset from UTC (try 2026-01-06T01:00:00+08:00)
+    --
+    f.yaml:37:17: spec.stages[1].windows[0].start: is missing
+    f.yaml:37:36: spec.stages[1].windows[0].from: unknown field `from`: write days, duration, start or timeZone
+    "##);
+}
+
+#[test]
 fn bad_targets_and_stop_rules_are_refused_in_plain_words() {
     let cases = [
         (

@@ -4,6 +4,7 @@ mod laws;
 mod package;
 mod preview;
 mod scenarios;
+mod windows;
 pub(crate) mod world;
 
 use rollwave::api::{RolloutPhase, StagePhase};

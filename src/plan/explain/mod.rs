@@ -1,4 +1,5 @@
-//! Why an object stands as it does, and what would change it: sentences from spec and status, and from nothing else.
+//! Why an object stands as it does, and what would change it: sentences from spec, status and the time, and from
+//! nothing else.
 //!
 //! The arithmetic is the judge's own: what would pass a gate is found by asking [`gate::judge`](super::gate::judge)
 //! about counts that could still come.
@@ -10,6 +11,7 @@ use crate::api::{
     CreateOperation, Decision, Health, Intent, IntentState, Kind, Object, ObjectKey, STALLED, find_condition,
     time_text,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// Why an object stands as it does.
@@ -30,13 +32,13 @@ pub struct Explanation {
     pub next: Vec<String>,
 }
 
-/// Explains an object; `all` are the objects that it may refer to.
+/// Explains an object as it stands at `now`; `all` are the objects that it may refer to.
 #[must_use]
-pub fn explain(object: &Object, all: &[Object]) -> Explanation {
+pub fn explain(object: &Object, all: &[Object], now: Timestamp) -> Explanation {
     let (decisions, seen, next) = match object {
         Object::Cloud(_) => (&[][..], Vec::new(), Vec::new()),
         Object::Package(o) => package::explain(o),
-        Object::Rollout(o) => rollout::explain(o, all),
+        Object::Rollout(o) => rollout::explain(o, all, now),
     };
     let health = object.health();
     let first = match health {

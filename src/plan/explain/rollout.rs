@@ -7,7 +7,7 @@ use crate::api::{
 };
 use crate::plan::{
     gate::{self, spaced},
-    stop,
+    stop, window,
 };
 use jiff::Timestamp;
 
@@ -15,12 +15,13 @@ use jiff::Timestamp;
 pub(super) fn explain<'a>(
     rollout: &'a OtaRollout,
     all: &[Object],
+    now: Timestamp,
 ) -> (&'a [Decision], Vec<String>, Vec<String>) {
     let key = Object::Rollout(rollout.clone()).key();
     let Some(status) = &rollout.status else {
         return (&[], Vec::new(), package_next(rollout, &key, all).into_iter().collect());
     };
-    (&status.decisions, seen(rollout, status), next(rollout, status, &key, all))
+    (&status.decisions, seen(rollout, status), next(rollout, status, &key, all, now))
 }
 
 /// The stage that is being worked on, with its spec; the implied last stage has none.
@@ -104,7 +105,13 @@ fn said(what: &str, evidence: &Evidence) -> String {
     )
 }
 
-fn next(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &[Object]) -> Vec<String> {
+fn next(
+    rollout: &OtaRollout,
+    status: &OtaRolloutStatus,
+    key: &ObjectKey,
+    all: &[Object],
+    now: Timestamp,
+) -> Vec<String> {
     let mut next: Vec<String> = status.pending.iter().map(pending).collect();
     if rollout.spec.suspend {
         next.push("spec.suspend is true: nothing new is dispatched until it is false.".to_owned());
@@ -125,7 +132,7 @@ fn next(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
                 return next;
             }
             if let Some((spec, stage)) = current(rollout, status) {
-                next.extend(stage_next(spec, stage));
+                next.extend(stage_next(spec, stage, now));
                 next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
             }
         }
@@ -172,7 +179,10 @@ fn package_next(rollout: &OtaRollout, key: &ObjectKey, all: &[Object]) -> Option
     ))
 }
 
-fn stage_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
+fn stage_next(spec: Option<&Stage>, stage: &StageStatus, now: Timestamp) -> Vec<String> {
+    if let (Some(wait), Some(_)) = (spec.and_then(|spec| window::wait(spec, now)), stage.opens_at) {
+        return vec![format!("Stage {} is sent when it {}.", stage.name, wait.text_at(now))];
+    }
     match stage.phase {
         StagePhase::Waiting => {
             vec![format!("Stage {} is released when the stage before it has passed.", stage.name)]

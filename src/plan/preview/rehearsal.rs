@@ -12,7 +12,7 @@ use crate::cloud::{
 use crate::plan::stage::as_count;
 use crate::plan::{
     Action, Again, Fleet, POLL, PackageView, RolloutView, Seen, cohort, confirm, package as judge_package,
-    rollout as judge_rollout,
+    rollout as judge_rollout, window,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -131,7 +131,7 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
         });
         stage.devices = devices;
         let mut status = plan.status;
-        let released = when(&object, &status, waits);
+        let released = when(&object, &status, waits, view.now);
         for action in plan.actions {
             stage.act(view, action, &mut status, &released);
         }
@@ -186,8 +186,23 @@ fn upgrade<'a>(
     }
 }
 
-/// When the stage that is being dispatched is released.
-fn when(object: &OtaRollout, status: &OtaRolloutStatus, waits: bool) -> String {
+/// When the stage that is being dispatched is sent.
+fn when(object: &OtaRollout, status: &OtaRolloutStatus, waits: bool, now: Timestamp) -> String {
+    let released = released(object, status, waits);
+    let sent = status.stages.iter().find(|stage| stage.phase == StagePhase::Dispatching);
+    let spec = sent.and_then(|sent| object.spec.stages.iter().find(|stage| stage.name == sent.name));
+    match spec.and_then(|spec| window::wait(spec, now)) {
+        Some(wait) if released == "now" => format!("when it {}", wait.text_at(now)),
+        Some(wait) => format!("{released}, and not before it {}", wait.text_at(now)),
+        None if released != "now" && spec.is_some_and(|spec| !spec.windows.is_empty()) => {
+            format!("{released}, while a window is open")
+        }
+        None => released,
+    }
+}
+
+/// What must be over before the stage that is being dispatched is released.
+fn released(object: &OtaRollout, status: &OtaRolloutStatus, waits: bool) -> String {
     let index = status.stages.iter().position(|stage| stage.phase == StagePhase::Dispatching).unwrap_or(0);
     let before = status.stages.iter().take(index).rev().find(|stage| !stage.jobs.is_empty());
     let Some(before) = before else {

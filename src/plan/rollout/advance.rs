@@ -85,6 +85,7 @@ fn stages_changed(ground: &Ground<'_>, status: &OtaRolloutStatus) -> Option<Stri
 
 impl Pass<'_, '_> {
     fn judge(&mut self, changed: Option<String>) -> Outcome {
+        self.status.stages.iter_mut().for_each(|stage| stage.opens_at = None);
         let duplicates = self.survey.jobs.duplicates.iter().filter(|job| can_be_stopped(job));
         let stops: Vec<Action> = duplicates.map(|job| Action::StopJob { id: job.id.clone() }).collect();
         let stops = if self.ground.capabilities.stops_jobs { stops } else { Vec::new() };
@@ -322,7 +323,7 @@ impl Pass<'_, '_> {
         gates.iter().map(|gate| &gate.outcome).collect()
     }
 
-    fn is_live(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         !self.survey.jobs.live().is_empty()
     }
 

@@ -5,11 +5,12 @@ use super::as_count;
 use super::report::Outcome;
 use crate::api::{Kind, RolloutPhase, StagePhase};
 use crate::cloud::{Job, JobPurpose, NewJob};
-use crate::plan::Action;
 use crate::plan::cohort::{assign, rank, seed};
 use crate::plan::needs::{package_key, unsupported};
 use crate::plan::stage::{Target, versions_of};
 use crate::plan::token::job_token;
+use crate::plan::window::{self, Wait};
+use crate::plan::{Action, Again, POLL};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<'a> Pass<'_, 'a> {
@@ -38,6 +39,11 @@ impl<'a> Pass<'_, 'a> {
             unsupported(self.ground.capabilities.cloud, Kind::OtaRollout, &self.ground.rollout.spec)
         {
             return Some(Outcome::held("NotSupported", message, false));
+        }
+        if let Some(wait) = self.closed(index) {
+            let message =
+                format!("stage {name} ({} devices) is not released: it {}", devices.len(), wait.text());
+            return Some(self.wait_for_opening(index, &wait, message));
         }
         let actions = match self.jobs_for(index, devices.clone()) {
             Ok(actions) => actions,
@@ -128,6 +134,15 @@ impl<'a> Pass<'_, 'a> {
             if devices.is_empty() || matches!(phase, StagePhase::Waiting | StagePhase::Dispatching) {
                 continue;
             }
+            if let Some(wait) = self.closed(index) {
+                let name = &self.status.stages[index].name;
+                let count = devices.len();
+                let message = format!(
+                    "stage {name}: {count} devices whose job was stopped get another one when it {}",
+                    wait.text()
+                );
+                return Some(self.wait_for_opening(index, &wait, message));
+            }
             let blocked = self.blocked().or_else(|| self.busy(&devices));
             count += devices.len();
             match blocked.map_or_else(|| self.jobs_for(index, devices), Err) {
@@ -140,6 +155,22 @@ impl<'a> Pass<'_, 'a> {
         let message = format!("{count} devices whose job was stopped get another one");
         let outcome = Outcome::working(RolloutPhase::Progressing, "StageResumed", message);
         (!actions.is_empty()).then(|| outcome.with(actions))
+    }
+
+    /// What keeps a stage from being sent now, though everything else is ready.
+    fn closed(&mut self, index: usize) -> Option<Wait> {
+        let wait = window::wait(self.ground.stages.get(index)?, self.ground.now);
+        self.status.stages[index].opens_at = wait.as_ref().map(|wait| wait.until);
+        wait
+    }
+
+    /// Nothing is asked until the stage may be sent, but for jobs that still run.
+    fn wait_for_opening(&self, index: usize, wait: &Wait, message: String) -> Outcome {
+        debug_assert!(self.status.stages[index].opens_at.is_some());
+        let mut outcome = Outcome::working(RolloutPhase::Progressing, "WindowClosed", message);
+        let left = wait.until.duration_since(self.ground.now);
+        outcome.again = Again::After(if self.is_live() { left.min(POLL) } else { left });
+        outcome
     }
 
     /// Devices that the stage takes by rule, and that no job of ours holds.

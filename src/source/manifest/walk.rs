@@ -3,8 +3,12 @@
 use super::schema::{Schema, Shape};
 use super::tree::{Entry, Mark, Node, Value};
 use super::words::{counted, nearest, one_of, quoted, what};
-use crate::api::{NotAPercentage, NotAPeriod, Percent, Period, pattern};
+use crate::api::{
+    NotAPercentage, NotAPeriod, NotATimeOfDay, NotAWindowLength, NotAZone, Percent, Period, TimeOfDay,
+    WindowLength, ZoneName, pattern,
+};
 use crate::source::{Place, Problem};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -96,6 +100,12 @@ impl Report<'_> {
         let problem = match schema.format.as_str() {
             "percent" => text.parse::<Percent>().err().map(|_| NotAPercentage(shown(text)).to_string()),
             "period" => text.parse::<Period>().err().map(|_| NotAPeriod(shown(text)).to_string()),
+            "time-of-day" => text.parse::<TimeOfDay>().err().map(|_| NotATimeOfDay(shown(text)).to_string()),
+            "window-length" => {
+                text.parse::<WindowLength>().err().map(|_| NotAWindowLength(shown(text)).to_string())
+            }
+            "time-zone" => text.parse::<ZoneName>().err().map(|_| NotAZone(shown(text)).to_string()),
+            "date-time" => not_a_time(text),
             _ if !schema.options.is_empty() => not_an_option(text, &schema.options),
             _ => text_problem(text, schema),
         };
@@ -197,6 +207,13 @@ fn not_an_integer(number: Option<f64>, raw: &str, schema: &Schema) -> String {
     #[allow(clippy::cast_precision_loss)] // Limits are far below 2^53.
     let excess = schema.range.1.filter(|most| number.is_some_and(|number| number > *most as f64));
     excess.map_or_else(|| format!("{raw} is not a whole number"), |most| format!("is {raw}, at most {most}"))
+}
+
+fn not_a_time(text: &str) -> Option<String> {
+    let is_time = text.parse::<Timestamp>().is_ok();
+    (!is_time).then(|| {
+        format!("{} is not a time with its offset from UTC (try 2026-01-06T01:00:00+08:00)", quoted(text))
+    })
 }
 
 /// A text without its quotes, for an error type that sets its own.

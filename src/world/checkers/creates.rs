@@ -1,11 +1,13 @@
 //! Laws of what is created: once, after its intent is durable, after verification and after the stage before.
 
+use super::hours::within_hours;
 use super::stages::{self, Ran};
 use crate::api::{
     CreateOperation, Object, OtaPackage, OtaRollout, StagePhase, VERIFIED, Verdict, condition_is_true,
 };
 use crate::cloud::PackageKind;
 use crate::world::clouds::{JobTruth, PackageTruth};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -45,6 +47,7 @@ impl Creates {
         devices: &BTreeSet<String>,
         durable: &[Arc<Object>],
         ran: &Ran,
+        machine: Timestamp,
     ) -> Result<(), String> {
         let token = token.ok_or_else(|| format!("job {name} carries no token"))?;
         let sent = durable.iter().find_map(|object| match object.as_ref() {
@@ -63,6 +66,7 @@ impl Creates {
                 ran.is_verified(object)?;
                 ran.have_passed(rollout, object, &stage, self)?;
                 stages::within_share(rollout, object, &stage, devices)?;
+                within_hours(rollout, &stage, machine)?;
                 let sent = Sent { uid, package, stage: Some(stage) };
                 self.keeps_its_stage(rollout, &sent, devices)?;
                 sent

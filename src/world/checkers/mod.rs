@@ -3,6 +3,7 @@
 
 mod budget;
 mod creates;
+mod hours;
 mod rest;
 mod stages;
 
@@ -48,13 +49,14 @@ impl Checkers {
         self.violation.as_deref()
     }
 
-    /// A request of this run of the process leaves, and this is durable at that moment.
+    /// A request of this run of the process leaves, and this is durable at that moment. `machine` is the time by its own clock.
     pub(super) fn request_leaves(
         &mut self,
         run: u64,
         order: &mut Order,
         durable: &[Arc<Object>],
         now: Timestamp,
+        machine: Timestamp,
     ) {
         if let Deed::CreateJob { token: token @ None, likeness: Some(likeness), .. } = &mut order.deed {
             *token = creates::token_of(likeness, durable);
@@ -63,7 +65,7 @@ impl Checkers {
         self.judge(law);
         let law = match &order.deed {
             Deed::CreateJob { name, token, devices, .. } => {
-                self.creates.job_leaves(name, token.as_deref(), devices, durable, &self.ran)
+                self.creates.job_leaves(name, token.as_deref(), devices, durable, &self.ran, machine)
             }
             Deed::CreatePackage { version } => creates::package_leaves(version, durable),
             Deed::DeletePackage { id } if !self.our_packages.contains(id) => {

@@ -72,7 +72,7 @@ fn check_package(package: &OtaPackage) {
     let planned = OtaPackage { status: Some(plan.status), ..package.clone() };
     survives(&planned);
     let object = Object::Package(planned);
-    let said = explain(&object, std::slice::from_ref(&object));
+    let said = explain(&object, std::slice::from_ref(&object), now());
     assert!(said.object.starts_with("OtaPackage/"));
 }
 
@@ -93,7 +93,7 @@ fn check_rollout(rollout: &OtaRollout) {
     let planned = OtaRollout { status: Some(plan.status), ..rollout.clone() };
     survives(&planned);
     let object = Object::Rollout(planned);
-    let said = explain(&object, &[object.clone(), Object::Package(package)]);
+    let said = explain(&object, &[object.clone(), Object::Package(package)], now());
     assert!(said.object.starts_with("OtaRollout/"));
 }
 

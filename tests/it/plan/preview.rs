@@ -44,6 +44,30 @@ fn three_stages() -> Value {
     })
 }
 
+#[test]
+fn a_preview_says_when_windows_open() {
+    let nights = json!([{"start": "01:00", "duration": "4h", "timeZone": "Asia/Shanghai"}]);
+    let stages = |canary: Value| {
+        let mut spec = json!({"stages": [
+            {"name": "canary", "select": {"count": 10}, "soak": "1h"},
+            {"name": "rest", "select": {"rest": true}, "windows": nights},
+        ]});
+        spec["stages"][0].as_object_mut().unwrap().extend(canary.as_object().unwrap().clone());
+        let world = World::new(30, spec);
+        let preview = preview_rollout(&world, &world.package);
+        assert_eq!(preview.end, End::Converged);
+        lines(&preview)
+    };
+    insta::assert_snapshot!(stages(json!({"windows": nights})), @"
+    OtaRollout/meter: create job meter/canary of pkg-1 for 10 devices, when it opens 2023-11-16 01:00 Asia/Shanghai, in 18 h 47 min
+    OtaRollout/meter: create job meter/rest of pkg-1 for 20 devices, after stage canary passes (soak 1h), and not before it opens 2023-11-16 01:00 Asia/Shanghai, in 18 h 47 min
+    ");
+    insta::assert_snapshot!(stages(json!({"notBefore": "2023-11-15T17:30:00Z"})), @"
+    OtaRollout/meter: create job meter/canary of pkg-1 for 10 devices, when it opens 2023-11-15 17:30:00Z, in 19 h 17 min
+    OtaRollout/meter: create job meter/rest of pkg-1 for 20 devices, after stage canary passes (soak 1h), and not before it opens 2023-11-16 01:00 Asia/Shanghai, in 18 h 47 min
+    ");
+}
+
 fn lines<O>(preview: &Preview<O>) -> String {
     let step = |step: &preview::Step| {
         let what = match &step.action {

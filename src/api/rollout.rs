@@ -1,8 +1,6 @@
 //! `OtaRollout`: a staged upgrade of a set of devices to a package.
 
-use super::{
-    CountOrPercent, Delivery, LocalRef, OtaRolloutStatus, Percent, Period, Window, pattern, status::timestamp,
-};
+use super::{CountOrPercent, Delivery, LocalRef, OtaRolloutStatus, Percent, Period, Window, pattern};
 use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -104,6 +102,10 @@ pub struct Targets {
     pub exclude: Option<Exclude>,
 }
 
+fn written_time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time", "maxLength": 40})
+}
+
 /// IoTDA: a tag's key has at most 64 characters, its value 128; a device has at most 10 tags.
 fn tags(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -148,7 +150,7 @@ pub struct Stage {
     pub select: Select,
     /// Nothing of the stage is sent before this time, as in `2026-01-06T01:00:00+08:00`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "timestamp")]
+    #[schemars(schema_with = "written_time")]
     pub not_before: Option<Timestamp>,
     /// The stage is sent within one of these windows only; at any time when there are none. What was sent may run on after it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -16,7 +16,7 @@ const fn never_observed() -> i64 {
     -1
 }
 
-pub(super) fn timestamp(_: &mut SchemaGenerator) -> Schema {
+fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 

@@ -109,6 +109,21 @@ impl CallError {
     }
 }
 
+impl CallError {
+    /// Its text; the one that is told already, where only the cloud's id of the request differs: a call that is refused
+    /// time and again is not news each time.
+    #[must_use]
+    pub fn text_after(&self, told: &str) -> String {
+        let text = self.to_string();
+        let Some(id) = &self.request_id else { return text };
+        let is_told = text.split_once(&format!("request {id}")).is_some_and(|(before, after)| {
+            let told_id = told.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            told_id.is_some_and(|id| id.starts_with("request ") && !id.contains(')'))
+        });
+        if is_told { told.to_owned() } else { text }
+    }
+}
+
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.operation, self.message)?;
@@ -119,5 +134,26 @@ impl fmt::Display for CallError {
             write!(f, " ({})", facts.join(", "))?;
         }
         if self.next_step.is_empty() { Ok(()) } else { write!(f, "; {}", self.next_step) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_news_once_and_not_for_each_request() {
+        let refused = |id: &str, message: &str| {
+            let mut error = CallError::new(ErrorClass::Conflict, "DeletePackage", message);
+            (error.status, error.request_id) = (Some(200), Some(id.to_owned()));
+            error
+        };
+        let told = refused("r-1", "in use").to_string();
+        assert_eq!(refused("r-2", "in use").text_after(&told), told);
+        let other = refused("r-2", "not found");
+        assert_eq!(other.text_after(&told), other.to_string());
+        assert_eq!(refused("r-1", "in use").text_after(""), told);
+        let plain = CallError::new(ErrorClass::Conflict, "DeletePackage", "in use");
+        assert_eq!(plain.text_after(&told), plain.to_string());
     }
 }

@@ -428,7 +428,12 @@ impl Lane {
         id: &str,
         class: Class,
     ) -> Result<(), Trouble> {
-        self.save("BeforeDelete", &subject.object()).await?;
+        let decided = subject.object();
+        let stored = self.store.load(&decided.key()).await?;
+        // A delete that is refused time and again is written down once.
+        if stored.is_none_or(|stored| facts(&stored) != facts(&decided)) {
+            self.save("BeforeDelete", &decided).await?;
+        }
         let link = self.connect().await?;
         match link.account.call(&Call::DeletePackage { id: id.to_owned() }, class).await {
             Ok(_) => {}
@@ -454,6 +459,12 @@ impl Lane {
         self.forget("ForgetObject", &key).await?;
         Ok(Acted::Released)
     }
+}
+
+/// The status of a package without what is only said of it.
+fn facts(object: &Object) -> Option<OtaPackageStatus> {
+    let status = object.as_package()?.status.clone()?;
+    Some(OtaPackageStatus { conditions: Vec::new(), decisions: Vec::new(), message: String::new(), ..status })
 }
 
 fn token_of(action: &Action) -> Option<&str> {

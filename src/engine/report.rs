@@ -81,13 +81,19 @@ fn fail(object: &mut Object, error: &CallError, now: Timestamp) {
         }
     };
     *observed = generation;
-    *message = error.to_string();
-    failed_conditions(conditions, error, generation, now);
+    *message = error.text_after(message);
+    failed_conditions(conditions, error, message, generation, now);
 }
 
-fn failed_conditions(conditions: &mut Vec<Condition>, error: &CallError, generation: i64, now: Timestamp) {
-    let (reason, text) = (error.class.as_str(), error.to_string());
-    set_condition(conditions, READY, Truth::False, reason, text.clone(), generation, now);
+fn failed_conditions(
+    conditions: &mut Vec<Condition>,
+    error: &CallError,
+    text: &str,
+    generation: i64,
+    now: Timestamp,
+) {
+    let reason = error.class.as_str();
+    set_condition(conditions, READY, Truth::False, reason, text, generation, now);
     let (present, absent) =
         if error.class.is_transient() { (RECONCILING, STALLED) } else { (STALLED, RECONCILING) };
     set_condition(conditions, present, Truth::True, reason, text, generation, now);

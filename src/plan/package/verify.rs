@@ -104,7 +104,7 @@ impl Trial<'_> {
         if let Some(outcome) = self.verdict(&counts) {
             return match (in_doubt, outcome.standing) {
                 (true, _) => self.looking(&counts),
-                (false, Standing::Done) => self.confirmed(&counts, job.is_some()).unwrap_or(outcome),
+                (false, Standing::Done) => self.confirmed(&counts, job).unwrap_or(outcome),
                 (false, _) => outcome,
             };
         }
@@ -195,7 +195,7 @@ impl Trial<'_> {
     }
 
     /// What still stands against a verification that the devices have passed: the cloud's own word, where it has one.
-    fn confirmed(&self, counts: &StageCounts, has_job: bool) -> Option<Outcome> {
+    fn confirmed(&self, counts: &StageCounts, job: Option<&Job>) -> Option<Outcome> {
         let (state, summary) = (of_the_cloud(self.view, self.package_id)?, summary(counts));
         let outcome = match state {
             CloudVerification::Passed | CloudVerification::NotNeeded => return None,
@@ -205,9 +205,15 @@ impl Trial<'_> {
                 );
                 Outcome::stuck("VerificationFailed", message).verified(Truth::False)
             }
-            CloudVerification::Pending if !has_job => {
+            CloudVerification::Pending if job.is_none() => {
                 let message = format!(
                     "{summary}, but the cloud has verified nothing: name devices that do not run it yet"
+                );
+                Outcome::stuck("VerificationUnclear", message).verified(Truth::Unknown)
+            }
+            CloudVerification::Pending if job.is_some_and(|job| self.has_settled(job)) => {
+                let message = format!(
+                    "{summary}, but the verify job has ended and the cloud does not call the package verified; name other devices to verify anew"
                 );
                 Outcome::stuck("VerificationUnclear", message).verified(Truth::Unknown)
             }
@@ -222,6 +228,16 @@ impl Trial<'_> {
             }
         };
         Some(outcome)
+    }
+
+    /// The job is over, for so long that the cloud has to say what came of it.
+    fn has_settled(&self, job: &Job) -> bool {
+        let finished =
+            self.view.object.status.as_ref().and_then(|status| status.verification.as_ref()?.finished_at);
+        let lag = self.view.capabilities.visibility_lag;
+        let settled_at = finished.and_then(|finished| finished.checked_add(lag).ok());
+        let looked_at = self.view.packages.as_ref().map(|packages| packages.at);
+        job.state.is_final() && settled_at.zip(looked_at).is_some_and(|(settled, looked)| looked >= settled)
     }
 
     /// The devices have answered before the call that sent them the package: it is found first, or known to be lost.
@@ -263,11 +279,17 @@ impl Trial<'_> {
             let message = format!("verification waits: its devices are still in job {}", busy.join(", "));
             return Outcome::working("Verifying", message).verified(Truth::Unknown);
         }
+        let of_the_cloud = of_the_cloud(self.view, self.package_id);
+        if of_the_cloud == Some(&CloudVerification::Running) {
+            let message =
+                "verification waits: the cloud verifies the package already, by a job of somebody else";
+            return Outcome::working("Verifying", message).verified(Truth::Unknown);
+        }
         let name = self.view.object.metadata.name.as_deref().unwrap_or_default();
         let job = NewJob {
             token: self.token.clone(),
             title: format!("{name}/verify"),
-            purpose: JobPurpose::Verify,
+            purpose: purpose(of_the_cloud),
             package: package_key(self.view.object),
             package_id: self.package_id.to_owned(),
             from_versions: versions_of(&self.devices.value, devices.iter().copied(), spec.kind),
@@ -293,6 +315,15 @@ fn held_back(view: &PackageView<'_>, package_id: &str, counts: &StageCounts) -> 
         state.as_str()
     );
     Some(Outcome::stuck("VerificationNeeded", message))
+}
+
+/// A cloud that calls a package verified takes no second verify job of it (CreateOTAVerifyJob: "not allowed while the package
+/// is being verified or is verified"): a small upgrade tries it then, as on clouds without a verification of their own.
+const fn purpose(of_the_cloud: Option<&CloudVerification>) -> JobPurpose {
+    match of_the_cloud {
+        Some(CloudVerification::Passed | CloudVerification::NotNeeded) => JobPurpose::Upgrade,
+        _ => JobPurpose::Verify,
+    }
 }
 
 /// Where the cloud's own verification of the package stands; none where it has no such thing, or the package was not seen.

@@ -220,8 +220,7 @@ impl Lane {
                     return self.create(subject, creation, class).await;
                 }
                 Action::DeletePackage { id } => {
-                    self.delete_package(subject, &id, class).await?;
-                    return Ok(Acted::PlanAgain);
+                    return self.delete_package(subject, &id, class).await;
                 }
                 Action::StopJob { id } => self.stop_job(&id, class).await?,
                 Action::DeleteJob { id } => self.delete_job(&id, class).await?,
@@ -427,7 +426,11 @@ impl Lane {
         subject: &mut S,
         id: &str,
         class: Class,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Acted, Trouble> {
+        let limits = self.connect().await?.account.cloud().capabilities().clone();
+        if let Some(wait) = self.wait_for_rollouts(subject, &limits).await? {
+            return Ok(wait);
+        }
         let decided = subject.object();
         let stored = self.store.load(&decided.key()).await?;
         // A delete that is refused time and again is written down once.
@@ -441,7 +444,7 @@ impl Lane {
             Err(error) => return Err(error.into()),
         }
         self.inventory.packages.remove(id);
-        Ok(())
+        Ok(Acted::PlanAgain)
     }
 
     /// Lets an object go; a package only after the rollouts that need it, so that they can still be told apart.

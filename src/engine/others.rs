@@ -7,7 +7,7 @@ use super::act::{Acted, Subject};
 use super::inventory::Inventory;
 use super::journal::{self, Times};
 use super::lane::{Lane, Trouble};
-use crate::api::{CreateOperation, Intent, Object};
+use crate::api::{CreateOperation, Intent, Object, ObjectKey};
 use crate::cloud::Capabilities;
 use crate::plan::Again;
 use jiff::Timestamp;
@@ -26,20 +26,50 @@ impl Lane {
         if operation != CreateOperation::CreateJob || has_left {
             return Ok(None);
         }
-        let (key, times) = (subject.object().key(), self.times());
+        let key = subject.object().key();
+        let unseen = self.with_unseen_job(limits, |other| other.key() != key).await?;
+        Ok(unseen.map(|other| wait_for(subject, "DispatchBlocked", &other, self.ports.clock.now())))
+    }
+
+    /// How the deletion of a package waits for the jobs of its rollouts; none when all of them are seen. Some clouds list jobs by
+    /// package: with its package gone, a job whose create was not answered could never be found, and would be sent again.
+    pub(super) async fn wait_for_rollouts<S: Subject>(
+        &mut self,
+        subject: &mut S,
+        limits: &Capabilities,
+    ) -> Result<Option<Acted>, Trouble> {
+        let key = subject.object().key();
+        let names_it = |other: &Object| {
+            let Object::Rollout(rollout) = other else { return false };
+            other.key().sibling(key.kind, &rollout.spec.package_ref.name) == key
+        };
+        let unseen = self.with_unseen_job(limits, names_it).await?;
+        Ok(unseen.map(|other| wait_for(subject, "DeletionBlocked", &other, self.ports.clock.now())))
+    }
+
+    /// The first of these objects of the account of which a job may exist that nobody has seen.
+    async fn with_unseen_job(
+        &self,
+        limits: &Capabilities,
+        is_one: impl Fn(&Object) -> bool + Send + Sync,
+    ) -> Result<Option<ObjectKey>, Trouble> {
+        let times = self.times();
         for other in self.store.keys().await? {
-            if other == key {
-                continue;
-            }
             let Some(object) = self.store.load(&other).await? else { continue };
-            if has_unseen_job(&object, &self.inventory, limits, &times) && self.owns(&object).await? {
-                let message = format!("waits until the cloud shows what {other} has sent");
-                subject.say("DispatchBlocked", &message, times.now);
-                return Ok(Some(Acted::Settled(Again::After(journal::LOOK_AGAIN))));
+            if is_one(&object)
+                && has_unseen_job(&object, &self.inventory, limits, &times)
+                && self.owns(&object).await?
+            {
+                return Ok(Some(other));
             }
         }
         Ok(None)
     }
+}
+
+fn wait_for<S: Subject>(subject: &mut S, reason: &str, other: &ObjectKey, now: Timestamp) -> Acted {
+    subject.say(reason, &format!("waits until the cloud shows what {other} has sent"), now);
+    Acted::Settled(Again::After(journal::LOOK_AGAIN))
 }
 
 /// True while a job of the object may exist that nobody has seen.

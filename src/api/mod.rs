@@ -222,6 +222,16 @@ impl Object {
         self.meta().deletion_timestamp.is_some()
     }
 
+    /// Creates of this object that are not settled.
+    #[must_use]
+    pub fn pending(&self) -> &[Intent] {
+        match self {
+            Self::Cloud(_) => &[],
+            Self::Package(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
+            Self::Rollout(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
+        }
+    }
+
     /// Name of the `OtaCloud` that this object names itself; a rollout reaches its cloud through its package.
     #[must_use]
     pub fn cloud_ref(&self) -> Option<&str> {

@@ -9,13 +9,16 @@
 //! permit of an upload, which is good for a minute.
 
 pub mod aliyun_iot;
+mod answer;
 pub mod defaults;
 mod delivery;
+mod effect;
 pub mod enos;
 pub mod error;
 pub mod huawei_iotda;
 pub mod nouns;
 pub mod ocean_connect;
+mod text_rule;
 pub mod transport;
 
 pub use error::{CallError, Effect, ErrorClass};

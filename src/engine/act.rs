@@ -222,8 +222,13 @@ impl Lane {
                 Action::DeletePackage { id } => {
                     return self.delete_package(subject, &id, class).await;
                 }
-                Action::StopJob { id } => self.stop_job(&id, class).await?,
-                Action::DeleteJob { id } => self.delete_job(&id, class).await?,
+                Action::StopJob { id } => {
+                    let call = Call::StopJob { id: id.clone(), devices: Vec::new() };
+                    self.order_job(&call, &id, class).await?;
+                }
+                Action::DeleteJob { id } => {
+                    self.order_job(&Call::DeleteJob { id: id.clone() }, &id, class).await?;
+                }
                 Action::Release => return self.release(subject).await,
             }
         }
@@ -390,30 +395,14 @@ impl Lane {
         true
     }
 
-    async fn stop_job(&mut self, id: &str, class: Class) -> Result<(), Trouble> {
+    /// Stops or deletes a job, and looks what came of it: it may have ended, gone, or run again since it was seen.
+    async fn order_job(&mut self, call: &Call, id: &str, class: Class) -> Result<(), Trouble> {
         let now = self.ports.clock.now();
         let link = self.connect().await?;
-        let call = Call::StopJob { id: id.to_owned(), devices: Vec::new() };
-        match link.account.call(&call, class).await {
+        match link.account.call(call, class).await {
             Ok(_) => {}
-            // It ended, or began to stop, since it was seen: the look below tells.
             Err(error) if matches!(error.class, ErrorClass::Conflict | ErrorClass::NotFound) => {
-                tracing::info!(job = id, "not stopped: {error}");
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let Some(link) = &mut self.link else { return Ok(()) };
-        Ok(self.inventory.jobs.look(&mut link.account, id, now, class).await?)
-    }
-
-    async fn delete_job(&mut self, id: &str, class: Class) -> Result<(), Trouble> {
-        let now = self.ports.clock.now();
-        let link = self.connect().await?;
-        match link.account.call(&Call::DeleteJob { id: id.to_owned() }, class).await {
-            Ok(_) => {}
-            // It is gone, or runs again: the look below tells.
-            Err(error) if matches!(error.class, ErrorClass::Conflict | ErrorClass::NotFound) => {
-                tracing::info!(job = id, "not deleted: {error}");
+                tracing::info!(job = id, "refused: {error}");
             }
             Err(error) => return Err(error.into()),
         }

@@ -74,8 +74,6 @@ fn wait_for<S: Subject>(subject: &mut S, reason: &str, other: &ObjectKey, now: T
 
 /// True while a job of the object may exist that nobody has seen.
 fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities, times: &Times) -> bool {
-    let in_doubt =
-        |pending: &[Intent]| pending.iter().any(|intent| intent.operation == CreateOperation::CreateJob);
     let is_hidden = |id: &str, created: Option<Timestamp>| {
         // By the cloud's clock, which may be ahead of ours: then it is waited for longer, and never too short.
         let counted = created.map(|at| at.max(times.born));
@@ -85,17 +83,19 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
             |visible: Timestamp| inventory.jobs.oldest_list().is_none_or(|began| began < visible);
         visible.is_some_and(may_be_missed) && inventory.jobs.get(id).is_none()
     };
-    match object {
-        Object::Cloud(_) => false,
-        Object::Package(package) => package.status.as_ref().is_some_and(|status| {
-            let trial = status.verification.as_ref();
-            let hidden =
-                trial.and_then(|trial| Some(is_hidden(trial.job_id.as_deref()?, trial.dispatched_at)));
-            in_doubt(&status.pending) || hidden == Some(true)
-        }),
-        Object::Rollout(rollout) => rollout.status.as_ref().is_some_and(|status| {
-            let mut jobs = status.stages.iter().flat_map(|stage| &stage.jobs);
-            in_doubt(&status.pending) || jobs.any(|job| is_hidden(&job.id, job.created_at))
-        }),
-    }
+    let is_job = |intent: &Intent| intent.operation == CreateOperation::CreateJob;
+    object.pending().iter().any(is_job)
+        || match object {
+            Object::Cloud(_) => false,
+            Object::Package(package) => package.status.as_ref().is_some_and(|status| {
+                let trial = status.verification.as_ref();
+                let hidden =
+                    trial.and_then(|trial| Some(is_hidden(trial.job_id.as_deref()?, trial.dispatched_at)));
+                hidden == Some(true)
+            }),
+            Object::Rollout(rollout) => rollout.status.as_ref().is_some_and(|status| {
+                let mut jobs = status.stages.iter().flat_map(|stage| &stage.jobs);
+                jobs.any(|job| is_hidden(&job.id, job.created_at))
+            }),
+        }
 }

@@ -201,13 +201,8 @@ impl Lane {
 
     /// Everything was looked at: has every object of the account compared with it, behind whatever else is due.
     async fn end_drift_round(&mut self, now: Timestamp) -> Result<Timestamp, Trouble> {
-        for key in self.store.keys().await? {
-            if key.kind != Kind::OtaCloud
-                && let Some(object) = self.store.load(&key).await?
-                && self.owns(&object).await?
-            {
-                self.queue.push(key, Class::Drift, now);
-            }
+        for key in self.needing().await? {
+            self.queue.push(key, Class::Drift, now);
         }
         let link = self.connect().await?;
         link.drift_due = now.saturating_add(link.drift_interval).unwrap_or(Timestamp::MAX);
@@ -229,8 +224,8 @@ impl Lane {
         Ok(kinds)
     }
 
-    /// What the account is still needed for, in words; none when nothing is left that names it.
-    async fn needed_by(&self) -> Result<Option<String>, Trouble> {
+    /// Every object that this account serves.
+    async fn needing(&self) -> Result<Vec<ObjectKey>, Trouble> {
         let mut needing = Vec::new();
         for key in self.store.keys().await? {
             if key.kind != Kind::OtaCloud
@@ -240,6 +235,12 @@ impl Lane {
                 needing.push(key);
             }
         }
+        Ok(needing)
+    }
+
+    /// What the account is still needed for, in words; none when nothing is left that names it.
+    async fn needed_by(&self) -> Result<Option<String>, Trouble> {
+        let needing = self.needing().await?;
         let first = needing.first();
         Ok(first.map(|first| match needing.len() - 1 {
             0 => format!("deletion waits for {first}, which needs this account"),

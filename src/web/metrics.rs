@@ -1,7 +1,7 @@
 //! Figures for Prometheus; `docs/kubernetes.md` lists them. A label has as many values as there are accounts, rollouts or
 //! operations, and never as many as devices.
 
-use crate::api::{Intent, IntentState, Kind, Object, ObjectKey, StageCounts};
+use crate::api::{IntentState, Kind, Object, ObjectKey, StageCounts};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 use prometheus_client::registry::Registry;
@@ -169,7 +169,7 @@ impl Metrics {
         let labels =
             vec![("kind", object.kind().to_string()), ("health", object.health().as_str().replace(' ', "_"))];
         self.objects.get_or_create(&labels).inc();
-        for intent in pending(object) {
+        for intent in object.pending() {
             let state = match intent.state {
                 IntentState::Intended => "intended",
                 IntentState::Ambiguous => "ambiguous",
@@ -206,14 +206,6 @@ impl Metrics {
 
 fn account_of(key: &ObjectKey) -> (&'static str, String) {
     ("account", format!("{}/{}", key.namespace, key.name))
-}
-
-fn pending(object: &Object) -> &[Intent] {
-    match object {
-        Object::Cloud(_) => &[],
-        Object::Package(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
-        Object::Rollout(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
-    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,6 @@ import hashlib
 import importlib
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
 import urllib.request
 
@@ -27,17 +24,8 @@ from aliyunsdkcore.client import AcsClient
 from darabonba.exceptions import DaraException
 from darabonba.runtime import RuntimeOptions
 
-passed, failed = 0, 0
-
-
-def check(name, condition, seen=""):
-    global passed, failed
-    passed, failed = passed + bool(condition), failed + (not condition)
-    print(f"{'ok  ' if condition else 'FAIL'} {name}" + ("" if condition else f": {seen}"))
-
-
-def equal(name, seen, wanted):
-    check(name, seen == wanted, f"{seen!r}, not {wanted!r}")
+import harness
+from harness import check, equal
 
 
 class Refused(Exception):
@@ -567,32 +555,9 @@ def run(url):
     modules(sdks["core"])
     devices(sdks["v2"])
     upgrades(url, sdks["ACS3"])
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
-def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    for name in ("HTTP_PROXY", "http_proxy"):
-        os.environ.pop(name, None)
-    if sys.argv[1].startswith("http"):
-        return run(sys.argv[1].rstrip("/"))
-    world = os.path.join(os.path.dirname(os.path.abspath(__file__)), "aliyun-world.yaml")
-    with tempfile.TemporaryDirectory() as folder:
-        endpoints = os.path.join(folder, "endpoints.json")
-        command = [sys.argv[1], "simulate", "--world", world, "--listen", "127.0.0.1:0", "--endpoints", endpoints]
-        with subprocess.Popen(command) as simulator:
-            try:
-                while not os.path.exists(endpoints):
-                    if simulator.poll() is not None:
-                        sys.exit("the simulator did not start")
-                    time.sleep(0.05)
-                with open(endpoints) as file:
-                    return run(json.load(file)["aliyunIot"])
-            finally:
-                simulator.terminate()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for name in ("HTTP_PROXY", "http_proxy"):
+        os.environ.pop(name, None)
+    harness.main(run, __doc__, "aliyun-world.yaml", "aliyunIot")

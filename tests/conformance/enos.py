@@ -12,16 +12,15 @@ Prints one line a check and a last line `N passed, M failed`; the exit code is 1
 import base64
 import hashlib
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 import urllib.parse
 import urllib.request
 
 from Crypto.PublicKey import RSA
 from poseidon import poseidon
+
+import harness
+from harness import check, equal
 
 MAIN = ("o15504722874071", "11112222-0abc-4300-9164-c8b20b638e8b", "99998888-0def-4ab2-8c1f-5e0d7a1b2c3d")
 VERIFIED = ("o16000000000001", "33334444-1abc-4300-9164-c8b20b638e8b", "55556666-2def-4ab2-8c1f-5e0d7a1b2c3d")
@@ -32,18 +31,6 @@ EXPONENT = "a760b25e7e90d253dcdf09fc4e7eb24af0cb55abd603b87c82caea8ae7c8e9fe5028
 
 FIRMWARES, JOBS = "/connect-service/v2.1/ota-firmwares", "/connect-service/v2.1/ota-jobs"
 TOKENS = "/apim-token-service/v2.0/token/"
-
-passed, failed = 0, 0
-
-
-def check(name, condition, seen=""):
-    global passed, failed
-    passed, failed = passed + bool(condition), failed + (not condition)
-    print(f"{'ok  ' if condition else 'FAIL'} {name}" + ("" if condition else f": {seen}"))
-
-
-def equal(name, seen, wanted):
-    check(name, seen == wanted, f"{seen!r}, not {wanted!r}")
 
 
 def refused(name, answer, code):
@@ -529,30 +516,7 @@ def run(url):
     orders(url, signed, sdk)
     growing(url, signed, sdk)
     throttling(url)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
-def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    if sys.argv[1].startswith("http"):
-        return run(sys.argv[1].rstrip("/"))
-    world = os.path.join(os.path.dirname(os.path.abspath(__file__)), "enos-world.yaml")
-    with tempfile.TemporaryDirectory() as folder:
-        endpoints = os.path.join(folder, "endpoints.json")
-        command = [sys.argv[1], "simulate", "--world", world, "--listen", "127.0.0.1:0", "--endpoints", endpoints]
-        with subprocess.Popen(command) as simulator:
-            try:
-                while not os.path.exists(endpoints):
-                    if simulator.poll() is not None:
-                        sys.exit("the simulator did not start")
-                    time.sleep(0.05)
-                with open(endpoints) as file:
-                    return run(json.load(file)["enos"])
-            finally:
-                simulator.terminate()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.main(run, __doc__, "enos-world.yaml", "enos")

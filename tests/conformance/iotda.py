@@ -7,10 +7,6 @@ Prints one line a check and a last line `N passed, M failed`; the exit code is 1
 """
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -20,22 +16,13 @@ from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, Ser
 from huaweicloudsdkcore.region.region import Region
 from huaweicloudsdkiotda.v5 import *
 
+import harness
+from harness import check, equal
+
 PROJECT = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 NARROW = "11111111111111111111111111111111"
 SIGN = "0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCD"
 MARKER = "f" * 24
-
-passed, failed = 0, 0
-
-
-def check(name, condition, seen=""):
-    global passed, failed
-    passed, failed = passed + bool(condition), failed + (not condition)
-    print(f"{'ok  ' if condition else 'FAIL'} {name}" + ("" if condition else f": {seen}"))
-
-
-def equal(name, seen, wanted):
-    check(name, seen == wanted, f"{seen!r}, not {wanted!r}")
 
 
 def refused(name, status, code, call, *args):
@@ -533,30 +520,7 @@ def run(url):
     tags(sdk)
     searches(sdk)
     throttling(url, sdk)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
-def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    if sys.argv[1].startswith("http"):
-        return run(sys.argv[1].rstrip("/"))
-    world = os.path.join(os.path.dirname(os.path.abspath(__file__)), "iotda-world.yaml")
-    with tempfile.TemporaryDirectory() as folder:
-        endpoints = os.path.join(folder, "endpoints.json")
-        command = [sys.argv[1], "simulate", "--world", world, "--listen", "127.0.0.1:0", "--endpoints", endpoints]
-        with subprocess.Popen(command) as simulator:
-            try:
-                while not os.path.exists(endpoints):
-                    if simulator.poll() is not None:
-                        sys.exit("the simulator did not start")
-                    time.sleep(0.05)
-                with open(endpoints) as file:
-                    return run(json.load(file)["huaweiIotda"])
-            finally:
-                simulator.terminate()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.main(run, __doc__, "iotda-world.yaml", "huaweiIotda")

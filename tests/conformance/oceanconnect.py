@@ -10,29 +10,15 @@ Prints one line a check and a last line `N passed, M failed`; the exit code is 1
 
 import datetime
 import json
-import os
-import subprocess
-import sys
-import tempfile
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
+import harness
+from harness import check, equal
+
 METER = dict(manufacturerName="Acme", deviceType="WaterMeter", model="WM1")
 IODM = "/iodm/northbound/v1.5.0"
-
-passed, failed = 0, 0
-
-
-def check(name, condition, seen=""):
-    global passed, failed
-    passed, failed = passed + bool(condition), failed + (not condition)
-    print(f"{'ok  ' if condition else 'FAIL'} {name}" + ("" if condition else f": {seen}"))
-
-
-def equal(name, seen, wanted):
-    check(name, seen == wanted, f"{seen!r}, not {wanted!r}")
 
 
 class Answer:
@@ -294,30 +280,7 @@ def run(url):
     tasks(url, na, files)
     deleting(na, files)
     throttling(url)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
-def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    if sys.argv[1].startswith("http"):
-        return run(sys.argv[1].rstrip("/"))
-    world = os.path.join(os.path.dirname(os.path.abspath(__file__)), "oceanconnect-world.yaml")
-    with tempfile.TemporaryDirectory() as folder:
-        endpoints = os.path.join(folder, "endpoints.json")
-        command = [sys.argv[1], "simulate", "--world", world, "--listen", "127.0.0.1:0", "--endpoints", endpoints]
-        with subprocess.Popen(command) as simulator:
-            try:
-                while not os.path.exists(endpoints):
-                    if simulator.poll() is not None:
-                        sys.exit("the simulator did not start")
-                    time.sleep(0.05)
-                with open(endpoints) as file:
-                    return run(json.load(file)["oceanConnect"])
-            finally:
-                simulator.terminate()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.main(run, __doc__, "oceanconnect-world.yaml", "oceanConnect")

@@ -11,7 +11,7 @@ use crate::{
     api::{AliyunIot, AliyunSignature, CloudKind},
     cloud::{
         Call, CallError, Capabilities, Cloud, ErrorClass, JobIdentity, LocalFile, Reply, RowsLack, Transport,
-        Uploads, WireRequest, WireResponse,
+        Uploads, WireRequest, WireResponse, effect,
     },
 };
 use async_trait::async_trait;
@@ -85,7 +85,7 @@ impl AliyunClient {
     }
 
     async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
-        self.transport.send(request).await.map_err(|failure| refusal::of_transport(call, failure))
+        self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
     }
 
     /// Asks for a permit, which is good for one minute, and uploads.

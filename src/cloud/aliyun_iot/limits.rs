@@ -3,6 +3,7 @@
 //! as on the wire, with the manifest's name where that is another.
 
 use crate::api::Period;
+use crate::cloud::text_rule::{Rule, any, rule, shown};
 use crate::cloud::{
     Call, CallError, CloudKind, Delivery, ErrorClass, JobPurpose, LocalFile, NewArtifact, NewJob, NewPackage,
     PackageKey, PackageKind, delivery,
@@ -31,19 +32,6 @@ pub const FILE: u64 = 1000 * 1024 * 1024;
 pub const SUFFIXES: [&str; 10] =
     ["bin", "dav", "apk", "tar.gz", "tar.xz", "tar", "gzip", "gz", "zip", "pack"];
 
-/// Which characters a text may hold, and how many.
-struct Rule {
-    field: &'static str,
-    min: usize,
-    max: usize,
-    allowed: fn(char) -> bool,
-    words: &'static str,
-}
-
-const fn any(_: char) -> bool {
-    true
-}
-
 const fn opaque(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*')
 }
@@ -62,16 +50,6 @@ const fn token(c: char) -> bool {
 
 const fn tag_key(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '.'
-}
-
-const fn rule(
-    field: &'static str,
-    min: usize,
-    max: usize,
-    allowed: fn(char) -> bool,
-    words: &'static str,
-) -> Rule {
-    Rule { field, min, max, allowed, words }
 }
 
 const OPAQUE: &str = "letters, digits, - and _";
@@ -272,28 +250,10 @@ impl Check {
     }
 
     fn text(&self, rule: &Rule, value: &str) -> Result<(), CallError> {
-        let length = value.chars().count();
-        let (found, next_step) = if let Some(wrong) = value.chars().find(|c| !(rule.allowed)(*c)) {
-            (format!("holds {wrong:?}"), format!("use {} only", rule.words))
-        } else if length > rule.max {
-            let over = length - rule.max;
-            (format!("has {length} characters, {} are the most", rule.max), format!("shorten it by {over}"))
-        } else if length < rule.min {
-            (format!("has {length} characters, {} are the least", rule.min), format!("give {}", rule.words))
-        } else {
-            return Ok(());
-        };
-        Err(self.invalid(rule.field, &format!("{} {found}", shown(value)), &next_step))
+        rule.check(self.operation, value)
     }
 
     fn invalid(&self, field: &str, found: &str, next_step: &str) -> CallError {
         CallError::new(ErrorClass::Invalid, self.operation, format!("{field}: {found}")).next_step(next_step)
     }
-}
-
-/// The value as it stands in a message: quoted, cut after 40 characters.
-fn shown(value: &str) -> String {
-    let head: String = value.chars().take(40).collect();
-    let cut = if head.len() < value.len() { "…" } else { "" };
-    format!("\"{}{cut}\"", head.escape_debug())
 }

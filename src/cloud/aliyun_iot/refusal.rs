@@ -5,7 +5,7 @@
 //! and people are shown code and words.
 
 use super::{sign, wire::Envelope};
-use crate::cloud::{Call, CallClass, CallError, ErrorClass, TransportError, WireResponse};
+use crate::cloud::{Call, CallError, ErrorClass, WireResponse, effect::maybe_effective};
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 
 /// The error that an answer stands for; none when it is a success whose body can be read as one.
@@ -65,18 +65,6 @@ pub fn of_store(call: &Call, response: &WireResponse) -> CallError {
         ErrorClass::Unavailable | ErrorClass::Throttled => "wait; if it stays, ask the cloud's support",
         _ => "check this machine's clock and the network: what permits an upload is good for one minute",
     })
-}
-
-/// No answer at all.
-#[must_use]
-pub fn of_transport(call: &Call, failure: TransportError) -> CallError {
-    let error = CallError::new(failure.class, call.operation(), failure.message).next_step(failure.next_step);
-    if failure.effect == crate::cloud::Effect::Unknown { maybe_effective(call, error) } else { error }
-}
-
-/// A read has no effect, however it ends.
-fn maybe_effective(call: &Call, error: CallError) -> CallError {
-    if call.class() == CallClass::Read { error } else { error.maybe_effective() }
 }
 
 /// Codes of the gateway (public error codes of Alibaba Cloud's APIs).

@@ -6,16 +6,12 @@ use super::{
     render::{DEFAULT_MODULE, TOKEN_TAG},
     wire,
 };
+use crate::cloud::answer::{Unintelligible, expect, id, json};
 use crate::cloud::{
     ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DeviceResult, HeldArtifact, Job,
     JobCounts, JobState, NewJob, NewPackage, Package, PackageKey, PackageKind, PackageRow, Page, Reply,
 };
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
-use std::fmt;
-
-/// Why an answer that is no refusal tells nothing.
-pub type Unintelligible = String;
 
 /// Reads the body of an answer to `call` that is no refusal.
 ///
@@ -85,20 +81,6 @@ pub fn empty(call: &Call) -> Reply {
 /// The answer cannot be read.
 pub fn grant(body: &[u8]) -> Result<wire::Grant, Unintelligible> {
     Ok(json::<wire::Granted>(body)?.data)
-}
-
-/// An answer about something else says nothing about what was asked for, and a create is looked for then.
-fn expect<T: PartialEq + fmt::Debug>(given: &T, asked: &T) -> Result<(), Unintelligible> {
-    if given == asked { Ok(()) } else { Err(format!("the answer is about {given:?}, not about {asked:?}")) }
-}
-
-/// An id that names something: nothing can be found, stopped or deleted by an empty one.
-fn id(given: String) -> Result<String, Unintelligible> {
-    if given.is_empty() { Err("the answer has an empty id".to_owned()) } else { Ok(given) }
-}
-
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
-    serde_json::from_slice(body).map_err(|error| format!("the answer cannot be read: {error}"))
 }
 
 /// The page after this one; none at the end, which is the last page by `PageCount` or `Total`, or one that is not full.

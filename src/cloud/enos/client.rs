@@ -8,7 +8,7 @@ use crate::{
     api::{CloudKind, Enos},
     cloud::{
         Call, CallError, Capabilities, Cloud, JobIdentity, Reply, RowsLack, Transport, Uploads, WireRequest,
-        WireResponse,
+        WireResponse, effect,
     },
 };
 use async_trait::async_trait;
@@ -84,7 +84,7 @@ impl EnosClient {
     }
 
     async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
-        self.transport.send(request).await.map_err(|failure| refusal::of_transport(call, failure))
+        self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
     }
 }
 

@@ -3,7 +3,7 @@
 //! The documents give codes and never a status: `code` counts whatever the status is, but for 429 and 503. A code that no
 //! document names says nothing, and a write that it answers may have had its effect.
 
-use crate::cloud::{Call, CallClass, CallError, Effect, ErrorClass, Reply, TransportError, WireResponse};
+use crate::cloud::{Call, CallError, Effect, ErrorClass, Reply, WireResponse, effect::maybe_effective};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
 use serde_json::Value;
 use std::time::Duration;
@@ -66,18 +66,6 @@ pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> 
     error.status = Some(response.status);
     error.request_id = said(response).request_id;
     maybe_effective(call, error)
-}
-
-/// No answer at all.
-#[must_use]
-pub fn of_transport(call: &Call, failure: TransportError) -> CallError {
-    let error = CallError::new(failure.class, call.operation(), failure.message).next_step(failure.next_step);
-    if failure.effect == Effect::Unknown { maybe_effective(call, error) } else { error }
-}
-
-/// A read has no effect, however it ends.
-fn maybe_effective(call: &Call, error: CallError) -> CallError {
-    if call.class() == CallClass::Read { error } else { error.maybe_effective() }
 }
 
 /// Gateway (1…), OTA service (24…) and platform (99…).

@@ -4,15 +4,13 @@ use super::{
     limits, render,
     wire::{self, Envelope},
 };
+use crate::cloud::answer::{self, Unintelligible, expect, json};
 use crate::cloud::{
     self, ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DeviceResult, HeldArtifact,
     Job, JobCounts, JobState, NewPackage, Package, PackageKey, PackageKind, PackageRow, Page, Reply,
 };
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-
-/// Why an answer without an error tells nothing.
-pub type Unintelligible = String;
 
 /// The reply to a call that is not sent, because EnOS has firmware and nothing else.
 #[must_use]
@@ -68,20 +66,8 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
     }
 }
 
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<Envelope<T>, Unintelligible> {
-    serde_json::from_slice(body).map_err(|error| format!("the answer cannot be read: {error}"))
-}
-
 fn data<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
-    json(body)?.data.ok_or_else(|| "the answer has no data".to_owned())
-}
-
-fn expect(seen: &str, asked: &str) -> Result<(), Unintelligible> {
-    if seen == asked { Ok(()) } else { Err(format!("asked for {asked}, the answer is about {seen}")) }
-}
-
-fn known_id(id: String) -> Result<String, Unintelligible> {
-    if id.is_empty() { Err("the answer has an empty id".to_owned()) } else { Ok(id) }
+    json::<Envelope<T>>(body)?.data.ok_or_else(|| "the answer has no data".to_owned())
 }
 
 /// A page of a search. Pages are numbered, so rows move when others go: a list that has become shorter while it was read may
@@ -150,7 +136,7 @@ fn verification(is_needed: Option<bool>, is_verified: Option<bool>) -> CloudVeri
 /// EnOS answers with the id alone; the rest is what was sent.
 fn created_package(new: &NewPackage, id: String) -> Result<Package, Unintelligible> {
     let row = PackageRow {
-        id: known_id(id)?,
+        id: answer::id(id)?,
         key: new.key.clone(),
         name: None,
         source_versions: Vec::new(),
@@ -164,7 +150,7 @@ fn created_package(new: &NewPackage, id: String) -> Result<Package, Unintelligib
 
 fn created_job(new: &cloud::NewJob, id: String) -> Result<Job, Unintelligible> {
     Ok(Job {
-        id: known_id(id)?,
+        id: answer::id(id)?,
         token: Some(new.token.clone()),
         title: render::job_name(&new.title, &new.token),
         kind: PackageKind::Firmware,
@@ -185,7 +171,7 @@ fn job(job: wire::Job) -> Result<Job, Unintelligible> {
         other => JobState::Unknown(other.to_owned()),
     };
     Ok(Job {
-        id: known_id(job.job_id)?,
+        id: answer::id(job.job_id)?,
         token: render::token_of(&title).map(str::to_owned),
         title,
         kind: PackageKind::Firmware,
@@ -199,7 +185,7 @@ fn job(job: wire::Job) -> Result<Job, Unintelligible> {
 }
 
 fn result(task: wire::Task, job: &str) -> Result<DeviceResult, Unintelligible> {
-    expect(&task.job_id, job)?;
+    expect(task.job_id.as_str(), job)?;
     let outcome = match task.status.as_str() {
         "init" => DeviceOutcome::Queued,
         "published" | "upgrading" => DeviceOutcome::InFlight,
@@ -208,13 +194,13 @@ fn result(task: wire::Task, job: &str) -> Result<DeviceResult, Unintelligible> {
         other => DeviceOutcome::Unknown(other.to_owned()),
     };
     let reason = task.desc.filter(|desc| !desc.is_empty());
-    Ok(DeviceResult { device: known_id(task.device_key)?, outcome, reason })
+    Ok(DeviceResult { device: answer::id(task.device_key)?, outcome, reason })
 }
 
 fn device(row: wire::DeviceFirmware, product: &str) -> Result<Device, Unintelligible> {
-    expect(&row.product_key, product)?;
+    expect(row.product_key.as_str(), product)?;
     Ok(Device {
-        id: known_id(row.device_key)?,
+        id: answer::id(row.device_key)?,
         product: row.product_key,
         firmware: row.firmware_version.filter(|version| !version.is_empty()),
         software: None,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::Enos,
-    cloud::{Call, CallError, Effect, ErrorClass, Transport, WireRequest},
+    cloud::{Call, CallError, Effect, ErrorClass, Transport, WireRequest, effect},
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -115,7 +115,7 @@ impl TokenSource<'_> {
         now: Timestamp,
     ) -> Result<Token, CallError> {
         let sent = self.transport.send(self.request(old, stamp)?).await;
-        let response = sent.map_err(|failure| self.not_sent(refusal::of_transport(self.call, failure)))?;
+        let response = sent.map_err(|failure| self.not_sent(effect::of_transport(self.call, failure)))?;
         if let Some(error) = refusal::of_answer(self.call, &response, now) {
             return Err(self.not_sent(error));
         }

@@ -9,7 +9,7 @@ use crate::{
     api::{HuaweiIotda, IotdaAuth},
     cloud::{
         Call, CallError, Capabilities, Cloud, CloudKind, ErrorClass, JobIdentity, Reply, RowsLack, Transport,
-        Uploads, WireRequest, WireResponse,
+        Uploads, WireRequest, WireResponse, effect,
     },
 };
 use async_trait::async_trait;
@@ -152,7 +152,7 @@ impl IotdaClient {
     }
 
     async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
-        self.transport.send(request).await.map_err(|failure| refusal::of_transport(call, failure))
+        self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every documented limit of the calls that are made, checked before anything is sent: the documents of CreateOtaPackage,
 //! ListOtaPackageInfo, CreateBatchTask, StopBatchTask and RetryBatchTask, with SDK 3.1.219. Fields are named as on the wire.
 
+use crate::cloud::text_rule::{Rule, any, rule, shown};
 use crate::cloud::{
     Call, CallError, CloudKind, ErrorClass, NewArtifact, NewJob, NewPackage, ObsArtifact, PackageKey,
     delivery,
@@ -21,19 +22,6 @@ pub const EXTENSIONS: [&str; 13] = [
     ".bin", ".dav", ".tar", ".gz", ".zip", ".gzip", ".apk", ".tar.gz", ".tar.xz", ".pack", ".exe", ".bat",
     ".img",
 ];
-
-/// Which characters a text may hold, and how many.
-struct Rule {
-    field: &'static str,
-    min: usize,
-    max: usize,
-    allowed: fn(char) -> bool,
-    words: &'static str,
-}
-
-const fn any(_: char) -> bool {
-    true
-}
 
 const fn word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
@@ -67,16 +55,6 @@ pub(super) const fn task_name(c: char) -> bool {
 
 const fn tag(c: char) -> bool {
     version(c) || chinese(c)
-}
-
-const fn rule(
-    field: &'static str,
-    min: usize,
-    max: usize,
-    allowed: fn(char) -> bool,
-    words: &'static str,
-) -> Rule {
-    Rule { field, min, max, allowed, words }
 }
 
 const WORD: &str = "letters, digits, _ and -";
@@ -192,20 +170,7 @@ impl Check {
     }
 
     fn text(&self, rule: &Rule, value: &str) -> Result<(), CallError> {
-        let length = value.chars().count();
-        let (found, next_step) = if let Some(wrong) = value.chars().find(|c| !(rule.allowed)(*c)) {
-            (format!("holds {wrong:?}"), format!("use {} only", rule.words))
-        } else if length > rule.max {
-            (
-                format!("has {length} characters, {} are the most", rule.max),
-                format!("shorten it by {}", length - rule.max),
-            )
-        } else if length < rule.min {
-            (format!("has {length} characters, {} are the least", rule.min), format!("give {}", rule.words))
-        } else {
-            return Ok(());
-        };
-        Err(self.invalid(rule.field, &format!("{} {found}", shown(value)), &next_step))
+        rule.check(self.operation, value)
     }
 
     fn each(&self, rule: &Rule, values: &[String]) -> Result<(), CallError> {
@@ -239,13 +204,6 @@ impl Check {
 pub(super) fn no_upload() -> CallError {
     CallError::new(ErrorClass::Invalid, "CreatePackage", "IoTDA takes packages from OBS only")
         .next_step("store the file in OBS and give spec.artifact.obs")
-}
-
-/// The value as it stands in a message: quoted, cut after 40 characters.
-fn shown(value: &str) -> String {
-    let head: String = value.chars().take(40).collect();
-    let cut = if head.len() < value.len() { "…" } else { "" };
-    format!("\"{}{cut}\"", head.escape_debug())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! codes of the OTA calls are not documented (only those of [`THROTTLED`], [`STATE`] and a few common ones are).
 
 use super::sign;
-use crate::cloud::{Call, CallClass, CallError, ErrorClass, TransportError, WireResponse};
+use crate::cloud::{Call, CallError, ErrorClass, WireResponse, effect::maybe_effective};
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use serde_json::Value;
 use std::time::Duration;
@@ -58,18 +58,6 @@ pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> 
     error.status = Some(response.status);
     error.request_id = said(response).request_id;
     maybe_effective(call, error)
-}
-
-/// No answer at all.
-#[must_use]
-pub fn of_transport(call: &Call, failure: TransportError) -> CallError {
-    let error = CallError::new(failure.class, call.operation(), failure.message).next_step(failure.next_step);
-    if failure.effect == crate::cloud::Effect::Unknown { maybe_effective(call, error) } else { error }
-}
-
-/// A read has no effect, however it ends.
-fn maybe_effective(call: &Call, error: CallError) -> CallError {
-    if call.class() == CallClass::Read { error } else { error.maybe_effective() }
 }
 
 fn class_of(status: u16, code: &str) -> ErrorClass {

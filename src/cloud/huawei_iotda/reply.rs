@@ -1,15 +1,11 @@
 //! From a response to the reply that its call asks for; pure.
 
 use super::{limits, render, wire};
+use crate::cloud::answer::{Unintelligible, expect, id, json};
 use crate::cloud::{
     ArtifactRef, Call, Cursor, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, ObsArtifact,
     Package, PackageKey, PackageKind, PackageRow, Page, Reply,
 };
-use serde::de::DeserializeOwned;
-use std::fmt;
-
-/// Why a 2xx answer tells nothing.
-pub type Unintelligible = String;
 
 /// Reads the body of a 2xx answer to `call`.
 ///
@@ -78,20 +74,6 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             page(list.resources, list.page, cursor, |row| id(row.resource_id)).map(Reply::DeviceIds)
         }
     }
-}
-
-/// An answer about something else says nothing about what was asked for, and a create is looked for then.
-fn expect<T: PartialEq + fmt::Debug>(given: &T, asked: &T) -> Result<(), Unintelligible> {
-    if given == asked { Ok(()) } else { Err(format!("the answer is about {given:?}, not about {asked:?}")) }
-}
-
-/// An id that names something: nothing can be found, stopped or deleted by an empty one.
-fn id(given: String) -> Result<String, Unintelligible> {
-    if given.is_empty() { Err("the answer has an empty id".to_owned()) } else { Ok(given) }
-}
-
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
-    serde_json::from_slice(body).map_err(|error| format!("the answer cannot be read: {error}"))
 }
 
 /// The end of a list is not flagged: it is a page that is not full. `count` tells it on the first page alone: between two

@@ -5,7 +5,7 @@
 use super::{refusal, render, wire};
 use crate::{
     api::HuaweiIotda,
-    cloud::{Call, CallError, Effect, ErrorClass, Transport, WireRequest, WireResponse},
+    cloud::{Call, CallError, Effect, ErrorClass, Transport, WireRequest, WireResponse, effect},
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -89,7 +89,7 @@ pub struct TokenSource<'a> {
 impl TokenSource<'_> {
     async fn fetch(&self, id: u64, now: Timestamp) -> Result<Token, CallError> {
         let sent = self.transport.send(self.request()?).await;
-        let response = sent.map_err(|failure| self.not_sent(refusal::of_transport(self.call, failure)))?;
+        let response = sent.map_err(|failure| self.not_sent(effect::of_transport(self.call, failure)))?;
         if let Some(error) = refusal::of_answer(self.call, &response, now) {
             return Err(self.not_sent(error));
         }

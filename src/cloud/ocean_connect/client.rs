@@ -8,7 +8,7 @@ use crate::{
     api::OceanConnect,
     cloud::{
         Call, CallError, Capabilities, Cloud, CloudKind, JobIdentity, Reply, RowsLack, Transport, Uploads,
-        WireRequest, WireResponse,
+        WireRequest, WireResponse, effect,
     },
 };
 use async_trait::async_trait;
@@ -69,7 +69,7 @@ impl OceanConnectClient {
     }
 
     async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
-        self.transport.send(request).await.map_err(|failure| refusal::of_transport(call, failure))
+        self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
     }
 }
 

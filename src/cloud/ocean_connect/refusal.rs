@@ -1,7 +1,7 @@
 //! From an answer that is not a success to an error that says who must act, and which field of a manifest caused it.
 //! The cloud's code comes first: 403 says "too many calls" and "no such token" alike.
 
-use crate::cloud::{Call, CallClass, CallError, Effect, ErrorClass, TransportError, WireResponse};
+use crate::cloud::{Call, CallError, ErrorClass, WireResponse, effect::maybe_effective};
 use serde_json::Value;
 
 /// The token is not the last one of the application, has ended, or belongs to another application.
@@ -102,18 +102,6 @@ pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> 
         .next_step(next_step(ErrorClass::Unintelligible));
     error.status = Some(response.status);
     maybe_effective(call, error)
-}
-
-/// No answer at all.
-#[must_use]
-pub fn of_transport(call: &Call, failure: TransportError) -> CallError {
-    let error = CallError::new(failure.class, call.operation(), failure.message).next_step(failure.next_step);
-    if failure.effect == Effect::Unknown { maybe_effective(call, error) } else { error }
-}
-
-/// A read has no effect, however it ends.
-fn maybe_effective(call: &Call, error: CallError) -> CallError {
-    if call.class() == CallClass::Read { error } else { error.maybe_effective() }
 }
 
 /// What a status alone says. An error under a 2xx that nobody documents is not understood.

@@ -2,14 +2,11 @@
 
 use super::{limits, render, wire};
 use crate::api::{DeliveryStart, Retry};
+use crate::cloud::answer::{Unintelligible, expect, id, json};
 use crate::cloud::{
     ArtifactRef, Call, Cursor, Delivery, Device, DeviceOutcome, DeviceResult, HeldArtifact, Job, JobCounts,
     JobState, NewJob, Package, PackageKey, PackageKind, PackageRow, Page, Reply,
 };
-use serde::de::DeserializeOwned;
-
-/// Why a 2xx answer tells nothing.
-pub type Unintelligible = String;
 
 /// Reads the body of a 2xx answer to `call`.
 ///
@@ -67,20 +64,6 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         Call::DeletePackage { .. } => Ok(Reply::Done),
         _ => Err("there is no such call".to_owned()),
     }
-}
-
-/// An answer about something else says nothing about what was asked for.
-fn expect(given: &str, asked: &str) -> Result<(), Unintelligible> {
-    if given == asked { Ok(()) } else { Err(format!("the answer is about {given:?}, not about {asked:?}")) }
-}
-
-/// An id that names something.
-fn id(given: String) -> Result<String, Unintelligible> {
-    if given.is_empty() { Err("the answer has an empty id".to_owned()) } else { Ok(given) }
-}
-
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
-    serde_json::from_slice(body).map_err(|error| format!("the answer cannot be read: {error}"))
 }
 
 /// The end of a list is a page that is not full, or the row at which `totalCount` is reached.

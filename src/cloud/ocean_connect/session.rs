@@ -9,7 +9,7 @@
 use super::{refusal, render, wire};
 use crate::{
     api::OceanConnect,
-    cloud::{Call, CallError, Effect, ErrorClass, Transport, WireRequest, WireResponse},
+    cloud::{Call, CallError, Effect, ErrorClass, Transport, WireRequest, WireResponse, effect},
 };
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -135,7 +135,7 @@ impl Source<'_> {
 
     async fn fetch(&self, request: WireRequest, id: u64, now: Timestamp) -> Result<Token, CallError> {
         let sent = self.transport.send(request).await;
-        let response = sent.map_err(|failure| self.not_sent(refusal::of_transport(self.call, failure)))?;
+        let response = sent.map_err(|failure| self.not_sent(effect::of_transport(self.call, failure)))?;
         if let Some(error) = refusal::of_answer(self.call, &response) {
             return Err(self.not_sent(error));
         }

@@ -224,17 +224,9 @@ fn same_wish(a: &Object, b: &Object) -> bool {
 
 /// True when `object` holds an intent that is about to leave, and `known` does not.
 fn announces(object: &Object, known: &Object) -> bool {
-    let known = pending(known);
+    let known = known.pending();
     let is_new = |intent: &&Intent| intent.state == IntentState::Intended && !known.contains(intent);
-    pending(object).iter().any(|intent| is_new(&intent))
-}
-
-fn pending(object: &Object) -> &[Intent] {
-    match object {
-        Object::Cloud(_) => &[],
-        Object::Package(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
-        Object::Rollout(o) => o.status.as_ref().map_or(&[], |status| &status.pending),
-    }
+    object.pending().iter().any(|intent| is_new(&intent))
 }
 
 #[cfg(test)]

@@ -42,6 +42,9 @@ pub struct OtaCloudStatus {
     /// One sentence with its numbers.
     #[serde(default)]
     pub message: String,
+    /// The `reconcile-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
 }
 
 /// Status of an `OtaPackage`.
@@ -81,6 +84,9 @@ pub struct OtaPackageStatus {
     /// The last decisions, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
+    /// The `reconcile-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
 }
 
 /// How a package came to be ours.
@@ -156,6 +162,22 @@ pub struct OtaRolloutStatus {
     /// The last decisions, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
+    /// Since when it stands still because somebody asked for it, and not because of `spec.suspend`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub paused_at: Option<Timestamp>,
+    /// The `reconcile-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// The `pause-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_pause_at: Option<String>,
+    /// The `resume-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_resume_at: Option<String>,
+    /// The `retry-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_retry_at: Option<String>,
 }
 
 /// Where a rollout as a whole stands.
@@ -250,6 +272,9 @@ pub struct JobRef {
     /// True once this object wanted it stopped: its unfinished devices get another job when the hold ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stop_ordered: bool,
+    /// True once another attempt was asked for those of its devices that failed, until they have got it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_ordered: bool,
 }
 
 /// What became of the devices of a stage. `assigned` is the sum of the others, but for `superseded` and `unseen`.
@@ -457,7 +482,12 @@ pub struct Decision {
 
 impl Default for OtaCloudStatus {
     fn default() -> Self {
-        Self { observed_generation: never_observed(), conditions: Vec::new(), message: String::new() }
+        Self {
+            observed_generation: never_observed(),
+            conditions: Vec::new(),
+            message: String::new(),
+            last_handled_reconcile_at: None,
+        }
     }
 }
 
@@ -474,6 +504,7 @@ impl Default for OtaPackageStatus {
             verification: None,
             pending: Vec::new(),
             decisions: Vec::new(),
+            last_handled_reconcile_at: None,
         }
     }
 }
@@ -493,6 +524,11 @@ impl Default for OtaRolloutStatus {
             stopped_by: None,
             pending: Vec::new(),
             decisions: Vec::new(),
+            paused_at: None,
+            last_handled_reconcile_at: None,
+            last_handled_pause_at: None,
+            last_handled_resume_at: None,
+            last_handled_retry_at: None,
         }
     }
 }

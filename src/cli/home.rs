@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// Why there is no home.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,12 @@ pub struct Home {
     faults: Arc<dyn Faults>,
     /// What the folder said last; objects that are deleted first and wanted again come in from here.
     last: Snapshot,
+    /// When to look what people asked for.
+    glance: Interval,
 }
+
+/// How often it is looked what people ask for: an empty folder costs nothing to read.
+const GLANCE: Duration = Duration::from_secs(1);
 
 impl Home {
     /// Opens the state in `dir` for the manifests under `root`.
@@ -54,10 +60,14 @@ impl Home {
     /// The state is in use, damaged or cannot be written; or there can be no HTTP client.
     pub fn open(root: &Path, dir: &Path, clock: SystemClock) -> Result<Self, HomeError> {
         let (ports, state) = (ports::real(clock)?, Arc::new(Local::open(dir)?));
+        // Before anything is due: what was to stand still must not move.
+        state.take_requests()?;
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         let faults = ports.faults.clone();
         let engine = Engine::new(state.clone(), ports);
-        Ok(Self { root, state, clock, engine, faults, last: Snapshot::default() })
+        let mut glance = tokio::time::interval(GLANCE);
+        glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self { root, state, clock, engine, faults, last: Snapshot::default(), glance })
     }
 
     /// Takes out of the snapshot what may not follow on what is stored, and says so among its problems.
@@ -133,12 +143,29 @@ impl Home {
     /// # Errors
     /// The state's.
     pub async fn next(&mut self) -> Result<Report, HomeError> {
-        let report = self.engine.next().await?;
+        let report = loop {
+            tokio::select! {
+                biased;
+                _ = self.glance.tick() => self.take_requests().await?,
+                report = self.engine.next() => break report?,
+            }
+        };
         if self.last.objects.contains_key(&report.key) && self.state.load(&report.key).await?.is_none() {
             let snapshot = std::mem::take(&mut self.last);
             self.take(snapshot).await?;
         }
         Ok(report)
+    }
+
+    /// Takes in what people ask for; what cannot be taken in now is tried again.
+    async fn take_requests(&mut self) -> Result<(), StateError> {
+        match self.state.take_requests() {
+            Ok(concerned) => self.engine.wake(concerned).await,
+            Err(error) => {
+                tracing::warn!("a request could not be taken in: {error}");
+                Ok(())
+            }
+        }
     }
 
     /// Every object as it stands.

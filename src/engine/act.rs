@@ -7,7 +7,7 @@ use super::likeness;
 use super::queue::Class;
 use crate::api::{
     Condition, CreateOperation, Decision, Intent, Object, OtaPackage, OtaPackageStatus, OtaRollout,
-    OtaRolloutStatus, RECONCILING, Truth, record_decision, set_condition, time_text,
+    OtaRolloutStatus, RECONCILING, Request, Truth, record_decision, set_condition, time_text,
 };
 use crate::cloud::{
     Call, CallError, Capabilities, Effect, ErrorClass, JobIdentity, NewArtifact, NewJob, NewPackage, Reply,
@@ -38,6 +38,8 @@ pub(super) trait Subject: Clone + Send + Sync {
     fn pending(&mut self) -> &mut Vec<Intent>;
     /// True while a call is not settled.
     fn is_in_doubt(&self) -> bool;
+    /// True when somebody asked for a look, and has had none since.
+    fn is_asked_to_look(&self) -> bool;
     /// When the place where this call's work would show was last looked at.
     fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp>;
     /// True when the status proper holds what the create of this token made.
@@ -80,6 +82,11 @@ impl Subject for OtaPackage {
 
     fn is_in_doubt(&self) -> bool {
         self.status.as_ref().is_some_and(|status| !status.pending.is_empty())
+    }
+
+    fn is_asked_to_look(&self) -> bool {
+        let handled = self.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+        Request::Reconcile.open(&self.metadata, handled).is_some()
     }
 
     fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp> {
@@ -137,6 +144,11 @@ impl Subject for OtaRollout {
 
     fn is_in_doubt(&self) -> bool {
         self.status.as_ref().is_some_and(|status| !status.pending.is_empty())
+    }
+
+    fn is_asked_to_look(&self) -> bool {
+        let handled = self.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+        Request::Reconcile.open(&self.metadata, handled).is_some()
     }
 
     fn looked_at(&self, _: CreateOperation, inventory: &Inventory) -> Option<Timestamp> {

@@ -5,7 +5,7 @@ use super::journal::LOOK_AGAIN;
 use super::lane::{Lane, Trouble};
 use super::observe::Evidence;
 use super::queue::Class;
-use crate::api::{Kind, Object, ObjectKey, OtaCloud, OtaPackage, OtaRollout};
+use crate::api::{Kind, Object, ObjectKey, OtaCloud, OtaPackage, OtaRollout, Request};
 use crate::cloud::{Call, Cursor, PackageKind};
 use crate::plan::{self, Again, Plan};
 use jiff::{SignedDuration, Timestamp};
@@ -162,6 +162,9 @@ impl Lane {
         class: Class,
     ) -> Result<Turn, Trouble> {
         let now = self.ports.clock.now();
+        if is_asked_for(cloud) {
+            self.connect().await?.drift_due = now;
+        }
         self.check_answers(class).await?;
         let due = self.connect().await?.drift_due;
         let changed = self.report_cloud(cloud, kept_by.as_deref()).await?;
@@ -283,9 +286,9 @@ impl Lane {
     }
 }
 
-/// A call that is not settled is looked for in every turn.
+/// A call that is not settled is looked for in every turn, and whoever asks for a turn wants to know how things are now.
 fn evidence_for(subject: &impl Subject) -> Evidence {
-    if subject.is_in_doubt() { Evidence::Fresh } else { Evidence::Known }
+    if subject.is_in_doubt() || subject.is_asked_to_look() { Evidence::Fresh } else { Evidence::Known }
 }
 
 /// While a call is not settled the next turn is not far.
@@ -295,6 +298,12 @@ fn sooner_in_doubt(subject: &impl Subject, again: Again) -> Again {
         Again::After(wait) => Again::After(wait.min(LOOK_AGAIN)),
         Again::AtDriftInterval => Again::After(LOOK_AGAIN),
     }
+}
+
+/// True when somebody asks for a drift round now.
+fn is_asked_for(cloud: &OtaCloud) -> bool {
+    let handled = cloud.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    Request::Reconcile.open(&cloud.metadata, handled).is_some()
 }
 
 /// True when carrying out the plan would change nothing, in the cloud or here.

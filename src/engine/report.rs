@@ -2,7 +2,7 @@
 
 use super::lane::{Lane, Trouble};
 use crate::api::{
-    CloudRef, Condition, Kind, Object, ObjectKey, OtaCloud, READY, RECONCILING, STALLED, Truth,
+    CloudRef, Condition, Kind, Object, ObjectKey, OtaCloud, READY, RECONCILING, Request, STALLED, Truth,
     clear_condition, set_condition,
 };
 use crate::cloud::CallError;
@@ -45,6 +45,9 @@ impl Lane {
         let status = after.status.get_or_insert_default();
         status.observed_generation = generation;
         status.message.clone_from(&message);
+        if let Some(asked) = Request::Reconcile.of(&cloud.metadata) {
+            status.last_handled_reconcile_at = Some(asked.to_owned());
+        }
         let now = self.ports.clock.now();
         let conditions = &mut status.conditions;
         if kept_by.is_some() {

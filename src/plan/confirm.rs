@@ -38,6 +38,7 @@ pub fn job_created(status: &mut OtaRolloutStatus, stage: &str, job: &NewJob, id:
         created_at: Some(at),
         finished_at: None,
         stop_ordered: false,
+        retry_ordered: false,
     };
     let jobs = &mut stage_mut(status, stage).jobs;
     if jobs.iter().all(|known| known.token != job.token) {

@@ -14,6 +14,7 @@ mod jobs;
 mod leave;
 mod population;
 mod report;
+mod requests;
 mod survey;
 
 use super::cohort;
@@ -52,6 +53,7 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     if view.object.metadata.deletion_timestamp.is_some() {
         return leave::delete(view, status);
     }
+    requests::take_pause(view.object, &mut status, view.now);
     let ground = match gather(view, &status) {
         Ok(ground) => ground,
         Err(Lack::Look) => return wait_for_a_look(view, status),
@@ -61,12 +63,25 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
         if let Some(outcome) = leave::turn(&ground, &mut status) {
             return finish(view.object, status, outcome, view.now);
         }
-        let (conditions, decisions) = (status.conditions, status.decisions);
-        status = OtaRolloutStatus { conditions, decisions, ..OtaRolloutStatus::default() };
+        status = anew(status);
     }
     match advance::advance(&ground, &mut status) {
         Some(outcome) => finish(view.object, status, outcome, view.now),
         None => wait_for_a_look(view, view.object.status.clone().unwrap_or_default()),
+    }
+}
+
+/// What stays when the stages speak of another package: what was said, and what people asked for.
+fn anew(status: OtaRolloutStatus) -> OtaRolloutStatus {
+    OtaRolloutStatus {
+        conditions: status.conditions,
+        decisions: status.decisions,
+        paused_at: status.paused_at,
+        last_handled_reconcile_at: status.last_handled_reconcile_at,
+        last_handled_pause_at: status.last_handled_pause_at,
+        last_handled_resume_at: status.last_handled_resume_at,
+        last_handled_retry_at: status.last_handled_retry_at,
+        ..OtaRolloutStatus::default()
     }
 }
 
@@ -95,8 +110,8 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
         // It is looked at again when such a package appears.
         Lack::Other(Box::new(Outcome::held("PackageMissing", message, false)))
     })?;
-    if !begun && rollout.spec.suspend {
-        let outcome = Outcome::held("Suspended", "suspended before anything was sent", false);
+    if let Some((reason, words)) = requests::stands_still(rollout, status).filter(|_| !begun) {
+        let outcome = Outcome::held(reason, format!("{words}: nothing was sent yet"), false);
         return Err(Lack::Other(Box::new(outcome)));
     }
     let capabilities = view.capabilities.ok_or_else(|| {

@@ -3,6 +3,7 @@
 //! | the device reports | the job is | and says of the device | counted as |
 //! |---|---|---|---|
 //! | the target version | any | anything | succeeded |
+//! | another, or none | final | failed, and another attempt was asked for | queued: it goes into another job |
 //! | another, or none | any | failed, by a timeout | timed out |
 //! | another, or none | any | failed | failed |
 //! | another, or none | final | stopped | queued: it goes into another job once the hold ends |
@@ -58,6 +59,8 @@ pub struct JobSight<'s, 'a> {
     /// True when the devices were looked at long enough after the job was seen to be final: only then is a device that does
     /// not report the target version called reverted. Before that it is in flight.
     pub settled: bool,
+    /// Another attempt was asked for its devices that failed.
+    pub retried: bool,
 }
 
 /// What became of the devices of one job.
@@ -68,6 +71,8 @@ pub struct Tally<'a> {
     pub counts: StageCounts,
     /// Devices that were stopped before they were done: counted as queued.
     pub stopped: Vec<&'a str>,
+    /// Devices that failed, and get another attempt: counted as queued.
+    pub again: Vec<&'a str>,
     /// What cannot be told: nothing is released while it stands.
     pub unclear: Option<String>,
 }
@@ -76,8 +81,9 @@ pub struct Tally<'a> {
 #[must_use]
 pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     let rows = Rows::read(sight);
+    let retried = sight.retried && sight.job.state.is_final();
     let mut counts = StageCounts::default();
-    let mut open = Vec::new();
+    let (mut open, mut again) = (Vec::new(), Vec::new());
     for &id in sight.members {
         let Some(device) = sight.fleet.get(id) else { continue };
         let failure = rows.failed.get(id);
@@ -85,6 +91,8 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
             counts.succeeded += 1;
         } else if rows.removed.contains(id) {
             continue;
+        } else if failure.is_some() && retried {
+            again.push(id);
         } else if failure.is_some_and(|reason| is_timeout(*reason)) {
             counts.timed_out += 1;
         } else if failure.is_some() {
@@ -104,11 +112,16 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
         counts.in_flight = left - counts.queued;
         (Vec::new(), None)
     };
+    if retried && as_count(open.len()) == counts.reverted {
+        again.append(&mut open);
+        counts.reverted = 0;
+    }
+    counts.queued += as_count(again.len());
     if let JobState::Unknown(state) = &sight.job.state {
         unclear = Some(format!("job {} is in a state that no document names: {state:?}", sight.job.id));
     }
     counts.assigned = counts.finished() + counts.queued + counts.in_flight;
-    Tally { counts, stopped, unclear: rows.unclear.or(unclear) }
+    Tally { counts, stopped, again, unclear: rows.unclear.or(unclear) }
 }
 
 /// Shares out the devices that a final job left behind without a failure: stopped, removed, or gone back.
@@ -270,6 +283,7 @@ mod tests {
             listed: &[],
             package_id: None,
             settled: true,
+            retried: false,
         }
     }
 

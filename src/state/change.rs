@@ -1,7 +1,7 @@
 //! What the writes of a [`super::Store`] mean, in every home without a cluster. Pure.
 
 use super::{StateError, codec};
-use crate::api::{Object, ObjectKey};
+use crate::api::{Object, ObjectKey, Request};
 use std::collections::BTreeMap;
 
 /// The stored object with the status of `object`; none when that would change nothing.
@@ -10,6 +10,22 @@ pub(super) fn of_status(stored: Option<&Object>, object: &Object) -> Result<Opti
         return Err(StateError::Conflict { key: object.key().to_string() });
     };
     Ok((!codec::same_status(stored, object)).then(|| codec::with_status_of(stored, object)))
+}
+
+/// The stored object with the request noted beside its spec; none when that is noted already.
+pub(super) fn of_request(stored: &Object, request: Request, at: &str) -> Option<Object> {
+    if request.of(stored.meta()) == Some(at) {
+        return None;
+    }
+    let mut next = stored.clone();
+    let annotations = next.meta_mut().annotations.get_or_insert_default();
+    for (name, value) in request.changes(at) {
+        match value {
+            Some(value) => drop(annotations.insert(name.to_owned(), value)),
+            None => drop(annotations.remove(name)),
+        }
+    }
+    Some(next)
 }
 
 /// True when there is something to forget; only an object that is being deleted may be.

@@ -1,7 +1,7 @@
 //! What the manifests say, against what is stored. Pure.
 
 use super::codec;
-use crate::api::{Object, ObjectKey, ObjectMeta, SOURCE_FILE_ANNOTATION, Time};
+use crate::api::{Object, ObjectKey, ObjectMeta, Request, SOURCE_FILE_ANNOTATION, Time};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
@@ -60,7 +60,12 @@ impl Merged {
 
     fn update(&mut self, key: &ObjectKey, old: &Object, wanted: &Object) {
         let new_spec = !codec::same_spec(old, wanted);
-        let (before, after) = (old.meta(), wanted.meta());
+        let before = old.meta();
+        let after = &ObjectMeta {
+            labels: wanted.meta().labels.clone(),
+            annotations: with_requests(wanted.meta(), before),
+            ..ObjectMeta::default()
+        };
         if !new_spec && same_words(before, after, |_| true) {
             return;
         }
@@ -74,6 +79,18 @@ impl Merged {
         };
         if wakes { self.take(key, next) } else { self.writes.push(Arc::new(next)) }
     }
+}
+
+/// The annotations of a manifest, and the requests that were made of its object since: no manifest says that they are over.
+fn with_requests(wanted: &ObjectMeta, stored: &ObjectMeta) -> Option<BTreeMap<String, String>> {
+    let mut annotations = wanted.annotations.clone();
+    for request in Request::ALL {
+        if let (Some(asked), None) = (request.of(stored), request.of(wanted)) {
+            let annotations = annotations.get_or_insert_default();
+            annotations.insert(request.annotation().to_owned(), asked.to_owned());
+        }
+    }
+    annotations
 }
 
 /// Labels, and the annotations that `counts` lets through, are the same. None and empty mean the same.

@@ -1,7 +1,7 @@
 //! Objects, status and journal in one redb file, for a home without a cluster.
 //!
 //! The directory holds `state.redb` (the truth), `lock` (held while a process writes; the holder's pid stands in it) and
-//! `status/` (a mirror for readers, see [`View`]). Objects are also kept in memory, so loading costs nothing.
+//! `status/` (a mirror for readers, see [`View`]) and `requests/` (what people ask of objects meanwhile). Objects are also kept in memory, so loading costs nothing.
 //!
 //! **Invariant:** every commit is durable when it returns; the mirror is derived and never read back.
 //! **Invariant:** what cannot be trusted is refused: a damaged file is never replaced, and never taken for an empty one.
@@ -9,8 +9,10 @@
 mod disk;
 mod lock;
 mod mirror;
+mod requests;
 
 pub use mirror::View;
+pub use requests::Asked;
 
 use super::desired::{self, Desired, Stored};
 use super::{StateError, Store, change};
@@ -105,6 +107,37 @@ impl Local {
         }
         self.commit(&mut writer, batch)?;
         Ok(merged.desired)
+    }
+
+    /// Takes in what people asked for since the last time ([`View::ask`]), each in a commit of its own; gives the objects
+    /// concerned. What is asked of an object that is not there (any more) is dropped.
+    ///
+    /// # Errors
+    /// [`StateError::Write`]: what could not be taken in still waits.
+    pub fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError> {
+        let mut concerned = Vec::new();
+        for (path, asked) in requests::waiting(&self.dir)? {
+            let Asked { object, request, at } = match asked {
+                Ok(asked) => asked,
+                Err(error) => {
+                    requests::set_aside(&path, &error)?;
+                    continue;
+                }
+            };
+            let mut writer = self.writer()?;
+            let stored = self.objects().get(&object).cloned();
+            if stored.is_none() {
+                tracing::warn!(%object, request = request.as_str(), "there is no such object: the request is dropped");
+            }
+            if let Some(next) = stored.and_then(|stored| change::of_request(&stored, request, &at)) {
+                let mut batch = Batch::default();
+                batch.put_object(&Arc::new(next))?;
+                self.commit(&mut writer, batch)?;
+                concerned.push(object);
+            }
+            requests::done(&path)?;
+        }
+        Ok(concerned)
     }
 
     /// Commits since it was opened.

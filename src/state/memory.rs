@@ -6,7 +6,7 @@
 
 use super::desired::{self, Desired, Stored};
 use super::{StateError, Store, change, codec};
-use crate::api::{Object, ObjectKey};
+use crate::api::{Object, ObjectKey, Request};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::{
@@ -70,6 +70,13 @@ impl Memory {
             merged.writes.iter().map(|object| codec::as_read_back(object)).collect::<Result<Vec<_>, _>>()?;
         contents.objects.extend(written.into_iter().map(|object| (object.key(), Arc::new(object))));
         Ok(merged.desired)
+    }
+
+    /// Notes a request beside the object's spec; false when there is no such object, or it is noted already.
+    pub fn request(&self, key: &ObjectKey, request: Request, at: &str) -> bool {
+        let mut contents = self.contents();
+        let next = contents.objects.get(key).and_then(|stored| change::of_request(stored, request, at));
+        next.is_some_and(|next| contents.objects.insert(key.clone(), Arc::new(next)).is_some())
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {

@@ -3,6 +3,7 @@
 mod laws;
 mod package;
 mod preview;
+mod requests;
 mod scenarios;
 mod windows;
 pub(crate) mod world;

@@ -15,6 +15,7 @@ mod crash;
 mod damage;
 mod mirror;
 mod model;
+mod requests;
 
 type Manifests = BTreeMap<ObjectKey, Object>;
 

@@ -103,15 +103,21 @@ fn pending(intent: &Intent) -> String {
 
 /// How to ask about another object.
 fn ask(kind: Kind, key: &ObjectKey, name: &str) -> String {
-    let word = match kind {
+    command("why", &key.sibling(kind, name))
+}
+
+/// What to type.
+fn command(verb: &str, key: &ObjectKey) -> String {
+    let word = match key.kind {
         Kind::OtaCloud => "cloud",
         Kind::OtaPackage => "package",
         Kind::OtaRollout => "rollout",
     };
+    let name = &key.name;
     if key.namespace == crate::api::DEFAULT_NAMESPACE {
-        format!("`rollwave why {word}/{name}`")
+        format!("`rollwave {verb} {word}/{name}`")
     } else {
-        format!("`rollwave why {word}/{}/{name}`", key.namespace)
+        format!("`rollwave {verb} {word}/{}/{name}`", key.namespace)
     }
 }
 

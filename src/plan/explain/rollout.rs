@@ -1,6 +1,6 @@
 //! Why a rollout stands as it does.
 
-use super::{ask, counted, devices, listed, pending, smallest};
+use super::{ask, command, counted, devices, listed, pending, smallest};
 use crate::api::{
     Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
     RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule, Verdict, time_text,
@@ -116,6 +116,10 @@ fn next(
     if rollout.spec.suspend {
         next.push("spec.suspend is true: nothing new is dispatched until it is false.".to_owned());
     }
+    if let Some(since) = status.paused_at {
+        let (since, resume) = (time_text(since), command("resume", key));
+        next.push(format!("It was paused by request at {since}: nothing new is dispatched until {resume}."));
+    }
     if let Some(rule) = &status.stopped_by {
         next.push(after_stop(rollout, rule));
         return next;
@@ -133,6 +137,7 @@ fn next(
             }
             if let Some((spec, stage)) = current(rollout, status) {
                 next.extend(stage_next(spec, stage, now));
+                next.extend(retry_next(stage, key));
                 next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
             }
         }
@@ -140,11 +145,22 @@ fn next(
     next
 }
 
-/// Held, and neither by a gate nor by `suspend`: the sentence of the status says what to do.
+/// A gate that failed holds until its devices are tried again, or the spec changes.
+fn retry_next(stage: &StageStatus, key: &ObjectKey) -> Option<String> {
+    let failures = stage.counts.failures();
+    (stage.phase == StagePhase::Held && failures > 0).then(|| {
+        let (failed, retry) = (devices(failures), command("retry", key));
+        format!(
+            "If another attempt may help, {retry} sends to the {failed} that failed, and asks the gate anew."
+        )
+    })
+}
+
+/// Held, and neither by a gate nor by a person: the sentence of the status says what to do.
 fn is_held_by_something_else(rollout: &OtaRollout, status: &OtaRolloutStatus) -> bool {
     let by_gate =
         status.stages.iter().any(|stage| stage.phase == StagePhase::Held && !stage.gates.is_empty());
-    status.phase == RolloutPhase::Held && !by_gate && !rollout.spec.suspend
+    status.phase == RolloutPhase::Held && !by_gate && !rollout.spec.suspend && status.paused_at.is_none()
 }
 
 const NOT_CONTINUED: &str = "This spec is not continued. Mend the package under a new version in a new OtaPackage, and point \

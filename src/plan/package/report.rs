@@ -1,8 +1,8 @@
 //! How a package's judgement stands in its status.
 
 use crate::api::{
-    IN_SYNC, OtaPackage, OtaPackageStatus, READY, RECONCILING, STALLED, Truth, VERIFIED, clear_condition,
-    find_condition, record_decision, set_condition,
+    IN_SYNC, OtaPackage, OtaPackageStatus, READY, RECONCILING, Request, STALLED, Truth, VERIFIED,
+    clear_condition, find_condition, record_decision, set_condition,
 };
 use crate::plan::{Action, Again, POLL, Plan};
 use jiff::Timestamp;
@@ -105,6 +105,9 @@ pub(super) fn finish(
         } else {
             clear_condition(conditions, type_);
         }
+    }
+    if let Some(asked) = Request::Reconcile.of(&object.metadata) {
+        status.last_handled_reconcile_at = Some(asked.to_owned());
     }
     status.observed_generation = generation;
     status.message = outcome.message;

@@ -143,6 +143,7 @@ impl Trial<'_> {
             listed: &self.jobs.value,
             package_id: Some(self.package_id),
             settled,
+            retried: false,
         });
         let mut counts = if self.was_passed(job) { told.counts } else { told.counts.believing(known.counts) };
         if job.state.is_final() {

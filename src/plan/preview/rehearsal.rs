@@ -103,6 +103,10 @@ pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
 fn without_holds(object: &OtaRollout) -> OtaRollout {
     let mut object = object.clone();
     object.spec.suspend = false;
+    object.metadata.annotations = None;
+    if let Some(status) = &mut object.status {
+        status.paused_at = None;
+    }
     object.spec.stop.clear();
     object.spec.stages.iter_mut().for_each(|stage| stage.gates.clear());
     object

@@ -3,7 +3,7 @@
 use super::jobs::{can_be_stopped, unstoppable};
 use super::report::{Outcome, Standing, total};
 use super::survey::{Survey, survey};
-use super::{Ground, waiting_stage};
+use super::{Ground, requests, waiting_stage};
 use crate::api::{
     Evidence, OtaRolloutStatus, OutcomeGate, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction,
     Verdict, record_decision, time_text,
@@ -29,7 +29,12 @@ pub(super) fn advance(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Opt
     if changed.is_none() {
         adopt_spec(ground, status, edited);
     }
-    let survey = survey(ground, status)?;
+    let mut seen = survey(ground, status)?;
+    watch_stop_rules(ground, status, &seen);
+    if changed.is_none() && requests::take_retry(ground.rollout, status, ground.now) {
+        seen = survey(ground, status)?;
+    }
+    let survey = seen;
     status.excluded = survey.population.excluded.clone();
     status.pending.retain(|intent| survey.jobs.listed.iter().all(|ours| ours.token != intent.token));
     let mut pass = Pass { ground, status, survey, edited };
@@ -83,6 +88,18 @@ fn stages_changed(ground: &Ground<'_>, status: &OtaRolloutStatus) -> Option<Stri
     })
 }
 
+/// A rule that fired holds until the spec changes. Where every stage has passed and no job is live there is nothing to stop.
+fn watch_stop_rules(ground: &Ground<'_>, status: &mut OtaRolloutStatus, survey: &Survey<'_>) {
+    let passed = |stage: &StageStatus| stage.phase == StagePhase::Passed;
+    let over = status.stages.iter().all(passed) && survey.jobs.live().is_empty();
+    if status.stopped_by.is_none() && !over {
+        let counts = total(&status.stages);
+        let rules = ground.rollout.spec.stop.iter();
+        let mut evidence = rules.map(|rule| stop::judge(rule, &counts, ground.now));
+        status.stopped_by = evidence.find(|evidence| evidence.verdict == Verdict::Fail);
+    }
+}
+
 impl Pass<'_, '_> {
     fn judge(&mut self, changed: Option<String>) -> Outcome {
         self.status.stages.iter_mut().for_each(|stage| stage.opens_at = None);
@@ -92,9 +109,8 @@ impl Pass<'_, '_> {
         if let Some(outcome) = self.stop_rules() {
             return outcome;
         }
-        if self.ground.rollout.spec.suspend {
-            let message = format!("suspended: {}", self.tally());
-            return self.hold_and_stop("Suspended", message);
+        if let Some((reason, words)) = requests::stands_still(self.ground.rollout, self.status) {
+            return self.hold_and_stop(reason, format!("{words}: {}", self.tally()));
         }
         let live = !self.survey.jobs.live().is_empty();
         if let Some(message) = changed {
@@ -136,17 +152,7 @@ impl Pass<'_, '_> {
         reason == "JobVanished" && self.status.phase == RolloutPhase::Completed && !self.edited
     }
 
-    /// A rule that fired holds until the spec changes. Where every stage has passed and no job
-    /// is live there is nothing to stop.
     fn stop_rules(&mut self) -> Option<Outcome> {
-        let passed = |stage: &StageStatus| stage.phase == StagePhase::Passed;
-        let over = self.status.stages.iter().all(passed) && self.survey.jobs.live().is_empty();
-        if self.status.stopped_by.is_none() && !over {
-            let counts = total(self.status);
-            let rules = self.ground.rollout.spec.stop.iter();
-            let mut evidence = rules.map(|rule| stop::judge(rule, &counts, self.ground.now));
-            self.status.stopped_by = evidence.find(|evidence| evidence.verdict == Verdict::Fail);
-        }
         let evidence = self.status.stopped_by.clone()?;
         let rule = self.ground.rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
         if rule.is_some_and(|rule| rule.action == StopAction::Abort) {
@@ -174,7 +180,7 @@ impl Pass<'_, '_> {
     }
 
     fn tally(&self) -> String {
-        let counts = total(self.status);
+        let counts = total(&self.status.stages);
         let (succeeded, failures, assigned) = (counts.succeeded, counts.failures(), counts.assigned);
         format!("{succeeded} of {assigned} devices succeeded, {failures} failed")
     }
@@ -338,7 +344,7 @@ impl Pass<'_, '_> {
     }
 
     fn completed(&self) -> Outcome {
-        let counts = total(self.status);
+        let counts = total(&self.status.stages);
         let version = &self.ground.package.spec.version;
         let mut message = format!(
             "{} of {} devices run {version}, {} failed; {} already ran it",

@@ -3,6 +3,7 @@
 use super::advance::Pass;
 use super::as_count;
 use super::report::Outcome;
+use super::survey::Unfinished;
 use crate::api::{Kind, RolloutPhase, StagePhase};
 use crate::cloud::{Job, JobPurpose, NewJob};
 use crate::plan::cohort::{assign, rank, seed};
@@ -18,7 +19,7 @@ impl<'a> Pass<'_, 'a> {
     /// passed.
     pub(super) fn dispatch(&mut self, index: usize) -> Option<Outcome> {
         let mut devices = self.newcomers(index);
-        devices.extend(self.stopped(index));
+        devices.extend(self.unfinished(index));
         let name = self.status.stages[index].name.clone();
         let waiting = self.status.stages[index].phase == StagePhase::Waiting;
         if devices.is_empty() {
@@ -124,27 +125,27 @@ impl<'a> Pass<'_, 'a> {
             && !own_run_it
     }
 
-    /// Sends the stopped devices of stages that were released in full another job. None when there are none.
+    /// Sends the stopped devices of stages that were released in full another job, and those that failed and are to be tried
+    /// again. None when there are none.
     pub(super) fn resend(&mut self) -> Option<Outcome> {
         let mut actions = Vec::new();
-        let mut count = 0;
+        let (mut stopped, mut failed) = (0, 0);
         for index in 0..self.status.stages.len() {
             let phase = self.status.stages[index].phase;
-            let devices = self.stopped(index);
+            let devices = self.unfinished(index);
             if devices.is_empty() || matches!(phase, StagePhase::Waiting | StagePhase::Dispatching) {
                 continue;
             }
             if let Some(wait) = self.closed(index) {
                 let name = &self.status.stages[index].name;
-                let count = devices.len();
-                let message = format!(
-                    "stage {name}: {count} devices whose job was stopped get another one when it {}",
-                    wait.text()
-                );
+                let left = &self.survey.unfinished[index];
+                let who = taken_up(left.stopped.len(), left.failed.len());
+                let message = format!("stage {name}: {who} when it {}", wait.text());
                 return Some(self.wait_for_opening(index, &wait, message));
             }
             let blocked = self.blocked().or_else(|| self.busy(&devices));
-            count += devices.len();
+            stopped += self.survey.unfinished[index].stopped.len();
+            failed += self.survey.unfinished[index].failed.len();
             match blocked.map_or_else(|| self.jobs_for(index, devices), Err) {
                 Ok(jobs) => actions.extend(jobs),
                 Err(message) => {
@@ -152,8 +153,8 @@ impl<'a> Pass<'_, 'a> {
                 }
             }
         }
-        let message = format!("{count} devices whose job was stopped get another one");
-        let outcome = Outcome::working(RolloutPhase::Progressing, "StageResumed", message);
+        let reason = if failed == 0 { "StageResumed" } else { "StageRetried" };
+        let outcome = Outcome::working(RolloutPhase::Progressing, reason, taken_up(stopped, failed));
         (!actions.is_empty()).then(|| outcome.with(actions))
     }
 
@@ -183,8 +184,8 @@ impl<'a> Pass<'_, 'a> {
         if index < stages.len() { stages.swap_remove(index) } else { Vec::new() }
     }
 
-    fn stopped(&self, index: usize) -> Vec<&'a str> {
-        self.survey.stopped.get(index).map(|stopped| stopped.devices.clone()).unwrap_or_default()
+    fn unfinished(&self, index: usize) -> Vec<&'a str> {
+        self.survey.unfinished.get(index).map(Unfinished::devices).unwrap_or_default()
     }
 
     /// Devices that a live job of somebody else holds: the cloud would fail them with "Task Conflict" (IoTDA's FAQ), and the
@@ -205,8 +206,8 @@ impl<'a> Pass<'_, 'a> {
         let ground = self.ground;
         let seed = seed(&ground.rollout.spec, ground.package);
         devices.sort_by_cached_key(|device| (rank(&seed, device), *device));
-        let resumed = Some(&self.survey.stopped[index]).filter(|stopped| !stopped.devices.is_empty());
-        let (attempt, first) = self.survey.jobs.next_slot(index, resumed.map(|stopped| stopped.attempt));
+        let before = Some(&self.survey.unfinished[index]).filter(|left| !left.devices().is_empty());
+        let (attempt, first) = self.survey.jobs.next_slot(index, before.map(|left| left.attempt));
         let stage = &self.status.stages[index].name;
         let size = ground.capabilities.max_devices_per_job.max(1);
         let token = |chunk| job_token(ground.uid, &ground.identity, stage, chunk, attempt);
@@ -242,5 +243,14 @@ impl<'a> Pass<'_, 'a> {
         };
         debug_assert!(as_count(job.devices.len()) > 0);
         Action::CreateJob { stage: Some(stage.to_owned()), job }
+    }
+}
+
+/// Who gets another job.
+fn taken_up(stopped: usize, failed: usize) -> String {
+    match (stopped, failed) {
+        (_, 0) => format!("{stopped} devices whose job was stopped get another one"),
+        (0, _) => format!("{failed} devices that failed get another job"),
+        _ => format!("{stopped} devices whose job was stopped, and {failed} that failed, get another one"),
     }
 }

@@ -188,6 +188,7 @@ pub(super) fn record(ours: &OurJob<'_>, before: Option<&JobRef>, now: Timestamp)
             None
         },
         stop_ordered: before.is_some_and(|b| b.stop_ordered),
+        retry_ordered: before.is_some_and(|b| b.retry_ordered),
     }
 }
 

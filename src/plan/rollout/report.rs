@@ -1,8 +1,9 @@
 //! How a judgement stands in the status: conditions by the kstatus rules, one sentence, one column.
 
 use crate::api::{
-    HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, RolloutPhase, STALLED,
-    StageCounts, StagePhase, Truth, Verdict, clear_condition, find_condition, record_decision, set_condition,
+    HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, Request, RolloutPhase, STALLED,
+    StageCounts, StagePhase, StageStatus, Truth, Verdict, clear_condition, find_condition, record_decision,
+    set_condition,
 };
 use crate::plan::{Action, Again, Plan};
 use jiff::Timestamp;
@@ -67,8 +68,14 @@ pub(super) fn finish(
     let generation = object.metadata.generation.unwrap_or(0);
     let reason_before = find_condition(&status.conditions, READY).map(|ready| ready.reason.clone());
     let is_news = reason_before.as_deref() != Some(outcome.reason);
-    if is_news && (outcome.standing != Standing::Working || outcome.reason == "StageResumed") {
+    if is_news
+        && (outcome.standing != Standing::Working
+            || matches!(outcome.reason, "StageResumed" | "StageRetried"))
+    {
         record_decision(&mut status.decisions, now, outcome.reason, outcome.message.clone());
+    }
+    if let Some(asked) = Request::Reconcile.of(&object.metadata) {
+        status.last_handled_reconcile_at = Some(asked.to_owned());
     }
     status.phase = outcome.phase;
     status.observed_generation = generation;
@@ -102,7 +109,7 @@ pub(super) fn finish(
 }
 
 fn health(status: &OtaRolloutStatus) -> (Truth, &'static str, String) {
-    let total = total(status);
+    let total = total(&status.stages);
     if let Some(evidence) = &status.stopped_by {
         return (Truth::False, "StopRuleFired", evidence.message.clone());
     }
@@ -122,12 +129,12 @@ fn health(status: &OtaRolloutStatus) -> (Truth, &'static str, String) {
 }
 
 /// Counts of all stages together.
-pub(super) fn total(status: &OtaRolloutStatus) -> StageCounts {
-    status.stages.iter().fold(StageCounts::default(), |sum, stage| sum + stage.counts)
+pub(super) fn total(stages: &[StageStatus]) -> StageCounts {
+    stages.iter().fold(StageCounts::default(), |sum, stage| sum + stage.counts)
 }
 
 fn progress(status: &OtaRolloutStatus) -> String {
-    let total = total(status);
+    let total = total(&status.stages);
     if status.phase == RolloutPhase::Completed {
         return format!("completed {}/{}", total.succeeded, total.assigned);
     }

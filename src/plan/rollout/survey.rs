@@ -2,7 +2,7 @@
 
 use super::jobs::{OurJob, OurJobs, may_be_hidden, record};
 use super::population::{Population, population};
-use super::{Ground, as_count};
+use super::{Ground, as_count, requests};
 use crate::api::{JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus};
 use crate::cloud::{Job, JobState};
 use crate::plan::cohort::Taken;
@@ -15,8 +15,8 @@ pub(super) struct Survey<'a> {
     pub jobs: OurJobs<'a>,
     /// Devices that our jobs hold.
     pub taken: Taken<'a>,
-    /// By stage: devices whose job was stopped before they were done, and the attempt that it was.
-    pub stopped: Vec<Stopped<'a>>,
+    /// By stage: devices that have to go into another job.
+    pub unfinished: Vec<Unfinished<'a>>,
     pub population: Population<'a>,
     /// What cannot be told; nothing is released while there is one.
     pub doubt: Option<Doubt>,
@@ -24,11 +24,28 @@ pub(super) struct Survey<'a> {
     pub hidden: Option<String>,
 }
 
-/// Devices that another job has to take up.
+/// Devices that another job has to take up, and the last attempt that was made with any of them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stopped<'a> {
-    pub devices: Vec<&'a str>,
+pub(super) struct Unfinished<'a> {
+    /// Their job was stopped before they were done.
+    pub stopped: Vec<&'a str>,
+    /// They failed, and another attempt was asked for.
+    pub failed: Vec<&'a str>,
     pub attempt: u32,
+}
+
+impl<'a> Unfinished<'a> {
+    pub fn devices(&self) -> Vec<&'a str> {
+        [self.stopped.as_slice(), &self.failed].concat()
+    }
+}
+
+/// What a job left for another one to take up.
+struct Left {
+    stopped: bool,
+    failed: bool,
+    /// Nothing more can fail in it.
+    is_over: bool,
 }
 
 /// Something that cannot be told from what was seen.
@@ -47,10 +64,11 @@ pub(super) fn survey<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus) -> 
     let rollout = &ground.rollout.spec;
     let population = population(rollout, &ground.package.spec, &ground.fleet.value, &taken.stage_of)?;
     let mut survey = Survey { taken, population, ..Survey::default() };
-    survey.stopped.resize_with(names.len(), Stopped::default);
+    survey.unfinished.resize_with(names.len(), Unfinished::default);
     let members = members(&jobs.listed);
+    let stands_still = requests::stands_still(ground.rollout, status).is_some();
     for (index, stage) in status.stages.iter_mut().enumerate() {
-        survey.count(ground, index, stage, &jobs, &members);
+        survey.count(ground, index, stage, &jobs, &members, stands_still);
     }
     survey.note_missing(ground, &jobs);
     survey.note_duplicates(&jobs);
@@ -86,16 +104,19 @@ impl<'a> Survey<'a> {
         stage: &mut StageStatus,
         jobs: &OurJobs<'a>,
         members: &[Vec<&'a str>],
+        stands_still: bool,
     ) {
         let mut counts = StageCounts::default();
         let mut records: Vec<JobRef> = Vec::new();
         for (ours, members) in jobs.listed.iter().zip(members).filter(|(ours, _)| ours.stage == index) {
             let before = stage.jobs.iter().find(|job| job.token == ours.token);
             let mut record = record(ours, before, ground.now);
-            let stopped = self.count_job(ground, index, ours, members, &record, &mut counts);
+            let left = self.count_job(ground, index, ours, members, &record, &mut counts);
             // Whoever suspends a rollout takes over what was stopped elsewhere: resuming sends it again.
-            record.stop_ordered |= ground.rollout.spec.suspend && record.finished_at.is_some() && stopped;
-            if stopped && !record.stop_ordered {
+            record.stop_ordered |= stands_still && record.finished_at.is_some() && left.stopped;
+            // What fails from now on fails for the first time since it was asked for.
+            record.retry_ordered &= left.failed || !left.is_over;
+            if left.stopped && !record.stop_ordered {
                 self.doubt("JobStopped", stopped_elsewhere(ours.job));
             }
             records.push(record);
@@ -113,7 +134,7 @@ impl<'a> Survey<'a> {
         stage.jobs = records;
     }
 
-    /// Adds the counts of one job; true when it left stopped devices behind.
+    /// Adds the counts of one job; says what it left behind.
     fn count_job(
         &mut self,
         ground: &Ground<'a>,
@@ -122,7 +143,7 @@ impl<'a> Survey<'a> {
         members: &[&'a str],
         record: &JobRef,
         counts: &mut StageCounts,
-    ) -> bool {
+    ) -> Left {
         let job = ours.job;
         if job.devices.is_empty() && job.counts.total > 0 {
             let total = job.counts.total;
@@ -142,17 +163,20 @@ impl<'a> Survey<'a> {
             listed: &ground.jobs.value,
             package_id: ground.package.status.as_ref().and_then(|status| status.package_id.as_deref()),
             settled,
+            retried: record.retry_ordered,
         });
         *counts = *counts + told.counts;
-        let has_stopped = !told.stopped.is_empty();
+        let left =
+            Left { stopped: !told.stopped.is_empty(), failed: !told.again.is_empty(), is_over: settled };
         if let Some(message) = told.unclear {
             self.doubt("JobUnclear", message);
         }
-        if let Some(stopped) = self.stopped.get_mut(index).filter(|_| has_stopped) {
-            stopped.devices.extend(told.stopped);
-            stopped.attempt = stopped.attempt.max(ours.attempt);
+        if let Some(unfinished) = self.unfinished.get_mut(index).filter(|_| left.stopped || left.failed) {
+            unfinished.stopped.extend(told.stopped);
+            unfinished.failed.extend(told.again);
+            unfinished.attempt = unfinished.attempt.max(ours.attempt);
         }
-        has_stopped
+        left
     }
 
     fn note_missing(&mut self, ground: &Ground<'_>, jobs: &OurJobs<'_>) {

@@ -85,6 +85,7 @@ mod tests {
             listed,
             package_id,
             settled: true,
+            retried: false,
         })
         .counts
     }

@@ -1,10 +1,12 @@
 //! The objects as JSON files, for processes that look while another one writes.
 
+use super::requests::{self, Asked};
 use super::{cannot_write, corrupt};
 use crate::{
-    api::{Object, ObjectKey},
+    api::{Object, ObjectKey, Request},
     state::{StateError, codec},
 };
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -124,6 +126,7 @@ pub(super) fn check_name(key: &ObjectKey) -> Result<(), StateError> {
 /// Looks at a state directory without holding it: for `get`, `status` and `why`, also while another process runs.
 #[derive(Clone, Debug)]
 pub struct View {
+    dir: PathBuf,
     folder: PathBuf,
 }
 
@@ -135,9 +138,28 @@ impl View {
     pub fn open(dir: &Path) -> Result<Self, StateError> {
         let folder = dir.join(FOLDER);
         if folder.is_dir() {
-            return Ok(Self { folder });
+            return Ok(Self { dir: dir.to_owned(), folder });
         }
         Err(StateError::Absent { path: dir.display().to_string() })
+    }
+
+    /// Asks something of an object: whoever works with this state takes it in, or the next one who does. Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`StateError::Write`].
+    pub fn ask(&self, object: &ObjectKey, request: Request, now: Timestamp) -> Result<Asked, StateError> {
+        let asked = Asked { object: object.clone(), request, at: now.to_string() };
+        requests::put(&self.dir, &asked, now)?;
+        Ok(asked)
+    }
+
+    /// What was asked, and not taken in yet, oldest first.
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`] when their folder cannot be read.
+    pub fn requests(&self) -> Result<Vec<Asked>, StateError> {
+        Ok(requests::waiting(&self.dir)?.into_iter().filter_map(|(_, asked)| asked.ok()).collect())
     }
 
     /// All objects, in order of their keys. Each one is whole; two may be a commit apart.

@@ -2,8 +2,8 @@
 
 use super::world::{Fate, World, device};
 use proptest::prelude::*;
-use rollwave::api::{CreateOperation, Intent, IntentState, RolloutPhase, StagePhase};
-use rollwave::cloud::{Job, JobState};
+use rollwave::api::{CreateOperation, Intent, IntentState, Request, RolloutPhase, StagePhase};
+use rollwave::cloud::{DeviceOutcome, Job, JobState};
 use rollwave::plan::{Action, needs};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,9 @@ enum Event {
     },
     Suspend {
         on: bool,
+    },
+    Asked {
+        request: Request,
     },
     DeviceJoins,
     DeviceLeaves {
@@ -49,6 +52,7 @@ fn event() -> impl Strategy<Value = Event> {
         8 => any::<u8>().prop_map(|seed| Event::Devices { seed }),
         6 => (1_u16..200).prop_map(|seconds| Event::Time { seconds }),
         1 => any::<bool>().prop_map(|on| Event::Suspend { on }),
+        4 => prop::sample::select(&Request::ALL[..]).prop_map(|request| Event::Asked { request }),
         2 => Just(Event::DeviceJoins),
         1 => any::<u8>().prop_map(|seed| Event::DeviceLeaves { seed }),
         1 => any::<u8>().prop_map(|seed| Event::DeviceGoesBack { seed }),
@@ -68,6 +72,8 @@ struct History {
     joined: u32,
     lose_answer: bool,
     lose_call: bool,
+    paused: bool,
+    retried: bool,
 }
 
 impl History {
@@ -85,7 +91,15 @@ impl History {
             }),
         );
         world.capabilities.max_devices_per_job = chunk;
-        Self { world, stage_of: BTreeMap::new(), joined: 0, lose_answer: false, lose_call: false }
+        Self {
+            world,
+            stage_of: BTreeMap::new(),
+            joined: 0,
+            lose_answer: false,
+            lose_call: false,
+            paused: false,
+            retried: false,
+        }
     }
 
     fn happen(&mut self, event: &Event) {
@@ -94,6 +108,17 @@ impl History {
             Event::Devices { seed } => world.run_devices(|id| fate(id, *seed)),
             Event::Time { seconds } => world.pass(i64::from(*seconds)),
             Event::Suspend { on } => world.edit_rollout(|rollout| rollout.spec.suspend = *on),
+            Event::Asked { request } => {
+                // No two requests have the same time.
+                world.pass(1);
+                world.ask(*request);
+                self.retried |= *request == Request::Retry;
+                self.paused = match request {
+                    Request::Pause => true,
+                    Request::Resume => false,
+                    _ => self.paused,
+                };
+            }
             Event::DeviceJoins => {
                 self.joined += 1;
                 let id = format!("new-{:03}", self.joined);
@@ -134,7 +159,13 @@ impl History {
             Action::CreateJob { stage, job } => Some((stage.clone(), job.clone())),
             _ => None,
         });
-        if first.is_some() {
+        if let Some((_, job)) = &first {
+            assert!(!self.paused, "sent while paused");
+            for device in &job.devices {
+                let version = self.world.devices.get(device).and_then(|device| device.firmware.as_deref());
+                assert_ne!(version, Some("V2"), "{device} runs it already");
+                assert!(self.retried || !self.has_failed(device), "{device} was tried again unasked");
+            }
             assert!(needs::is_dispatchable(&self.world.package), "sent before the package was ready");
             assert!(!self.world.rollout.spec.suspend, "sent while suspended");
         }
@@ -153,6 +184,12 @@ impl History {
             None => drop(self.world.reconcile()),
         }
         self.check();
+    }
+
+    /// The last job that has the device says that it failed.
+    fn has_failed(&self, device: &str) -> bool {
+        let last = self.world.jobs.iter().rev().find_map(|job| self.world.outcomes[&job.id].get(device));
+        last.is_some_and(|(outcome, _)| *outcome == DeviceOutcome::Failed)
     }
 
     fn has_token(&self, token: &str) -> bool {

@@ -156,7 +156,7 @@ fn warnings_say_what_is_weak() {
 fn a_held_rollout_says_where_it_ends() {
     let mut world = World::new(40, json!({"suspend": true}));
     let held = preview_rollout(&world, &world.package);
-    assert_eq!((held.steps, held.end), (Vec::new(), End::Held("suspended before anything was sent".into())));
+    assert_eq!((held.steps, held.end), (Vec::new(), End::Held("suspended: nothing was sent yet".into())));
     world.package.status = None;
     world.edit_rollout(|rollout| rollout.spec.suspend = false);
     let End::Held(message) = preview_rollout(&world, &world.package).end else { panic!("not held") };

@@ -1,7 +1,7 @@
 //! A tiny cloud around the judge: devices, jobs, and an engine that does what a plan says.
 
 use jiff::{SignedDuration, Timestamp};
-use rollwave::api::{OtaPackage, OtaPackageStatus, OtaRollout, OtaRolloutStatus};
+use rollwave::api::{OtaPackage, OtaPackageStatus, OtaRollout, OtaRolloutStatus, Request};
 use rollwave::cloud::{
     Capabilities, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, NewJob, NewPackage, Package,
     PackageRow,
@@ -116,6 +116,17 @@ impl World {
         edit(&mut self.rollout);
         let generation = self.rollout.metadata.generation.unwrap_or(0);
         self.rollout.metadata.generation = Some(generation + 1);
+    }
+
+    /// Asks for something now.
+    pub fn ask(&mut self, request: Request) {
+        let annotations = self.rollout.metadata.annotations.get_or_insert_default();
+        for (name, value) in request.changes(&self.now.to_string()) {
+            match value {
+                Some(value) => drop(annotations.insert(name.to_owned(), value)),
+                None => drop(annotations.remove(name)),
+            }
+        }
     }
 
     pub fn delete_rollout(&mut self) {

@@ -1,0 +1,146 @@
+//! What people ask of an object without changing its spec. A request is an annotation beside the spec, with the time at which
+//! it was made as its value; the status repeats the value once it was handled, and never is it handled again.
+//!
+//! The annotations are the same in every home: in a cluster anybody may set them who may change the object, in a folder
+//! `rollwave pause` and its like do.
+
+use super::{Kind, ObjectMeta};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A request.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Request {
+    /// Look at the cloud now, and not at the next drift interval.
+    Reconcile,
+    /// Send nothing new, and stop what runs.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// Give devices that failed in a stage another attempt.
+    Retry,
+}
+
+impl Request {
+    /// Every request.
+    pub const ALL: [Self; 4] = [Self::Reconcile, Self::Pause, Self::Resume, Self::Retry];
+
+    /// The verb.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconcile => "reconcile",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// The annotation that makes the request.
+    #[must_use]
+    pub const fn annotation(self) -> &'static str {
+        match self {
+            Self::Reconcile => "ota.rollwave.dev/reconcile-requested-at",
+            Self::Pause => "ota.rollwave.dev/pause-requested-at",
+            Self::Resume => "ota.rollwave.dev/resume-requested-at",
+            Self::Retry => "ota.rollwave.dev/retry-requested-at",
+        }
+    }
+
+    /// True when an object of this kind knows what to do with it.
+    #[must_use]
+    pub const fn concerns(self, kind: Kind) -> bool {
+        matches!((self, kind), (Self::Reconcile, _) | (_, Kind::OtaRollout))
+    }
+
+    /// The annotations that are set (or removed: none) to make the request. The last of pause and resume is the one that
+    /// stands.
+    #[must_use]
+    pub fn changes(self, at: &str) -> BTreeMap<&'static str, Option<String>> {
+        let opposite = match self {
+            Self::Pause => Some(Self::Resume),
+            Self::Resume => Some(Self::Pause),
+            Self::Reconcile | Self::Retry => None,
+        };
+        let removed = opposite.map(|opposite| (opposite.annotation(), None));
+        removed.into_iter().chain([(self.annotation(), Some(at.to_owned()))]).collect()
+    }
+
+    /// What was asked of the object, if anything was.
+    #[must_use]
+    pub fn of(self, meta: &ObjectMeta) -> Option<&str> {
+        meta.annotations.as_ref()?.get(self.annotation()).map(String::as_str)
+    }
+
+    /// What was asked of the object, and is not what was handled last.
+    #[must_use]
+    pub fn open<'a>(self, meta: &'a ObjectMeta, handled: Option<&String>) -> Option<&'a str> {
+        self.of(meta).filter(|asked| handled.map(String::as_str) != Some(asked))
+    }
+}
+
+/// True when the object is to stand still, given whether it does: by the newer of pause and resume, and by a pause where that
+/// cannot be told. A pause holds for as long as it is written there; one whose annotation was lost goes on until somebody asks
+/// for the opposite.
+#[must_use]
+pub fn is_paused(meta: &ObjectMeta, stands_still: bool, resumed: Option<&String>) -> bool {
+    match (Request::Pause.of(meta), Request::Resume.of(meta)) {
+        (Some(pause), Some(resume)) => {
+            let time = |text: &str| text.parse::<Timestamp>().ok();
+            !matches!((time(pause), time(resume)), (Some(pause), Some(resume)) if resume > pause)
+        }
+        (Some(_), None) => true,
+        (None, Some(_)) if Request::Resume.open(meta, resumed).is_some() => false,
+        (None, _) => stands_still,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: &str = "2026-11-02T12:00:00.25Z";
+    const LATER: &str = "2026-11-02T13:00:00+00:30";
+
+    fn asked(annotations: &[(Request, &str)]) -> ObjectMeta {
+        let pairs =
+            annotations.iter().map(|(request, at)| (request.annotation().to_owned(), (*at).to_owned()));
+        ObjectMeta { annotations: Some(pairs.collect()), ..ObjectMeta::default() }
+    }
+
+    #[test]
+    fn the_newer_of_pause_and_resume_stands_and_a_pause_in_doubt() {
+        use Request::{Pause, Resume};
+        for (annotations, before, handled, paused) in [
+            (&[][..], false, None, false),
+            (&[], true, None, true),
+            (&[(Pause, NOON)], false, None, true),
+            (&[(Pause, "whenever")], false, None, true),
+            (&[(Resume, NOON)], true, None, false),
+            (&[(Resume, NOON)], true, Some(NOON), true),
+            (&[(Pause, NOON), (Resume, LATER)], true, None, false),
+            (&[(Pause, NOON), (Resume, LATER)], false, Some(LATER), false),
+            (&[(Pause, LATER), (Resume, NOON)], false, None, true),
+            (&[(Pause, NOON), (Resume, NOON)], false, None, true),
+            (&[(Pause, NOON), (Resume, "soon")], false, None, true),
+        ] {
+            let handled = handled.map(str::to_owned);
+            let meta = asked(annotations);
+            assert_eq!(
+                is_paused(&meta, before, handled.as_ref()),
+                paused,
+                "{annotations:?} {before} {handled:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_is_open_until_its_value_was_handled() {
+        let meta = asked(&[(Request::Retry, NOON)]);
+        assert_eq!(Request::Retry.open(&meta, None), Some(NOON));
+        assert_eq!(Request::Retry.open(&meta, Some(&LATER.to_owned())), Some(NOON));
+        assert_eq!(Request::Retry.open(&meta, Some(&NOON.to_owned())), None);
+        assert_eq!(Request::Reconcile.open(&meta, None), None);
+    }
+}

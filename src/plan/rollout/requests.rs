@@ -1,0 +1,80 @@
+//! What people asked for beside the spec: to stand still, to go on, to try again what failed.
+//!
+//! A request is taken when it is first seen, and its value is noted in the same write as what came of it; what is noted is not
+//! taken again. A pause is read anew on every pass instead: it holds even where the note was lost.
+
+use super::report::total;
+use crate::api::{
+    OtaRollout, OtaRolloutStatus, Request, StagePhase, StageStatus, is_paused, record_decision, time_text,
+};
+use jiff::Timestamp;
+
+/// Takes note of pause and resume.
+pub(super) fn take_pause(rollout: &OtaRollout, status: &mut OtaRolloutStatus, now: Timestamp) {
+    let meta = &rollout.metadata;
+    let before = status.paused_at;
+    if is_paused(meta, before.is_some(), status.last_handled_resume_at.as_ref()) {
+        status.paused_at = before.or(Some(now));
+    } else if let Some(since) = status.paused_at.take() {
+        let message = format!("resumed by request; it stood still since {}", time_text(since));
+        record_decision(&mut status.decisions, now, "Resumed", message);
+    }
+    for (request, handled) in [
+        (Request::Pause, &mut status.last_handled_pause_at),
+        (Request::Resume, &mut status.last_handled_resume_at),
+    ] {
+        if let Some(asked) = request.of(meta) {
+            *handled = Some(asked.to_owned());
+        }
+    }
+}
+
+/// Why a person has it stand still: the reason, and the words that a sentence begins with.
+pub(super) fn stands_still(
+    rollout: &OtaRollout,
+    status: &OtaRolloutStatus,
+) -> Option<(&'static str, String)> {
+    let paused = |since| format!("paused by request since {}", time_text(since));
+    match (rollout.spec.suspend, status.paused_at) {
+        (false, None) => None,
+        (true, None) => Some(("Suspended", "suspended".to_owned())),
+        (false, Some(since)) => Some(("Paused", paused(since))),
+        (true, Some(since)) => Some(("Suspended", format!("suspended, and {}", paused(since)))),
+    }
+}
+
+/// Takes a request to try again; true when the devices must be counted anew. Those that failed in jobs that were sent so far get
+/// another attempt once their job has ended, and a gate that their failures had failed is asked anew. A stop rule that has fired is
+/// stronger: its failures are no accident.
+pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, now: Timestamp) -> bool {
+    let handled = status.last_handled_retry_at.as_ref();
+    let Some(asked) = Request::Retry.open(&rollout.metadata, handled) else { return false };
+    status.last_handled_retry_at = Some(asked.to_owned());
+    let mut decide = |rule, message: String| record_decision(&mut status.decisions, now, rule, message);
+    if let Some(fired) = &status.stopped_by {
+        let message = format!("nothing is tried again while stop rule {} holds: change the spec", fired.rule);
+        decide("RetryRefused", message);
+        return false;
+    }
+    let failures = total(&status.stages).failures();
+    if failures == 0 {
+        decide("RetryRefused", "nothing is tried again: no device has failed".to_owned());
+        return false;
+    }
+    let message = format!(
+        "{failures} devices that failed get another attempt, each once its job has ended, by request"
+    );
+    decide("RetryTaken", message);
+    status.stages.iter_mut().filter(|stage| stage.counts.failures() > 0).for_each(order);
+    true
+}
+
+fn order(stage: &mut StageStatus) {
+    stage.jobs.iter_mut().for_each(|job| job.retry_ordered = true);
+    if stage.phase != StagePhase::Passed {
+        stage.observed_at = None;
+    }
+    if stage.phase == StagePhase::Held {
+        stage.phase = StagePhase::Running;
+    }
+}

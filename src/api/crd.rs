@@ -16,6 +16,9 @@ pub fn schema(kind: Kind) -> Value {
         .map(Value::take)
         .unwrap_or_default();
     tidy(&mut schema);
+    if let Some(spec) = schema.pointer_mut("/properties/spec") {
+        without_defaults_in_lists(spec, false);
+    }
     if let Some(status) = schema.pointer_mut("/properties/status").and_then(Value::as_object_mut) {
         // kstatus takes an object without status for current; -1 says that nobody has looked yet.
         status.insert("default".to_owned(), json!({"observedGeneration": -1}));
@@ -98,6 +101,26 @@ fn whole(number: &mut Value) {
     }
 }
 
+/// An API server would fill defaults into the items of a list, and Argo CD, which compares such a list as a whole, would call
+/// the object out of sync for ever. Within lists the types alone fill them in, and the description names them.
+fn without_defaults_in_lists(schema: &mut Value, in_list: bool) {
+    let Some(fields) = schema.as_object_mut() else { return };
+    if let Some(default) = fields.get("default").filter(|_| in_list).cloned() {
+        fields.remove("default");
+        let description = fields.get("description").and_then(Value::as_str).unwrap_or_default();
+        let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+        let described = format!("{description} Default: {default}.");
+        fields.insert("description".to_owned(), described.trim_start().into());
+    }
+    let properties = fields.get_mut("properties").and_then(Value::as_object_mut);
+    for field in properties.into_iter().flat_map(Map::values_mut) {
+        without_defaults_in_lists(field, in_list);
+    }
+    if let Some(items) = fields.get_mut("items") {
+        without_defaults_in_lists(items, true);
+    }
+}
+
 fn without_own_formats(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -167,6 +190,19 @@ mod tests {
             };
             assert!(fields.contains_key(limit), "{path} has no {limit}");
         });
+    }
+
+    #[test]
+    fn an_api_server_fills_nothing_into_a_list_of_a_spec() {
+        let mut told = 0;
+        visit_all(&mut |path, fields| {
+            if path.contains(".spec.") && path.contains("[]") {
+                assert!(!fields.contains_key("default"), "{path}");
+                told +=
+                    usize::from(fields["description"].as_str().unwrap_or_default().contains(" Default: "));
+            }
+        });
+        assert_eq!(told, 6, "each default of the types is told");
     }
 
     #[test]

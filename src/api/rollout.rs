@@ -205,9 +205,9 @@ pub struct Gate {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("self.method != 'Wilson' || !self.minSuccess.startsWith('100')")
+    validation = Rule::new("(has(self.method) && self.method != 'Wilson') || !self.minSuccess.startsWith('100')")
         .message("no sample proves 100% by method Wilson: ask for less, or use method Ratio"),
-    validation = Rule::new("self.method != 'Wilson' || !self.confidence.startsWith('100')")
+    validation = Rule::new("(has(self.method) && self.method != 'Wilson') || !has(self.confidence) || !self.confidence.startsWith('100')")
         .message("no sample proves anything with a confidence of 100%: ask for less")
 )]
 pub struct OutcomeGate {

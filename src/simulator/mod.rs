@@ -24,7 +24,7 @@ pub mod truth;
 pub mod world;
 
 pub use http::{Running, serve};
-pub use truth::{PackageTruth, TaskTruth};
+pub use truth::{DeviceChange, PackageTruth, TaskTruth};
 pub use world::{World, WorldError};
 
 use crate::api::CloudKind;

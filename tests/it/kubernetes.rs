@@ -1,5 +1,7 @@
 //! The Kubernetes home against a real API server, with the simulator as the cloud.
 
+mod argo_cd;
+mod argo_sync;
 mod cases;
 mod chart;
 mod control_plane;

@@ -2,7 +2,7 @@
 //! what is true and not only what lists say; the program is a child process that can be killed.
 
 use rollwave::simulator::{
-    PackageTruth, Running, Simulator, TaskTruth, World,
+    DeviceChange, PackageTruth, Running, Simulator, TaskTruth, World,
     faults::{Fault, Kind},
     serve,
 };
@@ -206,6 +206,12 @@ impl Lab {
     /// The firmware that a device runs.
     pub fn firmware(&self, device: &str) -> Option<String> {
         self.cloud.handle.with(|cloud, wall| cloud.device(device, wall)).unwrap().firmware
+    }
+
+    /// Connects a device, or cuts it off.
+    pub fn connect(&self, device: &str, online: bool) {
+        let change = DeviceChange { online: Some(online), ..DeviceChange::default() };
+        self.cloud.handle.with(|cloud, wall| cloud.change_device(device, change, wall)).unwrap();
     }
 
     /// What goes wrong with the next `count` calls of an operation.

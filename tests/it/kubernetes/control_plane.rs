@@ -172,12 +172,14 @@ impl ControlPlane {
 
     /// Returns when every kind is served.
     pub fn wait_for_definitions(&self) {
-        runtime().block_on(async {
-            let client = self.client(ADMIN).await;
-            for kind in Kind::ALL {
-                wait_until_served(&client, kind).await;
-            }
-        });
+        for kind in Kind::ALL {
+            self.wait_until_served(&json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": kind}));
+        }
+    }
+
+    /// Returns when the kind of this manifest is served.
+    pub fn wait_until_served(&self, manifest: &Value) {
+        runtime().block_on(async { wait_until_served(&self.client(ADMIN).await, manifest).await });
     }
 
     fn install_roles(&self) {
@@ -247,11 +249,10 @@ pub async fn apply(client: &Client, manifest: &Value) -> kube::Result<DynamicObj
     api_of(client, manifest).patch(name, &params, &Patch::Apply(manifest)).await
 }
 
-async fn wait_until_served(client: &Client, kind: Kind) {
-    let manifest = json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": kind, "metadata": {"namespace": "default"}});
+async fn wait_until_served(client: &Client, manifest: &Value) {
     let begin = Instant::now();
-    while let Err(error) = api_of(client, &manifest).list(&kube::api::ListParams::default()).await {
-        assert!(begin.elapsed() < DEADLINE, "{kind} is not served: {error}");
+    while let Err(error) = api_of(client, manifest).list(&kube::api::ListParams::default()).await {
+        assert!(begin.elapsed() < DEADLINE, "{} is not served: {error}", manifest["kind"]);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -389,7 +390,7 @@ fn token(user: &str) -> String {
     format!("token-of-{user}")
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
+pub fn free_ports<const N: usize>() -> [u16; N] {
     // All of them are held until each is known, so that they differ.
     let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())

@@ -31,9 +31,14 @@ impl<'a> Field<'a> {
     }
 
     pub fn without_account(plane: &'a ControlPlane) -> Self {
+        Self::with_lab(plane, Lab::new())
+    }
+
+    /// A namespace with nothing in it, beside another cloud than the usual one.
+    pub fn with_lab(plane: &'a ControlPlane, lab: Lab) -> Self {
         let (runtime, namespace) = (runtime(), plane.namespace());
         let client = runtime.block_on(plane.client(ADMIN));
-        Self { lab: Lab::new(), plane, namespace, client, runtime }
+        Self { lab, plane, namespace, client, runtime }
     }
 
     pub fn account(&self) -> String {

@@ -14,7 +14,7 @@ DENY := target/tools/bin/cargo-deny
 
 # Tests that ask a real API server.
 NEED_CONTROL_PLANE := kubernetes::argo_sync:: kubernetes::chart:: kubernetes::controller:: kubernetes::crash:: kubernetes::definitions:: \
-  kubernetes::examples:: kubernetes::statuses::
+  kubernetes::examples:: kubernetes::requests:: kubernetes::statuses::
 
 .PHONY: help test test-fast test-argocd lint doc unit control-plane integrations argocd-cm deny conformance venv demo demo-all crds docs bench fuzz kills world
 

@@ -41,7 +41,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     if !snapshot.problems.is_empty() {
         return refuse(&snapshot, ctx);
     }
-    let mut home = match Home::open(&args.path, &ctx.state, SystemClock::faster(args.time_factor)) {
+    let mut home = match Home::open(&args.path, ctx.state.path(), SystemClock::faster(args.time_factor)) {
         Ok(home) => home,
         Err(error) => return ctx.fail(error),
     };

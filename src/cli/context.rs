@@ -1,11 +1,10 @@
 //! What every verb is given: where to print, and the global options.
 
 use super::{Exit, Global, printer::Printer};
-use crate::{
-    api::Object,
-    state::{StateError, local::View},
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
 };
-use std::{fmt::Display, path::PathBuf};
 
 /// What every verb is given.
 #[derive(Debug)]
@@ -13,22 +12,34 @@ pub struct Context {
     /// The only way to stdout and stderr.
     pub printer: Printer,
     /// Folder that holds status and journal.
-    pub state: PathBuf,
+    pub state: StateDir,
+}
+
+/// Folder that holds status and journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateDir {
+    /// Somebody named it.
+    Named(PathBuf),
+    /// Nobody did.
+    Usual(PathBuf),
+}
+
+impl StateDir {
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        let (Self::Named(path) | Self::Usual(path)) = self;
+        path
+    }
 }
 
 impl Context {
     /// The context of this process.
     #[must_use]
     pub fn new(global: &Global) -> Self {
-        Self { printer: Printer::of_process(global.color, global.quiet), state: global.state.clone() }
-    }
-
-    /// Every object with its status, in order of their keys; also while another process holds the state.
-    ///
-    /// # Errors
-    /// [`StateError`] when there is no state, or it cannot be read.
-    pub fn objects(&self) -> Result<Vec<Object>, StateError> {
-        View::open(&self.state)?.objects()
+        let usual = || StateDir::Usual(PathBuf::from(".rollwave"));
+        let state = global.state.clone().map_or_else(usual, StateDir::Named);
+        Self { printer: Printer::of_process(global.color, global.quiet), state }
     }
 
     /// Says what went wrong, and fails.

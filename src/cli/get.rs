@@ -2,6 +2,7 @@
 
 use super::{
     Context, Exit,
+    place::{Found, Place},
     printer::{BAD, DIM, GOOD, paint},
     select::{Selector, select},
 };
@@ -22,6 +23,9 @@ pub struct Args {
     /// Form of the output.
     #[arg(long, short, value_enum, value_name = "FORM", default_value_t = Form::Table)]
     pub output: Form,
+    /// Where the objects are.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Form of the output.
@@ -38,30 +42,26 @@ pub enum Form {
 }
 
 /// Prints the objects.
-#[must_use]
-pub fn run(args: &Args, ctx: &Context) -> Exit {
-    let objects = match ctx.objects() {
-        Ok(objects) => objects,
-        Err(error) => return ctx.fail(error),
-    };
-    let found = match select(&objects, &args.wanted) {
-        Ok(found) => found,
-        Err(error) => return ctx.fail(error),
-    };
+pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    show(args, ctx).await.unwrap_or_else(|error| ctx.fail(error))
+}
+
+async fn show(args: &Args, ctx: &Context) -> Result<Exit, String> {
+    let place = Found::find(&args.place, ctx).await?;
+    let (objects, wrong) = place.objects(&args.wanted).await?;
+    wrong.iter().for_each(|wrong| ctx.printer.note(wrong));
+    let found = select(&objects, &args.wanted, place.namespace())?;
     let text = match args.output {
         Form::Table | Form::Wide if found.is_empty() => {
             ctx.printer.note("nothing was applied yet");
-            return Exit::Done;
+            return Ok(Exit::Done);
         }
         Form::Table | Form::Wide => Ok(tables(&found, args.output == Form::Wide, Timestamp::now())),
         Form::Json => json(&found, one_is_named(&args.wanted)),
         Form::Yaml => yaml(&found, one_is_named(&args.wanted)),
     };
-    match text {
-        Ok(text) => ctx.printer.print(text),
-        Err(error) => return ctx.fail(error),
-    }
-    Exit::Done
+    ctx.printer.print(text?);
+    Ok(Exit::Done)
 }
 
 fn one_is_named(wanted: &[Selector]) -> bool {

@@ -18,9 +18,11 @@ pub mod exit;
 pub mod get;
 pub mod home;
 pub mod log;
+pub mod place;
 pub mod plan;
 pub mod ports;
 pub mod printer;
+pub mod request;
 pub mod run;
 pub mod select;
 pub mod simulate;
@@ -35,6 +37,7 @@ mod samples;
 pub use context::Context;
 pub use exit::Exit;
 
+use crate::api::Request;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -56,16 +59,9 @@ pub struct Cli {
 #[derive(clap::Args, Debug, Clone)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Folder that holds status and journal.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "ROLLWAVE_STATE",
-        hide_env_values = true,
-        default_value = ".rollwave"
-    )]
-    pub state: PathBuf,
+    /// Folder that holds status and journal; .rollwave when it is not given.
+    #[arg(long, global = true, value_name = "DIR", env = "ROLLWAVE_STATE", hide_env_values = true)]
+    pub state: Option<PathBuf>,
     /// How log lines look; they go to stderr, and RUST_LOG says which are shown.
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -129,6 +125,21 @@ pub enum Verb {
     Status(status::Args),
     /// Explain the last decision on an object, with its numbers, and what would change it.
     Why(why::Args),
+    /// Have objects looked at now, and not at their next turn.
+    ///
+    /// An OtaCloud is looked at with everything in it.
+    Reconcile(request::Args),
+    /// Have rollouts stand still: nothing new is dispatched, and running jobs are stopped where the cloud can.
+    ///
+    /// No manifest changes; `rollwave resume` goes on. A rollout that is paused can be deleted all the same.
+    Pause(request::Args),
+    /// Have paused rollouts go on.
+    Resume(request::Args),
+    /// Give devices that failed in stages of a rollout another attempt.
+    ///
+    /// Each gets it once its job has ended; devices that succeeded are left alone. A gate that failed is asked anew. Where a
+    /// stop rule has fired nothing is tried again.
+    Retry(request::Args),
     /// Print the CustomResourceDefinitions of every kind.
     ///
     /// They are for a Kubernetes cluster: `rollwave crds | kubectl apply -f -`. A folder of manifests needs none.
@@ -151,9 +162,13 @@ impl Verb {
             Self::Apply(args) => apply::run(args, ctx).await,
             Self::Run(args) => run::run(args, ctx).await,
             Self::Controller(args) => controller::run(args, ctx).await,
-            Self::Get(args) => get::run(args, ctx),
+            Self::Get(args) => get::run(args, ctx).await,
             Self::Status(args) => status::run(args, ctx).await,
-            Self::Why(args) => why::run(args, ctx),
+            Self::Why(args) => why::run(args, ctx).await,
+            Self::Reconcile(args) => request::run(Request::Reconcile, args, ctx).await,
+            Self::Pause(args) => request::run(Request::Pause, args, ctx).await,
+            Self::Resume(args) => request::run(Request::Resume, args, ctx).await,
+            Self::Retry(args) => request::run(Request::Retry, args, ctx).await,
             Self::Crds(args) => crds::run(args, ctx),
             Self::Clouds(args) => clouds::run(args, ctx),
             Self::Simulate(args) => simulate::run(args, ctx).await,
@@ -171,6 +186,10 @@ impl Verb {
             | Self::Get(_)
             | Self::Status(_)
             | Self::Why(_)
+            | Self::Reconcile(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Retry(_)
             | Self::Completions(_)
             | Self::Demo(_)
             | Self::Validate(_)

@@ -32,7 +32,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     if !args.path.exists() {
         return ctx.usage(format!("{}: there is no such file or folder", args.path.display()));
     }
-    let mut home = match Home::open(&args.path, &ctx.state, SystemClock::faster(args.time_factor)) {
+    let mut home = match Home::open(&args.path, ctx.state.path(), SystemClock::faster(args.time_factor)) {
         Ok(home) => home,
         Err(error) => return ctx.fail(error),
     };

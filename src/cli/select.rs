@@ -8,19 +8,18 @@ use std::{fmt, str::FromStr};
 pub struct Selector {
     /// The kind.
     pub kind: Kind,
-    /// Namespace and name; all of the kind when absent.
-    pub object: Option<(String, String)>,
+    /// Namespace, if it is named, and name; all of the kind when absent.
+    pub object: Option<(Option<String>, String)>,
 }
 
 impl Selector {
-    /// True when the object is meant.
+    /// True when the object is meant; `namespace` is that of objects whose namespace is not named.
     #[must_use]
-    pub fn matches(&self, key: &ObjectKey) -> bool {
-        self.kind == key.kind
-            && self
-                .object
-                .as_ref()
-                .is_none_or(|(namespace, name)| *namespace == key.namespace && *name == key.name)
+    pub fn matches(&self, key: &ObjectKey, namespace: &str) -> bool {
+        let is_it = |(named, name): &(Option<String>, String)| {
+            named.as_deref().unwrap_or(namespace) == key.namespace && *name == key.name
+        };
+        self.kind == key.kind && self.object.as_ref().is_none_or(is_it)
     }
 }
 
@@ -32,11 +31,15 @@ impl FromStr for Selector {
         let kind = parse_kind(parts.next().unwrap_or_default())?;
         let object = match (parts.next(), parts.next(), parts.next()) {
             (None, ..) => None,
-            (Some(name), None, _) => Some((DEFAULT_NAMESPACE.to_owned(), name.to_owned())),
-            (Some(namespace), Some(name), None) => Some((namespace.to_owned(), name.to_owned())),
+            (Some(name), None, _) => Some((None, name.to_owned())),
+            (Some(namespace), Some(name), None) => Some((Some(namespace.to_owned()), name.to_owned())),
             _ => return Err(format!("\"{text}\" has too many parts (try {kind}/NAME)")),
         };
-        if object.as_ref().is_some_and(|(namespace, name)| namespace.is_empty() || name.is_empty()) {
+        let is_empty = |text: &String| text.is_empty();
+        if object
+            .as_ref()
+            .is_some_and(|(namespace, name)| namespace.as_ref().is_some_and(is_empty) || is_empty(name))
+        {
             return Err(format!("\"{text}\" names no object (try {kind}/NAME)"));
         }
         Ok(Self { kind, object })
@@ -47,7 +50,10 @@ impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.object {
             None => write!(f, "{}", self.kind),
-            Some((namespace, name)) => write!(f, "{}", ObjectKey::new(self.kind, namespace, name)),
+            Some((namespace, name)) => {
+                let namespace = namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+                write!(f, "{}", ObjectKey::new(self.kind, namespace, name))
+            }
         }
     }
 }
@@ -67,17 +73,23 @@ fn nearest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&
     scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
 }
 
-/// The objects that are meant, in order of their keys; all when nothing is named.
+/// The objects that are meant, in order of their keys; all when nothing is named. `namespace` is that of objects whose namespace
+/// is not named.
 ///
 /// # Errors
 /// The sentence that says which object is not there, and which one is nearest.
-pub fn select<'a>(objects: &'a [Object], wanted: &[Selector]) -> Result<Vec<&'a Object>, String> {
+pub fn select<'a>(
+    objects: &'a [Object],
+    wanted: &[Selector],
+    namespace: &str,
+) -> Result<Vec<&'a Object>, String> {
     for selector in wanted.iter().filter(|selector| selector.object.is_some()) {
-        if !objects.iter().any(|object| selector.matches(&object.key())) {
+        if !objects.iter().any(|object| selector.matches(&object.key(), namespace)) {
             return Err(not_there(selector, objects));
         }
     }
-    let meant = |object: &&Object| wanted.is_empty() || wanted.iter().any(|s| s.matches(&object.key()));
+    let meant =
+        |object: &&Object| wanted.is_empty() || wanted.iter().any(|s| s.matches(&object.key(), namespace));
     let mut found: Vec<&Object> = objects.iter().filter(meant).collect();
     found.sort_by_key(|object| object.key());
     Ok(found)
@@ -118,12 +130,12 @@ mod tests {
     #[test]
     fn a_misspelt_name_finds_its_neighbour() {
         let objects = super::super::samples::fleet();
-        let ask = |text: &str| select(&objects, &[text.parse().unwrap()]);
+        let ask = |text: &str| select(&objects, &[text.parse().unwrap()], DEFAULT_NAMESPACE);
         assert_eq!(
             ask("rollout/running-canry").unwrap_err(),
             "there is no OtaRollout/running-canry: did you mean OtaRollout/running-canary?"
         );
         assert_eq!(ask("rollout/running-canary").unwrap().len(), 1);
-        assert_eq!(select(&objects, &[]).unwrap().len(), objects.len());
+        assert_eq!(select(&objects, &[], DEFAULT_NAMESPACE).unwrap().len(), objects.len());
     }
 }

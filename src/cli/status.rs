@@ -2,12 +2,13 @@
 
 use super::{
     Context, Exit,
+    place::{Found, Place},
     select::{Selector, select},
     tree,
 };
 use crate::api::{Object, ObjectKey};
 use clap::ValueEnum;
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 /// Which objects, and how.
 #[derive(clap::Args, Debug)]
@@ -22,6 +23,9 @@ pub struct Args {
     /// Keep showing it: redrawn on a terminal, else printed again, whenever something changed.
     #[arg(long, short)]
     pub watch: bool,
+    /// Where the objects are.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Form of the output.
@@ -33,14 +37,17 @@ pub enum Form {
     Json,
 }
 
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
 
 /// Prints the tree, once or until interrupted.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    let place = match Found::find(&args.place, ctx).await {
+        Ok(place) => place,
+        Err(error) => return ctx.fail(error),
+    };
     let mut shown = None;
     loop {
-        let text = match text(args, ctx) {
+        let text = match text(args, &place, ctx).await {
             Ok(text) => text,
             Err(error) => return ctx.fail(error),
         };
@@ -52,7 +59,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
             return Exit::Done;
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(place.look_every()) => {}
             _ = tokio::signal::ctrl_c() => return Exit::Done,
         }
     }
@@ -65,9 +72,10 @@ fn show(text: &str, args: &Args, ctx: &Context) {
     ctx.printer.print(text);
 }
 
-fn text(args: &Args, ctx: &Context) -> Result<String, String> {
-    let objects = ctx.objects().map_err(|error| error.to_string())?;
-    let shown = with_what_they_need(&objects, &args.wanted)?;
+async fn text(args: &Args, place: &Found, ctx: &Context) -> Result<String, String> {
+    let (objects, wrong) = place.objects(&args.wanted).await?;
+    wrong.iter().for_each(|wrong| ctx.printer.note(wrong));
+    let shown = with_what_they_need(&objects, &args.wanted, place.namespace())?;
     let forest = tree::forest(&shown);
     let json = match args.output {
         Form::Tree if shown.is_empty() => return Ok("nothing was applied yet\n".to_owned()),
@@ -79,8 +87,13 @@ fn text(args: &Args, ctx: &Context) -> Result<String, String> {
 }
 
 /// The objects that are meant, and those that they refer to.
-fn with_what_they_need(objects: &[Object], wanted: &[Selector]) -> Result<Vec<Object>, String> {
-    let mut keys: BTreeSet<ObjectKey> = select(objects, wanted)?.iter().map(|object| object.key()).collect();
+fn with_what_they_need(
+    objects: &[Object],
+    wanted: &[Selector],
+    namespace: &str,
+) -> Result<Vec<Object>, String> {
+    let mut keys: BTreeSet<ObjectKey> =
+        select(objects, wanted, namespace)?.iter().map(|object| object.key()).collect();
     for object in objects.iter().rev() {
         if let Some(parent) = object.waits_for().filter(|_| keys.contains(&object.key())) {
             keys.insert(parent);
@@ -96,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_named_rollout_comes_with_its_package_and_cloud() {
-        let shown = with_what_they_need(&samples::fleet(), &["rollout/soaking".parse().unwrap()]).unwrap();
+        let shown =
+            with_what_they_need(&samples::fleet(), &["rollout/soaking".parse().unwrap()], "default").unwrap();
         let names: Vec<String> = shown.iter().map(|object| object.key().to_string()).collect();
         assert_eq!(names, ["OtaCloud/prod", "OtaPackage/meter-v2", "OtaRollout/soaking"]);
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Context, Exit,
+    place::{Found, Place},
     printer::{DIM, STRONG, paint},
     select::{Selector, select},
 };
@@ -20,6 +21,9 @@ pub struct Args {
     /// Form of the output.
     #[arg(long, short, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     pub output: Form,
+    /// Where the objects are.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Form of the output.
@@ -35,16 +39,15 @@ pub enum Form {
 const SHOWN: usize = 5;
 
 /// Explains the object.
-#[must_use]
-pub fn run(args: &Args, ctx: &Context) -> Exit {
-    let objects = match ctx.objects() {
-        Ok(objects) => objects,
-        Err(error) => return ctx.fail(error),
-    };
-    let found = match select(&objects, std::slice::from_ref(&args.object)) {
-        Ok(found) => found,
-        Err(error) => return ctx.fail(error),
-    };
+pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    show(args, ctx).await.map_or_else(|error| ctx.fail(error), |()| Exit::Done)
+}
+
+async fn show(args: &Args, ctx: &Context) -> Result<(), String> {
+    let (place, wanted) = (Found::find(&args.place, ctx).await?, std::slice::from_ref(&args.object));
+    let (objects, wrong) = place.objects(wanted).await?;
+    wrong.iter().for_each(|wrong| ctx.printer.note(wrong));
+    let found = select(&objects, wanted, place.namespace())?;
     let now = Timestamp::now();
     let explanations: Vec<Explanation> = found.iter().map(|object| explain(object, &objects, now)).collect();
     match args.output {
@@ -52,12 +55,12 @@ pub fn run(args: &Args, ctx: &Context) -> Exit {
             let texts: Vec<String> = explanations.iter().map(text).collect();
             ctx.printer.print(texts.join("\n"));
         }
-        Form::Json => match serde_json::to_string_pretty(&explanations) {
-            Ok(text) => ctx.printer.line(text),
-            Err(error) => return ctx.fail(error),
-        },
+        Form::Json => {
+            let text = serde_json::to_string_pretty(&explanations).map_err(|error| error.to_string())?;
+            ctx.printer.line(text);
+        }
     }
-    Exit::Done
+    Ok(())
 }
 
 /// An explanation as text, with styles.

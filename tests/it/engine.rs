@@ -9,4 +9,5 @@ mod folder;
 pub mod harness;
 mod kills;
 mod ocean_connect;
+mod requests;
 mod somebody;

@@ -10,4 +10,5 @@ mod crash;
 mod definitions;
 mod examples;
 mod harness;
+mod requests;
 mod statuses;

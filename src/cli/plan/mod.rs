@@ -42,7 +42,7 @@ pub enum Output {
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
     let mut snapshot = folder::read(&args.path);
-    let stored = match stored(&ctx.state) {
+    let stored = match stored(ctx.state.path()) {
         Ok(stored) => stored,
         Err(error) => return ctx.fail(error),
     };
@@ -68,7 +68,14 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
 /// What the state knows; nothing when there is none yet.
 fn stored(dir: &Path) -> Result<Vec<Arc<Object>>, StateError> {
     match View::open(dir) {
-        Ok(view) => Ok(view.objects()?.into_iter().map(Arc::new).collect()),
+        Ok(view) => {
+            let memory = Memory::new(view.objects()?.into_iter().map(Arc::new));
+            // What people asked for, and nobody has taken in yet.
+            for asked in view.requests()? {
+                memory.request(&asked.object, asked.request, &asked.at);
+            }
+            Ok(memory.objects())
+        }
         Err(StateError::Absent { .. }) => Ok(Vec::new()),
         Err(error) => Err(error),
     }

@@ -7,10 +7,12 @@ mod usable;
 
 use crate::api::{Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout};
 use futures::{Stream, StreamExt as _, stream};
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::api::ListParams;
+use kube::core::{DeserializeGuard, NamespaceResourceScope, error_boundary::InvalidObject};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// What a watch tells.
@@ -57,6 +59,47 @@ pub fn watch(
         one(api::<OtaPackage>(client, namespace), Kind::OtaPackage, Object::Package, means).boxed(),
         one(api::<OtaRollout>(client, namespace), Kind::OtaRollout, Object::Rollout, means).boxed(),
     ])
+}
+
+/// Every object of these namespaces (none: of all), in order of their keys; and what is wrong with those that cannot be understood.
+///
+/// # Errors
+/// The API server's.
+pub async fn list(
+    client: &Client,
+    namespaces: &[Option<&str>],
+) -> Result<(Vec<Object>, Vec<String>), kube::Error> {
+    let (mut objects, mut wrong) = (BTreeMap::new(), Vec::new());
+    for namespace in namespaces {
+        let listed = [
+            list_one(api::<OtaCloud>(client, *namespace), Kind::OtaCloud, Object::Cloud).await?,
+            list_one(api::<OtaPackage>(client, *namespace), Kind::OtaPackage, Object::Package).await?,
+            list_one(api::<OtaRollout>(client, *namespace), Kind::OtaRollout, Object::Rollout).await?,
+        ];
+        for object in listed.into_iter().flatten() {
+            match object {
+                Ok(object) => drop(objects.insert(object.key(), object)),
+                Err(why) => wrong.push(why),
+            }
+        }
+    }
+    Ok((objects.into_values().collect(), wrong))
+}
+
+async fn list_one<K>(
+    api: Api<DeserializeGuard<K>>,
+    kind: Kind,
+    wrap: fn(K) -> Object,
+) -> Result<Vec<Result<Object, String>>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let listed = api.list(&ListParams::default()).await?;
+    let wrong = |invalid: InvalidObject| {
+        let key = ObjectKey::of(kind, &invalid.metadata);
+        format!("{key} cannot be understood, and is not shown: {}", invalid.error)
+    };
+    Ok(listed.items.into_iter().map(|object| object.0.map(wrap).map_err(wrong)).collect())
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<DeserializeGuard<K>>

@@ -9,6 +9,7 @@
 
 mod cache;
 pub mod lease;
+pub mod request;
 mod write;
 
 use super::{StateError, Store, codec};

@@ -168,7 +168,7 @@ fn params() -> PatchParams {
     PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
 }
 
-async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+pub(super) async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
     let late = || kube::Error::Service(format!("no answer within {} seconds", LIMIT.as_secs()).into());
     tokio::time::timeout(LIMIT, request).await.unwrap_or_else(|_| Err(late()))
 }

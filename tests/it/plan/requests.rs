@@ -143,7 +143,7 @@ fn devices_that_went_back_are_tried_again_and_only_while_a_request_is_fresh() {
     world.settle(|id| if id == liar { Fate::Lies } else { Fate::Succeeds });
     world.ask(Request::Retry);
     world.settle(|_| Fate::Succeeds);
-    assert_eq!(world.jobs[1].devices, [liar.clone()]);
+    assert_eq!(world.jobs[1].devices, std::slice::from_ref(&liar));
     // It goes back later: nobody asked about that.
     world.devices.get_mut(&liar).unwrap().firmware = Some("V1".into());
     world.pass(3_600);

@@ -1,0 +1,98 @@
+//! The verbs of the command line against a cluster: what they show, and what they ask for.
+
+use super::control_plane::{ADMIN, shared};
+use super::harness::{Field, condition, says};
+use crate::engine::harness::{Ended, PACKAGE, Process, ROLLOUT};
+use serde_json::Value;
+use std::process::Command;
+
+/// The program as somebody runs it who may change objects, and not in a folder with a state.
+fn rollwave(field: &Field<'_>, args: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollwave"));
+    command.args(args).current_dir(field.lab.path()).env_remove("ROLLWAVE_STATE").env_remove("RUST_LOG");
+    let file = field.plane.kubeconfig_file(ADMIN);
+    Ended::of(command.env("KUBECONFIG", file).args(["--namespace", &field.namespace]))
+}
+
+fn ask(field: &Field<'_>, verb: &str, object: &str) {
+    let ended = rollwave(field, &[verb, object]);
+    assert_eq!((ended.code, ended.out.contains("requested")), (Some(0), true), "{ended:?}");
+}
+
+/// From now on every upgrade fails, or goes as in the usual world.
+fn let_fail(field: &Field<'_>, fails: bool) {
+    let bad = r#"[{"version": "V2", "failureRate": "100%", "duration": {"min": "5s", "max": "20s"}}]"#;
+    let behaviours = if fails { serde_json::from_str(bad).unwrap() } else { Vec::new() };
+    field.lab.cloud(|cloud| cloud.set_behaviours(behaviours).unwrap());
+}
+
+fn is_echoed(object: &Value, verb: &str, status: &str) -> bool {
+    let asked = &object["metadata"]["annotations"][format!("ota.rollwave.dev/{verb}-requested-at")];
+    asked.is_string() && *asked == object["status"][status]
+}
+
+#[test]
+fn verbs_ask_and_show_in_a_cluster_what_they_do_in_a_folder() {
+    let field = Field::new(shared());
+    let (unverified, _) = PACKAGE.split_once("  verification").unwrap();
+    let (ungoverned, _) = ROLLOUT.split_once("  stop:").unwrap();
+    let_fail(&field, true);
+    field.apply(unverified);
+    field.apply(ungoverned);
+    ask(&field, "pause", "rollout/meter");
+    let controller = Process::start(&mut field.controller());
+    let paused = field.until("OtaRollout", "meter", "it is paused", |o| says(o, "paused by request"));
+    assert_eq!(condition(&paused, "Ready")["reason"], "Paused");
+    assert!(is_echoed(&paused, "pause", "lastHandledPauseAt"), "{paused:#}");
+    assert_eq!(field.lab.tasks().len(), 0);
+
+    let listed = rollwave(&field, &["get", "rollouts"]).out;
+    assert!(listed.contains("ROLLOUT") && listed.contains("paused by request"), "{listed}");
+    let tree = rollwave(&field, &["status", "rollout/meter"]).out;
+    assert!(tree.contains("OtaPackage") && tree.contains("OtaCloud"), "{tree}");
+    let why = rollwave(&field, &["why", "rollout/meter"]).out;
+    assert!(why.contains(&format!("`rollwave resume rollout/{}/meter`", field.namespace)), "{why}");
+    let elsewhere = rollwave(&field, &["why", "rollout/metre"]);
+    assert_eq!((elsewhere.code, elsewhere.err.contains("did you mean")), (Some(1), true), "{elsewhere:?}");
+
+    ask(&field, "resume", "rollout/meter");
+    let failed = field
+        .until("OtaRollout", "meter", "its gate fails", |o| condition(o, "Ready")["reason"] == "GateFailed");
+    assert!(is_echoed(&failed, "resume", "lastHandledResumeAt"), "{failed:#}");
+    let canary = field.lab.sent();
+    let_fail(&field, false);
+    ask(&field, "retry", "rollout/meter");
+    let done = field.until("OtaRollout", "meter", "it ends", |o| o["status"]["phase"] == "Completed");
+    assert!(is_echoed(&done, "retry", "lastHandledRetryAt"), "{done:#}");
+    assert_eq!(done["metadata"]["generation"], 1, "nothing wrote the spec");
+    let sent = field.lab.sent();
+    assert_eq!(sent.len(), 22, "{sent:?}");
+    assert!(sent.iter().all(|(id, times)| *times == 1 + usize::from(canary.contains_key(id))), "{sent:?}");
+
+    for (kind, name) in [("OtaCloud", "lab"), ("OtaPackage", "meter-v2"), ("OtaRollout", "meter")] {
+        ask(&field, "reconcile", &format!("{kind}/{name}"));
+        field.until(kind, name, "it is looked at", |o| is_echoed(o, "reconcile", "lastHandledReconcileAt"));
+    }
+    let (calls, writes) = (field.lab.all_calls(), field.writes());
+    field.lab.until("three more rounds of drift", || field.lab.all_calls() >= calls + 3);
+    assert_eq!(field.writes(), writes, "each was followed once");
+    drop(controller);
+}
+
+#[test]
+fn a_paused_rollout_can_be_deleted() {
+    let field = Field::new(shared());
+    let slow = r#"[{"version": "V2", "duration": {"min": "2h", "max": "2h"}}]"#;
+    let (unverified, _) = PACKAGE.split_once("  verification").unwrap();
+    field.lab.cloud(|cloud| cloud.set_behaviours(serde_json::from_str(slow).unwrap()).unwrap());
+    field.apply(unverified);
+    field.apply(ROLLOUT);
+    let controller = Process::start(&mut field.controller());
+    field.lab.until("the canary is sent", || field.lab.tasks().len() == 1);
+    ask(&field, "pause", "rollout/meter");
+    field.lab.until("its task is stopped", || field.lab.tasks()[0].status.starts_with("Stop"));
+    field.delete("OtaRollout", "meter");
+    field.until_gone("OtaRollout", "meter");
+    assert_eq!(field.lab.tasks().len(), 1);
+    drop(controller);
+}

@@ -12,10 +12,6 @@ REQUIREMENTS := tests/conformance/requirements.txt
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
-# Tests that ask a real API server.
-NEED_CONTROL_PLANE := kubernetes::argo_sync:: kubernetes::chart:: kubernetes::controller:: kubernetes::crash:: kubernetes::definitions:: \
-  kubernetes::examples:: kubernetes::requests:: kubernetes::statuses::
-
 .PHONY: help test test-fast test-argocd lint doc unit control-plane integrations argocd-cm deny conformance venv demo demo-all crds docs bench fuzz kills world
 
 help: ## Show the targets
@@ -24,7 +20,7 @@ help: ## Show the targets
 test: control-plane lint doc unit integrations deny $(if $(wildcard $(REQUIREMENTS)),conformance) ## Every check: format, lints, docs, tests, dependencies, the official SDKs against the simulator, integrations
 
 test-fast: lint ## What needs Rust alone
-	$(CARGO) test -- $(NEED_CONTROL_PLANE:%=--skip %)
+	$(CARGO) test -- --skip kubernetes::
 
 demo: need-cargo ## A good release converges, a bad one is stopped at its canary
 	$(CARGO) run -- demo

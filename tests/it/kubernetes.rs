@@ -11,4 +11,7 @@ mod definitions;
 mod examples;
 mod harness;
 mod requests;
+mod scale;
 mod statuses;
+mod trouble;
+mod unruly;

@@ -38,11 +38,13 @@ pub const SOMEBODY: &str = "somebody";
 pub struct ControlPlane {
     dir: PathBuf,
     port: u16,
-    etcd_port: u16,
+    etcd_ports: [u16; 2],
     parts: BTreeMap<String, PathBuf>,
     ca: String,
     api_server: Mutex<Option<Supervised>>,
-    _etcd: Supervised,
+    etcd: Mutex<Option<Supervised>>,
+    /// Takes the folder away in the end.
+    _folder: Supervised,
 }
 
 /// The one control plane of this test binary, started when the first test asks for it. When it cannot be started, every test
@@ -68,17 +70,34 @@ impl ControlPlane {
         let [port, etcd_port, peer_port] = free_ports();
         let ca = write_certificates(&dir);
         write_settings(&dir);
-        let etcd = Supervised::start(&dir, "etcd", etcd(&parts["etcd"], &dir, etcd_port, peer_port), true);
-        let api_server = Mutex::default();
-        let plane = Self { dir, port, etcd_port, parts, ca, api_server, _etcd: etcd };
+        let idle = ["tail", "-f", "/dev/null"].map(str::to_owned).to_vec();
+        let folder = Supervised::start(&dir, "folder", idle, true);
+        let (api_server, etcd, etcd_ports) = (Mutex::default(), Mutex::default(), [etcd_port, peer_port]);
+        let plane = Self { dir, port, etcd_ports, parts, ca, api_server, etcd, _folder: folder };
+        plane.start_etcd();
         plane.start_api_server();
         plane.install_roles();
         plane
     }
 
+    /// Starts etcd with what it held when it was killed.
+    pub fn start_etcd(&self) {
+        let command = etcd(&self.parts["etcd"], &self.dir, self.etcd_ports);
+        *self.etcd.lock().unwrap() = Some(Supervised::start(&self.dir, "etcd", command, false));
+    }
+
+    /// Kills etcd; the API server stays, and can do nothing.
+    pub fn kill_etcd(&self) {
+        *self.etcd.lock().unwrap() = None;
+    }
+
+    pub fn has_etcd(&self) -> bool {
+        self.etcd.lock().unwrap().is_some()
+    }
+
     /// Starts the API server, and returns when it answers.
     pub fn start_api_server(&self) {
-        let command = api_server(&self.parts["kube-apiserver"], &self.dir, self.port, self.etcd_port);
+        let command = api_server(&self.parts["kube-apiserver"], &self.dir, self.port, self.etcd_ports[0]);
         let server = Supervised::start(&self.dir, "kube-apiserver", command, false);
         *self.api_server.lock().unwrap() = Some(server);
         let runtime = runtime();
@@ -313,7 +332,7 @@ pub fn find_parts(names: &[&str]) -> BTreeMap<String, PathBuf> {
     parts.map(|(name, path)| (name.to_owned(), path.into())).collect()
 }
 
-fn etcd(program: &Path, dir: &Path, port: u16, peer_port: u16) -> Vec<String> {
+fn etcd(program: &Path, dir: &Path, [port, peer_port]: [u16; 2]) -> Vec<String> {
     let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer_port}"));
     let mut command = vec![program.display().to_string()];
     let data = dir.join("etcd").display().to_string();

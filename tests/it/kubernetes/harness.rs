@@ -3,8 +3,9 @@
 use super::control_plane::{ADMIN, CONTROLLER, ControlPlane, DEADLINE, api_of, apply, runtime};
 use crate::engine::harness::{FACTOR, Lab};
 use crate::support::within_reason;
+use futures::StreamExt as _;
 use kube::Client;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -56,6 +57,30 @@ impl<'a> Field<'a> {
     pub fn apply(&self, text: &str) {
         let manifest = self.in_namespace(serde_yaml::from_str(text).unwrap());
         self.runtime.block_on(apply(&self.client, &manifest)).unwrap();
+    }
+
+    /// Applies many manifests, a few of them at a time.
+    pub fn apply_all(&self, manifests: impl IntoIterator<Item = Value>) {
+        let manifests = manifests.into_iter().map(|manifest| self.in_namespace(manifest));
+        let applied = futures::stream::iter(manifests)
+            .map(|manifest| async move { apply(&self.client, &manifest).await.unwrap() })
+            .buffer_unordered(8);
+        self.runtime.block_on(applied.for_each(|_| std::future::ready(())));
+    }
+
+    /// Waits until something is true of so many objects of a kind.
+    pub fn until_all(&self, kind: &str, count: usize, is_so: impl Fn(&Value) -> bool) {
+        let (mut most, mut since) = (0, Instant::now());
+        while most < count {
+            let list = self.runtime.block_on(self.api(kind).list(&ListParams::default())).unwrap();
+            let is_so = |object: &DynamicObject| is_so(&serde_json::to_value(object).unwrap());
+            let found = list.items.iter().filter(|object| is_so(object)).count();
+            if found > most {
+                (most, since) = (found, Instant::now());
+            }
+            assert!(since.elapsed() < DEADLINE, "{kind}: {most} of {count}, and no more come");
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     pub fn delete(&self, kind: &str, name: &str) {
@@ -126,11 +151,20 @@ impl<'a> Field<'a> {
 
     /// The same with these arguments, for whom this kubeconfig signs in.
     pub fn controller_with(&self, args: &[impl AsRef<OsStr>], kubeconfig: &Path) -> Command {
+        self.controller_with_factor(args, kubeconfig, FACTOR)
+    }
+
+    /// For this namespace, with time running so many times as fast as it is.
+    pub fn controller_at(&self, factor: u32) -> Command {
+        let args = ["controller", "--namespace", &self.namespace, "--lease-namespace", &self.namespace];
+        self.controller_with_factor(&args, &self.plane.kubeconfig_file(CONTROLLER), factor)
+    }
+
+    fn controller_with_factor(&self, args: &[impl AsRef<OsStr>], kubeconfig: &Path, factor: u32) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollwave"));
-        let factor = FACTOR.to_string();
         command
             .args(args)
-            .args(["--time-factor", &factor])
+            .args(["--time-factor", &factor.to_string()])
             .current_dir(self.lab.path())
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null());
@@ -166,7 +200,7 @@ impl<'a> Field<'a> {
         self.plane.writes(CONTROLLER, &self.namespace)
     }
 
-    fn api(&self, kind: &str) -> kube::Api<kube::api::DynamicObject> {
+    fn api(&self, kind: &str) -> kube::Api<DynamicObject> {
         let version = match kind {
             "Lease" => "coordination.k8s.io/v1",
             "Secret" => "v1",

@@ -1,0 +1,143 @@
+//! Many objects at once, and one new object among many: what they cost, as numbers of writes and of calls. Figures that take
+//! time are printed, and stand in `docs/benchmarks.md`:
+//! `ROLLWAVE_TEST_SCALE=1000 cargo test --release --test it -- kubernetes::scale --nocapture`.
+
+use super::control_plane::shared;
+use super::harness::{Field, condition};
+use crate::engine::harness::{Lab, Process};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Instant;
+
+/// Fast enough that the budget of the account, and not the test, decides how long it takes.
+const FACTOR: u32 = 20;
+/// What the account is asked at most, a second of the engine's time: the default of its cloud.
+const CALLS_PER_SECOND: f64 = 10.0;
+/// Writes that an object may cost on its way: the finalizer, each step of its journal, and what is told of each phase.
+const WRITES: [(&str, usize); 2] = [("otapackages", 5), ("otarollouts", 8)];
+
+/// Packages that are applied at once; a tenth of them is rolled out.
+fn scale() -> usize {
+    std::env::var("ROLLWAVE_TEST_SCALE").map_or(40, |number| number.parse().unwrap())
+}
+
+/// One product and two devices for each rollout, and a product without devices for the other packages.
+fn lab(rollouts: usize) -> Lab {
+    let mut world = format!(
+        "seed: 3\ntimeFactor: {FACTOR}\nclouds:\n  huaweiIotda:\n    searchesPerSecond: 0\n    accounts:\n    \
+         - {{projectId: project-1, appId: app-1, region: cn-north-4, accessKey: THE-ACCESS-KEY, secretKey: the-secret-key}}\n\
+         behaviours: [{{version: V2, duration: {{min: 5s, max: 20s}}}}]\nproducts:\n- {{id: shelf}}\n"
+    );
+    (0..rollouts).for_each(|i| writeln!(world, "- {{id: product-{i}}}").unwrap());
+    world.push_str("devices:\n- {id: idle, product: shelf, firmware: V1}\n");
+    for i in 0..rollouts {
+        writeln!(world, "- {{count: 2, idPrefix: product-{i}-, product: product-{i}, firmware: V1}}")
+            .unwrap();
+    }
+    Lab::with_world(&world)
+}
+
+fn package(name: &str, product: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": rollwave::api::API_VERSION, "kind": "OtaPackage", "metadata": {"name": name},
+        "spec": {
+            "cloudRef": {"name": "lab"}, "type": "Firmware", "product": {"id": product}, "version": version,
+            "artifact": {
+                "sha256": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a",
+                "obs": {"region": "cn-north-4", "bucket": "firmware", "key": format!("{name}.bin")}}}
+    })
+}
+
+fn rollout(name: &str) -> Value {
+    json!({
+        "apiVersion": rollwave::api::API_VERSION, "kind": "OtaRollout", "metadata": {"name": name},
+        "spec": {"packageRef": {"name": name}, "targets": {"all": true}, "stages": [{"name": "all", "select": {"rest": true}}]}
+    })
+}
+
+fn is_ready(object: &Value) -> bool {
+    condition(object, "Ready")["status"] == "True"
+}
+
+fn field(rollouts: usize) -> Field<'static> {
+    let field = Field::with_lab(shared(), lab(rollouts));
+    field.apply_keys("the-secret-key");
+    field.apply(&field.account());
+    field
+}
+
+/// Writes of the controller by kind, each object's.
+fn writes_by_kind(field: &Field<'_>) -> BTreeMap<String, Vec<usize>> {
+    let mut by_object = BTreeMap::<(String, String), usize>::new();
+    for write in field.writes() {
+        let mut words = write.split([' ', '/']).skip(1);
+        let (kind, name) = (words.next().unwrap(), words.last().unwrap());
+        *by_object.entry((kind.to_owned(), name.to_owned())).or_default() += 1;
+    }
+    let mut by_kind = BTreeMap::<String, Vec<usize>>::new();
+    for ((kind, _), writes) in by_object {
+        by_kind.entry(kind).or_default().push(writes);
+    }
+    by_kind
+}
+
+/// Peak of its resident memory, in MB.
+fn peak_memory(process: &Process) -> u64 {
+    let status = fs_err::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn what_is_applied_at_once_costs_a_few_writes_an_object_and_calls_as_the_budget_allows() {
+    let (packages, rollouts) = (scale(), scale() / 10);
+    let field = field(rollouts);
+    let rolled_out = (0..rollouts).map(|i| package(&format!("r{i}"), &format!("product-{i}"), "V2"));
+    let kept = (rollouts..packages).map(|i| package(&format!("p{i}"), "shelf", &format!("V{i}")));
+    let controller = Process::start(&mut field.controller_at(FACTOR));
+    let begin = Instant::now();
+    field.apply_all(rolled_out.chain(kept).chain((0..rollouts).map(|i| rollout(&format!("r{i}")))));
+    field.until_all("OtaPackage", packages, is_ready);
+    field.until_all("OtaRollout", rollouts, |rollout| rollout["status"]["phase"] == "Completed");
+    let took = begin.elapsed();
+
+    let calls = field.lab.all_calls();
+    assert_eq!(field.lab.packages().len(), packages, "each is created once");
+    assert_eq!(field.lab.tasks().len(), rollouts, "each is sent once");
+    let by_kind = writes_by_kind(&field);
+    for (kind, most) in WRITES {
+        let writes = &by_kind[kind];
+        let total: usize = writes.iter().sum();
+        println!(
+            "{kind}: {} objects, {total} writes, at most {} for one",
+            writes.len(),
+            writes.iter().max().unwrap()
+        );
+        assert!(writes.iter().all(|writes| *writes <= most), "{kind}: {writes:?}");
+    }
+    let engine_seconds = took.as_secs_f64() * f64::from(FACTOR);
+    println!(
+        "{packages} packages, {rollouts} rollouts: {calls} calls, {:.0} s of the engine's time, {:.0} % of the budget; {} MB",
+        engine_seconds,
+        100.0 * f64::from(u32::try_from(calls).unwrap()) / (engine_seconds * CALLS_PER_SECOND),
+        peak_memory(&controller)
+    );
+}
+
+#[test]
+fn a_new_object_among_idle_ones_waits_behind_no_poll() {
+    let idle = scale() * 5;
+    let field = field(0);
+    field.apply_all((0..idle).map(|i| package(&format!("p{i}"), "shelf", &format!("V{i}"))));
+    let controller = Process::start(&mut field.controller_at(FACTOR * 10));
+    field.until_all("OtaPackage", idle, is_ready);
+    let (creates, calls, begin) =
+        (field.lab.calls("CreateOtaPackage"), field.lab.all_calls(), Instant::now());
+    field.apply_all([package("new", "shelf", "new")]);
+    field.lab.until("the new package is created", || field.lab.calls("CreateOtaPackage") > creates);
+    let (before, took) = (field.lab.all_calls() - calls - 1, begin.elapsed());
+    println!("among {idle} idle packages: {before} calls before the create of a new one, {took:?}");
+    assert!(before <= 6, "{before} calls went before it");
+    drop(controller);
+}

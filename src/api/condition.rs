@@ -1,4 +1,4 @@
-//! Conditions by the kstatus rules: `Ready` always, `Reconciling` and `Stalled` only while they are true.
+//! Conditions by the kstatus rules: `Ready` always, `Reconciling`, `Stalled` and `Suspended` only while they are true.
 
 use super::{Condition, Time};
 use jiff::Timestamp;
@@ -9,6 +9,8 @@ pub const READY: &str = "Ready";
 pub const RECONCILING: &str = "Reconciling";
 /// Present, and true, when only a person can bring it further.
 pub const STALLED: &str = "Stalled";
+/// Rollout: present, and true, while it stands still because a person wants it to. It is neither stalled nor at work then.
+pub const SUSPENDED: &str = "Suspended";
 /// Package: its verification passed (or it asks for none).
 pub const VERIFIED: &str = "Verified";
 /// Rollout: stages are being released.

@@ -128,7 +128,7 @@ pub struct OtaRolloutStatus {
     #[serde(default = "never_observed")]
     #[schemars(default = "never_observed")]
     pub observed_generation: i64,
-    /// Conditions: `Ready`, `Progressing`, `Healthy`, and while true `Reconciling`, `Stalled`.
+    /// Conditions: `Ready`, `Progressing`, `Healthy`, and while true `Reconciling`, `Stalled`, `Suspended`.
     #[serde(default)]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,

@@ -111,7 +111,7 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
         Lack::Other(Box::new(Outcome::held("PackageMissing", message, false)))
     })?;
     if let Some((reason, words)) = requests::stands_still(rollout, status).filter(|_| !begun) {
-        let outcome = Outcome::held(reason, format!("{words}: nothing was sent yet"), false);
+        let outcome = Outcome::held(reason, format!("{words}: nothing was sent yet"), false).still();
         return Err(Lack::Other(Box::new(outcome)));
     }
     let capabilities = view.capabilities.ok_or_else(|| {

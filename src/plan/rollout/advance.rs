@@ -110,7 +110,7 @@ impl Pass<'_, '_> {
             return outcome;
         }
         if let Some((reason, words)) = requests::stands_still(self.ground.rollout, self.status) {
-            return self.hold_and_stop(reason, format!("{words}: {}", self.tally()));
+            return self.hold_and_stop(reason, format!("{words}: {}", self.tally())).still();
         }
         let live = !self.survey.jobs.live().is_empty();
         if let Some(message) = changed {

@@ -2,8 +2,8 @@
 
 use crate::api::{
     HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, Request, RolloutPhase, STALLED,
-    StageCounts, StagePhase, StageStatus, Truth, Verdict, clear_condition, find_condition, record_decision,
-    set_condition,
+    SUSPENDED, StageCounts, StagePhase, StageStatus, Truth, Verdict, clear_condition, find_condition,
+    record_decision, set_condition,
 };
 use crate::plan::{Action, Again, Plan};
 use jiff::Timestamp;
@@ -17,6 +17,8 @@ pub(super) enum Standing {
     Working,
     /// Only a person.
     Stuck,
+    /// Whoever had it stand still.
+    Still,
 }
 
 /// A judgement, before it is written down.
@@ -50,6 +52,12 @@ impl Outcome {
         let again = if live { Again::After(crate::plan::POLL) } else { Again::AtDriftInterval };
         let phase = RolloutPhase::Held;
         Self { phase, standing: Standing::Stuck, reason, message: message.into(), again, actions: Vec::new() }
+    }
+
+    /// It is held because a person wants it to be.
+    pub fn still(mut self) -> Self {
+        self.standing = Standing::Still;
+        self
     }
 
     pub fn with(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
@@ -89,7 +97,9 @@ pub(super) fn finish(
     set(READY, ready, outcome.reason, &outcome.message);
     set(PROGRESSING, progressing, outcome.reason, &outcome.message);
     set(HEALTHY, health.0, health.1, &health.2);
-    for (type_, standing) in [(RECONCILING, Standing::Working), (STALLED, Standing::Stuck)] {
+    for (type_, standing) in
+        [(RECONCILING, Standing::Working), (STALLED, Standing::Stuck), (SUSPENDED, Standing::Still)]
+    {
         if outcome.standing == standing {
             set_condition(
                 &mut status.conditions,

@@ -88,6 +88,11 @@ impl<'a> Field<'a> {
         self.runtime.block_on(self.api(kind).delete(name, &params)).unwrap();
     }
 
+    pub fn annotate(&self, kind: &str, name: &str, annotation: &str, value: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {annotation: value}}}));
+        self.runtime.block_on(self.api(kind).patch(name, &PatchParams::default(), &patch)).unwrap();
+    }
+
     /// Writes into a status, as somebody might who is not the controller.
     pub fn patch_status(&self, kind: &str, name: &str, status: &Value) {
         let patch = Patch::Merge(json!({"status": status}));

@@ -94,6 +94,18 @@ fn a_rollout_that_is_suspended(seen: &Seen) {
     drop(controller);
 }
 
+fn a_rollout_that_is_paused(seen: &Seen) {
+    let field = Field::new(shared());
+    let (unverified, _) = PACKAGE.split_once("  verification").unwrap();
+    field.apply(unverified);
+    field.apply(&ROLLOUT.replace("soak: 1m", "soak: 5d"));
+    let controller = Process::start(&mut field.controller());
+    field.until(KIND, "meter", "it soaks", |object| object["status"]["stages"][0]["phase"] == "Soaking");
+    field.annotate(KIND, "meter", "ota.rollwave.dev/pause-requested-at", "2026-01-01T00:00:00Z");
+    see(seen, "paused", &field.until(KIND, "meter", "it is paused", is_held));
+    drop(controller);
+}
+
 fn is_seen(object: &Value) -> bool {
     !condition(object, "Ready").is_null()
 }
@@ -114,7 +126,7 @@ fn keys_that_are_refused(seen: &Seen) {
 fn normal(object: &Value) -> Value {
     let meta = &object["metadata"];
     let mut kept = Map::new();
-    for field in ["finalizers", "generation", "name"] {
+    for field in ["annotations", "finalizers", "generation", "name"] {
         if !meta[field].is_null() {
             kept.insert(field.to_owned(), meta[field].clone());
         }
@@ -162,12 +174,13 @@ fn place(kind: &str, name: &str) -> PathBuf {
 #[test]
 fn the_objects_that_integrations_are_tested_with_are_those_of_a_real_run() {
     let seen = Seen::default();
-    let scenes: [fn(&Seen); 6] = [
+    let scenes: [fn(&Seen); 7] = [
         a_good_release,
         a_canary_that_a_stop_rule_ends,
         a_canary_that_does_not_pass_its_gate,
         references_to_nowhere,
         a_rollout_that_is_suspended,
+        a_rollout_that_is_paused,
         keys_that_are_refused,
     ];
     each(&scenes, |scene| scene(&seen));

@@ -34,6 +34,10 @@ fn a_pause_sends_nothing_stops_what_runs_and_ends_with_resume_however_often_it_i
     assert_eq!(plan.actions, [Action::StopJob { id: "job-2".into() }]);
     assert_eq!((reason(&world).as_str(), plan.status.phase), ("Paused", RolloutPhase::Held));
     assert!(plan.status.message.starts_with("paused by request since 2023-"), "{}", plan.status.message);
+    for (type_, holds) in [("Suspended", true), ("Stalled", false), ("Reconciling", false), ("Ready", false)]
+    {
+        assert_eq!(condition_is_true(&plan.status.conditions, type_), holds, "{type_}");
+    }
     assert_eq!(
         plan.status.last_handled_pause_at,
         Request::Pause.of(&world.rollout.metadata).map(str::to_owned)
@@ -51,6 +55,7 @@ fn a_pause_sends_nothing_stops_what_runs_and_ends_with_resume_however_often_it_i
     world.ask(Request::Resume);
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!((plan.status.phase, plan.status.paused_at), (RolloutPhase::Completed, None));
+    assert!(!condition_is_true(&plan.status.conditions, "Suspended"));
     assert!(rules(&plan.status).contains(&"Resumed"), "{:?}", rules(&plan.status));
     assert_eq!(plan.status.stages[0].jobs.len(), 2, "those that were stopped got another job");
 }

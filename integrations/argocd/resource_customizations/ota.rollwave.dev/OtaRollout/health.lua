@@ -7,22 +7,16 @@ end
 if obj.status.message ~= nil then
   hs.message = obj.status.message
 end
-if obj.status.phase == "Aborted" then
-  hs.status = "Degraded"
-  return hs
-end
-if obj.status.phase == "Held" then
-  -- By a person who asked for it, or by a gate or a stop rule.
-  hs.status = obj.spec.suspend and "Suspended" or "Degraded"
-  return hs
-end
+local is = {}
 for _, condition in ipairs(obj.status.conditions or {}) do
-  if condition.type == "Stalled" and condition.status == "True" then
-    hs.status = "Degraded"
-    return hs
-  end
-  if condition.type == "Ready" and condition.status == "True" then
-    hs.status = "Healthy"
-  end
+  is[condition.type] = condition.status == "True"
+end
+if is.Stalled then
+  hs.status = "Degraded"
+elseif is.Suspended then
+  -- By a person who asked for it: spec.suspend, or a pause.
+  hs.status = "Suspended"
+elseif is.Ready then
+  hs.status = "Healthy"
 end
 return hs

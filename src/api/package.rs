@@ -33,6 +33,12 @@ use std::fmt;
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.module) == has(oldSelf.module) && (!has(self.module) || self.module == oldSelf.module)")
+        .message("module cannot be changed: write a new OtaPackage for another module"),
+    validation = Rule::new("!has(self.artifact.delta) || !self.artifact.delta || (has(self.sourceVersions) && self.sourceVersions.size() == 1)")
+        .message("a delta is made from one version: name it in sourceVersions")
+)]
 pub struct OtaPackageSpec {
     /// The account that holds the package.
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another account"))]
@@ -48,6 +54,10 @@ pub struct OtaPackageSpec {
     #[schemars(length(min = 1, max = 256), regex(pattern = pattern::VERSION))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another version"))]
     pub version: String,
+    /// Part of the device that it upgrades, on Alibaba Cloud: a module of the product. Absent, or `default`: the whole device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = pattern::VERSION))]
+    pub module: Option<String>,
     /// Versions that may be upgraded to this one; all when empty. IoTDA `support_source_versions`: at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 1, max = 256), regex(pattern = pattern::VERSION)))]
@@ -77,6 +87,14 @@ pub struct OtaPackageSpec {
     #[serde(default)]
     #[schemars(default)]
     pub drift_policy: DriftPolicy,
+}
+
+impl OtaPackageSpec {
+    /// The part of the device that it upgrades; none for the whole device.
+    #[must_use]
+    pub fn module(&self) -> Option<&str> {
+        self.module.as_deref().filter(|module| *module != "default")
+    }
 }
 
 /// What a package upgrades.
@@ -155,6 +173,10 @@ pub struct Artifact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = pattern::MD5))]
     pub md5: Option<String>,
+    /// True when the bytes are the difference from the one version in `sourceVersions`, for devices that are told so and put
+    /// the two together (Alibaba Cloud).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<bool>,
     /// An object in Huawei OBS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obs: Option<ObsObject>,
@@ -165,6 +187,14 @@ pub struct Artifact {
     /// Uploaded by hand in the cloud's portal, where no call can do it (OceanConnect).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub portal: Option<PortalUpload>,
+}
+
+impl Artifact {
+    /// True when the bytes are the difference from a version.
+    #[must_use]
+    pub fn is_delta(&self) -> bool {
+        self.delta == Some(true)
+    }
 }
 
 /// A package that is uploaded by hand.

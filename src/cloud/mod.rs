@@ -5,8 +5,8 @@
 //! ([`transport`]); each cloud's folder only maps nouns to wire and back.
 //!
 //! **Invariant:** a client never retries, never sleeps and never reads a clock: `now` is an argument. The exceptions
-//! to "one call, one request" are signing in (a token is fetched when none is held, and renewed once on a 401) and the
-//! permit of an upload, which is good for a minute.
+//! to "one call, one request" are signing in (a token is fetched when none is held, and renewed once on a 401) and what
+//! comes before an upload: its permit, which is good for a minute, and a look whether there is the module that it is for.
 
 pub mod aliyun_iot;
 mod answer;
@@ -65,7 +65,12 @@ pub enum Call {
         id: String,
     },
     /// Hands a file to the cloud, before the package that is made of it; the cloud sweeps away what no package names.
-    Upload(LocalFile),
+    Upload {
+        /// The package that will be made of it.
+        package: PackageKey,
+        /// The file.
+        file: LocalFile,
+    },
     /// Creates a package. Not idempotent.
     CreatePackage(NewPackage),
     /// Deletes a package; the bytes stay where they are.
@@ -117,15 +122,15 @@ pub enum Call {
     },
     /// A page of the devices of a product.
     ListDevices {
-        /// The cloud's product id.
-        product: String,
+        /// The product, and the part of its devices whose versions are told.
+        scope: DeviceScope,
         /// Where to go on.
         cursor: Cursor,
     },
     /// One device.
     ShowDevice {
-        /// The cloud's product id: device ids need be unique within it only.
-        product: String,
+        /// The product, within which device ids need be unique, and the part of the device whose version is told.
+        scope: DeviceScope,
         /// Cloud's id.
         id: String,
     },
@@ -170,10 +175,26 @@ impl Call {
     pub const fn class(&self) -> CallClass {
         match self {
             Self::CreatePackage(_) | Self::CreateJob(_) => CallClass::CreateOnce,
-            Self::Upload(_) | Self::DeletePackage { .. } | Self::DeleteJob { .. } => CallClass::Idempotent,
+            Self::Upload { .. } | Self::DeletePackage { .. } | Self::DeleteJob { .. } => {
+                CallClass::Idempotent
+            }
             Self::StopJob { .. } | Self::RetryJob { .. } => CallClass::Toggle,
             _ => CallClass::Read,
         }
+    }
+
+    /// The part of devices that the call speaks of; none: devices as a whole, or no devices.
+    #[must_use]
+    pub fn module(&self) -> Option<&str> {
+        let module = match self {
+            Self::ListPackages { exactly, .. } => exactly.as_ref().and_then(|key| key.module.as_ref()),
+            Self::Upload { package, .. } => package.module.as_ref(),
+            Self::CreatePackage(package) => package.key.module.as_ref(),
+            Self::CreateJob(job) => job.package.module.as_ref(),
+            Self::ListDevices { scope, .. } | Self::ShowDevice { scope, .. } => scope.module.as_ref(),
+            _ => None,
+        };
+        module.map(String::as_str)
     }
 
     /// Name of the operation, for counters, spans and messages: `CreatePackage`.
@@ -182,7 +203,7 @@ impl Call {
         match self {
             Self::ListPackages { .. } => "ListPackages",
             Self::ShowPackage { .. } => "ShowPackage",
-            Self::Upload(_) => "Upload",
+            Self::Upload { .. } => "Upload",
             Self::CreatePackage(_) => "CreatePackage",
             Self::DeletePackage { .. } => "DeletePackage",
             Self::ListJobs { .. } => "ListJobs",

@@ -339,7 +339,7 @@ impl Lane {
             && limits.uploads == Uploads::Before
         {
             let file = file.clone();
-            let call = Call::Upload(file.clone());
+            let call = Call::Upload { package: package.key.clone(), file: file.clone() };
             let Reply::Uploaded(handle) = self.connect().await?.account.call(&call, class).await? else {
                 let error = "the reply is of another shape than the request";
                 return Err(CallError::new(ErrorClass::Unintelligible, call.operation(), error).into());

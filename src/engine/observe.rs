@@ -4,7 +4,7 @@ use super::inventory::{DeviceSet, Inventory, Listed, SetName};
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
-use crate::cloud::{Capabilities, Device, DeviceResult, Package, PackageKey, PackageKind};
+use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Package, PackageKey, PackageKind};
 use crate::plan::needs::{self, Need};
 use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
 use jiff::{SignedDuration, Timestamp};
@@ -39,7 +39,7 @@ pub(super) struct PackageSight {
 /// What was seen for a rollout.
 #[derive(Default)]
 pub(super) struct RolloutSight {
-    product: Option<String>,
+    scope: Option<DeviceScope>,
     named: Option<Seen<BTreeMap<String, Device>>>,
     members: Option<BTreeSet<String>>,
     jobs_at: Option<Timestamp>,
@@ -86,7 +86,7 @@ impl RolloutSight {
             let fleet = Fleet { devices: &named.value, members: self.members.clone() };
             return Some(Seen { at: named.at, value: fleet });
         }
-        let (at, devices) = inventory.devices.of_product(self.product.as_deref()?)?;
+        let (at, devices) = inventory.devices.of_product(self.scope.as_ref()?)?;
         Some(Seen { at, value: Fleet { devices, members: self.members.clone() } })
     }
 }
@@ -122,10 +122,10 @@ impl Lane {
                     sight.devices =
                         match self.named_in_fleet(&ids, object, &ours, drift, evidence, class).await? {
                             Some(seen) => Some(seen),
-                            None => Some(self.look_at_devices(&product_of(object), &ids, class).await?),
+                            None => Some(self.look_at_devices(&scope_of(object), &ids, class).await?),
                         };
                 }
-                Need::Fleet { .. } | Need::Group(_) | Need::Tag { .. } => {}
+                Need::Fleet(_) | Need::Group(_) | Need::Tag { .. } => {}
             }
         }
         Ok(sight)
@@ -163,19 +163,19 @@ impl Lane {
                     sight.named =
                         match self.named_in_fleet(&ids, package, &ours, drift, evidence, class).await? {
                             Some(seen) => Some(seen),
-                            None => Some(self.look_at_devices(&product_of(package), &ids, class).await?),
+                            None => Some(self.look_at_devices(&scope_of(package), &ids, class).await?),
                         };
                 }
-                Need::Fleet { product } => {
-                    self.look_at_fleet(&product, &ours, drift, evidence, class).await?;
-                    sight.product = Some(product);
+                Need::Fleet(scope) => {
+                    self.look_at_fleet(&scope, &ours, drift, evidence, class).await?;
+                    sight.scope = Some(scope);
                 }
                 Need::Group(group) => {
-                    let set = DeviceSet { product: product_of(package), by: SetName::Group(group) };
+                    let set = DeviceSet { product: scope_of(package).product, by: SetName::Group(group) };
                     sight.members.get_or_insert_default().extend(self.look_at_set(&set, drift, class).await?);
                 }
                 Need::Tag { key, values } => {
-                    let set = DeviceSet { product: product_of(package), by: SetName::Tag(key, values) };
+                    let set = DeviceSet { product: scope_of(package).product, by: SetName::Tag(key, values) };
                     let with_tag = self.look_at_set(&set, drift, class).await?;
                     sight.members = Some(match sight.members.take() {
                         Some(members) => members.intersection(&with_tag).cloned().collect(),
@@ -310,16 +310,16 @@ impl Lane {
         if self.capabilities().is_none_or(|limits| limits.shows_devices) {
             return Ok(None);
         }
-        let product = package.spec.product.to_string();
-        self.look_at_fleet(&product, ours, drift, evidence, class).await?;
-        let Some((at, fleet)) = self.inventory.devices.of_product(&product) else { return Ok(None) };
+        let scope = scope_of(package);
+        self.look_at_fleet(&scope, ours, drift, evidence, class).await?;
+        let Some((at, fleet)) = self.inventory.devices.of_product(&scope) else { return Ok(None) };
         let named = ids.iter().filter_map(|id| Some((id.clone(), fleet.get(id)?.clone()))).collect();
         Ok(Some(Seen { at, value: named }))
     }
 
     async fn look_at_devices(
         &mut self,
-        product: &str,
+        scope: &DeviceScope,
         ids: &[String],
         class: Class,
     ) -> Result<Seen<BTreeMap<String, Device>>, Trouble> {
@@ -327,10 +327,10 @@ impl Lane {
         let mut at = self.ports.clock.now();
         if let Some(Link { account, .. }) = &mut self.link {
             for id in ids {
-                let device = self.inventory.devices.look(account, product, id, polled_since, class).await?;
+                let device = self.inventory.devices.look(account, scope, id, polled_since, class).await?;
                 devices.extend(device.map(|device| (id.clone(), device)));
                 // What is known together is as old as its oldest part.
-                at = self.inventory.devices.seen_at(product, id).map_or(at, |seen| seen.min(at));
+                at = self.inventory.devices.seen_at(scope, id).map_or(at, |seen| seen.min(at));
             }
         }
         Ok(Seen { at, value: devices })
@@ -354,24 +354,24 @@ impl Lane {
     /// while jobs run as often as a share of the budget allows, but at once when the last of them has ended.
     async fn look_at_fleet(
         &mut self,
-        product: &str,
+        scope: &DeviceScope,
         ours: &[String],
         drift: SignedDuration,
         evidence: Evidence,
         class: Class,
     ) -> Result<(), Trouble> {
-        let by_jobs = self.fleet_since(product, ours, drift);
+        let by_jobs = self.fleet_since(scope, ours, drift);
         let since = if evidence == Evidence::Fresh { by_jobs.max(self.since(POLL)) } else { by_jobs };
         let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
-        let complete = self.inventory.devices.list_step(account, product, since, class).await?;
+        let complete = self.inventory.devices.list_step(account, scope, since, class).await?;
         if complete { Ok(()) } else { Err(Trouble::MorePages) }
     }
 
     /// How new the look at a fleet must be, as its jobs have it.
-    fn fleet_since(&self, product: &str, ours: &[String], drift: SignedDuration) -> Timestamp {
+    fn fleet_since(&self, scope: &DeviceScope, ours: &[String], drift: SignedDuration) -> Timestamp {
         let (now, jobs) = (self.ports.clock.now(), &self.inventory.jobs);
-        let seen_at = self.inventory.devices.of_product(product).map(|(at, _)| at);
-        let watching_interval = POLL.max(self.inventory.devices.time_to_read(product) * FLEET_SHARE);
+        let seen_at = self.inventory.devices.of_product(scope).map(|(at, _)| at);
+        let watching_interval = POLL.max(self.inventory.devices.time_to_read(scope) * FLEET_SHARE);
         let (Some(limits), Some(changed_at)) =
             (self.capabilities(), ours.iter().filter_map(|id| jobs.changed_at(id)).max())
         else {
@@ -401,12 +401,12 @@ impl Lane {
     }
 }
 
-/// The package without its artifact if its row is the one that was compared before; or else its id, to look at its details.
-/// The cloud's id of the product that a package fits.
-fn product_of(package: &OtaPackage) -> String {
-    package.spec.product.to_string()
+/// The devices that a package is for.
+fn scope_of(package: &OtaPackage) -> DeviceScope {
+    needs::package_key(package).scope()
 }
 
+/// The package without its artifact if its row is the one that was compared before; or else its id, to look at its details.
 fn compared_before(object: &OtaPackage, listed: &Listed) -> Result<Package, String> {
     if needs::details_needed(object, &listed.hash) {
         return Err(listed.row.id.clone());

@@ -93,6 +93,7 @@ mod tests {
                 kind: PackageType::Firmware,
                 product: "meter".into(),
                 version: "V2".into(),
+                module: None,
             },
             from_versions: vec![],
             delivery: crate::api::Delivery::default(),

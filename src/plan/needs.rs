@@ -6,7 +6,7 @@ use crate::api::{
     CloudKind, IN_SYNC, Kind, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification,
     condition_is_true, support,
 };
-use crate::cloud::{DeviceOutcome, Job, JobState, PackageKey, PackageKind};
+use crate::cloud::{DeviceOutcome, DeviceScope, Job, JobState, PackageKey, PackageKind};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -23,10 +23,7 @@ pub enum Need {
     /// These devices, one by one.
     Devices(Vec<String>),
     /// Every device of a product.
-    Fleet {
-        /// The cloud's product id.
-        product: String,
-    },
+    Fleet(DeviceScope),
     /// The ids of a group's devices.
     Group(String),
     /// The ids of the devices that carry this tag with one of these values. Several keys are all required: intersect.
@@ -42,7 +39,12 @@ pub enum Need {
 #[must_use]
 pub fn package_key(package: &OtaPackage) -> PackageKey {
     let spec = &package.spec;
-    PackageKey { kind: spec.kind, product: spec.product.to_string(), version: spec.version.clone() }
+    PackageKey {
+        kind: spec.kind,
+        product: spec.product.to_string(),
+        version: spec.version.clone(),
+        module: spec.module().map(str::to_owned),
+    }
 }
 
 /// What a package's judgement needs. A verified package that stays needs its list row alone.
@@ -124,10 +126,7 @@ fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     let groups = targets.groups.iter().flatten().cloned().map(Need::Group);
     let tags = targets.tags.iter().flatten();
     let tags = tags.map(|(key, values)| Need::Tag { key: key.clone(), values: sorted(values) });
-    std::iter::once(Need::Fleet { product: package.spec.product.to_string() })
-        .chain(groups)
-        .chain(tags)
-        .collect()
+    std::iter::once(Need::Fleet(package_key(package).scope())).chain(groups).chain(tags).collect()
 }
 
 fn needs_verification(package: &OtaPackage, verification: &Verification) -> bool {
@@ -209,7 +208,7 @@ mod tests {
         let needs = for_rollout(&rollout, &ready());
         assert_eq!(needs, [Need::Jobs(PackageKind::Firmware), Need::Devices(vec!["a".into(), "b".into()])]);
         rollout.spec.targets.devices = Some((0..=MAX_SINGLE_DEVICES).map(|n| n.to_string()).collect());
-        assert!(for_rollout(&rollout, &ready()).contains(&Need::Fleet { product: "meter".into() }));
+        assert!(for_rollout(&rollout, &ready()).contains(&Need::Fleet(package_key(&ready()).scope())));
     }
 
     #[test]
@@ -219,6 +218,7 @@ mod tests {
             token: None,
             title: String::new(),
             kind: PackageKind::Firmware,
+            module: None,
             package_ids: Vec::new(),
             devices: Vec::new(),
             delivery: None,

@@ -255,6 +255,7 @@ mod tests {
             token: None,
             title: String::new(),
             kind: PackageKind::Firmware,
+            module: None,
             package_ids: Vec::new(),
             devices: Vec::new(),
             delivery: None,

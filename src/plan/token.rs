@@ -6,13 +6,16 @@
 use crate::api::{OtaPackage, OtaRollout, OtaRolloutSpec};
 use sha2::{Digest, Sha256};
 
-/// What a package is, whatever it is called: account, type, product, version and bytes. 16 lower-case hex digits.
+/// What a package is, whatever it is called: account, type, product, module, version and bytes. 16 lower-case hex digits.
 #[must_use]
 pub fn package_identity(package: &OtaPackage) -> String {
     let spec = &package.spec;
     let sha256 = spec.artifact.sha256.to_ascii_lowercase();
     let kind = format!("{:?}", spec.kind);
-    short(&["package", &spec.cloud_ref.name, &kind, &spec.product.to_string(), &spec.version, &sha256])
+    let product = spec.product.to_string();
+    let mut parts = vec!["package", &spec.cloud_ref.name, &kind, &product, &spec.version, &sha256];
+    parts.extend(spec.module());
+    short(&parts)
 }
 
 /// Hash of everything that decides who gets what when, and what stops it: the package's identity and the whole spec
@@ -122,6 +125,17 @@ mod tests {
         let mut upper = package();
         upper.spec.artifact.sha256 = upper.spec.artifact.sha256.to_ascii_uppercase();
         assert_eq!(package_identity(&package()), package_identity(&upper));
+    }
+
+    #[test]
+    fn a_package_of_a_module_is_another_one_and_the_default_module_is_none() {
+        let of = |module: Option<&str>| {
+            let mut package = package();
+            package.spec.module = module.map(str::to_owned);
+            package_identity(&package)
+        };
+        assert_eq!(of(None), of(Some("default")));
+        assert!(of(None) != of(Some("modem")) && of(Some("modem")) != of(Some("modem2")));
     }
 
     #[test]

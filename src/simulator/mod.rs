@@ -208,10 +208,14 @@ impl Simulator {
             let kind = service.kind();
             return Err(WorldError(format!("devices of cloud {kind}: it knows no attributes (try tags)")));
         }
+        if service.kind() != CloudKind::AliyunIot && !spec.modules.is_empty() {
+            let kind = service.kind();
+            return Err(WorldError(format!("devices of cloud {kind}: it knows no modules")));
+        }
         for id in &ids {
             let running = Self::running(seed, spec, id);
-            let DeviceSpec { tags, attributes, groups, .. } = spec;
-            let new = NewDevice { id, running, tags, attributes, groups };
+            let DeviceSpec { tags, attributes, modules, groups, .. } = spec;
+            let new = NewDevice { id, running, tags, attributes, modules, groups };
             service.add_device(&mut self.fleet, account, new, times)?;
         }
         Ok(ids.len())

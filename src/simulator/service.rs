@@ -124,6 +124,8 @@ pub struct NewDevice<'a> {
     pub tags: &'a BTreeMap<String, String>,
     /// Attributes, where the cloud has them.
     pub attributes: &'a BTreeMap<String, String>,
+    /// Versions of modules, where the cloud has them.
+    pub modules: &'a BTreeMap<String, String>,
     /// Names of groups.
     pub groups: &'a [String],
 }

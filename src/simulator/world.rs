@@ -233,6 +233,9 @@ pub struct DeviceSpec {
     /// Attributes, on clouds that have them (EnOS).
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+    /// Versions of modules at the start, on clouds that have them (Alibaba Cloud); its product has these modules.
+    #[serde(default)]
+    pub modules: BTreeMap<String, String>,
     /// Names of groups that it belongs to; on EnOS a node of an asset tree, `plant/hall-1`.
     #[serde(default)]
     pub groups: Vec<String>,

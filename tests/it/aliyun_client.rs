@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use rollwave::{
     api::AliyunIot,
     cloud::{
-        Call, CallError, Cloud, CloudVerification, Cursor, Delivery, Device, DeviceOutcome, Effect,
-        ErrorClass, JobPurpose, JobState, LocalFile, NewArtifact, NewJob, NewPackage, PackageKey,
+        Call, CallError, Cloud, CloudVerification, Cursor, Delivery, Device, DeviceOutcome, DeviceScope,
+        Effect, ErrorClass, JobPurpose, JobState, LocalFile, NewArtifact, NewJob, NewPackage, PackageKey,
         PackageKind, Reply, Transport, TransportError, WireRequest, WireResponse,
         aliyun_iot::{self, Keys, sign},
     },
@@ -83,7 +83,12 @@ fn ok(members: Value) -> Value {
 }
 
 fn key() -> PackageKey {
-    PackageKey { kind: PackageKind::Firmware, product: "a1VJwBwExmp".into(), version: "1.0.0".into() }
+    PackageKey {
+        kind: PackageKind::Firmware,
+        product: "a1VJwBwExmp".into(),
+        version: "1.0.0".into(),
+        module: None,
+    }
 }
 
 fn job() -> NewJob {
@@ -110,6 +115,7 @@ fn package() -> NewPackage {
         key: key(),
         name: "meter-v1.0".into(),
         source_versions: Vec::new(),
+        delta: false,
         description: None,
         custom_info: None,
         artifact: NewArtifact::Uploaded { file, handle: "https://oss/a.bin".into() },
@@ -218,10 +224,99 @@ async fn examples_of_the_documents_are_read() {
         assert_eq!(page.items[0].verification, Some(wanted));
         assert_eq!((page.items[0].source_versions.len(), page.next), (0, None));
     }
-    let mut other = row(1);
-    other["ModuleName"] = json!("barcodeScanner");
-    let Reply::Packages(page) = once(&call, 200, list(json!([other]))).await.unwrap() else { panic!() };
-    assert_eq!(page.items, [], "a package of another module is not the device's firmware");
+}
+
+#[tokio::test]
+async fn packages_of_one_product_and_version_in_two_modules_are_two_packages() {
+    let row = |id: &str, module: Option<&str>| json!({"FirmwareId": id, "DestVersion": "1.0.0", "ProductKey": "a1VJwBwExmp", "Status": -1, "ModuleName": module});
+    let rows = json!([row("whole", Some("default")), row("old", None), row("scanner", Some("scanner"))]);
+    let body = ok(json!({"FirmwareInfo": {"SimpleFirmwareInfo": rows}, "PageCount": 1}));
+    let scanner = PackageKey { module: Some("scanner".into()), ..key() };
+    let find = |exactly: Option<PackageKey>| Call::ListPackages {
+        kind: PackageKind::Firmware,
+        exactly,
+        cursor: Cursor::start(),
+    };
+    for (exactly, wanted) in [
+        (Some(key()), &["whole", "old"][..]),
+        (Some(scanner.clone()), &["scanner"]),
+        (None, &["whole", "old", "scanner"]),
+    ] {
+        let Reply::Packages(page) = once(&find(exactly), 200, body.clone()).await.unwrap() else { panic!() };
+        assert_eq!(page.items.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), wanted);
+    }
+    let named = |key: PackageKey| {
+        let call = Call::CreatePackage(NewPackage { key, ..package() });
+        let request = client("Acs3", &[(200, json!({}))]).cloud.render(&call).unwrap().remove(0);
+        let of = |name: &str| {
+            let query = sign::parse_query(&request.query);
+            query.into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
+        };
+        (of("FirmwareName").unwrap(), of("ModuleName"))
+    };
+    assert_eq!((named(key()).1, named(scanner.clone()).1), (None, Some("scanner".to_owned())));
+    assert_ne!(named(key()).0, named(scanner).0, "names are unique in the account");
+}
+
+/// The answers of ListOTAModuleByProduct and ListOTAModuleVersionsByDevice have the members of their documents.
+#[tokio::test]
+async fn a_module_must_be_one_of_the_product_before_anything_is_uploaded_for_it() {
+    let row = |name: &str| {
+        json!({"ModuleName": name, "AliasName": "x", "Desc": "y", "ProductKey": "a1VJwBwExmp",
+            "GmtCreate": "2020-10-13T09:46Z", "GmtModified": "2020-10-19T09:46Z"})
+    };
+    let modules = ok(json!({"Data": [row("default"), row("scanner")]}));
+    let upload = |module: &str| Call::Upload {
+        package: PackageKey { module: Some(module.into()), ..key() },
+        file: LocalFile { path: "a.bin".into(), sha256: String::new(), md5: Some(String::new()), size: None },
+    };
+    let client = client("Acs3", &[(200, modules.clone())]);
+    let error = client.perform(&upload("Scanner")).await.unwrap_err();
+    let said = error.to_string();
+    assert_eq!((error.class, error.effect), (ErrorClass::Invalid, Effect::None), "{said}");
+    assert!(said.contains("no module \"Scanner\"; it has default, scanner"), "{said}");
+    assert!(error.next_step.contains("console"), "{said}");
+    let sent: Vec<String> = client.sent().into_iter().map(|(action, _)| action).collect();
+    assert_eq!(sent, ["ListOTAModuleByProduct"], "no permit is asked for");
+    assert_eq!(client.transport.sent.lock().unwrap()[0].method, "GET", "as the SDKs send it");
+}
+
+#[tokio::test]
+async fn versions_of_a_module_are_told_device_by_device() {
+    let scope = DeviceScope { product: "p".into(), module: Some("scanner".into()) };
+    let versions = |device: &str, rows: &[(&str, &str)]| {
+        let row = |(module, version): &(&str, &str)| json!({"DeviceName": device, "IotId": "i", "ModuleName": module, "ModuleVersion": version, "ProductKey": "p"});
+        let rows: Vec<Value> = rows.iter().map(row).collect();
+        ok(json!({"Data": {"SimpleOTAModuleInfo": rows}, "PageCount": 1, "Total": rows.len()}))
+    };
+    let gone = json!({"RequestId": "r", "Success": false, "Code": "iot.device.NotExistedDevice", "ErrorMessage": "x"});
+    let names = json!([{"DeviceName": "a"}, {"DeviceName": "b"}, {"DeviceName": "c"}]);
+    let answers = [
+        (200, ok(json!({"Data": {"DeviceInfo": names}, "PageCount": 1, "Total": 3}))),
+        (200, versions("a", &[("default", "V1"), ("scanner", "S2")])),
+        (200, gone),
+        (200, versions("c", &[("default", "V1")])),
+    ];
+    let client = client("Acs3", &answers);
+    let (mut cursor, mut found): (_, Vec<Device>) = (Some(Cursor::start()), Vec::new());
+    while let Some(cursor_at) = cursor {
+        let call = Call::ListDevices { scope: scope.clone(), cursor: cursor_at };
+        let Reply::Devices(page) = client.perform(&call).await.unwrap() else { panic!() };
+        found.extend(page.items);
+        cursor = page.next;
+        assert!(cursor.as_ref().is_none_or(|cursor| cursor.pages == 1), "devices are no pages");
+    }
+    let told: Vec<_> = found.iter().map(|device| (device.id.as_str(), device.firmware.as_deref())).collect();
+    assert_eq!(
+        told,
+        [("a", Some("S2")), ("c", None)],
+        "the version of the module, and who has gone is no error"
+    );
+    assert_eq!(client.sent().len(), 4);
+    let show = Call::ShowDevice { scope, id: "a".into() };
+    for wrong in [versions("b", &[("scanner", "S2")]), ok(json!({"Data": {}, "PageCount": 2}))] {
+        assert_eq!(once(&show, 200, wrong).await.unwrap_err().class, ErrorClass::Unintelligible);
+    }
 }
 
 #[tokio::test]
@@ -267,8 +362,8 @@ async fn an_answer_about_something_else_is_no_success() {
     let cases = [
         (Call::ShowPackage { id: "a".into() }, firmware("b")),
         (Call::ShowPackage { id: "a".into() }, firmware("")),
-        (Call::ShowDevice { product: "p".into(), id: "d".into() }, device("q", "d")),
-        (Call::ShowDevice { product: "p".into(), id: "d".into() }, device("p", "e")),
+        (Call::ShowDevice { scope: DeviceScope::whole("p"), id: "d".into() }, device("q", "d")),
+        (Call::ShowDevice { scope: DeviceScope::whole("p"), id: "d".into() }, device("p", "e")),
         (Call::CreateJob(job()), json!({"Data": {"JobId": ""}})),
         (Call::CreatePackage(package()), json!({"Data": {}})),
     ];
@@ -279,58 +374,58 @@ async fn an_answer_about_something_else_is_no_success() {
 }
 
 #[tokio::test]
-async fn jobs_are_listed_package_by_package_one_request_a_call() {
-    let firmwares = |ids: &[&str], pages: u64| {
-        let rows: Vec<Value> =
-            ids.iter().map(|id| json!({"FirmwareId": id, "DestVersion": "1", "ProductKey": "p"})).collect();
-        // A page that is not the last one is full.
-        let filler = (rows.len()..if pages > 1 { 100 } else { rows.len() })
-            .map(|n| json!({"FirmwareId": format!("x{n}"), "DestVersion": "1", "ProductKey": "p", "ModuleName": "other"}));
-        let rows: Vec<Value> = rows.into_iter().chain(filler).collect();
+async fn jobs_are_listed_package_by_package_of_whatever_module_one_request_a_call() {
+    let firmwares = |rows: &[(&str, &str)], pages: u64| {
+        let row = |(id, module): &(&str, &str)| json!({"FirmwareId": id, "DestVersion": "1", "ProductKey": "p", "ModuleName": module});
+        let rows: Vec<Value> = rows.iter().map(row).collect();
         ok(json!({"FirmwareInfo": {"SimpleFirmwareInfo": rows}, "PageCount": pages}))
     };
     let jobs = |ids: &[&str]| {
         let rows: Vec<Value> = ids.iter().map(|id| json!({"JobId": id, "JobStatus": "COMPLETE"})).collect();
         ok(json!({"Data": {"SimpleOTAJobInfo": rows}, "PageCount": 1}))
     };
-    let answers = [
-        (200, firmwares(&["f1", "f2"], 2)),
-        (200, jobs(&["j1", "j2"])),
-        (200, jobs(&[])),
-        (200, firmwares(&["f3"], 2)),
-        (200, jobs(&["j3"])),
-    ];
+    // A page that is not the last one is full.
+    let first_page: Vec<(&str, &str)> =
+        [("f1", "default"), ("f2", "modem")].into_iter().chain([("f", "other"); 98]).collect();
+    let mut answers =
+        vec![(200, firmwares(&first_page, 2)), (200, jobs(&["j1", "j2"])), (200, jobs(&["j3"]))];
+    answers.extend(std::iter::repeat_n((200, jobs(&[])), 98));
+    answers.extend([(200, firmwares(&[("f4", "default")], 2)), (200, jobs(&["j4"]))]);
     let client = client("Rpc", &answers);
     let (mut cursor, mut found) = (Some(Cursor::start()), Vec::new());
     while let Some(at) = cursor {
         let Reply::Jobs(page) = client.perform(&list_jobs(at)).await.unwrap() else { panic!() };
-        found.extend(page.items.into_iter().map(|job| job.id));
+        found.extend(page.items.into_iter().map(|job| (job.id, job.module)));
         cursor = page.next;
     }
-    assert_eq!(found, ["j1", "j2", "j3"]);
+    let found: Vec<_> = found.iter().map(|(id, module)| (id.as_str(), module.as_deref())).collect();
+    assert_eq!(found, [("j1", None), ("j2", None), ("j3", Some("modem")), ("j4", None)]);
     let of = |query: &sign::Pairs, name: &str| {
         query.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
     };
-    let sent: Vec<String> = client
+    let mut sent: Vec<String> = client
         .sent()
         .iter()
         .map(|(action, query)| {
             format!("{action} {}", of(query, "FirmwareId").or(of(query, "CurrentPage")).unwrap())
         })
         .collect();
+    assert_eq!(sent.len(), answers.len());
+    sent.dedup();
     assert_eq!(
         sent,
         [
             "ListOTAFirmware 1",
             "ListOTAJobByFirmware f1",
             "ListOTAJobByFirmware f2",
+            "ListOTAJobByFirmware f",
             "ListOTAFirmware 2",
-            "ListOTAJobByFirmware f3"
+            "ListOTAJobByFirmware f4"
         ]
     );
     let software = Call::ListJobs { kind: PackageKind::Software, cursor: Cursor::start() };
     assert!(matches!(client.perform(&software).await, Ok(Reply::Jobs(page)) if page.items.is_empty()));
-    assert_eq!(client.sent().len(), 5, "software is not asked for");
+    assert_eq!(client.sent().len(), answers.len(), "software is not asked for");
 }
 
 #[tokio::test]
@@ -356,7 +451,7 @@ async fn devices_are_named_page_by_page_and_described_in_batches_of_100() {
     let client = client("Acs3", &answers);
     let (mut cursor, mut found): (_, Vec<Device>) = (Some(Cursor::start()), Vec::new());
     while let Some(cursor_at) = cursor {
-        let call = Call::ListDevices { product: "p".into(), cursor: cursor_at };
+        let call = Call::ListDevices { scope: DeviceScope::whole("p"), cursor: cursor_at };
         let Reply::Devices(page) = client.perform(&call).await.unwrap() else { panic!() };
         found.extend(page.items);
         cursor = page.next;
@@ -367,8 +462,10 @@ async fn devices_are_named_page_by_page_and_described_in_batches_of_100() {
     );
     let stranger = ok(json!({"Data": {"Data": [{"DeviceName": "d", "ProductKey": "q"}]}}));
     let marker = json!({"names": ["d"], "names_at": null}).to_string();
-    let call =
-        Call::ListDevices { product: "p".into(), cursor: Cursor { marker: Some(marker), ..Cursor::start() } };
+    let call = Call::ListDevices {
+        scope: DeviceScope::whole("p"),
+        cursor: Cursor { marker: Some(marker), ..Cursor::start() },
+    };
     assert_eq!(once(&call, 200, stranger).await.unwrap_err().class, ErrorClass::Unintelligible);
 }
 
@@ -396,6 +493,10 @@ fn limits_are_refused_with_field_value_and_next_step_and_what_is_at_the_limit_pa
         Call::CreatePackage(package)
     };
     let delivery = |text: &str| serde_json::from_str::<Delivery>(text).unwrap();
+    let upload = |path: &str, md5: Option<String>| Call::Upload {
+        package: key(),
+        file: LocalFile { path: path.into(), sha256: String::new(), md5, size: None },
+    };
     let verify = |job: &mut NewJob| job.purpose = JobPurpose::Verify;
     let passes = [
         with(&|job| job.devices = devices(200)),
@@ -433,13 +534,9 @@ fn limits_are_refused_with_field_value_and_next_step_and_what_is_at_the_limit_pa
         of_package(&|package| package.key.version = "v".repeat(65)),
         of_package(&|package| package.source_versions = vec!["1".into(), "2".into()]),
         of_package(&|package| package.artifact = NewArtifact::Portal),
-        Call::Upload(LocalFile {
-            path: "a.exe".into(),
-            sha256: String::new(),
-            md5: Some(String::new()),
-            size: None,
-        }),
-        Call::Upload(LocalFile { path: "a.bin".into(), sha256: String::new(), md5: None, size: None }),
+        upload("a.exe", Some(String::new())),
+        upload("a.bin", None),
+        of_package(&|package| package.key.module = Some("a b".into())),
         Call::DeleteJob { id: "j".into() },
         Call::ShowJob { id: "../j".into() },
     ];

@@ -84,6 +84,21 @@ fn the_page_is_current() {
 }
 
 #[test]
+fn a_module_is_refused_where_devices_are_upgraded_as_a_whole() {
+    for cloud in CloudKind::ALL {
+        let told = refusals(cloud, Kind::OtaPackage, &json!({"module": "modem"}));
+        let about_module: Vec<_> = told.iter().filter(|refusal| refusal.path == "spec.module").collect();
+        match cloud {
+            CloudKind::AliyunIot => assert!(about_module.is_empty(), "{told:?}"),
+            _ => assert!(
+                matches!(&about_module[..], [one] if one.message.contains("leave it out")),
+                "{told:?}"
+            ),
+        }
+    }
+}
+
+#[test]
 fn what_a_row_refuses_is_refused_with_what_to_use_instead() {
     let refused = |cloud: CloudKind, delivery: Value| -> Vec<String> {
         let rollout = json!({
@@ -232,7 +247,12 @@ fn a_client_refuses_what_admission_would_refuse_whichever_way_a_job_came_to_it()
             token: "0123456789abcdef".into(),
             title: "meter/canary".into(),
             purpose,
-            package: PackageKey { kind: PackageKind::Firmware, product: "m".into(), version: "V2".into() },
+            package: PackageKey {
+                kind: PackageKind::Firmware,
+                product: "m".into(),
+                version: "V2".into(),
+                module: None,
+            },
             package_id: "p".into(),
             devices: vec!["d".into()],
             from_versions: vec!["V1".into()],

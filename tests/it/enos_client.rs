@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use rollwave::{
     api::{Delivery, Enos},
     cloud::{
-        Call, CallError, Cloud, CloudVerification, Cursor, DeviceOutcome, Effect, ErrorClass, JobPurpose,
-        JobState, LocalFile, NewArtifact, NewJob, NewPackage, NewVerification, PackageKey, PackageKind,
-        Reply, Transport, TransportError, WireRequest, WireResponse,
+        Call, CallError, Cloud, CloudVerification, Cursor, DeviceOutcome, DeviceScope, Effect, ErrorClass,
+        JobPurpose, JobState, LocalFile, NewArtifact, NewJob, NewPackage, NewVerification, PackageKey,
+        PackageKind, Reply, Transport, TransportError, WireRequest, WireResponse,
         enos::{EnosClient, Keys, job_name, sign, token_of},
     },
 };
@@ -85,7 +85,7 @@ fn start() -> Timestamp {
 }
 
 fn key() -> PackageKey {
-    PackageKey { kind: PackageKind::Firmware, product: "meter".into(), version: "V2".into() }
+    PackageKey { kind: PackageKind::Firmware, product: "meter".into(), version: "V2".into(), module: None }
 }
 
 fn package() -> NewPackage {
@@ -93,6 +93,7 @@ fn package() -> NewPackage {
         key: key(),
         name: "meter-v2".into(),
         source_versions: vec![],
+        delta: false,
         description: Some("修复".into()),
         custom_info: None,
         artifact: NewArtifact::File(LocalFile {
@@ -240,9 +241,9 @@ fn limits_are_held_before_anything_is_sent() {
         listed("meter' or productKey != '", "V2"),
         listed("meter", "V2' or version != '"),
         Call::RetryJob { id: "j1".into(), devices: vec![] },
-        Call::ShowDevice { product: "p".into(), id: "d".into() },
+        Call::ShowDevice { scope: DeviceScope::whole("p"), id: "d".into() },
         Call::ListGroupDevices { product: "p".into(), group: "g".into(), cursor: Cursor::start() },
-        Call::ListDevices { product: "a\" or \"".into(), cursor: Cursor::start() },
+        Call::ListDevices { scope: DeviceScope::whole("a\" or \""), cursor: Cursor::start() },
         Call::ShowJob { id: "j' or jobId != 'j".into() },
     ] {
         let error = client.render(&call).unwrap_err();

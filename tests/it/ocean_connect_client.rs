@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use rollwave::{
     api::{Delivery, DeliveryStart, OceanConnect, Retry},
     cloud::{
-        Call, CallError, Cloud, Cursor, DeviceOutcome, Effect, ErrorClass, JobIdentity, JobPurpose, JobState,
-        NewJob, PackageKey, PackageKind, Reply, Transport, TransportError, WireRequest, WireResponse,
+        Call, CallError, Cloud, Cursor, DeviceOutcome, DeviceScope, Effect, ErrorClass, JobIdentity,
+        JobPurpose, JobState, NewJob, PackageKey, PackageKind, Reply, Transport, TransportError, WireRequest,
+        WireResponse,
         ocean_connect::{OceanConnectClient, Sessions},
     },
     simulator::{End, Simulator, World},
@@ -93,7 +94,7 @@ async fn perform(wire: &Arc<Wire>, call: &Call) -> Result<Reply, CallError> {
 }
 
 fn key() -> PackageKey {
-    PackageKey { kind: PackageKind::Firmware, product: PRODUCT.into(), version: "V2".into() }
+    PackageKey { kind: PackageKind::Firmware, product: PRODUCT.into(), version: "V2".into(), module: None }
 }
 
 fn list_packages() -> Call {
@@ -191,14 +192,14 @@ groups: [{name: north, id: aa}]
     );
     let (mut cursor, mut seen) = (Some(Cursor::start()), Vec::new());
     while let Some(at) = cursor {
-        let call = Call::ListDevices { product: PRODUCT.into(), cursor: at };
+        let call = Call::ListDevices { scope: DeviceScope::whole(PRODUCT), cursor: at };
         let Reply::Devices(page) = perform(&wire, &call).await.unwrap() else { panic!("not devices") };
         seen.extend(page.items);
         cursor = page.next;
     }
     assert_eq!(seen.len(), 260);
     assert_eq!((seen[0].firmware.as_deref(), seen[0].online), (Some("V1"), Some(true)));
-    let call = Call::ShowDevice { product: "m/t/o".into(), id: "none".into() };
+    let call = Call::ShowDevice { scope: DeviceScope::whole("m/t/o"), id: "none".into() };
     assert_eq!(perform(&wire, &call).await.unwrap_err().class, ErrorClass::NotFound);
     let call =
         Call::ListGroupDevices { product: "m/t/o".into(), group: "aa".into(), cursor: Cursor::start() };
@@ -229,7 +230,7 @@ async fn what_this_cloud_cannot_do_is_refused_with_what_to_use_and_nothing_is_se
             "spec.targets.groups",
         ),
         (
-            Call::ListDevices { product: "meter".into(), cursor: Cursor::start() },
+            Call::ListDevices { scope: DeviceScope::whole("meter"), cursor: Cursor::start() },
             "manufacturer/deviceType/model",
         ),
         (with(json!({"timeout": "1h"})), "spec.delivery.timeout"),

@@ -31,6 +31,7 @@ const LIMITS: &[Limit] = &[
     limit(AliyunIot, OtaPackage, "spec.artifact.md5", |md5| {
         md5.is_none().then(|| "is missing: aliyunIot keeps no other digest of a package".to_owned())
     }),
+    limit(AliyunIot, OtaPackage, "spec", aliyun_sources),
     limit(AliyunIot, OtaPackage, "spec.version", |version| at_most(version, 64)),
     limit(AliyunIot, OtaPackage, "spec.description", |text| at_most(text, 100)),
     limit(Enos, OtaPackage, "spec.description", |text| at_most(text, 100)),
@@ -130,6 +131,18 @@ fn iotda_groups(groups: Option<&Value>) -> Option<String> {
 fn iotda_tags(tags: Option<&Value>) -> Option<String> {
     let length = tags?.to_string().chars().count();
     (length > 512).then(|| format!("are {length} characters as JSON, huaweiIotda takes at most 512"))
+}
+
+/// CreateOTAFirmware: SrcVersion belongs to a difference (Type 1), which devices are told to put together with what they run.
+/// A whole package that is taken for one would break them, so nothing makes one of a list of versions.
+fn aliyun_sources(spec: Option<&Value>) -> Option<String> {
+    let sources = spec?.get("sourceVersions")?.as_array()?.len();
+    let is_delta = at(spec?, "artifact.delta") == Some(&Value::Bool(true));
+    (sources > 0 && !is_delta).then(|| {
+        "aliyunIot takes sourceVersions with artifact.delta: true alone; for a whole package, name them in \
+         targets.fromVersions of the rollouts"
+            .to_owned()
+    })
 }
 
 /// CreateOTAStaticUpgradeJob: RetryCount 1, 2 or 5; RetryInterval 0, 10, 30, 60 or 1440 minutes.

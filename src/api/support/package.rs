@@ -12,7 +12,7 @@ pub(super) const ROWS: &[Row] = &[
         clouds: [
             Native("package_type"),
             Native("fileType"),
-            Native("module `default` (Firmware only)"),
+            Native("the firmware of a module (Firmware only)"),
             Native("ota-firmwares (Firmware only)"),
         ],
     },
@@ -57,13 +57,22 @@ pub(super) const ROWS: &[Row] = &[
         clouds: [Native("version"), Native("version"), Native("DestVersion"), Native("version")],
     },
     Row {
+        field: "spec.module",
+        clouds: [
+            Refused("it upgrades devices as a whole: leave it out"),
+            Refused("it upgrades devices as a whole: leave it out"),
+            Native("ModuleName"),
+            Refused("it upgrades devices as a whole: leave it out"),
+        ],
+    },
+    Row {
         field: "spec.sourceVersions",
         clouds: [
             Native("support_source_versions"),
             Emulated(
                 "named when the package is to be uploaded; devices that run another version are left out",
             ),
-            Refused("name them in targets.fromVersions of the rollouts"),
+            Native("SrcVersion, of a delta alone (artifact.delta)"),
             Refused("name them in targets.fromVersions of the rollouts"),
         ],
     },
@@ -110,6 +119,15 @@ pub(super) const ROWS: &[Row] = &[
             Refused("the platform tells no digest: leave it out"),
             Native("FirmwareSign"),
             Refused("artifact.sha256 is enough"),
+        ],
+    },
+    Row {
+        field: "spec.artifact.delta",
+        clouds: [
+            Refused("devices are not told that a package is one: say it in customInfo"),
+            Refused("devices are not told that a package is one: leave it out"),
+            Native("Type 1"),
+            Refused("devices are not told that a package is one: leave it out"),
         ],
     },
     Row {

@@ -1,7 +1,7 @@
 //! The client: renders, signs, sends, reads. One call is one request, but for an upload, which needs a permit first.
 
 use super::{
-    limits, refusal, render,
+    limits, modules, refusal, render,
     render::Action,
     reply,
     sign::{self, Scheme, Signer},
@@ -88,6 +88,18 @@ impl AliyunClient {
         self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
     }
 
+    /// Checks that there is the module that the file is for, before anything is uploaded for it.
+    async fn check_module(&self, call: &Call, now: Timestamp) -> Result<(), CallError> {
+        let Call::Upload { package, .. } = call else { return Ok(()) };
+        let Some(action) = modules::list(package) else { return Ok(()) };
+        let action = action.with_some("IotInstanceId", self.spec.iot_instance_id.as_ref());
+        let response = self.send(call, self.signed(&action, now)).await?;
+        match refusal::of_answer(call, &response, now) {
+            Some(error) => Err(error),
+            None => modules::check(call, package, &response.body),
+        }
+    }
+
     /// Asks for a permit, which is good for one minute, and uploads.
     async fn upload(
         &self,
@@ -125,15 +137,16 @@ impl Cloud for AliyunClient {
 
     async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
         let Some(action) = render::render(&self.spec, call)? else { return Ok(reply::empty(call)) };
+        self.check_module(call, now).await?;
         let response = self.send(call, self.signed(&action, now)).await?;
         let request_id = response.header("x-acs-request-id").unwrap_or_default();
         tracing::Span::current().record("request", request_id);
         tracing::debug!(status = response.status, "answered");
         if let Some(error) = refusal::of_answer(call, &response, now) {
-            return Err(error);
+            return modules::without_gone_device(call, &error).ok_or(error);
         }
         match call {
-            Call::Upload(file) => self.upload(call, file, &response, now).await,
+            Call::Upload { file, .. } => self.upload(call, file, &response, now).await,
             _ => {
                 reply::read(call, &response.body).map_err(|why| refusal::unintelligible(call, &response, why))
             }

@@ -22,12 +22,21 @@ pub enum JobsPlace {
     /// A page of ListOTAJobByFirmware, of the first of these packages.
     Jobs {
         /// Packages whose jobs are still to be listed; at least one.
-        of: Vec<String>,
+        of: Vec<PackageOfJobs>,
         /// Page of the first one's jobs.
         page: PageNumber,
         /// The page of packages that comes after them.
         then: Option<PageNumber>,
     },
+}
+
+/// A package whose jobs are listed: rows of jobs do not say for which module they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageOfJobs {
+    /// Its id.
+    pub id: String,
+    /// Its module; none for the whole device.
+    pub module: Option<String>,
 }
 
 impl Default for JobsPlace {
@@ -48,6 +57,13 @@ pub struct DevicesPlace {
 impl Default for DevicesPlace {
     fn default() -> Self {
         Self { names: Vec::new(), names_at: Some(NamesAt::default()) }
+    }
+}
+
+impl DevicesPlace {
+    /// True when there is nothing more to ask for.
+    pub const fn is_end(&self) -> bool {
+        self.names.is_empty() && self.names_at.is_none()
     }
 }
 
@@ -86,4 +102,14 @@ pub fn place<P: Default + DeserializeOwned>(cursor: &Cursor) -> Result<P, String
 pub fn next<P: Serialize>(from: &Cursor, place: &P, rows: usize) -> Result<Cursor, String> {
     let marker = serde_json::to_string(place).map_err(|error| error.to_string())?;
     from.next(marker, rows)
+}
+
+/// The cursor that stands for another place within the page that was read: there are no more of them than the page has rows,
+/// and so they count as no pages.
+///
+/// # Errors
+/// The place cannot be written.
+pub fn within_page<P: Serialize>(from: &Cursor, place: &P) -> Result<Cursor, String> {
+    let marker = serde_json::to_string(place).map_err(|error| error.to_string())?;
+    Ok(Cursor { marker: Some(marker), seen: from.seen.saturating_add(1), pages: from.pages })
 }

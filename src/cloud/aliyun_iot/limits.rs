@@ -5,8 +5,8 @@
 use crate::api::Period;
 use crate::cloud::text_rule::{Rule, any, rule, shown};
 use crate::cloud::{
-    Call, CallError, CloudKind, Delivery, ErrorClass, JobPurpose, LocalFile, NewArtifact, NewJob, NewPackage,
-    PackageKey, PackageKind, delivery,
+    Call, CallError, CloudKind, Delivery, DeviceScope, ErrorClass, JobPurpose, LocalFile, NewArtifact,
+    NewJob, NewPackage, PackageKey, PackageKind, delivery,
 };
 use std::path::Path;
 
@@ -18,6 +18,8 @@ pub const JOB_PAGE: usize = 200;
 pub const TASK_PAGE: usize = 100;
 /// Rows of QueryDevice and of the lists by group and tag.
 pub const NAME_PAGE: usize = 50;
+/// Rows of ListOTAModuleVersionsByDevice: a product has 11 modules at the most.
+pub const MODULE_PAGE: usize = 200;
 /// Names of BatchQueryDeviceDetail.
 pub const BATCH: usize = 100;
 /// `TargetDeviceName` of a static job.
@@ -60,6 +62,7 @@ const GROUP_ID: Rule = rule("GroupId", 1, 64, opaque, OPAQUE);
 const PRODUCT_KEY: Rule = rule("ProductKey", 1, 64, opaque, OPAQUE);
 const DEST_VERSION: Rule = rule("DestVersion", 1, 64, version, VERSION);
 const SRC_VERSION: Rule = rule("SrcVersion", 1, 64, version, VERSION);
+const MODULE_NAME: Rule = rule("ModuleName (spec.module)", 1, 64, version, VERSION);
 const DESCRIPTION: Rule = rule("FirmwareDesc", 0, 100, any, "any characters");
 const UDI: Rule = rule("Udi", 0, 4096, any, "any characters");
 const DEVICE_NAME: Rule = rule("DeviceName", 1, 32, device, "letters, digits, -, _, @, . and :");
@@ -107,7 +110,10 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         call if is_software_list(call) => Ok(()),
         Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
         Call::ShowPackage { id } | Call::DeletePackage { id } => check.text(&FIRMWARE_ID, id),
-        Call::Upload(file) => check.file(file),
+        Call::Upload { package, file } => {
+            check.key(package)?;
+            check.file(file)
+        }
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
         Call::ShowJob { id } | Call::ListJobDevices { id, .. } => check.text(&JOB_ID, id),
@@ -120,9 +126,9 @@ pub fn check(call: &Call) -> Result<(), CallError> {
             check.text(&JOB_ID, id)?;
             check.absent("JobId", true, "create another job instead")
         }
-        Call::ListDevices { product, .. } => check.text(&PRODUCT_KEY, product),
-        Call::ShowDevice { product, id } => {
-            check.text(&PRODUCT_KEY, product)?;
+        Call::ListDevices { scope, .. } => check.scope(scope),
+        Call::ShowDevice { scope, id } => {
+            check.scope(scope)?;
             check.text(&DEVICE_NAME, id)
         }
         Call::ListGroupDevices { group, .. } => check.text(&GROUP_ID, group),
@@ -143,20 +149,18 @@ impl Check {
             let found = "Alibaba Cloud knows firmware only";
             return Err(self.invalid("spec.type", found, "write type: Firmware"));
         }
-        self.text(&PRODUCT_KEY, &key.product)?;
+        self.scope(&key.scope())?;
         self.text(&DEST_VERSION, &key.version)
+    }
+
+    fn scope(&self, scope: &DeviceScope) -> Result<(), CallError> {
+        self.text(&PRODUCT_KEY, &scope.product)?;
+        scope.module.as_ref().map_or(Ok(()), |module| self.text(&MODULE_NAME, module))
     }
 
     fn package(&self, package: &NewPackage) -> Result<(), CallError> {
         self.key(&package.key)?;
-        if let [_, _, ..] = package.source_versions.as_slice() {
-            let found = format!("{} versions, and a package takes one", package.source_versions.len());
-            return Err(self.invalid(
-                "SrcVersion (spec.sourceVersions)",
-                &found,
-                "leave it out, and name the versions in targets.fromVersions of the rollout",
-            ));
-        }
+        self.source_versions(package)?;
         for source in &package.source_versions {
             self.text(&SRC_VERSION, source)?;
             if *source == package.key.version {
@@ -176,6 +180,23 @@ impl Check {
                 Err(self.invalid("FirmwareUrl (spec.artifact)", found, "give spec.artifact.file"))
             }
         }
+    }
+
+    /// A difference is made from one version. What the version of a whole package would mean, no document says.
+    fn source_versions(&self, package: &NewPackage) -> Result<(), CallError> {
+        let count = package.source_versions.len();
+        let (found, next_step) = match (package.delta, count) {
+            (false, 0) | (true, 1) => return Ok(()),
+            (false, _) => (
+                format!("{count} versions, and the package is no delta"),
+                "name the versions in targets.fromVersions of the rollout",
+            ),
+            (true, _) => (
+                format!("{count} versions, and a delta is made from one"),
+                "give each version a delta of its own",
+            ),
+        };
+        Err(self.invalid("SrcVersion (spec.sourceVersions)", &found, next_step))
     }
 
     fn file(&self, file: &LocalFile) -> Result<(), CallError> {

@@ -6,6 +6,7 @@
 pub mod client;
 mod cursor;
 pub mod limits;
+mod modules;
 mod refusal;
 mod render;
 mod reply;

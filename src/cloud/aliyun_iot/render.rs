@@ -2,7 +2,7 @@
 
 use super::{
     cursor::{self, DevicesPlace, JobsPlace, NamesAt, PageNumber, TaggedPlace},
-    limits,
+    limits, modules,
     sign::{self, Pairs},
 };
 use crate::{
@@ -16,29 +16,35 @@ use sha2::{Digest, Sha256};
 
 /// Key of the tag by which a job of ours is found again. Devices see it: it says no more than it must.
 pub const TOKEN_TAG: &str = "rollwave";
-/// The module that is the whole device.
-pub const DEFAULT_MODULE: &str = "default";
 
 /// An action with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
     /// Name.
     pub name: &'static str,
+    /// How it is sent: `POST`, but where the SDKs send `GET`.
+    pub method: &'static str,
     /// Parameters, without the common ones.
     pub parameters: Pairs,
 }
 
 impl Action {
-    fn new(name: &'static str) -> Self {
-        Self { name, parameters: Vec::new() }
+    /// An action without parameters.
+    pub(super) const fn new(name: &'static str) -> Self {
+        Self { name, method: "POST", parameters: Vec::new() }
     }
 
-    fn with(mut self, name: impl Into<String>, value: impl ToString + Copy) -> Self {
+    /// One that the SDKs send by `GET`.
+    pub(super) const fn get(name: &'static str) -> Self {
+        Self { name, method: "GET", parameters: Vec::new() }
+    }
+
+    pub(super) fn with(mut self, name: impl Into<String>, value: impl ToString + Copy) -> Self {
         self.parameters.push((name.into(), value.to_string()));
         self
     }
 
-    fn with_some(self, name: &str, value: Option<impl ToString + Copy>) -> Self {
+    pub(super) fn with_some(self, name: &str, value: Option<impl ToString + Copy>) -> Self {
         match value {
             Some(value) => self.with(name, value),
             None => self,
@@ -49,7 +55,7 @@ impl Action {
         values.iter().zip(1..).fold(self, |action, (value, n)| action.with(format!("{name}.{n}"), value))
     }
 
-    fn page(self, PageNumber(number): PageNumber, size: usize) -> Self {
+    pub(super) fn page(self, PageNumber(number): PageNumber, size: usize) -> Self {
         self.with("CurrentPage", number).with("PageSize", size)
     }
 
@@ -59,7 +65,7 @@ impl Action {
         let mut query = vec![("Action".to_owned(), self.name.to_owned())];
         query.extend(self.parameters.iter().cloned());
         WireRequest {
-            method: "POST",
+            method: self.method,
             origin: origin(&spec.endpoint).to_owned(),
             path: "/".to_owned(),
             query: sign::canonical_query(&query),
@@ -99,7 +105,7 @@ fn of_call(call: &Call) -> Result<Option<Action>, String> {
                 .with_some("DestVersion", exactly.as_ref().map(|key| &key.version))
         }
         Call::ShowPackage { id } => Action::new("QueryOTAFirmware").with("FirmwareId", id),
-        Call::Upload(file) => Action::new("GenerateOTAUploadURL").with("FileSuffix", suffix(file)),
+        Call::Upload { file, .. } => Action::new("GenerateOTAUploadURL").with("FileSuffix", suffix(file)),
         Call::CreatePackage(package) => create_firmware(package),
         Call::DeletePackage { id } => Action::new("DeleteOTAFirmware").with("FirmwareId", id),
         Call::ListJobs { cursor, .. } => list_jobs(&cursor::place(cursor)?),
@@ -117,9 +123,13 @@ fn of_call(call: &Call) -> Result<Option<Action>, String> {
             let action = Action::new("CancelOTATaskByJob").with("JobId", id);
             flags.iter().fold(action, |action, flag| action.with(format!("Cancel{flag}Task"), true))
         }
-        Call::ListDevices { product, cursor } => list_devices(product, &cursor::place(cursor)?),
-        Call::ShowDevice { product, id } => {
-            Action::new("QueryDeviceDetail").with("ProductKey", product).with("DeviceName", id)
+        Call::ListDevices { scope, cursor } if scope.module.is_some() => {
+            modules::list_devices(scope, &cursor::place(cursor)?)
+        }
+        Call::ListDevices { scope, cursor } => list_devices(&scope.product, &cursor::place(cursor)?),
+        Call::ShowDevice { scope, id } if scope.module.is_some() => modules::versions_of(scope, id),
+        Call::ShowDevice { scope, id } => {
+            Action::new("QueryDeviceDetail").with("ProductKey", &scope.product).with("DeviceName", id)
         }
         Call::ListGroupDevices { group, cursor, .. } => Action::new("QueryDeviceListByDeviceGroup")
             .with("GroupId", group)
@@ -150,7 +160,7 @@ fn list_jobs(place: &JobsPlace) -> Action {
     match place {
         JobsPlace::Packages(page) => Action::new("ListOTAFirmware").page(*page, limits::FIRMWARE_PAGE),
         JobsPlace::Jobs { of, page, .. } => Action::new("ListOTAJobByFirmware")
-            .with_some("FirmwareId", of.first())
+            .with_some("FirmwareId", of.first().map(|package| &package.id))
             .page(*page, limits::JOB_PAGE),
     }
 }
@@ -158,15 +168,19 @@ fn list_jobs(place: &JobsPlace) -> Action {
 /// Names are gathered until they fill a batch, or until there are no more.
 fn list_devices(product: &str, place: &DevicesPlace) -> Action {
     match &place.names_at {
-        Some(NamesAt { page, token }) if place.names.len() + limits::NAME_PAGE <= limits::BATCH => {
-            let action =
-                Action::new("QueryDevice").with("ProductKey", product).page(*page, limits::NAME_PAGE);
-            action.with_some("NextToken", token.as_ref())
+        Some(names_at) if place.names.len() + limits::NAME_PAGE <= limits::BATCH => {
+            query_device(product, names_at)
         }
         _ => Action::new("BatchQueryDeviceDetail")
             .with("ProductKey", product)
             .with_list("DeviceName", &place.names),
     }
+}
+
+/// A page of the names of a product's devices.
+pub(super) fn query_device(product: &str, NamesAt { page, token }: &NamesAt) -> Action {
+    let action = Action::new("QueryDevice").with("ProductKey", product).page(*page, limits::NAME_PAGE);
+    action.with_some("NextToken", token.as_ref())
 }
 
 /// The suffix of the file's name; `limits` has seen that it is one.
@@ -179,6 +193,8 @@ fn create_firmware(package: &NewPackage) -> Action {
         .with("FirmwareName", &firmware_name(package))
         .with("DestVersion", &package.key.version)
         .with("ProductKey", &package.key.product)
+        .with_some("ModuleName", package.key.module.as_ref())
+        .with_some("Type", package.delta.then_some(1))
         .with_some("SrcVersion", package.source_versions.first())
         .with_some("FirmwareDesc", package.description.as_ref().filter(|text| !text.is_empty()))
         .with_some("Udi", package.custom_info.as_ref().filter(|text| !text.is_empty()))
@@ -198,7 +214,9 @@ fn create_firmware(package: &NewPackage) -> Action {
 /// The same package has the same name, so that a create that is sent twice is refused.
 #[must_use]
 pub fn firmware_name(package: &NewPackage) -> String {
-    let identity = [package.key.product.as_str(), &package.key.version].join("\n");
+    let key = &package.key;
+    let parts = [Some(&key.product), Some(&key.version), key.module.as_ref()];
+    let identity = parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n");
     let hash = hex::encode(Sha256::digest(identity)).chars().take(8).collect::<String>();
     let fits = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
     let words: String = package.name.chars().map(fits).collect();

@@ -1,9 +1,9 @@
 //! From an answer to the reply that its call asks for; pure.
 
 use super::{
-    cursor::{self, DevicesPlace, JobsPlace, NamesAt, PageNumber, TaggedPlace},
-    limits,
-    render::{DEFAULT_MODULE, TOKEN_TAG},
+    cursor::{self, DevicesPlace, JobsPlace, NamesAt, PackageOfJobs, PageNumber, TaggedPlace},
+    limits, modules,
+    render::TOKEN_TAG,
     wire,
 };
 use crate::cloud::answer::{Unintelligible, expect, id, json};
@@ -47,10 +47,16 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         }
         Call::StopJob { .. } => Ok(Reply::Refused(Vec::new())),
         Call::DeletePackage { .. } => Ok(Reply::Done),
-        Call::ListDevices { product, cursor } => devices(product, body, cursor),
-        Call::ShowDevice { product, id } => {
+        Call::ListDevices { scope, cursor } if scope.module.is_some() => {
+            modules::devices(scope, Some(body), cursor)
+        }
+        Call::ListDevices { scope, cursor } => devices(&scope.product, body, cursor),
+        Call::ShowDevice { scope, id } if scope.module.is_some() => {
+            modules::device(scope, id, body).map(Reply::Device)
+        }
+        Call::ShowDevice { scope, id } => {
             let shown = device(json::<wire::DeviceShown>(body)?.data)?;
-            expect(&(&shown.product, &shown.id), &(product, id))?;
+            expect(&(&shown.product, &shown.id), &(&scope.product, id))?;
             Ok(Reply::Device(shown))
         }
         Call::ListGroupDevices { product, cursor, .. } => {
@@ -60,7 +66,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         Call::ListTaggedDevices { product, values, cursor, .. } => {
             tagged(json(body)?, product, values.len(), cursor).map(Reply::DeviceIds)
         }
-        Call::Upload(_) | Call::RetryJob { .. } | Call::DeleteJob { .. } => {
+        Call::Upload { .. } | Call::RetryJob { .. } | Call::DeleteJob { .. } => {
             Err("there is no such answer".to_owned())
         }
     }
@@ -119,23 +125,16 @@ fn firmware_rows(list: wire::FirmwareList) -> Vec<wire::Firmware> {
     list.firmware_info.and_then(|rows| rows.simple_firmware_info).unwrap_or_default()
 }
 
-/// Packages of other modules are not ours to know.
-fn is_whole_device(firmware: &wire::Firmware) -> bool {
-    firmware.module_name.as_ref().is_none_or(|module| module == DEFAULT_MODULE)
-}
-
 fn packages(
     list: wire::FirmwareList,
     cursor: &Cursor,
     exactly: Option<&PackageKey>,
 ) -> Result<Reply, Unintelligible> {
     let at = list.page;
-    let read = |row: wire::Firmware| is_whole_device(&row).then(|| package_row(&row)).transpose();
-    let page = numbered(firmware_rows(list), at, cursor, limits::FIRMWARE_PAGE, read)?;
-    let mut items: Vec<PackageRow> = page.items.into_iter().flatten().collect();
-    // The filter by version is exact; an adopted package must be the one that was asked for all the same.
-    items.retain(|row| exactly.is_none_or(|key| *key == row.key));
-    Ok(Reply::Packages(Page { items, total: page.total, next: page.next }))
+    let mut page = numbered(firmware_rows(list), at, cursor, limits::FIRMWARE_PAGE, |row| package_row(&row))?;
+    // The filter is by product and version: packages of all modules come.
+    page.items.retain(|row| exactly.is_none_or(|key| *key == row.key));
+    Ok(Reply::Packages(page))
 }
 
 fn packages_with_jobs(
@@ -146,13 +145,15 @@ fn packages_with_jobs(
     let at = list.page;
     let rows = firmware_rows(list);
     let then = following(at, page, rows.len(), limits::FIRMWARE_PAGE)?;
-    let of = rows.into_iter().filter(is_whole_device).map(|row| id(row.firmware_id));
-    let next = after_jobs(of.collect::<Result<_, _>>()?, then);
+    let of = rows
+        .into_iter()
+        .map(|row| Ok(PackageOfJobs { id: id(row.firmware_id)?, module: modules::of_wire(row.module_name) }));
+    let next = after_jobs(of.collect::<Result<_, Unintelligible>>()?, then);
     let next = next.map(|place| cursor::next(cursor, &place, 0)).transpose()?;
     Ok(Reply::Jobs(Page { items: Vec::new(), total: None, next }))
 }
 
-fn after_jobs(of: Vec<String>, then: Option<PageNumber>) -> Option<JobsPlace> {
+fn after_jobs(of: Vec<PackageOfJobs>, then: Option<PageNumber>) -> Option<JobsPlace> {
     if of.is_empty() {
         return then.map(JobsPlace::Packages);
     }
@@ -161,19 +162,37 @@ fn after_jobs(of: Vec<String>, then: Option<PageNumber>) -> Option<JobsPlace> {
 
 fn jobs(
     list: wire::JobList,
-    mut of: Vec<String>,
+    mut of: Vec<PackageOfJobs>,
     page: PageNumber,
     then: Option<PageNumber>,
     cursor: &Cursor,
 ) -> Result<Reply, Unintelligible> {
     let rows = list.data.and_then(|data| data.rows).unwrap_or_default();
+    let module = of.first().and_then(|package| package.module.clone());
     let place = match following(list.page, page, rows.len(), limits::JOB_PAGE)? {
         Some(page) => Some(JobsPlace::Jobs { of, page, then }),
         None => after_jobs(of.split_off(1.min(of.len())), then),
     };
-    let items = rows.into_iter().map(job).collect::<Result<Vec<_>, _>>()?;
+    let of_module = |row| Ok(Job { module: module.clone(), ..job(row)? });
+    let items = rows.into_iter().map(of_module).collect::<Result<Vec<_>, Unintelligible>>()?;
     let next = place.map(|place| cursor::next(cursor, &place, items.len())).transpose()?;
     Ok(Reply::Jobs(Page { items, total: None, next }))
+}
+
+/// A page of names of devices: the names, how many there are in all, and the page after it.
+pub(super) fn device_names(
+    body: &[u8],
+    page: PageNumber,
+    token: Option<&String>,
+) -> Result<(Vec<String>, Option<u64>, Option<NamesAt>), Unintelligible> {
+    let mut list: wire::DeviceList = json(body)?;
+    // No document says which number a page has that was asked for by token.
+    list.page.page = list.page.page.filter(|_| token.is_none());
+    let rows = list.data.and_then(|data| data.device_info).unwrap_or_default();
+    let following = following(list.page, page, rows.len(), limits::NAME_PAGE)?;
+    let names = rows.into_iter().map(|row| id(row.device_name)).collect::<Result<_, _>>()?;
+    let names_at = following.map(|page| NamesAt { page, token: list.next_token });
+    Ok((names, list.page.total, names_at))
 }
 
 fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintelligible> {
@@ -181,16 +200,9 @@ fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintell
     let asks_names = names.len() + limits::NAME_PAGE <= limits::BATCH;
     let (items, total, next) = match names_at {
         Some(NamesAt { page, token }) if asks_names => {
-            let mut list: wire::DeviceList = json(body)?;
-            // No document says which number a page has that was asked for by token.
-            list.page.page = list.page.page.filter(|_| token.is_none());
-            let rows = list.data.and_then(|data| data.device_info).unwrap_or_default();
-            let following = following(list.page, page, rows.len(), limits::NAME_PAGE)?;
-            for row in rows {
-                names.push(id(row.device_name)?);
-            }
-            let names_at = following.map(|page| NamesAt { page, token: list.next_token });
-            (Vec::new(), list.page.total, DevicesPlace { names, names_at })
+            let (more, total, names_at) = device_names(body, page, token.as_ref())?;
+            names.extend(more);
+            (Vec::new(), total, DevicesPlace { names, names_at })
         }
         names_at => {
             let list: wire::DeviceBatch = json(body)?;
@@ -202,8 +214,7 @@ fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintell
             (items, None, DevicesPlace { names: Vec::new(), names_at })
         }
     };
-    let ended = next.names.is_empty() && next.names_at.is_none();
-    let next = (!ended).then(|| cursor::next(place, &next, items.len())).transpose()?;
+    let next = (!next.is_end()).then(|| cursor::next(place, &next, items.len())).transpose()?;
     Ok(Reply::Devices(Page { items, total, next }))
 }
 
@@ -239,9 +250,6 @@ fn tagged(
 }
 
 fn package(firmware: wire::Firmware) -> Result<Package, Unintelligible> {
-    if !is_whole_device(&firmware) {
-        return Err(format!("package {} is of module {:?}", firmware.firmware_id, firmware.module_name));
-    }
     let row = package_row(&firmware)?;
     if firmware.multi_files.is_some_and(|files| !files.is_empty()) {
         return Ok(Package { row, artifact: None });
@@ -253,6 +261,9 @@ fn package(firmware: wire::Firmware) -> Result<Package, Unintelligible> {
     Ok(Package { row, artifact: Some(artifact) })
 }
 
+/// `Type` of a package that is a difference.
+const DELTA: i64 = 1;
+
 fn package_row(firmware: &wire::Firmware) -> Result<PackageRow, Unintelligible> {
     Ok(PackageRow {
         id: id(firmware.firmware_id.clone())?,
@@ -260,9 +271,11 @@ fn package_row(firmware: &wire::Firmware) -> Result<PackageRow, Unintelligible> 
             kind: PackageKind::Firmware,
             product: firmware.product_key.clone(),
             version: firmware.dest_version.clone(),
+            module: modules::of_wire(firmware.module_name.clone()),
         },
         name: None,
         source_versions: firmware.src_version.iter().filter(|version| !version.is_empty()).cloned().collect(),
+        delta: firmware.kind == Some(DELTA),
         description: firmware.firmware_desc.clone().filter(|text| !text.is_empty()),
         custom_info: firmware.udi.clone().filter(|text| !text.is_empty()),
         verification: Some(verification(firmware.status)),
@@ -288,6 +301,7 @@ fn created_package(new: &NewPackage, created: wire::CreatedId) -> Result<Package
         key: new.key.clone(),
         name: None,
         source_versions: new.source_versions.clone(),
+        delta: new.delta,
         description: new.description.clone().filter(|text| !text.is_empty()),
         custom_info: new.custom_info.clone().filter(|text| !text.is_empty()),
         verification: Some(match new.verification {
@@ -309,6 +323,7 @@ fn job(job: wire::Job) -> Result<Job, Unintelligible> {
         title: id.clone(),
         id,
         kind: PackageKind::Firmware,
+        module: None,
         package_ids: job.firmware_id.into_iter().collect(),
         devices: Vec::new(),
         delivery: None,
@@ -332,6 +347,7 @@ fn created_job(new: &NewJob, created: wire::CreatedId) -> Result<Job, Unintellig
         title: id.clone(),
         id,
         kind: new.kind(),
+        module: new.package.module.clone(),
         package_ids: vec![new.package_id.clone()],
         devices: new.devices.clone(),
         delivery: None,

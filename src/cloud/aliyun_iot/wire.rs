@@ -131,6 +131,9 @@ pub struct Firmware {
     pub dest_version: String,
     /// Version that it is upgraded from.
     pub src_version: Option<String>,
+    /// 0 is a whole package, 1 a difference.
+    #[serde(rename = "Type")]
+    pub kind: Option<i64>,
     /// Module; `default` is the whole device.
     pub module_name: Option<String>,
     /// Product.
@@ -308,6 +311,56 @@ pub struct Device {
     pub status: Option<String>,
     /// Version of the module `default`.
     pub firmware_version: Option<String>,
+}
+
+/// ListOTAModuleByProduct.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ModuleList {
+    /// Rows, `default` among them.
+    pub data: Option<Vec<Module>>,
+}
+
+/// A module of a product.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Module {
+    /// Name.
+    pub module_name: String,
+}
+
+/// ListOTAModuleVersionsByDevice.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ModuleVersions {
+    /// Rows.
+    pub data: Option<ModuleVersionRows>,
+    /// Where the page is.
+    #[serde(flatten)]
+    pub page: PageOf,
+}
+
+/// Rows of ListOTAModuleVersionsByDevice.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ModuleVersionRows {
+    /// Rows.
+    #[serde(rename = "SimpleOTAModuleInfo")]
+    pub rows: Option<Vec<ModuleVersion>>,
+}
+
+/// A module of a device.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ModuleVersion {
+    /// Device.
+    pub device_name: String,
+    /// Product.
+    pub product_key: String,
+    /// Module.
+    pub module_name: String,
+    /// Version that the device reported for it.
+    pub module_version: Option<String>,
 }
 
 /// QueryDeviceListByDeviceGroup and QueryDeviceByTags.

@@ -27,6 +27,9 @@ const VERSION_LENGTH: usize = 256;
 /// [`ErrorClass::Invalid`] with the field, the limit, the value and what to do; the first that is found.
 pub fn check(call: &Call) -> Result<(), CallError> {
     let check = Check { operation: call.operation() };
+    if call.module().is_some() {
+        return Err(check.invalid("module", "EnOS upgrades devices as a whole", "leave spec.module out"));
+    }
     match call {
         Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
         Call::ShowPackage { id } | Call::DeletePackage { id } => check.id("firmwareId", id),
@@ -45,8 +48,8 @@ pub fn check(call: &Call) -> Result<(), CallError> {
             check.some("deviceKeys", devices.is_empty(), "EnOS tries only named devices again: name them")?;
             check.devices(devices, ORDER_DEVICES)
         }
-        Call::ListDevices { product, .. } => check.id("productKey", product),
-        Call::Upload(_) => Err(check.invalid(
+        Call::ListDevices { scope, .. } => check.id("productKey", &scope.product),
+        Call::Upload { .. } => Err(check.invalid(
             "file",
             "EnOS takes a file with the firmware that is made of it",
             "create the package",
@@ -84,6 +87,9 @@ impl Check {
 
     fn package(&self, package: &NewPackage) -> Checked {
         self.key(&package.key)?;
+        if package.delta {
+            return Err(self.invalid("artifact.delta", "EnOS tells devices of no delta", "leave it out"));
+        }
         if !package.source_versions.is_empty() {
             let next_step = "name them in targets.fromVersions of the rollouts";
             return Err(self.invalid("sourceVersions", "EnOS keeps none with a firmware", next_step));

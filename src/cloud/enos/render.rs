@@ -76,11 +76,11 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
             &DeviceKeys { device_keys: devices },
         ),
         Call::DeleteJob { id } => Ok(request.order("POST", JOBS, "delete", ("jobId", id))),
-        Call::ListDevices { product, cursor } => {
-            request.search(FIRMWARES, "searchDeviceUpgrade", all.equal("productKey", product), cursor)
+        Call::ListDevices { scope, cursor } => {
+            request.search(FIRMWARES, "searchDeviceUpgrade", all.equal("productKey", &scope.product), cursor)
         }
         // Refused by the limits.
-        Call::Upload(_)
+        Call::Upload { .. }
         | Call::ShowDevice { .. }
         | Call::ListGroupDevices { .. }
         | Call::ListTaggedDevices { .. } => Err(request.invalid("EnOS has no such call")),

@@ -56,10 +56,10 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         }
         Call::StopJob { .. } | Call::RetryJob { .. } => Ok(Reply::Refused(Vec::new())),
         Call::DeletePackage { .. } | Call::DeleteJob { .. } => Ok(Reply::Done),
-        Call::ListDevices { product, cursor } => {
-            Ok(Reply::Devices(page(body, cursor, |row| device(row, product))?))
+        Call::ListDevices { scope, cursor } => {
+            Ok(Reply::Devices(page(body, cursor, |row| device(row, &scope.product))?))
         }
-        Call::Upload(_)
+        Call::Upload { .. }
         | Call::ShowDevice { .. }
         | Call::ListGroupDevices { .. }
         | Call::ListTaggedDevices { .. } => Err("EnOS has no such call".to_owned()),
@@ -111,9 +111,11 @@ fn package(firmware: wire::Firmware) -> Package {
             kind: PackageKind::Firmware,
             product: firmware.product_key.unwrap_or_default(),
             version: firmware.version,
+            module: None,
         },
         name: None,
         source_versions: Vec::new(),
+        delta: false,
         description: firmware.desc,
         custom_info: None,
         verification: Some(verification(firmware.enable_verification, firmware.is_verified)),
@@ -140,6 +142,7 @@ fn created_package(new: &NewPackage, id: String) -> Result<Package, Unintelligib
         key: new.key.clone(),
         name: None,
         source_versions: Vec::new(),
+        delta: false,
         description: new.description.clone(),
         custom_info: None,
         verification: Some(verification(Some(new.verification.is_some()), Some(false))),
@@ -154,6 +157,7 @@ fn created_job(new: &cloud::NewJob, id: String) -> Result<Job, Unintelligible> {
         token: Some(new.token.clone()),
         title: render::job_name(&new.title, &new.token),
         kind: PackageKind::Firmware,
+        module: None,
         package_ids: vec![new.package_id.clone()],
         devices: new.devices.clone(),
         delivery: None,
@@ -175,6 +179,7 @@ fn job(job: wire::Job) -> Result<Job, Unintelligible> {
         token: render::token_of(&title).map(str::to_owned),
         title,
         kind: PackageKind::Firmware,
+        module: None,
         package_ids: vec![job.firmware_id],
         devices: job.upgrade_scope.and_then(|scope| scope.device_keys).unwrap_or_default(),
         delivery: None,

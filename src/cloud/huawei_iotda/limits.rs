@@ -100,10 +100,13 @@ pub(super) const fn lower_hex(c: char) -> bool {
 pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
     let check = Check { operation: call.operation() };
     check.text(&APP_ID, app_id)?;
+    if call.module().is_some() {
+        return Err(check.invalid("module", "IoTDA upgrades devices as a whole", "leave spec.module out"));
+    }
     match call {
         Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
         Call::ShowPackage { id } | Call::DeletePackage { id } => check.text(&PACKAGE_ID, id),
-        Call::Upload(_) => Err(no_upload()),
+        Call::Upload { .. } => Err(no_upload()),
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
         Call::ShowJob { id } | Call::ListJobDevices { id, .. } | Call::DeleteJob { id } => {
@@ -115,7 +118,7 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
             check.count("targets", devices.len(), ORDER_TARGETS, "devices", "name them in several calls")?;
             check.each(&TARGET, devices)
         }
-        Call::ListDevices { product, .. } => check.text(&PRODUCT_ID, product),
+        Call::ListDevices { scope, .. } => check.text(&PRODUCT_ID, &scope.product),
         Call::ShowDevice { id, .. } => check.text(&DEVICE_ID, id),
         Call::ListGroupDevices { group, .. } => check.text(&GROUP_ID, group),
         Call::ListTaggedDevices { key, values, .. } => {
@@ -133,6 +136,9 @@ struct Check {
 impl Check {
     fn package(&self, package: &NewPackage) -> Result<(), CallError> {
         self.key(&package.key)?;
+        if package.delta {
+            return Err(self.invalid("artifact.delta", "IoTDA tells devices of no delta", "leave it out"));
+        }
         let next_step = "name fewer; none at all means every version";
         let sources = &package.source_versions;
         self.count("support_source_versions", sources.len(), SOURCE_VERSIONS, "versions", next_step)?;
@@ -209,12 +215,18 @@ pub(super) fn no_upload() -> CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::PackageKind;
+    use crate::cloud::{DeviceScope, PackageKind};
 
     fn package() -> NewPackage {
         NewPackage {
-            key: PackageKey { kind: PackageKind::Firmware, product: "meter".into(), version: "V2.0".into() },
+            key: PackageKey {
+                kind: PackageKind::Firmware,
+                product: "meter".into(),
+                version: "V2.0".into(),
+                module: None,
+            },
             source_versions: vec!["V1.0".into()],
+            delta: false,
             description: None,
             custom_info: None,
             name: "meter-v2".into(),
@@ -247,6 +259,7 @@ mod tests {
                 kind: PackageKind::Firmware,
                 product: "meter".into(),
                 version: "V2".into(),
+                module: None,
             },
             from_versions: vec![],
             delivery: crate::api::Delivery::default(),
@@ -313,7 +326,7 @@ mod tests {
             with_job(|j| j.package_id = "../packages".into()),
             order(101),
             Call::ShowJob { id: "5C8B".into() },
-            Call::ShowDevice { product: "meter".into(), id: "a/b".into() },
+            Call::ShowDevice { scope: DeviceScope::whole("meter"), id: "a/b".into() },
             Call::ListGroupDevices { product: "meter".into(), group: "g".into(), cursor: Default::default() },
             Call::ListTaggedDevices {
                 product: "meter".into(),

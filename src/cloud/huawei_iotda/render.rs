@@ -39,7 +39,7 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
         Call::CreatePackage(package) => {
             request.post(&["ota-upgrades", "packages"], vec![], &create_package(spec, package)?)
         }
-        Call::Upload(_) => Err(limits::no_upload()),
+        Call::Upload { .. } => Err(limits::no_upload()),
         Call::DeletePackage { id } => Ok(request.delete(&["ota-upgrades", "packages", id])),
         Call::ListJobs { kind, cursor } => {
             let mut query = request.app_page(cursor);
@@ -58,9 +58,9 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
         Call::StopJob { id, devices } => request.post(&["batchtasks", id, "stop"], vec![], &order(devices)),
         Call::RetryJob { id, devices } => request.post(&["batchtasks", id, "retry"], vec![], &order(devices)),
         Call::DeleteJob { id } => Ok(request.delete(&["batchtasks", id])),
-        Call::ListDevices { product, cursor } => {
+        Call::ListDevices { scope, cursor } => {
             let mut query = request.app_page(cursor);
-            query.push(("product_id", product.clone()));
+            query.push(("product_id", scope.product.clone()));
             Ok(request.get(&["devices"], query))
         }
         Call::ShowDevice { id, .. } => Ok(request.get(&["devices", id], vec![])),

@@ -25,7 +25,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             expect(&shown.row.id, id)?;
             Ok(Reply::Package(shown))
         }
-        Call::Upload(_) => Err("no call of this cloud takes a file".to_owned()),
+        Call::Upload { .. } => Err("no call of this cloud takes a file".to_owned()),
         Call::CreatePackage(new) => {
             let created = package(json(body)?)?;
             expect(&created.row.key, &new.key)?;
@@ -119,9 +119,15 @@ fn package_row(package: &wire::OtaPackage) -> Result<PackageRow, Unintelligible>
     };
     Ok(PackageRow {
         id: id(package.package_id.clone())?,
-        key: PackageKey { kind, product: package.product_id.clone(), version: package.version.clone() },
+        key: PackageKey {
+            kind,
+            product: package.product_id.clone(),
+            version: package.version.clone(),
+            module: None,
+        },
         name: None,
         source_versions: package.support_source_versions.clone().unwrap_or_default(),
+        delta: false,
         description: package.description.clone(),
         custom_info: package.custom_info.clone(),
         verification: None,
@@ -145,6 +151,7 @@ fn job(task: wire::Task) -> Result<Job, Unintelligible> {
         token: render::token_of(&task.task_name).map(str::to_owned),
         title: task.task_name,
         kind,
+        module: None,
         package_ids,
         devices: task.targets.unwrap_or_default(),
         delivery: None,

@@ -2,6 +2,23 @@
 
 use super::PackageKind;
 
+/// The devices of a product, each as a whole or as one part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceScope {
+    /// The cloud's product id.
+    pub product: String,
+    /// The part whose versions are told, where the cloud knows parts; none: the device as a whole.
+    pub module: Option<String>,
+}
+
+impl DeviceScope {
+    /// The devices of a product, each as a whole.
+    #[must_use]
+    pub fn whole(product: impl Into<String>) -> Self {
+        Self { product: product.into(), module: None }
+    }
+}
+
 /// A device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
@@ -9,7 +26,7 @@ pub struct Device {
     pub id: String,
     /// The cloud's product id.
     pub product: String,
-    /// Firmware version that it reported last.
+    /// Firmware version that it reported last; that of the module where one was asked for.
     pub firmware: Option<String>,
     /// Software version that it reported last.
     pub software: Option<String>,

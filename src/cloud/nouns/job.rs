@@ -54,6 +54,9 @@ pub struct Job {
     pub title: String,
     /// Firmware or software.
     pub kind: PackageKind,
+    /// Part of the devices that it upgrades, when the cloud says; none: the devices as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
     /// Cloud's ids of the packages it sends.
     pub package_ids: Vec<String>,
     /// Devices it was created for, when the cloud says; empty otherwise.
@@ -217,6 +220,7 @@ mod tests {
             token: None,
             title: String::new(),
             kind: PackageKind::Firmware,
+            module: None,
             package_ids: Vec::new(),
             devices: (0..devices).map(|n| n.to_string()).collect(),
             delivery: None,

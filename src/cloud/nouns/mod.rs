@@ -7,7 +7,7 @@ mod package;
 
 pub use crate::api::{CloudKind, Delivery, PackageType as PackageKind};
 pub use capabilities::{Capabilities, JobIdentity, RowsLack, Uploads};
-pub use device::{Device, DeviceOutcome, DeviceResult};
+pub use device::{Device, DeviceOutcome, DeviceResult, DeviceScope};
 pub use job::{Job, JobCounts, JobPurpose, JobState, NewJob};
 pub use package::{
     ArtifactRef, CloudVerification, HeldArtifact, LocalFile, NewArtifact, NewPackage, NewVerification,

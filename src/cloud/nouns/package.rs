@@ -1,6 +1,6 @@
 //! Packages, as they are and as they are to be created.
 
-use super::PackageKind;
+use super::{DeviceScope, PackageKind};
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,17 @@ pub struct PackageKey {
     pub product: String,
     /// Version.
     pub version: String,
+    /// Part of the device that it upgrades, where the cloud knows parts; none: the device as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+}
+
+impl PackageKey {
+    /// The devices that it is for, and whose versions say whether they run it.
+    #[must_use]
+    pub fn scope(&self) -> DeviceScope {
+        DeviceScope { product: self.product.clone(), module: self.module.clone() }
+    }
 }
 
 /// A package as a list shows it: without its artifact.
@@ -28,6 +39,9 @@ pub struct PackageRow {
     pub name: Option<String>,
     /// Versions that may be upgraded to it; empty where the cloud does not say.
     pub source_versions: Vec<String>,
+    /// Its bytes are the difference from its one source version, as the cloud tells devices.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub delta: bool,
     /// For people.
     pub description: Option<String>,
     /// Handed to the device.
@@ -179,6 +193,9 @@ pub struct NewPackage {
     pub name: String,
     /// Versions that may be upgraded to it; all when empty.
     pub source_versions: Vec<String>,
+    /// Its bytes are the difference from its one source version.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub delta: bool,
     /// For people.
     pub description: Option<String>,
     /// Handed to the device.

@@ -20,8 +20,11 @@ pub fn check(call: &Call) -> Result<(), CallError> {
     let refuse = |what: &str, next_step: &str| {
         Err(CallError::new(ErrorClass::Invalid, call.operation(), what).next_step(next_step))
     };
+    if call.module().is_some() {
+        return refuse("OceanConnect upgrades devices as a whole", "leave spec.module out");
+    }
     match call {
-        Call::CreatePackage(_) | Call::Upload(_) => refuse(
+        Call::CreatePackage(_) | Call::Upload { .. } => refuse(
             "packages of OceanConnect are uploaded by hand",
             "write spec.artifact.portal, and upload it in the portal",
         ),
@@ -39,9 +42,9 @@ pub fn check(call: &Call) -> Result<(), CallError> {
             Some(_) => Ok(()),
             None => refuse(&product_problem(&key.product), PRODUCT),
         },
-        Call::ListDevices { product, .. } => match parts(product) {
+        Call::ListDevices { scope, .. } => match parts(&scope.product) {
             Some(_) => Ok(()),
-            None => refuse(&product_problem(product), PRODUCT),
+            None => refuse(&product_problem(&scope.product), PRODUCT),
         },
         Call::ShowPackage { id }
         | Call::DeletePackage { id }

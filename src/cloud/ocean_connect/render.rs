@@ -63,11 +63,11 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
             request.body = create_body(call, job)?;
             request
         }
-        Call::ListDevices { product, cursor } => {
+        Call::ListDevices { scope, cursor } => {
             // Oldest first, so that what is registered meanwhile comes at the end.
             let mut query = page(cursor, limits::DEVICE_PAGE_SIZE);
             query.extend([("appId", spec.app_id.clone()), ("sort", "ASC".to_owned())]);
-            query.extend(limits::parts(product).map(|[_, kind, _]| ("deviceType", kind.to_owned())));
+            query.extend(limits::parts(&scope.product).map(|[_, kind, _]| ("deviceType", kind.to_owned())));
             request("GET", &DEVICES, &[], query)
         }
         Call::ShowDevice { id, .. } => request("GET", &DEVICES, &[id], vec![("appId", spec.app_id.clone())]),
@@ -76,7 +76,7 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
             query.extend([("devGroupId", group.clone()), ("accessAppId", spec.app_id.clone())]);
             request("GET", &MEMBERS, &[], query)
         }
-        Call::Upload(_)
+        Call::Upload { .. }
         | Call::CreatePackage(_)
         | Call::StopJob { .. }
         | Call::RetryJob { .. }

@@ -43,12 +43,12 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             rows.items.retain(|row| outcome.as_ref().is_none_or(|outcome| row.outcome == *outcome));
             Ok(Reply::JobDevices(rows))
         }
-        Call::ListDevices { product, cursor } => {
+        Call::ListDevices { scope, cursor } => {
             let list: wire::DeviceList = json(body)?;
             let size = limits::DEVICE_PAGE_SIZE;
             let mut rows = page(list.devices, list.page, cursor, size, device)?;
             // The list is filtered by device type alone.
-            rows.items.retain(|device| device.product == *product);
+            rows.items.retain(|device| device.product == scope.product);
             Ok(Reply::Devices(rows))
         }
         Call::ShowDevice { id, .. } => {
@@ -96,9 +96,10 @@ fn package_row(package: wire::UpgradePackage) -> Result<PackageRow, Unintelligib
     let product = format!("{}/{}/{}", package.manufacturer_name, package.device_type, package.model);
     Ok(PackageRow {
         id: id(package.file_id)?,
-        key: PackageKey { kind, product, version: package.version },
+        key: PackageKey { kind, product, version: package.version, module: None },
         name: package.name,
         source_versions: Vec::new(),
+        delta: false,
         description: package.description,
         custom_info: None,
         verification: None,
@@ -114,6 +115,7 @@ fn created(new: &NewJob, reply: wire::CreatedTask) -> Result<Job, Unintelligible
         token: Some(new.token.clone()),
         title: String::new(),
         kind: new.kind(),
+        module: None,
         package_ids: vec![new.package_id.clone()],
         devices: new.devices.clone(),
         delivery: Some(new.delivery.clone()),
@@ -139,6 +141,7 @@ fn job(task: wire::Operation) -> Result<Job, Unintelligible> {
         token: None,
         title: String::new(),
         kind,
+        module: None,
         package_ids: Vec::new(),
         devices,
         delivery: task.policy.as_ref().and_then(delivery),

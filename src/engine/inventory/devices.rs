@@ -2,7 +2,7 @@
 
 use super::listing::{Question, Reading, turn_page};
 use super::misfit;
-use crate::cloud::{Call, CallError, Cursor, Device, ErrorClass, Page, Reply};
+use crate::cloud::{Call, CallError, Cursor, Device, DeviceScope, ErrorClass, Page, Reply};
 use crate::engine::{account::Account, queue::Class};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Devices of one account.
 #[derive(Debug, Default)]
 pub struct Devices {
-    products: BTreeMap<String, Kept<ProductDevices, BTreeMap<String, Device>>>,
-    /// By product and id.
-    single: BTreeMap<(String, String), (Timestamp, Option<Device>)>,
+    products: BTreeMap<DeviceScope, Kept<ProductDevices, BTreeMap<String, Device>>>,
+    /// By scope and id.
+    single: BTreeMap<(DeviceScope, String), (Timestamp, Option<Device>)>,
     sets: BTreeMap<DeviceSet, Kept<DeviceSet, BTreeSet<String>>>,
 }
 
@@ -51,13 +51,13 @@ pub enum SetName {
 }
 
 #[derive(Clone, Debug)]
-struct ProductDevices(String);
+struct ProductDevices(DeviceScope);
 
 impl Question for ProductDevices {
     type Row = Device;
 
     fn call(&self, cursor: Cursor) -> Call {
-        Call::ListDevices { product: self.0.clone(), cursor }
+        Call::ListDevices { scope: self.0.clone(), cursor }
     }
 
     fn page(reply: Reply) -> Option<Page<Device>> {
@@ -84,15 +84,15 @@ impl Question for DeviceSet {
 impl Devices {
     /// The devices of a product, and when the look at them began.
     #[must_use]
-    pub fn of_product(&self, product: &str) -> Option<(Timestamp, &BTreeMap<String, Device>)> {
-        let kept = self.products.get(product)?;
+    pub fn of_product(&self, scope: &DeviceScope) -> Option<(Timestamp, &BTreeMap<String, Device>)> {
+        let kept = self.products.get(scope)?;
         Some((kept.at?, &kept.rows))
     }
 
     /// How long the last look at the devices of a product took: nothing before the first.
     #[must_use]
-    pub fn time_to_read(&self, product: &str) -> SignedDuration {
-        self.products.get(product).map_or(SignedDuration::ZERO, |product| product.took)
+    pub fn time_to_read(&self, scope: &DeviceScope) -> SignedDuration {
+        self.products.get(scope).map_or(SignedDuration::ZERO, |product| product.took)
     }
 
     /// Reads one page of a product's devices, unless they were read at `not_before` or later; true when they are.
@@ -102,12 +102,12 @@ impl Devices {
     pub async fn list_step(
         &mut self,
         account: &mut Account,
-        product: &str,
+        scope: &DeviceScope,
         not_before: Timestamp,
         urgency: Class,
     ) -> Result<bool, CallError> {
-        let question = ProductDevices(product.to_owned());
-        let kept = self.products.entry(product.to_owned()).or_default();
+        let question = ProductDevices(scope.clone());
+        let kept = self.products.entry(scope.clone()).or_default();
         if kept.at >= Some(not_before) {
             return Ok(true);
         }
@@ -126,19 +126,18 @@ impl Devices {
     pub async fn look(
         &mut self,
         account: &mut Account,
-        product: &str,
+        scope: &DeviceScope,
         id: &str,
         not_before: Timestamp,
         urgency: Class,
     ) -> Result<Option<Device>, CallError> {
-        let key = (product.to_owned(), id.to_owned());
+        let key = (scope.clone(), id.to_owned());
         if let Some((at, device)) = self.single.get(&key)
             && *at >= not_before
         {
             return Ok(device.clone());
         }
-        let (now, call) =
-            (account.now(), Call::ShowDevice { product: product.to_owned(), id: id.to_owned() });
+        let (now, call) = (account.now(), Call::ShowDevice { scope: scope.clone(), id: id.to_owned() });
         let device = match account.call(&call, urgency).await {
             Ok(Reply::Device(device)) => Some(device),
             Ok(_) => return Err(misfit(&call)),
@@ -146,14 +145,14 @@ impl Devices {
             Err(error) => return Err(error),
         };
         self.single.insert(key, (now, device.clone()));
-        self.refresh_in_product(device.as_ref());
+        self.refresh_in_product(scope, device.as_ref());
         Ok(device)
     }
 
     /// When a single device was last read.
     #[must_use]
-    pub fn seen_at(&self, product: &str, id: &str) -> Option<Timestamp> {
-        self.single.get(&(product.to_owned(), id.to_owned())).map(|(at, _)| *at)
+    pub fn seen_at(&self, scope: &DeviceScope, id: &str) -> Option<Timestamp> {
+        self.single.get(&(scope.clone(), id.to_owned())).map(|(at, _)| *at)
     }
 
     /// The ids of a group or tag, once they were read.
@@ -185,9 +184,9 @@ impl Devices {
     }
 
     /// A single look is newer than the product's list.
-    fn refresh_in_product(&mut self, device: Option<&Device>) {
+    fn refresh_in_product(&mut self, scope: &DeviceScope, device: Option<&Device>) {
         if let Some(device) = device
-            && let Some(product) = self.products.get_mut(&device.product)
+            && let Some(product) = self.products.get_mut(scope)
         {
             product.rows.insert(device.id.clone(), device.clone());
         }

@@ -118,6 +118,7 @@ mod tests {
             token: Some("t".into()),
             title: String::new(),
             kind: PackageKind::Firmware,
+            module: None,
             package_ids: vec![],
             devices: devices.iter().map(|id| (*id).to_owned()).collect(),
             delivery: None,

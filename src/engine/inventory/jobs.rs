@@ -252,6 +252,8 @@ impl Jobs {
                 job.package_ids.clone_from(&known.job.package_ids);
             }
         }
+        // Only the list by package tells it.
+        job.module = job.module.take().or_else(|| known.job.module.clone());
         // Some clouds name the devices only when one job is asked for, and some not even then.
         if job.devices.is_empty() {
             job.devices.clone_from(&known.job.devices);

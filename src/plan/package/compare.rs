@@ -45,7 +45,9 @@ fn row_differences(spec: &OtaPackageSpec, package: &Package) -> Vec<String> {
     let listed = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
     let sources = (cloud != wanted).then(|| difference("sourceVersions", &listed(&cloud), &listed(&wanted)));
     let text = text_difference("description", row.description.as_deref(), spec.description.as_deref());
-    sources.into_iter().chain(text).collect()
+    let (held, asked) = (row.delta, spec.artifact.is_delta());
+    let delta = (held != asked).then(|| difference("artifact.delta", &held.to_string(), &asked.to_string()));
+    sources.into_iter().chain(delta).chain(text).collect()
 }
 
 /// The cloud may leave out an empty text.
@@ -113,6 +115,7 @@ pub(crate) fn wanted(object: &OtaPackage, capabilities: &Capabilities) -> NewPac
         key: package_key(object),
         name: object.metadata.name.clone().unwrap_or_default(),
         source_versions: spec.source_versions.clone(),
+        delta: spec.artifact.is_delta(),
         description: spec.description.clone(),
         custom_info: spec.custom_info.clone(),
         artifact: artifact(object),

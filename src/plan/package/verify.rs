@@ -280,6 +280,9 @@ impl Trial<'_> {
             let message = format!("verification waits: its devices are still in job {}", busy.join(", "));
             return Outcome::working("Verifying", message).verified(Truth::Unknown);
         }
+        if let Some(message) = self.cannot_take_it(&devices) {
+            return Outcome::stuck("VerificationDevicesUnfit", message).verified(Truth::Unknown);
+        }
         let of_the_cloud = of_the_cloud(self.view, self.package_id);
         if of_the_cloud == Some(&CloudVerification::Running) {
             let message =
@@ -300,6 +303,22 @@ impl Trial<'_> {
         let message = format!("verifying on {} devices", devices.len());
         let outcome = Outcome::working("Verifying", message).verified(Truth::Unknown);
         outcome.with([Action::CreateJob { stage: None, job }])
+    }
+}
+
+impl Trial<'_> {
+    /// Devices for which a difference is not made: the cloud would refuse the whole job.
+    fn cannot_take_it(&self, devices: &[&str]) -> Option<String> {
+        let spec = &self.view.object.spec;
+        let runs = |id: &str| self.devices.value.get(id).and_then(|device| device.version(spec.kind));
+        let fits =
+            |id: &&&str| runs(id).is_some_and(|version| spec.source_versions.iter().any(|s| s == version));
+        let unfit = devices.iter().find(|id| spec.artifact.is_delta() && !fits(id))?;
+        Some(format!(
+            "verification waits: the package is the difference from {}, and device {unfit} runs {}; name others, or wait until it runs that",
+            spec.source_versions.join(", "),
+            runs(unfit).unwrap_or("no version that is known"),
+        ))
     }
 }
 

@@ -19,11 +19,12 @@ pub(super) fn count<'a>(sight: &JobSight<'_, '_>, devices: impl Iterator<Item = 
 fn takes_on(other: &Job, sight: &JobSight<'_, '_>) -> bool {
     let ours = sight.job;
     let is_later = ours.created_at.zip(other.created_at).is_some_and(|(ours, other)| ours < other);
+    let is_same_part = other.kind == ours.kind && other.module == ours.module;
     let is_ours = |id: &String| ours.package_ids.contains(id) || sight.package_id == Some(id.as_str());
     let sends_another = !ours.package_ids.is_empty()
         && !other.package_ids.is_empty()
         && !other.package_ids.iter().any(is_ours);
-    other.token.is_some() && other.kind == ours.kind && is_later && sends_another
+    other.token.is_some() && is_same_part && is_later && sends_another
 }
 
 #[cfg(test)]
@@ -43,6 +44,7 @@ mod tests {
             token: Some("t-2".into()),
             title: String::new(),
             kind: PackageKind::Firmware,
+            module: None,
             package_ids: vec!["p2".into()],
             devices: MEMBERS.map(str::to_owned).into(),
             delivery: None,
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn what_is_no_evidence_leaves_them_reverted() {
         type Edit = fn(&mut Job);
-        let cases: [(&str, Edit); 8] = [
+        let cases: [(&str, Edit); 9] = [
             ("not a job of Rollwave", |job| job.token = None),
             ("the same package", |job| job.package_ids = vec!["p2".into()]),
             ("the same package, created again", |job| job.package_ids = vec!["p2-again".into()]),
@@ -133,6 +135,7 @@ mod tests {
             ("earlier", |job| job.created_at = Timestamp::from_second(99).ok()),
             ("of an unknown time", |job| job.created_at = None),
             ("of another kind", |job| job.kind = PackageKind::Software),
+            ("of another module", |job| job.module = Some("modem".into())),
             ("for unknown devices", |job| job.devices.clear()),
         ];
         for (name, edit) in cases {

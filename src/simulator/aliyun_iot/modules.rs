@@ -38,6 +38,13 @@ impl Module {
 }
 
 impl Account {
+    /// Gives a product a module that the world file names.
+    pub fn ensure_module(&mut self, product: &str, name: &str, now: Timestamp) {
+        let module =
+            || Module { name: name.to_owned(), alias: None, description: None, created: now, modified: now };
+        self.modules.entry((product.to_owned(), name.to_lowercase())).or_insert_with(module);
+    }
+
     /// # Errors
     /// The product has no such module; `default` is the whole device and always there.
     pub fn check_module(&self, product: &str, name: &str) -> Result<(), Refusal> {

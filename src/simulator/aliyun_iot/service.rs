@@ -4,7 +4,7 @@ use super::{
     Action, AliyunIot, Group, Job, MAX_BODY, STORE, codes,
     devices::Registered,
     operation_of, refused,
-    request::{DEVICE_NAME, ID},
+    request::{DEVICE_NAME, ID, MODULE},
 };
 use crate::{
     api::CloudKind,
@@ -105,6 +105,9 @@ impl Service for AliyunIot {
         }
         DEVICE_NAME.check("DeviceName", new.id).map_err(|refusal| WorldError(refusal.message))?;
         ID.check("ProductKey", &new.running.product).map_err(|refusal| WorldError(refusal.message))?;
+        for name in new.modules.keys() {
+            MODULE.check("ModuleName", name).map_err(|refusal| WorldError(refusal.message))?;
+        }
         let key = (new.running.product.clone(), new.id.to_owned());
         let iot_id = super::opaque_id(self.seed, &["device", &key.0, &key.1]);
         self.products.entry(key.0.clone()).or_insert_with(|| key.0.clone());
@@ -117,10 +120,11 @@ impl Service for AliyunIot {
                 group.members.push(key.clone());
             }
         }
-        let tags = new.tags.clone();
-        holder
-            .devices
-            .insert(key, Registered { iot_id, tags, modules: BTreeMap::new(), created: times.fleet });
+        for name in new.modules.keys() {
+            holder.ensure_module(&key.0, name, times.fleet);
+        }
+        let (tags, modules) = (new.tags.clone(), new.modules.clone());
+        holder.devices.insert(key, Registered { iot_id, tags, modules, created: times.fleet });
         fleet.devices.insert(new.id.to_owned(), new.running);
         Ok(())
     }

@@ -40,7 +40,7 @@ pub fn gather(manifests: Manifests) -> Snapshot {
     snapshot
 }
 
-/// A cloud has one package of each product, type and version: two objects for it would each take the other's work for
+/// A cloud has one package of each product, module, type and version: two objects for it would each take the other's work for
 /// their own, and one of them could delete what the other needs.
 fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
     let mut first_of = BTreeMap::new();
@@ -48,8 +48,8 @@ fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
     for (key, sourced) in &snapshot.objects {
         let Object::Package(package) = &sourced.object else { continue };
         let spec = &package.spec;
-        let natural_key =
-            (&key.namespace, &spec.cloud_ref.name, spec.kind, spec.product.to_string(), &spec.version);
+        let part = (spec.kind, spec.product.to_string(), spec.module());
+        let natural_key = (&key.namespace, &spec.cloud_ref.name, part, &spec.version);
         if let Some((first, place)) = first_of.insert(natural_key, (key, &sourced.place)) {
             let message = format!(
                 "{key} and {first} (at {place}) are the same package of {}: the cloud holds one of each product, type and version; keep one of them",

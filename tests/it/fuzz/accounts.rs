@@ -5,8 +5,8 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use rollwave::api::CloudKind;
 use rollwave::cloud::{
-    Call, CallError, Cloud, Cursor, DeviceOutcome, Effect, ErrorClass, JobPurpose, LocalFile, NewArtifact,
-    NewJob, NewPackage, NewVerification, ObsArtifact, PackageKey, PackageKind, Reply, Transport,
+    Call, CallError, Cloud, Cursor, DeviceOutcome, DeviceScope, Effect, ErrorClass, JobPurpose, LocalFile,
+    NewArtifact, NewJob, NewPackage, NewVerification, ObsArtifact, PackageKey, PackageKind, Reply, Transport,
     TransportError, WireRequest, WireResponse, aliyun_iot, enos, huawei_iotda,
     huawei_iotda::wire::parse_time, ocean_connect,
 };
@@ -148,7 +148,8 @@ fn cursor(cloud: CloudKind, list: &str) -> Cursor {
     let marker = match (cloud, list) {
         (CloudKind::Enos, _) => "51".to_owned(),
         (CloudKind::AliyunIot, "jobs") => {
-            json!({"Jobs": {"of": ["f1", "f2"], "page": 2, "then": 3}}).to_string()
+            json!({"Jobs": {"of": [{"id": "f1", "module": null}, {"id": "f2", "module": "modem"}], "page": 2, "then": 3}})
+                .to_string()
         }
         (CloudKind::AliyunIot, "devices") => json!({"names": ["d1"], "names_at": {"page": 2}}).to_string(),
         (CloudKind::AliyunIot, "tagged") => json!({"value": 0, "page": 2}).to_string(),
@@ -164,10 +165,16 @@ pub fn calls(cloud: CloudKind, begins: bool) -> Vec<Call> {
     let cursor = |list: &str| if begins { Cursor::start() } else { cursor(cloud, list) };
     let kind = PackageKind::Firmware;
     let product = || product(cloud).to_owned();
-    vec![
+    let module = DeviceScope { product: product(), module: Some("modem".into()) };
+    let of_module = [
+        Call::ListDevices { scope: module.clone(), cursor: cursor("devices") },
+        Call::ShowDevice { scope: module, id: id() },
+    ];
+    let of_module = of_module.into_iter().filter(|_| cloud == CloudKind::AliyunIot);
+    let whole = vec![
         Call::ListPackages { kind, exactly: None, cursor: cursor("packages") },
         Call::ShowPackage { id: id() },
-        Call::Upload(file()),
+        Call::Upload { package: key(cloud), file: file() },
         Call::CreatePackage(new_package(cloud)),
         Call::DeletePackage { id: id() },
         Call::ListJobs { kind, cursor: cursor("jobs") },
@@ -177,8 +184,8 @@ pub fn calls(cloud: CloudKind, begins: bool) -> Vec<Call> {
         Call::StopJob { id: id(), devices: vec![] },
         Call::RetryJob { id: id(), devices: vec![] },
         Call::DeleteJob { id: id() },
-        Call::ListDevices { product: product(), cursor: cursor("devices") },
-        Call::ShowDevice { product: product(), id: id() },
+        Call::ListDevices { scope: DeviceScope::whole(product()), cursor: cursor("devices") },
+        Call::ShowDevice { scope: DeviceScope::whole(product()), id: id() },
         Call::ListGroupDevices {
             product: product(),
             group: "5e5f1a2b-0000-4000-8000-000000000001".into(),
@@ -190,7 +197,8 @@ pub fn calls(cloud: CloudKind, begins: bool) -> Vec<Call> {
             values: vec!["north".into(), "south".into()],
             cursor: cursor("tagged"),
         },
-    ]
+    ];
+    whole.into_iter().chain(of_module).collect()
 }
 
 fn product(cloud: CloudKind) -> &'static str {
@@ -198,7 +206,12 @@ fn product(cloud: CloudKind) -> &'static str {
 }
 
 fn key(cloud: CloudKind) -> PackageKey {
-    PackageKey { kind: PackageKind::Firmware, product: product(cloud).into(), version: "V2".into() }
+    PackageKey {
+        kind: PackageKind::Firmware,
+        product: product(cloud).into(),
+        version: "V2".into(),
+        module: None,
+    }
 }
 
 fn file() -> LocalFile {
@@ -222,6 +235,7 @@ fn new_package(cloud: CloudKind) -> NewPackage {
     NewPackage {
         key: key(cloud),
         source_versions: vec![],
+        delta: false,
         description: None,
         custom_info: None,
         name: "meter-v2".into(),

@@ -141,12 +141,18 @@ fn ready_package() -> OtaPackage {
 }
 
 fn the_package() -> Package {
-    let key = PackageKey { kind: PackageKind::Firmware, product: "meter".into(), version: "V2".into() };
+    let key = PackageKey {
+        kind: PackageKind::Firmware,
+        product: "meter".into(),
+        version: "V2".into(),
+        module: None,
+    };
     let row = PackageRow {
         id: "pkg-1".into(),
         key,
         name: None,
         source_versions: vec![],
+        delta: false,
         description: None,
         custom_info: None,
         verification: None,
@@ -181,6 +187,7 @@ fn jobs() -> Vec<Job> {
         ),
         title: "r/canary".into(),
         kind: PackageKind::Firmware,
+        module: None,
         package_ids: vec!["pkg-1".into()],
         devices: vec!["a".into(), "b".into()],
         delivery: None,

@@ -83,7 +83,7 @@ fn check_success(case: &Case<'_>, reply: &Reply) {
         }
         (Call::ShowJob { id }, Reply::Job(job)) => assert_eq!(&job.id, id, "{body}"),
         (Call::ShowDevice { id, .. }, Reply::Device(device)) => assert_eq!(&device.id, id, "{body}"),
-        (Call::Upload(_), Reply::Uploaded(handle)) => assert!(!handle.is_empty(), "{body}"),
+        (Call::Upload { .. }, Reply::Uploaded(handle)) => assert!(!handle.is_empty(), "{body}"),
         (Call::StopJob { .. } | Call::RetryJob { .. }, Reply::Refused(_)) => {}
         (_, Reply::Done) if deletes => {}
         _ => check_list(call, reply),

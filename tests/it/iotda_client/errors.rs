@@ -1,7 +1,7 @@
 //! Answers that are not successes, and what is concluded from them.
 
 use super::*;
-use rollwave::cloud::{DeviceOutcome, ErrorClass, JobState, NewJob};
+use rollwave::cloud::{DeviceOutcome, DeviceScope, ErrorClass, JobState, NewJob};
 use std::time::Duration;
 
 const INVALID: &str = r#"{"error_code":"IOTDA.000006","error_msg":"Invalid input."}"#;
@@ -61,7 +61,7 @@ async fn an_answer_about_something_else_is_no_success() {
         (list, json!({"batchtasks": [task("", "x")]}), "an empty id"),
         (Call::ShowJob { id: id() }, json!({"batchtask": task("t", "x")}), "not about"),
         (
-            Call::ShowDevice { product: "meter".into(), id: id() },
+            Call::ShowDevice { scope: DeviceScope::whole("meter"), id: id() },
             json!({"device_id": "d", "product_id": "meter"}),
             "not about",
         ),
@@ -79,6 +79,7 @@ async fn an_answer_about_something_else_is_no_success() {
             kind: PackageKind::Software,
             product: "meter".into(),
             version: "V2".into(),
+            module: None,
         },
         from_versions: vec![],
         delivery: rollwave::api::Delivery::default(),

@@ -72,7 +72,8 @@ async fn a_marker_that_stands_still_ends_the_walk() {
 async fn a_search_for_one_version_finds_no_other() {
     let body =
         json!({"packages": [row("V1"), row("V1.1")], "page": {"count": 2, "marker": "aa"}}).to_string();
-    let key = PackageKey { kind: PackageKind::Firmware, product: "p".into(), version: "V1".into() };
+    let key =
+        PackageKey { kind: PackageKind::Firmware, product: "p".into(), version: "V1".into(), module: None };
     let call = Call::ListPackages {
         kind: PackageKind::Firmware,
         exactly: Some(key.clone()),

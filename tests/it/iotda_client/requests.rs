@@ -1,13 +1,13 @@
 //! The request that each call stands for.
 
 use super::*;
-use rollwave::cloud::{DeviceOutcome, NewArtifact, NewJob, NewPackage, ObsArtifact, PackageKey};
+use rollwave::cloud::{DeviceOutcome, DeviceScope, NewArtifact, NewJob, NewPackage, ObsArtifact, PackageKey};
 
 const TASK: &str = "5c8ba99030344005c02316ad";
 const PACKAGE: &str = "28f61af50fc9452aa0ed5ea25c3cc3d3";
 
 fn key() -> PackageKey {
-    PackageKey { kind: PackageKind::Software, product: "meter".into(), version: "V2.0".into() }
+    PackageKey { kind: PackageKind::Software, product: "meter".into(), version: "V2.0".into(), module: None }
 }
 
 fn going_on() -> Cursor {
@@ -19,7 +19,12 @@ fn job() -> NewJob {
         token: "0123456789abcdef".into(),
         title: "meter-v2/canary 灯".into(),
         purpose: rollwave::cloud::JobPurpose::Upgrade,
-        package: PackageKey { kind: PackageKind::Firmware, product: "meter".into(), version: "V2".into() },
+        package: PackageKey {
+            kind: PackageKind::Firmware,
+            product: "meter".into(),
+            version: "V2".into(),
+            module: None,
+        },
         from_versions: vec![],
         delivery: rollwave::api::Delivery::default(),
         package_id: PACKAGE.into(),
@@ -37,6 +42,7 @@ fn calls() -> Vec<Call> {
     let full = NewPackage {
         key: key(),
         source_versions: vec!["V1.0".into(), "V1.1".into()],
+        delta: false,
         description: Some("固件".into()),
         custom_info: Some("{\"force\":true}".into()),
         name: "meter-v2".into(),
@@ -45,6 +51,7 @@ fn calls() -> Vec<Call> {
     };
     let bare = NewPackage {
         source_versions: vec![],
+        delta: false,
         description: None,
         custom_info: None,
         artifact: NewArtifact::Obs(ObsArtifact { sha256: None, ..object }),
@@ -68,8 +75,8 @@ fn calls() -> Vec<Call> {
         Call::StopJob { id: TASK.into(), devices: vec![] },
         Call::RetryJob { id: TASK.into(), devices: vec!["dev-1".into()] },
         Call::DeleteJob { id: TASK.into() },
-        Call::ListDevices { product: "meter".into(), cursor: going_on() },
-        Call::ShowDevice { product: "meter".into(), id: "dev-1".into() },
+        Call::ListDevices { scope: DeviceScope::whole("meter"), cursor: going_on() },
+        Call::ShowDevice { scope: DeviceScope::whole("meter"), id: "dev-1".into() },
         Call::ListGroupDevices { product: "meter".into(), group: "d1e2-f3".into(), cursor: Cursor::start() },
         Call::ListTaggedDevices {
             product: "meter".into(),

@@ -384,6 +384,7 @@ fn take_on(world: &mut World, devices: &[&str], token: Option<&str>) {
             kind: rollwave::cloud::PackageKind::Firmware,
             product: "meter".into(),
             version: "V2".into(),
+            module: None,
         },
         from_versions: vec![],
         delivery: rollwave::api::Delivery::default(),

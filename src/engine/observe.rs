@@ -372,6 +372,10 @@ impl Lane {
         let (now, jobs) = (self.ports.clock.now(), &self.inventory.jobs);
         let seen_at = self.inventory.devices.of_product(scope).map(|(at, _)| at);
         let watching_interval = POLL.max(self.inventory.devices.time_to_read(scope) * FLEET_SHARE);
+        let all_ended = ours.iter().all(|id| jobs.get(id).is_none_or(|job| job.state.is_final()));
+        // Somebody else's job may hold devices that are waited for: only the devices tell when it lets go of them.
+        let is_waiting = all_ended && self.inventory.devices.has_upgrading(scope);
+        let drift = if is_waiting { drift.min(watching_interval) } else { drift };
         let (Some(limits), Some(changed_at)) =
             (self.capabilities(), ours.iter().filter_map(|id| jobs.changed_at(id)).max())
         else {
@@ -379,8 +383,8 @@ impl Lane {
         };
         // Versions may be reported a little after the job says so; the judge waits for a look that is later than that.
         let told_at = changed_at.saturating_add(limits.visibility_lag).unwrap_or(Timestamp::MAX);
-        let all_ended = ours.iter().all(|id| jobs.get(id).is_none_or(|job| job.state.is_final()));
         match (Some(told_at) > seen_at, all_ended) {
+            (false, _) if is_waiting => self.since(drift),
             (false, _) => self.since(drift.max(watching_interval)),
             (true, true) => self.since(drift).max(if now >= told_at { told_at } else { changed_at }),
             (true, false) => self.since(watching_interval),

@@ -5,6 +5,7 @@
 //!
 //! The engine asks [`needs`] what must be looked at, looks, and calls [`package::plan`] or [`rollout::plan`].
 
+mod busy;
 pub mod cohort;
 pub mod confirm;
 pub mod explain;

@@ -243,6 +243,7 @@ mod tests {
                 firmware: Some((*version).into()),
                 software: None,
                 online: None,
+                upgrading: None,
             };
             ((*id).to_owned(), device)
         };

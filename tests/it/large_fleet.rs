@@ -198,6 +198,7 @@ fn devices(from: u64) -> Page<Device> {
         firmware: Some("V1".into()),
         software: None,
         online: Some(true),
+        upgrading: None,
     };
     page((from..to).map(device).collect(), (to < DEVICES).then_some(Cursor { seen: to, ..Cursor::start() }))
 }

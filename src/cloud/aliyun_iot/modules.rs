@@ -107,6 +107,7 @@ pub fn device(scope: &DeviceScope, id: &str, body: &[u8]) -> Result<Device, Unin
         firmware: module.and_then(|row| row.module_version).filter(|version| !version.is_empty()),
         software: None,
         online: None,
+        upgrading: None,
     })
 }
 

@@ -382,6 +382,7 @@ fn device(device: wire::Device) -> Result<Device, Unintelligible> {
         firmware: device.firmware_version.filter(|version| !version.is_empty()),
         software: None,
         online,
+        upgrading: None,
     })
 }
 

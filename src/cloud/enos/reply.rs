@@ -210,6 +210,7 @@ fn device(row: wire::DeviceFirmware, product: &str) -> Result<Device, Unintellig
         firmware: row.firmware_version.filter(|version| !version.is_empty()),
         software: None,
         online: None,
+        upgrading: row.is_upgrading,
     })
 }
 

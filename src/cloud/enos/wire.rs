@@ -203,6 +203,8 @@ pub struct DeviceFirmware {
     pub product_key: String,
     pub device_key: String,
     pub firmware_version: Option<String>,
+    /// Whether a job is at it.
+    pub is_upgrading: Option<bool>,
 }
 
 fn number<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<N, D::Error> {

@@ -224,5 +224,6 @@ fn device(device: wire::Device) -> Result<Device, Unintelligible> {
         firmware: reported(device.fw_version),
         software: reported(device.sw_version),
         online,
+        upgrading: None,
     })
 }

@@ -32,6 +32,8 @@ pub struct Device {
     pub software: Option<String>,
     /// Whether it is connected, when the cloud says.
     pub online: Option<bool>,
+    /// Whether a job is at it now, whosever, when the cloud says.
+    pub upgrading: Option<bool>,
 }
 
 impl Device {

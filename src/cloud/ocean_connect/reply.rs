@@ -222,5 +222,6 @@ fn device(device: wire::Device) -> Result<Device, Unintelligible> {
         firmware: text(info.fw_version),
         software: text(info.sw_version),
         online,
+        upgrading: None,
     })
 }

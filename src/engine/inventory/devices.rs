@@ -89,6 +89,13 @@ impl Devices {
         Some((kept.at?, &kept.rows))
     }
 
+    /// True when a job was at one of a product's devices as they were last read.
+    #[must_use]
+    pub fn has_upgrading(&self, scope: &DeviceScope) -> bool {
+        let rows = self.products.get(scope).into_iter().flat_map(|kept| kept.rows.values());
+        rows.into_iter().any(|device| device.upgrading == Some(true))
+    }
+
     /// How long the last look at the devices of a product took: nothing before the first.
     #[must_use]
     pub fn time_to_read(&self, scope: &DeviceScope) -> SignedDuration {

@@ -233,10 +233,8 @@ impl Jobs {
         if let Some(row) = &known {
             self.keep_what_rows_lack(&mut job, row);
         }
-        // Other people's jobs may name 30,000 devices each: only those that hold their devices still are asked for. Whether they
-        // do cannot be told by rows that lack progress.
-        let holds_devices = !job.state.is_final() && self.rows_lack != RowsLack::Progress;
-        if job.token.is_none() && !self.told_by_devices && !holds_devices {
+        // Other people's jobs may name 30,000 devices each: only those that may hold them still are asked for.
+        if job.token.is_none() && !self.told_by_devices && job.state.is_final() {
             job.devices = Vec::new();
         }
         let changed_at = known.as_ref().filter(|row| row.job == job).map_or(at, |row| row.changed_at);

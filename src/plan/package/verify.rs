@@ -4,6 +4,7 @@ use super::report::{Outcome, Standing};
 use crate::api::{OtaPackageStatus, StageCounts, Truth, Verification, VerificationStatus, percent_text};
 use crate::api::{VERIFIED, condition_is_true};
 use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
+use crate::plan::busy::holders;
 use crate::plan::gate::{reaches, spaced};
 use crate::plan::needs::package_key;
 use crate::plan::stage::{JobSight, Target, as_count, tally, versions_of};
@@ -271,13 +272,9 @@ impl Trial<'_> {
         let target = Target { kind: spec.kind, version: &spec.version };
         let waits = |id: &&str| self.devices.value.get(*id).is_some_and(|d| !target.is_reported_by(d));
         let devices: Vec<&str> = self.named.iter().copied().filter(waits).collect();
-        let live = self.jobs.value.iter().filter(|job| !job.state.is_final());
-        let busy: Vec<&str> = live
-            .filter(|job| devices.iter().any(|id| job.devices.iter().any(|held| held == id)))
-            .map(|job| job.id.as_str())
-            .collect();
-        if !busy.is_empty() {
-            let message = format!("verification waits: its devices are still in job {}", busy.join(", "));
+        let lack = self.view.capabilities.job_rows_lack;
+        if let Some(busy) = holders(&devices, &self.jobs.value, &self.devices.value, lack) {
+            let message = format!("verification waits: {busy}");
             return Outcome::working("Verifying", message).verified(Truth::Unknown);
         }
         if let Some(message) = self.cannot_take_it(&devices) {

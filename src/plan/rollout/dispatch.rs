@@ -1,18 +1,19 @@
 //! Sending: a stage's devices, in chunks that the cloud takes, under tokens that find them again.
 
 use super::advance::Pass;
-use super::as_count;
 use super::report::Outcome;
 use super::survey::Unfinished;
+use super::{Ground, as_count};
 use crate::api::{Kind, RolloutPhase, StagePhase};
-use crate::cloud::{Job, JobPurpose, NewJob};
+use crate::cloud::{JobPurpose, NewJob};
+use crate::plan::busy::holders;
 use crate::plan::cohort::{assign, rank, seed};
 use crate::plan::needs::{package_key, unsupported};
 use crate::plan::stage::{Target, versions_of};
 use crate::plan::token::job_token;
 use crate::plan::window::{self, Wait};
 use crate::plan::{Action, Again, POLL};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl<'a> Pass<'_, 'a> {
     /// Releases a stage, or goes on releasing it. None when every device of it is in a job, or when it has none: then it has
@@ -188,17 +189,10 @@ impl<'a> Pass<'_, 'a> {
         self.survey.unfinished.get(index).map(Unfinished::devices).unwrap_or_default()
     }
 
-    /// Devices that a live job of somebody else holds: the cloud would fail them with "Task Conflict" (IoTDA's FAQ), and the
-    /// package would be blamed for it.
+    /// What holds some of these devices already.
     fn busy(&self, devices: &[&str]) -> Option<String> {
-        let live = self.ground.jobs.value.iter().filter(|job| !job.state.is_final());
-        let holders: BTreeMap<&str, &Job> =
-            live.flat_map(|job| job.devices.iter().map(move |device| (device.as_str(), *job))).collect();
-        let held: Vec<&Job> = devices.iter().filter_map(|device| holders.get(device).copied()).collect();
-        let jobs: BTreeSet<&str> = held.iter().map(|job| job.id.as_str()).collect();
-        let jobs: Vec<&str> = jobs.into_iter().take(3).collect();
-        (!held.is_empty())
-            .then(|| format!("{} of its devices are still in job {}", held.len(), jobs.join(", ")))
+        let Ground { jobs, fleet, capabilities, .. } = self.ground;
+        holders(devices, &jobs.value, fleet.value.devices, capabilities.job_rows_lack)
     }
 
     /// The create calls for these devices. While a call is unsettled only that one is made again: it may have taken effect.

@@ -74,6 +74,7 @@ mod tests {
             firmware: Some("V3".into()),
             software: None,
             online: None,
+            upgrading: None,
         };
         let fleet: BTreeMap<String, Device> = MEMBERS.map(|id| (id.to_owned(), device(id))).into();
         let target = Target { kind: PackageKind::Firmware, version: "V2" };

@@ -1,10 +1,15 @@
 //! EnOS with the real program: uploads, its own verification, jobs that count nothing and never end by themselves.
 
 use super::harness::{Ended, Lab, PACKAGE, Process, ROLLOUT, VERIFY_DEVICES, each};
-use rollwave::simulator::{
-    Simulator,
-    faults::{Kind, When},
+use jiff::Timestamp;
+use rollwave::{
+    cloud::{WireRequest, enos::sign},
+    simulator::{
+        End, Simulator,
+        faults::{Kind, When},
+    },
 };
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const WORLD: &str = "
@@ -255,4 +260,74 @@ fn bytes_that_are_not_those_of_the_manifest_stop_their_package_and_no_other() {
     assert!(said.contains("put the right file in place"), "{said}");
     assert_eq!(lab.packages().len(), 1, "the other one is there: {:#?}", lab.packages());
     assert!(lab.all_calls() < 60, "{} calls in ten minutes", lab.all_calls());
+}
+
+/// A job of somebody else, by a call that does not go over the network; its id.
+fn somebody_creates_a_job(lab: &Lab, devices: &[&str]) -> String {
+    let firmware = lab.packages()[0].id.clone();
+    let scope = json!({"type": "partial", "versionNumbers": ["V1"], "deviceKeys": devices});
+    let body = json!({"type": "upgrade", "name": {"defaultValue": "by hand"}, "upgradePolicy": "snapshot",
+                      "enableUpgradeRequest": false, "upgradeScope": scope});
+    let made = ask(lab, &[("action", "create"), ("firmwareId", &firmware)], &body);
+    made["data"]["jobId"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
+}
+
+/// Asks the service of jobs, signed as the documents say.
+fn ask(lab: &Lab, query: &[(&str, &str)], body: &Value) -> Value {
+    let now = Timestamp::now();
+    let at = now.as_millisecond();
+    let secret: secrecy::SecretString = "the-secret-key".to_owned().into();
+    let mut pairs = vec![("orgId".to_owned(), "o15504722874071".to_owned())];
+    pairs.extend(query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let text = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+    let post = |path: &str, query: &str, headers: Vec<(String, String)>, body: String| {
+        let request = WireRequest {
+            method: "POST",
+            origin: String::new(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers,
+            body: body.into(),
+            upload: None,
+        };
+        let end = lab.cloud(|cloud| cloud.handle(&request, now).end);
+        let End::Reply(reply) = end else { panic!("{end:?}") };
+        serde_json::from_slice::<Value>(&reply.body).unwrap()
+    };
+    let json_header = ("content-type".to_owned(), "application/json;charset=UTF-8".to_owned());
+    let encryption = hex::encode(Sha256::digest(format!("THE-ACCESS-KEY{at}the-secret-key")));
+    let asked = json!({"appKey": "THE-ACCESS-KEY", "encryption": encryption, "timestamp": at});
+    let granted =
+        post("/apim-token-service/v2.0/token/get", "", vec![json_header.clone()], asked.to_string());
+    let token = granted["data"]["accessToken"].as_str().unwrap_or_else(|| panic!("{granted}")).to_owned();
+    let body = body.to_string();
+    let signature = sign::signature(&token.clone().into(), &secret, &pairs, body.as_bytes(), at);
+    let header = |name: &str, value: String| (name.to_owned(), value);
+    let headers = vec![
+        json_header,
+        header("apim-accesstoken", token),
+        header("apim-signature", signature),
+        header("apim-timestamp", at.to_string()),
+    ];
+    post("/connect-service/v2.1/ota-jobs", &text, headers, body)
+}
+
+/// Jobs of EnOS look started for ever, so that only a device tells whether somebody's job is at it.
+#[test]
+fn a_stage_waits_for_devices_that_a_job_of_somebody_else_is_at() {
+    let lab = lab();
+    lab.converge();
+    let silent = serde_json::from_value(json!([{"version": "V2", "silentRate": "100%"}])).unwrap();
+    lab.cloud(|cloud| cloud.set_behaviours(silent).unwrap());
+    let foreign = somebody_creates_a_job(&lab, &["meter-0000", "meter-0001"]);
+    lab.write("rollout.yaml", &ROLLOUT.replace("count: 5", "devices: [meter-0001, meter-0002]"));
+    let _running = Process::start(&mut lab.verb("run", &[]));
+    let waiting =
+        format!("stage canary (2 devices) is not released: 1 of its devices are still in job {foreign}");
+    lab.until_object("rollout/meter", "it waits", |object| object["status"]["message"] == waiting.as_str());
+    assert_eq!(lab.tasks().len(), 2, "the verification, and somebody's");
+    let cancelled =
+        ask(&lab, &[("action", "cancelTask"), ("jobId", &foreign)], &json!({"deviceKeys": ["meter-0001"]}));
+    assert_eq!(cancelled["code"], 0, "{cancelled}");
+    lab.until("the stage is sent", || lab.tasks().len() == 3);
 }

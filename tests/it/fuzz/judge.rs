@@ -174,6 +174,7 @@ fn devices() -> BTreeMap<String, Device> {
         firmware: ["V1", "V2", "V3"].get(n % 4).map(|version| (*version).to_owned()),
         software: None,
         online: Some(n.is_multiple_of(3)),
+        upgrading: None,
     };
     (0..12).map(device).map(|device| (device.id.clone(), device)).collect()
 }

@@ -343,6 +343,7 @@ pub fn device(id: &str, version: &str) -> Device {
         firmware: Some(version.to_owned()),
         software: None,
         online: None,
+        upgrading: None,
     }
 }
 

@@ -1,0 +1,97 @@
+//! Devices that a live job holds already: whoever sends them another one has it failed by the cloud ("Task Conflict" of
+//! Huawei, "a later task fails at once" of Alibaba Cloud), and the package would be blamed for it.
+//!
+//! Where rows of jobs do not tell how far a job is ([`RowsLack::Progress`]), a job of somebody else looks as if it ran for
+//! ever. It holds a device only while the device itself is said to be upgrading.
+
+use crate::cloud::{Device, Job, RowsLack};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Jobs that are named in a message, at most.
+const MOST_NAMED: usize = 3;
+
+/// What holds some of these devices, as the rest of a sentence; none when nothing does.
+pub(super) fn holders(
+    devices: &[&str],
+    jobs: &[&Job],
+    fleet: &BTreeMap<String, Device>,
+    lack: RowsLack,
+) -> Option<String> {
+    let upgrading = |id: &str| fleet.get(id).is_some_and(|device| device.upgrading == Some(true));
+    let wanted: BTreeSet<&str> = devices.iter().copied().collect();
+    let live = jobs.iter().copied().filter(|job| !job.state.is_final());
+    let mut held: BTreeMap<&str, &Job> = BTreeMap::new();
+    for job in live {
+        let tells = job.token.is_some() || lack != RowsLack::Progress;
+        let named = job.devices.iter().map(String::as_str).filter(|id| wanted.contains(id));
+        held.extend(named.filter(|id| tells || upgrading(id)).map(|id| (id, job)));
+    }
+    let unnamed = wanted.iter().find(|id| upgrading(id) && !held.contains_key(**id));
+    if let (true, Some(device)) = (held.is_empty(), unnamed) {
+        return Some(format!("device {device} is being upgraded by a job that does not name its devices"));
+    }
+    let ids: BTreeSet<&str> = held.values().map(|job| job.id.as_str()).collect();
+    let ids: Vec<&str> = ids.into_iter().take(MOST_NAMED).collect();
+    (!held.is_empty()).then(|| format!("{} of its devices are still in job {}", held.len(), ids.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::{JobCounts, JobState, PackageKind};
+
+    fn job(id: &str, token: Option<&str>, state: JobState, devices: &[&str]) -> Job {
+        Job {
+            id: id.into(),
+            token: token.map(str::to_owned),
+            title: String::new(),
+            kind: PackageKind::Firmware,
+            module: None,
+            package_ids: Vec::new(),
+            devices: devices.iter().map(ToString::to_string).collect(),
+            delivery: None,
+            state,
+            counts: JobCounts::default(),
+            created_at: None,
+        }
+    }
+
+    fn fleet(upgrading: &[(&str, Option<bool>)]) -> BTreeMap<String, Device> {
+        let device = |(id, upgrading): &(&str, Option<bool>)| {
+            let device = Device {
+                id: (*id).into(),
+                product: "meter".into(),
+                firmware: Some("V1".into()),
+                software: None,
+                online: None,
+                upgrading: *upgrading,
+            };
+            ((*id).to_owned(), device)
+        };
+        upgrading.iter().map(device).collect()
+    }
+
+    #[test]
+    fn a_device_is_held_by_a_live_job_and_where_jobs_do_not_end_by_what_is_said_of_the_device() {
+        use JobState::{Running, Succeeded};
+        use RowsLack::{Nothing, Progress};
+        let (idle, busy) = (fleet(&[("a", Some(false))]), fleet(&[("a", Some(true))]));
+        let silent = fleet(&[("a", None)]);
+        let running = |token| job("j", token, Running, &["a"]);
+        let held = Some("1 of its devices are still in job j");
+        let unnamed = Some("device a is being upgraded by a job that does not name its devices");
+        for (name, job, fleet, lack, expected) in [
+            ("somebody's", running(None), &silent, Nothing, held),
+            ("somebody's that ended", job("j", None, Succeeded, &["a"]), &silent, Nothing, None),
+            ("of another device", job("j", None, Running, &["b"]), &silent, Nothing, None),
+            ("ours", running(Some("t")), &idle, Progress, held),
+            ("somebody's, at it", running(None), &busy, Progress, held),
+            ("somebody's, not at it", running(None), &idle, Progress, None),
+            ("somebody's, and nothing said", running(None), &silent, Progress, None),
+            ("nobody knows whose", job("j", None, Running, &[]), &busy, Progress, unnamed),
+            ("stopped, and still at it", job("j", None, JobState::Stopped, &["a"]), &busy, Progress, unnamed),
+        ] {
+            assert_eq!(holders(&["a"], &[&job], fleet, lack).as_deref(), expected, "{name}");
+        }
+    }
+}

@@ -71,7 +71,7 @@ pub(super) fn survey<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus) -> 
         survey.count(ground, index, stage, &jobs, &members, stands_still);
     }
     survey.note_missing(ground, &jobs);
-    survey.note_duplicates(&jobs);
+    survey.note_duplicates(ground, &jobs);
     survey.jobs = jobs;
     Some(survey)
 }
@@ -193,17 +193,21 @@ impl<'a> Survey<'a> {
         }
     }
 
-    fn note_duplicates(&mut self, jobs: &OurJobs<'_>) {
-        let live = jobs.duplicates.iter().filter(|job| !job.state.is_final());
-        let ids: Vec<&str> = live.map(|job| job.id.as_str()).collect();
-        if !ids.is_empty() {
-            let message = format!(
-                "{} more jobs carry the token of an older one and are stopped: {}",
-                as_count(ids.len()),
-                ids.join(", ")
-            );
-            self.doubt("DuplicateJob", message);
-        }
+    fn note_duplicates(&mut self, ground: &Ground<'_>, jobs: &OurJobs<'_>) {
+        let live: Vec<&Job> = jobs.duplicates.iter().copied().filter(|job| !job.state.is_final()).collect();
+        let Some(first) = live.first() else { return };
+        let (count, ids) =
+            (live.len(), live.iter().map(|job| job.id.as_str()).collect::<Vec<_>>().join(", "));
+        let message = if ground.capabilities.stops_jobs {
+            format!("{count} more jobs carry the token of an older one and are stopped: {ids}")
+        } else {
+            let kept = jobs.listed.iter().find(|ours| Some(&ours.token) == first.token.as_ref());
+            let kept = kept.map(|ours| ours.job.id.as_str()).unwrap_or_default();
+            format!(
+                "{count} more jobs ({ids}) look exactly like job {kept} of this rollout, and no call stops a job of this cloud: stop them in the portal if their devices must not be sent it twice; nothing more is sent until they have ended"
+            )
+        };
+        self.doubt("DuplicateJob", message);
     }
 
     /// The first doubt stands: the others appear when it is gone.
@@ -215,6 +219,11 @@ impl<'a> Survey<'a> {
 fn stopped_elsewhere(job: &Job) -> String {
     let (id, stopped, total) = (&job.id, job.counts.stopped, job.counts.total);
     let state = if job.state == JobState::Stopped { "was stopped" } else { "has stopped devices" };
+    if stopped == total && job.counts.succeeded == 0 {
+        return format!(
+            "job {id} stands still in the cloud, and none of its {total} devices has begun: somebody stopped it, or it was never started; start it there, or set suspend: true, and false again, to send its devices another one"
+        );
+    }
     format!(
         "job {id} {state} in the cloud ({stopped} of {total} devices), not by this rollout; set suspend: true, and false again, to send those devices another one"
     )

@@ -283,6 +283,41 @@ fn a_second_job_of_one_token_is_stopped_and_the_oldest_kept() {
     assert_eq!(reason(&world), "StageRunning");
 }
 
+/// OceanConnect: two tasks that look like what one lost call would have made, and no call that stops one.
+#[test]
+fn look_alikes_that_nobody_can_stop_are_named_with_what_to_do() {
+    let mut world = after_canary(json!({}), |_| Fate::Sleeps);
+    world.capabilities.stops_jobs = false;
+    let mut twin = world.jobs[0].clone();
+    twin.id = "twin".into();
+    twin.created_at = Some(world.now);
+    world.outcomes.insert("twin".into(), world.outcomes[&world.jobs[0].id].clone());
+    world.jobs.push(twin);
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(reason(&world), "DuplicateJob");
+    let message = world.rollout_status().message;
+    let kept = &world.jobs[0].id;
+    for words in ["1 more jobs (twin)", &format!("exactly like job {kept}"), "stop them in the portal"] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    world.jobs[1].state = JobState::Stopped;
+    world.pass(30);
+    world.reconcile();
+    assert_eq!(reason(&world), "StageRunning", "it goes on when the other one has ended");
+}
+
+/// EnOS: a job that waits to be started looks like one that somebody stopped, and nobody may start what a person stopped.
+#[test]
+fn a_job_that_never_began_says_that_it_may_be_started_by_hand() {
+    let mut world = after_canary(json!({}), |_| Fate::Sleeps);
+    let id = world.jobs[0].id.clone();
+    world.stop(&id);
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(reason(&world), "JobStopped");
+    let message = world.rollout_status().message;
+    assert!(message.contains("it was never started; start it there"), "{message}");
+}
+
 #[test]
 fn a_canary_of_unknown_devices_holds_instead_of_passing() {
     let spec = json!({"stages": [{"name": "lab", "select": {"devices": ["ghost"]}, "gates": ratio("90%")}]});

@@ -21,6 +21,51 @@ The same manifests on four clouds. A field is **native** where the cloud has it 
 **refused** where neither can be: such a manifest is an error that names the field and what to use instead, never a field that is dropped.
 ";
 
+const CALLS_NOT_MADE: &str = "
+## What is not called, and why
+
+**A stage is an exact set of devices that keeps them once it was sent**, on every cloud alike: who is in it is decided before a job leaves, is the
+same on any machine, and is what gates and stop rules count. So jobs name their devices. What lets a cloud choose is not sent, because it would
+choose others, later, or more of them:
+
+| cloud | not sent | what it would do |
+|---|---|---|
+| huaweiIotda | `targets_filter` of CreateBatchTask | members of groups, whoever they are then |
+| oceanConnect | `targets.deviceGroups` | names of groups, whose members change; 256 names are the most, as for devices |
+| aliyunIot | `TargetSelection` `ALL`, `GRAY`, `GROUP`; CreateOTADynamicUpgradeJob | the cloud takes whoever fits; a dynamic job goes on taking devices that come to fit |
+| enos | `upgradeScope` `total`, `attributes`, `tags`, `assetTrees`; `upgradePolicy` `incremental` | the cloud takes whoever fits; an incremental job goes on taking devices that come to fit |
+
+**One device is not cancelled** (CancelOTATaskByDevice, EnOS `cancelTask`, IoTDA `stop` with `targets`). A device that is excluded, or leaves the targets,
+after its stage was sent stays in it until its job is done: the numbers that a gate asks about do not change under it. `suspend` stops whole jobs.
+
+**A failed device is not tried again within its job** (ReupgradeOTATask, EnOS `retryTask`, IoTDA `retry`) beyond `delivery.retry`, which the cloud counts by
+itself. Whoever asks for another try gets another job under the token of the next attempt: it is found again after a lost answer, stands in the
+status beside the first one, and means the same where a cloud has no such call (OceanConnect), knows failed tasks of running jobs only (EnOS) or
+nothing of stopped ones (IoTDA).
+
+**A confirmation is the device's user's** (ConfirmOTATask, IoTDA `confirm`). With `delivery.confirm` tasks wait until whoever has the device lets them begin, by the
+application that talks to the cloud; they are counted as queued, and the stage says how many have not begun. A rollout that confirmed them by itself
+would ask nobody: leave `confirm` out for that.
+
+**A module is not created** (CreateOTAModule). Its name is what devices report their versions under, cannot be changed, and ten are the most: whoever builds the
+device adds it to the product. A package for a module that is not there says so before anything is uploaded.
+
+**A stopped job is not started** (EnOS `start`). After its creation it runs; one that stands still may have been stopped by a person, so that the rollout holds and
+says which job it is.
+
+## Jobs of somebody else
+
+A device takes one job at a time; the cloud fails it in a second one, and the package would be blamed. So a stage waits while a job of somebody else
+holds one of its devices, and says which job.
+
+| cloud | how it is known | what is not known |
+|---|---|---|
+| huaweiIotda | tasks name their devices | |
+| oceanConnect | tasks name their devices | members of `deviceGroups` |
+| aliyunIot | jobs of Rollwave alone: lists of jobs name no devices, and those of a stranger's job may be a million | devices of a stranger's job: they fail in ours, with the cloud's words |
+| enos | a device says whether a job is at it (`isUpgrading`), a job for which devices it was made | a device that a stranger's job has not begun with |
+";
+
 /// Prints the page.
 #[must_use]
 pub fn run(_: &Args, ctx: &Context) -> Exit {
@@ -36,6 +81,7 @@ pub fn page() -> String {
         fields(&mut page, kind);
     }
     limits(&mut page);
+    page.push_str(CALLS_NOT_MADE);
     page.push_str("\n## Where the fields of the clouds' requests come from\n");
     for document in DOCUMENTS {
         request(&mut page, document);

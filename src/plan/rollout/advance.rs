@@ -244,13 +244,17 @@ impl Pass<'_, '_> {
             return Some(self.hold_and_stop("GateFailed", message));
         }
         let gates = self.gates(index);
-        let line = format!(
+        let mut line = format!(
             "{name}: {} of {} devices succeeded, {} failed, {} outstanding",
             counts.succeeded,
             counts.assigned,
             counts.failures(),
             counts.queued + counts.in_flight
         );
+        let delivery = self.ground.rollout.spec.delivery.as_ref();
+        if counts.queued > 0 && delivery.is_some_and(|delivery| delivery.confirm == Some(true)) {
+            line += &format!(" ({} not begun: they may wait for their users to confirm)", counts.queued);
+        }
         let looked_at = self.ground.jobs.at.min(self.ground.fleet.at);
         // A time to come was written by a clock that has been set back since: it soaks anew.
         if self.status.stages[index].observed_at.is_none_or(|at| at > self.ground.now) {

@@ -237,7 +237,7 @@ impl Lane {
         Ok(Some(Seen { at, value: packages }))
     }
 
-    /// A device takes one job at a time, firmware or software: both lists say who is busy.
+    /// A device takes one job at a time, firmware or software: both lists say who is busy, where there are two.
     async fn look_at_all_jobs(
         &mut self,
         kind: PackageKind,
@@ -246,6 +246,10 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<Option<Timestamp>, Trouble> {
+        let lists_software = self.capabilities().is_none_or(|limits| limits.lists_software);
+        if kind.other() == PackageKind::Software && !lists_software {
+            return self.look_at_jobs(kind, ours, drift, evidence, class).await;
+        }
         let others = self.look_at_jobs(kind.other(), &[], drift, evidence, class).await?;
         Ok(self.look_at_jobs(kind, ours, drift, evidence, class).await?.min(others))
     }

@@ -128,10 +128,11 @@ impl Survey {
         let of_account = || self.forecasts().filter(|(object, _)| object.account == *account);
         let requests = |order: &Order| order.requests.len() as u64;
         let active = of_account().filter(|(_, forecast)| !forecast.orders.is_empty());
-        let looks: BTreeMap<&Need, u64> = active
-            .flat_map(|(_, forecast)| &forecast.watching)
-            .map(|(need, look)| (need, look.calls))
-            .collect();
+        let mut looks: BTreeMap<(&Need, &str), u64> = BTreeMap::new();
+        for (need, look) in active.flat_map(|(_, forecast)| &forecast.watching) {
+            let calls = looks.entry((need, look.operation)).or_default();
+            *calls = look.calls.max(*calls);
+        }
         Load {
             order_calls: of_account().flat_map(|(_, forecast)| &forecast.orders).map(requests).sum(),
             calls_per_look: looks.values().sum(),
@@ -252,7 +253,7 @@ impl Lane {
         let now = self.ports.clock.now();
         let preview = preview::package(&sight.view(package, &capabilities, &self.inventory, now));
         let after = preview.object.clone();
-        Ok((self.priced(preview, needs::for_package(package), 0)?, after))
+        Ok((self.priced(preview, &needs::for_package(package), package)?, after))
     }
 
     async fn forecast_rollout(
@@ -264,10 +265,9 @@ impl Lane {
         let now = self.ports.clock.now();
         let waits = !package.is_some_and(|package| self.is_there(package));
         let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now);
-        let devices = view.fleet.as_ref().map_or(0, |fleet| fleet.value.devices.len());
         let preview = preview::rollout(&view, waits);
-        let needs = package.map(|package| needs::for_rollout(rollout, package)).unwrap_or_default();
-        self.priced(preview, needs, devices)
+        let Some(package) = package else { return self.unpriced(preview) };
+        self.priced(preview, &needs::for_rollout(rollout, package), package)
     }
 
     /// True when the cloud holds the package already, verified: nothing has to happen before it can be sent.
@@ -276,15 +276,37 @@ impl Lane {
         id.is_some_and(|id| id != preview::KNOWN_AFTER_CREATE) && needs::is_dispatchable(package)
     }
 
-    fn priced<O>(&self, preview: Preview<O>, needs: Vec<Need>, devices: usize) -> Result<Forecast, Trouble> {
-        let new_jobs =
-            preview.steps.iter().filter(|step| matches!(step.action, Action::CreateJob { .. })).count();
-        let known_jobs = needs.iter().find_map(|need| match need {
-            Need::Jobs(kind) => Some(self.inventory.jobs.of(*kind).count()),
+    /// What a look will have to read, by what was read just now.
+    fn known(&self, package: &OtaPackage, steps: &[preview::Step]) -> preview::Known {
+        let key = needs::package_key(package);
+        let jobs = &self.inventory.jobs;
+        let new = steps.iter().filter_map(|step| match &step.action {
+            Action::CreateJob { job, .. } => Some(job.devices.len()),
             _ => None,
         });
-        let jobs = known_jobs.unwrap_or(0) + new_jobs;
-        let estimates = self.capabilities().map(|limits| preview::watching(&needs, limits, devices, jobs));
+        let ours = jobs.of(key.kind).filter(|job| job.token.is_some()).map(|job| job.devices.len());
+        let fleet = self.inventory.devices.of_product(&key.scope());
+        preview::Known {
+            devices: fleet.map_or(0, |(_, devices)| devices.len()),
+            jobs: jobs.of(key.kind).count() + new.clone().count(),
+            other_jobs: jobs.of(key.kind.other()).count(),
+            job_list_calls: jobs.list_calls(key.kind),
+            devices_of_jobs: ours.chain(new).collect(),
+        }
+    }
+
+    fn priced<O>(
+        &self,
+        preview: Preview<O>,
+        needs: &[Need],
+        package: &OtaPackage,
+    ) -> Result<Forecast, Trouble> {
+        let known = self.known(package, &preview.steps);
+        let watching = self.capabilities().map(|limits| preview::watching(needs, limits, &known));
+        Ok(Forecast { watching: watching.unwrap_or_default(), ..self.unpriced(preview)? })
+    }
+
+    fn unpriced<O>(&self, preview: Preview<O>) -> Result<Forecast, Trouble> {
         let orders =
             preview.steps.into_iter().map(|step| self.order(step)).collect::<Result<_, CallError>>()?;
         Ok(Forecast {
@@ -293,7 +315,7 @@ impl Lane {
             soaks: preview.soaks,
             warnings: preview.warnings,
             irreversible: preview.irreversible,
-            watching: needs.into_iter().zip(estimates.unwrap_or_default()).collect(),
+            watching: Vec::new(),
             end: preview.end,
         })
     }

@@ -4,7 +4,7 @@
 mod advice;
 mod rehearsal;
 
-pub use advice::{Estimate, watching};
+pub use advice::{Estimate, Known, watching};
 pub use rehearsal::{KNOWN_AFTER_CREATE, package, rollout};
 
 use super::Action;

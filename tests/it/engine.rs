@@ -10,5 +10,6 @@ mod folder;
 pub mod harness;
 mod kills;
 mod ocean_connect;
+mod prices;
 mod requests;
 mod somebody;

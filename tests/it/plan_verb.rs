@@ -237,7 +237,7 @@ async fn a_removed_manifest_is_planned_as_its_policy_says() {
 
     In all
       orders   1 DeletePackage, 2 Release
-      calls    OtaCloud/lab: 1 call for orders, and one look of 2 calls every 30s, against 10 a second, 20 at once
+      calls    OtaCloud/lab: 1 call for orders, and one look of 3 calls every 30s, against 10 a second, 20 at once
                4 calls to make this plan
     ");
     bench.apply();

@@ -75,8 +75,8 @@ pub fn devices(scope: &DeviceScope, body: Option<&[u8]>, cursor: &Cursor) -> Res
     let DevicesPlace { mut names, names_at } = cursor::place(cursor)?;
     let reply = |items, total, next| Reply::Devices(Page { items, total, next });
     if let (true, Some(NamesAt { page, token })) = (names.is_empty(), &names_at) {
-        let (names, total, names_at) = device_names(body.unwrap_or_default(), *page, token.as_ref())?;
-        let place = DevicesPlace { names, names_at };
+        let read = device_names(body.unwrap_or_default(), *page, token.as_ref())?;
+        let (total, place) = (read.total, DevicesPlace { names: read.names, names_at: read.next });
         let next = (!place.is_end()).then(|| cursor::next(cursor, &place, 0)).transpose()?;
         return Ok(reply(Vec::new(), total, next));
     }

@@ -179,20 +179,29 @@ fn jobs(
     Ok(Reply::Jobs(Page { items, total: None, next }))
 }
 
-/// A page of names of devices: the names, how many there are in all, and the page after it.
+/// A page of names of devices.
+pub(super) struct Names {
+    /// The names.
+    pub(super) names: Vec<String>,
+    /// How many there are in all, when the cloud says.
+    pub(super) total: Option<u64>,
+    /// The page after it.
+    pub(super) next: Option<NamesAt>,
+}
+
 pub(super) fn device_names(
     body: &[u8],
     page: PageNumber,
     token: Option<&String>,
-) -> Result<(Vec<String>, Option<u64>, Option<NamesAt>), Unintelligible> {
+) -> Result<Names, Unintelligible> {
     let mut list: wire::DeviceList = json(body)?;
     // No document says which number a page has that was asked for by token.
     list.page.page = list.page.page.filter(|_| token.is_none());
     let rows = list.data.and_then(|data| data.device_info).unwrap_or_default();
     let following = following(list.page, page, rows.len(), limits::NAME_PAGE)?;
     let names = rows.into_iter().map(|row| id(row.device_name)).collect::<Result<_, _>>()?;
-    let names_at = following.map(|page| NamesAt { page, token: list.next_token });
-    Ok((names, list.page.total, names_at))
+    let next = following.map(|page| NamesAt { page, token: list.next_token });
+    Ok(Names { names, total: list.page.total, next })
 }
 
 fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintelligible> {
@@ -200,9 +209,9 @@ fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintell
     let asks_names = names.len() + limits::NAME_PAGE <= limits::BATCH;
     let (items, total, next) = match names_at {
         Some(NamesAt { page, token }) if asks_names => {
-            let (more, total, names_at) = device_names(body, page, token.as_ref())?;
-            names.extend(more);
-            (Vec::new(), total, DevicesPlace { names, names_at })
+            let more = device_names(body, page, token.as_ref())?;
+            names.extend(more.names);
+            (Vec::new(), more.total, DevicesPlace { names, names_at: more.next })
         }
         names_at => {
             let list: wire::DeviceBatch = json(body)?;

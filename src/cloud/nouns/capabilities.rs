@@ -28,8 +28,14 @@ pub struct Capabilities {
     pub max_devices_per_job: usize,
     /// Most devices in one stop or retry call; more are sent in several calls.
     pub max_devices_per_order: usize,
-    /// Rows in one page of a list.
+    /// Rows in one page of a list, but for devices.
     pub page_size: usize,
+    /// Devices that each call of a page of them tells of: more than one where names and versions are told apart.
+    pub device_pages: &'static [usize],
+    /// Whether software has lists of its own.
+    pub lists_software: bool,
+    /// Whether jobs are listed package by package.
+    pub lists_jobs_by_package: bool,
     /// How long a thing just created may be missing from lists.
     pub visibility_lag: SignedDuration,
     /// How long after a request left it may still take effect (total timeout of the request included).

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 pub struct Jobs {
     pub(super) rows: BTreeMap<String, Row>,
     listed_at: BTreeMap<PackageKind, Timestamp>,
+    /// How many calls the last list took.
+    list_calls: BTreeMap<PackageKind, u64>,
     under_way: BTreeMap<PackageKind, Reading<JobList>>,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
     /// Jobs are told by their devices: those of all jobs are kept.
@@ -90,6 +92,12 @@ impl Jobs {
         self.listed_at.get(&kind).copied()
     }
 
+    /// How many calls the last list of this kind took.
+    #[must_use]
+    pub fn list_calls(&self, kind: PackageKind) -> u64 {
+        self.list_calls.get(&kind).copied().unwrap_or(0)
+    }
+
     /// When the oldest of the lists that are kept was read.
     #[must_use]
     pub fn oldest_list(&self) -> Option<Timestamp> {
@@ -143,6 +151,7 @@ impl Jobs {
         before.retain(|_, row| row.seen_at.saturating_add(lag).is_ok_and(|visible| visible > read.at));
         self.rows.append(&mut before);
         self.listed_at.insert(kind, read.at);
+        self.list_calls.insert(kind, read.calls);
         let rows = &self.rows;
         self.results.retain(|(id, _), _| rows.contains_key(id));
         Ok(true)

@@ -22,6 +22,7 @@ pub(super) struct Reading<Q: Question> {
     question: Q,
     began: Timestamp,
     cursor: Cursor,
+    calls: u64,
     rows: Vec<Q::Row>,
 }
 
@@ -30,13 +31,15 @@ pub(super) struct Reading<Q: Question> {
 pub(super) struct Read<T> {
     /// When the first page was asked for.
     pub(super) at: Timestamp,
+    /// How many calls it took.
+    pub(super) calls: u64,
     /// All rows.
     pub(super) rows: Vec<T>,
 }
 
 impl<Q: Question> Reading<Q> {
     pub(super) fn begin(question: Q, now: Timestamp) -> Self {
-        Self { question, began: now, cursor: Cursor::start(), rows: Vec::new() }
+        Self { question, began: now, cursor: Cursor::start(), calls: 0, rows: Vec::new() }
     }
 
     /// Reads one page. `Ok(Ok(_))` at the end of the list, `Ok(Err(self))` when there is more.
@@ -49,8 +52,9 @@ impl<Q: Question> Reading<Q> {
         let reply = account.call(&call, urgency).await?;
         let page = Q::page(reply).ok_or_else(|| super::misfit(&call))?;
         self.rows.extend(page.items);
+        self.calls += 1;
         match page.next {
-            None => Ok(Ok(Read { at: self.began, rows: self.rows })),
+            None => Ok(Ok(Read { at: self.began, calls: self.calls, rows: self.rows })),
             Some(next) => {
                 self.cursor = next;
                 Ok(Err(self))

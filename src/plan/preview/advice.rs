@@ -2,7 +2,7 @@
 
 use super::PreviewStage;
 use crate::api::{OtaPackage, OtaRollout};
-use crate::cloud::Capabilities;
+use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::plan::needs::Need;
 use crate::plan::{Action, PackageView, RolloutView, cohort, gate};
 
@@ -17,30 +17,96 @@ pub struct Estimate {
     pub formula: String,
 }
 
-/// What one look costs in read calls. Looks are taken every 30 seconds while a stage runs, at its soak's end, and at the
-/// account's drift interval otherwise; objects of one account share them. Groups and tags are estimated with the whole
-/// product's devices, the most that they can hold.
+/// How much there is in an account that looks at it have to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Devices of the product.
+    pub devices: usize,
+    /// Jobs of this kind, those that are to be created among them.
+    pub jobs: usize,
+    /// Jobs of the other kind.
+    pub other_jobs: usize,
+    /// Calls that the list of jobs took when it was read last.
+    pub job_list_calls: u64,
+    /// Devices of each job of Rollwave, those that are to be created among them.
+    pub devices_of_jobs: Vec<usize>,
+}
+
+/// What one look at everything costs in read calls, as often as one need takes several kinds of them. Looks are taken every
+/// 30 seconds while a stage runs, at its soak's end, and at the account's drift interval otherwise; objects of one account
+/// share them, and lists that are fresh enough are not read again. Groups and tags are estimated with the whole product's
+/// devices, the most that they can hold.
 #[must_use]
-pub fn watching(needs: &[Need], capabilities: &Capabilities, devices: usize, jobs: usize) -> Vec<Estimate> {
-    let pages = |rows: usize| rows.div_ceil(capabilities.page_size.max(1)).max(1) as u64;
-    let listed = |operation, rows: usize, what: &str| Estimate {
-        operation,
-        calls: pages(rows),
-        formula: format!("⌈{rows} {what} / {} per page⌉", capabilities.page_size.max(1)),
-    };
-    let estimate = |need: &Need| match need {
-        Need::Packages(_) => listed("ListPackages", 1, "package"),
-        Need::Jobs(_) => listed("ListJobs", jobs, if jobs == 1 { "job" } else { "jobs" }),
-        Need::Fleet { .. } => listed("ListDevices", devices, "devices"),
-        Need::Group(_) => listed("ListGroupDevices", devices, "devices at most"),
-        Need::Tag { .. } => listed("ListTaggedDevices", devices, "devices at most"),
-        Need::Devices(ids) => Estimate {
+pub fn watching(needs: &[Need], limits: &Capabilities, known: &Known) -> Vec<(Need, Estimate)> {
+    let estimates = |need: &Need| match need {
+        Need::Packages(_) => vec![listed("ListPackages", 1, "package", limits)],
+        Need::Jobs(_) => jobs(limits, known),
+        Need::Fleet(scope) => vec![fleet(scope, limits, known)],
+        Need::Group(_) => vec![listed("ListGroupDevices", known.devices, "devices at most", limits)],
+        Need::Tag { .. } => vec![listed("ListTaggedDevices", known.devices, "devices at most", limits)],
+        Need::Devices(_) if !limits.shows_devices => vec![fleet_of(limits.device_pages, known)],
+        Need::Devices(ids) => vec![Estimate {
             operation: "ShowDevice",
             calls: ids.len() as u64,
             formula: format!("{} devices, one by one", ids.len()),
-        },
+        }],
     };
-    needs.iter().map(estimate).collect()
+    needs.iter().flat_map(|need| estimates(need).into_iter().map(|look| (need.clone(), look))).collect()
+}
+
+fn pages(rows: usize, size: usize) -> u64 {
+    rows.div_ceil(size.max(1)).max(1) as u64
+}
+
+fn listed(operation: &'static str, rows: usize, what: &str, limits: &Capabilities) -> Estimate {
+    let size = limits.page_size.max(1);
+    Estimate {
+        operation, calls: pages(rows, size), formula: format!("⌈{rows} {what} / {size} per page⌉")
+    }
+}
+
+/// A device takes one job at a time, of either kind: both lists are read. What their rows lack, the devices of jobs tell.
+fn jobs(limits: &Capabilities, known: &Known) -> Vec<Estimate> {
+    let what = if known.jobs == 1 { "job" } else { "jobs" };
+    let mut list = listed("ListJobs", known.jobs, what, limits);
+    if limits.lists_jobs_by_package {
+        list.calls = known.job_list_calls;
+        list.formula = "packages page by page, and the jobs of each, as just listed".to_owned();
+    }
+    if limits.lists_software {
+        let others = pages(known.other_jobs, limits.page_size);
+        list.calls += others;
+        list.formula += &format!(" + {others} for the other kind");
+    }
+    let size = limits.page_size.max(1);
+    let details = Estimate {
+        operation: "ListJobDevices",
+        calls: known.devices_of_jobs.iter().map(|devices| pages(*devices, size)).sum(),
+        formula: format!("devices of {} jobs of Rollwave / {size} per page", known.devices_of_jobs.len()),
+    };
+    let has_details = limits.job_rows_lack != RowsLack::Nothing && details.calls > 0;
+    std::iter::once(list).chain(has_details.then_some(details)).collect()
+}
+
+/// Versions of a module are told device by device.
+fn fleet(scope: &DeviceScope, limits: &Capabilities, known: &Known) -> Estimate {
+    match (&scope.module, limits.device_pages) {
+        (Some(_), [names, ..]) => fleet_of(&[*names, 1], known),
+        (_, sizes) => fleet_of(sizes, known),
+    }
+}
+
+fn fleet_of(sizes: &[usize], known: &Known) -> Estimate {
+    let devices = known.devices;
+    let part = |size: &usize| match size {
+        1 => format!("{devices}, one by one"),
+        size => format!("⌈{devices} devices / {size} per page⌉"),
+    };
+    Estimate {
+        operation: "ListDevices",
+        calls: sizes.iter().map(|size| pages(devices, *size)).sum(),
+        formula: sizes.iter().map(part).collect::<Vec<_>>().join(" + "),
+    }
 }
 
 pub(super) fn irreversible<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use super::jobs::{OurJob, OurJobs, may_be_hidden, record};
 use super::population::{Population, population};
-use super::{Ground, as_count, requests};
+use super::{Ground, requests};
 use crate::api::{JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus};
 use crate::cloud::{Job, JobState};
 use crate::plan::cohort::Taken;

@@ -180,17 +180,18 @@ fn watching_costs_pages_not_devices() {
     let mut world = World::new(40, json!({}));
     let needs = needs::for_preview(&world.rollout, &world.package);
     let text = |needs: &[needs::Need], devices| {
-        let estimates = preview::watching(needs, &world.capabilities, devices, 120);
-        let lines = estimates.iter().map(|e| format!("{} {} {}", e.operation, e.calls, e.formula));
+        let known = preview::Known { devices, jobs: 120, ..preview::Known::default() };
+        let estimates = preview::watching(needs, &world.capabilities, &known);
+        let lines = estimates.iter().map(|(_, e)| format!("{} {} {}", e.operation, e.calls, e.formula));
         lines.collect::<Vec<_>>().join("\n")
     };
     insta::assert_snapshot!(text(&needs, 1000), @r"
-    ListJobs 3 ⌈120 jobs / 50 per page⌉
+    ListJobs 4 ⌈120 jobs / 50 per page⌉ + 1 for the other kind
     ListDevices 20 ⌈1000 devices / 50 per page⌉
     ");
     world.rollout.spec.targets.all = None;
     world.rollout.spec.targets.devices = Some(vec!["dev-000".into()]);
     let needs = needs::for_preview(&world.rollout, &world.package);
     let capabilities = &world.capabilities;
-    assert_eq!(preview::watching(&needs, capabilities, 1000, 0)[1].calls, 1);
+    assert_eq!(preview::watching(&needs, capabilities, &preview::Known::default())[1].1.calls, 1);
 }

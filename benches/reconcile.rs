@@ -12,7 +12,7 @@ use rollwave::cloud::{
     PackageRow, Page, Reply, WireRequest,
 };
 use rollwave::engine::Engine;
-use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng, Sole};
+use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng, Silent, Sole};
 use rollwave::state::{Store as _, local::Local};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -58,6 +58,7 @@ async fn measure(store: Arc<Local>) {
         rng: Arc::new(NoJitter),
         connector: Arc::new(ToFake),
         leadership: Arc::new(Sole),
+        recorder: Arc::new(Silent),
         faults: Arc::new(NoFaults),
     };
     let mut engine = Engine::new(store.clone(), ports);

@@ -56,12 +56,14 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         Err(error) => return ctx.fail(format!("cannot reach a cluster: {error}")),
     };
     let namespace = args.lease_namespace.as_deref().unwrap_or(&own_namespace);
-    let candidate = Candidate::new(client.clone(), namespace, &args.lease, identity());
+    let identity = identity();
+    let candidate = Candidate::new(client.clone(), namespace, &args.lease, identity.clone());
     let (held, leads) = (candidate.held(), candidate.leads());
     let (resign, resigned) = watch::channel(false);
     let campaign = tokio::spawn(candidate.campaign(resigned));
     let setup = Setup {
         client,
+        identity,
         held,
         namespace: args.namespace.clone(),
         artifacts: args.artifacts.clone(),

@@ -4,7 +4,7 @@ use super::connect::HttpConnector;
 use crate::cloud::TransportError;
 #[cfg(debug_assertions)]
 use crate::engine::points::Point;
-use crate::engine::ports::{Clock, Faults, NoFaults, Ports, Rng, Sole};
+use crate::engine::ports::{Clock, Faults, LogRecorder, NoFaults, Ports, Rng, Sole};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +23,7 @@ pub fn real(clock: SystemClock) -> Result<Ports, TransportError> {
         rng: Arc::new(Random(Mutex::new(fastrand::Rng::new()))),
         connector: Arc::new(HttpConnector::new()?),
         leadership: Arc::new(Sole),
+        recorder: Arc::new(LogRecorder),
         faults: faults(),
     })
 }

@@ -2,7 +2,7 @@
 //! after each call to a cloud. `tests/tidy/points.rs` holds these lists against the code.
 
 use super::lane::Lane;
-use crate::api::{Object, ObjectKey};
+use crate::api::{Object, ObjectKey, events};
 use crate::state::StateError;
 use std::fmt;
 
@@ -90,11 +90,15 @@ impl fmt::Display for Point {
 }
 
 impl Lane {
-    /// Makes an object's status durable.
+    /// Makes an object's status durable, and tells what happened.
     pub(super) async fn save(&self, at: &'static str, object: &Object) -> Result<(), StateError> {
+        let before = self.store.load(&object.key()).await?;
         self.ports.faults.pass(Point::before(at));
         self.store.save_status(object).await?;
         self.ports.faults.pass(Point::after(at));
+        for event in events(before.as_deref(), object) {
+            self.ports.recorder.record(object, &event);
+        }
         Ok(())
     }
 

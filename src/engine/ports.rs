@@ -1,7 +1,7 @@
 //! What the engine needs from outside: time, randomness, clouds, and places where it may be made to crash.
 
 use super::points::Point;
-use crate::api::OtaCloud;
+use crate::api::{Event, Object, OtaCloud};
 use crate::cloud::{CallError, Cloud};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -18,6 +18,8 @@ pub struct Ports {
     pub connector: Arc<dyn Connector>,
     /// Who may act.
     pub leadership: Arc<dyn Leadership>,
+    /// Who is told what happened.
+    pub recorder: Arc<dyn Recorder>,
     /// Crashes, in tests.
     pub faults: Arc<dyn Faults>,
 }
@@ -89,10 +91,35 @@ impl Leadership for Sole {
     }
 }
 
+/// Who is told what happened to objects. Telling never fails and never waits: it changes nothing.
+pub trait Recorder: Send + Sync {
+    /// This happened to the object, and is durable in its status.
+    fn record(&self, object: &Object, event: &Event);
+}
+
+/// Tells the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogRecorder;
+
+impl Recorder for LogRecorder {
+    fn record(&self, object: &Object, event: &Event) {
+        let (object, reason, warns) = (object.key(), event.reason.as_str(), event.reason.warns());
+        tracing::info!(%object, reason, warns, "{}", event.message);
+    }
+}
+
 /// Named places where a test may make the process die. Does nothing in a release build.
 pub trait Faults: Send + Sync {
     /// Called when the engine passes a point.
     fn pass(&self, point: Point);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Recorder for Silent {
+    fn record(&self, _object: &Object, _event: &Event) {}
 }
 
 /// No faults.

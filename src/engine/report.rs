@@ -102,3 +102,21 @@ fn failed_conditions(
     set_condition(conditions, present, Truth::True, reason, text, generation, now);
     clear_condition(conditions, absent);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::REFUSALS;
+    use crate::cloud::ErrorClass;
+
+    #[test]
+    fn what_is_told_as_a_refusal_is_what_stalls() {
+        use ErrorClass::{
+            Conflict, Forbidden, Invalid, NotFound, Throttled, Unauthorized, Unavailable, Unintelligible,
+        };
+        for class in
+            [Conflict, Forbidden, Invalid, NotFound, Throttled, Unauthorized, Unavailable, Unintelligible]
+        {
+            assert_eq!(REFUSALS.contains(&class.as_str()), !class.is_transient(), "{class:?}");
+        }
+    }
+}

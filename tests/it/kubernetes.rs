@@ -8,6 +8,7 @@ mod control_plane;
 mod controller;
 mod crash;
 mod definitions;
+mod events;
 mod examples;
 mod harness;
 mod requests;

@@ -8,7 +8,7 @@ use rollwave::cloud::{
     Page, Reply, WireRequest,
 };
 use rollwave::engine::Engine;
-use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng, Sole};
+use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng, Silent, Sole};
 use rollwave::state::{Store as _, memory::Memory};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -107,6 +107,7 @@ fn engine_of(objects: &BTreeMap<ObjectKey, Object>) -> (Engine, Arc<SlowCloud>, 
         rng: Arc::new(NoJitter),
         connector,
         leadership: Arc::new(Sole),
+        recorder: Arc::new(Silent),
         faults: Arc::new(NoFaults),
     };
     (Engine::new(store.clone(), ports), cloud, store)

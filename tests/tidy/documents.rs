@@ -81,3 +81,16 @@ fn dead_links_and_unknown_verbs_are_found() {
     assert_eq!(found("$ rollwave teleport now\n"), 1);
     assert_eq!(found("`rollwave teleport`\n```\nrollwave fly\n```"), 2);
 }
+
+#[test]
+fn the_table_of_events_is_that_of_the_code() {
+    let text = std::fs::read_to_string(root().join("docs/kubernetes.md")).unwrap();
+    let (_, section) = text.split_once("## Events\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let written: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    let row = |reason: &rollwave::api::Reason| {
+        let kind = if reason.warns() { "Warning" } else { "Normal" };
+        format!("| `{}` | {kind} | {} |", reason.as_str(), reason.about())
+    };
+    assert_eq!(written, rollwave::api::Reason::ALL.iter().map(row).collect::<Vec<_>>());
+}

@@ -1,13 +1,13 @@
 //! The engine's ports in a cluster: who leads by the Lease, keys from Secrets.
 
-use crate::api::{CloudRef, OtaCloud};
+use crate::api::{CloudRef, Event, Object, OtaCloud};
 use crate::cli::connect::{Entries, HttpConnector, Vault};
 use crate::cli::home::is_loopback;
 use crate::cli::ports::{self, SystemClock};
 use crate::cloud::{CallError, Cloud, ErrorClass, TransportError};
-use crate::engine::ports::{Connector, Deposed, Leadership, Ports};
+use crate::engine::ports::{Connector, Deposed, Leadership, LogRecorder, Ports, Recorder};
 use crate::source::kubernetes::secret::{self, SecretError};
-use crate::state::kubernetes::lease::Held;
+use crate::state::kubernetes::{events::Bulletin, lease::Held};
 use async_trait::async_trait;
 use kube::Client;
 use std::sync::Arc;
@@ -16,11 +16,27 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// The HTTP client cannot be made, say because there is no trust store.
-pub(super) fn of(client: Client, held: Held, clock: SystemClock) -> Result<Ports, TransportError> {
+pub(super) fn of(
+    client: Client,
+    held: Held,
+    clock: SystemClock,
+    bulletin: Arc<Bulletin>,
+) -> Result<Ports, TransportError> {
     let http = HttpConnector::new()?.with_vault(Arc::new(Secrets(client)));
     let connector: Arc<dyn Connector> =
         if clock.is_faster() { Arc::new(Rehearsal(http)) } else { Arc::new(http) };
-    Ok(Ports { connector, leadership: Arc::new(Leader(held)), ..ports::real(clock)? })
+    let recorder = Arc::new(Announcer(bulletin));
+    Ok(Ports { connector, recorder, leadership: Arc::new(Leader(held)), ..ports::real(clock)? })
+}
+
+/// Events of the cluster, and lines of the log.
+struct Announcer(Arc<Bulletin>);
+
+impl Recorder for Announcer {
+    fn record(&self, object: &Object, event: &Event) {
+        LogRecorder.record(object, event);
+        self.0.take(object, event);
+    }
 }
 
 struct Leader(Held);

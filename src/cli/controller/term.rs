@@ -7,7 +7,7 @@ use crate::cli::ports::SystemClock;
 use crate::cloud::TransportError;
 use crate::engine::{Engine, Report};
 use crate::source::kubernetes::{Means, Seen, watch};
-use crate::state::kubernetes::{Cluster, lease::Held};
+use crate::state::kubernetes::{Cluster, events::Bulletin, lease::Held};
 use crate::state::{StateError, Store as _};
 use crate::web::{Board, Reconciled, Role};
 use futures::{StreamExt as _, stream::BoxStream};
@@ -28,6 +28,8 @@ const CHECK: Duration = Duration::from_secs(30);
 /// What every term begins with.
 pub(super) struct Setup {
     pub(super) client: Client,
+    /// Name of this process among the controllers.
+    pub(super) identity: String,
     pub(super) held: Held,
     pub(super) namespace: Option<String>,
     pub(super) artifacts: Option<PathBuf>,
@@ -47,6 +49,7 @@ pub(super) enum Ended {
 
 pub(super) struct Term {
     cluster: Arc<Cluster>,
+    bulletin: Arc<Bulletin>,
     engine: Engine,
     board: Arc<Board>,
     clock: SystemClock,
@@ -60,7 +63,8 @@ pub(super) struct Term {
 impl Term {
     pub(super) fn begin(setup: &Setup) -> Result<Self, TransportError> {
         let clock = setup.clock.anew();
-        let ports = ports::of(setup.client.clone(), setup.held.clone(), clock)?;
+        let bulletin = Arc::new(Bulletin::new(setup.client.clone(), setup.identity.clone()));
+        let ports = ports::of(setup.client.clone(), setup.held.clone(), clock, bulletin.clone())?;
         let cluster =
             Arc::new(Cluster::new(setup.client.clone(), setup.held.clone(), setup.artifacts.clone()));
         setup.board.set_role(Role::Listing, Some(cluster.clone()));
@@ -68,6 +72,7 @@ impl Term {
         Ok(Self {
             engine: Engine::new(cluster.clone(), ports),
             cluster,
+            bulletin,
             board: setup.board.clone(),
             clock,
             seen: watch(&setup.client, setup.namespace.as_deref(), means).boxed(),
@@ -171,9 +176,13 @@ impl Term {
     async fn set_aside(&mut self, key: ObjectKey, meta: Box<ObjectMeta>, why: String) {
         tracing::warn!(object = %key, "{why}");
         self.engine.gone(key.clone());
-        if let Err(error) = self.cluster.set_aside(&key, &meta, &why).await {
-            tracing::warn!(object = %key, "its status could not be written: {error}");
-            self.unsaid.insert(key, (meta, why));
+        match self.cluster.set_aside(&key, &meta, &why).await {
+            Ok(true) => self.bulletin.take_broken(&key, &meta, &why),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(object = %key, "its status could not be written: {error}");
+                self.unsaid.insert(key, (meta, why));
+            }
         }
     }
 

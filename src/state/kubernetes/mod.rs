@@ -8,6 +8,7 @@
 //! **Invariant:** an intent is written over exactly the object that the create was decided on, or not at all.
 
 mod cache;
+pub mod events;
 pub mod lease;
 pub mod request;
 mod write;
@@ -64,16 +65,16 @@ impl Cluster {
         self.cache().remove(key)
     }
 
-    /// The object cannot be understood: says so in its status, and acts on it no more. One that is being deleted is let go:
-    /// what is in the cloud stays there.
+    /// The object cannot be understood: says so in its status, and acts on it no more; true when that was not said before. One
+    /// that is being deleted is let go: what is in the cloud stays there.
     ///
     /// # Errors
     /// [`StateError`]: it could not be written; the watch tells of the object again.
-    pub async fn set_aside(&self, key: &ObjectKey, meta: &ObjectMeta, why: &str) -> Result<(), StateError> {
+    pub async fn set_aside(&self, key: &ObjectKey, meta: &ObjectMeta, why: &str) -> Result<bool, StateError> {
         self.remove(key);
         self.fence()?;
         let written = if meta.deletion_timestamp.is_some() {
-            self.writer.release(key, meta).await
+            self.writer.release(key, meta).await.map(|()| false)
         } else {
             self.writer.say_broken(key, meta, why).await
         };

@@ -116,14 +116,14 @@ impl Writer {
         Ok(json.and_then(|json| understood(key.kind, json)))
     }
 
-    /// Says in the status of an object that it cannot be understood, unless it says so already. What else stands in the status
+    /// Says in the status of an object that it cannot be understood, unless it says so already (false). What else stands in the status
     /// stays, the journal above all.
     pub(super) async fn say_broken(
         &self,
         key: &ObjectKey,
         meta: &ObjectMeta,
         why: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let api = self.any(key);
         let found = in_time(api.get(&key.name)).await?;
         let status = found.data.get("status").cloned().unwrap_or_default();
@@ -135,11 +135,11 @@ impl Writer {
         clear_condition(&mut conditions, RECONCILING);
         let said = json!({"observedGeneration": generation, "conditions": conditions, "message": why});
         if is_part(&said, &status) {
-            return Ok(());
+            return Ok(false);
         }
         let patch = json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "status": said});
         in_time(api.patch_status(&key.name, &params(), &Patch::Merge(&patch))).await?;
-        Ok(())
+        Ok(true)
     }
 
     async fn put<K: OneOfOurs>(&self, object: &K) -> Result<K, Failure> {

@@ -50,7 +50,8 @@ fn what_failed_is_tried_again_once_and_what_succeeded_is_left_alone() {
     let_fail(&lab, true);
     lab.write("package.yaml", &PACKAGE[..PACKAGE.find("  verification").unwrap()]);
     lab.write("rollout.yaml", &ROLLOUT[..ROLLOUT.find("  stop:").unwrap()]);
-    let process = Process::start(&mut lab.verb("run", &[]));
+    let log = lab.path().join("log");
+    let process = Process::start_with_log(&mut lab.verb("run", &[]), &log);
     lab.until_object("rollout/meter", "its gate fails", |o| o["status"]["phase"] == "Held");
     let canary = lab.sent();
     assert_eq!(canary.len(), 5);
@@ -59,6 +60,14 @@ fn what_failed_is_tried_again_once_and_what_succeeded_is_left_alone() {
     lab.until_object("rollout/meter", "it ends", |o| o["status"]["phase"] == "Completed");
     let sent = lab.sent();
     assert_eq!(sent.len(), 22);
+    let log = fs_err::read_to_string(log).unwrap();
+    for reason in ["PackageCreated", "StageDispatched", "GateFailed", "RetryTaken", "RolloutCompleted"] {
+        assert_eq!(
+            log.matches(&format!("reason=\"{reason}\"")).count(),
+            1 + usize::from(reason == "StageDispatched"),
+            "{reason}: {log}"
+        );
+    }
     assert!(sent.iter().all(|(id, times)| *times == 1 + usize::from(canary.contains_key(id))), "{sent:?}");
     drop(process);
 }

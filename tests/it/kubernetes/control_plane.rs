@@ -221,12 +221,17 @@ impl ControlPlane {
 
     /// What the API server was asked by a user about our kinds in a namespace, but for reads: `update otarollouts/status meter`.
     pub fn writes(&self, user: &str, namespace: &str) -> Vec<String> {
+        self.writes_of(GROUP, user, namespace)
+    }
+
+    /// The same for objects of another API group.
+    pub fn writes_of(&self, group: &str, user: &str, namespace: &str) -> Vec<String> {
         let log = fs_err::read_to_string(self.dir.join("audit.log")).unwrap_or_default();
         let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let is_ours = |event: &Value| {
             event["user"]["username"] == user
                 && event["objectRef"]["namespace"] == namespace
-                && event["objectRef"]["apiGroup"] == GROUP
+                && event["objectRef"]["apiGroup"] == group
                 && !["get", "list", "watch"].contains(&event["verb"].as_str().unwrap_or_default())
         };
         let text = |event: Value| {
@@ -400,7 +405,7 @@ fn write_settings(dir: &Path) {
     fs_err::set_permissions(dir.join("tokens.csv"), PermissionsExt::from_mode(0o600)).unwrap();
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-        "rules": [{"level": "Metadata", "resources": [{"group": GROUP}]}, {"level": "None"}],
+        "rules": [{"level": "Metadata", "resources": [{"group": GROUP}, {"group": "events.k8s.io"}]}, {"level": "None"}],
     });
     fs_err::write(dir.join("audit.yaml"), policy.to_string()).unwrap();
 }

@@ -106,6 +106,12 @@ impl<'a> Field<'a> {
         serde_json::to_value(found).ok()
     }
 
+    /// Every object of a kind.
+    pub fn list(&self, kind: &str) -> Vec<Value> {
+        let found = self.runtime.block_on(self.api(kind).list(&ListParams::default())).unwrap();
+        found.items.into_iter().map(|object| serde_json::to_value(object).unwrap()).collect()
+    }
+
     /// Waits until something is true of an object.
     pub fn until(&self, kind: &str, name: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let begin = Instant::now();
@@ -209,6 +215,7 @@ impl<'a> Field<'a> {
         let version = match kind {
             "Lease" => "coordination.k8s.io/v1",
             "Secret" => "v1",
+            "Event" => "events.k8s.io/v1",
             _ => rollwave::api::API_VERSION,
         };
         api_of(&self.client, &self.in_namespace(json!({"apiVersion": version, "kind": kind})))

@@ -1,86 +1,13 @@
 //! What `rollwave plan` says that orders and looks cost is what the clouds count.
 
+use super::four::{lab, package, rollout};
 use super::harness::{Ended, Lab, each};
 use rollwave::api::CloudKind;
 use serde_json::Value;
-use sha2::Digest as _;
 
-const BYTES: &[u8] = b"the image of V2";
 /// Three pages of IoTDA and EnOS, three of names and two of versions of Alibaba Cloud, one of OceanConnect.
 const DEVICES: u32 = 120;
 const SIGN_INS: [&str; 2] = ["GetToken", "Login"];
-
-fn lab(cloud: CloudKind) -> Lab {
-    let (served, product) = match cloud {
-        CloudKind::HuaweiIotda => (
-            "huaweiIotda: {accounts: [{projectId: p1, appId: a1, region: cn-north-4, accessKey: THE-ACCESS-KEY, secretKey: the-secret-key}]}",
-            "meter",
-        ),
-        CloudKind::OceanConnect => (
-            "oceanConnect: {apps: [{appId: a1, secret: the-secret-key, callsPerMinute: 0, packages: \
-             [{fileType: firmwarePackage, product: Acme/Meter/WM1, version: V2, sourceVersions: [V1]}]}]}",
-            "Acme/Meter/WM1",
-        ),
-        CloudKind::AliyunIot => (
-            "aliyunIot: {throttled: false, accounts: [{regionId: cn-shanghai, accessKey: THE-ACCESS-KEY, secretKey: the-secret-key}]}",
-            "meter",
-        ),
-        CloudKind::Enos => {
-            ("enos: {accounts: [{orgId: o1, appKey: THE-ACCESS-KEY, appSecret: the-secret-key}]}", "meter")
-        }
-    };
-    let lab = Lab::with_world(&format!(
-        "seed: 11\ntimeFactor: 120\nclouds:\n  {served}\ndevices:\n\
-         - {{count: {DEVICES}, idPrefix: m-, product: {product}, firmware: V1}}\n\
-         behaviours: [{{version: V2, duration: {{min: 5s, max: 20s}}}}]\n"
-    ));
-    lab.write("cloud.yaml", &account(cloud, &lab.url()));
-    fs_err::write(lab.manifest("image.bin"), BYTES).unwrap();
-    lab
-}
-
-fn account(cloud: CloudKind, url: &str) -> String {
-    let keys = "{accessKey: env:LAB_AK, secretKey: env:LAB_SK}";
-    let (section, keys) = match cloud {
-        CloudKind::HuaweiIotda => ("region: cn-north-4, projectId: p1, appId: a1", keys),
-        CloudKind::OceanConnect => ("appId: a1", "{appSecret: env:LAB_SK}"),
-        CloudKind::AliyunIot => ("regionId: cn-shanghai", keys),
-        CloudKind::Enos => ("orgId: o1", keys),
-    };
-    format!(
-        "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {{name: lab}}\nspec:\n  \
-         {cloud}: {{endpoint: {url:?}, {section}}}\n  credentials: {keys}\n  budget: {{requestsPerSecond: 100, burst: 100}}\n"
-    )
-}
-
-fn package(cloud: CloudKind) -> String {
-    let sha256 = hex::encode(sha2::Sha256::digest(BYTES));
-    let (product, artifact) = match cloud {
-        CloudKind::HuaweiIotda => {
-            ("{id: meter}", "obs: {region: cn-north-4, bucket: firmware, key: V2.bin}".to_owned())
-        }
-        CloudKind::OceanConnect => {
-            ("{manufacturer: Acme, deviceType: Meter, model: WM1}", "portal: {}".to_owned())
-        }
-        CloudKind::AliyunIot => {
-            let md5 = hex::encode(md5::Md5::digest(BYTES));
-            ("{id: meter}", format!("file: image.bin, md5: {md5}"))
-        }
-        CloudKind::Enos => ("{id: meter}", "file: image.bin".to_owned()),
-    };
-    format!(
-        "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaPackage\nmetadata: {{name: v2}}\nspec:\n  \
-         cloudRef: {{name: lab}}\n  type: Firmware\n  product: {product}\n  version: V2\n  \
-         artifact: {{sha256: {sha256}, {artifact}}}\n  verification: {{devices: [m-0000], timeout: 2h}}\n"
-    )
-}
-
-fn rollout(targets: &str) -> String {
-    format!(
-        "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaRollout\nmetadata: {{name: v2}}\nspec:\n  packageRef: {{name: v2}}\n  \
-         targets: {targets}\n  stages: [{{name: canary, select: {{count: 2}}}}, {{name: rest, select: {{rest: true}}}}]\n"
-    )
-}
 
 fn plan(lab: &Lab) -> Value {
     let ended = Ended::of(&mut lab.rollwave(&["plan", "fleet", "-o", "json"]));
@@ -104,8 +31,9 @@ fn what_a_plan_says_that_orders_and_looks_cost_is_what_the_cloud_counts() {
     let cases: Vec<(CloudKind, &str)> =
         CloudKind::ALL.into_iter().flat_map(|cloud| targets.map(|targets| (cloud, targets))).collect();
     each(&cases, |(cloud, targets)| {
-        let lab = lab(*cloud);
-        lab.write("package.yaml", &package(*cloud));
+        let lab = lab(*cloud, DEVICES);
+        let verification = "  verification: {devices: [m-0000], timeout: 2h}\n";
+        lab.write("package.yaml", &(package(*cloud) + verification));
         lab.converge();
         lab.write("rollout.yaml", &rollout(targets));
         let planned = plan(&lab);

@@ -4,7 +4,7 @@ use super::inventory::{DeviceSet, Inventory, Listed, SetName};
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
-use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Package, PackageKey, PackageKind};
+use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Job, Package, PackageKey, PackageKind};
 use crate::plan::needs::{self, Need};
 use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
 use jiff::{SignedDuration, Timestamp};
@@ -111,7 +111,9 @@ impl Lane {
                     let verify_job =
                         object.status.as_ref().and_then(|s| s.verification.as_ref()?.job_id.clone());
                     let ours: Vec<String> = verify_job.into_iter().collect();
-                    sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
+                    self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
+                    let holders = self.possible_holders(object);
+                    sight.jobs_at = self.look_at_all_jobs(kind, &holders, drift, evidence, class).await?;
                     self.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
                     sight.results = self.failures_of(&ours, class).await?;
                 }
@@ -129,6 +131,17 @@ impl Lane {
             }
         }
         Ok(sight)
+    }
+
+    /// Jobs of a package that leaves the cloud, or may have to: whether they keep it there is told by where they stand now.
+    fn possible_holders(&self, object: &OtaPackage) -> Vec<String> {
+        let in_sync = object.status.as_ref().is_some_and(|s| condition_is_true(&s.conditions, IN_SYNC));
+        if in_sync && object.metadata.deletion_timestamp.is_none() {
+            return Vec::new();
+        }
+        let id = object.status.as_ref().and_then(|status| status.package_id.as_ref());
+        let is_of_it = |job: &&Job| id.is_some_and(|id| job.package_ids.contains(id));
+        self.inventory.jobs.of(object.spec.kind).filter(is_of_it).map(|job| job.id.clone()).collect()
     }
 
     pub(super) async fn observe_rollout(

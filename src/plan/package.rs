@@ -217,10 +217,10 @@ fn differs(
         let message = format!("{message}; looking at the jobs that may need it");
         return Outcome::working("Drifted", message).in_sync(Truth::False);
     };
-    let users = leave::live_users(&jobs.value, id);
-    if !users.is_empty() {
-        let message =
-            format!("{message}; it cannot be replaced while something needs it: {}", leave::describe(&users));
+    let holders = leave::holders(&jobs.value, id, view.capabilities);
+    if !holders.is_empty() {
+        let holders = leave::describe(&holders);
+        let message = format!("{message}; it cannot be replaced while something needs it: {holders}");
         return Outcome::stuck("DriftBlocked", message).in_sync(Truth::False);
     }
     let message = format!("{message}; it is deleted, and created anew");

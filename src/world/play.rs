@@ -1,6 +1,6 @@
 //! The play of a world: bad luck and edits first, then calm, then rest.
 
-use super::checkers::{Checkers, Rest, Unrest};
+use super::checkers::{Checkers, Facts, Rest, Unrest};
 use super::clock::{Timeline, WallClock};
 use super::clouds::{self, Deed};
 use super::disk::Disk;
@@ -100,6 +100,8 @@ struct Play {
     turns: Ledger,
     /// Writes so far when they were last seen to grow, and when that was.
     written: (u64, Timestamp),
+    /// What the clouds held when the world came to rest.
+    facts: Facts,
     original: BTreeMap<String, Value>,
     manifests: BTreeMap<String, Value>,
     act: Act,
@@ -142,6 +144,7 @@ impl Play {
             clock_noticed: Timestamp::MAX,
             plot: scenario.plot.into_iter().map(|(since, turn)| (at(since), turn)).collect(),
             written: (0, START),
+            facts: Facts::default(),
             turns: Ledger::new(selection.turns.clone()),
             original: scenario.manifests.clone(),
             manifests: scenario.manifests,
@@ -388,15 +391,22 @@ impl Play {
             }
             Act::Calm { since, .. } => self.act = self.has_come_to_rest(since, now, false),
             Act::Settling { since, .. } => self.act = self.has_come_to_rest(since, now, true),
-            Act::Rest { writes, .. } => {
-                if self.shared.writes() > writes {
-                    let more = self.shared.writes() - writes;
-                    self.shared.checkers().judge(Err(format!("a world at rest made {more} writes")));
-                }
-                self.check_rest(now);
-                self.check_calls();
-            }
+            Act::Rest { writes, .. } => self.end_rest(writes, now),
         }
+    }
+
+    fn end_rest(&mut self, writes: u64, now: Timestamp) {
+        // A device went back, or a job ended that a silent device had held: that is written down, and the world rests anew.
+        if self.facts(now) != self.facts {
+            self.act = Act::Settling { since: now, until: later(now, QUIET) };
+            return;
+        }
+        let more = self.shared.writes() - writes;
+        if more > 0 {
+            self.shared.checkers().judge(Err(format!("a world at rest made {more} writes")));
+        }
+        self.check_rest(now);
+        self.check_calls();
     }
 
     /// A world at rest looks now and then whether it still is: no address is asked hot.
@@ -414,6 +424,7 @@ impl Play {
             // People are not done yet.
             None if !self.plot.is_empty() => Act::Calm { since, ask: later(now, ASK) },
             None if has_settled => {
+                self.facts = self.facts(now);
                 self.shared.count_asked();
                 Act::Rest { until: later(now, QUIET), writes: self.shared.writes() }
             }
@@ -441,6 +452,10 @@ impl Play {
 
     fn unrest(&mut self, now: Timestamp) -> Option<Unrest> {
         self.at_rest(now, |rest, checkers| rest.unrest(&checkers.creates))
+    }
+
+    fn facts(&mut self, now: Timestamp) -> Facts {
+        self.at_rest(now, |rest, _| rest.facts())
     }
 
     fn check_rest(&mut self, now: Timestamp) {

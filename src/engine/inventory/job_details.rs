@@ -127,7 +127,7 @@ mod tests {
             created_at: None,
         };
         let details = read.map(|(second, stood)| Details { at: at(second), stood, unfinished: vec![] });
-        Row { job, stands: stands.clone(), seen_at: at(100), changed_at: at(95), details }
+        Row { job, stands: stands.clone(), seen_at: at(100), changed_at: at(95), details, is_unlisted: false }
     }
 
     #[test]

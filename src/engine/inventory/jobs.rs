@@ -36,6 +36,8 @@ pub(super) struct Row {
     pub(super) seen_at: Timestamp,
     pub(super) changed_at: Timestamp,
     pub(super) details: Option<Details>,
+    /// The list did not show it, and a look of its own did: where jobs are listed by package, its package has left.
+    pub(super) is_unlisted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -141,14 +143,20 @@ impl Jobs {
         // What was seen since the list was begun is newer than the list, which may lag behind besides.
         self.rows = before.extract_if(.., |_, row| row.job.kind != kind || row.seen_at > read.at).collect();
         for job in read.rows.into_iter().filter(|job| job.kind == kind) {
-            if !self.rows.contains_key(&job.id) {
+            if let Some(newer) = self.rows.get_mut(&job.id) {
+                newer.is_unlisted = false;
+            } else {
                 let known = before.remove(&job.id);
                 self.insert(job, known, read.at);
             }
         }
-        // A list may lag behind what was seen by itself, or created, a moment ago.
+        // A list may lag behind what was seen by itself, or created, a moment ago; and it proves nothing of what ended outside
+        // of it.
         let lag = account.cloud().capabilities().visibility_lag;
-        before.retain(|_, row| row.seen_at.saturating_add(lag).is_ok_and(|visible| visible > read.at));
+        before.retain(|_, row| {
+            let may_lag = row.seen_at.saturating_add(lag).is_ok_and(|visible| visible > read.at);
+            may_lag || (row.is_unlisted && row.job.state.is_final())
+        });
         self.rows.append(&mut before);
         self.listed_at.insert(kind, read.at);
         self.list_calls.insert(kind, read.calls);
@@ -184,7 +192,12 @@ impl Jobs {
         let (now, call) = (account.now(), Call::ShowJob { id: id.to_owned() });
         match account.call(&call, urgency).await {
             Ok(Reply::Job(job)) => {
+                let was_listed = self.listed_at(job.kind).is_some();
+                let is_unlisted = self.rows.get(id).map_or(was_listed, |row| row.is_unlisted);
                 self.add(job, now);
+                if let Some(row) = self.rows.get_mut(id) {
+                    row.is_unlisted = is_unlisted;
+                }
                 Ok(())
             }
             Ok(_) => Err(misfit(&call)),
@@ -248,7 +261,8 @@ impl Jobs {
         }
         let changed_at = known.as_ref().filter(|row| row.job == job).map_or(at, |row| row.changed_at);
         let details = known.and_then(|row| row.details);
-        self.rows.insert(job.id.clone(), Row { job, stands, seen_at: at, changed_at, details });
+        let row = Row { job, stands, seen_at: at, changed_at, details, is_unlisted: false };
+        self.rows.insert(row.job.id.clone(), row);
     }
 
     /// A row that does not say something takes nothing away of what is known.

@@ -4,7 +4,7 @@ use super::compare::{Compared, compare};
 use super::report::{Outcome, finish};
 use super::verify::find_job;
 use crate::api::{CreateOperation, DeletionPolicy, Origin, OtaPackage, OtaPackageStatus};
-use crate::cloud::{Job, JobState};
+use crate::cloud::{Capabilities, Job, JobState};
 use crate::plan::{Action, PackageView, Plan, confirm};
 use jiff::Timestamp;
 
@@ -58,21 +58,20 @@ fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     if packages.value.iter().all(|package| package.row.id != *id) {
         return release("the package is not in the cloud any more");
     }
-    let users = live_users(&jobs.value, id);
+    let holders = holders(&jobs.value, id, view.capabilities);
     let verify = status.verification.as_ref();
     let verify = verify.and_then(|v| find_job(&jobs.value, &v.token, v.job_id.as_deref()));
-    let holds =
-        |job: &&Job| view.capabilities.stopped_jobs_hold && job.state.is_final() && job.counts.stopped > 0;
-    if let Some(job) = verify.filter(holds) {
+    let is_stopped_holder = |job: &&Job| job.state.is_final() && holders.contains(job);
+    if let Some(job) = verify.filter(is_stopped_holder) {
         let message =
             format!("deletion of package {id} waits until job {}, which was stopped, is deleted", job.id);
         return Outcome::working("Deleting", message).with([Action::DeleteJob { id: job.id.clone() }]);
     }
-    if users.is_empty() {
+    if holders.is_empty() {
         let outcome = Outcome::working("Deleting", format!("package {id} is deleted"));
         return outcome.with([Action::DeletePackage { id: id.clone() }]);
     }
-    let message = format!("deletion of package {id} waits for {}", describe(&users));
+    let message = format!("deletion of package {id} waits for {}", describe(&holders));
     let stoppable = verify
         .filter(|_| view.capabilities.stops_jobs)
         .filter(|job| !job.state.is_final() && job.state != JobState::Stopping);
@@ -83,17 +82,27 @@ fn release(message: &str) -> Outcome {
     Outcome::working("Deleting", message).with([Action::Release])
 }
 
-/// Jobs that are not final and send this package.
-pub(super) fn live_users<'a>(jobs: &[&'a Job], package_id: &str) -> Vec<&'a Job> {
-    let uses = |job: &&&Job| !job.state.is_final() && job.package_ids.iter().any(|id| id == package_id);
-    jobs.iter().filter(uses).copied().collect()
+/// Jobs of this package that keep it from being deleted: those that are not final and, where the cloud counts them, those
+/// that were stopped with devices still to come.
+pub(super) fn holders<'a>(jobs: &[&'a Job], package_id: &str, capabilities: &Capabilities) -> Vec<&'a Job> {
+    let holds_stopped = |job: &Job| capabilities.stopped_jobs_hold && job.counts.stopped > 0;
+    let of_it = jobs.iter().filter(|job| job.package_ids.iter().any(|id| id == package_id));
+    of_it.filter(|job| !job.state.is_final() || holds_stopped(job)).copied().collect()
 }
 
-/// `job j-1 (3 of 10 devices outstanding)`, and so on.
-pub(super) fn describe(jobs: &[&Job]) -> String {
+/// `job j-1 (3 of 10 devices outstanding)`, and so on; of stopped ones it says what frees the package of them.
+pub(super) fn describe(holders: &[&Job]) -> String {
     let describe = |job: &&Job| {
-        let outstanding = job.counts.queued + job.counts.in_flight + job.counts.retrying;
-        format!("job {} ({outstanding} of {} devices outstanding)", job.id, job.counts.total)
+        let (id, counts, total) = (&job.id, &job.counts, job.counts.total);
+        if job.state.is_final() {
+            return format!("job {id} (stopped with {} of {total} devices to come)", counts.stopped);
+        }
+        let outstanding = counts.queued + counts.in_flight + counts.retrying;
+        format!("job {id} ({outstanding} of {total} devices outstanding)")
     };
-    jobs.iter().map(describe).collect::<Vec<_>>().join(", ")
+    let all = holders.iter().map(describe).collect::<Vec<_>>().join(", ");
+    if holders.iter().any(|job| job.state.is_final()) {
+        return format!("{all}; a stopped job goes with its rollout, or by hand in the cloud");
+    }
+    all
 }

@@ -95,9 +95,11 @@ impl Trial<'_> {
             status.pending.retain(|intent| intent.token != self.token);
             known.job_id = Some(job.id.clone());
             known.dispatched_at = known.dispatched_at.or(job.created_at).or(Some(self.jobs.at));
-            // Jobs are also looked at one by one, later than their list was read.
-            known.finished_at =
-                if job.state.is_final() { known.finished_at.or(Some(self.view.now)) } else { None };
+            // Jobs are also looked at one by one, later than their list was read; and a time to come was written by a clock that
+            // has been set back since.
+            let now = self.view.now;
+            let ended = job.state.is_final();
+            known.finished_at = ended.then(|| known.finished_at.map_or(now, |at| at.min(now)));
         }
         let (counts, unclear) = self.count(job, known);
         known.counts = counts;

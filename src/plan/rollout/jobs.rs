@@ -183,7 +183,8 @@ pub(super) fn record(ours: &OurJob<'_>, before: Option<&JobRef>, now: Timestamp)
         state: job.state.as_str().to_owned(),
         created_at: before.and_then(|b| b.created_at).or(job.created_at).or(Some(now)),
         finished_at: if job.state.is_final() {
-            before.and_then(|b| b.finished_at).or(Some(now))
+            // A time to come was written by a clock that has been set back since.
+            Some(before.and_then(|b| b.finished_at).map_or(now, |at| at.min(now)))
         } else {
             None
         },

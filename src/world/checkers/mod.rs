@@ -8,7 +8,7 @@ mod rest;
 mod stages;
 
 pub(super) use creates::{Creates, Sent, packages_are};
-pub(super) use rest::{Rest, Unrest};
+pub(super) use rest::{Facts, Rest, Unrest};
 
 use crate::api::Object;
 use crate::cloud::WireResponse;

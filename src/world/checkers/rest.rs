@@ -4,6 +4,7 @@
 use super::Creates;
 use super::stages::kind_of;
 use crate::api::{Object, ObjectKey, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true};
+use crate::cloud::PackageKind;
 use crate::world::clouds::{JobTruth, PackageTruth, VersionTruth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,15 @@ pub(in crate::world) struct Rest<'a> {
     pub(in crate::world) versions: &'a [VersionTruth<'a>],
 }
 
+/// What the clouds hold that statuses tell of: for as long as it stays the same, a world at rest writes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::world) struct Facts {
+    /// Devices to which something may still happen, by job.
+    open: BTreeMap<String, BTreeSet<String>>,
+    /// Version by device and kind.
+    versions: BTreeMap<(String, PackageKind), String>,
+}
+
 /// Why a world is not at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::world) struct Unrest {
@@ -27,6 +37,13 @@ pub(in crate::world) struct Unrest {
 }
 
 impl Rest<'_> {
+    pub(in crate::world) fn facts(&self) -> Facts {
+        let version =
+            |seen: &VersionTruth<'_>| ((seen.device.to_owned(), seen.kind), seen.version.to_owned());
+        let open = self.jobs.iter().map(|job| (job.id.clone(), job.open.clone()));
+        Facts { open: open.collect(), versions: self.versions.iter().map(version).collect() }
+    }
+
     /// The first object that is not at rest.
     pub(in crate::world) fn unrest(&self, creates: &Creates) -> Option<Unrest> {
         let is_ours = |job: &JobTruth| job.token.is_some() || creates.is_ours(&job.id);

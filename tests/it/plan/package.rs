@@ -291,6 +291,34 @@ fn deletion_follows_the_policy_and_waits_for_jobs() {
 }
 
 #[test]
+fn where_stopped_jobs_hold_a_package_it_waits_for_them_and_names_them() {
+    for replaced in [false, true] {
+        let mut world = world(json!({"deletionPolicy": "Delete", "driftPolicy": "Correct"}));
+        world.capabilities.stopped_jobs_hold = true;
+        world.make_ready();
+        world.reconcile();
+        world.run_devices(|device| if device == "dev-000" { Fate::Succeeds } else { Fate::Sleeps });
+        let job = world.jobs[0].id.clone();
+        world.stop(&job);
+        if replaced {
+            world.packages[0].row.description = Some("edited by hand".into());
+        } else {
+            world.package.metadata.deletion_timestamp = Some(Time(world.now));
+        }
+        for _ in 0..2 {
+            assert_eq!(world.reconcile_package().actions, [], "the cloud would refuse it");
+        }
+        let told = message(&world).to_owned();
+        let holder = "job job-2 (stopped with 3 of 4 devices to come); a stopped job goes with its rollout, or by hand in the cloud";
+        assert!(told.ends_with(holder), "{told}");
+        assert_eq!(condition(&world, STALLED).is_some(), replaced);
+        world.jobs.clear();
+        let expected = [Action::DeletePackage { id: "pkg-1".into() }];
+        assert_eq!(world.reconcile_package().actions, expected);
+    }
+}
+
+#[test]
 fn a_package_of_which_nothing_was_created_leaves_without_a_look_at_the_cloud() {
     let mut world = world(json!({"deletionPolicy": "Delete"}));
     let unseen = |world: &World| rollwave::plan::package::plan_unseen(&world.package, world.now);

@@ -227,6 +227,22 @@ fn a_stopped_job_that_would_keep_its_package_is_deleted_before_its_rollout_goes(
 }
 
 #[test]
+fn a_job_that_ended_under_a_clock_that_was_ahead_is_judged_once_the_clock_is_right() {
+    let mut world = World::new(4, json!({"stages": [{"name": "all", "select": {"rest": true}}]}));
+    world.reconcile();
+    world.run_devices(|_| Fate::Lies);
+    let judged = |world: &mut World, seconds: i64| {
+        world.pass(seconds);
+        world.reconcile();
+        let counts = world.rollout_status().stages[0].counts;
+        (counts.in_flight, counts.reverted)
+    };
+    assert_eq!(judged(&mut world, 0), (4, 0), "they may not have reported yet");
+    assert_eq!(judged(&mut world, -3_600), (4, 0));
+    assert_eq!(judged(&mut world, 11), (0, 4));
+}
+
+#[test]
 fn chunk_edges() {
     let limits = CloudKind::ALL
         .map(|cloud| capabilities_of(cloud, jiff::SignedDuration::from_secs(30)).max_devices_per_job);

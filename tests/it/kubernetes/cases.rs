@@ -217,6 +217,14 @@ pub const CASES: &[Case] = &[
         "spec.product",
         "manufacturer, deviceType and model go together",
     ),
+    refused(PACKAGE, "sourceVersions: [V1]", "module: a/b", "spec.module", ""),
+    refused(
+        PACKAGE,
+        "[V1]\n  artifact:\n",
+        "[V1, V0]\n  artifact:\n    delta: true\n",
+        "spec",
+        "a delta is made from one version",
+    ),
     refused(PACKAGE, OBS, "description: x", "spec.artifact.description", ""),
     refused(
         PACKAGE,
@@ -329,6 +337,7 @@ pub const UPDATES: &[(&str, &str, &str)] = &[
     ("type: Firmware", "type: Software", "spec.type"),
     ("{id: meter}", "{id: meter2}", "spec.product"),
     ("version: V2", "version: V3", "spec.version"),
+    ("version: V2", "version: V2\n  module: modem", "spec"),
     ("sourceVersions: [V1]", "sourceVersions: [V1, V0]", ""),
 ];
 

@@ -194,7 +194,7 @@ fn refused(id: &str) -> Outcome {
 /// The cloud holds a different package of this version.
 fn differs(
     view: &PackageView<'_>,
-    status: &OtaPackageStatus,
+    status: &mut OtaPackageStatus,
     package: &Package,
     differences: &[String],
     is_known: bool,
@@ -222,6 +222,11 @@ fn differs(
         let holders = leave::describe(&holders);
         let message = format!("{message}; it cannot be replaced while something needs it: {holders}");
         return Outcome::stuck("DriftBlocked", message).in_sync(Truth::False);
+    }
+    // Where jobs are listed by package, one that nobody has seen could not be found any more, and would be sent again.
+    if let Some(token) = verify::unsettled(status, &jobs.value, view.now) {
+        let message = format!("{message}; it is not replaced before call {token} is settled");
+        return Outcome::working("Drifted", message).in_sync(Truth::False);
     }
     let message = format!("{message}; it is deleted, and created anew");
     Outcome::working("Replacing", message)

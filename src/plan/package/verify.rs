@@ -1,15 +1,18 @@
 //! Verification: the named devices must run the package before any rollout starts.
 
 use super::report::{Outcome, Standing};
-use crate::api::{OtaPackageStatus, StageCounts, Truth, Verification, VerificationStatus, percent_text};
-use crate::api::{VERIFIED, condition_is_true};
+use crate::api::{
+    CreateOperation, Intent, OtaPackageStatus, StageCounts, Truth, VERIFIED, Verification,
+    VerificationStatus, condition_is_true, percent_text,
+};
 use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
 use crate::plan::busy::holders;
 use crate::plan::gate::{reaches, spaced};
 use crate::plan::needs::package_key;
 use crate::plan::stage::{JobSight, Target, as_count, tally, versions_of};
 use crate::plan::token::{package_identity, verify_token};
-use crate::plan::{Action, PackageView, Seen};
+use crate::plan::{Action, PackageView, Seen, confirm};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges the verification of a package that is in the cloud under `package_id`.
@@ -73,6 +76,15 @@ pub(super) fn token(view: &PackageView<'_>, verification: &Verification) -> Stri
 pub(super) fn find_job<'a>(jobs: &[&'a Job], token: &str, id: Option<&str>) -> Option<&'a Job> {
     let by_id = jobs.iter().find(|job| id == Some(job.id.as_str()));
     by_id.or_else(|| jobs.iter().find(|job| job.token.as_deref() == Some(token))).copied()
+}
+
+/// Takes in the verify job whose create was not answered, if it is listed; the token of one that is not.
+pub(super) fn unsettled(status: &mut OtaPackageStatus, jobs: &[&Job], now: Timestamp) -> Option<String> {
+    let is_job = |intent: &&Intent| intent.operation == CreateOperation::CreateJob;
+    let token = status.pending.iter().find(is_job)?.token.clone();
+    let Some(job) = find_job(jobs, &token, None) else { return Some(token) };
+    confirm::verify_job_created(status, &token, &job.id, now);
+    None
 }
 
 struct Trial<'v> {
@@ -148,7 +160,10 @@ impl Trial<'_> {
             settled,
             retried: false,
         });
-        let mut counts = if self.was_passed(job) { told.counts } else { told.counts.believing(known.counts) };
+        // Whoever else sends the package after its devices were counted proves nothing of them.
+        let is_lost = known.counts == StageCounts::default();
+        let mut counts =
+            if is_lost && self.was_passed(job) { told.counts } else { told.counts.believing(known.counts) };
         if job.state.is_final() {
             // Devices that were stopped, removed, or taken on unseen prove nothing, and no other job will come for them.
             let lost = as_count(self.named.len()).saturating_sub(counts.assigned);

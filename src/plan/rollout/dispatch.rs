@@ -137,6 +137,10 @@ impl<'a> Pass<'_, 'a> {
             if devices.is_empty() || matches!(phase, StagePhase::Waiting | StagePhase::Dispatching) {
                 continue;
             }
+            // What may never end is told first: a window opens and closes in the meantime.
+            if let Some(message) = self.blocked().or_else(|| self.busy(&devices)) {
+                return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+            }
             if let Some(wait) = self.closed(index) {
                 let name = &self.status.stages[index].name;
                 let left = &self.survey.unfinished[index];
@@ -144,10 +148,9 @@ impl<'a> Pass<'_, 'a> {
                 let message = format!("stage {name}: {who} when it {}", wait.text());
                 return Some(self.wait_for_opening(index, &wait, message));
             }
-            let blocked = self.blocked().or_else(|| self.busy(&devices));
             stopped += self.survey.unfinished[index].stopped.len();
             failed += self.survey.unfinished[index].failed.len();
-            match blocked.map_or_else(|| self.jobs_for(index, devices), Err) {
+            match self.jobs_for(index, devices) {
                 Ok(jobs) => actions.extend(jobs),
                 Err(message) => {
                     return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));

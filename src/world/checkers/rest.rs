@@ -3,7 +3,10 @@
 
 use super::Creates;
 use super::stages::kind_of;
-use crate::api::{Object, ObjectKey, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true};
+use crate::api::{
+    Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
+    find_condition,
+};
 use crate::cloud::PackageKind;
 use crate::world::clouds::{JobTruth, PackageTruth, VersionTruth};
 use std::collections::{BTreeMap, BTreeSet};
@@ -181,7 +184,8 @@ impl Rest<'_> {
 fn restless(object: &Object) -> Option<String> {
     let key = object.key();
     if object.is_deleting() {
-        return Some(format!("{key} is still being deleted"));
+        let message = object.as_package().and_then(|package| Some(package.status.as_ref()?.message.as_str()));
+        return Some(format!("{key} is still being deleted: {}", message.unwrap_or_default()));
     }
     let told = match object {
         Object::Cloud(o) => o.status.as_ref().map(|s| (0, &s.message, &s.conditions, s.observed_generation)),
@@ -206,11 +210,23 @@ fn restless(object: &Object) -> Option<String> {
     }
     match object {
         Object::Rollout(rollout) => restless_rollout(rollout).map(|why| format!("{key}: {why}")),
+        Object::Package(package) if outstanding(package) > 0 => {
+            Some(format!("{key}: {} devices of its verification are outstanding", outstanding(package)))
+        }
         _ => {
             let is_done = condition_is_true(conditions, READY) || condition_is_true(conditions, STALLED);
             (!is_done).then(|| format!("{key} is neither Ready nor Stalled: {message}"))
         }
     }
+}
+
+/// Devices of a verification that has failed already, and that are still to answer, or to be given up.
+fn outstanding(package: &OtaPackage) -> u32 {
+    let Some(status) = &package.status else { return 0 };
+    let has_failed =
+        find_condition(&status.conditions, READY).is_some_and(|ready| ready.reason == "VerificationFailed");
+    let counts = status.verification.as_ref().map(|trial| trial.counts).filter(|_| has_failed);
+    counts.map_or(0, |counts| counts.queued + counts.in_flight)
 }
 
 fn says_what_it_waits_for(object: &Object) -> bool {

@@ -411,6 +411,58 @@ fn a_package_that_the_cloud_holds_back_is_not_ready_although_it_was_verified() {
 }
 
 #[test]
+fn a_package_is_not_replaced_before_its_verify_job_is_found_or_known_to_be_lost() {
+    let mut asked = verified_on(&["dev-000"]);
+    asked["driftPolicy"] = json!("Correct");
+    let mut world = world(asked);
+    world.reconcile_package();
+    let plan = world.plan_package();
+    let [Action::CreateJob { job, .. }] = &plan.actions[..] else { panic!("{:?}", plan.actions) };
+    let intent = Intent {
+        likeness: None,
+        token: job.token.clone(),
+        operation: CreateOperation::CreateJob,
+        stage: None,
+        digest: String::new(),
+        at: world.now,
+        state: IntentState::Ambiguous,
+    };
+    world.package.status.get_or_insert_default().pending.push(intent);
+    world.packages[0].row.description = Some("edited by hand".into());
+    assert_eq!(world.reconcile_package().actions, [], "the job may still appear");
+    let id = world.create_job(job);
+    world.run_devices(|_| Fate::Fails);
+    assert!(matches!(world.reconcile_package().actions[..], [Action::DeletePackage { .. }]));
+    let status = world.package.status.unwrap();
+    assert_eq!((status.pending, status.verification.unwrap().job_id), (vec![], Some(id)));
+}
+
+#[test]
+fn a_job_like_ours_that_comes_after_a_failed_verification_does_not_pass_it() {
+    let mut world = world(verified_on(&["dev-000", "dev-001"]));
+    world.reconcile_package();
+    world.reconcile_package();
+    world.run_devices(|device| if device == "dev-000" { Fate::Succeeds } else { Fate::Lies });
+    for _ in 0..2 {
+        world.pass(30);
+        world.reconcile_package();
+    }
+    assert_eq!(reason(&world), "VerificationFailed");
+    // Somebody sends the package to others, and the device that never ran it another one.
+    for (package, device) in [("pkg-1", "dev-002"), ("pkg-next", "dev-001")] {
+        world.pass(30);
+        let mut job = world.jobs[0].clone();
+        job.id = format!("job-of-{package}");
+        (job.token, job.package_ids) = (Some("0123456789abcdef".into()), vec![package.into()]);
+        (job.devices, job.created_at) = (vec![device.into()], Some(world.now));
+        world.outcomes.insert(job.id.clone(), std::collections::BTreeMap::new());
+        world.jobs.push(job);
+        world.reconcile_package();
+    }
+    assert!(!needs::is_dispatchable(&world.package), "{}", message(&world));
+}
+
+#[test]
 fn a_package_that_was_found_under_a_clock_that_was_ahead_is_not_waited_for_longer() {
     let mut world = world(json!({"driftPolicy": "Correct"}));
     world.make_ready();

@@ -93,7 +93,7 @@ impl Object {
             held
         } else if is(STALLED) {
             Health::Stalled
-        } else if is(READY) {
+        } else if is(READY) && self.phase().is_none_or(|phase| phase == RolloutPhase::Completed) {
             Health::Ready
         } else if find_condition(conditions, HEALTHY).is_some_and(|c| c.status == "False") {
             Health::Unhealthy
@@ -174,6 +174,7 @@ mod tests {
             (1, RolloutPhase::Held, &[READY], Health::Held),
             (1, RolloutPhase::Progressing, &[STALLED, READY], Health::Stalled),
             (1, RolloutPhase::Completed, &[READY], Health::Ready),
+            (1, RolloutPhase::Progressing, &[READY], Health::Working),
             (1, RolloutPhase::Progressing, &[], Health::Working),
             (1, RolloutPhase::Pending, &[RECONCILING], Health::Working),
             (1, RolloutPhase::Pending, &[], Health::Waiting),

@@ -57,10 +57,33 @@ pub struct OtaRolloutSpec {
     /// How devices get the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// When the condition `Ready` holds, which a sync wave of Argo CD or a `dependsOn` of Flux waits for.
+    #[serde(default, skip_serializing_if = "ReadyWhen::is_usual")]
+    #[schemars(default)]
+    pub ready_when: ReadyWhen,
     /// True: nothing new is dispatched, and running tasks are stopped where the cloud can.
     #[serde(default)]
     #[schemars(default)]
     pub suspend: bool,
+}
+
+/// When a rollout is ready. Whatever is asked for, one that only a person can bring further is not.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadyWhen {
+    /// Its package and its cloud are there, and nothing is wrong with it: what waits for it does not wait for devices.
+    Accepted,
+    /// The first stage has passed.
+    CanaryPassed,
+    /// Every stage has passed.
+    #[default]
+    Completed,
+}
+
+impl ReadyWhen {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    const fn is_usual(&self) -> bool {
+        matches!(self, Self::Completed)
+    }
 }
 
 /// The devices of a rollout: exactly one of `all`, `devices`, `groups`, `tags`.

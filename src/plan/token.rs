@@ -3,7 +3,7 @@
 //! No clock, no randomness: whoever has the manifest can compute every token, so that a job that is in the cloud is
 //! found again even when the state is lost.
 
-use crate::api::{OtaPackage, OtaRollout, OtaRolloutSpec};
+use crate::api::{OtaPackage, OtaRollout, OtaRolloutSpec, ReadyWhen};
 use sha2::{Digest, Sha256};
 
 /// What a package is, whatever it is called: account, type, product, module, version and bytes. 16 lower-case hex digits.
@@ -19,7 +19,7 @@ pub fn package_identity(package: &OtaPackage) -> String {
 }
 
 /// Hash of everything that decides who gets what when, and what stops it: the package's identity and the whole spec
-/// except `suspend`. 16 lower-case hex digits.
+/// except `suspend` and `readyWhen`. 16 lower-case hex digits.
 ///
 /// Gates and stop rules are part of it: they change the judgement, so that a hold is judged anew and an approval given
 /// for other numbers is void. They are not part of a job's identity ([`job_token`]): editing a threshold sends nothing
@@ -34,7 +34,7 @@ pub fn plan_hash(rollout: &OtaRollout, package: &OtaPackage) -> String {
 
 /// Lists that are sets are sorted, so that writing them in another order is the same plan.
 fn canonical(spec: &OtaRolloutSpec) -> OtaRolloutSpec {
-    let mut spec = OtaRolloutSpec { suspend: false, ..spec.clone() };
+    let mut spec = OtaRolloutSpec { suspend: false, ready_when: ReadyWhen::default(), ..spec.clone() };
     let targets = &mut spec.targets;
     let sets = [targets.devices.as_mut(), targets.groups.as_mut(), Some(&mut targets.from_versions)];
     sets.into_iter().flatten().for_each(sort_set);
@@ -108,13 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn the_plan_hash_moves_with_the_spec_but_not_with_suspend_or_list_order() {
+    fn the_plan_hash_moves_with_the_spec_but_not_with_suspend_ready_when_or_list_order() {
         let package = package();
         let mut edited = rollout();
         edited.spec.targets.devices = Some(vec!["b".into(), "a".into()]);
         let base = plan_hash(&edited, &package);
         edited.spec.targets.devices = Some(vec!["a".into(), "b".into()]);
         edited.spec.suspend = true;
+        edited.spec.ready_when = ReadyWhen::Accepted;
         assert_eq!(base, plan_hash(&edited, &package));
         edited.spec.stages[0].soak = Some(crate::api::Period::hours(9));
         assert_ne!(base, plan_hash(&edited, &package));

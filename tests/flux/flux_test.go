@@ -31,6 +31,9 @@ var table = map[string]status.Status{
 	"OtaRollout/stopped":      status.FailedStatus,
 	"OtaRollout/gate-failed":  status.FailedStatus,
 	"OtaRollout/completed":    status.CurrentStatus,
+	// By readyWhen, though their devices are not done.
+	"OtaRollout/accepted":      status.CurrentStatus,
+	"OtaRollout/canary-passed": status.CurrentStatus,
 	// A person has them stand still: that is no failure, and is waited for.
 	"OtaRollout/suspended": status.InProgressStatus,
 	"OtaRollout/paused":    status.InProgressStatus,

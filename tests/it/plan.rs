@@ -3,6 +3,7 @@
 mod laws;
 mod package;
 mod preview;
+mod ready_when;
 mod requests;
 mod scenarios;
 mod windows;

@@ -152,5 +152,6 @@ pub(super) const ROWS: &[Row] = &[
         ],
     },
     Row { field: "spec.delivery.tags", clouds: TAGS },
+    Row { field: "spec.readyWhen", clouds: OURS },
     Row { field: "spec.suspend", clouds: OURS },
 ];

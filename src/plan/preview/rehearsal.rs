@@ -4,7 +4,7 @@ use super::advice::{package_warnings, rollout_warnings};
 use super::{End, Preview, PreviewStage, Step, is_over};
 use crate::api::{
     DEFAULT_NAMESPACE, Kind, MAX_EXAMPLES, ObjectKey, ObjectMeta, OtaPackage, OtaRollout, OtaRolloutStatus,
-    Period, READY, StagePhase, condition_is_true,
+    Period, READY, RolloutPhase, StagePhase, condition_is_true,
 };
 use crate::cloud::{
     CloudVerification, Device, Job, JobCounts, JobState, NewJob, NewPackage, Package, PackageKind, PackageRow,
@@ -86,7 +86,7 @@ pub fn package(view: &PackageView<'_>) -> Preview<OtaPackage> {
 pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
     let (stage, object) = rehearse(view, view.object.clone(), waits);
     let status = object.status.clone().unwrap_or_default();
-    let end = stage.end(condition_is_true(&status.conditions, READY), &status.message);
+    let end = stage.end(status.phase == RolloutPhase::Completed, &status.message);
     let stages = match end {
         End::Held(_) => {
             let (ungated, object) = rehearse(view, without_holds(view.object), waits);

@@ -1,9 +1,9 @@
 //! How a judgement stands in the status: conditions by the kstatus rules, one sentence, one column.
 
 use crate::api::{
-    HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, Request, RolloutPhase, STALLED,
-    SUSPENDED, StageCounts, StagePhase, StageStatus, Truth, Verdict, clear_condition, find_condition,
-    record_decision, set_condition,
+    HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, ReadyWhen, Request, RolloutPhase,
+    STALLED, SUSPENDED, StageCounts, StagePhase, StageStatus, Truth, Verdict, clear_condition,
+    find_condition, record_decision, set_condition,
 };
 use crate::plan::{Action, Again, Plan};
 use jiff::Timestamp;
@@ -74,7 +74,7 @@ pub(super) fn finish(
     now: Timestamp,
 ) -> Plan<OtaRolloutStatus> {
     let generation = object.metadata.generation.unwrap_or(0);
-    let reason_before = find_condition(&status.conditions, READY).map(|ready| ready.reason.clone());
+    let reason_before = find_condition(&status.conditions, PROGRESSING).map(|known| known.reason.clone());
     let is_news = reason_before.as_deref() != Some(outcome.reason);
     if is_news
         && (outcome.standing != Standing::Working
@@ -89,18 +89,22 @@ pub(super) fn finish(
     status.observed_generation = generation;
     status.progress = progress(&status);
     let health = health(&status);
+    let ready = is_ready(object, &status, &outcome);
     let mut set = |type_: &str, truth: Truth, reason: &str, message: &str| {
         set_condition(&mut status.conditions, type_, truth, reason, message, generation, now);
     };
-    let ready = if outcome.standing == Standing::Done { Truth::True } else { Truth::False };
     let progressing = if outcome.phase == RolloutPhase::Progressing { Truth::True } else { Truth::False };
-    set(READY, ready, outcome.reason, &outcome.message);
+    match ready {
+        Some(reason) => set(READY, Truth::True, reason, &outcome.message),
+        None => set(READY, Truth::False, outcome.reason, &outcome.message),
+    }
     set(PROGRESSING, progressing, outcome.reason, &outcome.message);
     set(HEALTHY, health.0, health.1, &health.2);
     for (type_, standing) in
         [(RECONCILING, Standing::Working), (STALLED, Standing::Stuck), (SUSPENDED, Standing::Still)]
     {
-        if outcome.standing == standing {
+        // What is ready is not reconciling, though it may be progressing: kstatus would wait for it.
+        if outcome.standing == standing && (standing != Standing::Working || ready.is_none()) {
             set_condition(
                 &mut status.conditions,
                 type_,
@@ -116,6 +120,19 @@ pub(super) fn finish(
     }
     status.message = outcome.message;
     Plan { status, actions: outcome.actions, again: outcome.again }
+}
+
+/// Why it is ready, if it is as far as `readyWhen` asks for.
+fn is_ready(object: &OtaRollout, status: &OtaRolloutStatus, outcome: &Outcome) -> Option<&'static str> {
+    let canary_passed = status.stages.first().is_some_and(|stage| stage.phase == StagePhase::Passed);
+    let goes_well = outcome.standing != Standing::Stuck
+        && !matches!(outcome.reason, "Observing" | "CloudUnreachable" | "Deleting");
+    match object.spec.ready_when {
+        _ if outcome.standing == Standing::Done => Some(outcome.reason),
+        ReadyWhen::Accepted if goes_well => Some("Accepted"),
+        ReadyWhen::CanaryPassed if goes_well && canary_passed => Some("CanaryPassed"),
+        _ => None,
+    }
 }
 
 fn health(status: &OtaRolloutStatus) -> (Truth, &'static str, String) {

@@ -311,6 +311,7 @@ pub const CASES: &[Case] = &[
     ),
     refused(ROLLOUT, "limit: 1", "limit: 6", "spec.delivery.retry.limit", ""),
     refused(ROLLOUT, "packageRef: {name: meter-v2}", "suspend: false", "spec.packageRef", ""),
+    refused(ROLLOUT, "  packageRef:", "  readyWhen: Soon\n  packageRef:", "spec.readyWhen", ""),
 ];
 
 const ALIYUN: &str = "

@@ -106,6 +106,25 @@ fn a_rollout_that_is_paused(seen: &Seen) {
     drop(controller);
 }
 
+/// Its canary has passed, and its last stage soaks; and one that was ready as soon as nothing was wrong with it.
+fn a_rollout_that_is_ready_early(seen: &Seen) {
+    let soaking =
+        |stage: usize| move |object: &Value| object["status"]["stages"][stage]["phase"] == "Soaking";
+    let (unverified, _) = PACKAGE.split_once("  verification").unwrap();
+    for (when, name, stage) in [("Accepted", "accepted", 0), ("CanaryPassed", "canary-passed", 1)] {
+        let field = Field::new(shared());
+        field.apply(unverified);
+        let canary_soaks = if stage == 0 { "soak: 5d" } else { "soak: 1m" };
+        let rollout = ROLLOUT
+            .replace("soak: 1m", canary_soaks)
+            .replace("spec:", &format!("spec:\n  readyWhen: {when}"));
+        field.apply(&rollout.replace("select: {rest: true}", "select: {rest: true}\n    soak: 5d"));
+        let controller = Process::start(&mut field.controller());
+        see(seen, name, &field.until(KIND, "meter", "it soaks", soaking(stage)));
+        drop(controller);
+    }
+}
+
 fn is_seen(object: &Value) -> bool {
     !condition(object, "Ready").is_null()
 }
@@ -174,13 +193,14 @@ fn place(kind: &str, name: &str) -> PathBuf {
 #[test]
 fn the_objects_that_integrations_are_tested_with_are_those_of_a_real_run() {
     let seen = Seen::default();
-    let scenes: [fn(&Seen); 7] = [
+    let scenes: [fn(&Seen); 8] = [
         a_good_release,
         a_canary_that_a_stop_rule_ends,
         a_canary_that_does_not_pass_its_gate,
         references_to_nowhere,
         a_rollout_that_is_suspended,
         a_rollout_that_is_paused,
+        a_rollout_that_is_ready_early,
         keys_that_are_refused,
     ];
     each(&scenes, |scene| scene(&seen));

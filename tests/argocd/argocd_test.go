@@ -108,9 +108,10 @@ func overriding(script, text string) lua.VM {
 
 func TestThePatchOfArgocdCmHoldsTheSameScripts(t *testing.T) {
 	data := map[string]string{}
-	each(t, func(_ *testing.T, script, text string) {
+	each(t, func(t *testing.T, script, text string) {
 		group, kind := kindOf(script)
 		data["resource.customizations.health."+group+"_"+kind] = text
+		data["resource.customizations.actions."+group+"_"+kind] = actionsOf(t, script)
 	})
 	patch, err := yaml.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap", "data": data,

@@ -11,7 +11,7 @@ use crate::{
         ocean_connect,
         transport::{HttpOptions, HttpTransport},
     },
-    engine::ports::Connector,
+    engine::ports::{Connector, Fenced, Leadership, Sole},
     source::secret,
 };
 use async_trait::async_trait;
@@ -23,6 +23,7 @@ pub struct HttpConnector {
     transport: Arc<dyn Transport>,
     sessions: ocean_connect::Sessions,
     vault: Option<Arc<dyn Vault>>,
+    leadership: Arc<dyn Leadership>,
 }
 
 /// The entries of a Secret by their keys.
@@ -45,13 +46,20 @@ impl HttpConnector {
     /// When the system's trust store or proxy variables are not usable.
     pub fn new() -> Result<Self, TransportError> {
         let transport = Arc::new(HttpTransport::new(HttpOptions::default())?);
-        Ok(Self { transport, sessions: ocean_connect::Sessions::default(), vault: None })
+        let (sessions, leadership) = (ocean_connect::Sessions::default(), Arc::new(Sole));
+        Ok(Self { transport, sessions, vault: None, leadership })
     }
 
     /// The same connector, with Secrets to read keys from.
     #[must_use]
     pub fn with_vault(self, vault: Arc<dyn Vault>) -> Self {
         Self { vault: Some(vault), ..self }
+    }
+
+    /// The same connector, whose requests leave only while this instance leads.
+    #[must_use]
+    pub fn led_by(self, leadership: Arc<dyn Leadership>) -> Self {
+        Self { transport: Arc::new(Fenced::new(self.transport, leadership.clone())), leadership, ..self }
     }
 
     /// The Secret that the account names, if it names one.
@@ -117,7 +125,8 @@ impl HttpConnector {
             let unusable = |error: TransportError| {
                 refused(format!("spec.oceanConnect: {}", error.message)).next_step(error.next_step)
             };
-            Arc::new(HttpTransport::new(options).map_err(unusable)?)
+            let own = Arc::new(HttpTransport::new(options).map_err(unusable)?);
+            Arc::new(Fenced::new(own, self.leadership.clone()))
         };
         Ok(ocean_connect::connect(spec, secret, &self.sessions, transport))
     }

@@ -5,7 +5,7 @@ mod term;
 
 use super::ports::SystemClock;
 use super::{Context, Exit};
-use crate::state::kubernetes::lease::Candidate;
+use crate::state::kubernetes::{lease::Candidate, time::MachineTime};
 use crate::web::{self, Board, Role};
 use kube::Client;
 use std::net::SocketAddr;
@@ -57,7 +57,8 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     };
     let namespace = args.lease_namespace.as_deref().unwrap_or(&own_namespace);
     let identity = identity();
-    let candidate = Candidate::new(client.clone(), namespace, &args.lease, identity.clone());
+    let time = Arc::new(MachineTime::default());
+    let candidate = Candidate::new(client.clone(), namespace, &args.lease, identity.clone(), time);
     let (held, leads) = (candidate.held(), candidate.leads());
     let (resign, resigned) = watch::channel(false);
     let campaign = tokio::spawn(candidate.campaign(resigned));

@@ -23,6 +23,7 @@ mod reconcile;
 mod report;
 pub mod run;
 pub mod survey;
+pub mod term;
 
 pub use lane::Report;
 pub use run::Engine;

@@ -2,9 +2,12 @@
 
 use super::points::Point;
 use crate::api::{Event, Object, OtaCloud};
-use crate::cloud::{CallError, Cloud};
+use crate::cloud::{
+    CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
+};
+use crate::state::kubernetes::lease::Held;
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
 
 /// Everything that the engine needs from outside, but for the state.
@@ -76,9 +79,54 @@ pub trait Leadership: Send + Sync {
     async fn check(&self) -> Result<(), Deposed>;
 }
 
+#[async_trait]
+impl Leadership for Held {
+    async fn check(&self) -> Result<(), Deposed> {
+        if self.is_held() { Ok(()) } else { Err(Deposed) }
+    }
+}
+
 /// Another instance leads, or may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deposed;
+
+/// A transport of an instance that may be deposed: each request is sent only while it leads. A call may take several (a token or
+/// an address comes first), and minutes may pass between two of them.
+pub struct Fenced {
+    transport: Arc<dyn Transport>,
+    leadership: Arc<dyn Leadership>,
+}
+
+impl Fenced {
+    /// Around this transport.
+    #[must_use]
+    pub fn new(transport: Arc<dyn Transport>, leadership: Arc<dyn Leadership>) -> Self {
+        Self { transport, leadership }
+    }
+}
+
+#[async_trait]
+impl Transport for Fenced {
+    async fn send(&self, request: WireRequest) -> Result<WireResponse, TransportError> {
+        if self.leadership.check().await.is_ok() {
+            return self.transport.send(request).await;
+        }
+        Err(TransportError {
+            class: ErrorClass::Unavailable,
+            effect: Effect::None,
+            message: "not sent: another instance leads now".to_owned(),
+            next_step: "nothing: the other instance goes on".to_owned(),
+        })
+    }
+
+    fn total_timeout(&self) -> SignedDuration {
+        self.transport.total_timeout()
+    }
+
+    fn upload_timeout(&self) -> SignedDuration {
+        self.transport.upload_timeout()
+    }
+}
 
 /// The only instance: the lock of its state is exclusive, and held as long as the process lives.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,7 +5,7 @@ use crate::cli::connect::{Entries, HttpConnector, Vault};
 use crate::cli::home::is_loopback;
 use crate::cli::ports::{self, SystemClock};
 use crate::cloud::{CallError, Cloud, ErrorClass, TransportError};
-use crate::engine::ports::{Connector, Deposed, Leadership, LogRecorder, Ports, Recorder};
+use crate::engine::ports::{Connector, LogRecorder, Ports, Recorder};
 use crate::source::kubernetes::secret::{self, SecretError};
 use crate::state::kubernetes::{events::Bulletin, lease::Held};
 use async_trait::async_trait;
@@ -22,11 +22,12 @@ pub(super) fn of(
     clock: SystemClock,
     bulletin: Arc<Bulletin>,
 ) -> Result<Ports, TransportError> {
-    let http = HttpConnector::new()?.with_vault(Arc::new(Secrets(client)));
+    let leadership = Arc::new(held.clone());
+    let http = HttpConnector::new()?.led_by(leadership).with_vault(Arc::new(Secrets(client)));
     let connector: Arc<dyn Connector> =
         if clock.is_faster() { Arc::new(Rehearsal(http)) } else { Arc::new(http) };
     let recorder = Arc::new(Announcer(bulletin));
-    Ok(Ports { connector, recorder, leadership: Arc::new(Leader(held)), ..ports::real(clock)? })
+    Ok(Ports { connector, recorder, leadership: Arc::new(held), ..ports::real(clock)? })
 }
 
 /// Events of the cluster, and lines of the log.
@@ -36,15 +37,6 @@ impl Recorder for Announcer {
     fn record(&self, object: &Object, event: &Event) {
         LogRecorder.record(object, event);
         self.0.take(object, event);
-    }
-}
-
-struct Leader(Held);
-
-#[async_trait]
-impl Leadership for Leader {
-    async fn check(&self) -> Result<(), Deposed> {
-        if self.0.is_held() { Ok(()) } else { Err(Deposed) }
     }
 }
 

@@ -1,20 +1,19 @@
-//! One term: from when this process leads until it does not. A term begins with empty hands, by listing everything: what
-//! was known before says nothing about what another leader did meanwhile.
+//! A term of this process, with what people are told of it.
 
 use super::ports;
-use crate::api::{Kind, ObjectKey, ObjectMeta};
+use crate::api::Kind;
 use crate::cli::ports::SystemClock;
 use crate::cloud::TransportError;
+use crate::engine::term::{Broken, Term as Work, Told};
 use crate::engine::{Engine, Report};
-use crate::source::kubernetes::{Means, Seen, watch};
+use crate::source::kubernetes::{Means, Patience, watch};
+use crate::state::StateError;
 use crate::state::kubernetes::{Cluster, events::Bulletin, lease::Held};
-use crate::state::{StateError, Store as _};
 use crate::web::{Board, Reconciled, Role};
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::watcher;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,16 +47,9 @@ pub(super) enum Ended {
 }
 
 pub(super) struct Term {
-    cluster: Arc<Cluster>,
-    bulletin: Arc<Bulletin>,
-    engine: Engine,
+    work: Work,
     board: Arc<Board>,
     clock: SystemClock,
-    seen: BoxStream<'static, Seen>,
-    /// Kinds whose list was complete once. The engine begins when all are: an object must not seem to be gone.
-    listed: BTreeSet<Kind>,
-    /// What is wrong with objects, and could not be written into their status.
-    unsaid: BTreeMap<ObjectKey, (Box<ObjectMeta>, String)>,
 }
 
 impl Term {
@@ -69,16 +61,11 @@ impl Term {
             Arc::new(Cluster::new(setup.client.clone(), setup.held.clone(), setup.artifacts.clone()));
         setup.board.set_role(Role::Listing, Some(cluster.clone()));
         let means = Means { has_files: setup.artifacts.is_some() };
-        Ok(Self {
-            engine: Engine::new(cluster.clone(), ports),
-            cluster,
-            bulletin,
-            board: setup.board.clone(),
-            clock,
-            seen: watch(&setup.client, setup.namespace.as_deref(), means).boxed(),
-            listed: BTreeSet::new(),
-            unsaid: BTreeMap::new(),
-        })
+        let seen = watch(&setup.client, setup.namespace.as_deref(), means, &Patience::default());
+        let engine = Engine::new(cluster.clone(), ports);
+        let tell = move |broken: &Broken| bulletin.take_broken(&broken.key, &broken.meta, &broken.why);
+        let work = Work::new(cluster, engine, seen.boxed(), Box::new(tell));
+        Ok(Self { work, board: setup.board.clone(), clock })
     }
 
     /// Works until the term ends. May be dropped at any `.await`.
@@ -87,28 +74,43 @@ impl Term {
         loop {
             self.board.beat();
             let step = tokio::select! {
-                Some(seen) = self.seen.next() => self.take(seen).await,
-                report = self.engine.next(), if self.is_complete() => report.map(|report| {
-                    self.board.metrics.reconciled(&turn_of(&report));
-                    log(&report);
-                }),
+                step = self.work.next() => step,
                 _ = check.tick() => {
                     if self.clock.is_off(Timestamp::now()) {
                         return Ended::ClockSet;
                     }
-                    self.say_again().await;
-                    Ok(())
+                    self.work.say_again().await;
+                    continue;
                 }
             };
-            if let Err(error) = step {
-                return Ended::Failed(error);
+            match self.work.take(step).await {
+                Ok(told) => self.tell(&told),
+                Err(error) => return Ended::Failed(error),
             }
+        }
+    }
+
+    fn tell(&self, told: &Told) {
+        match told {
+            Told::Known(objects) => {
+                tracing::info!(objects, "every object is known");
+                self.board.set_leading();
+            }
+            Told::Turn(report) => {
+                self.board.metrics.reconciled(&turn_of(report));
+                log(report);
+            }
+            Told::WatchFailed(kind, error) => {
+                self.board.metrics.watch_failed(*kind);
+                log_failure(*kind, error);
+            }
+            Told::Nothing => {}
         }
     }
 
     /// Begins nothing more, and lets what is under way finish.
     pub(super) async fn stop(mut self) {
-        if tokio::time::timeout(GRACE, self.engine.stop()).await.is_err() {
+        if tokio::time::timeout(GRACE, self.work.stop()).await.is_err() {
             tracing::warn!(
                 "a call was cut off: it is in the journal, and is looked for by whoever leads next"
             );
@@ -118,78 +120,7 @@ impl Term {
 
     /// Ends everything where it waits.
     pub(super) async fn cut_off(self) {
-        self.engine.cut_off().await;
-    }
-
-    fn is_complete(&self) -> bool {
-        self.listed.len() == Kind::ALL.len()
-    }
-
-    async fn take(&mut self, seen: Seen) -> Result<(), StateError> {
-        match seen {
-            Seen::ListBegins(kind) => self.cluster.begin_list(kind),
-            Seen::Listed(object) => {
-                let key = object.key();
-                if self.cluster.take_listed(object) {
-                    return self.wake([key]).await;
-                }
-            }
-            Seen::Changed(object) => {
-                let key = object.key();
-                self.unsaid.remove(&key);
-                if self.cluster.take(object) {
-                    return self.wake([key]).await;
-                }
-            }
-            Seen::ListEnds(kind) => return self.end_list(kind).await,
-            Seen::Broken { key, meta, why } => self.set_aside(key, meta, why).await,
-            Seen::Gone(key) => {
-                self.unsaid.remove(&key);
-                if self.cluster.remove(&key) {
-                    self.engine.gone(key);
-                }
-            }
-            Seen::Failed(kind, error) => {
-                self.board.metrics.watch_failed(kind);
-                log_failure(kind, &error);
-            }
-        }
-        Ok(())
-    }
-
-    async fn end_list(&mut self, kind: Kind) -> Result<(), StateError> {
-        self.cluster.end_list(kind).into_iter().for_each(|key| self.engine.gone(key));
-        if self.listed.insert(kind) && self.is_complete() {
-            let keys = self.cluster.keys().await?;
-            tracing::info!(objects = keys.len(), "every object is known");
-            self.board.set_leading();
-            return self.engine.wake(keys).await;
-        }
-        Ok(())
-    }
-
-    /// Objects that are told of before everything is known are woken with the rest.
-    async fn wake(&mut self, keys: impl IntoIterator<Item = ObjectKey>) -> Result<(), StateError> {
-        if self.is_complete() { self.engine.wake(keys).await } else { Ok(()) }
-    }
-
-    async fn set_aside(&mut self, key: ObjectKey, meta: Box<ObjectMeta>, why: String) {
-        tracing::warn!(object = %key, "{why}");
-        self.engine.gone(key.clone());
-        match self.cluster.set_aside(&key, &meta, &why).await {
-            Ok(true) => self.bulletin.take_broken(&key, &meta, &why),
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(object = %key, "its status could not be written: {error}");
-                self.unsaid.insert(key, (meta, why));
-            }
-        }
-    }
-
-    async fn say_again(&mut self) {
-        for (key, (meta, why)) in std::mem::take(&mut self.unsaid) {
-            self.set_aside(key, meta, why).await;
-        }
+        self.work.cut_off().await;
     }
 }
 

@@ -6,14 +6,15 @@ pub mod secret;
 mod usable;
 
 use crate::api::{Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout};
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _, stream};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, error_boundary::InvalidObject};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 /// What a watch tells.
 #[derive(Debug)]
@@ -48,16 +49,37 @@ pub struct Means {
     pub has_files: bool,
 }
 
+/// How long a watch that failed waits at first, and at most: twice as long each time, until it tells something again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
+
+/// How watches wait, and how long the API server keeps one open: a test may own both.
+#[derive(Clone)]
+pub struct Patience {
+    /// Returns after so long.
+    pub sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
+    /// What the watcher is told.
+    pub config: watcher::Config,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let sleep = |length| -> BoxFuture<'static, ()> { Box::pin(tokio::time::sleep(length)) };
+        Self { sleep: Arc::new(sleep), config: watcher::Config::default() }
+    }
+}
+
 /// Watches every kind, in one namespace or in all of them. Never ends.
 pub fn watch(
     client: &Client,
     namespace: Option<&str>,
     means: Means,
+    patience: &Patience,
 ) -> impl Stream<Item = Seen> + Send + use<> {
+    let with = || (means, patience.clone());
     stream::select_all([
-        one(api::<OtaCloud>(client, namespace), Kind::OtaCloud, Object::Cloud, means).boxed(),
-        one(api::<OtaPackage>(client, namespace), Kind::OtaPackage, Object::Package, means).boxed(),
-        one(api::<OtaRollout>(client, namespace), Kind::OtaRollout, Object::Rollout, means).boxed(),
+        one(api::<OtaCloud>(client, namespace), Kind::OtaCloud, Object::Cloud, with()).boxed(),
+        one(api::<OtaPackage>(client, namespace), Kind::OtaPackage, Object::Package, with()).boxed(),
+        one(api::<OtaRollout>(client, namespace), Kind::OtaRollout, Object::Rollout, with()).boxed(),
     ])
 }
 
@@ -116,7 +138,7 @@ fn one<K>(
     api: Api<DeserializeGuard<K>>,
     kind: Kind,
     wrap: fn(K) -> Object,
-    means: Means,
+    (means, patience): (Means, Patience),
 ) -> impl Stream<Item = Seen> + Send
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -127,14 +149,44 @@ where
         + 'static,
 {
     // Pages of 500, bookmarks, 410 Gone and dead connections are the watcher's business.
-    let events = watcher(api, watcher::Config::default()).default_backoff();
-    events.map(move |event| match event {
+    let events = watcher(api, patience.config.clone());
+    with_pauses(events, patience).map(move |event| match event {
         Ok(watcher::Event::Init) => Seen::ListBegins(kind),
         Ok(watcher::Event::InitApply(object)) => understood(kind, object, wrap, Seen::Listed, means),
         Ok(watcher::Event::InitDone) => Seen::ListEnds(kind),
         Ok(watcher::Event::Apply(object)) => understood(kind, object, wrap, Seen::Changed, means),
         Ok(watcher::Event::Delete(object)) => Seen::Gone(ObjectKey::of(kind, object.meta())),
         Err(error) => Seen::Failed(kind, error),
+    })
+}
+
+/// A watcher is asked again some time after it failed; a list that only begins is no success.
+fn with_pauses<T>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<T>>> + Send,
+    patience: Patience,
+) -> impl Stream<Item = watcher::Result<watcher::Event<T>>> + Send
+where
+    T: Send,
+{
+    let mut pause = Duration::ZERO;
+    events.then(move |event| {
+        let wait = match &event {
+            Ok(watcher::Event::Init) => None,
+            Ok(_) => {
+                pause = Duration::ZERO;
+                None
+            }
+            Err(_) => {
+                pause = (pause * 2).clamp(PAUSES.0, PAUSES.1);
+                Some((patience.sleep)(pause))
+            }
+        };
+        async move {
+            if let Some(wait) = wait {
+                wait.await;
+            }
+            event
+        }
     })
 }
 

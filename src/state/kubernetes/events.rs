@@ -4,6 +4,7 @@
 //! What happens again, in the same words, is one event that counts. An object that has a lot to say is cut short, as by the
 //! broadcaster of client-go: at most [`BURST`] events at once, and one more every five minutes.
 
+use super::time::MachineTime;
 use super::write::in_time;
 use crate::api::{API_VERSION, Event, Object, ObjectKey, ObjectMeta, Reason};
 use jiff::{SignedDuration, Timestamp};
@@ -94,9 +95,9 @@ async fn send(client: &Client, event: &K8sEvent) -> kube::Result<()> {
     let name = event.metadata.name.as_deref().unwrap_or_default();
     if event.series.is_some() {
         let patch = Patch::Merge(event);
-        in_time(api.patch(name, &PatchParams::default(), &patch)).await.map(drop)
+        in_time(&MachineTime::default(), api.patch(name, &PatchParams::default(), &patch)).await.map(drop)
     } else {
-        in_time(api.create(&PostParams::default(), event)).await.map(drop)
+        in_time(&MachineTime::default(), api.create(&PostParams::default(), event)).await.map(drop)
     }
 }
 

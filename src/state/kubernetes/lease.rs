@@ -7,13 +7,14 @@
 //! A Lease is advice, and no fence: a process that is stopped right between the question and its request sends late. The
 //! journal takes care of that; see [`crate::state`].
 
+use super::time::{Moment, Time, within};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What a holder promises: it renews within this time, or has let go.
@@ -26,22 +27,6 @@ const RENEW: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_secs(2);
 /// A request that is not answered by then has failed.
 const LIMIT: Duration = Duration::from_secs(4);
-
-/// A moment by the steady clock and by the wall clock, each since some beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// Goes on steadily, but may stand still while the machine sleeps.
-    pub steady: Duration,
-    /// Goes on while the machine sleeps, but may be set.
-    pub wall: Duration,
-}
-
-impl Moment {
-    /// True when certainly less than this has passed since `earlier`.
-    fn is_within(self, limit: Duration, earlier: Self) -> bool {
-        self.steady.saturating_sub(earlier.steady) < limit && self.wall.abs_diff(earlier.wall) < limit
-    }
-}
 
 /// What stands in a Lease.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -97,29 +82,25 @@ impl Sight {
 /// Whether the Lease is held: asked right before every call that changes something, and before every write.
 #[derive(Clone)]
 pub struct Held {
-    began: (Instant, SystemTime),
+    time: Arc<dyn Time>,
     renewed: Arc<Mutex<Option<Moment>>>,
 }
 
-impl Default for Held {
-    fn default() -> Self {
-        Self { began: (Instant::now(), SystemTime::now()), renewed: Arc::default() }
-    }
-}
-
 impl Held {
+    fn new(time: Arc<dyn Time>) -> Self {
+        Self { time, renewed: Arc::default() }
+    }
+
     /// True while it certainly is.
     #[must_use]
     pub fn is_held(&self) -> bool {
         let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        renewed.is_some_and(|renewed| self.now().is_within(HOLDS_FOR, renewed))
+        renewed.is_some_and(|renewed| self.time.moment().is_within(HOLDS_FOR, renewed))
     }
 
-    fn now(&self) -> Moment {
-        let (steady, wall) = self.began;
-        // A wall clock that was set to before the beginning is far from everything.
-        let wall = SystemTime::now().duration_since(wall).unwrap_or(Duration::MAX / 2);
-        Moment { steady: steady.elapsed(), wall }
+    /// The time that it is counted in.
+    pub(super) fn time(&self) -> Arc<dyn Time> {
+        self.time.clone()
     }
 
     fn set(&self, renewed: Option<Moment>) {
@@ -132,6 +113,7 @@ pub struct Candidate {
     api: Api<Lease>,
     name: String,
     me: String,
+    time: Arc<dyn Time>,
     held: Held,
     sight: Sight,
     leads: watch::Sender<Option<bool>>,
@@ -140,12 +122,13 @@ pub struct Candidate {
 impl Candidate {
     /// A candidate under a name that nobody else has.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, name: &str, me: String) -> Self {
+    pub fn new(client: Client, namespace: &str, name: &str, me: String, time: Arc<dyn Time>) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
             me,
-            held: Held::default(),
+            held: Held::new(time.clone()),
+            time,
             sight: Sight::default(),
             leads: watch::Sender::new(None),
         }
@@ -166,17 +149,17 @@ impl Candidate {
     /// Tries to lead, and to go on leading, until `resign` is true; then gives the Lease back.
     pub async fn campaign(mut self, mut resign: watch::Receiver<bool>) {
         loop {
-            let (is_known, pause) = match tokio::time::timeout(LIMIT, self.round()).await {
-                Ok(Ok(pause)) => (true, pause),
-                Ok(Err(error)) => (false, self.failed(&error.to_string())),
-                Err(_) => (false, self.failed("no answer")),
+            let time = self.time.clone();
+            let (is_known, pause) = match within(&*time, LIMIT, self.round(), || Err(no_answer())).await {
+                Ok(pause) => (true, pause),
+                Err(error) => (false, self.failed(&error.to_string())),
             };
             let leads = (is_known || self.leads.borrow().is_some()).then(|| self.held.is_held());
             self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads);
             tokio::select! {
                 biased;
                 _ = resign.wait_for(|resign| *resign) => break,
-                () = tokio::time::sleep(pause) => {}
+                () = time.sleep(pause) => {}
             }
         }
         self.resign().await;
@@ -190,7 +173,7 @@ impl Candidate {
     /// Looks, and takes or renews the Lease if it may; gives when to do so again.
     async fn round(&mut self) -> kube::Result<Duration> {
         let found = self.api.get_opt(&self.name).await?;
-        let began = self.held.now();
+        let began = self.time.moment();
         if let Some(lease) = &found {
             self.sight.look(record_of(lease), began.steady);
         }
@@ -212,7 +195,7 @@ impl Candidate {
     /// Writes the Lease over exactly what was found; false when somebody else was faster.
     async fn write(&self, found: Option<Lease>, holder: &str, duration: Duration) -> kube::Result<bool> {
         let before = found.as_ref().map(record_of).unwrap_or_default();
-        let now = Timestamp::now();
+        let now = self.time.stamp();
         let is_new = before.holder != holder;
         let acquired = found.as_ref().and_then(|lease| lease.spec.as_ref()?.acquire_time.clone());
         let spec = LeaseSpec {
@@ -252,10 +235,14 @@ impl Candidate {
                 _ => Ok(false),
             }
         };
-        if !matches!(tokio::time::timeout(LIMIT, give_back).await, Ok(Ok(_))) {
+        if within(&*self.time, LIMIT, give_back, || Err(no_answer())).await.is_err() {
             tracing::warn!(lease = self.name, "the Lease could not be given back: it runs out by itself");
         }
     }
+}
+
+fn no_answer() -> kube::Error {
+    kube::Error::Service("no answer".into())
 }
 
 fn record_of(lease: &Lease) -> Record {

@@ -11,6 +11,7 @@ mod cache;
 pub mod events;
 pub mod lease;
 pub mod request;
+pub mod time;
 mod write;
 
 use super::{StateError, Store, codec};
@@ -37,7 +38,8 @@ impl Cluster {
     /// Without objects: [`Self::take`] brings them. `files`: a folder with a folder of files for each namespace.
     #[must_use]
     pub fn new(client: Client, held: Held, files: Option<PathBuf>) -> Self {
-        Self { cache: Mutex::new(Cache::with_files(files)), writer: Writer::new(client), held }
+        let writer = Writer::new(client, held.time());
+        Self { cache: Mutex::new(Cache::with_files(files)), writer, held }
     }
 
     /// Takes in an object that a watch told of; true when somebody must look at it.

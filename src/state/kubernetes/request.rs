@@ -1,5 +1,6 @@
 //! Asking something of an object in a cluster: an annotation, written by whoever asks, under a name of their own.
 
+use super::time::MachineTime;
 use super::write::{Failure, in_time};
 use crate::api::{GROUP, ObjectKey, Request, VERSION};
 use crate::state::StateError;
@@ -20,6 +21,6 @@ pub async fn ask(client: &Client, key: &ObjectKey, request: Request, at: &str) -
         Api::namespaced_with(client.clone(), &key.namespace, &ApiResource::from_gvk(&kind));
     let patch = Patch::Merge(json!({"metadata": {"annotations": request.changes(at)}}));
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let written = in_time(api.patch_metadata(&key.name, &params, &patch)).await;
+    let written = in_time(&MachineTime::default(), api.patch_metadata(&key.name, &params, &patch)).await;
     written.map(drop).map_err(|error| Failure::from(error).of(key))
 }

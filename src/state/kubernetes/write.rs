@@ -1,18 +1,18 @@
 //! The requests that write: each is sent once, with a resource version as its precondition.
 
 use super::cache::is_held;
+use super::time::{Time, within};
 use crate::api::{
     Condition, FINALIZER, GROUP, Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout,
     READY, RECONCILING, STALLED, Truth, VERSION, clear_condition, set_condition,
 };
 use crate::state::StateError;
-use jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 /// Name under which the API server notes who wrote a field.
 const MANAGER: &str = "rollwave";
@@ -64,11 +64,12 @@ impl OneOfOurs for OtaRollout {}
 
 pub(super) struct Writer {
     client: Client,
+    time: Arc<dyn Time>,
 }
 
 impl Writer {
-    pub(super) const fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: Client, time: Arc<dyn Time>) -> Self {
+        Self { client, time }
     }
 
     /// Replaces the status, if the object is still of this resource version.
@@ -102,7 +103,7 @@ impl Writer {
             meta.finalizers.iter().flatten().filter(|name| *name != FINALIZER).collect();
         let patch = json!({"metadata": {"resourceVersion": meta.resource_version, "finalizers": others}});
         let api = self.any(key);
-        let result = in_time(api.patch(&key.name, &params(), &Patch::Merge(&patch))).await;
+        let result = in_time(&*self.time, api.patch(&key.name, &params(), &Patch::Merge(&patch))).await;
         match result {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             result => result.map(drop).map_err(Failure::from),
@@ -111,7 +112,7 @@ impl Writer {
 
     /// The object as it is now; none when it is gone, or cannot be understood.
     pub(super) async fn get(&self, key: &ObjectKey) -> Result<Option<Object>, Failure> {
-        let found = in_time(self.any(key).get_opt(&key.name)).await?;
+        let found = in_time(&*self.time, self.any(key).get_opt(&key.name)).await?;
         let json = found.and_then(|object| serde_json::to_value(object).ok());
         Ok(json.and_then(|json| understood(key.kind, json)))
     }
@@ -125,11 +126,11 @@ impl Writer {
         why: &str,
     ) -> Result<bool, Failure> {
         let api = self.any(key);
-        let found = in_time(api.get(&key.name)).await?;
+        let found = in_time(&*self.time, api.get(&key.name)).await?;
         let status = found.data.get("status").cloned().unwrap_or_default();
         let mut conditions: Vec<Condition> =
             serde_json::from_value(status.get("conditions").cloned().unwrap_or_default()).unwrap_or_default();
-        let (generation, now) = (meta.generation.unwrap_or(0), Timestamp::now());
+        let (generation, now) = (meta.generation.unwrap_or(0), self.time.stamp());
         set_condition(&mut conditions, READY, Truth::False, BROKEN, why, generation, now);
         set_condition(&mut conditions, STALLED, Truth::True, BROKEN, why, generation, now);
         clear_condition(&mut conditions, RECONCILING);
@@ -138,7 +139,7 @@ impl Writer {
             return Ok(false);
         }
         let patch = json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "status": said});
-        in_time(api.patch_status(&key.name, &params(), &Patch::Merge(&patch))).await?;
+        in_time(&*self.time, api.patch_status(&key.name, &params(), &Patch::Merge(&patch))).await?;
         Ok(true)
     }
 
@@ -146,12 +147,12 @@ impl Writer {
         let name = object.meta().name.clone().unwrap_or_default();
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let api = self.typed(object.meta().namespace.as_deref().unwrap_or_default());
-        Ok(in_time(api.replace_status(&name, &params, object)).await?)
+        Ok(in_time(&*self.time, api.replace_status(&name, &params, object)).await?)
     }
 
     async fn patch<K: OneOfOurs>(&self, key: &ObjectKey, patch: &Value) -> Result<K, Failure> {
         let api = self.typed(&key.namespace);
-        Ok(in_time(api.patch(&key.name, &params(), &Patch::Merge(patch))).await?)
+        Ok(in_time(&*self.time, api.patch(&key.name, &params(), &Patch::Merge(patch))).await?)
     }
 
     fn typed<K: OneOfOurs>(&self, namespace: &str) -> Api<K> {
@@ -168,9 +169,13 @@ fn params() -> PatchParams {
     PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
 }
 
-pub(super) async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+/// An answer, or that there was none in time.
+pub(super) async fn in_time<T>(
+    time: &dyn Time,
+    request: impl Future<Output = kube::Result<T>>,
+) -> kube::Result<T> {
     let late = || kube::Error::Service(format!("no answer within {} seconds", LIMIT.as_secs()).into());
-    tokio::time::timeout(LIMIT, request).await.unwrap_or_else(|_| Err(late()))
+    within(time, LIMIT, request, || Err(late())).await
 }
 
 fn understood(kind: Kind, json: Value) -> Option<Object> {

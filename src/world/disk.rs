@@ -50,6 +50,12 @@ impl Disk {
         *lock(&self.seen) = Arc::new(lock(&self.durable).clone());
     }
 
+    /// The volume is lost.
+    pub(super) fn lose(&self) {
+        *lock(&self.durable) = Memory::default();
+        self.crash();
+    }
+
     fn sync(&self) {
         *lock(&self.durable) = Memory::clone(&self.seen());
     }

@@ -3,11 +3,13 @@
 //! Every fault is drawn from the world's seed. A crash point is enabled in about every second world and then strikes with
 //! the profile's chance, so that each world has its own kind of bad luck.
 
+use super::clock::Timeline;
 use super::clouds::{Deed, Order};
 use super::dice::Dice;
 use super::selection::{Happened, Ledger, Selection};
 use crate::engine::points::Point;
 use crate::engine::ports::Faults;
+use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -213,9 +215,9 @@ impl Strike {
 /// The bad luck of one world.
 pub(super) struct Chaos {
     seed: u64,
-    profile: Profile,
-    dice: Dice,
-    on: bool,
+    pub(super) profile: Profile,
+    pub(super) dice: Dice,
+    pub(super) on: bool,
     crashes: u32,
     ledger: Ledger,
     pub(super) faults: BTreeMap<String, u64>,
@@ -302,7 +304,7 @@ impl Chaos {
     }
 
     /// A fault is about to strike: whether it may, in this world; then it is counted.
-    fn lets_happen(&mut self, kind: &str, what: impl FnOnce() -> String) -> bool {
+    pub(super) fn lets_happen(&mut self, kind: &str, what: impl FnOnce() -> String) -> bool {
         let lets = self.ledger.lets(what);
         if lets {
             self.count(kind);
@@ -320,17 +322,26 @@ impl Chaos {
     }
 }
 
+/// A process is stopped until then, and goes on.
+#[derive(Clone)]
+struct Stop {
+    timeline: Arc<Timeline>,
+    until: Timestamp,
+}
+
 /// One run of the process, from start to crash. After the crash none of its ports does anything any more: whatever it was
 /// at stops where it is.
 #[derive(Clone)]
 pub(super) struct Life {
     chaos: Arc<Mutex<Chaos>>,
     is_over: Arc<AtomicBool>,
+    /// Stopped until then, as a process is by SIGSTOP.
+    stopped: Arc<Mutex<Option<Stop>>>,
 }
 
 impl Life {
     pub(super) fn new(chaos: Arc<Mutex<Chaos>>) -> Self {
-        Self { chaos, is_over: Arc::new(AtomicBool::new(false)) }
+        Self { chaos, is_over: Arc::new(AtomicBool::new(false)), stopped: Arc::default() }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -353,8 +364,18 @@ impl Life {
         self.go_on().await;
     }
 
-    /// Never returns once the process is dead.
+    /// Stopped for so long: no port answers before.
+    pub(super) fn freeze(&self, timeline: &Arc<Timeline>, length: SignedDuration) {
+        let until = timeline.now().saturating_add(length).unwrap_or(Timestamp::MAX);
+        *super::lock(&self.stopped) = Some(Stop { timeline: timeline.clone(), until });
+    }
+
+    /// Never returns once the process is dead, and not while it is stopped.
     pub(super) async fn go_on(&self) {
+        let stopped = super::lock(&self.stopped).clone();
+        if let Some(stop) = stopped {
+            stop.timeline.sleep_until(stop.until).await;
+        }
         if self.is_over() {
             std::future::pending::<()>().await;
         }

@@ -10,9 +10,11 @@ pub(super) fn path(number: u64) -> String {
     format!("/firmware/{number:016x}.bin")
 }
 
-/// The bytes of the file at a path.
+/// The bytes of the file at a path, in whichever folder the folder of firmware lies.
 pub(super) fn bytes_at(path: &Path) -> Vec<u8> {
-    path.to_string_lossy().into_owned().into_bytes()
+    let path = path.to_string_lossy();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    format!("/firmware/{name}").into_bytes()
 }
 
 /// Makes a package one of a file of firmware, in the place of an object of IoTDA.

@@ -3,14 +3,19 @@
 //! goes on as it always did.
 
 use super::clouds::{self, Account, StrangeDeed};
+use super::cluster::Meddling;
 use super::dice::Dice;
 use super::faults::Profile;
+use super::home::FIRST_OF_ALL_HOMES;
 use crate::cloud::PackageKind;
 use crate::simulator::Simulator;
+use crate::simulator::faults::{Fault, Kind};
 use crate::simulator::truth::DeviceChange;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+/// Seconds: after so long everything that was sent has had its effect, and is listed, on every cloud.
+const QUIET_BEFORE: u64 = 150;
 /// Seconds: longer than the timeouts of the manifests, and than some worlds have faults.
 const LONGEST_SLEEP: u64 = 7_200;
 
@@ -31,8 +36,25 @@ pub(super) enum Misfortune {
     Sleeps(String),
     /// It is there again.
     Wakes(String),
+    /// Of the cluster that the state lives in.
+    OfCluster(OfCluster),
+    /// The state is lost, or is again what it was so many seconds ago; nobody works for as long as the second number says.
+    StateLost(u64, u64),
+    /// The gateways of all clouds go wrong by so many seconds; right again with zero.
+    GatewaySkew(i64),
     /// Somebody else does something in this account; which of the things that are there is drawn beforehand.
     Stranger(Account, Whim, u64),
+}
+
+/// What befalls a cluster.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OfCluster {
+    /// Somebody else writes into an object; which is drawn beforehand.
+    Meddles(Meddling, u64),
+    /// The API server is away for so many seconds.
+    ServerAway(u64),
+    /// Every watch ends, and perhaps what it has not seen is forgotten.
+    WatchesEnd { compacted: bool },
 }
 
 /// What somebody else does.
@@ -62,6 +84,11 @@ impl Misfortune {
             Self::Reverts(_) => "DeviceReverts",
             Self::Sleeps(_) => "DeviceSleeps",
             Self::Wakes(_) => "DeviceWakes",
+            Self::StateLost(..) => "StateLost",
+            Self::GatewaySkew(_) => "GatewaySkew",
+            Self::OfCluster(OfCluster::Meddles(..)) => "Meddling",
+            Self::OfCluster(OfCluster::ServerAway(_)) => "ApiServerAway",
+            Self::OfCluster(OfCluster::WatchesEnd { .. }) => "WatchesEnd",
             Self::Stranger(_, Whim::SamePackage | Whim::OtherPackage, _) => "StrangerPackage",
             Self::Stranger(_, Whim::Job | Whim::JobLikeOurs, _) => "StrangerJob",
             Self::Stranger(_, Whim::StopsJob | Whim::DeletesJob, _) => "StrangerEndsJob",
@@ -71,7 +98,7 @@ impl Misfortune {
 
     /// True when a rollout may rightly not be completed after it.
     pub(super) const fn may_hold(&self) -> bool {
-        !matches!(self, Self::ClockJump(_) | Self::Takeover(_))
+        !matches!(self, Self::ClockJump(_) | Self::Takeover(_) | Self::OfCluster(_) | Self::GatewaySkew(_))
     }
 }
 
@@ -100,6 +127,52 @@ pub(super) fn plot(
         }
     }
     fate.sleepers(seed, profile, seconds, &mut plot);
+    plot
+}
+
+/// What befalls worlds of later seeds: a state that is lost, and gateways whose clocks are wrong.
+pub(super) fn plot_of_later(seed: u64, profile: Profile, seconds: u64) -> Vec<(SignedDuration, Misfortune)> {
+    if seed < FIRST_OF_ALL_HOMES || profile == Profile::CALM {
+        return Vec::new();
+    }
+    let (mut dice, mut plot) = (Dice::new(seed, "later"), Vec::new());
+    if dice.permille(200) {
+        let lost = Misfortune::StateLost(dice.between(1, 1_800), dice.between(QUIET_BEFORE, 900));
+        plot.push((since_start(dice.between(60, seconds)), lost));
+    }
+    if dice.permille(200) {
+        let ahead = i64::try_from(dice.between(150, 3_600)).unwrap_or(150);
+        let from = dice.between(1, seconds);
+        let skew = Misfortune::GatewaySkew(if dice.permille(500) { ahead } else { -ahead });
+        plot.push((since_start(from), skew));
+        plot.push((since_start(from + dice.between(60, 1_200)), Misfortune::GatewaySkew(0)));
+    }
+    plot
+}
+
+/// What befalls the cluster of a seed within so many seconds.
+pub(super) fn plot_of_cluster(
+    seed: u64,
+    profile: Profile,
+    seconds: u64,
+) -> Vec<(SignedDuration, Misfortune)> {
+    if profile == Profile::CALM {
+        return Vec::new();
+    }
+    let mut dice = Dice::new(seed, "cluster");
+    let mut plot = Vec::new();
+    for _ in 0..dice.between(0, 12) {
+        let kinds = [Meddling::Label, Meddling::Annotation, Meddling::Finalizer];
+        let misfortune = match dice.between(0, 5) {
+            0 => OfCluster::ServerAway(dice.between(5, 300)),
+            1 => OfCluster::WatchesEnd { compacted: dice.permille(500) },
+            _ => {
+                let meddling = dice.pick(&kinds).copied().unwrap_or(Meddling::Label);
+                OfCluster::Meddles(meddling, dice.between(0, 1_000_000))
+            }
+        };
+        plot.push((since_start(dice.between(1, seconds)), Misfortune::OfCluster(misfortune)));
+    }
     plot
 }
 
@@ -181,7 +254,16 @@ impl Fate {
 /// Lets it happen in the cloud; gives what the cloud said, if it was asked.
 pub(super) fn befall(simulator: &mut Simulator, misfortune: &Misfortune, now: Timestamp) -> Option<String> {
     let (account, deed) = match misfortune {
-        Misfortune::ClockJump(_) | Misfortune::Takeover(_) => return None,
+        Misfortune::ClockJump(_)
+        | Misfortune::Takeover(_)
+        | Misfortune::OfCluster(_)
+        | Misfortune::StateLost(..) => return None,
+        Misfortune::GatewaySkew(seconds) => {
+            let kind = Kind::Skew { seconds: *seconds };
+            let fault =
+                Fault { cloud: None, operation: "*".to_owned(), count: None, probability: None, kind };
+            return simulator.inject(fault, now).err().map(|error| error.to_string());
+        }
         Misfortune::Reverts(id) => {
             let change = DeviceChange { firmware: Some("V1".to_owned()), ..DeviceChange::default() };
             return changed(simulator, id, change, now);

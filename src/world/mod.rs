@@ -11,13 +11,16 @@
 mod checkers;
 mod clock;
 mod clouds;
+mod cluster;
 mod crowd;
 mod dice;
 mod disk;
 mod executor;
 mod faults;
 mod files;
+mod home;
 mod hours;
+mod lives;
 mod log;
 mod misfortune;
 mod mutation;
@@ -33,6 +36,7 @@ mod trace;
 pub use crate::engine::points::Point;
 pub use clouds::Clouds;
 pub use faults::{Profile, Strike};
+pub use home::Home;
 pub use mutation::Mutation;
 pub use selection::{Happened, Selection};
 pub use shrink::{Shrunk, shrink};
@@ -43,6 +47,7 @@ use crate::engine::Report;
 use checkers::Checkers;
 use clock::{Timeline, WallClock};
 use clouds::Order;
+use cluster::ApiServer;
 use disk::Disk;
 use faults::{Chaos, Strike as Fault};
 use network::Network;
@@ -61,6 +66,8 @@ pub struct World {
     pub profile: Profile,
     /// Which clouds its accounts are of.
     pub clouds: Clouds,
+    /// Where its state lives.
+    pub home: Home,
     /// A safeguard that is switched off.
     pub mutation: Option<Mutation>,
     /// How many of the last events are kept for people.
@@ -100,11 +107,11 @@ pub struct Violation {
 }
 
 impl World {
-    /// The world of a seed, with the profile and the clouds that the seed draws.
+    /// The world of a seed, with the profile, the clouds and the home that the seed draws.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        let (profile, clouds) = (Profile::of_seed(seed), Clouds::of_seed(seed));
-        Self { seed, profile, clouds, mutation: None, events_kept: 40 }
+        let (profile, clouds, home) = (Profile::of_seed(seed), Clouds::of_seed(seed), Home::of_seed(seed));
+        Self { seed, profile, clouds, home, mutation: None, events_kept: 40 }
     }
 
     /// Plays it to its end.
@@ -126,6 +133,8 @@ struct Shared {
     chaos: Arc<Mutex<Chaos>>,
     network: Mutex<Network>,
     disk: Disk,
+    /// In the place of the disk, where the home is a cluster.
+    cluster: Option<Arc<ApiServer>>,
     trace: Mutex<Trace>,
     checkers: Mutex<Checkers>,
     wanted: Mutex<BTreeMap<ObjectKey, Object>>,
@@ -173,6 +182,11 @@ impl Shared {
         most.map(|(address, times)| (address.clone(), *times))
     }
 
+    /// What would be there after a crash.
+    fn durable(&self) -> Vec<Arc<Object>> {
+        self.cluster.as_ref().map_or_else(|| self.disk.durable(), |cluster| cluster.objects())
+    }
+
     /// True while this run of the process may act.
     fn leads(&self, run: u64) -> bool {
         *lock(&self.leader) == run || self.mutation == Some(Mutation::StaleLeaderNotFenced)
@@ -203,7 +217,10 @@ impl Shared {
         if let Some(asked) = lock(&self.asked).as_mut() {
             *asked.entry(order.question.clone()).or_default() += 1;
         }
-        let durable = self.disk.durable();
+        let durable = self.durable();
+        if let Some(cluster) = self.cluster.as_ref().filter(|_| !order.deed.is_read()) {
+            self.checkers().judge(cluster.leads(wire.run));
+        }
         let now = self.timeline.now();
         let machine = now.saturating_add(wire.ahead).unwrap_or(now);
         self.checkers().request_leaves(wire.run, order, &durable, now, machine);

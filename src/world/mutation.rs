@@ -1,6 +1,7 @@
 //! One safeguard switched off, so that the checkers can be seen to fail. A mutant is made at the ports: the engine is the
 //! real one in every world.
 
+use super::Home;
 use crate::api::{Budget, Object, ObjectKey, Order};
 use crate::cloud::{
     Call, CallError, Capabilities, Cloud, Device, Job, JobState, PackageKind, PackageRow, Reply, WireRequest,
@@ -35,11 +36,17 @@ pub enum Mutation {
     CountEndsList,
     /// Stages are sent at any time.
     NoWindows,
+    /// A write to the API server has no resource version as its precondition.
+    NoPrecondition,
+    /// Nobody asks for the Lease before a call that changes something.
+    LeaseNotChecked,
+    /// What a watch told last is believed, whatever was written since.
+    StaleCache,
 }
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -49,13 +56,26 @@ impl Mutation {
         Self::BudgetPerObject,
         Self::CountEndsList,
         Self::NoWindows,
+        Self::NoPrecondition,
+        Self::LeaseNotChecked,
+        Self::StaleCache,
     ];
+
+    /// The home that has the safeguard, where not both have.
+    #[must_use]
+    pub const fn home(self) -> Option<Home> {
+        match self {
+            Self::NoPrecondition | Self::LeaseNotChecked | Self::StaleCache => Some(Home::Kubernetes),
+            Self::JournalNotDurable | Self::StaleLeaderNotFenced => Some(Home::Local),
+            _ => None,
+        }
+    }
 
     /// Name of the profile in whose weather the safeguard is needed.
     #[must_use]
     pub const fn weather(self) -> &'static str {
         match self {
-            Self::StaleLeaderNotFenced => "restless",
+            Self::StaleLeaderNotFenced | Self::LeaseNotChecked => "restless",
             Self::CountEndsList => "thronged",
             Self::NoWindows => "punctual",
             Self::JobSuccessCounts | Self::BudgetPerObject => "calm",

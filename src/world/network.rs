@@ -11,7 +11,7 @@ use crate::cloud::{
     CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
 };
 use crate::engine::points::Point;
-use crate::engine::ports::Connector;
+use crate::engine::ports::{Connector, Fenced, Leadership};
 use crate::simulator::faults::{Fault, Kind, When};
 use crate::simulator::{End, Simulator};
 use async_trait::async_trait;
@@ -263,13 +263,15 @@ fn as_received(mut request: WireRequest) -> WireRequest {
 pub(super) struct Dialler {
     pub(super) wire: Arc<Wire>,
     pub(super) clients: clouds::Run,
+    /// Asked before each request.
+    pub(super) leadership: Arc<dyn Leadership>,
     pub(super) mutation: Option<Mutation>,
 }
 
 #[async_trait]
 impl Connector for Dialler {
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
-        let wire: Arc<dyn Transport> = self.wire.clone();
+        let wire: Arc<dyn Transport> = Arc::new(Fenced::new(self.wire.clone(), self.leadership.clone()));
         let client = clouds::connect(cloud, &wire, &self.clients)?;
         Ok(match self.mutation {
             Some(mutation) => mutation.of(client),

@@ -3,18 +3,20 @@
 use super::checkers::{Checkers, Facts, Rest, Unrest};
 use super::clock::{Timeline, WallClock};
 use super::clouds::{self, Deed};
+use super::cluster::{ApiServer, Seats};
 use super::disk::Disk;
 use super::executor::{self, Idle};
 use super::faults::Chaos;
+use super::lives::Lives;
 use super::log::LogReader;
-use super::misfortune::{self, Misfortune};
+use super::misfortune::{self, Misfortune, OfCluster};
 use super::network::{Network, Request};
 use super::portal::{self, Portal};
-use super::process::{Process, Start};
+use super::process::Start;
 use super::scenario::{self, Scenario, Turn};
 use super::selection::{Ledger, Selection};
 use super::trace::Trace;
-use super::{Outcome, Shared, Violation, World, lock};
+use super::{Home, Outcome, Shared, Violation, World, lock};
 use crate::simulator::truth::DeviceChange;
 use crate::simulator::{Simulator, faults::Fault, faults::Kind};
 use jiff::{SignedDuration, Timestamp};
@@ -89,13 +91,7 @@ impl Act {
 struct Play {
     shared: Arc<Shared>,
     simulator: Simulator,
-    start: Start,
-    process: Option<Process>,
-    starts_at: Option<Timestamp>,
-    /// Processes that do not lead any more and do not know it, and when they end.
-    deposed: Vec<(Timestamp, Process)>,
-    /// When the process notices that the clock was set.
-    clock_noticed: Timestamp,
+    lives: Lives,
     plot: VecDeque<(Timestamp, Turn)>,
     turns: Ledger,
     /// Writes so far when they were last seen to grow, and when that was.
@@ -106,6 +102,8 @@ struct Play {
     manifests: BTreeMap<String, Value>,
     act: Act,
     must_complete: bool,
+    /// Since when the gateways' clocks are wrong.
+    skewed_since: Option<Timestamp>,
     /// What the machine's clock is ahead as long as nobody sets it.
     clock_ahead: SignedDuration,
     steps: u64,
@@ -129,19 +127,24 @@ impl Play {
             wanted: Mutex::new(scenario::objects(scenario.manifests.values())?),
             wall: Arc::new(WallClock::new(scenario.clock_ahead)),
             leader: Mutex::new(0),
+            cluster: (world.home == Home::Kubernetes).then(|| Arc::new(ApiServer::new())),
             mutation: world.mutation,
             writes: Mutex::new(0),
             asked: Mutex::default(),
         });
         let at = |since: SignedDuration| START.saturating_add(since).unwrap_or(Timestamp::MAX);
+        let start = Start { shared: shared.clone(), seed: world.seed, run: 0, mutation: world.mutation };
+        let lives = match &shared.cluster {
+            Some(server) => {
+                server.apply(&shared, START);
+                Lives::Cluster(Seats::new(start, server.clone(), scenario.replicas, START))
+            }
+            None => Lives::local(start, START),
+        };
         Ok(Self {
-            start: Start { shared: shared.clone(), seed: world.seed, run: 0, mutation: world.mutation },
+            lives,
             shared,
             simulator,
-            process: None,
-            starts_at: Some(START),
-            deposed: Vec::new(),
-            clock_noticed: Timestamp::MAX,
             plot: scenario.plot.into_iter().map(|(since, turn)| (at(since), turn)).collect(),
             written: (0, START),
             facts: Facts::default(),
@@ -150,6 +153,7 @@ impl Play {
             manifests: scenario.manifests,
             act: Act::Chaos(at(scenario.chaos_ends)),
             must_complete: scenario.must_complete,
+            skewed_since: None,
             clock_ahead: scenario.clock_ahead,
             steps: 0,
         })
@@ -158,7 +162,8 @@ impl Play {
     async fn run(mut self, idle: Idle) -> Outcome {
         while !self.is_over() {
             idle.settle().await;
-            self.bury();
+            self.lives.bury(self.shared.timeline.now());
+            self.check_gone();
             let Some(next) = self.next_moment() else { break };
             self.shared.timeline.jump(next);
             self.steps += 1;
@@ -166,8 +171,7 @@ impl Play {
             self.requests_arrive(next);
             self.next_act(next);
         }
-        let deposed = self.deposed.drain(..).map(|(_, process)| process);
-        for process in self.process.take().into_iter().chain(deposed.collect::<Vec<_>>()) {
+        for process in self.lives.end() {
             process.kill();
             idle.settle().await;
         }
@@ -187,50 +191,25 @@ impl Play {
             self.shared.timeline.next_due(),
             self.shared.network().next_due(),
             self.plot.front().map(|(at, _)| *at),
-            self.starts_at,
-            self.deposed.iter().map(|(until, _)| *until).min(),
-            Some(self.clock_noticed),
+            self.lives.next_due(),
+            self.shared.cluster.as_ref().and_then(|cluster| cluster.people_look_at()),
             Some(self.act.due()),
         ];
         moments.into_iter().flatten().min()
-    }
-
-    /// A process that died is gone, and starts again some time later.
-    fn bury(&mut self) {
-        if self.process.as_ref().is_some_and(|process| process.life.is_over()) {
-            self.kill();
-        }
-    }
-
-    fn kill(&mut self) {
-        let Some(process) = self.process.take() else { return };
-        process.kill();
-        self.shared.disk.crash();
-        self.shared.note("the process is dead");
-        let wait = self.shared.chaos().dice().between(100, 300_000);
-        let wait = SignedDuration::from_millis(i64::try_from(wait).unwrap_or(100));
-        self.starts_at = self.shared.timeline.now().saturating_add(wait).ok();
-    }
-
-    fn begin(&mut self) {
-        self.starts_at = None;
-        self.start.run += 1;
-        self.process = Some(Process::start(&self.start));
-    }
-
-    /// The process goes on for so long, and another one leads.
-    fn take_over(&mut self, seconds: u64, now: Timestamp) {
-        let Some(process) = self.process.take() else { return };
-        let until = later(now, SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(1)));
-        self.deposed.push((until, process));
-        self.begin();
     }
 
     fn befall(&mut self, misfortune: &Misfortune, now: Timestamp) {
         self.shared.chaos().count(misfortune.kind());
         match misfortune {
             Misfortune::ClockJump(seconds) => self.set_clock(*seconds, now),
-            Misfortune::Takeover(seconds) => self.take_over(*seconds, now),
+            Misfortune::Takeover(seconds) => self.lives.take_over(*seconds, now),
+            Misfortune::GatewaySkew(seconds) => {
+                let said = misfortune::befall(&mut self.simulator, misfortune, now);
+                self.shared.note(&format!("it ends: {}", said.unwrap_or_default()));
+                self.watch_skew(*seconds, now);
+            }
+            Misfortune::StateLost(ago, seconds) => self.lose_state(*ago, *seconds, now),
+            Misfortune::OfCluster(of_cluster) => self.befall_cluster(of_cluster, now),
             _ => {
                 let said = misfortune::befall(&mut self.simulator, misfortune, now);
                 self.shared.note(&format!("it ends: {}", said.unwrap_or_default()));
@@ -247,22 +226,58 @@ impl Play {
     fn set_clock(&mut self, seconds: i64, now: Timestamp) {
         self.shared.wall.set(seconds);
         let noticed = self.shared.chaos().dice().between(1, 30_000);
-        self.clock_noticed = later(now, SignedDuration::from_millis(i64::try_from(noticed).unwrap_or(1)));
+        let at = later(now, SignedDuration::from_millis(i64::try_from(noticed).unwrap_or(1)));
+        self.lives.notice_clock(at);
+    }
+
+    /// While the gateways' clocks are wrong no address is asked hot: not once a second.
+    fn watch_skew(&mut self, seconds: i64, now: Timestamp) {
+        let since = std::mem::replace(&mut self.skewed_since, (seconds != 0).then_some(now));
+        let asked = self.shared.asked_most();
+        if let (Some(since), Some((address, times))) = (since, asked) {
+            let length = now.duration_since(since).as_secs();
+            if times > MOST_ASKED + length.unsigned_abs() {
+                let law = format!("{address} was asked {times} times in {length} s under a wrong clock");
+                self.shared.checkers().judge(Err(law));
+            }
+        }
+        if seconds != 0 {
+            self.shared.count_asked();
+        }
+    }
+
+    /// Whoever works is killed, and begins again once all that was sent has had its effect: docs/proof.md says why.
+    fn lose_state(&mut self, ago: u64, seconds: u64, now: Timestamp) {
+        let length = |seconds: u64| SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(1));
+        let back = later(now, length(seconds));
+        self.lives.end_until(back);
+        self.shared.checkers().creates.forget_what_has_no_token();
+        match &self.shared.cluster {
+            Some(cluster) => {
+                cluster.restore(now.saturating_sub(length(ago)).unwrap_or(START), back);
+                cluster.apply(&self.shared, now);
+            }
+            None => self.shared.disk.lose(),
+        }
+    }
+
+    fn befall_cluster(&self, misfortune: &OfCluster, now: Timestamp) {
+        let Some(cluster) = &self.shared.cluster else { return };
+        match misfortune {
+            OfCluster::Meddles(meddling, pick) => cluster.meddle(&self.shared, *meddling, *pick, now),
+            OfCluster::ServerAway(seconds) => {
+                cluster.go_away(later(now, SignedDuration::from_secs(i64::try_from(*seconds).unwrap_or(1))));
+            }
+            OfCluster::WatchesEnd { compacted } => cluster.cut_watches_off(*compacted),
+        }
     }
 
     fn turn_of_fate(&mut self, now: Timestamp) {
-        for (_, process) in self.deposed.extract_if(.., |(until, _)| *until <= now) {
-            process.kill();
-        }
-        if self.clock_noticed <= now {
-            self.clock_noticed = Timestamp::MAX;
-            if let Some(process) = self.process.take() {
-                process.kill();
-                self.begin();
-            }
-        }
-        if self.starts_at.is_some_and(|at| at <= now) {
-            self.begin();
+        self.lives.turn(now);
+        if let Some(cluster) = &self.shared.cluster
+            && cluster.people_look_at().is_some_and(|at| at <= now)
+        {
+            cluster.apply(&self.shared, now);
         }
         while let Some((_, turn)) = self.plot.pop_front_if(|(at, _)| *at <= now) {
             if self.turns.lets(|| format!("{turn:?}")) {
@@ -278,18 +293,18 @@ impl Play {
                 if let Some(manifest) = self.manifests.get_mut(&name) {
                     scenario::put(manifest, path, value);
                 }
-                return self.manifests_changed();
+                return self.manifests_changed(now);
             }
             Turn::Remove(name) => {
                 self.manifests.remove(&name);
-                return self.manifests_changed();
+                return self.manifests_changed(now);
             }
             Turn::Restore(name) => {
                 let original = self.original.get(&name).cloned();
                 self.manifests.extend(original.map(|manifest| (name, manifest)));
-                return self.manifests_changed();
+                return self.manifests_changed(now);
             }
-            Turn::Kill => return self.kill(),
+            Turn::Kill => return self.lives.kill(now),
             Turn::Befall(misfortune) => return self.befall(&misfortune, now),
             Turn::Portal(portal) => return self.by_hand(&portal, now),
             Turn::Device(id, online) => {
@@ -311,13 +326,14 @@ impl Play {
         let _ = self.simulator.inject(fault, now);
     }
 
-    fn manifests_changed(&mut self) {
+    fn manifests_changed(&self, now: Timestamp) {
         match scenario::objects(self.manifests.values()) {
             Ok(wanted) => *lock(&self.shared.wanted) = wanted,
             Err(why) => self.shared.checkers().judge(Err(why)),
         }
-        if let Some(process) = &self.process {
-            process.manifests_changed();
+        self.lives.manifests_changed();
+        if let Some(cluster) = &self.shared.cluster {
+            cluster.apply(&self.shared, now);
         }
     }
 
@@ -387,9 +403,16 @@ impl Play {
                     self.set_clock(-wrong.as_secs(), now);
                 }
                 self.simulator.clear_faults();
+                self.skewed_since = None;
+                if let Some(cluster) = &self.shared.cluster {
+                    cluster.let_go(&self.shared, now);
+                }
                 self.act = Act::Calm { since: now, ask: later(now, ASK) };
             }
-            Act::Calm { since, .. } => self.act = self.has_come_to_rest(since, now, false),
+            Act::Calm { since, .. } => {
+                self.lives.settle();
+                self.act = self.has_come_to_rest(since, now, false);
+            }
             Act::Settling { since, .. } => self.act = self.has_come_to_rest(since, now, true),
             Act::Rest { writes, .. } => self.end_rest(writes, now),
         }
@@ -471,10 +494,21 @@ impl Play {
         laws.into_iter().for_each(|law| checkers.judge(law));
     }
 
+    /// A finalizer has kept each object until its work in the cloud was over.
+    fn check_gone(&self) {
+        let Some(cluster) = &self.shared.cluster else { return };
+        for object in cluster.gone() {
+            let (jobs, packages) = (clouds::jobs(&self.simulator), clouds::packages(&self.simulator));
+            let mut checkers = self.shared.checkers();
+            let law = checkers.has_left(&object, &self.shared.durable(), &jobs, &packages);
+            checkers.judge(law);
+        }
+    }
+
     fn at_rest<T>(&mut self, now: Timestamp, look: impl FnOnce(&Rest<'_>, &Checkers) -> T) -> T {
         self.simulator.advance(now);
         let rest = Rest {
-            objects: &self.shared.disk.durable(),
+            objects: &self.shared.durable(),
             wanted: &lock(&self.shared.wanted),
             jobs: &clouds::jobs(&self.simulator),
             packages: &clouds::packages(&self.simulator),

@@ -10,7 +10,7 @@ use super::mutation::Mutation;
 use super::network::{Dialler, Wire};
 use crate::api::ObjectKey;
 use crate::engine::points::Point;
-use crate::engine::ports::{Deposed, Leadership, Ports, Silent};
+use crate::engine::ports::{Deposed, Leadership, Ports, Silent, Sole};
 use crate::engine::{Engine, Report};
 use crate::state::{StateError, Store};
 use async_trait::async_trait;
@@ -48,7 +48,13 @@ impl Process {
         let ports = Ports {
             clock: Arc::new(MachineClock { timeline, ahead: wall.ahead(), wall }),
             rng: Arc::new(Jitter::new(Dice::new(start.seed, &format!("jitter{}", start.run)))),
-            connector: Arc::new(Dialler { wire, clients: clouds::Run::new(run), mutation: start.mutation }),
+            connector: Arc::new(Dialler {
+                wire,
+                clients: clouds::Run::new(run),
+                // The fence of the state is all that the histories of this home know.
+                leadership: Arc::new(Sole),
+                mutation: start.mutation,
+            }),
             recorder: Arc::new(Silent),
             leadership: Arc::new(Lease { shared: shared.clone(), run }),
             faults: Arc::new(life.clone()),

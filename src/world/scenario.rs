@@ -1,12 +1,12 @@
 //! What people and devices do in a world: manifests, a fleet and its failures, and edits at any moment. All of it is drawn
 //! from the seed before the world begins.
 
-use super::World;
 use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
 use super::dice::Dice;
 use super::hours;
 use super::misfortune::{self, Misfortune};
 use super::portal::{self, Portal, Upload};
+use super::{Home, World};
 use crate::api::{Kind, Object, ObjectKey};
 use crate::cloud::PackageKind;
 use crate::simulator::World as CloudWorld;
@@ -50,6 +50,8 @@ pub(super) struct Scenario {
     pub(super) chaos_ends: SignedDuration,
     /// How far ahead the machine's clock is.
     pub(super) clock_ahead: SignedDuration,
+    /// Controllers, where the state lives in a cluster.
+    pub(super) replicas: u64,
     /// Nothing stands in the way: every rollout must be completed.
     pub(super) must_complete: bool,
     /// Texts that must never be seen outside of a request.
@@ -101,7 +103,7 @@ impl Scenario {
     ///
     /// # Errors
     /// The text of what is wrong with it: a mistake in this file.
-    pub(super) fn new(World { seed, profile, clouds, .. }: World) -> Result<Self, String> {
+    pub(super) fn new(World { seed, profile, clouds, home, .. }: World) -> Result<Self, String> {
         let mut dice = Dice::new(seed, "scenario");
         let easy = dice.permille(250);
         let accounts = if dice.permille(800) { 1 } else { MOST_ACCOUNTS };
@@ -119,8 +121,15 @@ impl Scenario {
         let chaos_ends = SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(20));
         let mut plot = author.plot(minutes * 60);
         let misfortunes = misfortune::plot(seed, profile, minutes * 60, &accounts, fleet);
+        let later = misfortune::plot_of_later(seed, profile, minutes * 60);
+        let misfortunes: Vec<_> = misfortunes.into_iter().chain(later).collect();
         let may_hold = misfortunes.iter().any(|(_, misfortune)| misfortune.may_hold());
         plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
+        if home == Home::Kubernetes {
+            author.fit_cluster();
+            let misfortunes = misfortune::plot_of_cluster(seed, profile, minutes * 60);
+            plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
+        }
         let mut portal = Vec::new();
         for (second, done) in author.portal(seed, minutes * 60) {
             let at = SignedDuration::from_secs(i64::try_from(second).unwrap_or(1));
@@ -134,6 +143,7 @@ impl Scenario {
             plot,
             chaos_ends,
             clock_ahead: SignedDuration::from_secs(ahead),
+            replicas: if profile.takeover > 0 || Dice::new(seed, "replicas").permille(300) { 2 } else { 1 },
             must_complete: easy && !author.contested && !may_hold,
             secrets: accounts.iter().flat_map(|account| account.side().secrets(account.n)).collect(),
             manifests: author.manifests,
@@ -278,6 +288,19 @@ impl Author {
             }
         }
         done
+    }
+
+    /// In a cluster keys are in Secrets, and files below the folder of their namespace.
+    fn fit_cluster(&mut self) {
+        for spec in self.manifests.values_mut().filter_map(|manifest| manifest.get_mut("spec")) {
+            if spec.get("credentials").is_some() {
+                put(spec, "/credentials", json!({"secretRef": {"name": "keys"}}));
+            }
+            let file = spec.pointer("/artifact/file").and_then(Value::as_str);
+            if let Some(below) = file.and_then(|file| file.strip_prefix('/')).map(str::to_owned) {
+                put(spec, "/artifact/file", json!(below));
+            }
+        }
     }
 
     fn add(&mut self, kind: &str, name: &str, spec: &Value) {

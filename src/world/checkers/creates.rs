@@ -32,11 +32,22 @@ pub(in crate::world) struct Creates {
     jobs: BTreeMap<String, String>,
     /// Token by id, of jobs that carry none and came to exist as one of our requests arrived.
     made: BTreeMap<String, String>,
+    /// What jobs without a token were for, of which a lost state may know or not.
+    pub(in crate::world) lost: BTreeSet<Sent>,
 }
 
 impl Creates {
     pub(in crate::world) fn is_ours(&self, job: &str) -> bool {
         self.jobs.contains_key(job)
+    }
+
+    /// The jobs of ours that were created for this object.
+    pub(super) fn of<'a>(&self, uid: &str, jobs: &'a [JobTruth]) -> Vec<&'a JobTruth> {
+        let token = |job: &JobTruth| self.jobs.get(&job.id);
+        let is_of = |job: &&JobTruth| {
+            token(job).and_then(|token| self.sent.get(token)).is_some_and(|(sent, _)| sent.uid == uid)
+        };
+        jobs.iter().filter(is_of).collect()
     }
 
     /// A job is about to be created.
@@ -101,6 +112,19 @@ impl Creates {
         match devices.difference(&members).next() {
             Some(device) => Err(format!("{device} joins stage {:?}, which was released before", sent.stage)),
             None => Ok(()),
+        }
+    }
+
+    /// The state is lost: nothing tells any more that jobs without a token are ours, nor which stage they were of. They still
+    /// count as ours here, so that no device may be in two that live.
+    pub(in crate::world) fn forget_what_has_no_token(&mut self) {
+        for (id, token) in &mut self.made {
+            if let Some((sent, _)) = self.sent.get(token) {
+                self.members.remove(sent);
+                self.lost.insert(sent.clone());
+            }
+            token.push_str(" of a lost state");
+            self.jobs.insert(id.clone(), token.clone());
         }
     }
 

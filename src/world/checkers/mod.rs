@@ -4,15 +4,17 @@
 mod budget;
 mod creates;
 mod hours;
+mod leaving;
 mod rest;
 mod stages;
 
 pub(super) use creates::{Creates, Sent, packages_are};
+pub(super) use leaving::is_kept;
 pub(super) use rest::{Facts, Rest, Unrest};
 
 use crate::api::Object;
 use crate::cloud::WireResponse;
-use crate::world::clouds::{self, Deed, Order, VersionTruth};
+use crate::world::clouds::{self, Deed, JobTruth, Order, PackageTruth, VersionTruth};
 use budget::Budgets;
 use jiff::Timestamp;
 use stages::Ran;
@@ -85,6 +87,17 @@ impl Checkers {
         if clouds::side(order.cloud).refuses_token(answer) {
             self.budgets.signs_in(run);
         }
+    }
+
+    /// An object is gone from its cluster, and was so before.
+    pub(super) fn has_left(
+        &self,
+        object: &Object,
+        durable: &[Arc<Object>],
+        jobs: &[JobTruth],
+        packages: &[PackageTruth],
+    ) -> Result<(), String> {
+        leaving::has_left(object, durable, jobs, packages, &self.creates, &self.our_packages)
     }
 
     /// The engine is shown what devices run.

@@ -112,6 +112,9 @@ impl Rest<'_> {
                     && sent.stage.as_ref() == Some(&stage.name)
                     && Some(&sent.package) == status.package_identity.as_ref()
             };
+            if creates.lost.iter().any(is_it) {
+                continue;
+            }
             let members = creates.members.iter().filter(|(sent, _)| is_it(sent));
             let members = members.flat_map(|(_, members)| members).map(String::as_str);
             // A device that was deleted is in no stage any more.

@@ -1,6 +1,6 @@
 //! Plays many worlds on all cores, and adds up what became of them.
 
-use rollwave::world::{Clouds, Mutation, Outcome, Point, Profile, Selection, World};
+use rollwave::world::{Clouds, Home, Mutation, Outcome, Point, Profile, Selection, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +17,8 @@ pub struct Course {
     pub profile: Option<Profile>,
     /// For all of them; drawn by the seed when absent.
     pub clouds: Option<Clouds>,
+    /// For all of them; drawn by the seed when absent.
+    pub home: Option<Home>,
     /// A safeguard that is switched off.
     pub mutation: Option<Mutation>,
     /// What may happen.
@@ -34,7 +36,10 @@ pub struct Tally {
     pub profiles: BTreeMap<&'static str, u64>,
     /// Worlds, and those of them that broke a law.
     pub clouds: BTreeMap<Clouds, (u64, u64)>,
-    pub points: BTreeSet<Point>,
+    /// Worlds, and those of them that broke a law.
+    pub homes: BTreeMap<Home, (u64, u64)>,
+    /// Points that were passed, in worlds of each home.
+    pub points: BTreeMap<Home, BTreeSet<Point>>,
     /// Worlds that broke a law, by seed.
     pub broken: BTreeMap<u64, (World, Outcome)>,
     /// Hashes of the traces, by seed.
@@ -58,7 +63,7 @@ impl Course {
     pub fn world(&self, seed: u64) -> World {
         let usual = World::of_seed(seed);
         let (profile, clouds) = (self.profile.unwrap_or(usual.profile), self.clouds.unwrap_or(usual.clouds));
-        World { profile, clouds, mutation: self.mutation, ..usual }
+        World { profile, clouds, home: self.home.unwrap_or(usual.home), mutation: self.mutation, ..usual }
     }
 
     /// Plays it on all cores; `each` is told how many worlds were played and how many of them are broken.
@@ -67,6 +72,13 @@ impl Course {
         let worlds = |seed: &u64| self.world(*seed);
         play(&seeds, worlds, &self.selection, each)
     }
+}
+
+/// Hashes of 50 worlds: of IoTDA and of all clouds, in either home.
+pub fn histories() -> BTreeMap<u64, u64> {
+    let mut hashes = Course::of(1_000_000, 30).play(|_, _| {}).hashes;
+    hashes.extend(Course::of(2_000_000, 20).play(|_, _| {}).hashes);
+    hashes
 }
 
 /// Plays the worlds of these seeds on all cores, in any order.
@@ -102,13 +114,14 @@ impl Tally {
         self.steps += outcome.steps;
         self.hours += outcome.lasted_secs / 3600;
         *self.profiles.entry(world.profile.name).or_default() += 1;
-        let of_clouds = self.clouds.entry(world.clouds).or_default();
-        of_clouds.0 += 1;
-        of_clouds.1 += u64::from(outcome.violation.is_some());
+        let is_broken = u64::from(outcome.violation.is_some());
+        for of in [self.clouds.entry(world.clouds).or_default(), self.homes.entry(world.home).or_default()] {
+            *of = (of.0 + 1, of.1 + is_broken);
+        }
         for (kind, count) in &outcome.faults {
             *self.faults.entry(kind.clone()).or_default() += count;
         }
-        self.points.extend(&outcome.points);
+        self.points.entry(world.home).or_default().extend(&outcome.points);
         self.hashes.insert(world.seed, outcome.trace_hash);
         while self.hashes.len() > HASHES_KEPT {
             self.hashes.pop_last();
@@ -122,9 +135,15 @@ impl Tally {
         self.broken.len() as u64
     }
 
-    /// Points that the list has and that no world passed.
-    pub fn unreached(&self) -> Vec<Point> {
-        Point::all().filter(|point| !self.points.contains(point)).collect()
+    /// Points that the list has and that no world passed, of the homes that were played. In a cluster nobody here writes
+    /// manifests.
+    pub fn unreached(&self) -> Vec<(Home, Point)> {
+        let of = |(home, points): (&Home, &BTreeSet<Point>)| {
+            let can_be = |point: &Point| *home == Home::Local || point.at != "Manifests";
+            let missing = Point::all().filter(can_be).filter(|point| !points.contains(point));
+            missing.map(|point| (*home, point)).collect::<Vec<_>>()
+        };
+        self.points.iter().flat_map(of).collect()
     }
 
     pub fn per_second(&self) -> f64 {

@@ -1,10 +1,11 @@
 //! `SIM_…`: which worlds are asked for.
 
 use super::course::Course;
-use rollwave::world::{Clouds, Mutation, Profile, Selection};
+use rollwave::world::{Clouds, Home, Mutation, Profile, Selection};
 use std::collections::BTreeSet;
 
-const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_CLOUD, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS";
+const KNOWN: &str =
+    "SIM_SEED, SIM_RUNS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS";
 
 /// Where seeds begin to draw among all clouds.
 const FIRST: u64 = 1_000_000;
@@ -20,6 +21,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
             "SEED" => course.seed = text.parse().map_err(|_| told("is not a seed (try 42)".to_owned()))?,
             "RUNS" => course.runs = runs(text).map_err(told)?,
             "CLOUD" => course.clouds = Some(clouds(text).map_err(told)?),
+            "HOME" => course.home = Some(home(text).map_err(told)?),
             "PROFILE" => course.profile = Some(profile(text).map_err(told)?),
             "MUTATION" => course.mutation = Some(mutation(text).map_err(told)?),
             "FAULTS" => course.selection.faults = Some(numbers(text).map_err(told)?),
@@ -41,6 +43,11 @@ fn runs(text: &str) -> Result<u64, String> {
 fn clouds(text: &str) -> Result<Clouds, String> {
     let names = Clouds::ALL.map(Clouds::as_str).join(", ");
     Clouds::named(text).ok_or_else(|| format!("there is no such cloud (there are {names})"))
+}
+
+fn home(text: &str) -> Result<Home, String> {
+    let names = Home::ALL.map(Home::as_str).join(", ");
+    Home::named(text).ok_or_else(|| format!("there is no such home (there are {names})"))
 }
 
 fn profile(text: &str) -> Result<Profile, String> {

@@ -1,19 +1,19 @@
 //! What people are told about a course of worlds.
 
 use super::course::Tally;
-use rollwave::world::{Clouds, Happened, Outcome, Selection, World, shrink};
+use rollwave::world::{Happened, Home, Outcome, Point, Selection, World, shrink};
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// A world that broke a law, made smaller; ends with the command that plays just that again.
 pub fn failure(world: &World, outcome: &Outcome) -> String {
     let shrunk = shrink(*world, outcome);
     let mut text = String::new();
     let Some(violation) = &shrunk.outcome.violation else { return text };
-    let (seed, profile, clouds) = (world.seed, world.profile.name, world.clouds);
+    let (seed, profile, clouds, home) = (world.seed, world.profile.name, world.clouds, world.home);
     let _ = writeln!(
         text,
-        "seed {seed} ({clouds}, {profile}), step {}: {}",
+        "seed {seed} ({clouds}, {home}, {profile}), step {}: {}",
         shrunk.outcome.steps, violation.what
     );
     let counts = |outcome: &Outcome| (outcome.struck.len(), outcome.turns.len());
@@ -42,6 +42,9 @@ pub fn command(world: &World, selection: &Selection) -> String {
     if world.clouds != World::of_seed(world.seed).clouds {
         let _ = write!(text, " SIM_CLOUD={}", world.clouds);
     }
+    if world.home != World::of_seed(world.seed).home {
+        let _ = write!(text, " SIM_HOME={}", world.home);
+    }
     if world.profile != World::of_seed(world.seed).profile {
         let _ = write!(text, " SIM_PROFILE={}", world.profile.name);
     }
@@ -67,26 +70,28 @@ fn list(numbers: &BTreeSet<u64>) -> String {
 pub fn counts(tally: &Tally) -> String {
     let joined = |pairs: Vec<String>| pairs.join(", ");
     format!(
-        "faults: {}\nprofiles: {}\nclouds: {}",
+        "faults: {}\nprofiles: {}\nclouds: {}\nhomes: {}",
         joined(tally.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect()),
         joined(tally.profiles.iter().map(|(name, count)| format!("{name} {count}")).collect()),
-        joined(tally.clouds.iter().map(of_clouds).collect())
+        joined(tally.clouds.iter().map(|(clouds, of)| of_which(clouds, *of)).collect()),
+        joined(tally.homes.iter().map(|(home, of)| of_which(home, *of)).collect())
     )
 }
 
-fn of_clouds((clouds, (worlds, broken)): (&Clouds, &(u64, u64))) -> String {
-    if *broken == 0 { format!("{clouds} {worlds}") } else { format!("{clouds} {worlds} ({broken} broken)") }
+fn of_which(name: impl Display, (worlds, broken): (u64, u64)) -> String {
+    if broken == 0 { format!("{name} {worlds}") } else { format!("{name} {worlds} ({broken} broken)") }
 }
 
 /// Points that were never reached; none when there are none.
 pub fn unreached(tally: &Tally) -> Option<String> {
-    let missing: Vec<String> = tally.unreached().iter().map(ToString::to_string).collect();
+    let told = |(home, point): (Home, Point)| format!("{point} ({home})");
+    let missing: Vec<String> = tally.unreached().into_iter().map(told).collect();
     (!missing.is_empty()).then(|| format!("never reached in {} worlds: {}", tally.worlds, missing.join(", ")))
 }
 
 /// All of it in one line.
 pub fn summary(tally: &Tally) -> String {
-    let points = rollwave::world::Point::all().count();
+    let points: usize = tally.homes.keys().map(|_| Point::all().count()).sum();
     format!(
         "{} worlds ({} steps, {} virtual hours) in {:.1} s: {:.0} worlds a second, {} faults, {} of {points} points reached, {} violations",
         tally.worlds,

@@ -246,6 +246,18 @@ impl Object {
         }
     }
 
+    /// The `OtaCloud` with whose account the object is worked on, given the package of a rollout. A rollout without a package
+    /// belongs to a cloud of no name, where it can only be told so.
+    #[must_use]
+    pub fn account(&self, package: Option<&Self>) -> ObjectKey {
+        let name = if self.kind() == Kind::OtaRollout {
+            package.and_then(Self::cloud_ref)
+        } else {
+            self.cloud_ref()
+        };
+        self.key().sibling(Kind::OtaCloud, name.unwrap_or_default())
+    }
+
     /// The generation of the spec; 0 before a state home has seen the object.
     #[must_use]
     pub fn generation(&self) -> i64 {

@@ -5,7 +5,8 @@ mod term;
 
 use super::ports::SystemClock;
 use super::{Context, Exit};
-use crate::state::kubernetes::{lease::Candidate, time::MachineTime};
+use crate::state::kubernetes::campaign::{Candidate, Standing};
+use crate::state::kubernetes::{share::Share, time::MachineTime};
 use crate::web::{self, Board, Role};
 use kube::Client;
 use std::net::SocketAddr;
@@ -30,6 +31,9 @@ pub struct Args {
     /// Name of the Lease that decides which one of several controllers works.
     #[arg(long, value_name = "NAME", default_value = "rollwave")]
     pub lease: String,
+    /// Share the accounts among so many controllers that work at the same time, each on one shard; the same number for all.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub shards: u32,
     /// Namespace of the Lease; the controller's own when it is not given.
     #[arg(long, value_name = "NAME")]
     pub lease_namespace: Option<String>,
@@ -58,8 +62,11 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     let namespace = args.lease_namespace.as_deref().unwrap_or(&own_namespace);
     let identity = identity();
     let time = Arc::new(MachineTime::default());
-    let candidate = Candidate::new(client.clone(), namespace, &args.lease, identity.clone(), time);
-    let (held, leads) = (candidate.held(), candidate.leads());
+    let candidate = match args.shards {
+        1 => Candidate::new(client.clone(), namespace, &args.lease, identity.clone(), time),
+        shards => Candidate::for_shard(&client, namespace, &args.lease, &identity, shards, time),
+    };
+    let (held, standing) = (candidate.held(), candidate.standing());
     let (resign, resigned) = watch::channel(false);
     let campaign = tokio::spawn(candidate.campaign(resigned));
     let setup = Setup {
@@ -71,7 +78,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         clock: SystemClock::faster(args.time_factor),
         board,
     };
-    let ended = lead(&setup, leads).await;
+    let ended = lead(&setup, standing).await;
     // Fails when the campaign is over, which it is not before this.
     let _ = resign.send(true);
     let given_back = campaign.await;
@@ -83,23 +90,23 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
 }
 
 /// Works whenever it leads, until it is told to stop.
-async fn lead(setup: &Setup, mut leads: watch::Receiver<Option<bool>>) -> Result<(), String> {
+async fn lead(setup: &Setup, mut standing: watch::Receiver<Standing>) -> Result<(), String> {
     let mut stop = pin!(super::run::stop_signal());
     loop {
-        tokio::select! {
+        let share = tokio::select! {
             biased;
             signal = &mut stop => return signal.map_err(|error| error.to_string()),
-            led = wait_to_lead(&mut leads, &setup.board) => led?,
-        }
-        tracing::info!("leading");
-        let mut term = Term::begin(setup).map_err(|error| error.to_string())?;
+            share = wait_to_lead(&mut standing, &setup.board) => share?,
+        };
+        tracing::info!("leading {share}");
+        let mut term = Term::begin(setup, share).map_err(|error| error.to_string())?;
         let ended = tokio::select! {
             biased;
             signal = &mut stop => {
                 term.stop().await;
                 return signal.map_err(|error| error.to_string());
             }
-            _ = leads.wait_for(|leads| *leads != Some(true)) => Ended::Deposed,
+            _ = standing.wait_for(|now| *now != Standing::Leads(share)) => Ended::Deposed,
             ended = term.work() => ended,
         };
         term.cut_off().await;
@@ -113,16 +120,16 @@ async fn lead(setup: &Setup, mut leads: watch::Receiver<Option<bool>>) -> Result
     }
 }
 
-async fn wait_to_lead(leads: &mut watch::Receiver<Option<bool>>, board: &Board) -> Result<(), String> {
+async fn wait_to_lead(standing: &mut watch::Receiver<Standing>, board: &Board) -> Result<Share, String> {
     let mut beat = tokio::time::interval(BEAT);
     loop {
-        match *leads.borrow_and_update() {
-            Some(true) => return Ok(()),
-            Some(false) => board.set_role(Role::Waiting, None),
-            None => board.set_role(Role::Starting, None),
+        match *standing.borrow_and_update() {
+            Standing::Leads(share) => return Ok(share),
+            Standing::Waits => board.set_role(Role::Waiting, None),
+            Standing::Unknown => board.set_role(Role::Starting, None),
         }
         tokio::select! {
-            changed = leads.changed() => changed.map_err(|error| error.to_string())?,
+            changed = standing.changed() => changed.map_err(|error| error.to_string())?,
             _ = beat.tick() => board.beat(),
         }
     }

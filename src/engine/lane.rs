@@ -283,13 +283,11 @@ impl Lane {
 /// The `OtaCloud` whose lane an object belongs to. A rollout without a package belongs to a lane of no cloud, which can
 /// only say so.
 pub(super) async fn home_of(store: &dyn Store, object: &Object) -> Result<ObjectKey, StateError> {
-    let key = object.key();
-    let of_cloud = |name: &str| key.sibling(Kind::OtaCloud, name);
-    if let Object::Rollout(rollout) = object {
-        let package = store.load(&key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name)).await?;
-        return Ok(of_cloud(package.as_ref().and_then(|package| package.cloud_ref()).unwrap_or_default()));
-    }
-    Ok(of_cloud(object.cloud_ref().unwrap_or_default()))
+    let package = match object.waits_for().filter(|key| key.kind == Kind::OtaPackage) {
+        Some(package) => store.load(&package).await?,
+        None => None,
+    };
+    Ok(object.account(package.as_deref()))
 }
 
 /// Errors that every other call to the account would meet too.

@@ -1,11 +1,12 @@
 //! What the engine needs from outside: time, randomness, clouds, and places where it may be made to crash.
 
 use super::points::Point;
-use crate::api::{Event, Object, OtaCloud};
+use crate::api::{Event, Object, ObjectKey, OtaCloud};
 use crate::cloud::{
     CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
 };
 use crate::state::kubernetes::lease::Held;
+use crate::state::kubernetes::share::Share;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
@@ -77,12 +78,30 @@ pub trait Leadership: Send + Sync {
     /// # Errors
     /// [`Deposed`]: the call must not leave. Also when it cannot be told.
     async fn check(&self) -> Result<(), Deposed>;
+
+    /// True when the account of this `OtaCloud` is this instance's to work on, and nobody else's; the same for as long as
+    /// the engine lives.
+    fn serves(&self, _account: &ObjectKey) -> bool {
+        true
+    }
+}
+
+/// One who leads while it holds its Leases, and works on its share.
+pub struct Leader {
+    /// Its Leases.
+    pub held: Held,
+    /// Its share.
+    pub share: Share,
 }
 
 #[async_trait]
-impl Leadership for Held {
+impl Leadership for Leader {
     async fn check(&self) -> Result<(), Deposed> {
-        if self.is_held() { Ok(()) } else { Err(Deposed) }
+        if self.held.is_held() { Ok(()) } else { Err(Deposed) }
+    }
+
+    fn serves(&self, account: &ObjectKey) -> bool {
+        self.share.has(account)
     }
 }
 

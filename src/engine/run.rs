@@ -127,7 +127,15 @@ impl Engine {
         Ok(waiting)
     }
 
+    /// True when the account of this `OtaCloud` is worked on here.
+    pub(super) fn serves(&self, account: &ObjectKey) -> bool {
+        self.ports.leadership.serves(account)
+    }
+
     fn send(&mut self, home: &ObjectKey, key: ObjectKey) {
+        if !self.serves(home) {
+            return;
+        }
         let lane = self.lanes.entry(home.clone()).or_insert_with(|| {
             let (sender, wakes) = mpsc::unbounded_channel();
             let lane = Lane::new(home.clone(), self.store.clone(), self.ports.clone());

@@ -150,9 +150,14 @@ impl Term {
         if self.is_complete() { self.engine.wake(keys).await } else { Ok(()) }
     }
 
+    /// Where the account of such an object cannot be told, the object's own name says whose it is to speak.
     async fn set_aside(&mut self, broken: Broken) {
-        tracing::warn!(object = %broken.key, "{}", broken.why);
         self.engine.gone(broken.key.clone());
+        if !self.engine.serves(&broken.key) {
+            self.cluster.remove(&broken.key);
+            return;
+        }
+        tracing::warn!(object = %broken.key, "{}", broken.why);
         match self.cluster.set_aside(&broken.key, &broken.meta, &broken.why).await {
             Ok(true) => (self.tell)(&broken),
             Ok(false) => {}

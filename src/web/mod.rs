@@ -7,7 +7,7 @@ mod metrics;
 pub use metrics::{Metrics, Reconciled};
 
 use crate::api::Object;
-use crate::state::kubernetes::Cluster;
+use crate::state::kubernetes::{Cluster, share::Share};
 use axum::{Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, routing::get};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ struct Told {
     /// Last sign of life; none before the first.
     beat: Option<Instant>,
     role: Role,
-    cluster: Option<Arc<Cluster>>,
+    work: Option<(Arc<Cluster>, Share)>,
 }
 
 /// What this process is doing.
@@ -52,11 +52,11 @@ impl Board {
         self.told().beat = Some(Instant::now());
     }
 
-    /// What this process does from now on; the objects that it works on, if it leads.
-    pub fn set_role(&self, role: Role, cluster: Option<Arc<Cluster>>) {
+    /// What this process does from now on; where the objects are and which of them it works on, if it leads.
+    pub fn set_role(&self, role: Role, work: Option<(Arc<Cluster>, Share)>) {
         let mut told = self.told();
         told.role = role;
-        told.cluster = cluster;
+        told.work = work;
     }
 
     /// It knows every object now.
@@ -66,11 +66,11 @@ impl Board {
 
     /// Whether it leads, and the objects that it works on then.
     fn seen(&self) -> (bool, Vec<Arc<Object>>) {
-        let (role, cluster) = {
+        let (role, work) = {
             let told = self.told();
-            (told.role, told.cluster.clone())
+            (told.role, told.work.clone())
         };
-        let objects = cluster.map(|cluster| cluster.objects()).unwrap_or_default();
+        let objects = work.map(|(cluster, share)| cluster.objects(share)).unwrap_or_default();
         (matches!(role, Role::Listing | Role::Leading), objects)
     }
 

@@ -13,6 +13,7 @@ mod examples;
 mod harness;
 mod requests;
 mod scale;
+mod shards;
 mod statuses;
 mod trouble;
 mod unruly;

@@ -5,9 +5,9 @@ use crate::cli::connect::{Entries, HttpConnector, Vault};
 use crate::cli::home::is_loopback;
 use crate::cli::ports::{self, SystemClock};
 use crate::cloud::{CallError, Cloud, ErrorClass, TransportError};
-use crate::engine::ports::{Connector, LogRecorder, Ports, Recorder};
+use crate::engine::ports::{Connector, Leader, LogRecorder, Ports, Recorder};
 use crate::source::kubernetes::secret::{self, SecretError};
-use crate::state::kubernetes::{events::Bulletin, lease::Held};
+use crate::state::kubernetes::events::Bulletin;
 use async_trait::async_trait;
 use kube::Client;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use std::sync::Arc;
 /// The HTTP client cannot be made, say because there is no trust store.
 pub(super) fn of(
     client: Client,
-    held: Held,
+    leader: Leader,
     clock: SystemClock,
     bulletin: Arc<Bulletin>,
 ) -> Result<Ports, TransportError> {
-    let leadership = Arc::new(held.clone());
-    let http = HttpConnector::new()?.led_by(leadership).with_vault(Arc::new(Secrets(client)));
+    let leadership = Arc::new(leader);
+    let http = HttpConnector::new()?.led_by(leadership.clone()).with_vault(Arc::new(Secrets(client)));
     let connector: Arc<dyn Connector> =
         if clock.is_faster() { Arc::new(Rehearsal(http)) } else { Arc::new(http) };
     let recorder = Arc::new(Announcer(bulletin));
-    Ok(Ports { connector, recorder, leadership: Arc::new(held), ..ports::real(clock)? })
+    Ok(Ports { connector, recorder, leadership, ..ports::real(clock)? })
 }
 
 /// Events of the cluster, and lines of the log.

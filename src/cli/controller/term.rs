@@ -4,11 +4,12 @@ use super::ports;
 use crate::api::Kind;
 use crate::cli::ports::SystemClock;
 use crate::cloud::TransportError;
+use crate::engine::ports::Leader;
 use crate::engine::term::{Broken, Term as Work, Told};
 use crate::engine::{Engine, Report};
 use crate::source::kubernetes::{Means, Patience, watch};
 use crate::state::StateError;
-use crate::state::kubernetes::{Cluster, events::Bulletin, lease::Held};
+use crate::state::kubernetes::{Cluster, events::Bulletin, lease::Held, share::Share};
 use crate::web::{Board, Reconciled, Role};
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -53,13 +54,14 @@ pub(super) struct Term {
 }
 
 impl Term {
-    pub(super) fn begin(setup: &Setup) -> Result<Self, TransportError> {
+    pub(super) fn begin(setup: &Setup, share: Share) -> Result<Self, TransportError> {
         let clock = setup.clock.anew();
         let bulletin = Arc::new(Bulletin::new(setup.client.clone(), setup.identity.clone()));
-        let ports = ports::of(setup.client.clone(), setup.held.clone(), clock, bulletin.clone())?;
+        let leader = Leader { held: setup.held.clone(), share };
+        let ports = ports::of(setup.client.clone(), leader, clock, bulletin.clone())?;
         let cluster =
             Arc::new(Cluster::new(setup.client.clone(), setup.held.clone(), setup.artifacts.clone()));
-        setup.board.set_role(Role::Listing, Some(cluster.clone()));
+        setup.board.set_role(Role::Listing, Some((cluster.clone(), share)));
         let means = Means { has_files: setup.artifacts.is_some() };
         let seen = watch(&setup.client, setup.namespace.as_deref(), means, &Patience::default());
         let engine = Engine::new(cluster.clone(), ports);

@@ -15,18 +15,17 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// What a holder promises: it renews within this time, or has let go.
 const DURATION: Duration = Duration::from_secs(15);
 /// A holder that could not renew for so long acts no more. The rest is for what is under way.
 const HOLDS_FOR: Duration = Duration::from_secs(10);
 /// How often a holder renews.
-const RENEW: Duration = Duration::from_secs(4);
+pub(super) const RENEW: Duration = Duration::from_secs(4);
 /// How often everybody else looks, and a holder tries again.
-const LOOK: Duration = Duration::from_secs(2);
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 /// A request that is not answered by then has failed.
-const LIMIT: Duration = Duration::from_secs(4);
+pub(super) const LIMIT: Duration = Duration::from_secs(4);
 
 /// What stands in a Lease.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -79,7 +78,7 @@ impl Sight {
     }
 }
 
-/// Whether the Lease is held: asked right before every call that changes something, and before every write.
+/// Whether what was campaigned for is held: asked right before every call that changes something, and before every write.
 #[derive(Clone)]
 pub struct Held {
     time: Arc<dyn Time>,
@@ -87,7 +86,7 @@ pub struct Held {
 }
 
 impl Held {
-    fn new(time: Arc<dyn Time>) -> Self {
+    pub(super) fn new(time: Arc<dyn Time>) -> Self {
         Self { time, renewed: Arc::default() }
     }
 
@@ -103,75 +102,47 @@ impl Held {
         self.time.clone()
     }
 
-    fn set(&self, renewed: Option<Moment>) {
+    pub(super) fn set(&self, renewed: Option<Moment>) {
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
     }
 }
 
-/// One who would lead.
-pub struct Candidate {
+/// One Lease, and what one process knows of it.
+pub(super) struct Seat {
     api: Api<Lease>,
     name: String,
     me: String,
     time: Arc<dyn Time>,
-    held: Held,
     sight: Sight,
-    leads: watch::Sender<Option<bool>>,
+    renewed: Option<Moment>,
 }
 
-impl Candidate {
-    /// A candidate under a name that nobody else has.
-    #[must_use]
-    pub fn new(client: Client, namespace: &str, name: &str, me: String, time: Arc<dyn Time>) -> Self {
+impl Seat {
+    /// The Lease of that name, for a process that calls itself `me`.
+    pub(super) fn new(
+        client: Client,
+        namespace: &str,
+        name: String,
+        me: String,
+        time: Arc<dyn Time>,
+    ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
-            name: name.to_owned(),
+            name,
             me,
-            held: Held::new(time.clone()),
             time,
             sight: Sight::default(),
-            leads: watch::Sender::new(None),
+            renewed: None,
         }
     }
 
-    /// What to ask before every call.
-    #[must_use]
-    pub fn held(&self) -> Held {
-        self.held.clone()
+    /// When the request left that renewed it last; none when it is not ours.
+    pub(super) const fn renewed(&self) -> Option<Moment> {
+        self.renewed
     }
 
-    /// Tells when it begins and ceases to lead; nothing before the Lease was read for the first time.
-    #[must_use]
-    pub fn leads(&self) -> watch::Receiver<Option<bool>> {
-        self.leads.subscribe()
-    }
-
-    /// Tries to lead, and to go on leading, until `resign` is true; then gives the Lease back.
-    pub async fn campaign(mut self, mut resign: watch::Receiver<bool>) {
-        loop {
-            let time = self.time.clone();
-            let (is_known, pause) = match within(&*time, LIMIT, self.round(), || Err(no_answer())).await {
-                Ok(pause) => (true, pause),
-                Err(error) => (false, self.failed(&error.to_string())),
-            };
-            let leads = (is_known || self.leads.borrow().is_some()).then(|| self.held.is_held());
-            self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads);
-            tokio::select! {
-                biased;
-                _ = resign.wait_for(|resign| *resign) => break,
-                () = time.sleep(pause) => {}
-            }
-        }
-        self.resign().await;
-    }
-
-    fn failed(&self, why: &str) -> Duration {
-        tracing::warn!(lease = self.name, "the Lease could not be read or written: {why}");
-        LOOK
-    }
-
-    /// Looks, and takes or renews the Lease if it may; gives when to do so again.
-    async fn round(&mut self) -> kube::Result<Duration> {
+    /// Looks, and takes or renews the Lease if it may; true when that was done.
+    pub(super) async fn round(&mut self) -> kube::Result<bool> {
         let found = self.api.get_opt(&self.name).await?;
         let began = self.time.moment();
         if let Some(lease) = &found {
@@ -179,17 +150,17 @@ impl Candidate {
         }
         match self.sight.decide(&self.me, began.steady) {
             Step::Wait => {
-                self.held.set(None);
-                return Ok(LOOK);
+                self.renewed = None;
+                return Ok(false);
             }
             Step::Take => tracing::info!(lease = self.name, me = self.me, "taking the Lease"),
             Step::Renew => {}
         }
-        if !self.write(found, &self.me, DURATION).await? {
-            return Ok(LOOK);
+        let written = self.write(found, &self.me, DURATION).await?;
+        if written {
+            self.renewed = Some(began);
         }
-        self.held.set(Some(began));
-        Ok(RENEW)
+        Ok(written)
     }
 
     /// Writes the Lease over exactly what was found; false when somebody else was faster.
@@ -224,9 +195,9 @@ impl Candidate {
         }
     }
 
-    /// Gives the Lease back, so that nobody has to wait for its end.
-    async fn resign(&self) {
-        self.held.set(None);
+    /// Gives the Lease back if it is ours, so that nobody has to wait for its end.
+    pub(super) async fn resign(&mut self) {
+        self.renewed = None;
         let give_back = async {
             match self.api.get_opt(&self.name).await? {
                 Some(lease) if record_of(&lease).holder == self.me => {
@@ -241,7 +212,8 @@ impl Candidate {
     }
 }
 
-fn no_answer() -> kube::Error {
+/// What a request that is not answered in time comes to.
+pub(super) fn no_answer() -> kube::Error {
     kube::Error::Service("no answer".into())
 }
 

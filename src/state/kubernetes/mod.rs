@@ -8,9 +8,11 @@
 //! **Invariant:** an intent is written over exactly the object that the create was decided on, or not at all.
 
 mod cache;
+pub mod campaign;
 pub mod events;
 pub mod lease;
 pub mod request;
+pub mod share;
 pub mod time;
 mod write;
 
@@ -20,6 +22,7 @@ use async_trait::async_trait;
 use cache::{Base, Cache, Seen};
 use kube::Client;
 use lease::Held;
+use share::Share;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use write::{Failure, Writer};
@@ -83,11 +86,16 @@ impl Cluster {
         written.map_err(|failure| failure.of(key))
     }
 
-    /// Every object as it stands.
+    /// The objects of a share as they stand.
     #[must_use]
-    pub fn objects(&self) -> Vec<Arc<Object>> {
+    pub fn objects(&self, share: Share) -> Vec<Arc<Object>> {
         let cache = self.cache();
-        cache.keys().iter().filter_map(|key| cache.get(key)).collect()
+        let objects = cache.keys().into_iter().filter_map(|key| cache.get(&key));
+        let is_ours = |object: &Arc<Object>| {
+            let package = object.waits_for().and_then(|key| cache.get(&key));
+            share.has(&object.account(package.as_deref()))
+        };
+        objects.filter(is_ours).collect()
     }
 
     fn fence(&self) -> Result<(), StateError> {

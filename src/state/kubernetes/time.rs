@@ -18,6 +18,11 @@ impl Moment {
     pub(super) fn is_within(self, limit: Duration, earlier: Self) -> bool {
         self.steady.saturating_sub(earlier.steady) < limit && self.wall.abs_diff(earlier.wall) < limit
     }
+
+    /// The earlier one, by each clock.
+    pub(super) fn earlier(self, other: Self) -> Self {
+        Self { steady: self.steady.min(other.steady), wall: self.wall.min(other.wall) }
+    }
 }
 
 /// Time.

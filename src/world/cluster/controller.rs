@@ -11,11 +11,12 @@ use super::ApiServer;
 use super::service::Link;
 use super::time::LeaseTime;
 use crate::engine::Engine;
-use crate::engine::ports::{Clock, Leadership, Ports, Silent, Sole};
+use crate::engine::ports::{Clock, Leader, Leadership, Ports, Silent, Sole};
 use crate::engine::term::{Term, Told};
 use crate::source::kubernetes::{Means, Patience, Seen, watch};
 use crate::state::kubernetes::Cluster;
-use crate::state::kubernetes::lease::{Candidate, Held};
+use crate::state::kubernetes::campaign::{Candidate, Standing};
+use crate::state::kubernetes::{lease::Held, share::Share};
 use crate::state::{StateError, Store};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -45,7 +46,7 @@ impl Controller {
         let link = Link::new(shared.clone(), server.clone(), name.to_owned(), life.clone());
         let time = Arc::new(LeaseTime { shared: shared.clone(), life: life.clone() });
         let candidate = Candidate::new(link.client(), "rollwave", "rollwave", name.to_owned(), time);
-        let (held, leads) = (candidate.held(), candidate.leads());
+        let (held, standing) = (candidate.held(), candidate.standing());
         let (resign, resigned) = latest::channel(false);
         let clock_set = Arc::new(Notify::new());
         shared.note(&format!("{name} starts"));
@@ -56,7 +57,7 @@ impl Controller {
             held: held.clone(),
             clock_set: clock_set.clone(),
         };
-        let tasks = [tokio::spawn(candidate.campaign(resigned)), tokio::spawn(terms.run(leads))];
+        let tasks = [tokio::spawn(candidate.campaign(resigned)), tokio::spawn(terms.run(standing))];
         Self { life, link, held, clock_set, tasks, _resign: resign }
     }
 
@@ -82,13 +83,14 @@ struct Terms {
 }
 
 impl Terms {
-    async fn run(self, mut leads: latest::Receiver<Option<bool>>) {
+    async fn run(self, mut standing: latest::Receiver<Standing>) {
+        let leads = |now: &Standing| matches!(now, Standing::Leads(_));
         // Fails when the campaign is over, which it is not before the process.
-        while leads.wait_for(|leads| *leads == Some(true)).await.is_ok() {
+        while standing.wait_for(leads).await.is_ok() {
             let mut term = self.begin();
             let ended = tokio::select! {
                 biased;
-                _ = leads.wait_for(|leads| *leads != Some(true)) => "it does not lead any more".to_owned(),
+                _ = standing.wait_for(|now| !leads(now)) => "it does not lead any more".to_owned(),
                 () = self.clock_set.notified() => "the clock was set".to_owned(),
                 error = self.work(&mut term) => error.to_string(),
             };
@@ -125,7 +127,7 @@ impl Terms {
         let clock = MachineClock { timeline: shared.timeline.clone(), ahead, wall };
         let leadership: Arc<dyn Leadership> = match self.mutation {
             Some(Mutation::LeaseNotChecked) => Arc::new(Sole),
-            _ => Arc::new(self.held.clone()),
+            _ => Arc::new(Leader { held: self.held.clone(), share: Share::ALL }),
         };
         Ports {
             clock: Arc::new(Stoppable { clock, life: life.clone() }),

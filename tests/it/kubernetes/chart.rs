@@ -42,12 +42,24 @@ pub fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> Vec<&'a Value> {
 
 #[test]
 fn the_chart_passes_lint_and_refuses_values_that_it_does_not_know() {
-    for values in ["replicas=1", EVERYTHING, "watchNamespace=field,serviceAccount.create=false"] {
+    for values in [
+        "replicas=1",
+        "replicas=5,shards=4",
+        "replicas=0",
+        EVERYTHING,
+        "watchNamespace=field,serviceAccount.create=false",
+    ] {
         let output = helm(&["lint", "--strict", "charts/rollwave", "--set", values]);
         assert!(output.status.success(), "{values}: {}", String::from_utf8_lossy(&output.stdout));
     }
-    for wrong in ["replica=1", "replicas=two", "watchNamespace=No_Name", "port=80", "image.pullPolicy=Maybe"]
-    {
+    for wrong in [
+        "replica=1",
+        "shards=3",
+        "replicas=two",
+        "watchNamespace=No_Name",
+        "port=80",
+        "image.pullPolicy=Maybe",
+    ] {
         let output = helm(&["template", "charts/rollwave", "--set", wrong]);
         let said = String::from_utf8(output.stderr).unwrap();
         let field = wrong.split(['.', '=']).next().unwrap();

@@ -98,6 +98,13 @@ impl Account {
         }
     }
 
+    /// Waits until the budget would let a call leave at once.
+    pub async fn wait_for_budget(&mut self, urgency: Class) {
+        while let Err(at) = self.budget.allows(urgency, self.ports.clock.now()) {
+            self.ports.clock.sleep_until(at).await;
+        }
+    }
+
     /// Makes a call that creates something, if it can leave before `closes`.
     ///
     /// # Errors

@@ -309,12 +309,14 @@ impl Lane {
             return Ok(wait);
         }
         let creation = self.with_bytes(creation, &limits, class).await?;
+        // Before the intent: it counts from when it is written, and a budget may let wait for minutes.
+        self.connect().await?.account.wait_for_budget(class).await;
         let mut intent = journal::intent(
             &creation.token,
             creation.operation,
             creation.stage.clone(),
             &request_of(&creation.call),
-            now,
+            self.ports.clock.now(),
         );
         if let (Call::CreateJob(new), JobIdentity::Devices) = (&creation.call, limits.job_identity) {
             intent.likeness = Some(likeness::of_new(new, self.inventory.jobs.all()));
@@ -323,7 +325,11 @@ impl Lane {
         self.save(creation.at("PackageIntent", "JobIntent"), &subject.object()).await?;
         let closes = subject.closes(creation.stage.as_deref(), now);
         let result = self.connect().await?.account.create(&creation.call, class, closes).await;
-        self.take_answer(subject, &creation, result, &limits).await
+        let acted = self.take_answer(subject, &creation, result, &limits).await;
+        if let Err(Trouble::State(_)) = acted {
+            self.count_anew();
+        }
+        acted
     }
 
     /// Hands over the file of a package, where the cloud wants it before: the journal stands around what creates, and a file
@@ -372,7 +378,7 @@ impl Lane {
             Err(error) => error,
         };
         if error.effect == Effect::Unknown {
-            journal::doubt(subject.pending(), &creation.token);
+            journal::doubt(subject.pending(), &creation.token, now);
             say_in_doubt(subject, creation, limits, &self.times());
             tracing::warn!(token = creation.token, "{error}");
             self.save(creation.at("PackageInDoubt", "JobInDoubt"), &subject.object()).await?;

@@ -77,13 +77,22 @@ impl Budget {
     /// # Errors
     /// When to ask again, always later than `now`, if the call must wait.
     pub fn take(&mut self, class: Class, now: Timestamp) -> Result<(), Timestamp> {
+        self.allows(class, now)?;
+        self.level -= CALL;
+        self.calls[class as usize] += 1;
+        Ok(())
+    }
+
+    /// Whether a call could be taken out now.
+    ///
+    /// # Errors
+    /// When to ask again, always later than `now`, if it must wait.
+    pub fn allows(&mut self, class: Class, now: Timestamp) -> Result<(), Timestamp> {
         self.refill(now);
         let needed = CALL + calls(self.reserve(class));
         if self.is_blocked(now) || self.level < needed {
             return Err(self.when(needed));
         }
-        self.level -= CALL;
-        self.calls[class as usize] += 1;
         Ok(())
     }
 

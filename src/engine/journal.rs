@@ -104,10 +104,12 @@ pub fn intent(
     Intent { token, operation, stage, digest, at: now, state, likeness: None }
 }
 
-/// The answer was not definite.
-pub fn doubt(pending: &mut [Intent], token: &str) {
+/// The answer was not definite, and nobody waits for it any more since `ended`. Its wait counts from then: a client may have
+/// signed in first, or sent a file.
+pub fn doubt(pending: &mut [Intent], token: &str, ended: Timestamp) {
     for intent in pending.iter_mut().filter(|intent| intent.token == token) {
         intent.state = IntentState::Ambiguous;
+        intent.at = ended;
     }
 }
 
@@ -197,8 +199,13 @@ mod tests {
         assert_eq!(settles_at(&pending[0], &times(0, 1_000), &limits()), at(290));
         let lapsed = |at| has_lapsed(&pending[0], at, &times(0, 1_000), &limits());
         assert!(!lapsed(at(289)) && lapsed(at(290)));
-        doubt(&mut pending, "t");
+        doubt(&mut pending, "t", at(320));
         assert_eq!(pending[0].state, IntentState::Ambiguous);
+        assert_eq!(
+            settles_at(&pending[0], &times(0, 1_000), &limits()),
+            at(410),
+            "from the end of the call on"
+        );
         settle(&mut pending, "t");
         assert!(pending.is_empty());
     }

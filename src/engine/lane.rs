@@ -84,7 +84,8 @@ pub struct Lane {
     pub(super) link: Option<Link>,
     pub(super) inventory: Inventory,
     outage: Option<Outage>,
-    /// When this lane began: older than that, nothing is known of the clock.
+    /// When this lane began, or last could not write down what came of a create: what stands in the journal from before may
+    /// have been written by another clock, or before its request left.
     born: Timestamp,
     /// When the present turn began, over all its interruptions.
     pub(super) began: Timestamp,
@@ -260,6 +261,11 @@ impl Lane {
             Some(Object::Package(package)) => Some(package.clone()),
             _ => None,
         })
+    }
+
+    /// Every create in doubt is waited for from now on.
+    pub(super) fn count_anew(&mut self) {
+        self.born = self.ports.clock.now();
     }
 
     /// What the journal reckons with.

@@ -2,7 +2,7 @@
 //! nobody waits for them.
 //!
 //! What happens again, in the same words, is one event that counts. An object that has a lot to say is cut short, as by the
-//! broadcaster of client-go: at most [`BURST`] events at once, and one more every five minutes.
+//! broadcaster of client-go: at most `BURST` events at once, and one more every five minutes.
 
 use super::time::MachineTime;
 use super::write::in_time;

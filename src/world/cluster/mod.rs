@@ -8,6 +8,7 @@
 //! Not modelled: more than one API server (each with a cache of its own that lags), a watch that falls silent and stays open (the
 //! watcher's own timer ends it), admission and defaults, Secrets.
 
+mod bell;
 mod controller;
 mod etcd;
 mod luck;
@@ -23,19 +24,20 @@ pub(super) use seats::Seats;
 
 use super::lock;
 use crate::api::{Object, ObjectKey};
+use bell::Bell;
 use etcd::Etcd;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::watch;
 
 /// The API server, and what everybody knows of it.
 pub(super) struct ApiServer {
     etcd: Mutex<Etcd>,
-    /// The newest revision.
-    changed: watch::Sender<u64>,
-    /// How often all watches were cut off.
-    cut_off: watch::Sender<u64>,
+    /// The newest revision that watches were told to look for.
+    announced: Mutex<u64>,
+    changed: Bell,
+    /// All watches are cut off.
+    cut_off: Bell,
     /// Nobody is answered until then.
     away_until: Mutex<Timestamp>,
     /// Which instance a term is of, by the number of the term.
@@ -52,8 +54,9 @@ impl ApiServer {
     pub(super) fn new() -> Self {
         Self {
             etcd: Mutex::default(),
-            changed: watch::Sender::new(0),
-            cut_off: watch::Sender::new(0),
+            announced: Mutex::default(),
+            changed: Bell::default(),
+            cut_off: Bell::default(),
             away_until: Mutex::new(Timestamp::MIN),
             terms: Mutex::default(),
             people_look_at: Mutex::default(),
@@ -109,7 +112,7 @@ impl ApiServer {
         if compacted {
             self.etcd().compact();
         }
-        self.cut_off.send_modify(|times| *times += 1);
+        self.cut_off.ring();
     }
 
     fn is_away(&self, now: Timestamp) -> bool {
@@ -123,6 +126,8 @@ impl ApiServer {
     /// Watches are to look for what has changed.
     fn announce(&self) {
         let revision = self.etcd().revision();
-        self.changed.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+        if std::mem::replace(&mut *lock(&self.announced), revision) != revision {
+            self.changed.ring();
+        }
     }
 }

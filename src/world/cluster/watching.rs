@@ -11,7 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 struct Watching {
     link: Arc<Link>,
@@ -21,8 +20,10 @@ struct Watching {
     /// When it was told: nothing later is told before.
     at: Timestamp,
     ends: Timestamp,
-    changed: watch::Receiver<u64>,
-    cut_off: watch::Receiver<u64>,
+    /// How often changes had been told of when it last looked.
+    heard: u64,
+    /// How often watches had been cut off when it began.
+    cut_off: u64,
     is_over: bool,
 }
 
@@ -36,9 +37,9 @@ pub(super) fn open(link: Arc<Link>, kind: Kind, after: u64) -> Response {
     let ends = link.shared.chaos().ends_watch().and_then(|seconds| {
         now.saturating_add(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(1))).ok()
     });
-    let (changed, cut_off) = (link.server.changed.subscribe(), link.server.cut_off.subscribe());
+    let (heard, cut_off) = (link.server.changed.rung(), link.server.cut_off.rung());
     let ends = ends.unwrap_or(Timestamp::MAX);
-    let watching = Watching { link, kind, told: after, at: now, ends, changed, cut_off, is_over: false };
+    let watching = Watching { link, kind, told: after, at: now, ends, heard, cut_off, is_over: false };
     Response::new(Body::from_stream(stream::unfold(watching, |mut watching| async {
         let line = watching.next_line().await?;
         Some((Ok::<Bytes, Infallible>(line), watching))
@@ -52,7 +53,7 @@ impl Watching {
             return None;
         }
         loop {
-            self.changed.borrow_and_update();
+            self.heard = self.link.server.changed.rung();
             let is_too_late = self.told < self.link.server.etcd().compacted();
             if is_too_late {
                 self.is_over = true;
@@ -85,14 +86,14 @@ impl Watching {
     }
 
     /// Waits until then, or for a change; true when the watch ends before.
-    async fn ends_first(&mut self, due: Option<Timestamp>) -> bool {
-        let timeline = self.link.shared.timeline.clone();
+    async fn ends_first(&self, due: Option<Timestamp>) -> bool {
+        let (timeline, server) = (&self.link.shared.timeline, &self.link.server);
         tokio::select! {
             biased;
-            _ = self.cut_off.changed() => true,
+            () = server.cut_off.rings_after(self.cut_off) => true,
             () = timeline.sleep_until(self.ends) => true,
             () = timeline.sleep_until(due.unwrap_or(Timestamp::MAX)), if due.is_some() => false,
-            _ = self.changed.changed(), if due.is_none() => false,
+            () = server.changed.rings_after(self.heard), if due.is_none() => false,
         }
     }
 }

@@ -57,7 +57,11 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     };
     let (client, own_namespace) = match connect().await {
         Ok(connected) => connected,
-        Err(error) => return ctx.fail(format!("cannot reach a cluster: {error}")),
+        Err(error) => {
+            return ctx.fail(format!(
+                "cannot reach a cluster: {error}: name a kubeconfig with KUBECONFIG, or run in a Pod"
+            ));
+        }
     };
     let namespace = args.lease_namespace.as_deref().unwrap_or(&own_namespace);
     let identity = identity();

@@ -68,7 +68,9 @@ impl Found {
                     "--state {dir} names a folder's state, and the other flags a cluster: give one of them"
                 ));
             }
-            return cluster(place).await.map_err(|cause| format!("cannot reach a cluster: {cause}"));
+            return cluster(place).await.map_err(|cause| {
+                format!("cannot reach a cluster: {cause}: name a kubeconfig with --kubeconfig or KUBECONFIG")
+            });
         }
         match (View::open(ctx.state.path()), &ctx.state) {
             (Ok(view), _) => Ok(Self::Folder(view)),

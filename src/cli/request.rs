@@ -19,8 +19,9 @@ pub struct Args {
 /// Asks it of the objects.
 pub async fn run(request: Request, args: &Args, ctx: &Context) -> Exit {
     let asked = async {
+        check(request, &args.wanted)?;
         let found = Found::find(&args.place, ctx).await?;
-        let keys = meant(request, &found, args, ctx).await?;
+        let keys = meant(&found, args, ctx).await?;
         for key in &keys {
             found.ask(key, request).await?;
             ctx.printer.line(format!("{key}: {} requested", request.as_str()));
@@ -33,16 +34,13 @@ pub async fn run(request: Request, args: &Args, ctx: &Context) -> Exit {
     asked.await.map_or_else(|error| ctx.fail(error), |()| Exit::Done)
 }
 
-async fn meant(
-    request: Request,
-    found: &Found,
-    args: &Args,
-    ctx: &Context,
-) -> Result<Vec<ObjectKey>, String> {
-    if let Some(other) = args.wanted.iter().find(|selector| !request.concerns(selector.kind)) {
-        let verb = request.as_str();
-        return Err(format!("{other}: {verb} is for rollouts: name those that are meant"));
-    }
+/// Before anything is looked for.
+fn check(request: Request, wanted: &[Selector]) -> Result<(), String> {
+    let Some(other) = wanted.iter().find(|selector| !request.concerns(selector.kind)) else { return Ok(()) };
+    Err(format!("{other}: {} is for rollouts: name those that are meant", request.as_str()))
+}
+
+async fn meant(found: &Found, args: &Args, ctx: &Context) -> Result<Vec<ObjectKey>, String> {
     let (objects, wrong) = found.objects(&args.wanted).await?;
     wrong.iter().for_each(|wrong| ctx.printer.note(wrong));
     let meant = select(&objects, &args.wanted, found.namespace())?;

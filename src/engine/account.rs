@@ -4,7 +4,7 @@
 
 use super::budget::Budget;
 use super::points::Point;
-use super::ports::Ports;
+use super::ports::{Deposed, Ports};
 use super::queue::Class;
 use crate::api;
 use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, Reply};
@@ -167,8 +167,7 @@ impl Account {
 }
 
 fn deposed(call: &Call) -> CallError {
-    CallError::new(ErrorClass::Unavailable, call.operation(), "not sent: another instance leads now")
-        .next_step("nothing: the other instance goes on")
+    CallError::new(ErrorClass::Unavailable, call.operation(), Deposed::MESSAGE).next_step(Deposed::NEXT_STEP)
 }
 
 fn too_late(call: &Call) -> CallError {

@@ -109,6 +109,13 @@ impl Leadership for Leader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deposed;
 
+impl Deposed {
+    /// What became of a call that was to leave.
+    pub const MESSAGE: &str = "not sent: another instance leads now";
+    /// What to do about it.
+    pub const NEXT_STEP: &str = "nothing: the other instance goes on";
+}
+
 /// A transport of an instance that may be deposed: each request is sent only while it leads. A call may take several (a token or
 /// an address comes first), and minutes may pass between two of them.
 pub struct Fenced {
@@ -133,8 +140,8 @@ impl Transport for Fenced {
         Err(TransportError {
             class: ErrorClass::Unavailable,
             effect: Effect::None,
-            message: "not sent: another instance leads now".to_owned(),
-            next_step: "nothing: the other instance goes on".to_owned(),
+            message: Deposed::MESSAGE.to_owned(),
+            next_step: Deposed::NEXT_STEP.to_owned(),
         })
     }
 
@@ -175,18 +182,18 @@ impl Recorder for LogRecorder {
     }
 }
 
-/// Named places where a test may make the process die. Does nothing in a release build.
-pub trait Faults: Send + Sync {
-    /// Called when the engine passes a point.
-    fn pass(&self, point: Point);
-}
-
 /// Tells nobody.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
 impl Recorder for Silent {
     fn record(&self, _object: &Object, _event: &Event) {}
+}
+
+/// Named places where a test may make the process die. Does nothing in a release build.
+pub trait Faults: Send + Sync {
+    /// Called when the engine passes a point.
+    fn pass(&self, point: Point);
 }
 
 /// No faults.

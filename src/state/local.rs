@@ -1,7 +1,8 @@
 //! Objects, status and journal in one redb file, for a home without a cluster.
 //!
-//! The directory holds `state.redb` (the truth), `lock` (held while a process writes; the holder's pid stands in it) and
-//! `status/` (a mirror for readers, see [`View`]) and `requests/` (what people ask of objects meanwhile). Objects are also kept in memory, so loading costs nothing.
+//! The directory holds `state.redb` (the truth), `lock` (held while a process writes; the holder's pid stands in it),
+//! `status/` (a mirror for readers, see [`View`]) and `requests/` (what people ask of objects meanwhile). Objects are also kept
+//! in memory, so loading costs nothing.
 //!
 //! **Invariant:** every commit is durable when it returns; the mirror is derived and never read back.
 //! **Invariant:** what cannot be trusted is refused: a damaged file is never replaced, and never taken for an empty one.

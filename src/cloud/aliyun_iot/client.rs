@@ -1,4 +1,5 @@
-//! The client: renders, signs, sends, reads. One call is one request, but for an upload, which needs a permit first.
+//! The client: renders, signs, sends, reads. One call is one request, but for an upload, which needs a permit first, and before
+//! that, for a module, the list of the product's modules.
 
 use super::{
     limits, modules, refusal, render,

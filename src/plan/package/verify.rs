@@ -318,9 +318,7 @@ impl Trial<'_> {
         let outcome = Outcome::working("Verifying", message).verified(Truth::Unknown);
         outcome.with([Action::CreateJob { stage: None, job }])
     }
-}
 
-impl Trial<'_> {
     /// Devices for which a difference is not made: the cloud would refuse the whole job.
     fn cannot_take_it(&self, devices: &[&str]) -> Option<String> {
         let spec = &self.view.object.spec;

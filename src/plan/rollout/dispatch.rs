@@ -45,7 +45,7 @@ impl<'a> Pass<'_, 'a> {
         if let Some(wait) = self.closed(index) {
             let message =
                 format!("stage {name} ({} devices) is not released: it {}", devices.len(), wait.text());
-            return Some(self.wait_for_opening(index, &wait, message));
+            return Some(self.wait_for_opening(&wait, message));
         }
         let actions = match self.jobs_for(index, devices.clone()) {
             Ok(actions) => actions,
@@ -146,7 +146,7 @@ impl<'a> Pass<'_, 'a> {
                 let left = &self.survey.unfinished[index];
                 let who = taken_up(left.stopped.len(), left.failed.len());
                 let message = format!("stage {name}: {who} when it {}", wait.text());
-                return Some(self.wait_for_opening(index, &wait, message));
+                return Some(self.wait_for_opening(&wait, message));
             }
             stopped += self.survey.unfinished[index].stopped.len();
             failed += self.survey.unfinished[index].failed.len();
@@ -170,8 +170,7 @@ impl<'a> Pass<'_, 'a> {
     }
 
     /// Nothing is asked until the stage may be sent, but for jobs that still run.
-    fn wait_for_opening(&self, index: usize, wait: &Wait, message: String) -> Outcome {
-        debug_assert!(self.status.stages[index].opens_at.is_some());
+    fn wait_for_opening(&self, wait: &Wait, message: String) -> Outcome {
         let mut outcome = Outcome::working(RolloutPhase::Progressing, "WindowClosed", message);
         let left = wait.until.duration_since(self.ground.now);
         outcome.again = Again::After(if self.is_live() { left.min(POLL) } else { left });

@@ -117,8 +117,8 @@ impl Writer {
         Ok(json.and_then(|json| understood(key.kind, json)))
     }
 
-    /// Says in the status of an object that it cannot be understood, unless it says so already (false). What else stands in the status
-    /// stays, the journal above all.
+    /// Says in the status of an object that it cannot be understood, unless it says so already (false). What else stands in
+    /// the status stays, the journal above all.
     pub(super) async fn say_broken(
         &self,
         key: &ObjectKey,

@@ -105,6 +105,11 @@ fn what_is_applied_at_once_costs_a_few_writes_an_object_and_calls_as_the_budget_
     let calls = field.lab.all_calls();
     assert_eq!(field.lab.packages().len(), packages, "each is created once");
     assert_eq!(field.lab.tasks().len(), rollouts, "each is sent once");
+    let by_operation = field.lab.cloud(|cloud| {
+        let counters = cloud.counters().into_iter().map(|(name, calls)| format!("{name} {}", calls.total));
+        counters.collect::<Vec<_>>().join(", ")
+    });
+    println!("{by_operation}");
     let by_kind = writes_by_kind(&field);
     for (kind, most) in WRITES {
         let writes = &by_kind[kind];

@@ -74,6 +74,7 @@ fn an_api_server_that_refuses_or_loses_requests_costs_no_second_create_and_no_ho
 
 #[test]
 fn etcd_is_lost_between_an_intent_and_its_create() {
+    // The proxy kills its etcd for as long as there are requests. Its processes end with this one.
     let plane: &'static ControlPlane = Box::leak(Box::new(ControlPlane::bare()));
     plane.install_definitions();
     let field = Field::new(plane);

@@ -158,13 +158,18 @@ impl fmt::Display for Product {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("[has(self.obs), has(self.file), has(self.portal)].filter(x, x).size() == 1")
-        .message("give exactly one of obs, file, portal")
+    validation = Rule::new("[has(self.obs), has(self.file), has(self.files), has(self.portal)].filter(x, x).size() == 1")
+        .message("give exactly one of obs, file, files, portal"),
+    validation = Rule::new("has(self.files) || has(self.sha256)")
+        .message("give sha256: without it nobody can tell whether the bytes are the right ones"),
+    validation = Rule::new("!has(self.files) || [has(self.sha256), has(self.md5), has(self.size)].all(x, !x)")
+        .message("each of files has its own sha256, md5 and size: give them there")
 )]
 pub struct Artifact {
-    /// SHA-256 of the bytes, 64 hex digits. IoTDA passes it to the device as `sign`.
+    /// SHA-256 of the bytes, 64 hex digits; several `files` have one each. IoTDA passes it to the device as `sign`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = pattern::SHA256))]
-    pub sha256: String,
+    pub sha256: Option<String>,
     /// Size in bytes, checked against the cloud's limit (IoTDA: 1 GB) before anything is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_073_741_824))]
@@ -184,6 +189,11 @@ pub struct Artifact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::ARTIFACT_FILE))]
     pub file: Option<String>,
+    /// Several files, which devices are sent together (Alibaba Cloud); at most 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 20))]
+    #[x_kube(validation = Rule::new("self.all(x, self.exists_one(y, y.name == x.name))").message("names of files must differ"))]
+    pub files: Option<Vec<ArtifactFile>>,
     /// Uploaded by hand in the cloud's portal, where no call can do it (OceanConnect).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub portal: Option<PortalUpload>,
@@ -195,6 +205,36 @@ impl Artifact {
     pub fn is_delta(&self) -> bool {
         self.delta == Some(true)
     }
+
+    /// Paths of all its files, each with the field that names it.
+    pub fn paths(&self) -> impl Iterator<Item = (String, &str)> {
+        let one = self.file.iter().map(|file| ("spec.artifact.file".to_owned(), file.as_str()));
+        let several = self.files.iter().flatten().enumerate();
+        one.chain(several.map(|(n, file)| (format!("spec.artifact.files[{n}].file"), file.file.as_str())))
+    }
+}
+
+/// One of the files of a package that has several.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ArtifactFile {
+    /// Name that devices are told: it says what the file is for.
+    #[schemars(length(min = 1, max = 32), regex(pattern = pattern::PRODUCT_TEXT))]
+    pub name: String,
+    /// The file, by its path relative to the manifest; its bytes are uploaded.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::ARTIFACT_FILE))]
+    pub file: String,
+    /// SHA-256 of its bytes, 64 hex digits.
+    #[schemars(length(max = 64), regex(pattern = pattern::SHA256))]
+    pub sha256: String,
+    /// MD5 of its bytes, 32 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = pattern::MD5))]
+    pub md5: Option<String>,
+    /// Size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    pub size: Option<i64>,
 }
 
 /// A package that is uploaded by hand.

@@ -18,7 +18,7 @@ pub const OBS_REGION: &str = r"^[A-Za-z0-9-]+$";
 pub const BUCKET: &str = r"^[a-z0-9.-]+$";
 /// Key of an OBS object with an extension that IoTDA takes.
 pub const OBJECT_KEY: &str = r"^.+\.(bin|dav|tar|gz|zip|gzip|apk|tar\.gz|tar\.xz|pack|exe|bat|img)$";
-/// Manufacturer, device type or model: anything without a slash or blanks at its ends.
+/// Manufacturer, device type, model, or the name of a file: anything without a slash or blanks at its ends.
 pub const PRODUCT_TEXT: &str = r"^[^/\s]([^/]*[^/\s])?$";
 /// Path of a file with an extension that a cloud takes, relative to the manifest.
 pub const ARTIFACT_FILE: &str = r"^.+\.(bin|dav|tar|gz|zip|gzip|apk|tar\.gz|tar\.xz|pack)$";

@@ -4,6 +4,7 @@
 //! dropped in silence.
 
 mod devices;
+mod files;
 mod limits;
 mod package;
 mod requests;
@@ -11,7 +12,7 @@ mod rollout;
 
 pub use requests::{DOCUMENTS, Document, Origin as FieldOrigin};
 
-use super::{CloudKind, Kind};
+use super::{CloudKind, Kind, OtaPackageSpec, OtaRolloutSpec};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -74,6 +75,18 @@ pub fn refusals(cloud: CloudKind, kind: Kind, spec: &impl Serialize) -> Vec<Refu
     refusals_at(cloud, kind, "spec", spec)
 }
 
+/// What this cloud cannot honour of a rollout, be it for what it says itself or for the package that it is to deliver.
+#[must_use]
+pub fn rollout_refusals(
+    cloud: CloudKind,
+    rollout: &OtaRolloutSpec,
+    package: &OtaPackageSpec,
+) -> Vec<Refusal> {
+    let mut refused = refusals(cloud, Kind::OtaRollout, rollout);
+    refused.extend(files::undeliverable(cloud, rollout, package));
+    refused
+}
+
 /// What this cloud cannot honour of a part of a manifest, such as `spec.delivery`, in the order of the table.
 #[must_use]
 pub fn refusals_at(cloud: CloudKind, kind: Kind, path: &str, part: &impl Serialize) -> Vec<Refusal> {
@@ -90,6 +103,7 @@ pub fn refusals_at(cloud: CloudKind, kind: Kind, path: &str, part: &impl Seriali
         _ => None,
     });
     let refused = refused.chain(limits::check(cloud, kind, &manifest));
+    let refused = refused.chain(files::check(cloud, kind, &manifest));
     let refused = refused.chain(devices::check(cloud, kind, &manifest));
     refused.filter(|refusal| is_below(&refusal.path)).collect()
 }

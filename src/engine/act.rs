@@ -10,8 +10,8 @@ use crate::api::{
     OtaRolloutStatus, RECONCILING, Request, Truth, record_decision, set_condition, time_text,
 };
 use crate::cloud::{
-    Call, CallError, Capabilities, Effect, ErrorClass, JobIdentity, NewArtifact, NewJob, NewPackage, Reply,
-    Uploads,
+    Call, CallError, Capabilities, Effect, ErrorClass, JobIdentity, LocalFile, NewArtifact, NewJob,
+    NewPackage, PackageKey, Reply, Uploads,
 };
 use crate::plan::needs::package_key;
 use crate::plan::{Action, Again, Plan, confirm, window};
@@ -332,27 +332,46 @@ impl Lane {
         acted
     }
 
-    /// Hands over the file of a package, where the cloud wants it before: the journal stands around what creates, and a file
-    /// that no package names is swept away by the cloud.
+    /// Hands over the files of a package, where the cloud wants them before: the journal stands around what creates, and a
+    /// file that no package names is swept away by the cloud.
     async fn with_bytes(
         &mut self,
         mut creation: Creation,
         limits: &Capabilities,
         class: Class,
     ) -> Result<Creation, Trouble> {
-        if let Call::CreatePackage(package) = &mut creation.call
-            && let NewArtifact::File(file) = &package.artifact
-            && limits.uploads == Uploads::Before
-        {
-            let file = file.clone();
-            let call = Call::Upload { package: package.key.clone(), file: file.clone() };
-            let Reply::Uploaded(handle) = self.connect().await?.account.call(&call, class).await? else {
-                let error = "the reply is of another shape than the request";
-                return Err(CallError::new(ErrorClass::Unintelligible, call.operation(), error).into());
-            };
-            package.artifact = NewArtifact::Uploaded { file, handle };
+        let Call::CreatePackage(NewPackage { key, artifact, .. }) = &mut creation.call else {
+            return Ok(creation);
+        };
+        if limits.uploads != Uploads::Before {
+            return Ok(creation);
+        }
+        if let NewArtifact::File(file) = artifact {
+            let (file, handle) = (file.clone(), self.hand_over(key, file, class).await?);
+            *artifact = NewArtifact::Uploaded { file, handle };
+        } else if let NewArtifact::Files(files) = artifact {
+            for file in files {
+                file.handle = Some(self.hand_over(key, &file.file, class).await?);
+            }
         }
         Ok(creation)
+    }
+
+    /// Hands over a file; says what the cloud calls it.
+    async fn hand_over(
+        &mut self,
+        package: &PackageKey,
+        file: &LocalFile,
+        class: Class,
+    ) -> Result<String, Trouble> {
+        let call = Call::Upload { package: package.clone(), file: file.clone() };
+        match self.connect().await?.account.call(&call, class).await? {
+            Reply::Uploaded(handle) => Ok(handle),
+            _ => {
+                let error = "the reply is of another shape than the request";
+                Err(CallError::new(ErrorClass::Unintelligible, call.operation(), error).into())
+            }
+        }
     }
 
     /// One write settles the intent and makes the id durable.

@@ -1,5 +1,6 @@
 //! Who is in which stage: reproducible on any machine, and nothing per device is stored.
 
+use super::token::artifact_digest;
 use crate::api::{OtaPackage, OtaRolloutSpec, Percent, Select, Stage};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,12 +40,12 @@ fn free_name(stages: &[Stage]) -> String {
     candidates.into_iter().find(|name| !names.contains(name.as_str())).unwrap_or_default()
 }
 
-/// Seed of the ranking: `spec.order.seed`, else the package's SHA-256 in lower case, so that canaries rotate from release
+/// Seed of the ranking: `spec.order.seed`, else what the package's bytes are ([`artifact_digest`]), so that canaries rotate from release
 /// to release.
 #[must_use]
 pub fn seed(spec: &OtaRolloutSpec, package: &OtaPackage) -> String {
     let given = spec.order.as_ref().and_then(|order| order.seed.clone());
-    given.unwrap_or_else(|| package.spec.artifact.sha256.to_ascii_lowercase())
+    given.unwrap_or_else(|| artifact_digest(&package.spec.artifact))
 }
 
 /// Place of a device in the order: the first eight bytes, big-endian, of `sha256(seed ‖ device id)`.

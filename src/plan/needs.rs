@@ -3,11 +3,10 @@
 //! Look at jobs before devices: a device is called reverted only by a look that began after its job was seen to be final.
 
 use crate::api::{
-    CloudKind, IN_SYNC, Kind, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification,
-    condition_is_true, support,
+    IN_SYNC, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification, condition_is_true,
+    support::Refusal,
 };
 use crate::cloud::{DeviceOutcome, DeviceScope, Job, JobState, PackageKey, PackageKind};
-use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// Explicit targets of up to so many devices are read one by one instead of reading the product's whole fleet.
@@ -155,8 +154,7 @@ fn sorted(ids: &[String]) -> Vec<String> {
 
 /// What the object's cloud cannot honour of its `spec`, as a sentence; none when it can do everything. Admission refuses it
 /// first where there is one.
-pub(super) fn unsupported(cloud: CloudKind, kind: Kind, spec: &impl Serialize) -> Option<String> {
-    let refusals = support::refusals(cloud, kind, spec);
+pub(super) fn unsupported(refusals: &[Refusal]) -> Option<String> {
     let texts: Vec<String> = refusals.iter().map(|r| format!("{}: {}", r.path, r.message)).collect();
     (!texts.is_empty()).then(|| texts.join("; "))
 }

@@ -16,7 +16,7 @@ use super::token::{package_identity, package_token};
 use super::{Action, PackageView, Plan, Seen};
 use crate::api::{
     Adoption, CreateOperation, DriftPolicy, Kind, Origin, OtaPackage, OtaPackageStatus, Truth, VERIFIED,
-    condition_is_true,
+    condition_is_true, support::refusals,
 };
 use crate::cloud::Package;
 use compare::{Compared, compare};
@@ -107,7 +107,9 @@ fn token(view: &PackageView<'_>) -> String {
 }
 
 fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
-    if let Some(message) = unsupported(view.capabilities.cloud, Kind::OtaPackage, &view.object.spec) {
+    if let Some(message) =
+        unsupported(&refusals(view.capabilities.cloud, Kind::OtaPackage, &view.object.spec))
+    {
         return Outcome::stuck("NotSupported", message).in_sync(Truth::False);
     }
     let token = token(view);

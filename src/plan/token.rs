@@ -3,19 +3,32 @@
 //! No clock, no randomness: whoever has the manifest can compute every token, so that a job that is in the cloud is
 //! found again even when the state is lost.
 
-use crate::api::{OtaPackage, OtaRollout, OtaRolloutSpec, ReadyWhen};
+use crate::api::{Artifact, OtaPackage, OtaRollout, OtaRolloutSpec, ReadyWhen};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// What a package is, whatever it is called: account, type, product, module, version and bytes. 16 lower-case hex digits.
 #[must_use]
 pub fn package_identity(package: &OtaPackage) -> String {
     let spec = &package.spec;
-    let sha256 = spec.artifact.sha256.to_ascii_lowercase();
+    let digest = artifact_digest(&spec.artifact);
     let kind = format!("{:?}", spec.kind);
     let product = spec.product.to_string();
-    let mut parts = vec!["package", &spec.cloud_ref.name, &kind, &product, &spec.version, &sha256];
+    let mut parts = vec!["package", &spec.cloud_ref.name, &kind, &product, &spec.version, &digest];
     parts.extend(spec.module());
     short(&parts)
+}
+
+/// What the bytes of a package are: the SHA-256 of its file in lower case; of several files, a hash of their names and digests.
+#[must_use]
+pub fn artifact_digest(artifact: &Artifact) -> String {
+    let Some(files) = &artifact.files else {
+        return artifact.sha256.as_deref().unwrap_or_default().to_ascii_lowercase();
+    };
+    let by_name: BTreeMap<&str, String> =
+        files.iter().map(|file| (file.name.as_str(), file.sha256.to_ascii_lowercase())).collect();
+    let parts = by_name.iter().flat_map(|(name, sha256)| [*name, sha256]);
+    short(&std::iter::once("files").chain(parts).collect::<Vec<_>>())
 }
 
 /// Hash of everything that decides who gets what when, and what stops it: the package's identity and the whole spec
@@ -89,6 +102,7 @@ fn short(parts: &[&str]) -> String {
 mod tests {
     use super::*;
     use crate::plan::testing::{package, rollout};
+    use serde_json::json;
 
     #[test]
     fn every_part_of_a_job_makes_another_token() {
@@ -124,8 +138,28 @@ mod tests {
     #[test]
     fn the_case_of_a_digest_is_no_difference() {
         let mut upper = package();
-        upper.spec.artifact.sha256 = upper.spec.artifact.sha256.to_ascii_uppercase();
+        upper.spec.artifact.sha256 = upper.spec.artifact.sha256.map(|sha256| sha256.to_ascii_uppercase());
         assert_eq!(package_identity(&package()), package_identity(&upper));
+    }
+
+    #[test]
+    fn files_are_what_their_names_and_digests_are_in_any_order() {
+        let of = |files: &[(&str, &str)]| {
+            let file = |(name, digit): &(&str, &str)| json!({"name": name, "file": "x.bin", "sha256": digit.repeat(64)});
+            let files: Vec<_> = files.iter().map(file).collect();
+            let mut package = package();
+            package.spec.artifact = serde_json::from_value(json!({"files": files})).unwrap();
+            package_identity(&package)
+        };
+        let base = of(&[("app", "a"), ("modem", "b")]);
+        assert_eq!(base, of(&[("modem", "B"), ("app", "A")]));
+        for other in [
+            of(&[("app", "b"), ("modem", "a")]),
+            of(&[("app", "a"), ("modem2", "b")]),
+            of(&[("app", "a"), ("modem", "b"), ("x", "b")]),
+        ] {
+            assert_ne!(base, other);
+        }
     }
 
     #[test]

@@ -263,6 +263,8 @@ def invalid_firmwares(url, sdk):
     files = sdk("QueryOTAFirmware", FirmwareId=made["Data"]["FirmwareId"])["FirmwareInfo"]["MultiFiles"]
     equal("several files are kept", [(file["Name"], file["Size"], file["FileMd5"]) for file in files],
           [("a.bin", 3, hashlib.md5(b"one").hexdigest()), ("b.bin", 4, hashlib.md5(b"two2").hexdigest())])
+    denied("several files do not go by MQTT", INVALID, sdk, "CreateOTAVerifyJob", FirmwareId=made["Data"]["FirmwareId"],
+           ProductKey="a1meter", TargetDeviceName=["m-0001"], DownloadProtocol="MQTT")
     denied("one name twice is refused", INVALID, firmware, url, sdk, "bad", MultiFiles=[several[0], several[0]])
     late = upload(url, sdk, b"late")[0]
     step(url, 61 * 60)

@@ -1,5 +1,7 @@
 //! The client of Alibaba Cloud against scripted answers: what it sends, and what it makes of what comes back.
 
+mod files;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rollwave::{

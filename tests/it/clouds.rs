@@ -99,6 +99,31 @@ fn a_module_is_refused_where_devices_are_upgraded_as_a_whole() {
 }
 
 #[test]
+fn files_say_their_digest_where_the_cloud_keeps_it_and_are_refused_where_it_takes_one() {
+    let told = |cloud: CloudKind, artifact: Value| {
+        let told = refusals(cloud, Kind::OtaPackage, &json!({"artifact": artifact}));
+        let told = told.into_iter().filter(|refusal| refusal.path.starts_with("spec.artifact"));
+        told.map(|refusal| format!("{}: {}", refusal.path, refusal.message)).collect::<Vec<_>>().join("\n  ")
+    };
+    let files = json!({"files": [{"name": "a", "md5": "0"}, {"name": "b", "size": 1_048_576_001}]});
+    let told: Vec<String> = CloudKind::ALL
+        .into_iter()
+        .map(|cloud| format!("{cloud}\n  {}", told(cloud, files.clone())))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    huaweiIotda
+      spec.artifact.files: huaweiIotda cannot do this: put them into one archive in OBS, and give artifact.obs
+    oceanConnect
+      spec.artifact.files: oceanConnect cannot do this: put them into one archive, upload it in the portal, and give artifact.portal
+    aliyunIot
+      spec.artifact.files[1].md5: is missing: aliyunIot keeps no other digest of a package
+      spec.artifact.files[1].size: aliyunIot takes at most 1000 MB
+    enos
+      spec.artifact.files: enos cannot do this: put them into one archive, and give artifact.file
+    ");
+}
+
+#[test]
 fn what_a_row_refuses_is_refused_with_what_to_use_instead() {
     let refused = |cloud: CloudKind, delivery: Value| -> Vec<String> {
         let rollout = json!({

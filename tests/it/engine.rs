@@ -1,6 +1,7 @@
 //! The whole program against a simulated cloud: what really happened there is compared with what must have happened.
 
 mod aliyun;
+mod aliyun_files;
 mod aliyun_modules;
 mod bad_input;
 mod calls;

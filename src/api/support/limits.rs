@@ -28,17 +28,10 @@ use Kind::{OtaPackage, OtaRollout};
 const LIMITS: &[Limit] = &[
     limit(AliyunIot, OtaPackage, "spec.type", firmware_only),
     limit(Enos, OtaPackage, "spec.type", firmware_only),
-    limit(AliyunIot, OtaPackage, "spec.artifact.md5", |md5| {
-        md5.is_none().then(|| "is missing: aliyunIot keeps no other digest of a package".to_owned())
-    }),
     limit(AliyunIot, OtaPackage, "spec", aliyun_sources),
     limit(AliyunIot, OtaPackage, "spec.version", |version| at_most(version, 64)),
     limit(AliyunIot, OtaPackage, "spec.description", |text| at_most(text, 100)),
     limit(Enos, OtaPackage, "spec.description", |text| at_most(text, 100)),
-    limit(AliyunIot, OtaPackage, "spec.artifact.size", |size| {
-        let bytes = size?.as_i64()?;
-        (bytes > 1_048_576_000).then(|| "aliyunIot takes at most 1000 MB".to_owned())
-    }),
     limit(AliyunIot, OtaPackage, "spec.verification.devices", |devices| count_at_most(devices, 10)),
     limit(AliyunIot, OtaPackage, "spec.verification.minSuccess", |share| {
         let share = share?.as_str()?;

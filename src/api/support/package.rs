@@ -149,6 +149,15 @@ pub(super) const ROWS: &[Row] = &[
         ],
     },
     Row {
+        field: "spec.artifact.files",
+        clouds: [
+            Refused("put them into one archive in OBS, and give artifact.obs"),
+            Refused("put them into one archive, upload it in the portal, and give artifact.portal"),
+            Native("GenerateOTAUploadURL for each, then MultiFiles.N"),
+            Refused("put them into one archive, and give artifact.file"),
+        ],
+    },
+    Row {
         field: "spec.artifact.portal",
         clouds: [
             Refused("give artifact.obs"),

@@ -158,7 +158,11 @@ pub const DOCUMENTS: &[Document] = &[
             ("FirmwareDesc", Manifest("OtaPackage spec.description")),
             ("NeedToVerify", Manifest("OtaPackage spec.verification")),
             ("Udi", Manifest("OtaPackage spec.customInfo")),
-            ("MultiFiles.N", NotSent("a package is one file with one digest: put several into one archive")),
+            ("MultiFiles.N.Name", Manifest("OtaPackage spec.artifact.files[].name")),
+            ("MultiFiles.N.Url", Ours("address of the upload of spec.artifact.files[].file")),
+            ("MultiFiles.N.Size", Manifest("OtaPackage spec.artifact.files[].size")),
+            ("MultiFiles.N.SignValue", Manifest("OtaPackage spec.artifact.files[].md5")),
+            ("MultiFiles.N.FileMd5", Manifest("OtaPackage spec.artifact.files[].md5")),
         ],
     },
     Document {

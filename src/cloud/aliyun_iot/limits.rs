@@ -6,9 +6,9 @@ use crate::api::Period;
 use crate::cloud::text_rule::{Rule, any, rule, shown};
 use crate::cloud::{
     Call, CallError, CloudKind, Delivery, DeviceScope, ErrorClass, JobPurpose, LocalFile, NewArtifact,
-    NewJob, NewPackage, PackageKey, PackageKind, delivery,
+    NewFile, NewJob, NewPackage, PackageKey, PackageKind, delivery,
 };
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// Rows of ListOTAFirmware.
 pub const FIRMWARE_PAGE: usize = 100;
@@ -30,6 +30,8 @@ pub const VERIFY_DEVICES: usize = 10;
 pub const NAME: usize = 40;
 /// Bytes of a file: 1,000 MB.
 pub const FILE: u64 = 1000 * 1024 * 1024;
+/// Files of a package (CreateOTAFirmware `MultiFiles`).
+const FILES: usize = 20;
 /// `FileSuffix`, by SDK and manual.
 pub const SUFFIXES: [&str; 10] =
     ["bin", "dav", "apk", "tar.gz", "tar.xz", "tar", "gzip", "gz", "zip", "pack"];
@@ -65,6 +67,7 @@ const SRC_VERSION: Rule = rule("SrcVersion", 1, 64, version, VERSION);
 const MODULE_NAME: Rule = rule("ModuleName (spec.module)", 1, 64, version, VERSION);
 const DESCRIPTION: Rule = rule("FirmwareDesc", 0, 100, any, "any characters");
 const UDI: Rule = rule("Udi", 0, 4096, any, "any characters");
+const FILE_NAME: Rule = rule("MultiFiles.Name (spec.artifact.files)", 1, 32, any, "any characters");
 const DEVICE_NAME: Rule = rule("DeviceName", 1, 32, device, "letters, digits, -, _, @, . and :");
 const TOKEN: Rule = rule("Tag.1.Value", 1, 64, token, "letters and digits");
 const TAG_KEY: Rule = rule("Tag.Key", 1, 30, tag_key, "letters, digits and .");
@@ -175,6 +178,7 @@ impl Check {
         self.text(&UDI, package.custom_info.as_deref().unwrap_or_default())?;
         match &package.artifact {
             NewArtifact::File(file) | NewArtifact::Uploaded { file, .. } => self.file(file),
+            NewArtifact::Files(files) => self.files(files),
             NewArtifact::Obs(_) | NewArtifact::Portal => {
                 let found = "Alibaba Cloud takes the bytes themselves";
                 Err(self.invalid("FirmwareUrl (spec.artifact)", found, "give spec.artifact.file"))
@@ -216,6 +220,22 @@ impl Check {
             }
             _ => Ok(()),
         }
+    }
+
+    fn files(&self, files: &[NewFile]) -> Result<(), CallError> {
+        let (field, count) = ("MultiFiles (spec.artifact.files)", files.len());
+        if !(2..=FILES).contains(&count) {
+            let found = format!("{count} files are not 2 to {FILES}");
+            return Err(self.invalid(field, &found, "give one by spec.artifact.file, more in an archive"));
+        }
+        let names: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        if names.len() != count {
+            return Err(self.invalid(field, "a name is given twice", "give each file another one"));
+        }
+        files.iter().try_for_each(|NewFile { name, file, .. }| {
+            self.text(&FILE_NAME, name)?;
+            self.file(file)
+        })
     }
 
     fn job(&self, job: &NewJob) -> Result<(), CallError> {

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     api::{AliyunIot, Delivery, DownloadProtocol},
     cloud::{
-        Call, CallError, DeviceOutcome, ErrorClass, JobPurpose, LocalFile, NewArtifact, NewJob, NewPackage,
-        WireRequest,
+        Call, CallError, DeviceOutcome, ErrorClass, JobPurpose, LocalFile, NewArtifact, NewFile, NewJob,
+        NewPackage, WireRequest,
     },
 };
 use sha2::{Digest, Sha256};
@@ -205,9 +205,22 @@ fn create_firmware(package: &NewPackage) -> Action {
             .with("SignMethod", "MD5")
             .with_some("FirmwareSign", file.md5.as_ref())
             .with_some("FirmwareSize", file.size),
-        // Shown to people before the file is uploaded.
-        _ => action.with("FirmwareUrl", "(from GenerateOTAUploadURL)"),
+        NewArtifact::Files(files) => files.iter().zip(1..).fold(action.with("SignMethod", "MD5"), multi_file),
+        _ => action.with("FirmwareUrl", NOT_UPLOADED),
     }
+}
+
+/// What people are shown before a file is uploaded.
+const NOT_UPLOADED: &str = "(from GenerateOTAUploadURL)";
+
+fn multi_file(action: Action, (NewFile { name, file, handle }, n): (&NewFile, i32)) -> Action {
+    let member = |name: &str| format!("MultiFiles.{n}.{name}");
+    action
+        .with(member("Name"), name)
+        .with(member("Url"), handle.as_deref().unwrap_or(NOT_UPLOADED))
+        .with_some(&member("Size"), file.size)
+        .with_some(&member("SignValue"), file.md5.as_ref())
+        .with_some(&member("FileMd5"), file.md5.as_ref())
 }
 
 /// A name that is unique in the account, as it must be: what people call the package, and a hash of what makes it this one.

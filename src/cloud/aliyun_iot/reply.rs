@@ -8,8 +8,9 @@ use super::{
 };
 use crate::cloud::answer::{Unintelligible, expect, id, json};
 use crate::cloud::{
-    ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DeviceResult, HeldArtifact, Job,
-    JobCounts, JobState, NewJob, NewPackage, Package, PackageKey, PackageKind, PackageRow, Page, Reply,
+    ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DeviceResult, HeldArtifact,
+    HeldFile, Job, JobCounts, JobState, NewJob, NewPackage, Package, PackageKey, PackageKind, PackageRow,
+    Page, Reply,
 };
 use jiff::Timestamp;
 
@@ -260,14 +261,28 @@ fn tagged(
 
 fn package(firmware: wire::Firmware) -> Result<Package, Unintelligible> {
     let row = package_row(&firmware)?;
-    if firmware.multi_files.is_some_and(|files| !files.is_empty()) {
-        return Ok(Package { row, artifact: None });
-    }
     let is_md5 = firmware.sign_method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case("MD5"));
-    let md5 = firmware.firmware_sign.filter(|sign| is_md5 && sign.len() == 32);
-    let md5 = md5.map(|sign| sign.to_ascii_lowercase());
-    let artifact = ArtifactRef::Held(HeldArtifact { sha256: None, md5, size: firmware.firmware_size });
+    let several = firmware.multi_files.unwrap_or_default();
+    let artifact = if several.is_empty() {
+        let md5 = firmware.firmware_sign.filter(|_| is_md5).as_deref().and_then(md5);
+        ArtifactRef::Held(HeldArtifact { sha256: None, md5, size: firmware.firmware_size })
+    } else {
+        ArtifactRef::Files(several.into_iter().map(|file| held_file(file, is_md5)).collect())
+    };
     Ok(Package { row, artifact: Some(artifact) })
+}
+
+/// A file whose two digests differ has none that is known: devices may check either.
+fn held_file(file: wire::MultiFile, is_md5: bool) -> HeldFile {
+    let signed = file.sign_value.filter(|_| is_md5).as_deref().and_then(md5);
+    let hashed = file.file_md5.as_deref().and_then(md5);
+    let agree = signed.is_none() || hashed.is_none() || signed == hashed;
+    let md5 = hashed.or(signed).filter(|_| agree);
+    HeldFile { name: file.name, bytes: HeldArtifact { sha256: None, md5, size: file.size } }
+}
+
+fn md5(text: &str) -> Option<String> {
+    (text.len() == 32).then(|| text.to_ascii_lowercase())
 }
 
 /// `Type` of a package that is a difference.

@@ -147,7 +147,21 @@ pub struct Firmware {
     /// Handed to devices.
     pub udi: Option<String>,
     /// Several files.
-    pub multi_files: Option<Vec<serde_json::Value>>,
+    pub multi_files: Option<Vec<MultiFile>>,
+}
+
+/// One of several files of a package.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MultiFile {
+    /// Name.
+    pub name: String,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Signature by the package's `SignMethod`.
+    pub sign_value: Option<String>,
+    /// MD5.
+    pub file_md5: Option<String>,
 }
 
 /// ListOTAJobByFirmware.

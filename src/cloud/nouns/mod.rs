@@ -10,8 +10,8 @@ pub use capabilities::{Capabilities, JobIdentity, RowsLack, Uploads};
 pub use device::{Device, DeviceOutcome, DeviceResult, DeviceScope};
 pub use job::{Job, JobCounts, JobPurpose, JobState, NewJob};
 pub use package::{
-    ArtifactRef, CloudVerification, HeldArtifact, LocalFile, NewArtifact, NewPackage, NewVerification,
-    ObsArtifact, Package, PackageKey, PackageRow,
+    ArtifactRef, CloudVerification, HeldArtifact, HeldFile, LocalFile, NewArtifact, NewFile, NewPackage,
+    NewVerification, ObsArtifact, Package, PackageKey, PackageRow,
 };
 
 /// More pages than any documented account can fill: a list that goes on after this is not a list.

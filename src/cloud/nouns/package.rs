@@ -111,6 +111,17 @@ pub enum ArtifactRef {
     Obs(ObsArtifact),
     /// In the cloud itself.
     Held(HeldArtifact),
+    /// In the cloud itself, as several files.
+    Files(Vec<HeldFile>),
+}
+
+/// One of several files that the cloud holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HeldFile {
+    /// Name that devices are told.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: HeldArtifact,
 }
 
 /// An object in a bucket.
@@ -151,8 +162,21 @@ pub enum NewArtifact {
         /// What the cloud calls it, such as its address.
         handle: String,
     },
+    /// From several files of ours, which devices are sent together.
+    Files(Vec<NewFile>),
     /// From the cloud's portal, by hand.
     Portal,
+}
+
+/// One of several files of a package to be created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NewFile {
+    /// Name that devices are told.
+    pub name: String,
+    /// The file.
+    pub file: LocalFile,
+    /// What the cloud calls it once [`Call::Upload`](crate::cloud::Call::Upload) has handed it over.
+    pub handle: Option<String>,
 }
 
 impl NewArtifact {
@@ -161,11 +185,11 @@ impl NewArtifact {
     pub fn stored(&self) -> ArtifactRef {
         match self {
             Self::Obs(object) => ArtifactRef::Obs(object.clone()),
-            Self::File(file) | Self::Uploaded { file, .. } => ArtifactRef::Held(HeldArtifact {
-                sha256: Some(file.sha256.clone()),
-                md5: file.md5.clone(),
-                size: file.size,
-            }),
+            Self::File(file) | Self::Uploaded { file, .. } => ArtifactRef::Held(file.held()),
+            Self::Files(files) => {
+                let held = |file: &NewFile| HeldFile { name: file.name.clone(), bytes: file.file.held() };
+                ArtifactRef::Files(files.iter().map(held).collect())
+            }
             Self::Portal => ArtifactRef::Held(HeldArtifact::default()),
         }
     }
@@ -182,6 +206,13 @@ pub struct LocalFile {
     pub md5: Option<String>,
     /// Size in bytes, when the manifest says.
     pub size: Option<u64>,
+}
+
+impl LocalFile {
+    /// What a cloud that keeps it will say of it.
+    fn held(&self) -> HeldArtifact {
+        HeldArtifact { sha256: Some(self.sha256.clone()), md5: self.md5.clone(), size: self.size }
+    }
 }
 
 /// A package to be created.

@@ -1,13 +1,13 @@
 //! Is the cloud's package the one that the spec describes?
 
-use crate::api::{Artifact, OtaPackage, OtaPackageSpec, Verification, folder_of};
+use crate::api::{Artifact, ArtifactFile, OtaPackage, OtaPackageSpec, Verification, folder_of};
 use crate::cloud::{
-    ArtifactRef, Capabilities, HeldArtifact, LocalFile, NewArtifact, NewPackage, NewVerification,
-    ObsArtifact, Package,
+    ArtifactRef, Capabilities, HeldArtifact, HeldFile, LocalFile, NewArtifact, NewFile, NewPackage,
+    NewVerification, ObsArtifact, Package,
 };
 use crate::plan::gate::reaches;
 use crate::plan::needs::{details_needed, package_key};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ fn set(versions: &[String]) -> BTreeSet<&str> {
 
 fn artifact_differences(spec: &OtaPackageSpec, cloud: &ArtifactRef) -> Vec<String> {
     let artifact = &spec.artifact;
-    let sha256 = artifact.sha256.to_ascii_lowercase();
+    let sha256 = lower(artifact.sha256.as_ref()).unwrap_or_default();
     match (cloud, &artifact.obs) {
         (ArtifactRef::Obs(object), Some(obs)) => {
             let cloud_sha256 = object.sha256.as_deref().unwrap_or_default().to_ascii_lowercase();
@@ -80,23 +80,62 @@ fn artifact_differences(spec: &OtaPackageSpec, cloud: &ArtifactRef) -> Vec<Strin
         }
         // By hand: nothing that the cloud says of the bytes can be compared.
         (ArtifactRef::Held(_), _) if artifact.portal.is_some() => Vec::new(),
-        (ArtifactRef::Held(held), _) => held_differences(artifact, &sha256, held),
+        (ArtifactRef::Files(held), _) => files_differences(artifact, held),
+        (ArtifactRef::Held(_), _) if artifact.files.is_some() => files_differences(artifact, &[]),
+        (ArtifactRef::Held(held), _) => {
+            let wanted = Digests { sha256: &sha256, md5: artifact.md5.as_ref() };
+            held_differences("artifact", &wanted, held)
+        }
     }
 }
 
+/// Files are known by their names: those have to be the same, and then the bytes of each.
+fn files_differences(artifact: &Artifact, held: &[HeldFile]) -> Vec<String> {
+    let wanted = artifact.files.as_deref().unwrap_or_default();
+    let wanted: BTreeMap<&str, &ArtifactFile> =
+        wanted.iter().map(|file| (file.name.as_str(), file)).collect();
+    let cloud: BTreeMap<&str, &HeldArtifact> =
+        held.iter().map(|file| (file.name.as_str(), &file.bytes)).collect();
+    if !cloud.keys().eq(wanted.keys()) || cloud.len() != held.len() {
+        let mut held: Vec<&str> = held.iter().map(|file| file.name.as_str()).collect();
+        held.sort_unstable();
+        let wanted: Vec<&str> = wanted.into_keys().collect();
+        return vec![difference("artifact.files", &held.join(", "), &wanted.join(", "))];
+    }
+    let of_file = |(name, file): (&str, &ArtifactFile)| {
+        let wanted = Digests { sha256: &file.sha256.to_ascii_lowercase(), md5: file.md5.as_ref() };
+        let held = cloud.get(name).copied();
+        held.map(|held| held_differences(&format!("artifact.files[{name}]"), &wanted, held))
+            .unwrap_or_default()
+    };
+    wanted.into_iter().flat_map(of_file).collect()
+}
+
+/// What the bytes of a file shall hash to.
+struct Digests<'a> {
+    /// In lower case.
+    sha256: &'a str,
+    md5: Option<&'a String>,
+}
+
 /// Digests are compared as far as both sides know them; one of them must be known to both.
-fn held_differences(artifact: &Artifact, sha256: &str, held: &HeldArtifact) -> Vec<String> {
-    let md5 = artifact.md5.as_ref().map(|md5| md5.to_ascii_lowercase());
+fn held_differences(field: &str, wanted: &Digests<'_>, held: &HeldArtifact) -> Vec<String> {
+    let md5 = lower(wanted.md5);
     let digests = [
-        ("artifact.sha256", held.sha256.as_deref(), Some(sha256)),
-        ("artifact.md5", held.md5.as_deref(), md5.as_deref()),
+        ("sha256", held.sha256.as_deref(), Some(wanted.sha256)),
+        ("md5", held.md5.as_deref(), md5.as_deref()),
     ];
-    let both = digests.into_iter().filter_map(|(field, cloud, wanted)| Some((field, cloud?, wanted?)));
+    let both = digests.into_iter().filter_map(|(name, cloud, wanted)| Some((name, cloud?, wanted?)));
     let both: Vec<(&str, &str, &str)> = both.collect();
     if both.is_empty() {
-        return vec!["no digest of the bytes in the cloud can be compared with the spec".to_owned()];
+        return vec![format!("no digest of the bytes in the cloud can be compared with {field} of the spec")];
     }
-    unequal(both)
+    let unequal = both.into_iter().filter(|(_, cloud, wanted)| cloud != wanted);
+    unequal.map(|(name, cloud, wanted)| difference(&format!("{field}.{name}"), cloud, wanted)).collect()
+}
+
+fn lower(digest: Option<&String>) -> Option<String> {
+    digest.map(|digest| digest.to_ascii_lowercase())
 }
 
 fn unequal<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Vec<String> {
@@ -124,22 +163,31 @@ pub(crate) fn wanted(object: &OtaPackage, capabilities: &Capabilities) -> NewPac
 }
 
 fn artifact(object: &OtaPackage) -> NewArtifact {
-    let artifact = &object.spec.artifact;
-    let sha256 = artifact.sha256.to_ascii_lowercase();
-    match (&artifact.obs, &artifact.file) {
-        (Some(obs), _) => NewArtifact::Obs(ObsArtifact {
+    let Artifact { sha256, md5, size, obs, file, files, .. } = &object.spec.artifact;
+    let local = |path: &str, sha256: &str, md5: Option<&String>, size: Option<i64>| LocalFile {
+        path: folder_of(&object.metadata).join(path),
+        sha256: sha256.to_ascii_lowercase(),
+        md5: lower(md5),
+        size: size.and_then(|size| u64::try_from(size).ok()),
+    };
+    let sha256 = sha256.as_deref().unwrap_or_default();
+    match (obs, file, files) {
+        (Some(obs), ..) => NewArtifact::Obs(ObsArtifact {
             region: obs.region.clone(),
             bucket: obs.bucket.clone(),
             key: obs.key.clone(),
-            sha256: Some(sha256),
+            sha256: Some(sha256.to_ascii_lowercase()),
         }),
-        (None, Some(file)) => NewArtifact::File(LocalFile {
-            path: folder_of(&object.metadata).join(file),
-            sha256,
-            md5: artifact.md5.as_ref().map(|md5| md5.to_ascii_lowercase()),
-            size: artifact.size.and_then(|size| u64::try_from(size).ok()),
-        }),
-        (None, None) => NewArtifact::Portal,
+        (None, Some(file), _) => NewArtifact::File(local(file, sha256, md5.as_ref(), *size)),
+        (None, None, Some(files)) => {
+            let of = |file: &ArtifactFile| NewFile {
+                name: file.name.clone(),
+                file: local(&file.file, &file.sha256, file.md5.as_ref(), file.size),
+                handle: None,
+            };
+            NewArtifact::Files(files.iter().map(of).collect())
+        }
+        (None, None, None) => NewArtifact::Portal,
     }
 }
 

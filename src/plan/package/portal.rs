@@ -64,7 +64,7 @@ fn awaited(object: &OtaPackage, lost: Option<&str>) -> Outcome {
         text(&product.device_type),
         text(&product.model),
         spec.version,
-        spec.artifact.sha256,
+        text(&spec.artifact.sha256),
     );
     Outcome::stuck("AwaitingManualUpload", message).in_sync(Truth::False)
 }

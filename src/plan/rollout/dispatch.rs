@@ -4,7 +4,7 @@ use super::advance::Pass;
 use super::report::Outcome;
 use super::survey::Unfinished;
 use super::{Ground, as_count};
-use crate::api::{Kind, RolloutPhase, StagePhase};
+use crate::api::{RolloutPhase, StagePhase, support::rollout_refusals};
 use crate::cloud::{JobPurpose, NewJob};
 use crate::plan::busy::holders;
 use crate::plan::cohort::{assign, rank, seed};
@@ -37,9 +37,9 @@ impl<'a> Pass<'_, 'a> {
                 false,
             ));
         }
-        if let Some(message) =
-            unsupported(self.ground.capabilities.cloud, Kind::OtaRollout, &self.ground.rollout.spec)
-        {
+        let Ground { capabilities, rollout, package, .. } = self.ground;
+        let refused = rollout_refusals(capabilities.cloud, &rollout.spec, &package.spec);
+        if let Some(message) = unsupported(&refused) {
             return Some(Outcome::held("NotSupported", message, false));
         }
         if let Some(wait) = self.closed(index) {

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const MOST_VERIFIED: usize = 10;
 const MOST_NAMED: usize = 200;
 const MOST_SOURCES: usize = 10;
+/// Bytes of the one file that goes by MQTT (manual of OTA downloads). That jobs are refused for more is *assumed*.
+const MOST_BY_MQTT: u64 = 16 * 1024 * 1024;
 const MOST_TAGS: usize = 10;
 const MOST_TAG_TEXT: usize = 4096;
 const SELECTIONS: [&str; 4] = ["ALL", "SPECIFIC", "GRAY", "GROUP"];
@@ -36,7 +38,7 @@ pub fn create_verify(
     if names.is_empty() {
         return Err(Refusal::missing("TargetDeviceName.1"));
     }
-    let settings = Settings { timeout: timeout(request)?, ..delivery(request)? };
+    let settings = Settings { timeout: timeout(request)?, ..delivery(request, &firmware)? };
     if matches!(firmware.status, 1 | 2) {
         let detail = format!("The package is verified or being verified (Status {}).", firmware.status);
         return Err(Refusal::new(&codes::STATE, detail));
@@ -331,11 +333,16 @@ fn timeout(request: &Request<'_>) -> Result<Option<i64>, Refusal> {
 }
 
 /// What all three kinds of jobs take.
-fn delivery(request: &Request<'_>) -> Result<Settings, Refusal> {
+fn delivery(request: &Request<'_>, firmware: &Firmware) -> Result<Settings, Refusal> {
+    let protocol = request.one_of("DownloadProtocol", &["HTTPS", "MQTT"])?.unwrap_or("HTTPS");
+    let by_mqtt = matches!(firmware.files.as_slice(), [file] if file.size <= MOST_BY_MQTT);
+    if protocol == "MQTT" && !by_mqtt {
+        return Err(invalid("DownloadProtocol MQTT is for one file of at most 16 MB."));
+    }
     Ok(Settings {
         need_push: request.boolean("NeedPush")?.unwrap_or(true),
         need_confirm: request.boolean("NeedConfirm")?.unwrap_or(false),
-        protocol: request.one_of("DownloadProtocol", &["HTTPS", "MQTT"])?.unwrap_or("HTTPS").to_owned(),
+        protocol: protocol.to_owned(),
         tags: read_tags(request)?,
         ..Settings::default()
     })
@@ -372,7 +379,7 @@ fn upgrade_settings(request: &Request<'_>, firmware: &Firmware) -> Result<Settin
         per_minute: u32::try_from(rate).ok(),
         overwrites,
         multi_module,
-        ..delivery(request)?
+        ..delivery(request, firmware)?
     })
 }
 

@@ -27,17 +27,17 @@ fn of_cloud(spec: &OtaCloudSpec) -> Option<String> {
 }
 
 fn of_artifact(artifact: &Artifact, means: Means) -> Option<String> {
-    let file = artifact.file.as_ref()?;
-    if !means.has_files {
-        return Some(
-            "spec.artifact.file: this controller has no folder of files: start it with --artifacts DIR, or use spec.artifact.obs"
-                .to_owned(),
-        );
-    }
-    let stays =
-        Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    (!stays).then(|| {
-        format!("spec.artifact.file: {file} leads out of the folder of this namespace: write a path below it")
+    artifact.paths().find_map(|(field, file)| {
+        if !means.has_files {
+            return Some(format!(
+                "{field}: this controller has no folder of files: start it with --artifacts DIR, or use spec.artifact.obs"
+            ));
+        }
+        let stays =
+            Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        (!stays).then(|| {
+            format!("{field}: {file} leads out of the folder of this namespace: write a path below it")
+        })
     })
 }
 
@@ -61,12 +61,15 @@ mod tests {
         assert_eq!(said(cloud(named.clone(), Value::Null), false), "");
         assert!(said(cloud(named, json!("file:ca")), false).contains("put ca.crt"));
         assert!(said(cloud(json!({"appSecret": "exec:id"}), Value::Null), false).contains("secretRef"));
-        let package = |file: &str| {
+        let package = |artifact: Value| {
             json!({"apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaPackage", "metadata": {"name": "p"}, "spec": {
-                "cloudRef": {"name": "c"}, "type": "Firmware", "product": {"id": "m"}, "version": "V1",
-                "artifact": {"sha256": "0", "file": file}}})
+                "cloudRef": {"name": "c"}, "type": "Firmware", "product": {"id": "m"}, "version": "V1", "artifact": artifact}})
         };
-        assert!(said(package("a.bin"), false).contains("--artifacts"));
+        let one = |file: &str| json!({"sha256": "0", "file": file});
+        let of = |name: &str, file: &str| json!({"name": name, "file": file, "sha256": "0"});
+        let second = |file: &str| json!({"files": [of("a", "a.bin"), of("b", file)]});
+        assert!(said(package(one("a.bin")), false).contains("--artifacts"));
+        assert!(said(package(second("b.bin")), false).contains("--artifacts"));
         for (file, refused) in [
             ("a/b.bin", false),
             ("./b.bin", false),
@@ -74,7 +77,12 @@ mod tests {
             ("/b.bin", true),
             ("a/../../b.bin", true),
         ] {
-            assert_eq!(said(package(file), true).contains("leads out"), refused, "{file}");
+            for (artifact, field) in
+                [(one(file), "artifact.file:"), (second(file), "artifact.files[1].file:")]
+            {
+                let said = said(package(artifact), true);
+                assert_eq!(said.contains("leads out") && said.contains(field), refused, "{file}: {said}");
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Manifests, words};
 use crate::api::{
-    CloudKind, Kind, Object, ObjectKey,
+    CloudKind, Kind, Object, ObjectKey, OtaPackage, OtaRollout,
     support::{self, Refusal},
 };
 use crate::source::{Problem, Snapshot, Sourced};
@@ -85,7 +85,10 @@ fn refuse_what_no_cloud_does(snapshot: &mut Snapshot, broken: &mut BTreeSet<Obje
         let refusals = match &sourced.object {
             Object::Cloud(_) => continue,
             Object::Package(package) => support::refusals(cloud, key.kind, &package.spec),
-            Object::Rollout(rollout) => support::refusals(cloud, key.kind, &rollout.spec),
+            Object::Rollout(rollout) => match package_of(key, rollout, snapshot) {
+                Some(package) => support::rollout_refusals(cloud, &rollout.spec, &package.spec),
+                None => support::refusals(cloud, key.kind, &rollout.spec),
+            },
         };
         let problems: Vec<Problem> = refusals.into_iter().map(problem).collect();
         if !problems.is_empty() {
@@ -96,6 +99,14 @@ fn refuse_what_no_cloud_does(snapshot: &mut Snapshot, broken: &mut BTreeSet<Obje
         snapshot.objects.remove(&key);
         snapshot.problems.extend(problems);
         broken.insert(key);
+    }
+}
+
+fn package_of<'s>(key: &ObjectKey, rollout: &OtaRollout, snapshot: &'s Snapshot) -> Option<&'s OtaPackage> {
+    let package = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+    match &snapshot.objects.get(&package)?.object {
+        Object::Package(package) => Some(package),
+        _ => None,
     }
 }
 

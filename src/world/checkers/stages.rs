@@ -111,7 +111,8 @@ pub(super) fn within_share(
     let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage);
     let Some(percent) = spec.and_then(|spec| spec.select.percent) else { return Ok(()) };
     let given = rollout.spec.order.as_ref().and_then(|order| order.seed.clone());
-    let seed = given.unwrap_or_else(|| package.spec.artifact.sha256.to_ascii_lowercase());
+    let seed = given
+        .unwrap_or_else(|| package.spec.artifact.sha256.clone().unwrap_or_default().to_ascii_lowercase());
     let share = |device: &str| {
         let digest = Sha256::digest(format!("{seed}{device}"));
         let rank = digest.iter().take(8).fold(0_u128, |rank, byte| (rank << 8) | u128::from(*byte));

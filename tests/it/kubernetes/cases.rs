@@ -56,6 +56,21 @@ spec:
   verification: {devices: [v-1, v-2], timeout: 2h}
 ";
 
+const FILES: &str = "
+apiVersion: ota.rollwave.dev/v1alpha1
+kind: OtaPackage
+metadata: {name: meter-v2}
+spec:
+  cloudRef: {name: lab}
+  type: Firmware
+  product: {id: meter}
+  version: V2
+  artifact:
+    files:
+    - {name: app, file: app.bin, sha256: 4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a}
+    - {name: modem, file: modem.bin, sha256: 4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a, size: 5}
+";
+
 const ROLLOUT: &str = "
 apiVersion: ota.rollwave.dev/v1alpha1
 kind: OtaRollout
@@ -231,7 +246,52 @@ pub const CASES: &[Case] = &[
         "    obs: {region: cn-north-4, bucket: firmware, key: meter/V2.bin}\n",
         "",
         "spec.artifact",
-        "give exactly one of obs, file, portal",
+        "give exactly one of obs, file, files, portal",
+    ),
+    refused(
+        PACKAGE,
+        "    sha256: 4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a\n",
+        "",
+        "spec.artifact",
+        "give sha256: without it nobody can tell",
+    ),
+    // Several files
+    accepted("several files", FILES, "", ""),
+    accepted("a name of a file in other letters", FILES, "name: modem", "name: 调制解调器 2"),
+    refused(
+        FILES,
+        "files:\n",
+        "file: a.bin\n    files:\n",
+        "spec.artifact",
+        "give exactly one of obs, file, files",
+    ),
+    refused(
+        FILES,
+        "files:\n",
+        "md5: 0800fc577294c34e0b28ad2839435945\n    files:\n",
+        "spec.artifact",
+        "each of files has its own",
+    ),
+    refused(FILES, "files:\n", "size: 5\n    files:\n", "spec.artifact", "each of files has its own"),
+    refused(FILES, "name: modem", "name: app", "spec.artifact.files", "names of files must differ"),
+    refused(FILES, "name: modem", "name: a/b", "spec.artifact.files[1].name", ""),
+    refused(
+        FILES,
+        "name: modem",
+        "name: a-name-of-more-than-32-characters-",
+        "spec.artifact.files[1].name",
+        "",
+    ),
+    refused(FILES, "name: modem, ", "", "spec.artifact.files[1].name", ""),
+    refused(FILES, "file: modem.bin", "file: modem.exe", "spec.artifact.files[1].file", ""),
+    refused(FILES, "size: 5", "size: 0", "spec.artifact.files[1].size", ""),
+    refused(FILES, "size: 5", "url: x", "spec.artifact.files[1].url", ""),
+    refused(
+        FILES,
+        "    - {name: modem, file: modem.bin, sha256: 4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a, size: 5}\n",
+        "",
+        "spec.artifact.files",
+        "",
     ),
     // OtaRollout
     refused(ROLLOUT, "{all: true}", "{}", "spec.targets", "give exactly one of all, devices, groups, tags"),

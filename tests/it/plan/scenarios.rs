@@ -202,7 +202,7 @@ fn a_soak_that_began_in_the_future_begins_anew() {
 fn another_package_begins_anew_after_the_old_jobs_are_over() {
     let mut world = after_canary(json!({}), |_| Fate::Sleeps);
     let old = world.jobs[0].id.clone();
-    world.package.spec.artifact.sha256 = "cd".repeat(32);
+    world.package.spec.artifact.sha256 = Some("cd".repeat(32));
     assert_eq!(world.reconcile().actions, [Action::StopJob { id: old }]);
     world.pass(30);
     let plan = world.reconcile();

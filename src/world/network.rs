@@ -99,9 +99,6 @@ impl Request {
             crowd::thins_out(simulator, account, now);
         }
         let end = simulator.handle(&self.wire, now).end;
-        if let (Some(Strike::Crowd), Some(account)) = (self.strike, account) {
-            crowd::gathers(simulator, account, now);
-        }
         match end {
             End::Hang => None,
             End::Reset | End::Truncated(_) => Some(Err(broken())),
@@ -109,6 +106,14 @@ impl Request {
                 Some(Ok(with_a_row_twice(reply, self.row)))
             }
             End::Reply(reply) => Some(Ok(reply)),
+        }
+    }
+
+    /// Other people act as soon as the request has done what it does.
+    pub(super) fn brings_others(&self, simulator: &mut Simulator, now: Timestamp) {
+        let account = Account::named(self.order.cloud, &self.order.account);
+        if let (Some(Strike::Crowd), Some(account)) = (self.strike, account) {
+            crowd::gathers(simulator, account, now);
         }
     }
 

@@ -345,6 +345,8 @@ impl Play {
             let answer = request.arrive(&mut self.simulator, now);
             self.shared.note(&format!("{} arrives", request.order.operation));
             self.check_creates(&request, &before);
+            // What they create is not what the request made.
+            request.brings_others(&mut self.simulator, now);
             // A job may take a device on to another version before anybody looks again.
             if request.order.shows_versions || matches!(request.order.deed, Deed::CreateJob { .. }) {
                 self.shared.checkers().versions_are(clouds::versions(&self.simulator));

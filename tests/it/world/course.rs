@@ -23,6 +23,8 @@ pub struct Course {
     pub mutation: Option<Mutation>,
     /// What may happen.
     pub selection: Selection,
+    /// So many of its last events are told of a world that broke a law; 40 when absent.
+    pub events: Option<usize>,
 }
 
 /// What became of all worlds of a course.
@@ -63,7 +65,9 @@ impl Course {
     pub fn world(&self, seed: u64) -> World {
         let usual = World::of_seed(seed);
         let (profile, clouds) = (self.profile.unwrap_or(usual.profile), self.clouds.unwrap_or(usual.clouds));
-        World { profile, clouds, home: self.home.unwrap_or(usual.home), mutation: self.mutation, ..usual }
+        let home = self.home.unwrap_or(usual.home);
+        let events_kept = self.events.unwrap_or(usual.events_kept);
+        World { profile, clouds, home, mutation: self.mutation, events_kept, ..usual }
     }
 
     /// Plays it on all cores; `each` is told how many worlds were played and how many of them are broken.

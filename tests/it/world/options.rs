@@ -5,7 +5,7 @@ use rollwave::world::{Clouds, Home, Mutation, Profile, Selection};
 use std::collections::BTreeSet;
 
 const KNOWN: &str =
-    "SIM_SEED, SIM_RUNS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS";
+    "SIM_SEED, SIM_RUNS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS, SIM_EVENTS";
 
 /// Where seeds begin to draw among all clouds.
 const FIRST: u64 = 1_000_000;
@@ -26,6 +26,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
             "MUTATION" => course.mutation = Some(mutation(text).map_err(told)?),
             "FAULTS" => course.selection.faults = Some(numbers(text).map_err(told)?),
             "TURNS" => course.selection.turns = Some(numbers(text).map_err(told)?),
+            "EVENTS" => course.events = Some(events(text).map_err(told)?),
             _ => return Err(told(format!("there is no such setting (there are {KNOWN})"))),
         }
     }
@@ -38,6 +39,10 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
 fn runs(text: &str) -> Result<u64, String> {
     let runs = text.parse().ok().filter(|runs| (1..=100_000_000).contains(runs));
     runs.ok_or_else(|| "is not a number of worlds (try 1000; at most 100000000)".to_owned())
+}
+
+fn events(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "is not a number of events (try 400)".to_owned())
 }
 
 fn clouds(text: &str) -> Result<Clouds, String> {

@@ -36,8 +36,8 @@ pub(super) trait Subject: Clone + Send + Sync {
 
     fn set_status(&mut self, status: Self::Status);
     fn pending(&mut self) -> &mut Vec<Intent>;
-    /// True while a call is not settled.
-    fn is_in_doubt(&self) -> bool;
+    /// Calls that are not settled.
+    fn intents(&self) -> &[Intent];
     /// True when somebody asked for a look, and has had none since.
     fn is_asked_to_look(&self) -> bool;
     /// When the place where this call's work would show was last looked at.
@@ -51,6 +51,11 @@ pub(super) trait Subject: Clone + Send + Sync {
     /// The part of the status that people read.
     fn words(&mut self) -> Words<'_>;
     fn object(&self) -> Object;
+
+    /// True while a call is not settled.
+    fn is_in_doubt(&self) -> bool {
+        !self.intents().is_empty()
+    }
 
     /// Writes down what was decided, as the newest decision and as the reason why it is not ready.
     fn say(&mut self, rule: &str, message: &str, now: Timestamp) {
@@ -80,8 +85,8 @@ impl Subject for OtaPackage {
         &mut self.status.get_or_insert_default().pending
     }
 
-    fn is_in_doubt(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| !status.pending.is_empty())
+    fn intents(&self) -> &[Intent] {
+        self.status.as_ref().map(|status| status.pending.as_slice()).unwrap_or_default()
     }
 
     fn is_asked_to_look(&self) -> bool {
@@ -142,8 +147,8 @@ impl Subject for OtaRollout {
         &mut self.status.get_or_insert_default().pending
     }
 
-    fn is_in_doubt(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| !status.pending.is_empty())
+    fn intents(&self) -> &[Intent] {
+        self.status.as_ref().map(|status| status.pending.as_slice()).unwrap_or_default()
     }
 
     fn is_asked_to_look(&self) -> bool {

@@ -16,6 +16,9 @@ pub const FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// How often an ambiguous create is looked for while it may still appear.
 pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
+/// A look that another object's doubt had taken so long ago serves this one's: less than [`LOOK_AGAIN`], which asks for a new one.
+const SHARED: SignedDuration = SignedDuration::from_secs(5);
+
 /// Whether a create may leave now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
@@ -74,6 +77,19 @@ pub fn permit(
 pub fn settles_at(intent: &Intent, times: &Times, limits: &Capabilities) -> Timestamp {
     let wait = limits.request_deadline.saturating_add(limits.visibility_lag);
     times.counted_since(intent.at).saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// When a look must have begun to be worth judging by, whoever took it: after an intent is settled, where it is; a moment ago,
+/// while one may still take effect; and never so long ago that a create may not leave on it. A look of the present turn serves,
+/// unless an intent was settled since.
+#[must_use]
+pub fn look_since(pending: &[Intent], times: &Times, limits: &Capabilities) -> Timestamp {
+    let within = |age| times.now.saturating_sub(age).unwrap_or(Timestamp::MIN).min(times.turn_began);
+    let counts_for = |intent: &Intent| {
+        let settled_at = settles_at(intent, times, limits);
+        if times.now >= settled_at { settled_at } else { within(SHARED) }
+    };
+    pending.iter().map(counts_for).fold(within(FRESH), Timestamp::max)
 }
 
 /// Writes an intent into the journal, in the place of an earlier attempt under the same token.
@@ -188,6 +204,42 @@ mod tests {
         for (name, pending, looked, now, expected) in cases {
             let verdict = permit(pending, "t", at(looked), &times(0, now), &limits());
             assert_eq!(verdict, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_look_is_shared_by_all_whose_question_it_answers() {
+        let of = |second| intent("t", CreateOperation::CreateJob, None, &"body", at(second));
+        // The turn began at 300; intents settle 90 s after they were written.
+        let cases: [(&str, &[Intent], i64, i64); 7] = [
+            ("nothing in doubt: as old as a create may leave on", &[], 330, 270),
+            ("nothing in doubt, a long turn: a look of this turn", &[], 900, 300),
+            ("may still take effect: of a moment ago", &[of(280)], 302, 297),
+            ("may still take effect, a long turn: of this turn", &[of(280)], 350, 300),
+            ("settled: since then, though that is later than this turn", &[of(280)], 400, 370),
+            ("settled long ago: a create could not leave on a look of then", &[of(10)], 330, 270),
+            ("several: what serves the last", &[of(10), of(230), of(280)], 330, 320),
+        ];
+        for (name, pending, now, since) in cases {
+            let times = times(0, now);
+            let pending_since = look_since(pending, &times, &limits());
+            assert_eq!(pending_since, at(since), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_permit_asks_for_is_not_answered_by_the_look_that_it_refused() {
+        let pending = [intent("t", CreateOperation::CreateJob, None, &"body", at(250))];
+        let cases = (300..=500).flat_map(|now| (200..=now).map(move |looked| (now, looked)));
+        for (journal, (now, looked)) in
+            [&[][..], &pending].into_iter().flat_map(|j| cases.clone().map(move |c| (j, c)))
+        {
+            let times = times(0, now);
+            if permit(journal, "t", at(looked), &times, &limits()) == Permit::Look {
+                let since = look_since(journal, &times, &limits());
+                assert!(at(looked) < since || looked >= 300, "looked at {looked}, now {now}");
+                assert!(since <= at(now), "no look could serve");
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! Looking at what the judge needs: from the inventory where it is fresh enough, from the cloud otherwise.
 
+use super::act::Subject as _;
 use super::inventory::{DeviceSet, Inventory, Listed, SetName};
+use super::journal;
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
@@ -15,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) enum Evidence {
     /// What is known serves, within the drift interval.
     Known,
-    /// Something will be created because of it: look in this turn.
-    Fresh,
+    /// Something is created because of it, or in doubt, or asked for: only looks that began then or later serve.
+    Since(Timestamp),
 }
 
 /// More packages than this waiting for their first look are looked at by one list instead of one call each.
@@ -104,7 +106,7 @@ impl Lane {
         for need in needs::for_package(object) {
             match need {
                 Need::Packages(key) => {
-                    self.look_at_packages(&key, evidence, class).await?;
+                    self.look_at_packages(object, &key, evidence, class).await?;
                     sight.packages = self.details_of(object, &key, class).await?;
                 }
                 Need::Jobs(kind) => {
@@ -209,21 +211,42 @@ impl Lane {
 
     async fn look_at_packages(
         &mut self,
+        object: &OtaPackage,
         key: &PackageKey,
         evidence: Evidence,
         class: Class,
     ) -> Result<(), Trouble> {
-        let (now, seen_at) = (self.ports.clock.now(), self.inventory.packages.seen_at(key));
-        let many = seen_at.is_none() && self.queue.len() > LOOKS_WORTH_A_LIST;
-        let stale = evidence == Evidence::Fresh && seen_at < Some(self.began);
+        let seen_at = self.inventory.packages.seen_at(key);
+        let since = match evidence {
+            Evidence::Known => Timestamp::MIN,
+            Evidence::Since(since) => since,
+        };
+        if seen_at >= Some(since) {
+            return Ok(());
+        }
+        let alone = object.is_in_doubt() || object.is_asked_to_look();
+        let by_list = !alone && self.is_worth_a_list(key.kind, seen_at, class);
+        let now = self.ports.clock.now();
         let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
-        if stale || (seen_at.is_none() && !many) {
+        if !by_list {
             return Ok(self.inventory.packages.look(account, key, now, class).await?);
         }
-        if many && !self.inventory.packages.list_step(account, key.kind, now, class).await? {
+        if !self.inventory.packages.list_step(account, key.kind, since, class).await? {
             return Err(Trouble::MorePages);
         }
         Ok(())
+    }
+
+    /// True when more objects wait for a look than a list of all packages has pages, so that one list serves them all. It must
+    /// be read soon enough to serve those that come last. A call in doubt is looked for by itself: a filter lags no more than a
+    /// list, and no row can slip from one page to another.
+    fn is_worth_a_list(&self, kind: PackageKind, seen_at: Option<Timestamp>, class: Class) -> bool {
+        if seen_at.is_none() {
+            return self.queue.len() > LOOKS_WORTH_A_LIST;
+        }
+        let waiting = self.queue.count_due(class);
+        let last = self.inventory.packages.last_list(kind);
+        last.is_some_and(|(calls, took)| calls <= waiting && took <= journal::FRESH / 4)
     }
 
     /// The packages of a natural key with their artifacts, oldest first.
@@ -275,7 +298,10 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<Option<Timestamp>, Trouble> {
-        let listed_since = if evidence == Evidence::Fresh { self.began } else { self.since(drift) };
+        let listed_since = match evidence {
+            Evidence::Known => self.since(drift),
+            Evidence::Since(since) => since,
+        };
         let polled_since = self.since(JUST_POLLED);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
         let jobs = &mut self.inventory.jobs;
@@ -378,7 +404,7 @@ impl Lane {
         class: Class,
     ) -> Result<(), Trouble> {
         let by_jobs = self.fleet_since(scope, ours, drift);
-        let since = if evidence == Evidence::Fresh { by_jobs.max(self.since(POLL)) } else { by_jobs };
+        let since = if evidence == Evidence::Known { by_jobs } else { by_jobs.max(self.since(POLL)) };
         let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
         let complete = self.inventory.devices.list_step(account, scope, since, class).await?;
         if complete { Ok(()) } else { Err(Trouble::MorePages) }

@@ -99,6 +99,12 @@ impl Queue {
         Some((self.take_turn(turn)?, class))
     }
 
+    /// Objects that are due, as of the last pop, and at least as urgent.
+    #[must_use]
+    pub fn count_due(&self, class: Class) -> usize {
+        self.due_by_class.iter().take_while(|(of, ..)| *of <= class).count()
+    }
+
     /// When the next entry is due; in the past when one is due already.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {

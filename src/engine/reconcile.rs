@@ -1,7 +1,7 @@
 //! One object's turn: load ▸ observe ▸ plan ▸ act ▸ report.
 
 use super::act::{Acted, Subject};
-use super::journal::LOOK_AGAIN;
+use super::journal::{self, LOOK_AGAIN};
 use super::lane::{Lane, Trouble};
 use super::observe::Evidence;
 use super::queue::Class;
@@ -44,15 +44,16 @@ impl Lane {
     }
 
     async fn reconcile_package(&mut self, stored: &OtaPackage, class: Class) -> Result<Turn, Trouble> {
-        let mut plan = self.judge_package(stored, self.evidence.max(evidence_for(stored)), class).await?;
+        let mut plan =
+            self.judge_package(stored, self.evidence.max(self.evidence_for(stored)), class).await?;
         if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
             return Ok(self.next_turn(false, plan.again, Class::Verify));
         }
         let mut package = stored.clone();
         for _ in 0..PASSES {
             let evidence = match self.act(&mut package, plan, class).await? {
-                Acted::LookFirst => Evidence::Fresh,
-                Acted::PlanAgain => evidence_for(&package),
+                Acted::LookFirst => self.evidence_to_create(&package),
+                Acted::PlanAgain => self.evidence_for(&package),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
                     let again = sooner_in_doubt(&package, again);
@@ -69,15 +70,16 @@ impl Lane {
     }
 
     async fn reconcile_rollout(&mut self, stored: &OtaRollout, class: Class) -> Result<Turn, Trouble> {
-        let mut plan = self.judge_rollout(stored, self.evidence.max(evidence_for(stored)), class).await?;
+        let mut plan =
+            self.judge_rollout(stored, self.evidence.max(self.evidence_for(stored)), class).await?;
         if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
             return Ok(self.next_turn(false, plan.again, Class::RolloutStep));
         }
         let mut rollout = stored.clone();
         for _ in 0..PASSES {
             let evidence = match self.act(&mut rollout, plan, class).await? {
-                Acted::LookFirst => Evidence::Fresh,
-                Acted::PlanAgain => evidence_for(&rollout),
+                Acted::LookFirst => self.evidence_to_create(&rollout),
+                Acted::PlanAgain => self.evidence_for(&rollout),
                 Acted::Released => return Ok(Turn::over(true)),
                 Acted::Settled(again) => {
                     let again = sooner_in_doubt(&rollout, again);
@@ -171,7 +173,7 @@ impl Lane {
         if now < due {
             return Ok(Turn { changed, again: Some((Class::Drift, due)) });
         }
-        if !self.drift_step(now).await? {
+        if !self.drift_step().await? {
             return Ok(Turn { changed, again: Some((Class::Drift, now)) });
         }
         let due = self.end_drift_round(now).await?;
@@ -190,7 +192,7 @@ impl Lane {
     }
 
     /// Reads one more page of what drift is judged by; true once everything is fresh.
-    async fn drift_step(&mut self, now: Timestamp) -> Result<bool, Trouble> {
+    async fn drift_step(&mut self) -> Result<bool, Trouble> {
         let kinds = match self.inventory.packages.being_read() {
             Some(kind) => vec![kind],
             None => self.kinds_in_use().await?,
@@ -198,7 +200,7 @@ impl Lane {
         let Some(link) = &mut self.link else { return Ok(true) };
         let listed = |kind: &PackageKind| self.inventory.packages.listed_at(*kind) >= Some(link.drift_due);
         let Some(kind) = kinds.into_iter().find(|kind| !listed(kind)) else { return Ok(true) };
-        self.inventory.packages.list_step(&mut link.account, kind, now, Class::Drift).await?;
+        self.inventory.packages.list_step(&mut link.account, kind, Timestamp::MIN, Class::Drift).await?;
         Ok(false)
     }
 
@@ -266,10 +268,27 @@ impl Lane {
         Ok(false)
     }
 
+    /// A call that is not settled is looked for in every turn, and whoever asks for a turn wants to know how things are now.
+    fn evidence_for(&self, subject: &impl Subject) -> Evidence {
+        if subject.is_asked_to_look() {
+            Evidence::Since(self.began)
+        } else if subject.is_in_doubt() {
+            self.evidence_to_create(subject)
+        } else {
+            Evidence::Known
+        }
+    }
+
+    /// What a create of the object may leave on. A look that was taken for another object serves it as well.
+    fn evidence_to_create(&self, subject: &impl Subject) -> Evidence {
+        let counts = |limits| journal::look_since(subject.intents(), &self.times(), limits);
+        Evidence::Since(self.capabilities().map_or(self.began, counts))
+    }
+
     /// A turn that was all looks and creates. Looks that did not do are not taken again at once: whatever made them too old
     /// would do so again.
     fn unfinished_turn(&self, changed: bool, class: Class) -> Turn {
-        let wait = if self.evidence == Evidence::Fresh { LOOK_AGAIN } else { SignedDuration::ZERO };
+        let wait = if self.evidence == Evidence::Known { SignedDuration::ZERO } else { LOOK_AGAIN };
         let due = self.ports.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
         Turn { changed, again: Some((class, due)) }
     }
@@ -284,11 +303,6 @@ impl Lane {
         let due = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
         Turn { changed, again: Some((class, due)) }
     }
-}
-
-/// A call that is not settled is looked for in every turn, and whoever asks for a turn wants to know how things are now.
-fn evidence_for(subject: &impl Subject) -> Evidence {
-    if subject.is_in_doubt() || subject.is_asked_to_look() { Evidence::Fresh } else { Evidence::Known }
 }
 
 /// While a call is not settled the next turn is not far.

@@ -1,12 +1,12 @@
 //! Packages of an account: whole lists, looks at one natural key, and details.
 
-use super::listing::{Question, Reading};
+use super::listing::{Question, Reading, turn_page};
 use super::misfit;
 use crate::cloud::{
     Call, CallError, Cursor, ErrorClass, Package, PackageKey, PackageKind, PackageRow, Page, Reply,
 };
 use crate::engine::{account::Account, queue::Class};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// Packages of one account.
@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 pub struct Packages {
     rows: BTreeMap<PackageKey, Vec<Listed>>,
     listed_at: BTreeMap<PackageKind, Timestamp>,
+    /// How many calls the last list took, and how long.
+    last_list: BTreeMap<PackageKind, (usize, SignedDuration)>,
     looked_at: BTreeMap<PackageKey, Timestamp>,
     /// By id, each under the hash of the row that it was read for, until it was found equal to its spec.
     details: BTreeMap<String, (String, Package)>,
@@ -74,14 +76,20 @@ impl Packages {
         self.listed_at.get(&kind).copied()
     }
 
+    /// How many calls the last list of this kind took, and how long.
+    #[must_use]
+    pub fn last_list(&self, kind: PackageKind) -> Option<(usize, SignedDuration)> {
+        self.last_list.get(&kind).copied()
+    }
+
     /// The kind whose list was begun, and is not complete.
     #[must_use]
     pub fn being_read(&self) -> Option<PackageKind> {
         self.reading.keys().next().copied()
     }
 
-    /// Reads one page of the list of this kind; true once the list is complete. Whatever else is due comes between two
-    /// pages.
+    /// Reads one page of the list of this kind, of the reading that is under way if it began at `not_before` or later; true
+    /// once the list is complete. Whatever else is due comes between two pages.
     ///
     /// # Errors
     /// The call's; the pages read so far are given up.
@@ -89,21 +97,18 @@ impl Packages {
         &mut self,
         account: &mut Account,
         kind: PackageKind,
-        now: Timestamp,
+        not_before: Timestamp,
         urgency: Class,
     ) -> Result<bool, CallError> {
         let question = PackageList { kind, exactly: None };
-        let reading = self.reading.remove(&kind).unwrap_or_else(|| Reading::begin(question, now));
-        match reading.step(account, urgency).await? {
-            Ok(read) => {
-                self.replace_kind(kind, read.at, read.rows);
-                Ok(true)
-            }
-            Err(more) => {
-                self.reading.insert(kind, more);
-                Ok(false)
-            }
-        }
+        let mut under_way = self.reading.remove(&kind);
+        let read = turn_page(&mut under_way, question, account, not_before, urgency).await?;
+        self.reading.extend(under_way.map(|reading| (kind, reading)));
+        let Some(read) = read else { return Ok(false) };
+        let took = account.now().duration_since(read.at);
+        self.last_list.insert(kind, (usize::try_from(read.calls).unwrap_or(usize::MAX), took));
+        self.replace_kind(kind, read.at, read.rows);
+        Ok(true)
     }
 
     /// Looks at one natural key: one call as a rule.

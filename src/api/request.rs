@@ -4,7 +4,7 @@
 //! The annotations are the same in every home: in a cluster anybody may set them who may change the object, in a folder
 //! `rollwave pause` and its like do.
 
-use super::{Kind, ObjectMeta};
+use super::{Decision, Kind, Object, ObjectMeta};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,13 +58,16 @@ impl Request {
     /// stands.
     #[must_use]
     pub fn changes(self, at: &str) -> BTreeMap<&'static str, Option<String>> {
-        let opposite = match self {
+        let removed = self.opposite().map(|opposite| (opposite.annotation(), None));
+        removed.into_iter().chain([(self.annotation(), Some(at.to_owned()))]).collect()
+    }
+
+    const fn opposite(self) -> Option<Self> {
+        match self {
             Self::Pause => Some(Self::Resume),
             Self::Resume => Some(Self::Pause),
             Self::Reconcile | Self::Retry => None,
-        };
-        let removed = opposite.map(|opposite| (opposite.annotation(), None));
-        removed.into_iter().chain([(self.annotation(), Some(at.to_owned()))]).collect()
+        }
     }
 
     /// What was asked of the object, if anything was.
@@ -73,10 +76,50 @@ impl Request {
         meta.annotations.as_ref()?.get(self.annotation()).map(String::as_str)
     }
 
+    /// True when what was asked of the object at this time was taken up, or what somebody asked after that: the same, or the
+    /// opposite.
+    #[must_use]
+    pub fn is_handled(self, object: &Object, at: Timestamp) -> bool {
+        let time = |request| object.handled(request)?.parse::<Timestamp>().ok();
+        [Some(self), self.opposite()].into_iter().flatten().any(|request| time(request) >= Some(at))
+    }
+
     /// What was asked of the object, and is not what was handled last.
     #[must_use]
     pub fn open<'a>(self, meta: &'a ObjectMeta, handled: Option<&String>) -> Option<&'a str> {
         self.of(meta).filter(|asked| handled.map(String::as_str) != Some(asked))
+    }
+}
+
+impl Object {
+    /// What of these requests was handled last, as it was asked.
+    #[must_use]
+    pub fn handled(&self, request: Request) -> Option<&str> {
+        let handled = match (self, request) {
+            (Self::Cloud(o), Request::Reconcile) => &o.status.as_ref()?.last_handled_reconcile_at,
+            (Self::Package(o), Request::Reconcile) => &o.status.as_ref()?.last_handled_reconcile_at,
+            (Self::Rollout(o), _) => {
+                let status = o.status.as_ref()?;
+                match request {
+                    Request::Reconcile => &status.last_handled_reconcile_at,
+                    Request::Pause => &status.last_handled_pause_at,
+                    Request::Resume => &status.last_handled_resume_at,
+                    Request::Retry => &status.last_handled_retry_at,
+                }
+            }
+            (Self::Cloud(_) | Self::Package(_), _) => return None,
+        };
+        handled.as_deref()
+    }
+
+    /// The last decisions, newest last.
+    #[must_use]
+    pub fn decisions(&self) -> &[Decision] {
+        match self {
+            Self::Cloud(_) => &[],
+            Self::Package(o) => o.status.as_ref().map_or(&[], |status| &status.decisions),
+            Self::Rollout(o) => o.status.as_ref().map_or(&[], |status| &status.decisions),
+        }
     }
 }
 
@@ -132,6 +175,28 @@ mod tests {
                 paused,
                 "{annotations:?} {before} {handled:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_request_is_handled_when_it_or_a_later_one_in_its_place_was() {
+        use Request::{Pause, Reconcile, Resume, Retry};
+        let [noon, later] = [NOON, LATER].map(|time| time.parse::<Timestamp>().unwrap());
+        for (status, at, handled) in [
+            (serde_json::json!({}), noon, &[][..]),
+            (serde_json::json!({"lastHandledRetryAt": NOON}), later, &[]),
+            (serde_json::json!({"lastHandledRetryAt": LATER}), later, &[Retry]),
+            (serde_json::json!({"lastHandledReconcileAt": LATER}), noon, &[Reconcile]),
+            (serde_json::json!({"lastHandledResumeAt": LATER}), noon, &[Pause, Resume]),
+            (serde_json::json!({"lastHandledPauseAt": "soon"}), noon, &[]),
+        ] {
+            let spec =
+                serde_json::json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
+            let rollout = serde_json::json!({"metadata": {}, "spec": spec, "status": status});
+            let object = Object::Rollout(serde_json::from_value(rollout).unwrap());
+            let is_handled = |request: &Request| request.is_handled(&object, at);
+            let found: Vec<Request> = Request::ALL.into_iter().filter(is_handled).collect();
+            assert_eq!(found, handled, "{status} {at}");
         }
     }
 

@@ -18,6 +18,7 @@ pub mod exit;
 pub mod get;
 pub mod home;
 pub mod log;
+mod news;
 pub mod place;
 pub mod plan;
 pub mod ports;

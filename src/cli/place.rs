@@ -122,16 +122,17 @@ impl Found {
         }
     }
 
-    /// Asks something of an object.
+    /// Asks something of an object; when it was asked.
     ///
     /// # Errors
     /// A sentence: it could not be written down.
-    pub async fn ask(&self, object: &ObjectKey, request: Request) -> Result<(), String> {
+    pub async fn ask(&self, object: &ObjectKey, request: Request) -> Result<Timestamp, String> {
         let now = Timestamp::now();
         match self {
             Self::Folder(view) => view.ask(object, request, now).map(drop),
             Self::Cluster { client, .. } => ask(client, object, request, &now.to_string()).await,
         }
+        .map(|()| now)
         .map_err(|error| error.to_string())
     }
 

@@ -1,9 +1,16 @@
 //! `rollwave reconcile`, `pause`, `resume` and `retry`: what people ask of objects without changing their manifests.
 
+use super::news::{self, News};
 use super::place::{Found, Place};
 use super::select::{Selector, select};
 use super::{Context, Exit};
-use crate::api::{Object, ObjectKey, Request};
+use crate::api::{Object, ObjectKey, Period, Request};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Which objects.
 #[derive(clap::Args, Debug)]
@@ -11,6 +18,12 @@ pub struct Args {
     /// KIND/NAME or KIND/NAMESPACE/NAME; a KIND alone means every object of it.
     #[arg(value_name = "KIND/NAME", required = true)]
     pub wanted: Vec<Selector>,
+    /// Wait until it was taken up: the status repeats the request then.
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up waiting after this long (30s, 5m); exit code 4.
+    #[arg(long, value_name = "PERIOD", requires = "wait")]
+    pub timeout: Option<Period>,
     /// Where they are.
     #[command(flatten)]
     pub place: Place,
@@ -18,20 +31,27 @@ pub struct Args {
 
 /// Asks it of the objects.
 pub async fn run(request: Request, args: &Args, ctx: &Context) -> Exit {
-    let asked = async {
-        check(request, &args.wanted)?;
-        let found = Found::find(&args.place, ctx).await?;
-        let keys = meant(&found, args, ctx).await?;
-        for key in &keys {
-            found.ask(key, request).await?;
-            ctx.printer.line(format!("{key}: {} requested", request.as_str()));
-        }
-        if !keys.is_empty() {
-            ctx.printer.note(found.follower());
-        }
-        Ok::<_, String>(())
-    };
-    asked.await.map_or_else(|error| ctx.fail(error), |()| Exit::Done)
+    ask(request, args, ctx).await.unwrap_or_else(|error| ctx.fail(error))
+}
+
+async fn ask(request: Request, args: &Args, ctx: &Context) -> Result<Exit, String> {
+    check(request, &args.wanted)?;
+    let found = Found::find(&args.place, ctx).await?;
+    let keys = meant(&found, args, ctx).await?;
+    let news = if args.wait { Some(news::of(&found, keys.iter().cloned().collect())?) } else { None };
+    let mut waiting = Waiting { request, open: BTreeMap::new(), exit: Exit::Done };
+    for key in keys {
+        let at = found.ask(&key, request).await?;
+        ctx.printer.line(format!("{key}: {} requested", request.as_str()));
+        waiting.open.insert(key, at);
+    }
+    if !waiting.open.is_empty() {
+        ctx.printer.note(found.follower());
+    }
+    Ok(match news {
+        Some(news) => waiting.until_handled(news, args.timeout, ctx).await,
+        None => Exit::Done,
+    })
 }
 
 /// Before anything is looked for.
@@ -45,4 +65,86 @@ async fn meant(found: &Found, args: &Args, ctx: &Context) -> Result<Vec<ObjectKe
     wrong.iter().for_each(|wrong| ctx.printer.note(wrong));
     let meant = select(&objects, &args.wanted, found.namespace())?;
     Ok(meant.into_iter().map(Object::key).collect())
+}
+
+/// Requests that nobody has taken up yet.
+struct Waiting {
+    request: Request,
+    /// When it was asked, of which object.
+    open: BTreeMap<ObjectKey, Timestamp>,
+    exit: Exit,
+}
+
+impl Waiting {
+    async fn until_handled(
+        mut self,
+        mut news: BoxStream<'static, News>,
+        timeout: Option<Period>,
+        ctx: &Context,
+    ) -> Exit {
+        let end = timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
+        let mut silence = String::new();
+        while !self.open.is_empty() {
+            let next = async {
+                match end {
+                    Some(end) => tokio::time::timeout_at(end, news.next()).await.ok().flatten(),
+                    None => news.next().await,
+                }
+            };
+            match next.await {
+                None => return self.give_up(timeout, ctx),
+                Some(News::Silence(why)) if why == silence => {}
+                Some(News::Silence(why)) => {
+                    ctx.printer.note(&why);
+                    silence = why;
+                }
+                Some(news) => self.take(news, ctx),
+            }
+        }
+        self.exit
+    }
+
+    fn take(&mut self, news: News, ctx: &Context) {
+        let key = match &news {
+            News::Is(object) => object.key(),
+            News::Gone(key) | News::Wrong(key, _) => key.clone(),
+            News::Silence(_) => return,
+        };
+        let Some(at) = self.open.get(&key) else { return };
+        let verb = self.request.as_str();
+        match news {
+            News::Is(object) if self.request.is_handled(&object, *at) => {
+                let (message, is_refused) = answer(self.request, &object);
+                let line = format!("{key}: {verb} handled: {message}");
+                if is_refused {
+                    self.exit = ctx.fail(line);
+                } else {
+                    ctx.printer.line(line);
+                }
+            }
+            News::Gone(_) => self.exit = ctx.fail(format!("{key}: it is gone, and {verb} came too late")),
+            News::Wrong(_, why) => self.exit = ctx.fail(format!("{key}: {why}")),
+            News::Is(_) | News::Silence(_) => return,
+        }
+        self.open.remove(&key);
+    }
+
+    fn give_up(&self, timeout: Option<Period>, ctx: &Context) -> Exit {
+        let (verb, limit) = (self.request.as_str(), timeout.unwrap_or(Period::seconds(0)));
+        for key in self.open.keys() {
+            ctx.printer.error(format!(
+                "{key}: {verb} was not handled within {limit}: the request stands; see with `rollwave why` what holds it up"
+            ));
+        }
+        Exit::Timeout
+    }
+}
+
+/// What came of a request, in a sentence, and whether it was refused.
+fn answer(request: Request, object: &Object) -> (String, bool) {
+    let decided = object.decisions().iter().rev().find(|decision| decision.rule.starts_with("Retry"));
+    match decided.filter(|_| request == Request::Retry) {
+        Some(decision) => (decision.message.clone(), decision.rule == "RetryRefused"),
+        None => (object.message().to_owned(), false),
+    }
 }

@@ -7,11 +7,13 @@
 //! **Invariant:** every commit is durable when it returns; the mirror is derived and never read back.
 //! **Invariant:** what cannot be trusted is refused: a damaged file is never replaced, and never taken for an empty one.
 
+mod changes;
 mod disk;
 mod lock;
 mod mirror;
 mod requests;
 
+pub use changes::Changes;
 pub use mirror::View;
 pub use requests::Asked;
 

@@ -143,6 +143,11 @@ impl View {
         Err(StateError::Absent { path: dir.display().to_string() })
     }
 
+    /// Where the objects stand, a file each.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Asks something of an object: whoever works with this state takes it in, or the next one who does. Durable when it
     /// returns.
     ///

@@ -45,6 +45,28 @@ fn a_pause_holds_from_before_the_first_run_until_it_is_resumed_and_manifests_say
 }
 
 #[test]
+fn whoever_waits_is_told_when_a_request_was_taken_up_and_what_came_of_it() {
+    let lab = Lab::new();
+    lab.write("package.yaml", &PACKAGE[..PACKAGE.find("  verification").unwrap()]);
+    lab.write("rollout.yaml", ROLLOUT);
+    let ask = |args: &[&str]| Ended::of(&mut lab.rollwave(args));
+    assert_eq!(lab.apply().code, Some(0));
+    let nobody = ask(&["pause", "rollout/meter", "--wait", "--timeout", "1s"]);
+    assert_eq!((nobody.code, nobody.err.contains("not handled within 1s")), (Some(4), true), "{nobody:?}");
+    let process = Process::start(&mut lab.verb("run", &[]));
+    for (verb, code, words) in [
+        ("reconcile", 0, "OtaRollout/meter: reconcile handled: "),
+        ("pause", 0, "OtaRollout/meter: pause handled: paused by request since "),
+        ("resume", 0, "OtaRollout/meter: resume handled: "),
+        ("retry", 1, "OtaRollout/meter: retry handled: nothing is tried again: no device has failed"),
+    ] {
+        let ended = ask(&[verb, "rollout/meter", "--wait"]);
+        assert_eq!((ended.code, ended.said().contains(words)), (Some(code), true), "{verb}: {ended:?}");
+    }
+    drop(process);
+}
+
+#[test]
 fn what_failed_is_tried_again_once_and_what_succeeded_is_left_alone() {
     let lab = Lab::new();
     let_fail(&lab, true);

@@ -70,8 +70,10 @@ fn verbs_ask_and_show_in_a_cluster_what_they_do_in_a_folder() {
     assert!(sent.iter().all(|(id, times)| *times == 1 + usize::from(canary.contains_key(id))), "{sent:?}");
 
     for (kind, name) in [("OtaCloud", "lab"), ("OtaPackage", "meter-v2"), ("OtaRollout", "meter")] {
-        ask(&field, "reconcile", &format!("{kind}/{name}"));
-        field.until(kind, name, "it is looked at", |o| is_echoed(o, "reconcile", "lastHandledReconcileAt"));
+        let ended = rollwave(&field, &["reconcile", &format!("{kind}/{name}"), "--wait"]);
+        assert_eq!((ended.code, ended.out.contains(": reconcile handled: ")), (Some(0), true), "{ended:?}");
+        let object = field.get(kind, name).unwrap();
+        assert!(is_echoed(&object, "reconcile", "lastHandledReconcileAt"), "{object:#}");
     }
     let (calls, writes) = (field.lab.all_calls(), field.writes());
     field.lab.until("three more rounds of drift", || field.lab.all_calls() >= calls + 3);
@@ -95,4 +97,7 @@ fn a_paused_rollout_can_be_deleted() {
     field.until_gone("OtaRollout", "meter");
     assert_eq!(field.lab.tasks().len(), 1);
     drop(controller);
+    let package = "package/meter-v2";
+    let nobody = rollwave(&field, &["reconcile", package, "--wait", "--timeout", "1s"]);
+    assert_eq!((nobody.code, nobody.err.contains("not handled within 1s")), (Some(4), true), "{nobody:?}");
 }

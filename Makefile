@@ -39,7 +39,7 @@ unit: need-cargo
 	$(CARGO) test
 
 control-plane: need-go ## A real API server, etcd, Helm and Argo CD for the tests: found, or built once with Go
-	@tests/kubernetes/control-plane etcd kube-apiserver helm argocd argocd-redis
+	@tests/kubernetes/control-plane etcd kube-apiserver kubectl helm argocd argocd-redis
 
 test-argocd: need-cargo control-plane ## Argo CD itself syncs integrations/argocd/example from git; part of `make test`
 	$(CARGO) test --test it -- kubernetes::argo_sync

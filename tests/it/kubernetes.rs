@@ -11,6 +11,7 @@ mod definitions;
 mod events;
 mod examples;
 mod harness;
+mod quick_start;
 mod requests;
 mod scale;
 mod shards;

@@ -65,6 +65,13 @@ impl ControlPlane {
 
     /// A control plane with the controller's roles, and nothing else of ours.
     pub fn bare() -> Self {
+        let plane = Self::empty();
+        plane.install_roles();
+        plane
+    }
+
+    /// A control plane with nothing of ours.
+    pub fn empty() -> Self {
         let parts = find_parts(&["etcd", "kube-apiserver"]);
         let dir = tempfile::Builder::new().prefix("rollwave-kubernetes-").tempdir().unwrap().keep();
         let [port, etcd_port, peer_port] = free_ports();
@@ -76,7 +83,6 @@ impl ControlPlane {
         let plane = Self { dir, port, etcd_ports, parts, ca, api_server, etcd, _folder: folder };
         plane.start_etcd();
         plane.start_api_server();
-        plane.install_roles();
         plane
     }
 

@@ -65,8 +65,8 @@ reasons! {
     Suspended, false, "`OtaRollout`: it stands still because of `spec.suspend`";
     Paused, false, "`OtaRollout`: it stands still by request";
     Resumed, false, "`OtaRollout`: it goes on";
-    RetryTaken, false, "`OtaRollout`: what failed is tried again, by request";
-    RetryRefused, true, "`OtaRollout`: nothing is tried again, and why";
+    RetryTaken, false, "`OtaRollout`, `OtaPackage`: what failed is tried again, by request";
+    RetryRefused, true, "`OtaRollout`, `OtaPackage`: nothing is tried again, and why";
     CreateInDoubt, true, "the answer to a create was lost: it is looked for, and not sent again before that";
     Refused, true, "a call was refused for good, or a reference leads nowhere";
     Held, true, "it does not go on by itself; the sentence begins with the reason of the condition `Stalled`";
@@ -144,6 +144,7 @@ impl Teller {
             }
             _ => {}
         }
+        self.of_retries(before.map_or(&[], |status| &status.decisions), &after.decisions);
     }
 
     fn of_rollout(&mut self, before: Option<&OtaRolloutStatus>, after: Option<&OtaRolloutStatus>) {
@@ -169,7 +170,11 @@ impl Teller {
         } else if condition_is_true(&before.conditions, SUSPENDED) {
             self.tell(Reason::Resumed, &after.message);
         }
-        for decision in news(&before.decisions, &after.decisions) {
+        self.of_retries(&before.decisions, &after.decisions);
+    }
+
+    fn of_retries(&mut self, before: &[Decision], after: &[Decision]) {
+        for decision in news(before, after) {
             match decision.rule.as_str() {
                 "RetryTaken" => self.tell(Reason::RetryTaken, &decision.message),
                 "RetryRefused" => self.tell(Reason::RetryRefused, &decision.message),

@@ -18,7 +18,7 @@ pub enum Request {
     Pause,
     /// Go on after a pause.
     Resume,
-    /// Give devices that failed in a stage another attempt.
+    /// Give devices that failed, in a stage or in a verification, another attempt.
     Retry,
 }
 
@@ -51,7 +51,7 @@ impl Request {
     /// True when an object of this kind knows what to do with it.
     #[must_use]
     pub const fn concerns(self, kind: Kind) -> bool {
-        matches!((self, kind), (Self::Reconcile, _) | (_, Kind::OtaRollout))
+        matches!((self, kind), (Self::Reconcile, _) | (_, Kind::OtaRollout) | (Self::Retry, Kind::OtaPackage))
     }
 
     /// The annotations that are set (or removed: none) to make the request. The last of pause and resume is the one that
@@ -98,6 +98,7 @@ impl Object {
         let handled = match (self, request) {
             (Self::Cloud(o), Request::Reconcile) => &o.status.as_ref()?.last_handled_reconcile_at,
             (Self::Package(o), Request::Reconcile) => &o.status.as_ref()?.last_handled_reconcile_at,
+            (Self::Package(o), Request::Retry) => &o.status.as_ref()?.last_handled_retry_at,
             (Self::Rollout(o), _) => {
                 let status = o.status.as_ref()?;
                 match request {

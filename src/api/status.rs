@@ -87,6 +87,13 @@ pub struct OtaPackageStatus {
     /// The `reconcile-requested-at` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// The `retry-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_retry_at: Option<String>,
+}
+
+const fn is_first(attempt: &u32) -> bool {
+    *attempt == 0
 }
 
 /// How a package came to be ours.
@@ -104,6 +111,9 @@ pub enum Origin {
 pub struct VerificationStatus {
     /// The job's token; part of its name in the cloud.
     pub token: String,
+    /// Which attempt it is: more than 0 after a retry by request.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub attempt: u32,
     /// The cloud's id of the verify job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
@@ -505,6 +515,7 @@ impl Default for OtaPackageStatus {
             pending: Vec::new(),
             decisions: Vec::new(),
             last_handled_reconcile_at: None,
+            last_handled_retry_at: None,
         }
     }
 }

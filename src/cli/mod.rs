@@ -136,10 +136,10 @@ pub enum Verb {
     Pause(request::Args),
     /// Have paused rollouts go on.
     Resume(request::Args),
-    /// Give devices that failed in stages of a rollout another attempt.
+    /// Give devices that failed in stages of a rollout, or in the verification of a package, another attempt.
     ///
     /// Each gets it once its job has ended; devices that succeeded are left alone. A gate that failed is asked anew. Where a
-    /// stop rule has fired nothing is tried again.
+    /// stop rule has fired nothing is tried again, nor where every device that verifies a package runs it already.
     Retry(request::Args),
     /// Print the CustomResourceDefinitions of every kind.
     ///

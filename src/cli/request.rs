@@ -4,7 +4,7 @@ use super::news::{self, News};
 use super::place::{Found, Place};
 use super::select::{Selector, select};
 use super::{Context, Exit};
-use crate::api::{Object, ObjectKey, Period, Request};
+use crate::api::{Kind, Object, ObjectKey, Period, Request};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
@@ -57,7 +57,8 @@ async fn ask(request: Request, args: &Args, ctx: &Context) -> Result<Exit, Strin
 /// Before anything is looked for.
 fn check(request: Request, wanted: &[Selector]) -> Result<(), String> {
     let Some(other) = wanted.iter().find(|selector| !request.concerns(selector.kind)) else { return Ok(()) };
-    Err(format!("{other}: {} is for rollouts: name those that are meant", request.as_str()))
+    let whom = if request.concerns(Kind::OtaPackage) { "rollouts and packages" } else { "rollouts" };
+    Err(format!("{other}: {} is for {whom}: name those that are meant", request.as_str()))
 }
 
 async fn meant(found: &Found, args: &Args, ctx: &Context) -> Result<Vec<ObjectKey>, String> {

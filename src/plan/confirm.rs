@@ -16,9 +16,11 @@ pub fn package_created(status: &mut OtaPackageStatus, token: &str, id: &str, at:
 pub fn verify_job_created(status: &mut OtaPackageStatus, token: &str, id: &str, at: Timestamp) {
     status.pending.retain(|intent| intent.token != token);
     let before = status.verification.take().filter(|v| v.token == token);
-    let (dispatched_at, counts) = before.map(|v| (v.dispatched_at, v.counts)).unwrap_or_default();
+    let (attempt, dispatched_at, counts) =
+        before.map(|v| (v.attempt, v.dispatched_at, v.counts)).unwrap_or_default();
     status.verification = Some(VerificationStatus {
         token: token.to_owned(),
+        attempt,
         job_id: Some(id.to_owned()),
         dispatched_at: dispatched_at.or(Some(at)),
         finished_at: None,

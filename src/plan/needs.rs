@@ -2,6 +2,7 @@
 //!
 //! Look at jobs before devices: a device is called reverted only by a look that began after its job was seen to be final.
 
+use super::token::is_verification_of;
 use crate::api::{
     IN_SYNC, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification, condition_is_true,
     support::Refusal,
@@ -129,11 +130,9 @@ fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
 }
 
 fn needs_verification(package: &OtaPackage, verification: &Verification) -> bool {
-    let uid = package.metadata.uid.as_deref().unwrap_or_default();
-    let token =
-        super::token::verify_token(uid, &super::token::package_identity(package), &verification.devices);
     let known = package.status.as_ref().and_then(|status| status.verification.as_ref());
-    !has_condition(package, VERIFIED) || known.is_none_or(|known| known.token != token)
+    !has_condition(package, VERIFIED)
+        || known.is_none_or(|known| !is_verification_of(package, verification, known))
 }
 
 fn has_dispatched(rollout: &OtaRollout) -> bool {

@@ -7,12 +7,13 @@ mod compare;
 mod leave;
 mod portal;
 mod report;
+mod retry;
 mod verify;
 
 pub(crate) use compare::wanted;
 
 use super::needs::unsupported;
-use super::token::{package_identity, package_token};
+use super::token::{is_verification_of, package_identity, package_token};
 use super::{Action, PackageView, Plan, Seen};
 use crate::api::{
     Adoption, CreateOperation, DriftPolicy, Kind, Origin, OtaPackage, OtaPackageStatus, Truth, VERIFIED,
@@ -43,6 +44,7 @@ pub fn plan(view: &PackageView<'_>) -> Plan<OtaPackageStatus> {
     // A clock that was ahead wrote it: how long ago that was nobody knows, and so it is counted from now on.
     status.known_since = status.known_since.map(|since| since.min(view.now));
     let outcome = judge(view, packages, &mut status);
+    let outcome = retry::answer(view, &mut status, outcome, |status| judge(view, packages, status));
     finish(view.object, status, outcome, view.now)
 }
 
@@ -55,8 +57,7 @@ pub fn plan_unseen(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackag
 /// A verification of another package, or on other devices, proves nothing about this one.
 fn void_verification(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
     let Some(asked) = &view.object.spec.verification else { return };
-    let token = verify::token(view, asked);
-    if status.verification.as_ref().is_none_or(|known| known.token != token)
+    if status.verification.as_ref().is_none_or(|known| !is_verification_of(view.object, asked, known))
         && condition_is_true(&status.conditions, VERIFIED)
     {
         crate::api::clear_condition(&mut status.conditions, VERIFIED);

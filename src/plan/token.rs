@@ -3,7 +3,9 @@
 //! No clock, no randomness: whoever has the manifest can compute every token, so that a job that is in the cloud is
 //! found again even when the state is lost.
 
-use crate::api::{Artifact, OtaPackage, OtaRollout, OtaRolloutSpec, ReadyWhen};
+use crate::api::{
+    Artifact, OtaPackage, OtaRollout, OtaRolloutSpec, ReadyWhen, Verification, VerificationStatus,
+};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -77,12 +79,23 @@ pub fn package_token(uid: &str, identity: &str) -> String {
     short(&["create-package", uid, identity])
 }
 
-/// Identity of a verify job: another package, or other devices, is another verification.
+/// Identity of a verify job: another package, other devices, or another attempt is another verification.
 #[must_use]
-pub fn verify_token(uid: &str, identity: &str, devices: &[String]) -> String {
+pub fn verify_token(uid: &str, identity: &str, devices: &[String], attempt: u32) -> String {
     let mut devices = devices.to_vec();
     sort_set(&mut devices);
-    short(&["verify", uid, identity, &devices.join("\n")])
+    let (devices, attempt) = (devices.join("\n"), attempt.to_string());
+    let mut parts = vec!["verify", uid, identity, devices.as_str()];
+    // The first one is called as it was when there was no other.
+    parts.extend((attempt != "0").then_some(attempt.as_str()));
+    short(&parts)
+}
+
+/// True when this is the verification that the spec asks for, whichever attempt at it.
+#[must_use]
+pub fn is_verification_of(package: &OtaPackage, asked: &Verification, known: &VerificationStatus) -> bool {
+    let uid = package.metadata.uid.as_deref().unwrap_or_default();
+    verify_token(uid, &package_identity(package), &asked.devices, known.attempt) == known.token
 }
 
 /// Every part is preceded by its length, so that no two lists of parts give the same text.
@@ -177,9 +190,12 @@ mod tests {
     fn a_verification_is_the_same_for_the_same_set_of_devices() {
         let list = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
-            verify_token("u", "i", &list(&["a", "b"])),
-            verify_token("u", "i", &list(&["b", "a", "a"]))
+            verify_token("u", "i", &list(&["a", "b"]), 0),
+            verify_token("u", "i", &list(&["b", "a", "a"]), 0)
         );
-        assert_ne!(verify_token("u", "i", &list(&["a"])), verify_token("u", "i", &list(&["b"])));
+        let attempts = [0, 1, 2].map(|attempt| verify_token("u", "i", &list(&["a"]), attempt));
+        assert_ne!(attempts[0], verify_token("u", "i", &list(&["b"]), 0));
+        assert!(attempts[0] != attempts[1] && attempts[1] != attempts[2]);
+        assert_eq!(attempts[0], short(&["verify", "u", "i", "a"]), "as it was before there were attempts");
     }
 }

@@ -5,6 +5,7 @@ mod package;
 mod preview;
 mod ready_when;
 mod requests;
+mod retries;
 mod scenarios;
 mod windows;
 pub(crate) mod world;

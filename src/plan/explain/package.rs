@@ -1,9 +1,9 @@
 //! Why a package stands as it does.
 
-use super::{counted, devices, listed, pending};
+use super::{command, counted, devices, listed, pending};
 use crate::api::{
-    Decision, DriftPolicy, IN_SYNC, OtaPackage, OtaPackageStatus, Percent, Verification, VerificationStatus,
-    find_condition, time_text,
+    Decision, DriftPolicy, IN_SYNC, Kind, ObjectKey, OtaPackage, OtaPackageStatus, Percent, Verification,
+    VerificationStatus, find_condition, time_text,
 };
 use crate::plan::gate::spaced;
 
@@ -53,11 +53,12 @@ fn verification_next(package: &OtaPackage, status: &OtaPackageStatus) -> Option<
     }
     if missing > open {
         return Some(format!(
-            "Verification cannot pass any more: {} must run {}, and at most {} can. Mend the package under a new version in \
-             a new OtaPackage, or change spec.verification.",
+            "Verification cannot pass any more: {} must run {}, and at most {} can. If another attempt may help, {} sends to those \
+             that do not run it; else mend the package under a new version in a new OtaPackage, or change spec.verification.",
             devices(needed),
             package.spec.version,
-            seen.counts.succeeded + open
+            seen.counts.succeeded + open,
+            command("retry", &ObjectKey::of(Kind::OtaPackage, &package.metadata))
         ));
     }
     let deadline = seen.dispatched_at.and_then(|at| at.checked_add(asked.timeout.as_signed()).ok());

@@ -2,7 +2,7 @@
 
 use super::compare::{Compared, compare};
 use super::report::{Outcome, finish};
-use super::verify::find_job;
+use super::verify::{find_job, is_of_an_attempt};
 use crate::api::{CreateOperation, DeletionPolicy, Origin, OtaPackage, OtaPackageStatus};
 use crate::cloud::{Capabilities, Job, JobState};
 use crate::plan::{Action, PackageView, Plan, confirm};
@@ -60,9 +60,10 @@ fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     }
     let holders = holders(&jobs.value, id, view.capabilities);
     let verify = status.verification.as_ref();
-    let verify = verify.and_then(|v| find_job(&jobs.value, &v.token, v.job_id.as_deref()));
-    let is_stopped_holder = |job: &&Job| job.state.is_final() && holders.contains(job);
-    if let Some(job) = verify.filter(is_stopped_holder) {
+    let newest = verify.and_then(|v| find_job(&jobs.value, &v.token, v.job_id.as_deref()));
+    let is_verify = |job: &&Job| newest == Some(*job) || is_of_an_attempt(view, status, job);
+    let verify = holders.iter().copied().find(is_verify);
+    if let Some(job) = verify.filter(|job| job.state.is_final()) {
         let message =
             format!("deletion of package {id} waits until job {}, which was stopped, is deleted", job.id);
         return Outcome::working("Deleting", message).with([Action::DeleteJob { id: job.id.clone() }]);

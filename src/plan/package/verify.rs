@@ -10,7 +10,7 @@ use crate::plan::busy::holders;
 use crate::plan::gate::{reaches, spaced};
 use crate::plan::needs::package_key;
 use crate::plan::stage::{JobSight, Target, as_count, tally, versions_of};
-use crate::plan::token::{package_identity, verify_token};
+use crate::plan::token::{is_verification_of, package_identity, verify_token};
 use crate::plan::{Action, PackageView, Seen, confirm};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,9 +32,11 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
             }
         };
     };
-    let token = token(view, verification);
-    let known = status.verification.as_ref().is_some_and(|known| known.token == token);
-    if known && condition_is_true(&status.conditions, VERIFIED) {
+    let is_known = status
+        .verification
+        .as_ref()
+        .is_some_and(|known| is_verification_of(view.object, verification, known));
+    if is_known && condition_is_true(&status.conditions, VERIFIED) {
         let counts = status.verification.as_ref().map(|known| known.counts).unwrap_or_default();
         return held_back(view, package_id, &counts).unwrap_or_else(|| done(summary(&counts)));
     }
@@ -53,23 +55,44 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         );
         return Outcome::stuck("VerificationDevicesUnknown", message).verified(Truth::Unknown);
     }
-    if !known {
-        status.verification = Some(VerificationStatus {
-            token: token.clone(),
-            job_id: None,
-            dispatched_at: None,
-            finished_at: None,
-            counts: StageCounts::default(),
-        });
+    if !is_known {
+        status.verification = Some(begin(view, verification, last_attempt(view, verification, &jobs.value)));
     }
+    let token = status.verification.as_ref().map(|known| known.token.clone()).unwrap_or_default();
     Trial { view, verification, token, package_id, named: named.into_iter().collect(), jobs, devices }
         .judge(status)
 }
 
-/// Identity of the verification that the spec asks for now.
-pub(super) fn token(view: &PackageView<'_>, verification: &Verification) -> String {
+/// An attempt at the verification that the spec asks for now, of which nothing is known yet.
+pub(super) fn begin(view: &PackageView<'_>, verification: &Verification, attempt: u32) -> VerificationStatus {
+    VerificationStatus {
+        token: token(view, verification, attempt),
+        attempt,
+        job_id: None,
+        dispatched_at: None,
+        finished_at: None,
+        counts: StageCounts::default(),
+    }
+}
+
+fn token(view: &PackageView<'_>, verification: &Verification, attempt: u32) -> String {
     let uid = view.object.metadata.uid.as_deref().unwrap_or_default();
-    verify_token(uid, &package_identity(view.object), &verification.devices)
+    verify_token(uid, &package_identity(view.object), &verification.devices, attempt)
+}
+
+/// True when it is the verify job of any attempt at what the spec asks for now.
+pub(super) fn is_of_an_attempt(view: &PackageView<'_>, status: &OtaPackageStatus, job: &Job) -> bool {
+    let (Some(asked), Some(known)) = (&view.object.spec.verification, &status.verification) else {
+        return false;
+    };
+    let is_its = |attempt| job.token.as_deref() == Some(&token(view, asked, attempt));
+    (0..=known.attempt).any(is_its)
+}
+
+/// The last attempt whose job is in the cloud: where the state was lost, nothing else tells that there were several.
+fn last_attempt(view: &PackageView<'_>, verification: &Verification, jobs: &[&Job]) -> u32 {
+    let is_there = |attempt: &u32| find_job(jobs, &token(view, verification, *attempt), None).is_some();
+    (1..).take_while(is_there).last().unwrap_or(0)
 }
 
 /// The verify job among these: by its token, or by the id that the status holds.
@@ -119,7 +142,7 @@ impl Trial<'_> {
         if let Some(outcome) = self.verdict(&counts) {
             return match (in_doubt, outcome.standing) {
                 (true, _) => self.looking(&counts),
-                (false, Standing::Done) => self.confirmed(&counts, job).unwrap_or(outcome),
+                (false, Standing::Done) => self.confirmed(known, job).unwrap_or(outcome),
                 (false, _) => outcome,
             };
         }
@@ -214,10 +237,17 @@ impl Trial<'_> {
     }
 
     /// What still stands against a verification that the devices have passed: the cloud's own word, where it has one.
-    fn confirmed(&self, counts: &StageCounts, job: Option<&Job>) -> Option<Outcome> {
-        let (state, summary) = (of_the_cloud(self.view, self.package_id)?, summary(counts));
+    fn confirmed(&self, known: &VerificationStatus, job: Option<&Job>) -> Option<Outcome> {
+        let (state, summary) = (of_the_cloud(self.view, self.package_id)?, summary(&known.counts));
         let outcome = match state {
             CloudVerification::Passed | CloudVerification::NotNeeded => return None,
+            // It may be what it said of the attempt before.
+            CloudVerification::Failed
+                if known.attempt > 0 && job.is_some_and(|job| !self.has_settled(job)) =>
+            {
+                let message = format!("{summary}; the cloud has not ended its own verification yet");
+                Outcome::working("Verifying", message).verified(Truth::Unknown)
+            }
             CloudVerification::Failed => {
                 let message = format!(
                     "verification failed: {summary}, but the cloud calls it failed; no rollout will start"
@@ -277,7 +307,7 @@ impl Trial<'_> {
             return Outcome::working("Verifying", message).verified(Truth::Unknown);
         }
         let message = format!(
-            "verify job {id} is not in the cloud any more, and is not created again: {}; name other devices to verify anew",
+            "verify job {id} is not in the cloud any more, and is not created again: {}; `rollwave retry`, or other devices, verify anew",
             summary(&known.counts)
         );
         Outcome::stuck("JobVanished", message).verified(Truth::Unknown)

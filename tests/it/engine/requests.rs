@@ -1,6 +1,9 @@
 //! What people ask for while `rollwave run` holds the state, and before it runs.
 
-use super::harness::{Ended, Lab, PACKAGE, Process, ROLLOUT};
+use super::four;
+use super::harness::{Ended, Lab, PACKAGE, Process, ROLLOUT, each};
+use rollwave::api::CloudKind;
+use serde_json::Value;
 
 fn ask(lab: &Lab, verb: &str) {
     let ended = Ended::of(&mut lab.rollwave(&[verb, "rollout/meter"]));
@@ -92,6 +95,31 @@ fn what_failed_is_tried_again_once_and_what_succeeded_is_left_alone() {
     }
     assert!(sent.iter().all(|(id, times)| *times == 1 + usize::from(canary.contains_key(id))), "{sent:?}");
     drop(process);
+}
+
+#[test]
+fn a_verification_that_failed_is_tried_again_on_every_cloud() {
+    each(&CloudKind::ALL, |cloud| {
+        let lab = four::lab(*cloud, 2);
+        let_fail(&lab, true);
+        let verification = "  verification: {devices: [m-0000, m-0001], timeout: 2h}\n";
+        lab.write("package.yaml", &(four::package(*cloud) + verification));
+        let ask = || Ended::of(&mut lab.rollwave(&["retry", "package/v2", "--wait"]));
+        let process = Process::start(&mut lab.verb("run", &[]));
+        let is = |object: &Value, reason: &str| object["status"]["conditions"].to_string().contains(reason);
+        lab.until_object("package/v2", "its verification fails", |o| is(o, "\"VerificationFailed\""));
+        let_fail(&lab, false);
+        let taken = ask();
+        let words = "retry handled: verified again by request, on 2 devices";
+        assert_eq!((taken.code, taken.out.contains(words)), (Some(0), true), "{cloud}: {taken:?}");
+        lab.until_object("package/v2", "it is verified", |o| is(o, "\"Verified\",\"status\":\"True\""));
+        assert!(lab.sent().values().all(|times| *times == 2), "{cloud}: {:?}", lab.sent());
+        let refused = ask();
+        let words = "nothing is tried again: no verification has failed";
+        assert_eq!((refused.code, refused.err.contains(words)), (Some(1), true), "{cloud}: {refused:?}");
+        assert_eq!((lab.tasks().len(), lab.sent().len()), (2, 2), "{cloud}");
+        drop(process);
+    });
 }
 
 #[test]

@@ -75,6 +75,18 @@ fn is_held(object: &Value) -> bool {
     object["status"]["phase"] == "Held"
 }
 
+fn a_package_that_fails_its_verification(seen: &Seen) {
+    let field = Field::new(shared());
+    field.apply(&PACKAGE.replace("version: V2", "version: bad").replace(", verify-2]", "]"));
+    let controller = Process::start(&mut field.controller());
+    let has_failed = |object: &Value| condition(object, "Verified")["reason"] == "VerificationFailed";
+    let failed = field.until("OtaPackage", "meter-v2", "its verification fails", |object| {
+        has_failed(object) && !object["status"]["verification"]["finishedAt"].is_null()
+    });
+    see(seen, "verification-failed", &failed);
+    drop(controller);
+}
+
 fn references_to_nowhere(seen: &Seen) {
     let field = Field::new(shared());
     field.apply(&PACKAGE.replace("name: lab", "name: missing"));
@@ -193,10 +205,11 @@ fn place(kind: &str, name: &str) -> PathBuf {
 #[test]
 fn the_objects_that_integrations_are_tested_with_are_those_of_a_real_run() {
     let seen = Seen::default();
-    let scenes: [fn(&Seen); 8] = [
+    let scenes: [fn(&Seen); 9] = [
         a_good_release,
         a_canary_that_a_stop_rule_ends,
         a_canary_that_does_not_pass_its_gate,
+        a_package_that_fails_its_verification,
         references_to_nowhere,
         a_rollout_that_is_suspended,
         a_rollout_that_is_paused,

@@ -72,6 +72,7 @@ impl<'a> Field<'a> {
     pub fn until_all(&self, kind: &str, count: usize, is_so: impl Fn(&Value) -> bool) {
         let (mut most, mut since) = (0, Instant::now());
         while most < count {
+            let begin = Instant::now();
             let list = self.runtime.block_on(self.api(kind).list(&ListParams::default())).unwrap();
             let is_so = |object: &DynamicObject| is_so(&serde_json::to_value(object).unwrap());
             let found = list.items.iter().filter(|object| is_so(object)).count();
@@ -79,7 +80,8 @@ impl<'a> Field<'a> {
                 (most, since) = (found, Instant::now());
             }
             assert!(since.elapsed() < DEADLINE, "{kind}: {most} of {count}, and no more come");
-            std::thread::sleep(Duration::from_millis(200));
+            // A list of thousands is work for the API server, which is being measured.
+            std::thread::sleep(Duration::from_millis(200).max(begin.elapsed() * 4));
         }
     }
 

@@ -145,14 +145,18 @@ fn a_new_object_among_idle_ones_waits_behind_no_poll() {
     let idle = scale() * 5;
     let field = field(0);
     field.apply_all((0..idle).map(|i| package(&format!("p{i}"), "shelf", &format!("V{i}"))));
-    let controller = Process::start(&mut field.controller_at(200));
+    let (controller, begin) = (Process::start(&mut field.controller_at(200)), Instant::now());
     field.until_all("OtaPackage", idle, is_ready);
+    println!("{idle} packages ready after {:?}, with {} calls", begin.elapsed(), field.lab.all_calls());
     let (creates, calls, begin) =
         (field.lab.calls("CreateOtaPackage"), field.lab.all_calls(), Instant::now());
     field.apply_all([package("new", "shelf", "new")]);
     field.lab.until("the new package is created", || field.lab.calls("CreateOtaPackage") > creates);
     let (before, took) = (field.lab.all_calls() - calls - 1, begin.elapsed());
-    println!("among {idle} idle packages: {before} calls before the create of a new one, {took:?}");
+    let memory = peak_memory(&controller);
+    println!(
+        "among {idle} idle packages: {before} calls before the create of a new one, {took:?}; {memory} MB"
+    );
     assert!(before <= 6, "{before} calls went before it");
     drop(controller);
 }

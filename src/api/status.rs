@@ -232,6 +232,15 @@ pub struct StageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub observed_at: Option<Timestamp>,
+    /// When that had been at the latest by the cloud's own clock, where it says what time it is: ours may be set before a soak is
+    /// over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub observed_cloud_at: Option<Timestamp>,
+    /// When its soak is over at the latest, if Rollwave goes on working. Only while it soaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub soaks_until: Option<Timestamp>,
     /// When its gates passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]

@@ -8,7 +8,7 @@ use crate::{
     cloud::{
         CallError, Cloud, ErrorClass, Transport, TransportError, aliyun_iot, enos,
         huawei_iotda::{self, Keys, Scheme, User},
-        ocean_connect,
+        listening, ocean_connect,
         transport::{HttpOptions, HttpTransport},
     },
     engine::ports::{Connector, Fenced, Leadership, Sole},
@@ -99,7 +99,7 @@ impl HttpConnector {
             app_key: secrets.needed("accessKey", given.access_key.as_ref()).await?,
             app_secret: secrets.needed("secretKey", given.secret_key.as_ref()).await?,
         };
-        Ok(enos::connect(spec, keys, Arc::clone(&self.transport)))
+        listening(self.transport.clone(), |transport| Ok(enos::connect(spec, keys, transport)))
     }
 
     async fn iotda(&self, spec: &HuaweiIotda, secrets: &Secrets<'_>) -> Result<Arc<dyn Cloud>, CallError> {
@@ -107,7 +107,7 @@ impl HttpConnector {
             Scheme::Signed(_) => secrets.access_key().await?,
             Scheme::Token => secrets.user().await?,
         };
-        Ok(huawei_iotda::connect(spec, keys, Arc::clone(&self.transport)))
+        listening(self.transport.clone(), |transport| Ok(huawei_iotda::connect(spec, keys, transport)))
     }
 
     async fn ocean_connect(
@@ -128,7 +128,8 @@ impl HttpConnector {
             let own = Arc::new(HttpTransport::new(options).map_err(unusable)?);
             Arc::new(Fenced::new(own, self.leadership.clone()))
         };
-        Ok(ocean_connect::connect(spec, secret, &self.sessions, transport))
+        let sessions = &self.sessions;
+        listening(transport, |transport| Ok(ocean_connect::connect(spec, secret, sessions, transport)))
     }
 
     async fn aliyun(&self, spec: &AliyunIot, secrets: &Secrets<'_>) -> Result<Arc<dyn Cloud>, CallError> {
@@ -136,7 +137,7 @@ impl HttpConnector {
         let keys = aliyun_iot::Keys { id, secret, security_token };
         // Another text each time: the gateway refuses a nonce that it has seen.
         let nonces = format!("{:x}{:x}", fastrand::u128(..), std::process::id());
-        Ok(aliyun_iot::connect(spec, keys, Arc::clone(&self.transport), &nonces))
+        listening(self.transport.clone(), |transport| Ok(aliyun_iot::connect(spec, keys, transport, &nonces)))
     }
 }
 

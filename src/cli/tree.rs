@@ -187,8 +187,7 @@ fn stage_line(name: &str, width: usize, look: Look, seen: Option<&StageStatus>) 
 }
 
 fn soak_end(spec: &Stage, seen: &StageStatus) -> Option<jiff::Timestamp> {
-    (seen.phase == StagePhase::Soaking).then_some(())?;
-    seen.observed_at?.checked_add(spec.soak?.as_signed()).ok()
+    seen.soaks_until.filter(|_| seen.phase == StagePhase::Soaking && spec.soak.is_some())
 }
 
 /// Icon, word, style.

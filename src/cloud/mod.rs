@@ -16,12 +16,14 @@ mod effect;
 pub mod enos;
 pub mod error;
 pub mod huawei_iotda;
+mod listening;
 pub mod nouns;
 pub mod ocean_connect;
 mod text_rule;
 pub mod transport;
 
 pub use error::{CallError, Effect, ErrorClass};
+pub use listening::listening;
 pub use nouns::*;
 pub use transport::{Transport, TransportError, WireRequest, WireResponse};
 
@@ -45,6 +47,11 @@ pub trait Cloud: Send + Sync {
     /// # Errors
     /// [`CallError`], whose [`Effect`] says whether the cloud may have acted all the same.
     async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError>;
+
+    /// What time the cloud said it was in its last answer, if it said so since this was asked last.
+    fn take_time(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 /// A question or an order to a cloud.

@@ -8,7 +8,8 @@ use super::ports::{Deposed, Ports};
 use super::queue::Class;
 use crate::api;
 use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, Reply};
-use jiff::Timestamp;
+use crate::plan::soak::CloudTime;
+use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::Instrument as _;
 
@@ -17,6 +18,14 @@ const ATTEMPTS: u32 = 3;
 /// Longest wait between two attempts of one call; a longer wait is the queue's business.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// What time a cloud said it was, at some time within a call.
+#[derive(Clone, Copy)]
+struct Heard {
+    said: Timestamp,
+    began: Timestamp,
+    ended: Timestamp,
+}
+
 /// One cloud account with its budget.
 pub struct Account {
     cloud: Arc<dyn Cloud>,
@@ -24,6 +33,7 @@ pub struct Account {
     ports: Ports,
     calls: BTreeMap<&'static str, u64>,
     answered: bool,
+    heard: Option<Heard>,
     limit: api::Budget,
 }
 
@@ -35,7 +45,7 @@ impl Account {
         let (requests_per_second, burst) = (default.requests_per_second, default.burst);
         let limit = limit.unwrap_or(api::Budget { requests_per_second, burst });
         let budget = Budget::new(limit.requests_per_second, limit.burst, ports.clock.now());
-        Self { cloud, budget, ports, calls: BTreeMap::new(), answered: false, limit }
+        Self { cloud, budget, ports, calls: BTreeMap::new(), answered: false, heard: None, limit }
     }
 
     /// The same account as its `OtaCloud` describes it now: other keys or another limit give no call back.
@@ -44,7 +54,7 @@ impl Account {
         let fresh = Self::new(cloud, limit, self.ports.clone());
         let (rate, burst) = (fresh.limit.requests_per_second, fresh.limit.burst);
         let budget = self.budget.under(rate, burst, self.ports.clock.now());
-        Self { budget, calls: self.calls, ..fresh }
+        Self { budget, calls: self.calls, heard: self.heard, ..fresh }
     }
 
     /// The client, for what costs no call.
@@ -57,6 +67,17 @@ impl Account {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()
+    }
+
+    /// What the cloud's clock says now, as far as its last answer that told it can tell.
+    #[must_use]
+    pub fn cloud_time(&self) -> Option<CloudTime> {
+        let (heard, now) = (self.heard?, self.ports.clock.now());
+        let after = |length| heard.said.saturating_add(length).unwrap_or(Timestamp::MAX);
+        let (earliest, latest) = (now.duration_since(heard.ended), now.duration_since(heard.began));
+        // What it says is of whole seconds.
+        let latest = latest.saturating_add(SignedDuration::from_secs(1));
+        Some(CloudTime { earliest: after(earliest), latest: after(latest) })
     }
 
     /// True once a call succeeded.
@@ -139,9 +160,12 @@ impl Account {
         self.ports.faults.pass(Point::before(operation));
         // The client records the id that the cloud gave the request.
         let span = tracing::info_span!("call", cloud, operation, request = tracing::field::Empty);
+        let began = self.ports.clock.now();
         let result = self.cloud.perform(call, self.ports.clock.wall()).instrument(span.clone()).await;
         self.ports.faults.pass(Point::after(operation));
         let now = self.ports.clock.now();
+        let heard = self.cloud.take_time().map(|said| Heard { said, began, ended: now });
+        self.heard = heard.or(self.heard);
         span.in_scope(|| match &result {
             Ok(_) => {
                 self.answered = true;

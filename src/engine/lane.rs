@@ -9,6 +9,7 @@ use super::ports::Ports;
 use super::queue::{Class, Queue};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage};
 use crate::cloud::{CallError, Capabilities, ErrorClass};
+use crate::plan::soak::Clocks;
 use crate::state::{StateError, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
@@ -84,6 +85,8 @@ pub struct Lane {
     pub(super) link: Option<Link>,
     pub(super) inventory: Inventory,
     outage: Option<Outage>,
+    /// When this lane began: its clock goes on steadily since then.
+    steady_since: Timestamp,
     /// When this lane began, or last could not write down what came of a create: what stands in the journal from before may
     /// have been written by another clock, or before its request left.
     born: Timestamp,
@@ -108,6 +111,7 @@ impl Lane {
             link: None,
             inventory: Inventory::default(),
             outage: None,
+            steady_since: born,
             born,
             began: born,
             evidence: Evidence::Known,
@@ -271,6 +275,12 @@ impl Lane {
     /// What the journal reckons with.
     pub(super) fn times(&self) -> Times {
         Times { born: self.born, turn_began: self.began, now: self.ports.clock.now() }
+    }
+
+    /// What the judge's time stands on.
+    pub(super) fn clocks(&self) -> Clocks {
+        let cloud = self.link.as_ref().and_then(|link| link.account.cloud_time());
+        Clocks { steady_since: self.steady_since, cloud }
     }
 
     pub(super) fn capabilities(&self) -> Option<&Capabilities> {

@@ -8,6 +8,7 @@ use super::queue::Class;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
 use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Job, Package, PackageKey, PackageKind};
 use crate::plan::needs::{self, Need};
+use crate::plan::soak::Clocks;
 use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,10 +78,11 @@ impl RolloutSight {
         capabilities: Option<&'a Capabilities>,
         inventory: &'a Inventory,
         now: Timestamp,
+        clocks: Clocks,
     ) -> RolloutView<'a> {
         let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.all().collect() });
         let (fleet, results) = (self.fleet(inventory), self.results.clone());
-        RolloutView { object, package, capabilities, fleet, jobs, results, now }
+        RolloutView { object, package, capabilities, fleet, jobs, results, now, clocks }
     }
 
     fn fleet<'a>(&'a self, inventory: &'a Inventory) -> Option<Seen<Fleet<'a>>> {

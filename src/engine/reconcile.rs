@@ -136,7 +136,7 @@ impl Lane {
         let package = object.as_deref().and_then(Object::as_package);
         let sight = self.observe_rollout(rollout, package, evidence, class).await?;
         let now = self.ports.clock.now();
-        let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now);
+        let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now, self.clocks());
         Ok(plan::rollout::plan(&view))
     }
 

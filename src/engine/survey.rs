@@ -264,7 +264,7 @@ impl Lane {
         let sight = self.observe_rollout(rollout, package, Evidence::Known, Class::UserChange).await?;
         let now = self.ports.clock.now();
         let waits = !package.is_some_and(|package| self.is_there(package));
-        let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now);
+        let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now, self.clocks());
         let preview = preview::rollout(&view, waits);
         let Some(package) = package else { return self.unpriced(preview) };
         self.priced(preview, &needs::for_rollout(rollout, package), package)

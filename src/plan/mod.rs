@@ -14,6 +14,7 @@ pub mod needs;
 pub mod package;
 pub mod preview;
 pub mod rollout;
+pub mod soak;
 pub mod stage;
 pub mod stop;
 #[cfg(test)]
@@ -72,6 +73,8 @@ pub struct RolloutView<'a> {
     pub results: BTreeMap<String, Vec<DeviceResult>>,
     /// The time.
     pub now: Timestamp,
+    /// What the time stands on.
+    pub clocks: soak::Clocks,
 }
 
 /// The devices of a product, and which of them the targets mean.

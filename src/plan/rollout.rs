@@ -19,6 +19,7 @@ mod survey;
 
 use super::cohort;
 use super::needs::is_dispatchable;
+use super::soak::Clocks;
 use super::stage::as_count;
 use super::token::{package_identity, plan_hash};
 use super::{Fleet, POLL, Plan, RolloutView, Seen};
@@ -44,6 +45,7 @@ struct Ground<'a> {
     fleet: Seen<Fleet<'a>>,
     results: &'a BTreeMap<String, Vec<DeviceResult>>,
     now: Timestamp,
+    clocks: Clocks,
 }
 
 /// Decides what a rollout does next. The same view gives the same plan; a plan that was carried out is not made again.
@@ -137,6 +139,7 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
         fleet,
         results: &view.results,
         now: view.now,
+        clocks: view.clocks,
     })
 }
 
@@ -169,6 +172,8 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         opens_at: None,
         dispatched_at: None,
         observed_at: None,
+        observed_cloud_at: None,
+        soaks_until: None,
         passed_at: None,
         gates: Vec::new(),
     }

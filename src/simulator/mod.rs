@@ -254,6 +254,12 @@ impl Simulator {
         }
     }
 
+    /// What the gateways' clock says.
+    #[must_use]
+    pub fn gateway_time(&self, wall: Timestamp) -> Timestamp {
+        self.faults.gateway_time(wall)
+    }
+
     /// The longest body that the cloud behind this path reads.
     #[must_use]
     pub fn max_body(&self, path: &str) -> usize {

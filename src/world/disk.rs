@@ -7,7 +7,7 @@ use super::mutation::Mutation;
 use crate::api::{Object, ObjectKey};
 use crate::state::{Desired, StateError, Store, memory::Memory};
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -76,6 +76,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct DiskPort {
     /// Number of the run: its writes are refused once another one leads.
     pub(super) run: u64,
+    /// What its clock is ahead of the truth.
+    pub(super) ahead: SignedDuration,
     pub(super) shared: Arc<Shared>,
     pub(super) life: Life,
 }
@@ -112,7 +114,7 @@ impl Store for DiskPort {
         self.life.go_on().await;
         self.fence()?;
         let seen = self.shared.disk.seen();
-        self.shared.saw_write(object);
+        self.shared.saw_write(object, self.ahead);
         self.fails(seen.save_status(object)).await?;
         seen.save_status(object).await?;
         self.shared.disk.wrote(&self.shared);

@@ -15,6 +15,9 @@ pub enum Home {
 /// Worlds of earlier seeds have the local home: their histories are older than the other one.
 pub(super) const FIRST_OF_ALL_HOMES: u64 = 2_000_000;
 
+/// From this seed on clocks are also set between two lives, and clouds say what time it is.
+pub(super) const FIRST_OF_DATES: u64 = 3_000_000;
+
 impl Home {
     /// Every home.
     pub const ALL: [Self; 2] = [Self::Local, Self::Kubernetes];

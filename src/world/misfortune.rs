@@ -6,7 +6,7 @@ use super::clouds::{self, Account, StrangeDeed};
 use super::cluster::Meddling;
 use super::dice::Dice;
 use super::faults::Profile;
-use super::home::FIRST_OF_ALL_HOMES;
+use super::home::{FIRST_OF_ALL_HOMES, FIRST_OF_DATES};
 use crate::cloud::PackageKind;
 use crate::simulator::Simulator;
 use crate::simulator::faults::{Fault, Kind};
@@ -24,6 +24,9 @@ const LONGEST_SLEEP: u64 = 7_200;
 pub(super) enum Misfortune {
     /// The machine's wall clock is set so many seconds further.
     ClockJump(i64),
+    /// Whoever works is killed, and the machine's clock is set so many seconds further before anybody starts again, so many
+    /// seconds later.
+    ClockJumpBetweenLives(i64, u64),
     /// A second instance leads from now on, and the first does not know it for so many seconds.
     Takeover(u64),
     /// A device of this account is deleted from the cloud.
@@ -78,6 +81,7 @@ impl Misfortune {
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::ClockJump(_) => "ClockJump",
+            Self::ClockJumpBetweenLives(..) => "ClockJumpBetweenLives",
             Self::Takeover(_) => "Takeover",
             Self::Vanishes(..) => "DeviceVanishes",
             Self::Appears(..) => "DeviceAppears",
@@ -98,7 +102,14 @@ impl Misfortune {
 
     /// True when a rollout may rightly not be completed after it.
     pub(super) const fn may_hold(&self) -> bool {
-        !matches!(self, Self::ClockJump(_) | Self::Takeover(_) | Self::OfCluster(_) | Self::GatewaySkew(_))
+        !matches!(
+            self,
+            Self::ClockJump(_)
+                | Self::ClockJumpBetweenLives(..)
+                | Self::Takeover(_)
+                | Self::OfCluster(_)
+                | Self::GatewaySkew(_)
+        )
     }
 }
 
@@ -146,6 +157,22 @@ pub(super) fn plot_of_later(seed: u64, profile: Profile, seconds: u64) -> Vec<(S
         let skew = Misfortune::GatewaySkew(if dice.permille(500) { ahead } else { -ahead });
         plot.push((since_start(from), skew));
         plot.push((since_start(from + dice.between(60, 1_200)), Misfortune::GatewaySkew(0)));
+    }
+    plot
+}
+
+/// What befalls worlds of seeds that are later still: clocks that are set while nobody works.
+pub(super) fn plot_of_latest(seed: u64, profile: Profile, seconds: u64) -> Vec<(SignedDuration, Misfortune)> {
+    if seed < FIRST_OF_DATES || profile == Profile::CALM {
+        return Vec::new();
+    }
+    let (mut dice, mut plot) = (Dice::new(seed, "lives"), Vec::new());
+    for _ in 0..dice.between(0, 3) {
+        let most = dice.pick(&[600, 3_600, 10_800, 86_400]).copied().unwrap_or(600);
+        let jump = i64::try_from(dice.between(1, most)).unwrap_or(1);
+        let jump = if dice.permille(700) { jump } else { -jump };
+        let misfortune = Misfortune::ClockJumpBetweenLives(jump, dice.between(1, 300));
+        plot.push((since_start(dice.between(1, seconds)), misfortune));
     }
     plot
 }
@@ -255,6 +282,7 @@ impl Fate {
 pub(super) fn befall(simulator: &mut Simulator, misfortune: &Misfortune, now: Timestamp) -> Option<String> {
     let (account, deed) = match misfortune {
         Misfortune::ClockJump(_)
+        | Misfortune::ClockJumpBetweenLives(..)
         | Misfortune::Takeover(_)
         | Misfortune::OfCluster(_)
         | Misfortune::StateLost(..) => return None,

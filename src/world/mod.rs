@@ -50,6 +50,7 @@ use clouds::Order;
 use cluster::ApiServer;
 use disk::Disk;
 use faults::{Chaos, Strike as Fault};
+use jiff::SignedDuration;
 use network::Network;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -227,6 +228,7 @@ impl Shared {
     }
 
     fn saw_answer(&self, run: u64, order: &Order, answer: &Result<WireResponse, TransportError>) {
+        self.checkers().ended(run, self.timeline.now());
         let end = match answer {
             Ok(reply) => {
                 self.checkers().answered(run, order, reply);
@@ -237,11 +239,14 @@ impl Shared {
         self.note(&format!("{} ends: {end}", order.operation));
     }
 
-    fn saw_write(&self, object: &Object) {
+    /// A process whose clock is so much ahead writes a status.
+    fn saw_write(&self, object: &Object, ahead: SignedDuration) {
         let key = object.key();
         let text = serde_json::to_string(object).unwrap_or_default();
         let stored = self.disk.seen().get(&key);
         self.checkers().status_written(stored.as_deref(), object, &text);
+        self.checkers().soaks_are_over(object, ahead, self.timeline.now());
+        self.checkers().intents_are(object, self.timeline.now());
         if stored.is_some_and(|stored| *stored == *object) {
             return;
         }

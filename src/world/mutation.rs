@@ -36,6 +36,8 @@ pub enum Mutation {
     CountEndsList,
     /// Stages are sent at any time.
     NoWindows,
+    /// A stage passes without its soak.
+    NoSoak,
     /// A write to the API server has no resource version as its precondition.
     NoPrecondition,
     /// Nobody asks for the Lease before a call that changes something.
@@ -46,7 +48,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -56,6 +58,7 @@ impl Mutation {
         Self::BudgetPerObject,
         Self::CountEndsList,
         Self::NoWindows,
+        Self::NoSoak,
         Self::NoPrecondition,
         Self::LeaseNotChecked,
         Self::StaleCache,
@@ -78,7 +81,7 @@ impl Mutation {
             Self::StaleLeaderNotFenced | Self::LeaseNotChecked => "restless",
             Self::CountEndsList => "thronged",
             Self::NoWindows => "punctual",
-            Self::JobSuccessCounts | Self::BudgetPerObject => "calm",
+            Self::JobSuccessCounts | Self::BudgetPerObject | Self::NoSoak => "calm",
             _ => "storm",
         }
     }
@@ -96,7 +99,7 @@ impl Mutation {
     /// The state as a mutant sees it.
     pub(super) fn of_store(self, store: Arc<dyn Store>) -> Arc<dyn Store> {
         match self {
-            Self::UnstickyCohort | Self::BudgetPerObject | Self::NoWindows => {
+            Self::UnstickyCohort | Self::BudgetPerObject | Self::NoWindows | Self::NoSoak => {
                 Arc::new(MutantStore { mutation: self, store, loads: AtomicU64::new(0) })
             }
             _ => store,
@@ -123,6 +126,9 @@ impl MutantStore {
                 for stage in &mut rollout.spec.stages {
                     (stage.not_before, stage.windows) = (None, Vec::new());
                 }
+            }
+            (Object::Rollout(rollout), Mutation::NoSoak) => {
+                rollout.spec.stages.iter_mut().for_each(|stage| stage.soak = None);
             }
             (Object::Cloud(cloud), Mutation::BudgetPerObject) => {
                 let objects = u32::try_from(self.store.keys().await?.len()).unwrap_or(1);
@@ -226,6 +232,10 @@ impl Cloud for Mutant {
 
     fn render(&self, call: &Call) -> Result<Vec<WireRequest>, CallError> {
         self.cloud.render(call)
+    }
+
+    fn take_time(&self) -> Option<Timestamp> {
+        self.cloud.take_time()
     }
 
     async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {

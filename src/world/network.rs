@@ -3,8 +3,10 @@
 use super::Shared;
 use super::clouds::{self, Account, Order};
 use super::crowd;
+use super::dice::Dice;
 use super::faults::{Life, Strike};
 use super::files;
+use super::home::FIRST_OF_DATES;
 use super::mutation::Mutation;
 use crate::api::OtaCloud;
 use crate::cloud::{
@@ -35,6 +37,8 @@ pub(super) struct Request {
     lag_secs: i64,
     row: u64,
     back: SignedDuration,
+    /// The answer says what time it is.
+    tells_time: bool,
     to: oneshot::Sender<Answer>,
 }
 
@@ -48,9 +52,17 @@ enum Letter {
 pub(super) struct Network {
     letters: BTreeMap<(Timestamp, u64), Letter>,
     turn: u64,
+    /// Answers say what time it is.
+    tells_time: bool,
 }
 
 impl Network {
+    /// In worlds of earlier seeds no cloud says what time it is, and in some of the later ones.
+    pub(super) fn new(seed: u64) -> Self {
+        let tells_time = seed >= FIRST_OF_DATES && Dice::new(seed, "dates").permille(800);
+        Self { tells_time, ..Self::default() }
+    }
+
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.letters.first_key_value().map(|((due, _), _)| *due)
     }
@@ -99,13 +111,14 @@ impl Request {
             crowd::thins_out(simulator, account, now);
         }
         let end = simulator.handle(&self.wire, now).end;
+        let date = self.tells_time.then(|| date_of(simulator.gateway_time(now)));
         match end {
             End::Hang => None,
             End::Reset | End::Truncated(_) => Some(Err(broken())),
             End::Reply(reply) if self.strike == Some(Strike::DuplicateRows) => {
-                Some(Ok(with_a_row_twice(reply, self.row)))
+                Some(Ok(dated(with_a_row_twice(reply, self.row), date)))
             }
-            End::Reply(reply) => Some(Ok(reply)),
+            End::Reply(reply) => Some(Ok(dated(reply, date))),
         }
     }
 
@@ -130,6 +143,16 @@ impl Request {
         };
         Some(kind)
     }
+}
+
+/// As HTTP writes it (RFC 9110, section 5.6.7).
+fn date_of(time: Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+fn dated(mut reply: WireResponse, date: Option<String>) -> WireResponse {
+    reply.headers.extend(date.map(|date| ("date".to_owned(), date)));
+    reply
 }
 
 /// A list in which one row stands twice, as happens when rows move between pages.
@@ -202,8 +225,10 @@ impl Wire {
         let row = dice.between(0, 99);
         drop(chaos);
         let arrives = now.saturating_add(millis(there)).unwrap_or(Timestamp::MAX);
-        let request = Request { wire, order, strike, lag_secs, row, back: millis(back), to };
-        self.shared.network().post(arrives, Letter::Request(Box::new(request)));
+        let mut network = self.shared.network();
+        let tells_time = network.tells_time;
+        let request = Request { wire, order, strike, lag_secs, row, back: millis(back), tells_time, to };
+        network.post(arrives, Letter::Request(Box::new(request)));
         answer
     }
 

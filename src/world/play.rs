@@ -120,7 +120,7 @@ impl Play {
         let shared = Arc::new(Shared {
             timeline: Timeline::new(START),
             chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile, selection))),
-            network: Mutex::new(Network::default()),
+            network: Mutex::new(Network::new(world.seed)),
             disk: Disk::new(world.mutation),
             trace: Mutex::new(Trace::new(world.events_kept)),
             checkers: Mutex::new(checkers),
@@ -202,6 +202,12 @@ impl Play {
         self.shared.chaos().count(misfortune.kind());
         match misfortune {
             Misfortune::ClockJump(seconds) => self.set_clock(*seconds, now),
+            Misfortune::ClockJumpBetweenLives(jump, seconds) => {
+                self.shared.wall.set(*jump);
+                self.shared.disk.crash();
+                self.lives
+                    .end_until(later(now, SignedDuration::from_secs(i64::try_from(*seconds).unwrap_or(1))));
+            }
             Misfortune::Takeover(seconds) => self.lives.take_over(*seconds, now),
             Misfortune::GatewaySkew(seconds) => {
                 let said = misfortune::befall(&mut self.simulator, misfortune, now);

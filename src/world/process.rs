@@ -59,7 +59,12 @@ impl Process {
             leadership: Arc::new(Lease { shared: shared.clone(), run }),
             faults: Arc::new(life.clone()),
         };
-        let store = Arc::new(DiskPort { run, shared: shared.clone(), life: life.clone() });
+        let store = Arc::new(DiskPort {
+            run,
+            ahead: shared.wall.ahead(),
+            shared: shared.clone(),
+            life: life.clone(),
+        });
         let store: Arc<dyn Store> = match start.mutation {
             Some(mutation) => mutation.of_store(store),
             None => store,

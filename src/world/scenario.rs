@@ -122,7 +122,8 @@ impl Scenario {
         let mut plot = author.plot(minutes * 60);
         let misfortunes = misfortune::plot(seed, profile, minutes * 60, &accounts, fleet);
         let later = misfortune::plot_of_later(seed, profile, minutes * 60);
-        let misfortunes: Vec<_> = misfortunes.into_iter().chain(later).collect();
+        let latest = misfortune::plot_of_latest(seed, profile, minutes * 60);
+        let misfortunes: Vec<_> = misfortunes.into_iter().chain(later).chain(latest).collect();
         let may_hold = misfortunes.iter().any(|(_, misfortune)| misfortune.may_hold());
         plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
         if home == Home::Kubernetes {

@@ -211,8 +211,7 @@ fn stage_next(spec: Option<&Stage>, stage: &StageStatus, now: Timestamp) -> Vec<
 }
 
 fn soak_next(spec: Option<&Stage>, stage: &StageStatus) -> Option<String> {
-    let soak = spec?.soak?;
-    let until = stage.observed_at?.checked_add(soak.as_signed()).ok()?;
+    let (soak, until) = (spec?.soak?, stage.soaks_until?);
     Some(format!("Stage {} soaks for {soak}, until {}; then its gates decide.", stage.name, time_text(until)))
 }
 

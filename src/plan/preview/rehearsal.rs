@@ -9,6 +9,7 @@ use crate::api::{
 use crate::cloud::{
     CloudVerification, Device, Job, JobCounts, JobState, NewJob, NewPackage, Package, PackageKind, PackageRow,
 };
+use crate::plan::soak::Clocks;
 use crate::plan::stage::as_count;
 use crate::plan::{
     Action, Again, Fleet, POLL, PackageView, RolloutView, Seen, cohort, confirm, package as judge_package,
@@ -132,6 +133,7 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
             jobs: Some(Seen { at: stage.now, value: jobs.iter().collect() }),
             results: view.results.clone(),
             now: stage.now,
+            clocks: Clocks::STEADY,
         });
         stage.devices = devices;
         let mut status = plan.status;

@@ -9,6 +9,7 @@ use crate::api::{
     Verdict, record_decision, time_text,
 };
 use crate::plan::needs::is_dispatchable;
+use crate::plan::soak::Soak;
 use crate::plan::{Action, Again, POLL, gate, stop};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -102,7 +103,7 @@ fn watch_stop_rules(ground: &Ground<'_>, status: &mut OtaRolloutStatus, survey: 
 
 impl Pass<'_, '_> {
     fn judge(&mut self, changed: Option<String>) -> Outcome {
-        self.status.stages.iter_mut().for_each(|stage| stage.opens_at = None);
+        self.status.stages.iter_mut().for_each(|stage| (stage.opens_at, stage.soaks_until) = (None, None));
         let duplicates = self.survey.jobs.duplicates.iter().filter(|job| can_be_stopped(job));
         let stops: Vec<Action> = duplicates.map(|job| Action::StopJob { id: job.id.clone() }).collect();
         let stops = if self.ground.capabilities.stops_jobs { stops } else { Vec::new() };
@@ -262,7 +263,9 @@ impl Pass<'_, '_> {
                 self.enter(index, StagePhase::Running, "StageRunning", &line);
                 return Some(Outcome::working(RolloutPhase::Progressing, "StageRunning", line));
             }
-            self.status.stages[index].observed_at = Some(looked_at);
+            // Its devices had answered by now, and not by the time at which the older of two looks began.
+            let stage = &mut self.status.stages[index];
+            (stage.observed_at, stage.observed_cloud_at) = (Some(self.ground.now), None);
         }
         if let Some(outcome) = self.soak(index, looked_at, &line) {
             return Some(outcome);
@@ -272,13 +275,19 @@ impl Pass<'_, '_> {
 
     /// A stage is left on a look that was taken after its soak time, never on an older one.
     fn soak(&mut self, index: usize, looked_at: Timestamp, line: &str) -> Option<Outcome> {
-        let observed_at = self.status.stages[index].observed_at?;
-        let soak = self.ground.stages.get(index).and_then(|stage| stage.soak)?.as_signed();
-        let end = observed_at.checked_add(soak).unwrap_or(Timestamp::MAX);
+        let length = self.ground.stages.get(index).and_then(|stage| stage.soak)?.as_signed();
+        let (clocks, stage) = (&self.ground.clocks, &mut self.status.stages[index]);
+        let began = stage.observed_at?;
+        // As soon as it is known: a later beginning only makes it longer.
+        stage.observed_cloud_at = stage.observed_cloud_at.or(clocks.cloud.map(|cloud| cloud.latest));
+        let soak = Soak { began, cloud_began: stage.observed_cloud_at, length };
+        let end = soak.ends(clocks, self.ground.now);
         if looked_at >= end {
             return None;
         }
-        let message = format!("{line}; soaks until {}", time_text(end));
+        let told = soak.ends_as_told(clocks, self.ground.now);
+        stage.soaks_until = Some(told);
+        let message = format!("{line}; soaks until {}", time_text(told));
         self.enter(index, StagePhase::Soaking, "StageSoaking", &message);
         let left = end.duration_since(self.ground.now);
         let again = if left <= SignedDuration::ZERO || (self.is_live() && left > POLL) { POLL } else { left };

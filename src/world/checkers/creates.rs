@@ -59,7 +59,7 @@ impl Creates {
         durable: &[Arc<Object>],
         ran: &Ran,
         machine: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<Sent, String> {
         let token = token.ok_or_else(|| format!("job {name} carries no token"))?;
         let sent = durable.iter().find_map(|object| match object.as_ref() {
             Object::Rollout(rollout) => intended_stage(rollout, token).map(|stage| (object, Some(stage))),
@@ -84,8 +84,8 @@ impl Creates {
             }
             _ => Sent { uid, package: String::new(), stage: None },
         };
-        self.sent.insert(token.to_owned(), (sent, devices.clone()));
-        Ok(())
+        self.sent.insert(token.to_owned(), (sent.clone(), devices.clone()));
+        Ok(sent)
     }
 
     /// A device stays in the stage that it was first sent in, and a stage that was released in full does not grow.

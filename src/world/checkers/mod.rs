@@ -5,7 +5,9 @@ mod budget;
 mod creates;
 mod hours;
 mod leaving;
+mod promptness;
 mod rest;
+mod soaks;
 mod stages;
 
 pub(super) use creates::{Creates, Sent, packages_are};
@@ -16,7 +18,9 @@ use crate::api::Object;
 use crate::cloud::WireResponse;
 use crate::world::clouds::{self, Deed, JobTruth, Order, PackageTruth, VersionTruth};
 use budget::Budgets;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use promptness::Promptness;
+use soaks::Soaks;
 use stages::Ran;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,6 +30,8 @@ use std::sync::Arc;
 pub(super) struct Checkers {
     pub(super) creates: Creates,
     ran: Ran,
+    soaks: Soaks,
+    promptness: Promptness,
     budgets: Budgets,
     /// Ids of packages that our requests made.
     pub(super) our_packages: BTreeSet<String>,
@@ -66,8 +72,20 @@ impl Checkers {
         let law = self.budgets.request_leaves(run, order, durable, now);
         self.judge(law);
         let law = match &order.deed {
+            Deed::CreateJob { token, .. } => {
+                self.promptness.leaves(run, promptness::of_job(token.as_deref()), durable, now)
+            }
+            Deed::CreatePackage { version } => {
+                self.promptness.leaves(run, promptness::of_package(version), durable, now)
+            }
+            _ => Ok(()),
+        };
+        self.judge(law);
+        let law = match &order.deed {
             Deed::CreateJob { name, token, devices, .. } => {
-                self.creates.job_leaves(name, token.as_deref(), devices, durable, &self.ran, machine)
+                let sent =
+                    self.creates.job_leaves(name, token.as_deref(), devices, durable, &self.ran, machine);
+                sent.map(|sent| self.soaks.sent(&sent, now))
             }
             Deed::CreatePackage { version } => creates::package_leaves(version, durable),
             Deed::DeletePackage { id } if !self.our_packages.contains(id) => {
@@ -80,6 +98,11 @@ impl Checkers {
             _ => Ok(()),
         };
         self.judge(law);
+    }
+
+    /// A request ended, with an answer or without.
+    pub(super) fn ended(&mut self, run: u64, now: Timestamp) {
+        self.promptness.answered(run, now);
     }
 
     /// A request was answered; the client sends it once more when its token was refused.
@@ -116,6 +139,17 @@ impl Checkers {
             self.judge(Err(format!("the spec of {} is written", object.key())));
         }
         self.no_secret("a status", text);
+    }
+
+    /// A status is, or is about to be, durable; whoever wrote it has a clock that is so much ahead.
+    pub(super) fn soaks_are_over(&mut self, object: &Object, ahead: SignedDuration, now: Timestamp) {
+        let law = self.soaks.status_written(object, ahead, now);
+        self.judge(law);
+    }
+
+    /// A status is about to be written into a file, which takes no time.
+    pub(super) fn intents_are(&mut self, object: &Object, now: Timestamp) {
+        self.promptness.status_written(object, now);
     }
 
     /// No secret is in this text.

@@ -14,7 +14,9 @@ pub(super) use account::{Account, MOST_ACCOUNTS};
 
 use crate::api::{CloudKind, Kind, OtaCloud};
 use crate::cloud::ocean_connect::Sessions;
-use crate::cloud::{CallError, Cloud, ErrorClass, PackageKind, Transport, WireRequest, WireResponse};
+use crate::cloud::{
+    CallError, Cloud, ErrorClass, PackageKind, Transport, WireRequest, WireResponse, listening,
+};
 use crate::simulator::{End, PackageTruth as SimulatedPackage, Simulator, TaskTruth, fleet::Part};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -267,8 +269,10 @@ pub(super) fn connect(
     wire: &Arc<dyn Transport>,
     run: &Run,
 ) -> Result<Arc<dyn Cloud>, CallError> {
-    let client = sides().find_map(|side| side.connect(cloud, Arc::clone(wire), run));
-    client.ok_or_else(|| CallError::new(ErrorClass::Invalid, "Connect", "no world has this cloud"))
+    listening(wire.clone(), |wire| {
+        let client = sides().find_map(|side| side.connect(cloud, wire.clone(), run));
+        client.ok_or_else(|| CallError::new(ErrorClass::Invalid, "Connect", "no world has this cloud"))
+    })
 }
 
 /// Every package of every account.

@@ -123,6 +123,7 @@ impl Terms {
     fn ports(&self, number: u64) -> Ports {
         let (shared, life) = (self.link.shared.clone(), self.link.life.clone());
         let (wall, ahead) = (shared.wall.clone(), shared.wall.ahead());
+        *super::super::lock(&self.link.ahead) = ahead;
         let wire = Arc::new(Wire { run: number, ahead, shared: shared.clone(), life: life.clone() });
         let clock = MachineClock { timeline: shared.timeline.clone(), ahead, wall };
         let leadership: Arc<dyn Leadership> = match self.mutation {

@@ -32,6 +32,8 @@ pub(super) struct Link {
     /// The controller's name.
     pub(super) instance: String,
     pub(super) life: Life,
+    /// What the clock of its present term is ahead of the truth.
+    pub(super) ahead: Mutex<SignedDuration>,
     /// The newest revision of each object that the controller was told.
     told: Mutex<BTreeMap<ObjectKey, u64>>,
 }
@@ -51,7 +53,7 @@ impl Link {
         instance: String,
         life: Life,
     ) -> Arc<Self> {
-        Arc::new(Self { shared, server, instance, life, told: Mutex::default() })
+        Arc::new(Self { shared, server, instance, life, ahead: Mutex::default(), told: Mutex::default() })
     }
 
     /// The client of `kube`, without its layers for TLS, keys and retries.
@@ -213,7 +215,11 @@ impl Link {
         if !question.leaves_spec() {
             checkers.judge(Err(format!("{} writes into {key}: {text}", self.instance)));
         }
-        checkers.judge(self.server.object(key).as_ref().map_or(Ok(()), kept));
+        let written = self.server.object(key);
+        checkers.judge(written.as_ref().map_or(Ok(()), kept));
+        if let Some(object) = written.filter(|_| !matches!(answer, Answer::Refused(_))) {
+            checkers.soaks_are_over(&object, *lock(&self.ahead), self.now());
+        }
     }
 
     /// A process may be stopped just after its intent was written.

@@ -8,6 +8,7 @@ use rollwave::cloud::{
     PackageKey, PackageKind, PackageRow,
 };
 use rollwave::plan::explain::explain;
+use rollwave::plan::soak::{Clocks, CloudTime};
 use rollwave::plan::{self, Action, Fleet, PackageView, RolloutView, Seen};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -89,6 +90,7 @@ fn check_rollout(rollout: &OtaRollout) {
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         results: results(),
         now: now(),
+        clocks: Clocks { steady_since: now(), cloud: Some(CloudTime { earliest: now(), latest: now() }) },
     };
     let plan = plan::rollout::plan(&view);
     assert_eq!(plan, plan::rollout::plan(&view), "the same twice");

@@ -3,6 +3,7 @@
 use super::world::{Fate, World};
 use rollwave::api::{OtaPackage, OtaRollout};
 use rollwave::plan::preview::{self, End, KNOWN_AFTER_CREATE, Preview};
+use rollwave::plan::soak::Clocks;
 use rollwave::plan::{Action, Fleet, PackageView, RolloutView, Seen, needs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<OtaRollout> {
         jobs: Some(Seen { at: world.now, value: world.jobs.iter().collect() }),
         results: BTreeMap::new(),
         now: world.now,
+        clocks: Clocks::STEADY,
     };
     preview::rollout(&view, !needs::is_dispatchable(&world.package))
 }

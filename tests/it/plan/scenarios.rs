@@ -3,6 +3,7 @@
 use super::world::{Fate, World, device};
 use rollwave::api::{RolloutPhase, StageStatus};
 use rollwave::cloud::{CloudKind, JobState, defaults::capabilities_of};
+use rollwave::plan::soak::{Clocks, CloudTime};
 use rollwave::plan::{Action, Again};
 use serde_json::{Value, json};
 
@@ -196,6 +197,41 @@ fn a_soak_that_began_in_the_future_begins_anew() {
     assert!(observed > began && observed <= world.now);
     world.pass(3_600);
     assert!(matches!(world.reconcile().actions[..], [Action::CreateJob { .. }]));
+}
+
+#[test]
+fn a_clock_that_was_set_forward_between_two_processes_ends_no_soak() {
+    let spec =
+        json!({"stages": [{"name": "canary", "select": {"count": 10}, "soak": "1h", "gates": ratio("90%")}]});
+    let says = |said| Some(CloudTime { earliest: said, latest: said });
+    // The cloud's time never known; right; an hour ahead after the restart; and known only after it.
+    for (name, before, after) in [
+        ("no Date", None, None),
+        ("a Date", Some(0), Some(0)),
+        ("a gateway an hour ahead, too", Some(0), Some(3_600)),
+        ("no Date before the restart", None, Some(0)),
+    ] {
+        let mut world = after_canary(spec.clone(), |_| Fate::Succeeds);
+        let truth = world.now;
+        let cloud = |ahead: Option<i64>, truth: jiff::Timestamp| {
+            ahead.and_then(|ahead| says(truth + jiff::SignedDuration::from_secs(ahead)))
+        };
+        world.clocks = Clocks { steady_since: truth, cloud: cloud(before, truth) };
+        world.reconcile();
+        // Killed at once, and started a minute later with a clock that is three hours ahead.
+        world.pass(3 * 3_600 + 60);
+        let truth = truth + jiff::SignedDuration::from_secs(60);
+        world.clocks = Clocks { steady_since: world.now, cloud: cloud(after, truth) };
+        let plan = world.reconcile();
+        assert_eq!(plan.actions, [], "{name}");
+        let until = world.rollout_status().stages[0].soaks_until.unwrap();
+        assert_eq!(until, world.now + jiff::SignedDuration::from_hours(1), "{name}");
+        world.pass(3_599);
+        assert_eq!(world.reconcile().actions, [], "{name}");
+        world.pass(1);
+        assert!(matches!(world.reconcile().actions[..], [Action::CreateJob { .. }]), "{name}");
+        assert_eq!(world.rollout_status().stages[0].soaks_until, None, "{name}");
+    }
 }
 
 #[test]

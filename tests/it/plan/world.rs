@@ -6,6 +6,7 @@ use rollwave::cloud::{
     Capabilities, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, NewJob, NewPackage, Package,
     PackageRow,
 };
+use rollwave::plan::soak::Clocks;
 use rollwave::plan::{self, Action, Again, Fleet, PackageView, Plan, RolloutView, Seen, confirm, needs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -56,6 +57,7 @@ pub struct World {
     /// Outcome of every device of a job.
     pub outcomes: BTreeMap<String, BTreeMap<String, (DeviceOutcome, &'static str)>>,
     pub now: Timestamp,
+    pub clocks: Clocks,
     pub created: u32,
     /// Jobs that lists do not show.
     pub hidden: Vec<String>,
@@ -95,6 +97,7 @@ impl World {
             jobs: Vec::new(),
             outcomes: BTreeMap::new(),
             now: Timestamp::from_second(1_700_000_000).unwrap(),
+            clocks: Clocks::STEADY,
             created: 0,
             hidden: Vec::new(),
         }
@@ -164,6 +167,7 @@ impl World {
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             results: self.results(),
             now: self.now,
+            clocks: self.clocks,
         })
     }
 

@@ -1,0 +1,77 @@
+//! What time the clouds say it is: HTTP's `Date` (RFC 9110, section 6.6.1). No cloud's documents promise it, and gateways have
+//! been seen to be wrong, so that nothing is signed with it: it is a second clock to hold against the machine's own.
+
+use super::{
+    Call, CallError, Capabilities, Cloud, Reply, Transport, TransportError, WireRequest, WireResponse,
+};
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A client of a cloud that also tells what time the cloud's answers gave.
+///
+/// # Errors
+/// What `connect` says.
+pub fn listening<E>(
+    transport: Arc<dyn Transport>,
+    connect: impl FnOnce(Arc<dyn Transport>) -> Result<Arc<dyn Cloud>, E>,
+) -> Result<Arc<dyn Cloud>, E> {
+    let ear = Arc::new(Ear { transport, heard: Mutex::default() });
+    Ok(Arc::new(Listening { cloud: connect(ear.clone())?, ear }))
+}
+
+struct Ear {
+    transport: Arc<dyn Transport>,
+    heard: Mutex<Option<Timestamp>>,
+}
+
+impl Ear {
+    fn heard(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Transport for Ear {
+    async fn send(&self, request: WireRequest) -> Result<WireResponse, TransportError> {
+        let answer = self.transport.send(request).await;
+        if let Ok(answer) = &answer
+            && let Some(date) = answer.header("date")
+        {
+            *self.heard() = DateTimeParser::new().parse_timestamp(date).ok();
+        }
+        answer
+    }
+
+    fn total_timeout(&self) -> SignedDuration {
+        self.transport.total_timeout()
+    }
+
+    fn upload_timeout(&self) -> SignedDuration {
+        self.transport.upload_timeout()
+    }
+}
+
+struct Listening {
+    cloud: Arc<dyn Cloud>,
+    ear: Arc<Ear>,
+}
+
+#[async_trait]
+impl Cloud for Listening {
+    fn capabilities(&self) -> &Capabilities {
+        self.cloud.capabilities()
+    }
+
+    fn render(&self, call: &Call) -> Result<Vec<WireRequest>, CallError> {
+        self.cloud.render(call)
+    }
+
+    async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
+        self.cloud.perform(call, now).await
+    }
+
+    fn take_time(&self) -> Option<Timestamp> {
+        self.ear.heard().take()
+    }
+}

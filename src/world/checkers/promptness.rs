@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is rounded away.
-const AT_ONCE: SignedDuration = SignedDuration::from_secs(1);
+const AT_ONCE: SignedDuration = SignedDuration::from_millis(1);
 
 /// When intents were written, and when a process last heard from a cloud.
 #[derive(Default)]
@@ -24,10 +24,9 @@ pub(super) struct Promptness {
 impl Promptness {
     pub(super) fn status_written(&mut self, object: &Object, now: Timestamp) {
         for intent in object.pending() {
-            let whole = Timestamp::from_second(intent.at.as_second()).unwrap_or(intent.at);
-            let known = self.written.entry(intent.token.clone()).or_insert((whole, now));
-            if known.0 != whole {
-                *known = (whole, now);
+            let known = self.written.entry(intent.token.clone()).or_insert((intent.at, now));
+            if known.0 != intent.at {
+                *known = (intent.at, now);
             }
         }
     }

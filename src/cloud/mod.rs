@@ -4,9 +4,8 @@
 //! [`Transport`]. Budget, retries and the journal stand in front of it (`engine/`), HTTP stands behind it
 //! ([`transport`]); each cloud's folder only maps nouns to wire and back.
 //!
-//! **Invariant:** a client never retries, never sleeps and never reads a clock: `now` is an argument. The exceptions
-//! to "one call, one request" are signing in (a token is fetched when none is held, and renewed once on a 401) and what
-//! comes before an upload: its permit, which is good for a minute, and a look whether there is the module that it is for.
+//! **Invariant:** a client never retries, never sleeps and never reads a clock: `now` is an argument. The exception
+//! to "one call, one request" is signing in (a token is fetched when none is held, and renewed once on a 401).
 
 pub mod aliyun_iot;
 mod answer;
@@ -36,7 +35,8 @@ pub trait Cloud: Send + Sync {
     /// What this cloud can and cannot do; read by `plan/` and by admission, never guessed.
     fn capabilities(&self) -> &Capabilities;
 
-    /// The requests that a call stands for, unsigned and without secrets: what `rollwave plan` shows.
+    /// The requests that a call stands for, unsigned and without secrets: what `rollwave plan` shows. A package whose files are
+    /// still to be uploaded stands for those requests, too.
     ///
     /// # Errors
     /// [`ErrorClass::Invalid`] when the call breaks a documented limit of the cloud: such a call is never sent.
@@ -71,12 +71,24 @@ pub enum Call {
         /// Cloud's id.
         id: String,
     },
-    /// Hands a file to the cloud, before the package that is made of it; the cloud sweeps away what no package names.
-    Upload {
+    /// Whether there is the module that a package is for; refused when there is none.
+    CheckModule {
+        /// The package that will be made.
+        package: PackageKey,
+    },
+    /// Asks where a file may be uploaded. The permit does not last: the upload comes right after it.
+    PermitUpload {
         /// The package that will be made of it.
         package: PackageKey,
         /// The file.
         file: LocalFile,
+    },
+    /// Hands a file to the cloud, before the package that is made of it; the cloud sweeps away what no package names.
+    Upload {
+        /// The file.
+        file: LocalFile,
+        /// Where to.
+        permit: UploadPermit,
     },
     /// Creates a package. Not idempotent.
     CreatePackage(NewPackage),
@@ -195,7 +207,7 @@ impl Call {
     pub fn module(&self) -> Option<&str> {
         let module = match self {
             Self::ListPackages { exactly, .. } => exactly.as_ref().and_then(|key| key.module.as_ref()),
-            Self::Upload { package, .. } => package.module.as_ref(),
+            Self::CheckModule { package } | Self::PermitUpload { package, .. } => package.module.as_ref(),
             Self::CreatePackage(package) => package.key.module.as_ref(),
             Self::CreateJob(job) => job.package.module.as_ref(),
             Self::ListDevices { scope, .. } | Self::ShowDevice { scope, .. } => scope.module.as_ref(),
@@ -210,6 +222,8 @@ impl Call {
         match self {
             Self::ListPackages { .. } => "ListPackages",
             Self::ShowPackage { .. } => "ShowPackage",
+            Self::CheckModule { .. } => "CheckModule",
+            Self::PermitUpload { .. } => "PermitUpload",
             Self::Upload { .. } => "Upload",
             Self::CreatePackage(_) => "CreatePackage",
             Self::DeletePackage { .. } => "DeletePackage",
@@ -235,6 +249,8 @@ pub enum Reply {
     Packages(Page<PackageRow>),
     /// To `ShowPackage` and `CreatePackage`.
     Package(Package),
+    /// To `PermitUpload`.
+    Permitted(UploadPermit),
     /// To `Upload`: what the cloud calls it, for [`NewArtifact::Uploaded`].
     Uploaded(String),
     /// To `ListJobs`.
@@ -251,6 +267,6 @@ pub enum Reply {
     Device(Device),
     /// To `ListGroupDevices` and `ListTaggedDevices`.
     DeviceIds(Page<String>),
-    /// To the deletes.
+    /// To the deletes and `CheckModule`.
     Done,
 }

@@ -3,11 +3,12 @@
 //! Reads are retried here and not in the transport: each attempt costs budget, and waiting is the clock port's business.
 
 use super::budget::Budget;
+use super::inventory::misfit;
 use super::points::Point;
 use super::ports::{Deposed, Ports};
 use super::queue::Class;
 use crate::api;
-use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, Reply};
+use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, LocalFile, PackageKey, Reply};
 use crate::plan::soak::CloudTime;
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -103,20 +104,51 @@ impl Account {
     /// # Errors
     /// The last attempt's error.
     pub async fn call(&mut self, call: &Call, urgency: Class) -> Result<Reply, CallError> {
-        let repeatable = matches!(call.class(), CallClass::Read | CallClass::Idempotent);
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(call, urgency, None).await {
+            match self.attempt(call, urgency, None).await {
                 Ok(reply) => return Ok(reply),
-                Err(error) => error,
-            };
-            let pause = self.pause(attempt, error.retry_after);
-            if !repeatable || attempt == ATTEMPTS || pause > LONGEST_PAUSE || !worth_repeating(error.class) {
-                return Err(error);
+                Err(error) => self.wait_to_repeat(call, attempt, error).await?,
             }
-            self.ports.sleep(pause).await;
             attempt += 1;
         }
+    }
+
+    /// Uploads a file; says what the cloud calls it. Each attempt has a permit of its own, because permits do not last.
+    ///
+    /// # Errors
+    /// The last attempt's error, or that of the call for its permit.
+    pub async fn upload(
+        &mut self,
+        package: &PackageKey,
+        file: &LocalFile,
+        urgency: Class,
+    ) -> Result<String, CallError> {
+        let mut attempt = 1;
+        loop {
+            let call = Call::PermitUpload { package: package.clone(), file: file.clone() };
+            let Reply::Permitted(permit) = self.call(&call, urgency).await? else {
+                return Err(misfit(&call));
+            };
+            let call = Call::Upload { file: file.clone(), permit };
+            match self.attempt(&call, urgency, None).await {
+                Ok(Reply::Uploaded(handle)) => return Ok(handle),
+                Ok(_) => return Err(misfit(&call)),
+                Err(error) => self.wait_to_repeat(&call, attempt, error).await?,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Waits until a call may be repeated; gives its error back if it may not.
+    async fn wait_to_repeat(&mut self, call: &Call, attempt: u32, error: CallError) -> Result<(), CallError> {
+        let repeatable = matches!(call.class(), CallClass::Read | CallClass::Idempotent);
+        let pause = self.pause(attempt, error.retry_after);
+        if !repeatable || attempt == ATTEMPTS || pause > LONGEST_PAUSE || !worth_repeating(error.class) {
+            return Err(error);
+        }
+        self.ports.sleep(pause).await;
+        Ok(())
     }
 
     /// Waits until the budget would let a call leave at once.

@@ -10,8 +10,8 @@ use crate::api::{
     OtaRolloutStatus, RECONCILING, Request, Truth, record_decision, set_condition, time_text,
 };
 use crate::cloud::{
-    Call, CallError, Capabilities, Effect, ErrorClass, JobIdentity, LocalFile, NewArtifact, NewJob,
-    NewPackage, PackageKey, Reply, Uploads,
+    Call, CallError, Capabilities, Effect, ErrorClass, JobIdentity, NewArtifact, NewJob, NewPackage, Reply,
+    Uploads,
 };
 use crate::plan::needs::package_key;
 use crate::plan::{Action, Again, Plan, confirm, window};
@@ -351,32 +351,19 @@ impl Lane {
         if limits.uploads != Uploads::Before {
             return Ok(creation);
         }
+        let account = &mut self.connect().await?.account;
+        if key.module.is_some() {
+            account.call(&Call::CheckModule { package: key.clone() }, class).await?;
+        }
         if let NewArtifact::File(file) = artifact {
-            let (file, handle) = (file.clone(), self.hand_over(key, file, class).await?);
+            let (file, handle) = (file.clone(), account.upload(key, file, class).await?);
             *artifact = NewArtifact::Uploaded { file, handle };
         } else if let NewArtifact::Files(files) = artifact {
             for file in files {
-                file.handle = Some(self.hand_over(key, &file.file, class).await?);
+                file.handle = Some(account.upload(key, &file.file, class).await?);
             }
         }
         Ok(creation)
-    }
-
-    /// Hands over a file; says what the cloud calls it.
-    async fn hand_over(
-        &mut self,
-        package: &PackageKey,
-        file: &LocalFile,
-        class: Class,
-    ) -> Result<String, Trouble> {
-        let call = Call::Upload { package: package.clone(), file: file.clone() };
-        match self.connect().await?.account.call(&call, class).await? {
-            Reply::Uploaded(handle) => Ok(handle),
-            _ => {
-                let error = "the reply is of another shape than the request";
-                Err(CallError::new(ErrorClass::Unintelligible, call.operation(), error).into())
-            }
-        }
     }
 
     /// One write settles the intent and makes the id durable.

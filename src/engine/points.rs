@@ -27,7 +27,9 @@ pub const WRITES: [&str; 16] = [
 ];
 
 /// The calls, by [`crate::cloud::Call::operation`].
-pub const CALLS: [&str; 15] = [
+pub const CALLS: [&str; 17] = [
+    "CheckModule",
+    "PermitUpload",
     "Upload",
     "ListPackages",
     "ShowPackage",

@@ -268,18 +268,17 @@ async fn a_module_must_be_one_of_the_product_before_anything_is_uploaded_for_it(
             "GmtCreate": "2020-10-13T09:46Z", "GmtModified": "2020-10-19T09:46Z"})
     };
     let modules = ok(json!({"Data": [row("default"), row("scanner")]}));
-    let upload = |module: &str| Call::Upload {
-        package: PackageKey { module: Some(module.into()), ..key() },
-        file: LocalFile { path: "a.bin".into(), sha256: String::new(), md5: Some(String::new()), size: None },
-    };
+    let check =
+        |module: &str| Call::CheckModule { package: PackageKey { module: Some(module.into()), ..key() } };
+    assert_eq!(once(&check("scanner"), 200, modules.clone()).await, Ok(Reply::Done));
     let client = client("Acs3", &[(200, modules.clone())]);
-    let error = client.perform(&upload("Scanner")).await.unwrap_err();
+    let error = client.perform(&check("Scanner")).await.unwrap_err();
     let said = error.to_string();
     assert_eq!((error.class, error.effect), (ErrorClass::Invalid, Effect::None), "{said}");
     assert!(said.contains("no module \"Scanner\"; it has default, scanner"), "{said}");
     assert!(error.next_step.contains("console"), "{said}");
     let sent: Vec<String> = client.sent().into_iter().map(|(action, _)| action).collect();
-    assert_eq!(sent, ["ListOTAModuleByProduct"], "no permit is asked for");
+    assert_eq!(sent, ["ListOTAModuleByProduct"]);
     assert_eq!(client.transport.sent.lock().unwrap()[0].method, "GET", "as the SDKs send it");
 }
 
@@ -495,7 +494,7 @@ fn limits_are_refused_with_field_value_and_next_step_and_what_is_at_the_limit_pa
         Call::CreatePackage(package)
     };
     let delivery = |text: &str| serde_json::from_str::<Delivery>(text).unwrap();
-    let upload = |path: &str, md5: Option<String>| Call::Upload {
+    let upload = |path: &str, md5: Option<String>| Call::PermitUpload {
         package: key(),
         file: LocalFile { path: path.into(), sha256: String::new(), md5, size: None },
     };

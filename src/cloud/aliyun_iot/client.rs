@@ -1,5 +1,4 @@
-//! The client: renders, signs, sends, reads. One call is one request, but for an upload, which needs a permit first, and before
-//! that, for a module, the list of the product's modules.
+//! The client: renders, signs, sends, reads. One call is one request.
 
 use super::{
     limits, modules, refusal, render,
@@ -12,7 +11,7 @@ use crate::{
     api::{AliyunIot, AliyunSignature, CloudKind},
     cloud::{
         Call, CallError, Capabilities, Cloud, ErrorClass, JobIdentity, LocalFile, Reply, RowsLack, Transport,
-        Uploads, WireRequest, WireResponse, effect,
+        UploadPermit, Uploads, WireRequest, WireResponse, effect,
     },
 };
 use async_trait::async_trait;
@@ -89,36 +88,24 @@ impl AliyunClient {
         self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
     }
 
-    /// Checks that there is the module that the file is for, before anything is uploaded for it.
-    async fn check_module(&self, call: &Call, now: Timestamp) -> Result<(), CallError> {
-        let Call::Upload { package, .. } = call else { return Ok(()) };
-        let Some(action) = modules::list(package) else { return Ok(()) };
-        let action = action.with_some("IotInstanceId", self.spec.iot_instance_id.as_ref());
-        let response = self.send(call, self.signed(&action, now)).await?;
-        match refusal::of_answer(call, &response, now) {
-            Some(error) => Err(error),
-            None => modules::check(call, package, &response.body),
-        }
-    }
-
-    /// Asks for a permit, which is good for one minute, and uploads.
     async fn upload(
         &self,
         call: &Call,
         file: &LocalFile,
-        permit: &WireResponse,
+        permit: &UploadPermit,
         now: Timestamp,
     ) -> Result<Reply, CallError> {
-        let wrong = |why| refusal::unintelligible(call, permit, why);
-        let grant = reply::grant(&permit.body).map_err(wrong)?;
+        limits::check(call)?;
         let boundary = format!("rollwave-{}", self.nonce(now));
-        let request = upload::request(&grant, file, &boundary).map_err(wrong)?;
+        let request = upload::request(permit, file, &boundary)
+            .map_err(|why| CallError::new(ErrorClass::Unintelligible, call.operation(), why))?;
         let response = self.send(call, request).await?;
         match response.status {
             200..=299 => match upload::wrong_digest(&response, file) {
-                None => Ok(Reply::Uploaded(grant.firmware_url)),
+                None => Ok(Reply::Uploaded(permit.handle.clone())),
                 Some(why) => Err(CallError::new(ErrorClass::Unavailable, call.operation(), why)
-                    .next_step("wait: the file is uploaded again")),
+                    .next_step("wait: the file is uploaded again")
+                    .maybe_effective()),
             },
             _ => Err(refusal::of_store(call, &response)),
         }
@@ -132,13 +119,14 @@ impl Cloud for AliyunClient {
     }
 
     fn render(&self, call: &Call) -> Result<Vec<WireRequest>, CallError> {
-        let action = render::render(&self.spec, call)?;
-        Ok(action.iter().map(|action| action.shown(&self.spec)).collect())
+        render::shown(&self.spec, call)
     }
 
     async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
+        if let Call::Upload { file, permit } = call {
+            return self.upload(call, file, permit, now).await;
+        }
         let Some(action) = render::render(&self.spec, call)? else { return Ok(reply::empty(call)) };
-        self.check_module(call, now).await?;
         let response = self.send(call, self.signed(&action, now)).await?;
         let request_id = response.header("x-acs-request-id").unwrap_or_default();
         tracing::Span::current().record("request", request_id);
@@ -147,7 +135,9 @@ impl Cloud for AliyunClient {
             return modules::without_gone_device(call, &error).ok_or(error);
         }
         match call {
-            Call::Upload { file, .. } => self.upload(call, file, &response, now).await,
+            Call::CheckModule { package } => {
+                modules::check(call, package, &response.body).map(|()| Reply::Done)
+            }
             _ => {
                 reply::read(call, &response.body).map_err(|why| refusal::unintelligible(call, &response, why))
             }

@@ -113,10 +113,12 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         call if is_software_list(call) => Ok(()),
         Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
         Call::ShowPackage { id } | Call::DeletePackage { id } => check.text(&FIRMWARE_ID, id),
-        Call::Upload { package, file } => {
+        Call::CheckModule { package } => check.key(package),
+        Call::PermitUpload { package, file } => {
             check.key(package)?;
             check.file(file)
         }
+        Call::Upload { file, .. } => check.file(file),
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
         Call::ShowJob { id } | Call::ListJobDevices { id, .. } => check.text(&JOB_ID, id),

@@ -25,10 +25,9 @@ pub fn of_wire(name: Option<String>) -> Option<String> {
     name.filter(|name| !name.is_empty() && name != DEFAULT)
 }
 
-/// Asks for the modules of a package's product, when it is for one.
-pub fn list(package: &PackageKey) -> Option<Action> {
-    package.module.as_ref()?;
-    Some(Action::get("ListOTAModuleByProduct").with("ProductKey", &package.product))
+/// Asks for the modules of a package's product.
+pub fn list(package: &PackageKey) -> Action {
+    Action::get("ListOTAModuleByProduct").with("ProductKey", &package.product)
 }
 
 /// Checks that a package's product has the package's module. Names are unique whatever their case, and told exactly.

@@ -61,10 +61,12 @@ pub fn of_store(call: &Call, response: &WireResponse) -> CallError {
     error.status = Some(response.status);
     error.code = between("Code");
     error.request_id = between("RequestId");
-    error.next_step(match class {
+    let error = error.next_step(match class {
         ErrorClass::Unavailable | ErrorClass::Throttled => "wait; if it stays, ask the cloud's support",
         _ => "check this machine's clock and the network: what permits an upload is good for one minute",
-    })
+    });
+    let definite = !matches!(class, ErrorClass::Unavailable | ErrorClass::Unintelligible);
+    if definite { error } else { maybe_effective(call, error) }
 }
 
 /// Codes of the gateway (public error codes of Alibaba Cloud's APIs).

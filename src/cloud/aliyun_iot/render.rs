@@ -105,7 +105,8 @@ fn of_call(call: &Call) -> Result<Option<Action>, String> {
                 .with_some("DestVersion", exactly.as_ref().map(|key| &key.version))
         }
         Call::ShowPackage { id } => Action::new("QueryOTAFirmware").with("FirmwareId", id),
-        Call::Upload { file, .. } => Action::new("GenerateOTAUploadURL").with("FileSuffix", suffix(file)),
+        Call::CheckModule { package } => modules::list(package),
+        Call::PermitUpload { file, .. } => permit_upload(file),
         Call::CreatePackage(package) => create_firmware(package),
         Call::DeletePackage { id } => Action::new("DeleteOTAFirmware").with("FirmwareId", id),
         Call::ListJobs { cursor, .. } => list_jobs(&cursor::place(cursor)?),
@@ -140,10 +141,56 @@ fn of_call(call: &Call) -> Result<Option<Action>, String> {
             let action = Action::new("QueryDeviceByTags").with("Tag.1.TagKey", key);
             action.with("Tag.1.TagValue", value).page(page, limits::NAME_PAGE)
         }
+        Call::Upload { .. } => return Err("it goes to the object store".to_owned()),
         Call::RetryJob { .. } | Call::DeleteJob { .. } => {
             return Err("Alibaba Cloud has no call for this".to_owned());
         }
     }))
+}
+
+fn permit_upload(file: &LocalFile) -> Action {
+    Action::new("GenerateOTAUploadURL").with("FileSuffix", suffix(file))
+}
+
+/// The requests that a call stands for; before those that create a package the ones that upload what is not uploaded yet.
+///
+/// # Errors
+/// As of [`render`].
+pub fn shown(spec: &AliyunIot, call: &Call) -> Result<Vec<WireRequest>, CallError> {
+    if let Call::Upload { permit, .. } = call {
+        limits::check(call)?;
+        return Ok(vec![to_object_store(&permit.address)]);
+    }
+    let Some(action) = render(spec, call)? else { return Ok(Vec::new()) };
+    let request = action.shown(spec);
+    let Call::CreatePackage(package) = call else { return Ok(vec![request]) };
+    let files: Vec<&LocalFile> = match &package.artifact {
+        NewArtifact::File(file) => vec![file],
+        NewArtifact::Files(files) => {
+            files.iter().filter(|file| file.handle.is_none()).map(|file| &file.file).collect()
+        }
+        _ => Vec::new(),
+    };
+    let module = package.key.module.as_ref().filter(|_| !files.is_empty());
+    let of_instance = |action: Action| action.with_some("IotInstanceId", spec.iot_instance_id.as_ref());
+    let module = module.map(|_| of_instance(modules::list(&package.key)).shown(spec));
+    let uploads = files.into_iter().flat_map(|file| {
+        let permit = of_instance(permit_upload(file)).shown(spec);
+        [permit, to_object_store(NOT_UPLOADED)]
+    });
+    Ok(module.into_iter().chain(uploads).chain([request]).collect())
+}
+
+fn to_object_store(address: &str) -> WireRequest {
+    WireRequest {
+        method: "POST",
+        origin: address.to_owned(),
+        path: String::new(),
+        query: String::new(),
+        headers: Vec::new(),
+        body: bytes::Bytes::new(),
+        upload: None,
+    }
 }
 
 /// The one status that an outcome stands for; none for those that several do.

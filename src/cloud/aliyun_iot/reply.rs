@@ -4,7 +4,7 @@ use super::{
     cursor::{self, DevicesPlace, JobsPlace, NamesAt, PackageOfJobs, PageNumber, TaggedPlace},
     limits, modules,
     render::TOKEN_TAG,
-    wire,
+    upload, wire,
 };
 use crate::cloud::answer::{Unintelligible, expect, id, json};
 use crate::cloud::{
@@ -67,7 +67,8 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         Call::ListTaggedDevices { product, values, cursor, .. } => {
             tagged(json(body)?, product, values.len(), cursor).map(Reply::DeviceIds)
         }
-        Call::Upload { .. } | Call::RetryJob { .. } | Call::DeleteJob { .. } => {
+        Call::PermitUpload { .. } => Ok(Reply::Permitted(upload::permit(json::<wire::Granted>(body)?.data))),
+        Call::CheckModule { .. } | Call::Upload { .. } | Call::RetryJob { .. } | Call::DeleteJob { .. } => {
             Err("there is no such answer".to_owned())
         }
     }
@@ -80,14 +81,6 @@ pub fn empty(call: &Call) -> Reply {
         Call::ListJobs { .. } => Reply::Jobs(Page { items: Vec::new(), total: Some(0), next: None }),
         _ => Reply::Packages(Page { items: Vec::new(), total: Some(0), next: None }),
     }
-}
-
-/// What may be uploaded where.
-///
-/// # Errors
-/// The answer cannot be read.
-pub fn grant(body: &[u8]) -> Result<wire::Grant, Unintelligible> {
-    Ok(json::<wire::Granted>(body)?.data)
 }
 
 /// The page after this one; none at the end, which is the last page by `PageCount` or `Total`, or one that is not full.

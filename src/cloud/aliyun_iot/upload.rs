@@ -1,24 +1,35 @@
 //! The form that a file is uploaded with: PostObject of the object store, with the fields that GenerateOTAUploadURL gave.
 
 use super::wire::Grant;
-use crate::cloud::{LocalFile, WireRequest, WireResponse, transport::Upload};
+use crate::cloud::{LocalFile, UploadPermit, WireRequest, WireResponse, transport::Upload};
 use bytes::Bytes;
+use secrecy::ExposeSecret;
+
+/// What GenerateOTAUploadURL grants, as the form that PostObject takes; it is good for one minute.
+#[must_use]
+pub fn permit(grant: Grant) -> UploadPermit {
+    UploadPermit {
+        handle: grant.firmware_url,
+        address: grant.host,
+        fields: vec![
+            ("key", grant.key.into()),
+            ("policy", grant.policy.into()),
+            ("OSSAccessKeyId", grant.access_key_id.into()),
+            ("Signature", grant.signature.into()),
+            ("success_action_status", "200".into()),
+        ],
+    }
+}
 
 /// The request that uploads a file; its bytes are streamed by the transport.
 ///
 /// # Errors
 /// The permit names no address.
-pub fn request(grant: &Grant, file: &LocalFile, boundary: &str) -> Result<WireRequest, String> {
-    let (origin, path) = address(&grant.host)?;
-    let fields = [
-        ("key", grant.key.as_str()),
-        ("policy", &grant.policy),
-        ("OSSAccessKeyId", &grant.access_key_id),
-        ("Signature", &grant.signature),
-        ("success_action_status", "200"),
-    ];
+pub fn request(permit: &UploadPermit, file: &LocalFile, boundary: &str) -> Result<WireRequest, String> {
+    let (origin, path) = address(&permit.address)?;
     let mut form = String::new();
-    for (name, value) in fields {
+    for (name, value) in &permit.fields {
+        let value = value.expose_secret();
         if value.contains(['\r', '\n']) {
             return Err(format!("the permit's {name} has several lines"));
         }

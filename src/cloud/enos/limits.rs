@@ -49,7 +49,7 @@ pub fn check(call: &Call) -> Result<(), CallError> {
             check.devices(devices, ORDER_DEVICES)
         }
         Call::ListDevices { scope, .. } => check.id("productKey", &scope.product),
-        Call::Upload { .. } => Err(check.invalid(
+        Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => Err(check.invalid(
             "file",
             "EnOS takes a file with the firmware that is made of it",
             "create the package",

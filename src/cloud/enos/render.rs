@@ -80,7 +80,9 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
             request.search(FIRMWARES, "searchDeviceUpgrade", all.equal("productKey", &scope.product), cursor)
         }
         // Refused by the limits.
-        Call::Upload { .. }
+        Call::CheckModule { .. }
+        | Call::PermitUpload { .. }
+        | Call::Upload { .. }
         | Call::ShowDevice { .. }
         | Call::ListGroupDevices { .. }
         | Call::ListTaggedDevices { .. } => Err(request.invalid("EnOS has no such call")),

@@ -59,7 +59,9 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         Call::ListDevices { scope, cursor } => {
             Ok(Reply::Devices(page(body, cursor, |row| device(row, &scope.product))?))
         }
-        Call::Upload { .. }
+        Call::CheckModule { .. }
+        | Call::PermitUpload { .. }
+        | Call::Upload { .. }
         | Call::ShowDevice { .. }
         | Call::ListGroupDevices { .. }
         | Call::ListTaggedDevices { .. } => Err("EnOS has no such call".to_owned()),

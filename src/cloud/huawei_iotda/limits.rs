@@ -106,7 +106,7 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
     match call {
         Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
         Call::ShowPackage { id } | Call::DeletePackage { id } => check.text(&PACKAGE_ID, id),
-        Call::Upload { .. } => Err(no_upload()),
+        Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => Err(no_upload()),
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
         Call::ShowJob { id } | Call::ListJobDevices { id, .. } | Call::DeleteJob { id } => {

@@ -39,7 +39,9 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
         Call::CreatePackage(package) => {
             request.post(&["ota-upgrades", "packages"], vec![], &create_package(spec, package)?)
         }
-        Call::Upload { .. } => Err(limits::no_upload()),
+        Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => {
+            Err(limits::no_upload())
+        }
         Call::DeletePackage { id } => Ok(request.delete(&["ota-upgrades", "packages", id])),
         Call::ListJobs { kind, cursor } => {
             let mut query = request.app_page(cursor);

@@ -25,7 +25,9 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             expect(&shown.row.id, id)?;
             Ok(Reply::Package(shown))
         }
-        Call::Upload { .. } => Err("no call of this cloud takes a file".to_owned()),
+        Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => {
+            Err("no call of this cloud takes a file".to_owned())
+        }
         Call::CreatePackage(new) => {
             let created = package(json(body)?)?;
             expect(&created.row.key, &new.key)?;

@@ -4,6 +4,7 @@ mod capabilities;
 mod device;
 mod job;
 mod package;
+mod upload;
 
 pub use crate::api::{CloudKind, Delivery, PackageType as PackageKind};
 pub use capabilities::{Capabilities, JobIdentity, RowsLack, Uploads};
@@ -13,6 +14,7 @@ pub use package::{
     ArtifactRef, CloudVerification, HeldArtifact, HeldFile, LocalFile, NewArtifact, NewFile, NewPackage,
     NewVerification, ObsArtifact, Package, PackageKey, PackageRow,
 };
+pub use upload::UploadPermit;
 
 /// More pages than any documented account can fill: a list that goes on after this is not a list.
 pub const MOST_PAGES: u32 = 20_000;

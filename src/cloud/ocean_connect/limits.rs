@@ -24,7 +24,10 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         return refuse("OceanConnect upgrades devices as a whole", "leave spec.module out");
     }
     match call {
-        Call::CreatePackage(_) | Call::Upload { .. } => refuse(
+        Call::CreatePackage(_)
+        | Call::CheckModule { .. }
+        | Call::PermitUpload { .. }
+        | Call::Upload { .. } => refuse(
             "packages of OceanConnect are uploaded by hand",
             "write spec.artifact.portal, and upload it in the portal",
         ),

@@ -76,7 +76,9 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
             query.extend([("devGroupId", group.clone()), ("accessAppId", spec.app_id.clone())]);
             request("GET", &MEMBERS, &[], query)
         }
-        Call::Upload { .. }
+        Call::CheckModule { .. }
+        | Call::PermitUpload { .. }
+        | Call::Upload { .. }
         | Call::CreatePackage(_)
         | Call::StopJob { .. }
         | Call::RetryJob { .. }

@@ -26,7 +26,7 @@ pub struct Inventory {
 }
 
 /// The client answered with a reply of another shape than the call asks for.
-fn misfit(call: &Call) -> CallError {
+pub(super) fn misfit(call: &Call) -> CallError {
     CallError::new(
         ErrorClass::Unintelligible,
         call.operation(),

@@ -2,8 +2,8 @@
 
 use super::{client, now, ok, once, package};
 use rollwave::cloud::{
-    ArtifactRef, Call, ErrorClass, HeldArtifact, HeldFile, LocalFile, NewArtifact, NewFile, NewPackage,
-    Reply, aliyun_iot::sign,
+    ArtifactRef, Call, Effect, ErrorClass, HeldArtifact, HeldFile, LocalFile, NewArtifact, NewFile,
+    NewPackage, Reply, aliyun_iot::sign,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn of(files: Vec<NewFile>) -> Call {
 fn each_file_is_sent_with_its_name_address_size_and_digests_and_nothing_of_a_single_one() {
     let client = client("Acs3", &[(200, json!({}))]);
     let parameters = |call: &Call| {
-        let request = client.cloud.render(call).unwrap().remove(0);
+        let request = client.cloud.render(call).unwrap().pop().unwrap();
         let told = |(name, _): &(String, String)| name.contains("File") || name.contains("Firmware");
         let pairs = sign::parse_query(&request.query).into_iter().filter(told);
         let shown = pairs.map(|(name, value)| format!("{name}={value}"));
@@ -112,4 +112,43 @@ async fn files_of_a_package_are_read_with_the_digest_that_both_members_agree_on(
     let Reply::Package(made) = client.cloud.perform(&call, now()).await.unwrap() else { panic!() };
     let Some(ArtifactRef::Files(files)) = made.artifact else { panic!("{:?}", made.artifact) };
     assert_eq!(files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["app", "b"]);
+}
+
+/// Each request is a call of its own, so that the account's budget counts it; a plan shows all of them.
+#[tokio::test]
+async fn a_permit_and_an_upload_are_two_calls_and_a_plan_shows_every_request() {
+    let grant =
+        ok(json!({"Data": {"FirmwareUrl": "https://oss/a.bin", "Host": "https://oss", "Key": "ota/a.bin",
+        "OSSAccessKeyId": "K", "ObjectStorage": "OSS", "Policy": "hunter3", "Signature": "hunter4"}}));
+    let client =
+        client("Acs3", &[(200, grant), (200, json!({})), (503, json!("<Error><Code>x</Code></Error>"))]);
+    let file = file("app", None).file;
+    let permit = Call::PermitUpload { package: package().key, file: file.clone() };
+    let Reply::Permitted(permit) = client.cloud.perform(&permit, now()).await.unwrap() else { panic!() };
+    assert_eq!(client.transport.sent.lock().unwrap().len(), 1, "nothing is uploaded yet");
+    let upload = Call::Upload { file, permit };
+    assert!(!format!("{upload:?}").contains("hunter"), "{upload:?}");
+    let stored = client.cloud.perform(&upload, now()).await;
+    assert_eq!(stored, Ok(Reply::Uploaded("https://oss/a.bin".into())));
+    let broken = client.cloud.perform(&upload, now()).await.unwrap_err();
+    assert_eq!((broken.class, broken.effect), (ErrorClass::Unavailable, Effect::Unknown), "{broken}");
+    {
+        let sent = client.transport.sent.lock().unwrap();
+        assert_eq!((sent.len(), sent[1].origin.as_str()), (3, "https://oss"));
+        assert!(sent[1].upload.is_some() && !format!("{:?}", sent[1]).contains("hunter"));
+    }
+
+    let Call::CreatePackage(mut planned) = of(vec![self::file("app", None), self::file("b", None)]) else {
+        panic!()
+    };
+    planned.key.module = Some("modem".into());
+    let shown = client.cloud.render(&Call::CreatePackage(planned)).unwrap();
+    let shown: Vec<String> = shown.iter().map(|request| request.to_string().replace('?', "&")).collect();
+    let words = shown.iter().map(|request| {
+        let action = request.split('&').find_map(|part| part.strip_prefix("Action="));
+        action.map_or_else(|| request.clone(), str::to_owned)
+    });
+    let (permit, put) = ("GenerateOTAUploadURL", "POST (from GenerateOTAUploadURL)");
+    let wanted = ["ListOTAModuleByProduct", permit, put, permit, put, "CreateOTAFirmware"];
+    assert_eq!(words.collect::<Vec<_>>(), wanted);
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 /// Three pages of IoTDA and EnOS, three of names and two of versions of Alibaba Cloud, one of OceanConnect.
 const DEVICES: u32 = 120;
 const SIGN_INS: [&str; 2] = ["GetToken", "Login"];
+const UPLOADS: [&str; 2] = ["GenerateOTAUploadURL", "PostObject"];
 
 fn plan(lab: &Lab) -> Value {
     let ended = Ended::of(&mut lab.rollwave(&["plan", "fleet", "-o", "json"]));
@@ -55,5 +56,24 @@ fn what_a_plan_says_that_orders_and_looks_cost_is_what_the_cloud_counts() {
         let made = sum(quiet["callsMade"].as_object().unwrap().values().cloned());
         let counted = counted(&lab, |_| true);
         assert_eq!((said, made), (counted, counted), "{cloud} {targets}: {quiet:#}");
+    });
+}
+
+/// What a package costs is what creates it, and what uploads its file before that.
+#[test]
+fn what_a_plan_says_that_a_package_costs_is_what_the_cloud_counts_uploads_included() {
+    let clouds = [(CloudKind::HuaweiIotda, 1), (CloudKind::AliyunIot, 3), (CloudKind::Enos, 1)];
+    each(&clouds, |(cloud, calls)| {
+        let lab = lab(*cloud, 1);
+        lab.write("package.yaml", &package(*cloud));
+        let planned = plan(&lab);
+        lab.cloud(rollwave::simulator::Simulator::reset_counters);
+        lab.converge();
+        let counted = counted(&lab, |name| name.starts_with("Create") || UPLOADS.contains(&name));
+        assert_eq!(
+            (planned["budgets"][0]["orderCalls"].as_u64().unwrap(), counted),
+            (*calls, *calls),
+            "{cloud}"
+        );
     });
 }

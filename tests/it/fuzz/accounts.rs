@@ -7,7 +7,7 @@ use rollwave::api::CloudKind;
 use rollwave::cloud::{
     Call, CallError, Cloud, Cursor, DeviceOutcome, DeviceScope, Effect, ErrorClass, JobPurpose, LocalFile,
     NewArtifact, NewJob, NewPackage, NewVerification, ObsArtifact, PackageKey, PackageKind, Reply, Transport,
-    TransportError, WireRequest, WireResponse, aliyun_iot, enos, huawei_iotda,
+    TransportError, UploadPermit, WireRequest, WireResponse, aliyun_iot, enos, huawei_iotda,
     huawei_iotda::wire::parse_time, ocean_connect,
 };
 use serde::de::DeserializeOwned;
@@ -169,12 +169,14 @@ pub fn calls(cloud: CloudKind, begins: bool) -> Vec<Call> {
     let of_module = [
         Call::ListDevices { scope: module.clone(), cursor: cursor("devices") },
         Call::ShowDevice { scope: module, id: id() },
+        Call::CheckModule { package: PackageKey { module: Some("modem".into()), ..key(cloud) } },
     ];
     let of_module = of_module.into_iter().filter(|_| cloud == CloudKind::AliyunIot);
     let whole = vec![
         Call::ListPackages { kind, exactly: None, cursor: cursor("packages") },
         Call::ShowPackage { id: id() },
-        Call::Upload { package: key(cloud), file: file() },
+        Call::PermitUpload { package: key(cloud), file: file() },
+        Call::Upload { file: file(), permit: permit() },
         Call::CreatePackage(new_package(cloud)),
         Call::DeletePackage { id: id() },
         Call::ListJobs { kind, cursor: cursor("jobs") },
@@ -212,6 +214,11 @@ fn key(cloud: CloudKind) -> PackageKey {
         version: "V2".into(),
         module: None,
     }
+}
+
+fn permit() -> UploadPermit {
+    let fields = vec![("key", "ota/a.bin".into()), ("policy", "e30=".into())];
+    UploadPermit { handle: "https://oss/a.bin".into(), address: "https://oss".into(), fields }
 }
 
 fn file() -> LocalFile {

@@ -70,7 +70,11 @@ fn check_success(case: &Case<'_>, reply: &Reply) {
     let Case { call, status, body, .. } = case;
     assert!((200..300).contains(status) || is_settled(case), "{call:?}: {status}");
     let deletes = matches!(call, Call::DeletePackage { .. } | Call::DeleteJob { .. });
-    assert!(deletes || serde_json::from_str::<Value>(body).is_ok_and(|body| body.is_object()), "{body}");
+    let is_stored = matches!(call, Call::Upload { .. });
+    assert!(
+        deletes || is_stored || serde_json::from_str::<Value>(body).is_ok_and(|body| body.is_object()),
+        "{body}"
+    );
     match (call, reply) {
         (Call::CreatePackage(new), Reply::Package(package)) => {
             assert!(!package.row.id.is_empty(), "{body}");
@@ -83,7 +87,9 @@ fn check_success(case: &Case<'_>, reply: &Reply) {
         }
         (Call::ShowJob { id }, Reply::Job(job)) => assert_eq!(&job.id, id, "{body}"),
         (Call::ShowDevice { id, .. }, Reply::Device(device)) => assert_eq!(&device.id, id, "{body}"),
-        (Call::Upload { .. }, Reply::Uploaded(handle)) => assert!(!handle.is_empty(), "{body}"),
+        (Call::PermitUpload { .. }, Reply::Permitted(permit)) => assert!(!permit.handle.is_empty(), "{body}"),
+        (Call::Upload { permit, .. }, Reply::Uploaded(handle)) => assert_eq!(handle, &permit.handle),
+        (Call::CheckModule { .. }, Reply::Done) => {}
         (Call::StopJob { .. } | Call::RetryJob { .. }, Reply::Refused(_)) => {}
         (_, Reply::Done) if deletes => {}
         _ => check_list(call, reply),

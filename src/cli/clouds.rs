@@ -62,8 +62,8 @@ holds one of its devices, and says which job.
 |---|---|---|
 | huaweiIotda | tasks name their devices | |
 | oceanConnect | tasks name their devices | members of `deviceGroups` |
-| aliyunIot | jobs of Rollwave alone: lists of jobs name no devices, and those of a stranger's job may be a million | devices of a stranger's job: they fail in ours, with the cloud's words |
-| enos | a device says whether a job is at it (`isUpgrading`), a job for which devices it was made | a device that a stranger's job has not begun with |
+| aliyunIot | jobs of Rollwave alone: lists of jobs name no devices, and those of a stranger's job may be a million | devices of a stranger's job: they fail in ours, with the cloud's words. ListOTATaskByJob with `DeviceNames` could tell, and is not asked |
+| enos | a device says whether a job is at it (`isUpgrading`), a job for which devices it was made | a device that a stranger's job has not begun with; a search of tasks by `deviceKey` could tell, and is not made |
 ";
 
 /// Prints the page.

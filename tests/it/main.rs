@@ -16,6 +16,7 @@ mod kubernetes;
 mod large_fleet;
 mod manifest;
 mod manifest_laws;
+mod manuals;
 mod ocean_connect_client;
 mod plan;
 mod plan_verb;

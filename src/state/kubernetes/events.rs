@@ -110,6 +110,7 @@ struct Told {
     series: BTreeMap<Key, K8sEvent>,
     /// By uid: events that are left, and when the last one was added.
     budgets: BTreeMap<Option<String>, (u32, Timestamp)>,
+    tidied_at: Timestamp,
 }
 
 impl Told {
@@ -121,20 +122,30 @@ impl Told {
         instance: &str,
         now: Timestamp,
     ) -> Option<K8sEvent> {
-        self.series.retain(|_, known| last_seen(known) + SERIES > now);
-        self.budgets.retain(|_, (_, since)| now < *since + REFILL * REFILLS);
+        self.tidy(now);
         if !self.may_speak(regarding.uid.as_ref(), now) {
             return None;
         }
         let note: String = event.message.chars().take(LONGEST_NOTE / 4).collect();
         let note = if event.message.len() <= LONGEST_NOTE { event.message.clone() } else { note };
         let key = (regarding.uid.clone(), event.reason.as_str(), note.clone());
-        let next = match self.series.get(&key) {
+        let known = self.series.get(&key).filter(|known| last_seen(known) + SERIES > now);
+        let next = match known {
             Some(known) => counted(known.clone(), now),
             None => new(regarding, event.reason, note, instance, now),
         };
         self.series.insert(key, next.clone());
         Some(next)
+    }
+
+    /// Forgets what is over, once in a while: of 10,000 objects each has something told.
+    fn tidy(&mut self, now: Timestamp) {
+        if now < self.tidied_at + SERIES {
+            return;
+        }
+        self.tidied_at = now;
+        self.series.retain(|_, known| last_seen(known) + SERIES > now);
+        self.budgets.retain(|_, (_, since)| now < *since + REFILL * REFILLS);
     }
 
     fn may_speak(&mut self, uid: Option<&String>, now: Timestamp) -> bool {

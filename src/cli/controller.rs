@@ -5,6 +5,7 @@ mod term;
 
 use super::ports::SystemClock;
 use super::{Context, Exit};
+use crate::source::kubernetes::patience;
 use crate::state::kubernetes::campaign::{Candidate, Standing};
 use crate::state::kubernetes::{share::Share, time::MachineTime};
 use crate::web::{self, Board, Role};
@@ -159,7 +160,7 @@ async fn connect() -> Result<(Client, String), kube::Error> {
     // It would send a create again whose answer was lost, and keep writes waiting for minutes.
     config.default_retry = false;
     let namespace = config.default_namespace.clone();
-    Ok((Client::try_from(config)?, namespace))
+    Ok((patience::client(config)?, namespace))
 }
 
 /// A name for the Lease that no other process has, and that people recognise.

@@ -3,7 +3,7 @@
 
 use super::{Context, context::StateDir, select::Selector};
 use crate::api::{DEFAULT_NAMESPACE, Object, ObjectKey, Request};
-use crate::source::kubernetes::list;
+use crate::source::kubernetes::{list, patience};
 use crate::state::StateError;
 use crate::state::kubernetes::request::ask;
 use crate::state::local::View;
@@ -160,6 +160,6 @@ async fn cluster(place: &Place) -> Result<Found, String> {
     };
     let config = config?;
     let namespace = place.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(|error| error.to_string())?;
+    let client = patience::client(config).map_err(|error| error.to_string())?;
     Ok(Found::Cluster { client, namespace, all: place.all_namespaces })
 }

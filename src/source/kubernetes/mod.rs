@@ -2,19 +2,20 @@
 //!
 //! **Invariant:** an object that cannot be understood stops nothing else: it is told with its key and what is wrong.
 
+pub mod patience;
 pub mod secret;
 mod usable;
 
 use crate::api::{Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout};
-use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _, stream};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, error_boundary::InvalidObject};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
+pub use patience::Patience;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::fmt::Debug;
 
 /// What a watch tells.
 #[derive(Debug)]
@@ -47,25 +48,6 @@ pub enum Seen {
 pub struct Means {
     /// The controller has a folder with the files of packages.
     pub has_files: bool,
-}
-
-/// How long a watch that failed waits at first, and at most: twice as long each time, until it tells something again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
-
-/// How watches wait, and how long the API server keeps one open: a test may own both.
-#[derive(Clone)]
-pub struct Patience {
-    /// Returns after so long.
-    pub sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
-    /// What the watcher is told.
-    pub config: watcher::Config,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        let sleep = |length| -> BoxFuture<'static, ()> { Box::pin(tokio::time::sleep(length)) };
-        Self { sleep: Arc::new(sleep), config: watcher::Config::default() }
-    }
 }
 
 /// Watches every kind, in one namespace or in all of them. Never ends.
@@ -148,44 +130,16 @@ where
         + Send
         + 'static,
 {
-    // Pages of 500, bookmarks, 410 Gone and dead connections are the watcher's business.
-    let events = watcher(api, patience.config.clone());
-    with_pauses(events, patience).map(move |event| match event {
-        Ok(watcher::Event::Init) => Seen::ListBegins(kind),
-        Ok(watcher::Event::InitApply(object)) => understood(kind, object, wrap, Seen::Listed, means),
-        Ok(watcher::Event::InitDone) => Seen::ListEnds(kind),
-        Ok(watcher::Event::Apply(object)) => understood(kind, object, wrap, Seen::Changed, means),
-        Ok(watcher::Event::Delete(object)) => Seen::Gone(ObjectKey::of(kind, object.meta())),
-        Err(error) => Seen::Failed(kind, error),
-    })
-}
-
-/// A watcher is asked again some time after it failed; a list that only begins is no success.
-fn with_pauses<T>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<T>>> + Send,
-    patience: Patience,
-) -> impl Stream<Item = watcher::Result<watcher::Event<T>>> + Send
-where
-    T: Send,
-{
-    let mut pause = Duration::ZERO;
-    events.then(move |event| {
-        let wait = match &event {
-            Ok(watcher::Event::Init) => None,
-            Ok(_) => {
-                pause = Duration::ZERO;
-                None
-            }
-            Err(_) => {
-                pause = (pause * 2).clamp(PAUSES.0, PAUSES.1);
-                Some((patience.sleep)(pause))
-            }
-        };
-        async move {
-            if let Some(wait) = wait {
-                wait.await;
-            }
-            event
+    // Pages of 500, bookmarks, 410 Gone and watches that fall silent are the watcher's business.
+    let config = patience.config.clone();
+    patience::patiently(move || watcher(api.clone(), config.clone()).boxed(), patience).map(move |event| {
+        match event {
+            Ok(watcher::Event::Init) => Seen::ListBegins(kind),
+            Ok(watcher::Event::InitApply(object)) => understood(kind, object, wrap, Seen::Listed, means),
+            Ok(watcher::Event::InitDone) => Seen::ListEnds(kind),
+            Ok(watcher::Event::Apply(object)) => understood(kind, object, wrap, Seen::Changed, means),
+            Ok(watcher::Event::Delete(object)) => Seen::Gone(ObjectKey::of(kind, object.meta())),
+            Err(error) => Seen::Failed(kind, error),
         }
     })
 }

@@ -1,0 +1,138 @@
+//! How long a watch is waited for, and how long it waits after a failure.
+
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, Stream, StreamExt as _};
+use kube::Config;
+use kube::client::{Client, ClientBuilder};
+use kube::runtime::watcher::{self, Error, Event};
+use std::sync::Arc;
+use std::time::Duration;
+use tower::timeout::TimeoutLayer;
+
+/// How long a watch that failed waits at first, and at most: twice as long each time, until it tells something again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
+
+/// How long the API server may take for the beginning of an answer, or for a page of a list. Its own limit for anything but a
+/// watch is a minute (`--request-timeout`); and nothing in the client would end a list whose answer never comes.
+pub const LIMIT: Duration = Duration::from_secs(75);
+
+/// How watches wait, and how long the API server keeps one open: a test may own both.
+#[derive(Clone)]
+pub struct Patience {
+    /// Returns after so long.
+    pub sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
+    /// What the watcher is told.
+    pub config: watcher::Config,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let sleep = |length| -> BoxFuture<'static, ()> { Box::pin(tokio::time::sleep(length)) };
+        Self { sleep: Arc::new(sleep), config: watcher::Config::default() }
+    }
+}
+
+/// A client whose requests fail when their answer does not begin within [`LIMIT`]: kube's own has no such limit, since its
+/// sessions may be silent for long.
+///
+/// # Errors
+/// What the configuration names cannot be used.
+pub fn client(config: Config) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(LIMIT)).build())
+}
+
+/// The events of a watcher, which is made anew when its list does not come, and asked again some time after it failed. Never
+/// ends.
+pub(super) fn patiently<T: Send + 'static>(
+    make: impl Fn() -> BoxStream<'static, watcher::Result<Event<T>>> + Send,
+    patience: Patience,
+) -> impl Stream<Item = watcher::Result<Event<T>>> + Send {
+    let watch = Watch { events: make(), make, patience, is_listing: false, pause: Duration::ZERO };
+    stream::unfold(watch, |mut watch| async { Some((watch.next().await, watch)) })
+}
+
+struct Watch<T, M> {
+    events: BoxStream<'static, watcher::Result<Event<T>>>,
+    make: M,
+    patience: Patience,
+    is_listing: bool,
+    pause: Duration,
+}
+
+impl<T, M> Watch<T, M>
+where
+    M: Fn() -> BoxStream<'static, watcher::Result<Event<T>>>,
+{
+    async fn next(&mut self) -> watcher::Result<Event<T>> {
+        let event = match self.event().await {
+            Some(event) => event,
+            None => {
+                self.events = (self.make)();
+                let late = format!("the list did not come within {} s", LIMIT.as_secs());
+                Err(Error::InitialListFailed(kube::Error::Service(late.into())))
+            }
+        };
+        self.is_listing = matches!(event, Ok(Event::Init | Event::InitApply(_)));
+        match event {
+            // A list that only begins is no success.
+            Ok(Event::Init) => {}
+            Ok(_) => self.pause = Duration::ZERO,
+            Err(_) => {
+                self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
+                (self.patience.sleep)(self.pause).await;
+            }
+        }
+        event
+    }
+
+    /// None when a list does not go on.
+    async fn event(&mut self) -> Option<watcher::Result<Event<T>>> {
+        if !self.is_listing {
+            return self.events.next().await;
+        }
+        // Asked for only when it is waited for: most objects of a list are here already.
+        let limit = async { (self.patience.sleep)(LIMIT).await };
+        tokio::select! {
+            biased;
+            event = self.events.next() => event,
+            () = limit => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A watcher whose list never comes, and then one that tells everything.
+    fn watchers(made: &AtomicUsize) -> BoxStream<'static, watcher::Result<Event<u8>>> {
+        let begins =
+            stream::iter([Ok(Event::Init), Ok(Event::InitApply(made.load(Ordering::Relaxed) as u8))]);
+        if made.fetch_add(1, Ordering::Relaxed) == 0 {
+            begins.chain(stream::pending()).boxed()
+        } else {
+            begins.chain(stream::iter([Ok(Event::InitDone)])).chain(stream::pending()).boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_does_not_go_on_is_asked_for_anew() {
+        let made = Arc::new(AtomicUsize::new(0));
+        let make = move || watchers(&made);
+        let told: Vec<String> = patiently(make, Patience::default())
+            .take(6)
+            .map(|event| match event {
+                Ok(event) => format!("{event:?}"),
+                Err(error) => error.to_string(),
+            })
+            .collect()
+            .await;
+        let late = &told[2];
+        assert!(late.contains("did not come within 75 s"), "{late}");
+        assert_eq!(
+            [&told[..2], &told[3..]].concat(),
+            ["Init", "InitApply(0)", "Init", "InitApply(1)", "InitDone"]
+        );
+    }
+}

@@ -258,10 +258,16 @@ impl Lane {
         let Some(limits) = self.capabilities() else { return };
         let times = self.times();
         let is_wanted = |token: &str| actions.iter().any(|action| token_of(action) == Some(token));
+        // Where nothing can be stopped a job that is not wanted any more may be the only thing that is left to wait for.
+        let runs = |token: &str| {
+            let mut jobs = self.inventory.jobs.all();
+            jobs.any(|job| job.token.as_deref() == Some(token) && !job.state.is_final())
+        };
         let pending = std::mem::take(subject.pending());
         let (open, lapsed): (Vec<Intent>, Vec<Intent>) = pending.into_iter().partition(|intent| {
             let looked_at = subject.looked_at(intent.operation, &self.inventory);
             is_wanted(&intent.token)
+                || runs(&intent.token)
                 || !looked_at.is_some_and(|at| journal::has_lapsed(intent, at, &times, limits))
         });
         *subject.pending() = open;

@@ -223,7 +223,7 @@ fn same_wish(a: &Object, b: &Object) -> bool {
 }
 
 /// True when `object` holds an intent that is about to leave, and `known` does not.
-fn announces(object: &Object, known: &Object) -> bool {
+pub(super) fn announces(object: &Object, known: &Object) -> bool {
     let known = known.pending();
     let is_new = |intent: &&Intent| intent.state == IntentState::Intended && !known.contains(intent);
     object.pending().iter().any(|intent| is_new(&intent))

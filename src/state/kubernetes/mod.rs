@@ -108,9 +108,26 @@ impl Cluster {
             self.cache().wrote(&base, held);
             base = self.cache().base(object).map_err(|_| Failure::Conflict)?;
         }
+        if cache::announces(object, &base.object) {
+            self.hold_account(object).await?;
+        }
         let next = codec::with_status_of(&base.object, object);
         let written = self.writer.put_status(&next).await?;
         self.cache().wrote(&base, written);
+        Ok(())
+    }
+
+    /// Puts our finalizer on the account of an object: what was created can be settled and deleted only through it.
+    async fn hold_account(&self, object: &Object) -> Result<(), Failure> {
+        let account = {
+            let cache = self.cache();
+            let package = object.waits_for().and_then(|key| cache.get(&key));
+            cache.get(&object.account(package.as_deref())).ok_or(Failure::Conflict)?
+        };
+        if !cache::is_held(account.meta()) {
+            let held = self.writer.hold(&account).await?;
+            self.cache().take(held, Seen::Event);
+        }
         Ok(())
     }
 

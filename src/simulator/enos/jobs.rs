@@ -269,7 +269,11 @@ pub fn order(
         return Err(Refusal::new(code));
     }
     match order {
-        Order::Delete => job.is_deleted = true,
+        // Assumed: what has not begun at a device goes with its job; no document says.
+        Order::Delete => {
+            job.is_deleted = true;
+            enos.upgrade(fleet, account, number, request.times, |upgrade| upgrade.step(Step::Superseded));
+        }
         Order::Start | Order::Stop => {
             job.order(order == Order::Start, request.times);
             enos.upgrade(fleet, account, number, request.times, |upgrade| upgrade.step(Step::Pump));

@@ -104,8 +104,10 @@ impl Request<'_> {
     /// Whether a search shows what happened at these times.
     #[must_use]
     pub fn shows(&self, happened: Times) -> bool {
+        // What is ahead of the clock happened before that was set back.
+        let age = self.times.wall.duration_since(happened.wall);
         self.times.fleet.duration_since(happened.fleet) >= self.settle
-            && self.stale.is_none_or(|lag| self.times.wall.duration_since(happened.wall) >= lag)
+            && self.stale.is_none_or(|lag| age >= lag || age.is_negative())
     }
 }
 

@@ -102,7 +102,9 @@ impl Request<'_> {
     /// Whether a list shows what was created at this wall time.
     #[must_use]
     pub fn shows(&self, created: Timestamp) -> bool {
-        self.stale.is_none_or(|lag| self.times.wall.duration_since(created) >= lag)
+        // What is ahead of the clock was created before that was set back.
+        let age = self.times.wall.duration_since(created);
+        self.stale.is_none_or(|lag| age >= lag || age.is_negative())
     }
 
     /// The body as a JSON object.

@@ -36,6 +36,10 @@ impl Throttle {
         while calls.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
             calls.pop_front();
         }
+        // The gateway's clock was set back: what it counted before is of no minute that it knows.
+        while calls.back().is_some_and(|at| *at > now) {
+            calls.pop_back();
+        }
         if calls.len() >= most as usize {
             return Err((&codes::THROTTLED).into());
         }

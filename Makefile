@@ -100,7 +100,7 @@ docs: need-cargo ## Write docs/clouds.md from the table in src/api/support/
 	$(CARGO) run --quiet -- clouds > target/clouds.md
 	mv target/clouds.md docs/clouds.md
 
-# Settings: SIM_SEED, SIM_RUNS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS, as docs/proof.md says.
+# Settings: SIM_SEED, SIM_RUNS and more, as docs/proof.md says.
 world: need-cargo ## Deterministic worlds: SIM_RUNS of them from SIM_SEED on, on all cores
 	$(CARGO) test --quiet --profile world --test world
 

@@ -21,6 +21,7 @@ use crate::simulator::truth::DeviceChange;
 use crate::simulator::{Simulator, faults::Fault, faults::Kind};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
@@ -50,7 +51,7 @@ pub(super) fn run(world: World, selection: &Selection) -> Outcome {
         faults: BTreeMap::new(),
         struck: Vec::new(),
         turns: Vec::new(),
-        points: std::collections::BTreeSet::new(),
+        points: BTreeSet::new(),
         lasted_secs: 0,
         violation: Some(Violation { what, last_events: Vec::new() }),
     };
@@ -104,6 +105,8 @@ struct Play {
     must_complete: bool,
     /// Since when the gateways' clocks are wrong.
     skewed_since: Option<Timestamp>,
+    /// When those who lost their state begin again.
+    forgets_at: Option<Timestamp>,
     /// What the machine's clock is ahead as long as nobody sets it.
     clock_ahead: SignedDuration,
     steps: u64,
@@ -154,6 +157,7 @@ impl Play {
             act: Act::Chaos(at(scenario.chaos_ends)),
             must_complete: scenario.must_complete,
             skewed_since: None,
+            forgets_at: None,
             clock_ahead: scenario.clock_ahead,
             steps: 0,
         })
@@ -219,6 +223,8 @@ impl Play {
             _ => {
                 let said = misfortune::befall(&mut self.simulator, misfortune, now);
                 self.shared.note(&format!("it ends: {}", said.unwrap_or_default()));
+                let there = clouds::jobs(&self.simulator).into_iter().map(|job| job.id).collect();
+                self.forget(&there);
             }
         }
     }
@@ -257,7 +263,6 @@ impl Play {
         let length = |seconds: u64| SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(1));
         let back = later(now, length(seconds));
         self.lives.end_until(back);
-        self.shared.checkers().creates.forget_what_has_no_token();
         match &self.shared.cluster {
             Some(cluster) => {
                 cluster.restore(now.saturating_sub(length(ago)).unwrap_or(START), back);
@@ -265,6 +270,14 @@ impl Play {
             }
             None => self.shared.disk.lose(),
         }
+        self.shared.checkers().forget_packages();
+        self.forget(&clouds::tellable(&self.simulator));
+        self.forgets_at = Some(back);
+    }
+
+    /// Of our jobs, the cloud tells these to whoever does not know their ids.
+    fn forget(&self, told: &BTreeSet<String>) {
+        self.shared.checkers().forget(&self.shared.durable(), told);
     }
 
     fn befall_cluster(&self, misfortune: &OfCluster, now: Timestamp) {
@@ -279,6 +292,10 @@ impl Play {
     }
 
     fn turn_of_fate(&mut self, now: Timestamp) {
+        // Until somebody works again, requests of before arrive, and other people delete.
+        if self.forgets_at.take_if(|at| *at <= now).is_some() {
+            self.forget(&clouds::tellable(&self.simulator));
+        }
         self.lives.turn(now);
         if let Some(cluster) = &self.shared.cluster
             && cluster.people_look_at().is_some_and(|at| at <= now)
@@ -454,12 +471,16 @@ impl Play {
         match self.unrest(now) {
             // People are not done yet.
             None if !self.plot.is_empty() => Act::Calm { since, ask: later(now, ASK) },
-            None if has_settled => {
-                self.facts = self.facts(now);
+            None => {
+                // What happened while it settled may be written down at the next look only.
+                let facts = self.facts(now);
+                let before = std::mem::replace(&mut self.facts, facts);
+                if !has_settled || self.facts != before {
+                    return Act::Settling { since, until: later(now, QUIET) };
+                }
                 self.shared.count_asked();
                 Act::Rest { until: later(now, QUIET), writes: self.shared.writes() }
             }
-            None => Act::Settling { since, until: later(now, QUIET) },
             // Something in the cloud goes on: the world is right to wait, and its end is not waited for.
             Some(Unrest { is_justified: true, .. }) if is_late || is_still => {
                 self.shared.count_asked();

@@ -42,9 +42,8 @@ fn main() -> ExitCode {
     for (world, outcome) in tally.broken.values().take(TOLD) {
         println!("{}\n", report::failure(world, outcome));
     }
-    let others: Vec<String> = tally.broken.keys().skip(TOLD).map(u64::to_string).collect();
-    if !others.is_empty() {
-        println!("seeds that broke a law, too: {}", others.join(", "));
+    for (world, outcome) in tally.broken.values().skip(TOLD) {
+        println!("{}", report::headline(world, outcome));
     }
     println!("{}", report::counts(&tally));
     let is_long = course.is_usual() && tally.worlds >= ENOUGH;

@@ -30,9 +30,11 @@ pub(in crate::world) struct Creates {
     pub(in crate::world) members: BTreeMap<Sent, BTreeSet<String>>,
     /// Token by id, of every job of ours that was ever seen.
     jobs: BTreeMap<String, String>,
+    /// Devices by id, of the same jobs.
+    devices: BTreeMap<String, BTreeSet<String>>,
     /// Token by id, of jobs that carry none and came to exist as one of our requests arrived.
     made: BTreeMap<String, String>,
-    /// What jobs without a token were for, of which a lost state may know or not.
+    /// What jobs were for of which nothing tells any more.
     pub(in crate::world) lost: BTreeSet<Sent>,
 }
 
@@ -48,6 +50,12 @@ impl Creates {
             token(job).and_then(|token| self.sent.get(token)).is_some_and(|(sent, _)| sent.uid == uid)
         };
         jobs.iter().filter(is_of).collect()
+    }
+
+    /// Devices that were asked for, of the requests that left.
+    pub(super) fn asked(&self, what: &Sent) -> BTreeSet<String> {
+        let of = self.sent.values().filter(|(sent, _)| sent == what);
+        of.flat_map(|(_, devices)| devices.iter().cloned()).collect()
     }
 
     /// A job is about to be created.
@@ -115,16 +123,20 @@ impl Creates {
         }
     }
 
-    /// The state is lost: nothing tells any more that jobs without a token are ours, nor which stage they were of. They still
-    /// count as ours here, so that no device may be in two that live.
-    pub(in crate::world) fn forget_what_has_no_token(&mut self) {
-        for (id, token) in &mut self.made {
-            if let Some((sent, _)) = self.sent.get(token) {
-                self.members.remove(sent);
-                self.lost.insert(sent.clone());
+    /// Nothing tells any more of some jobs that they are ours, nor which stage they were of: neither the state, nor the cloud.
+    /// They still count as ours here, so that no device may be in two that live.
+    pub(super) fn forget(&mut self, is_told: impl Fn(&str, &str) -> bool) {
+        let known: BTreeMap<String, String> = self.jobs.iter().chain(&self.made).map(pair).collect();
+        for (id, token) in known.into_iter().filter(|(id, token)| !is_told(id, token)) {
+            let Some((sent, asked)) = self.sent.get(&token).cloned() else { continue };
+            let devices = self.devices.remove(&id).unwrap_or(asked);
+            if let Some(members) = self.members.get_mut(&sent) {
+                members.retain(|device| !devices.contains(device));
             }
-            token.push_str(" of a lost state");
-            self.jobs.insert(id.clone(), token.clone());
+            self.lost.insert(sent);
+            let forgotten = format!("{token} of a lost state");
+            self.made.entry(id.clone()).and_modify(|made| made.clone_from(&forgotten));
+            self.jobs.insert(id, forgotten);
         }
     }
 
@@ -163,12 +175,15 @@ impl Creates {
             return Err(format!("a second job was created for one token: {}", job.name));
         }
         self.jobs.insert(job.id.clone(), token.to_owned());
-        self.members
-            .entry(sent.clone())
-            .or_default()
-            .extend(job.devices.as_ref().unwrap_or(devices).iter().cloned());
+        let devices = job.devices.as_ref().unwrap_or(devices);
+        self.devices.insert(job.id.clone(), devices.clone());
+        self.members.entry(sent.clone()).or_default().extend(devices.iter().cloned());
         Ok(())
     }
+}
+
+fn pair((id, token): (&String, &String)) -> (String, String) {
+    (id.clone(), token.clone())
 }
 
 /// Packages of one product, type and version are created once, by us.

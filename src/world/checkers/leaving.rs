@@ -42,8 +42,11 @@ pub(super) fn has_left(
     }
 }
 
-/// What is created for an object is created while our finalizer keeps it.
+/// What is created for an object is created while our finalizer keeps it. One that leaves may be kept by somebody else's.
 pub(in crate::world) fn is_kept(object: &Object) -> Result<(), String> {
     let keeps = object.meta().finalizers.iter().flatten().any(|name| name == FINALIZER);
-    if keeps { Ok(()) } else { Err(format!("{} has an intent, and no finalizer of ours", object.key())) }
+    if keeps || object.is_deleting() {
+        return Ok(());
+    }
+    Err(format!("{} has an intent, and no finalizer of ours", object.key()))
 }

@@ -14,7 +14,7 @@ pub(super) use creates::{Creates, Sent, packages_are};
 pub(super) use leaving::is_kept;
 pub(super) use rest::{Facts, Rest, Unrest};
 
-use crate::api::Object;
+use crate::api::{Object, Origin};
 use crate::cloud::WireResponse;
 use crate::world::clouds::{self, Deed, JobTruth, Order, PackageTruth, VersionTruth};
 use budget::Budgets;
@@ -35,6 +35,9 @@ pub(super) struct Checkers {
     budgets: Budgets,
     /// Ids of packages that our requests made.
     pub(super) our_packages: BTreeSet<String>,
+    /// Those of them that a lost state may have known to be ours.
+    lost_packages: BTreeSet<String>,
+    has_lost: bool,
     /// Texts that must never be seen, and what all of them begin with.
     secrets: Vec<String>,
     prefix: String,
@@ -51,6 +54,20 @@ impl Checkers {
         if let Err(why) = law {
             self.violation.get_or_insert(why);
         }
+    }
+
+    /// The state went back, or was lost, or somebody deleted what it did not know yet: what neither the state that is `durable`
+    /// nor the cloud (`told`: ids of jobs that it shows with a token) tells of may be made anew.
+    pub(super) fn forget(&mut self, durable: &[Arc<Object>], told: &BTreeSet<String>) {
+        let texts = durable.iter().map(|object| serde_json::to_string(object).unwrap_or_default());
+        let written = texts.collect::<String>();
+        self.creates.forget(|id, token| told.contains(id) || written.contains(id) || written.contains(token));
+    }
+
+    /// Who created a package that is there is not known any more: it may be adopted.
+    pub(super) fn forget_packages(&mut self) {
+        self.has_lost = true;
+        self.lost_packages.extend(self.our_packages.iter().cloned());
     }
 
     pub(super) fn violation(&self) -> Option<&str> {
@@ -120,7 +137,28 @@ impl Checkers {
         jobs: &[JobTruth],
         packages: &[PackageTruth],
     ) -> Result<(), String> {
+        if self.may_have_forgotten(object) {
+            return Ok(());
+        }
         leaving::has_left(object, durable, jobs, packages, &self.creates, &self.our_packages)
+    }
+
+    /// A state went back or was lost, and what is left of it says that the package was there already, or that the rollout has
+    /// sent nothing: such a rollout goes without a look at its cloud, which may be out of reach.
+    fn may_have_forgotten(&self, object: &Object) -> bool {
+        match object {
+            Object::Package(package) => package.status.as_ref().is_some_and(|status| {
+                let is_lost = |id: &String| self.lost_packages.contains(id);
+                status.origin == Some(Origin::Adopted) && status.package_id.as_ref().is_some_and(is_lost)
+            }),
+            Object::Rollout(rollout) => {
+                let stages = rollout.status.iter().flat_map(|status| &status.stages);
+                self.has_lost
+                    && object.pending().is_empty()
+                    && stages.flat_map(|stage| &stage.jobs).next().is_none()
+            }
+            Object::Cloud(_) => false,
+        }
     }
 
     /// The engine is shown what devices run.

@@ -58,7 +58,9 @@ impl Ran {
         let identity = status.package_identity.clone().unwrap_or_default();
         for before in status.stages.iter().take_while(|before| before.name != stage) {
             let sent = Sent { uid: uid.clone(), package: identity.clone(), stage: Some(before.name.clone()) };
-            let members = creates.members.get(&sent).cloned().unwrap_or_default();
+            // A cloud leaves out a device that another rollout's job has updated a moment before.
+            let mut members = creates.asked(&sent);
+            members.extend(creates.members.get(&sent).into_iter().flatten().cloned());
             let ran = self.count(members.iter(), package);
             self.has_passed(rollout, before, ran)?;
         }

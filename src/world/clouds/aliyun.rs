@@ -39,6 +39,10 @@ fn secret(instance: &str) -> String {
 }
 
 impl Side for Aliyun {
+    fn lists_jobs_without_package(&self) -> bool {
+        false
+    }
+
     fn account(&self, n: u64) -> String {
         instance(n)
     }

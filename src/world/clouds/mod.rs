@@ -78,6 +78,11 @@ pub(super) trait Side: Sync {
         true
     }
 
+    /// Whether jobs can be listed whose package is gone.
+    fn lists_jobs_without_package(&self) -> bool {
+        true
+    }
+
     /// Whether people upload packages in a portal, and no call creates one.
     fn packages_come_by_hand(&self) -> bool {
         false
@@ -292,6 +297,19 @@ pub(super) fn packages(simulator: &Simulator) -> Vec<PackageTruth> {
 /// Every job of every account.
 pub(super) fn jobs(simulator: &Simulator) -> Vec<JobTruth> {
     simulator.tasks().into_iter().map(|task| side(task.cloud).job(task)).collect()
+}
+
+/// Ids of the jobs in which whoever looks reads a token.
+pub(super) fn tellable(simulator: &Simulator) -> BTreeSet<String> {
+    let packages: BTreeSet<String> = simulator.packages().into_iter().map(|package| package.id).collect();
+    let tell = |task: TaskTruth| {
+        let side = side(task.cloud);
+        let job = side.job(task);
+        let is_listed =
+            side.lists_jobs_without_package() || job.packages.iter().any(|id| packages.contains(id));
+        (job.token.is_some() && is_listed).then_some(job.id)
+    };
+    simulator.tasks().into_iter().filter_map(tell).collect()
 }
 
 /// What other people do in the account.

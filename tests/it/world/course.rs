@@ -13,6 +13,8 @@ pub struct Course {
     pub seed: u64,
     /// How many seeds.
     pub runs: u64,
+    /// These seeds, if there are any, in their place.
+    pub listed: BTreeSet<u64>,
     /// For all of them; drawn by the seed when absent.
     pub profile: Option<Profile>,
     /// For all of them; drawn by the seed when absent.
@@ -70,11 +72,17 @@ impl Course {
         World { profile, clouds, home, mutation: self.mutation, events_kept, ..usual }
     }
 
+    pub fn seeds(&self) -> Vec<u64> {
+        if self.listed.is_empty() {
+            (self.seed..self.seed.saturating_add(self.runs)).collect()
+        } else {
+            self.listed.iter().copied().collect()
+        }
+    }
+
     /// Plays it on all cores; `each` is told how many worlds were played and how many of them are broken.
     pub fn play(&self, each: impl Fn(u64, u64) + Sync) -> Tally {
-        let seeds: Vec<u64> = (self.seed..self.seed.saturating_add(self.runs)).collect();
-        let worlds = |seed: &u64| self.world(*seed);
-        play(&seeds, worlds, &self.selection, each)
+        play(&self.seeds(), |seed| self.world(*seed), &self.selection, each)
     }
 }
 

@@ -4,8 +4,7 @@ use super::course::Course;
 use rollwave::world::{Clouds, Home, Mutation, Profile, Selection};
 use std::collections::BTreeSet;
 
-const KNOWN: &str =
-    "SIM_SEED, SIM_RUNS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS, SIM_EVENTS";
+const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_SEEDS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS, SIM_EVENTS";
 
 /// Where seeds begin to draw among all clouds.
 const FIRST: u64 = 1_000_000;
@@ -19,6 +18,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
         let text = text.trim();
         match what {
             "SEED" => course.seed = text.parse().map_err(|_| told("is not a seed (try 42)".to_owned()))?,
+            "SEEDS" => course.listed = numbers(text).map_err(told)?,
             "RUNS" => course.runs = runs(text).map_err(told)?,
             "CLOUD" => course.clouds = Some(clouds(text).map_err(told)?),
             "HOME" => course.home = Some(home(text).map_err(told)?),
@@ -30,7 +30,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
             _ => return Err(told(format!("there is no such setting (there are {KNOWN})"))),
         }
     }
-    if course.selection != Selection::default() && course.runs != 1 {
+    if course.selection != Selection::default() && course.seeds().len() != 1 {
         return Err("SIM_FAULTS and SIM_TURNS are of one world: add SIM_RUNS=1".to_owned());
     }
     Ok(course)

@@ -5,17 +5,19 @@ use rollwave::world::{Happened, Home, Outcome, Point, Selection, World, shrink};
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
+/// A world that broke a law, in a line.
+pub fn headline(world: &World, outcome: &Outcome) -> String {
+    let (seed, profile, clouds, home) = (world.seed, world.profile.name, world.clouds, world.home);
+    let what = outcome.violation.as_ref().map(|violation| violation.what.as_str()).unwrap_or_default();
+    format!("seed {seed} ({clouds}, {home}, {profile}), step {}: {what}", outcome.steps)
+}
+
 /// A world that broke a law, made smaller; ends with the command that plays just that again.
 pub fn failure(world: &World, outcome: &Outcome) -> String {
     let shrunk = shrink(*world, outcome);
     let mut text = String::new();
     let Some(violation) = &shrunk.outcome.violation else { return text };
-    let (seed, profile, clouds, home) = (world.seed, world.profile.name, world.clouds, world.home);
-    let _ = writeln!(
-        text,
-        "seed {seed} ({clouds}, {home}, {profile}), step {}: {}",
-        shrunk.outcome.steps, violation.what
-    );
+    let _ = writeln!(text, "{}", headline(world, &shrunk.outcome));
     let counts = |outcome: &Outcome| (outcome.struck.len(), outcome.turns.len());
     let (before, after) = (counts(outcome), counts(&shrunk.outcome));
     let _ = writeln!(

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// So many broken worlds are told in full.
+/// So many broken worlds are told in full in the end; each is told in a line as soon as it breaks.
 const TOLD: usize = 3;
 /// From so many worlds on every point must have been reached.
 const ENOUGH: u64 = 3_000;
@@ -34,16 +34,16 @@ fn main() -> ExitCode {
         }
     };
     let is_same = !course.is_usual() || same_history();
-    let tally = course.play(|worlds, broken| {
-        if worlds.is_multiple_of(PROGRESS) {
-            println!("{worlds} worlds, {broken} violations");
+    let tally = course.play(|tally, seed| {
+        if let Some((world, outcome)) = tally.broken.get(&seed) {
+            println!("{}", report::headline(world, outcome));
+        }
+        if tally.worlds.is_multiple_of(PROGRESS) {
+            println!("{} worlds, {} violations", tally.worlds, tally.violations());
         }
     });
     for (world, outcome) in tally.broken.values().take(TOLD) {
         println!("{}\n", report::failure(world, outcome));
-    }
-    for (world, outcome) in tally.broken.values().skip(TOLD) {
-        println!("{}", report::headline(world, outcome));
     }
     println!("{}", report::counts(&tally));
     let is_long = course.is_usual() && tally.worlds >= ENOUGH;

@@ -80,8 +80,8 @@ impl Course {
         }
     }
 
-    /// Plays it on all cores; `each` is told how many worlds were played and how many of them are broken.
-    pub fn play(&self, each: impl Fn(u64, u64) + Sync) -> Tally {
+    /// Plays it on all cores; `each` is told what there is by now, and the seed that was played last.
+    pub fn play(&self, each: impl Fn(&Tally, u64) + Sync) -> Tally {
         play(&self.seeds(), |seed| self.world(*seed), &self.selection, each)
     }
 }
@@ -98,7 +98,7 @@ pub fn play(
     seeds: &[u64],
     world: impl Fn(&u64) -> World + Sync,
     selection: &Selection,
-    each: impl Fn(u64, u64) + Sync,
+    each: impl Fn(&Tally, u64) + Sync,
 ) -> Tally {
     let (next, tally, began) = (AtomicUsize::new(0), Mutex::new(Tally::default()), Instant::now());
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -110,7 +110,7 @@ pub fn play(
                     let outcome = world.run_selected(selection);
                     let mut tally = tally.lock().unwrap();
                     tally.add(world, outcome);
-                    each(tally.worlds, tally.violations());
+                    each(&tally, *seed);
                 }
             });
         }

@@ -356,6 +356,15 @@ fn a_token_is_kept_refreshed_before_it_ends_and_fetched_anew_when_that_fails() {
 }
 
 #[test]
+fn a_token_that_is_given_again_in_its_last_second_is_used() {
+    let bench = Bench::new();
+    for _ in 0..2 {
+        bench.perform(&jobs(), start(), &[token("a", 0), rows(&[], 1, 0)]).unwrap();
+        assert_eq!(bench.paths(), ["get", "ota-jobs"], "and not kept");
+    }
+}
+
+#[test]
 fn signing_in_that_fails_sends_nothing_and_says_what_to_do() {
     for (answer, class) in [
         (json!({"status": 1002, "msg": "appKey does not exist"}), ErrorClass::Unauthorized),

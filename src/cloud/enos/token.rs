@@ -123,7 +123,8 @@ impl TokenSource<'_> {
             |why: &str| self.not_sent(refusal::unintelligible(self.call, &response, why.to_owned()));
         let answer: Envelope<TokenData> =
             serde_json::from_slice(&response.body).map_err(|_| strange("the answer is not a token"))?;
-        let data = answer.data.filter(|data| !data.access_token.is_empty() && data.expire > 0);
+        // A live token is given again, also in its last second.
+        let data = answer.data.filter(|data| !data.access_token.is_empty() && data.expire >= 0);
         let data = data.ok_or_else(|| strange("the answer has no token"))?;
         let life = SignedDuration::from_secs(data.expire);
         let ends = now.saturating_add(life).unwrap_or(Timestamp::MAX);

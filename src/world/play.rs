@@ -223,8 +223,7 @@ impl Play {
             _ => {
                 let said = misfortune::befall(&mut self.simulator, misfortune, now);
                 self.shared.note(&format!("it ends: {}", said.unwrap_or_default()));
-                let there = clouds::jobs(&self.simulator).into_iter().map(|job| job.id).collect();
-                self.forget(&there);
+                self.forget(&self.job_ids());
             }
         }
     }
@@ -277,7 +276,12 @@ impl Play {
 
     /// Of our jobs, the cloud tells these to whoever does not know their ids.
     fn forget(&self, told: &BTreeSet<String>) {
-        self.shared.checkers().forget(&self.shared.durable(), told);
+        let there = self.job_ids();
+        self.shared.checkers().forget(&self.shared.durable(), &there, told);
+    }
+
+    fn job_ids(&self) -> BTreeSet<String> {
+        clouds::jobs(&self.simulator).into_iter().map(|job| job.id).collect()
     }
 
     fn befall_cluster(&self, misfortune: &OfCluster, now: Timestamp) {

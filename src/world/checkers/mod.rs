@@ -57,11 +57,19 @@ impl Checkers {
     }
 
     /// The state went back, or was lost, or somebody deleted what it did not know yet: what neither the state that is `durable`
-    /// nor the cloud (`told`: ids of jobs that it shows with a token) tells of may be made anew.
-    pub(super) fn forget(&mut self, durable: &[Arc<Object>], told: &BTreeSet<String>) {
+    /// nor the cloud (`there`: ids of its jobs; `told`: of those that show a token) tells of may be made anew.
+    pub(super) fn forget(
+        &mut self,
+        durable: &[Arc<Object>],
+        there: &BTreeSet<String>,
+        told: &BTreeSet<String>,
+    ) {
         let texts = durable.iter().map(|object| serde_json::to_string(object).unwrap_or_default());
         let written = texts.collect::<String>();
-        self.creates.forget(|id, token| told.contains(id) || written.contains(id) || written.contains(token));
+        self.creates.forget(|id, token| {
+            let is_looked_for = there.contains(id) && written.contains(token);
+            told.contains(id) || written.contains(id) || is_looked_for
+        });
     }
 
     /// Who created a package that is there is not known any more: it may be adopted.

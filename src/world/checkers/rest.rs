@@ -166,7 +166,7 @@ impl Rest<'_> {
             told.contains(&format!("waits for job {}", job.id))
                 || job.open.iter().any(|device| told.contains(&format!("device {device} is being upgraded")))
         };
-        self.jobs.iter().filter(|job| !job.open.is_empty()).any(|job| is_named(&job))
+        self.jobs.iter().any(|job| is_named(&job))
     }
 
     /// A package waits for the rollouts that name it, for as long as people keep them.

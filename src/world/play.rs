@@ -209,8 +209,9 @@ impl Play {
             Misfortune::ClockJumpBetweenLives(jump, seconds) => {
                 self.shared.wall.set(*jump);
                 self.shared.disk.crash();
-                self.lives
-                    .end_until(later(now, SignedDuration::from_secs(i64::try_from(*seconds).unwrap_or(1))));
+                let back = later(now, SignedDuration::from_secs(i64::try_from(*seconds).unwrap_or(1)));
+                self.lives.end_until(back);
+                self.forgets_at = self.forgets_at.map(|at| at.min(back));
             }
             Misfortune::Takeover(seconds) => self.lives.take_over(*seconds, now),
             Misfortune::GatewaySkew(seconds) => {

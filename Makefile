@@ -38,7 +38,7 @@ doc: need-cargo
 unit: need-cargo
 	$(CARGO) test
 
-control-plane: need-go ## A real API server, etcd, Helm and Argo CD for the tests: found, or built once with Go
+control-plane: need-go ## A real API server, etcd, kubectl, Helm and Argo CD for the tests: found, or built once with Go
 	@tests/kubernetes/control-plane etcd kube-apiserver kubectl helm argocd argocd-redis
 
 test-argocd: need-cargo control-plane ## Argo CD itself syncs integrations/argocd/example from git; part of `make test`

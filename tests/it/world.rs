@@ -126,6 +126,12 @@ fn a_course_that_makes_no_sense_is_refused_with_what_does() {
         ("SIM_RUNS=many", "SIM_RUNS=many: is not a number of worlds (try 1000; at most 100000000)"),
         ("SIM_RUNS=0", "SIM_RUNS=0: is not a number of worlds (try 1000; at most 100000000)"),
         ("SIM_FAULTS=1;2 SIM_RUNS=1", "SIM_FAULTS=1;2: is not a list of numbers (try 0,7,12 or none)"),
+        ("SIM_SEEDS=none", "SIM_SEEDS=none: is not a list of seeds (try 7,12)"),
+        (
+            "SIM_SEEDS=7,12 SIM_RUNS=5",
+            "SIM_SEEDS stands in the place of SIM_SEED and SIM_RUNS: leave those out",
+        ),
+        ("SIM_EVENTS=all", "SIM_EVENTS=all: is not a number of events (try 400)"),
         ("SIM_TURNS=1 SIM_RUNS=2", "SIM_FAULTS and SIM_TURNS are of one world: add SIM_RUNS=1"),
     ] {
         assert_eq!(read(text), Err(why.to_owned()), "{text}");
@@ -147,6 +153,7 @@ fn a_course_that_makes_no_sense_is_refused_with_what_does() {
     .unwrap();
     assert_eq!((course.seed, course.runs, course.profile.unwrap().name), (7, 1, "storm"));
     assert_eq!(course.clouds, Clouds::named("enos"));
+    assert_eq!(read("SIM_SEEDS=12,7").unwrap().seeds(), [7, 12]);
     assert_eq!(course.selection.faults, Some(BTreeSet::new()));
     assert_eq!(course.selection.turns, Some(BTreeSet::from([1, 3])));
     assert!(!course.is_usual() && read("SIM_SEED=7").unwrap().is_usual());

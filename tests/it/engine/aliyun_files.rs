@@ -13,29 +13,7 @@ fn bytes(name: &str) -> Vec<u8> {
 }
 
 fn lab() -> Lab {
-    let lab = Lab::with_world(
-        "
-seed: 11
-timeFactor: 120
-clouds:
-  aliyunIot:
-    # The engine's time runs 120 times as fast as the gateway's.
-    throttled: false
-    accounts:
-    - {regionId: cn-shanghai, accessKey: THE-ACCESS-KEY, secretKey: the-secret-key}
-devices:
-- {count: 20, idPrefix: meter-, product: meter, firmware: V1}
-behaviours:
-- {version: V2, duration: {min: 5s, max: 20s}}
-",
-    );
-    let cloud = format!(
-        "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {{name: lab}}\nspec:\n  aliyunIot: \
-         {{endpoint: {:?}, regionId: cn-shanghai}}\n  credentials: {{accessKey: env:LAB_AK, secretKey: env:LAB_SK}}\n  \
-         budget: {{requestsPerSecond: 10, burst: 10}}\n",
-        lab.url()
-    );
-    lab.write("cloud.yaml", &cloud);
+    let lab = Lab::of_aliyun("- {count: 20, idPrefix: meter-, product: meter, firmware: V1}", 10);
     fs_err::create_dir_all(lab.manifest("radio")).unwrap();
     for (name, path) in FILES {
         fs_err::write(lab.manifest(path), bytes(name)).unwrap();

@@ -8,30 +8,11 @@ const BYTES: &[u8] = b"the image of V2";
 
 /// Every device runs V1 as a whole and M1 in its modem, but for one that has reported nothing of a modem.
 fn lab() -> Lab {
-    let lab = Lab::with_world(
-        "
-seed: 11
-timeFactor: 120
-clouds:
-  aliyunIot:
-    # The engine's time runs 120 times as fast as the gateway's.
-    throttled: false
-    accounts:
-    - {regionId: cn-shanghai, accessKey: THE-ACCESS-KEY, secretKey: the-secret-key}
-devices:
-- {count: 60, idPrefix: meter-, product: meter, firmware: V1, modules: {modem: M1}}
-- {id: odd, product: meter, firmware: V1}
-behaviours:
-- {version: V2, duration: {min: 5s, max: 20s}}
-",
+    let lab = Lab::of_aliyun(
+        "- {count: 60, idPrefix: meter-, product: meter, firmware: V1, modules: {modem: M1}}
+- {id: odd, product: meter, firmware: V1}",
+        100,
     );
-    let cloud = format!(
-        "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {{name: lab}}\nspec:\n  aliyunIot: \
-         {{endpoint: {:?}, regionId: cn-shanghai}}\n  credentials: {{accessKey: env:LAB_AK, secretKey: env:LAB_SK}}\n  \
-         budget: {{requestsPerSecond: 100, burst: 100}}\n",
-        lab.url()
-    );
-    lab.write("cloud.yaml", &cloud);
     fs_err::write(lab.manifest("image.bin"), BYTES).unwrap();
     lab
 }

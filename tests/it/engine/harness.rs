@@ -107,6 +107,34 @@ impl Lab {
         lab
     }
 
+    /// An instance of Alibaba Cloud with devices that take 5 to 20 s for V2. The engine's time runs 120 times as fast as the
+    /// gateway's, which therefore throttles nobody.
+    pub fn of_aliyun(devices: &str, requests_per_second: u32) -> Self {
+        let lab = Self::with_world(&format!(
+            "
+seed: 11
+timeFactor: 120
+clouds:
+  aliyunIot:
+    throttled: false
+    accounts:
+    - {{regionId: cn-shanghai, accessKey: THE-ACCESS-KEY, secretKey: the-secret-key}}
+devices:
+{devices}
+behaviours:
+- {{version: V2, duration: {{min: 5s, max: 20s}}}}
+"
+        ));
+        let cloud = format!(
+            "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {{name: lab}}\nspec:\n  aliyunIot: \
+             {{endpoint: {:?}, regionId: cn-shanghai}}\n  credentials: {{accessKey: env:LAB_AK, secretKey: env:LAB_SK}}\n  \
+             budget: {{requestsPerSecond: {requests_per_second}, burst: {requests_per_second}}}\n",
+            lab.url()
+        );
+        lab.write("cloud.yaml", &cloud);
+        lab
+    }
+
     pub fn cloud_manifest(&self) -> String {
         let url = self.cloud.url();
         format!(

@@ -8,17 +8,19 @@ const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_SEEDS, SIM_CLOUD, SIM_HOME, SIM_PRO
 
 /// Where seeds begin to draw among all clouds.
 const FIRST: u64 = 1_000_000;
+/// How many worlds are played when nobody says.
+const RUNS: u64 = 1000;
 
 /// Reads the variables that begin with `SIM_`; the others are nobody's business here.
 pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Course, String> {
-    let mut course = Course { seed: FIRST, runs: 1000, ..Course::default() };
+    let mut course = Course { seed: FIRST, runs: RUNS, ..Course::default() };
     for (name, text) in variables {
         let Some(what) = name.strip_prefix("SIM_") else { continue };
         let told = |why: String| format!("{name}={text}: {why}");
         let text = text.trim();
         match what {
             "SEED" => course.seed = text.parse().map_err(|_| told("is not a seed (try 42)".to_owned()))?,
-            "SEEDS" => course.listed = numbers(text).map_err(told)?,
+            "SEEDS" => course.listed = seeds(text).map_err(told)?,
             "RUNS" => course.runs = runs(text).map_err(told)?,
             "CLOUD" => course.clouds = Some(clouds(text).map_err(told)?),
             "HOME" => course.home = Some(home(text).map_err(told)?),
@@ -30,6 +32,9 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
             _ => return Err(told(format!("there is no such setting (there are {KNOWN})"))),
         }
     }
+    if !course.listed.is_empty() && (course.seed, course.runs) != (FIRST, RUNS) {
+        return Err("SIM_SEEDS stands in the place of SIM_SEED and SIM_RUNS: leave those out".to_owned());
+    }
     if course.selection != Selection::default() && course.seeds().len() != 1 {
         return Err("SIM_FAULTS and SIM_TURNS are of one world: add SIM_RUNS=1".to_owned());
     }
@@ -39,6 +44,11 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
 fn runs(text: &str) -> Result<u64, String> {
     let runs = text.parse().ok().filter(|runs| (1..=100_000_000).contains(runs));
     runs.ok_or_else(|| "is not a number of worlds (try 1000; at most 100000000)".to_owned())
+}
+
+fn seeds(text: &str) -> Result<BTreeSet<u64>, String> {
+    let seeds = numbers(text).ok().filter(|seeds| !seeds.is_empty());
+    seeds.ok_or_else(|| "is not a list of seeds (try 7,12)".to_owned())
 }
 
 fn events(text: &str) -> Result<usize, String> {

@@ -5,7 +5,8 @@ use crate::engine::harness::{FACTOR, Lab};
 use crate::support::within_reason;
 use futures::StreamExt as _;
 use kube::Client;
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use rollwave::api::FINALIZER;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -66,6 +67,24 @@ impl<'a> Field<'a> {
             .map(|manifest| async move { apply(&self.client, &manifest).await.unwrap() })
             .buffer_unordered(8);
         self.runtime.block_on(applied.for_each(|_| std::future::ready(())));
+    }
+
+    /// Puts objects there that have come a long way elsewhere: with our finalizer and with their status.
+    pub fn put_all<T>(&self, all: impl IntoIterator<Item = T>, make: impl AsyncFn(T) -> Value) {
+        let put = async |one: T| self.put(self.in_namespace(make(one).await)).await;
+        let all = futures::stream::iter(all).map(put).buffer_unordered(16);
+        self.runtime.block_on(all.for_each(|()| std::future::ready(())));
+    }
+
+    async fn put(&self, object: Value) {
+        let (api, name) = (api_of(&self.client, &object), object["metadata"]["name"].as_str().unwrap());
+        let metadata = json!({"name": name, "namespace": self.namespace, "finalizers": [FINALIZER]});
+        let mut manifest = object.clone();
+        manifest["metadata"] = metadata;
+        let params = PostParams::default();
+        let made = api.create(&params, &serde_json::from_value(manifest).unwrap()).await.unwrap();
+        let status = DynamicObject { data: json!({"status": object["status"]}), ..made };
+        api.replace_status(name, &params, &status).await.unwrap();
     }
 
     /// Waits until something is true of so many objects of a kind.
@@ -200,6 +219,19 @@ impl<'a> Field<'a> {
             let answer = within_reason(reqwest::get(format!("http://{address}{path}"))).await.unwrap();
             (answer.status().as_u16(), within_reason(answer.text()).await.unwrap())
         })
+    }
+
+    /// Waits until something is true of its figures.
+    pub fn until_figures(&self, log: &Path, what: &str, is_so: impl Fn(&str) -> bool) {
+        let begin = Instant::now();
+        loop {
+            let (_, figures) = self.ask(log, "/metrics");
+            if is_so(&figures) {
+                return;
+            }
+            assert!(begin.elapsed() < DEADLINE, "never: {what}: {figures}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// Who holds the Lease; empty when nobody does.

@@ -1,8 +1,9 @@
 //! The verbs of the command line against a cluster: what they show, and what they ask for.
 
-use super::control_plane::{ADMIN, shared};
+use super::control_plane::{ADMIN, find_parts, shared};
 use super::harness::{Field, condition, says};
-use crate::engine::harness::{Ended, PACKAGE, Process, ROLLOUT};
+use crate::engine::harness::{Ended, PACKAGE, Process, ROLLOUT, VERIFY_DEVICES, each};
+use rollwave::simulator::TaskTruth;
 use serde_json::Value;
 use std::process::Command;
 
@@ -79,6 +80,92 @@ fn verbs_ask_and_show_in_a_cluster_what_they_do_in_a_folder() {
     field.lab.until("three more rounds of drift", || field.lab.all_calls() >= calls + 3);
     assert_eq!(field.writes(), writes, "each was followed once");
     drop(controller);
+}
+
+/// Asks for the verification of the package to be tried again.
+type Ask = fn(&Field<'_>);
+
+const ASKED: [(&str, Ask); 3] = [
+    ("rollwave retry", |field| ask(field, "retry", "package/meter-v2")),
+    ("kubectl annotate", |field| {
+        let tools = find_parts(&["kubectl"]);
+        let value = "ota.rollwave.dev/retry-requested-at=2026-11-23T10:00:00Z";
+        let said = Command::new(&tools["kubectl"])
+            .args([
+                "annotate",
+                "--overwrite",
+                "otapackage",
+                "meter-v2",
+                value,
+                "--namespace",
+                &field.namespace,
+            ])
+            .env("KUBECONFIG", field.plane.kubeconfig_file(ADMIN))
+            .env("HOME", field.lab.path())
+            .output()
+            .unwrap();
+        assert!(said.status.success(), "{said:?}");
+    }),
+    // What the action returns, by Argo CD's own evaluator (`tests/argocd/`): of that, Argo CD patches what differs.
+    ("the action of Argo CD", |field| {
+        let returned = include_str!(
+            "../../../integrations/argocd/resource_customizations/ota.rollwave.dev/OtaPackage/actions/testdata/retried.yaml"
+        );
+        let returned: Value = serde_yaml::from_str(returned).unwrap();
+        let annotations = returned["metadata"]["annotations"].as_object().unwrap();
+        for (annotation, value) in annotations {
+            field.annotate("OtaPackage", "meter-v2", annotation, value.as_str().unwrap());
+        }
+    }),
+];
+
+#[test]
+fn a_verification_that_failed_is_tried_again_once_whoever_asks_for_it() {
+    each(&ASKED, |(who, ask)| {
+        let field = Field::new(shared());
+        let_fail(&field, true);
+        field.apply(PACKAGE);
+        let controller = Process::start(&mut field.controller());
+        let failed = field.until("OtaPackage", "meter-v2", "its verification fails", |package| {
+            condition(package, "Verified")["reason"] == "VerificationFailed"
+        });
+        let_fail(&field, false);
+        ask(&field);
+        let verified = field.until("OtaPackage", "meter-v2", "it is verified", |package| {
+            condition(package, "Verified")["status"] == "True"
+        });
+        assert!(is_echoed(&verified, "retry", "lastHandledRetryAt"), "{who}: {verified:#}");
+        assert_eq!(condition(&verified, "Ready")["status"], "True", "{who}: {verified:#}");
+        assert_eq!(verified["metadata"]["generation"], 1, "{who}: nothing wrote the spec");
+        assert_tried_twice(&field, who, [&failed, &verified]);
+
+        let more = rollwave(&field, &["reconcile", "package/meter-v2", "--wait"]);
+        assert_eq!(more.code, Some(0), "{who}: {more:?}");
+        let (calls, written) = (field.lab.all_calls(), field.writes());
+        field.lab.until("three more looks", || field.lab.all_calls() >= calls + 3);
+        assert_eq!(field.writes(), written, "{who}: it is handled");
+        assert!(controller.terminate().0.success(), "{who}");
+        let calls = field.lab.all_calls();
+        let controller = Process::start(&mut field.controller());
+        field.lab.until("another controller looks, three times", || field.lab.all_calls() >= calls + 3);
+        let now = field.get("OtaPackage", "meter-v2").unwrap();
+        assert_tried_twice(&field, who, [&failed, &now]);
+        drop(controller);
+    });
+}
+
+/// One package, and a job for each attempt: under a token of its own, for the devices that do not run the version.
+fn assert_tried_twice(field: &Field<'_>, who: &str, statuses: [&Value; 2]) {
+    let of = |name: &str| statuses.map(|package| package["status"]["verification"][name].clone());
+    let (tokens, tasks) = (of("token"), field.lab.tasks());
+    assert_ne!(tokens[0], tokens[1], "{who}");
+    assert_eq!(of("attempt"), [Value::Null, 1.into()], "{who}");
+    assert_eq!(of("jobId").to_vec(), tasks.iter().map(|task| task.id.as_str()).collect::<Vec<_>>(), "{who}");
+    let carries = |(task, token): (&TaskTruth, &Value)| task.name.contains(token.as_str().unwrap());
+    assert!(tasks.iter().zip(&tokens).all(carries), "{who}: {tokens:?}: {tasks:#?}");
+    assert_eq!(field.lab.calls("CreateOtaPackage"), 1, "{who}");
+    assert_eq!(field.lab.calls("CreateBatchTask"), 2, "{who}");
+    assert_eq!(field.lab.sent(), VERIFY_DEVICES.map(|id| (id.to_owned(), 2)).into(), "{who}");
 }
 
 #[test]

@@ -5,9 +5,17 @@
 use super::control_plane::shared;
 use super::harness::{Field, condition};
 use crate::engine::harness::{Lab, Process};
+use jiff::Timestamp;
+use rollwave::api::OtaPackage;
+use rollwave::cloud::huawei_iotda::{IotdaClient, Keys};
+use rollwave::cloud::transport::{HttpOptions, HttpTransport};
+use rollwave::cloud::{
+    Call, Cloud as _, NewArtifact, NewPackage, ObsArtifact, PackageKey, PackageKind, Reply,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the account is asked at most, a second of the engine's time: the default of its cloud.
@@ -93,6 +101,11 @@ fn writes_by_kind(field: &Field<'_>) -> BTreeMap<String, Vec<usize>> {
     by_kind
 }
 
+/// Packages that a controller has written to.
+fn written_packages(field: &Field<'_>) -> usize {
+    writes_by_kind(field)["otapackages"].len()
+}
+
 /// Peak of its resident memory, in MB.
 fn peak_memory(process: &Process) -> u64 {
     let status = fs_err::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
@@ -140,14 +153,89 @@ fn what_is_applied_at_once_costs_a_few_writes_an_object_and_calls_as_the_budget_
     println!("until every rollout was completed: {}", share(calls, took));
 }
 
+/// Whoever makes packages in the cloud beside the controller, with the same client.
+fn somebody(field: &Field<'_>) -> IotdaClient {
+    let account: Value = serde_yaml::from_str(&field.account()).unwrap();
+    let spec = serde_json::from_value(account["spec"]["huaweiIotda"].clone()).unwrap();
+    let keys = Keys::AccessKey {
+        id: "THE-ACCESS-KEY".into(),
+        secret: "the-secret-key".into(),
+        security_token: None,
+    };
+    let transport = HttpTransport::new(HttpOptions::default()).unwrap();
+    IotdaClient::new(&spec, keys, Arc::new(transport))
+}
+
+/// The call that makes a package of [`package`].
+fn creation(i: usize) -> Call {
+    let object: OtaPackage = serde_json::from_value(nth(i)).unwrap();
+    let obs = object.spec.artifact.obs.unwrap();
+    Call::CreatePackage(NewPackage {
+        key: PackageKey {
+            kind: PackageKind::Firmware,
+            product: "shelf".to_owned(),
+            version: object.spec.version,
+            module: None,
+        },
+        name: String::new(),
+        source_versions: Vec::new(),
+        delta: false,
+        description: None,
+        custom_info: None,
+        artifact: NewArtifact::Obs(ObsArtifact {
+            region: obs.region,
+            bucket: obs.bucket,
+            key: obs.key,
+            sha256: object.spec.artifact.sha256,
+        }),
+        verification: None,
+    })
+}
+
+fn nth(i: usize) -> Value {
+    package(&format!("p{i}"), "shelf", &format!("V{i}"))
+}
+
+/// Puts packages of the shelf there that are in the cloud already, each with the status that the controller itself left at the
+/// first of them: what stands there when all is well, for two writes each and no turn of a controller.
+fn put_settled(field: &Field<'_>, packages: usize) {
+    field.apply_all([nth(0)]);
+    let controller = Process::start(&mut field.controller_at(1));
+    let first = field.until("OtaPackage", "p0", "it is ready", is_ready);
+    assert!(controller.terminate().0.success());
+    let text = |name: &str| first["status"][name].as_str().unwrap();
+    let (status, id, row) = (first["status"].to_string(), text("packageId"), text("comparedRow"));
+    let cloud = somebody(field);
+    field.put_all(1..packages, async |i| {
+        let made = cloud.perform(&creation(i), Timestamp::now()).await.unwrap();
+        let Reply::Package(made) = made else { panic!("{made:?}") };
+        let status = status.replace(id, &made.row.id).replace(row, &made.row.hash());
+        let mut object = nth(i);
+        object["status"] = serde_json::from_str(&status).unwrap();
+        object
+    });
+}
+
+/// Turns of packages so far.
+fn turns(figures: &str) -> usize {
+    let of_packages = figures.lines().filter(|line| line.starts_with("rollwave_reconciles_total{"));
+    let of_packages = of_packages.filter(|line| line.contains("kind=\"OtaPackage\""));
+    of_packages.filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok()).sum()
+}
+
 #[test]
 fn a_new_object_among_idle_ones_waits_behind_no_poll() {
     let idle = scale() * 5;
-    let field = field(0);
-    field.apply_all((0..idle).map(|i| package(&format!("p{i}"), "shelf", &format!("V{i}"))));
-    let (controller, begin) = (Process::start(&mut field.controller_at(factor())), Instant::now());
-    field.until_all("OtaPackage", idle, is_ready);
-    println!("{idle} packages ready after {:?}, with {} calls", begin.elapsed(), field.lab.all_calls());
+    let (field, begin) = (field(0), Instant::now());
+    put_settled(&field, idle);
+    println!("{idle} packages put there in {:?}", begin.elapsed());
+    let (log, begin) = (field.lab.path().join("controller.log"), Instant::now());
+    let mut controller = field.controller_at(factor());
+    let controller = Process::start_with_log(controller.args(["--listen", "127.0.0.1:0"]), &log);
+    field.until_figures(&log, "as many turns as packages", |figures| turns(figures) >= idle);
+    println!("as many turns as packages after {:?}", begin.elapsed());
+    assert_eq!(written_packages(&field), 1, "nothing is new about any but the first, which was made here");
+
     let (creates, calls, begin) =
         (field.lab.calls("CreateOtaPackage"), field.lab.all_calls(), Instant::now());
     field.apply_all([package("new", "shelf", "new")]);
@@ -158,5 +246,6 @@ fn a_new_object_among_idle_ones_waits_behind_no_poll() {
         "among {idle} idle packages: {before} calls before the create of a new one, {took:?}; {memory} MB"
     );
     assert!(before <= 6, "{before} calls went before it");
+    assert_eq!(written_packages(&field), 2, "and the new one");
     drop(controller);
 }

@@ -454,6 +454,17 @@ pub struct Intent {
     /// What tells the job that it makes, on a cloud whose jobs carry no token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub likeness: Option<Likeness>,
+    /// Id of the package that a job is of, on a cloud that lists jobs by package: no list shows the job without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_id: Option<String>,
+}
+
+impl Intent {
+    /// True while a look may still tell what came of it.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, IntentState::Intended | IntentState::Ambiguous)
+    }
 }
 
 /// What tells a job that carries nothing of ours.
@@ -484,6 +495,8 @@ pub enum IntentState {
     Intended,
     /// It left, and no definite answer came back.
     Ambiguous,
+    /// No definite answer came back, and nothing can tell any more whether it took effect: it is never sent again.
+    Lost,
 }
 
 /// A decision and the rule that took it.

@@ -230,6 +230,9 @@ fn pending_line(intent: &Intent) -> String {
         IntentState::Ambiguous => {
             "left without a definite answer; looked for by its token before anything is sent again"
         }
+        IntentState::Lost => {
+            "left without a definite answer, and its package has gone: nothing tells whether it took effect, and it is not sent again"
+        }
     };
     let stage = intent.stage.as_ref().map_or_else(String::new, |stage| format!(" for stage {stage}"));
     format!(

@@ -52,9 +52,9 @@ pub(super) trait Subject: Clone + Send + Sync {
     fn words(&mut self) -> Words<'_>;
     fn object(&self) -> Object;
 
-    /// True while a call is not settled.
+    /// True while a call is not settled, and a look may settle it.
     fn is_in_doubt(&self) -> bool {
-        !self.intents().is_empty()
+        self.intents().iter().any(Intent::is_open)
     }
 
     /// Writes down what was decided, as the newest decision and as the reason why it is not ready.
@@ -225,6 +225,9 @@ impl Lane {
     ) -> Result<Acted, Trouble> {
         subject.set_status(plan.status);
         settle_what_is_held(subject);
+        if self.lose_what_nothing_tells(subject, class).await? {
+            return Ok(Acted::PlanAgain);
+        }
         self.forget_what_never_was(subject, &plan.actions);
         for action in plan.actions {
             match action {
@@ -329,8 +332,10 @@ impl Lane {
             &request_of(&creation.call),
             self.ports.clock.now(),
         );
-        if let (Call::CreateJob(new), JobIdentity::Devices) = (&creation.call, limits.job_identity) {
-            intent.likeness = Some(likeness::of_new(new, self.inventory.jobs.all()));
+        if let Call::CreateJob(new) = &creation.call {
+            let has_no_token = limits.job_identity == JobIdentity::Devices;
+            intent.likeness = has_no_token.then(|| likeness::of_new(new, self.inventory.jobs.all()));
+            intent.package_id = limits.lists_jobs_by_package.then(|| new.package_id.clone());
         }
         journal::intend(subject.pending(), intent);
         self.save(creation.at("PackageIntent", "JobIntent"), &subject.object()).await?;

@@ -3,6 +3,7 @@
 //! An intent is durable before its request leaves. A definite answer settles it. Anything else leaves it ambiguous, and
 //! it is settled by looking: by token or natural key, at a time when whatever the request did must be visible.
 //! After a restart an `Intended` entry means the same as an `Ambiguous` one: nobody knows whether it left.
+//! Where looking cannot tell any more it is `Lost`: it never leaves again, and people decide.
 
 use crate::api::{CreateOperation, Intent, IntentState};
 use crate::cloud::Capabilities;
@@ -63,6 +64,9 @@ pub fn permit(
     let is_fresh = looked_at >= times.turn_began || times.now.duration_since(looked_at) <= FRESH;
     let create = if is_fresh { Permit::Send } else { Permit::Look };
     let Some(intent) = pending.iter().find(|intent| intent.token == token) else { return create };
+    if !intent.is_open() {
+        return Permit::Wait(Timestamp::MAX);
+    }
     let settled_at = settles_at(intent, times, limits);
     if looked_at >= settled_at {
         return create;
@@ -89,7 +93,7 @@ pub fn look_since(pending: &[Intent], times: &Times, limits: &Capabilities) -> T
         let settled_at = settles_at(intent, times, limits);
         if times.now >= settled_at { settled_at } else { within(SHARED) }
     };
-    pending.iter().map(counts_for).fold(within(FRESH), Timestamp::max)
+    pending.iter().filter(|intent| intent.is_open()).map(counts_for).fold(within(FRESH), Timestamp::max)
 }
 
 /// Writes an intent into the journal, in the place of an earlier attempt under the same token.
@@ -102,7 +106,7 @@ pub fn intend(pending: &mut Vec<Intent>, intent: Intent) {
 /// happened.
 #[must_use]
 pub fn has_lapsed(intent: &Intent, looked_at: Timestamp, times: &Times, limits: &Capabilities) -> bool {
-    looked_at >= settles_at(intent, times, limits)
+    intent.is_open() && looked_at >= settles_at(intent, times, limits)
 }
 
 /// A new intent.
@@ -117,7 +121,7 @@ pub fn intent(
     let body = serde_json::to_vec(request).unwrap_or_default();
     let digest = hex::encode(&Sha256::digest(body)[..8]);
     let (token, state) = (token.to_owned(), IntentState::Intended);
-    Intent { token, operation, stage, digest, at: now, state, likeness: None }
+    Intent { token, operation, stage, digest, at: now, state, likeness: None, package_id: None }
 }
 
 /// The answer was not definite, and nobody waits for it any more since `ended`. Its wait counts from then: a client may have
@@ -126,6 +130,13 @@ pub fn doubt(pending: &mut [Intent], token: &str, ended: Timestamp) {
     for intent in pending.iter_mut().filter(|intent| intent.token == token) {
         intent.state = IntentState::Ambiguous;
         intent.at = ended;
+    }
+}
+
+/// Nothing can tell any more whether it took effect.
+pub fn lose(pending: &mut [Intent], token: &str) {
+    for intent in pending.iter_mut().filter(|intent| intent.token == token) {
+        intent.state = IntentState::Lost;
     }
 }
 
@@ -260,5 +271,18 @@ mod tests {
         );
         settle(&mut pending, "t");
         assert!(pending.is_empty());
+    }
+
+    #[test]
+    fn a_lost_call_never_leaves_again_and_never_lapses() {
+        let mut pending = vec![intent("t", CreateOperation::CreateJob, None, &"a", at(0))];
+        lose(&mut pending, "t");
+        for looked in (0..2_000).step_by(10) {
+            let times = times(0, 2_000);
+            assert_eq!(permit(&pending, "t", at(looked), &times, &limits()), Permit::Wait(Timestamp::MAX));
+            assert!(!has_lapsed(&pending[0], at(looked), &times, &limits()), "looked at {looked}");
+        }
+        let since = look_since(&pending, &times(0, 330), &limits());
+        assert_eq!(since, look_since(&[], &times(0, 330), &limits()), "it asks for no look");
     }
 }

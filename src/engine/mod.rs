@@ -14,6 +14,7 @@ pub mod inventory;
 pub mod journal;
 pub mod lane;
 mod likeness;
+mod lost;
 mod observe;
 mod others;
 pub mod points;

@@ -83,7 +83,7 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
             |visible: Timestamp| inventory.jobs.oldest_list().is_none_or(|began| began < visible);
         visible.is_some_and(may_be_missed) && inventory.jobs.get(id).is_none()
     };
-    let is_job = |intent: &Intent| intent.operation == CreateOperation::CreateJob;
+    let is_job = |intent: &Intent| intent.operation == CreateOperation::CreateJob && intent.is_open();
     object.pending().iter().any(is_job)
         || match object {
             Object::Cloud(_) => false,

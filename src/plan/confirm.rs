@@ -64,7 +64,16 @@ mod tests {
     fn intent(token: &str, operation: CreateOperation) -> Intent {
         let (at, digest) = (Timestamp::UNIX_EPOCH, "d".to_owned());
         let state = IntentState::Intended;
-        Intent { token: token.into(), operation, stage: None, digest, at, state, likeness: None }
+        Intent {
+            token: token.into(),
+            operation,
+            stage: None,
+            digest,
+            at,
+            state,
+            likeness: None,
+            package_id: None,
+        }
     }
 
     #[test]

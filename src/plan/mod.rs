@@ -23,7 +23,7 @@ pub mod token;
 pub mod wilson;
 pub mod window;
 
-use crate::api::{OtaPackage, OtaRollout};
+use crate::api::{Intent, OtaPackage, OtaRollout, time_text};
 use crate::cloud::{Capabilities, Device, DeviceResult, Job, NewJob, NewPackage, Package};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,3 +144,16 @@ pub enum Again {
 
 /// How often running jobs are looked at.
 pub const POLL: SignedDuration = SignedDuration::from_secs(30);
+
+/// A call that nothing can tell of any more, for the beginning of a sentence.
+fn lost_call(call: &Intent) -> String {
+    let what =
+        call.stage.as_ref().map_or_else(|| "verification".to_owned(), |stage| format!("stage {stage}"));
+    format!(
+        "nothing is sent: the job of {what} ({}) was asked for at {}, the answer was lost, and somebody has deleted package {} \
+         since, under which alone it would be listed; it may run or not",
+        call.token,
+        time_text(call.at),
+        call.package_id.as_deref().unwrap_or_default()
+    )
+}

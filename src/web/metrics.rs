@@ -173,6 +173,7 @@ impl Metrics {
             let state = match intent.state {
                 IntentState::Intended => "intended",
                 IntentState::Ambiguous => "ambiguous",
+                IntentState::Lost => "lost",
             };
             let operation = format!("{:?}", intent.operation);
             self.pending.get_or_create(&vec![("operation", operation), ("state", state.to_owned())]).inc();

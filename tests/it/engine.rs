@@ -2,6 +2,7 @@
 
 mod aliyun;
 mod aliyun_files;
+mod aliyun_lost;
 mod aliyun_modules;
 mod bad_input;
 mod calls;

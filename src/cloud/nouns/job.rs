@@ -91,7 +91,8 @@ impl Job {
         }
     }
 
-    /// A device without a result has failed once the others are done: the cloud left it out. It may leave out all of them.
+    /// A device without a result has failed once the others are done: the cloud left it out. It may leave out all of them. Of a
+    /// job that was just stopped nothing is concluded: a device that is to come after all would keep its package for ever.
     fn fill_in_progress(&mut self, results: &mut [DeviceResult], is_visible: bool) {
         if self.state == JobState::Stopped {
             let waiting = results.iter_mut().filter(|result| result.outcome == DeviceOutcome::Queued);
@@ -99,10 +100,11 @@ impl Job {
         }
         let mut counts = JobCounts::of(results);
         counts.total = as_count(self.devices.len().max(results.len()));
+        let was_just_stopped = self.state == JobState::Stopped && !is_visible;
         let is_hidden = results.is_empty() && !is_visible;
         let is_open = is_hidden || counts.queued + counts.in_flight + counts.stopped > 0;
         match self.state {
-            JobState::Stopped if counts.in_flight > 0 => self.state = JobState::Stopping,
+            JobState::Stopped if counts.in_flight > 0 || was_just_stopped => self.state = JobState::Stopping,
             JobState::Running | JobState::Stopped if !is_open => {
                 counts.failed = counts.total.saturating_sub(counts.succeeded);
                 self.state = counts.end();
@@ -288,5 +290,11 @@ mod tests {
             assert_eq!(filled(state.clone(), devices, &outcomes, true), expected, "{state:?} {outcomes:?}");
         }
         assert_eq!(filled(JobState::Running, 2, &[], false), (JobState::Running, [0; 5]), "not visible yet");
+        for (outcomes, counts) in
+            [(vec![], [0; 5]), (vec![Queued], [0, 0, 0, 0, 1]), (vec![Succeeded], [0, 0, 1, 0, 0])]
+        {
+            let just_stopped = filled(JobState::Stopped, 2, &outcomes, false);
+            assert_eq!(just_stopped, (JobState::Stopping, counts), "{outcomes:?}");
+        }
     }
 }

@@ -167,6 +167,26 @@ impl Packages {
         }
     }
 
+    /// True unless the cloud says that this package is not there.
+    ///
+    /// # Errors
+    /// The call's, but for "not found".
+    pub async fn is_there(
+        &mut self,
+        account: &mut Account,
+        id: &str,
+        urgency: Class,
+    ) -> Result<bool, CallError> {
+        match account.call(&Call::ShowPackage { id: id.to_owned() }, urgency).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.class == ErrorClass::NotFound => {
+                self.remove(id);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes in a package that was just created.
     pub fn add(&mut self, package: Package) {
         self.add_row(package.row.clone());

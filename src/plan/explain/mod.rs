@@ -98,6 +98,11 @@ fn pending(intent: &Intent) -> String {
             "The call that creates {what} {token} left at {at} without a definite answer. The cloud is searched for it: \
              if it is there it is taken over, and only if it stays away is it sent again. Nothing is asked of you."
         ),
+        IntentState::Lost => format!(
+            "The call that creates {what} {token} left at {at} without a definite answer, and its package has gone from the \
+             cloud since: nothing tells whether it took effect, and it is never sent again. See in the cloud's console \
+             whether its devices are being upgraded."
+        ),
     }
 }
 

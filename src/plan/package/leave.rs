@@ -39,7 +39,7 @@ fn own_what_was_created(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
 }
 
 fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
-    if let Some(intent) = status.pending.first() {
+    if let Some(intent) = status.pending.iter().find(|intent| intent.is_open()) {
         let call = &intent.token;
         return Outcome::working("Deleting", format!("deletion waits: call {call} is not settled"));
     }

@@ -7,8 +7,8 @@
 use super::report::{Outcome, Standing};
 use super::verify::{begin, find_job};
 use crate::api::{
-    OtaPackageStatus, Request, StageCounts, VERIFIED, Verification, VerificationStatus, clear_condition,
-    record_decision,
+    Intent, OtaPackageStatus, Request, StageCounts, VERIFIED, Verification, VerificationStatus,
+    clear_condition, record_decision,
 };
 use crate::cloud::{Job, JobState};
 use crate::plan::stage::Target;
@@ -32,7 +32,7 @@ pub(super) fn answer(
     again: impl FnOnce(&mut OtaPackageStatus) -> Outcome,
 ) -> Outcome {
     let asked = Request::Retry.open(&view.object.metadata, status.last_handled_retry_at.as_ref());
-    let can_tell = outcome.reason != "Observing" && status.pending.is_empty();
+    let can_tell = outcome.reason != "Observing" && !status.pending.iter().any(Intent::is_open);
     let Some(asked) = asked.filter(|_| can_tell) else { return outcome };
     let (rule, message, next) = match decide(view, status, outcome.reason) {
         Answer::Later(actions, why) => return later(outcome, actions, &why),
@@ -51,7 +51,7 @@ fn decide(view: &PackageView<'_>, status: &OtaPackageStatus, reason: &str) -> An
     let Some(asked) = &view.object.spec.verification else {
         return Answer::Refused("spec.verification asks for none");
     };
-    let has_failed = matches!(reason, "VerificationFailed" | "JobVanished");
+    let has_failed = matches!(reason, "VerificationFailed" | "JobVanished" | "CallLost");
     let known = status.verification.as_ref().filter(|_| has_failed);
     let (Some(known), Some(jobs)) = (known, &view.jobs) else {
         return Answer::Refused("no verification has failed");

@@ -11,7 +11,7 @@ use crate::plan::gate::{reaches, spaced};
 use crate::plan::needs::package_key;
 use crate::plan::stage::{JobSight, Target, as_count, tally, versions_of};
 use crate::plan::token::{is_verification_of, package_identity, verify_token};
-use crate::plan::{Action, PackageView, Seen, confirm};
+use crate::plan::{Action, PackageView, Seen, confirm, lost_call};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,6 +59,8 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         status.verification = Some(begin(view, verification, last_attempt(view, verification, &jobs.value)));
     }
     let token = status.verification.as_ref().map(|known| known.token.clone()).unwrap_or_default();
+    // What was lost of another attempt, or of another package, stands in the way of nothing.
+    status.pending.retain(|intent| intent.is_open() || intent.token == token);
     Trial { view, verification, token, package_id, named: named.into_iter().collect(), jobs, devices }
         .judge(status)
 }
@@ -103,7 +105,7 @@ pub(super) fn find_job<'a>(jobs: &[&'a Job], token: &str, id: Option<&str>) -> O
 
 /// Takes in the verify job whose create was not answered, if it is listed; the token of one that is not.
 pub(super) fn unsettled(status: &mut OtaPackageStatus, jobs: &[&Job], now: Timestamp) -> Option<String> {
-    let is_job = |intent: &&Intent| intent.operation == CreateOperation::CreateJob;
+    let is_job = |intent: &&Intent| intent.operation == CreateOperation::CreateJob && intent.is_open();
     let token = status.pending.iter().find(is_job)?.token.clone();
     let Some(job) = find_job(jobs, &token, None) else { return Some(token) };
     confirm::verify_job_created(status, &token, &job.id, now);
@@ -138,7 +140,8 @@ impl Trial<'_> {
         }
         let (counts, unclear) = self.count(job, known);
         known.counts = counts;
-        let in_doubt = job.is_none() && status.pending.iter().any(|intent| intent.token == self.token);
+        let call = status.pending.iter().find(|intent| intent.token == self.token);
+        let in_doubt = job.is_none() && call.is_some_and(Intent::is_open);
         if let Some(outcome) = self.verdict(&counts) {
             return match (in_doubt, outcome.standing) {
                 (true, _) => self.looking(&counts),
@@ -152,7 +155,10 @@ impl Trial<'_> {
         match (job, &known.job_id) {
             (Some(_), _) => Outcome::working("Verifying", summary(&counts)).verified(Truth::Unknown),
             (None, Some(id)) => self.hidden(id, known),
-            (None, None) => self.dispatch(),
+            (None, None) => match call.filter(|call| !call.is_open()) {
+                Some(call) => lost(call),
+                None => self.dispatch(),
+            },
         }
     }
 
@@ -362,6 +368,11 @@ impl Trial<'_> {
             runs(unfit).unwrap_or("no version that is known"),
         ))
     }
+}
+
+fn lost(call: &Intent) -> Outcome {
+    let message = format!("{}; `rollwave retry`, or other devices, verify anew", lost_call(call));
+    Outcome::stuck("CallLost", message).verified(Truth::Unknown)
 }
 
 /// The package was verified, and the cloud has another one in its place that it has not verified.

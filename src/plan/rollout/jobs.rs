@@ -1,6 +1,6 @@
 //! Which of the cloud's jobs are ours, and under which token the next one goes.
 
-use crate::api::{CreateOperation, JobRef, OtaRolloutStatus};
+use crate::api::{CreateOperation, Intent, JobRef, OtaRolloutStatus};
 use crate::cloud::{Job, JobState};
 use crate::plan::token::job_token;
 use jiff::{SignedDuration, Timestamp};
@@ -144,7 +144,8 @@ impl<'s, 'a> Index<'s, 'a> {
             jobs.sort_by_key(|job| (job.created_at.unwrap_or(Timestamp::MAX), &job.id));
         }
         let recorded = status.stages.iter().flat_map(|stage| &stage.jobs);
-        let pending = status.pending.iter().filter(|intent| intent.operation == CreateOperation::CreateJob);
+        let is_job = |intent: &&Intent| intent.operation == CreateOperation::CreateJob && intent.is_open();
+        let pending = status.pending.iter().filter(is_job);
         Self {
             by_token,
             by_id: jobs.iter().map(|job| (job.id.as_str(), *job)).collect(),

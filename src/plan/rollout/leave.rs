@@ -5,7 +5,7 @@ use super::jobs::{OurJobs, can_be_stopped, may_be_hidden};
 use super::report::{Outcome, finish};
 use crate::api::{CreateOperation, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision};
 use crate::cloud::{Capabilities, Job, JobState};
-use crate::plan::{Action, Plan, RolloutView};
+use crate::plan::{Action, Plan, RolloutView, lost_call};
 use jiff::Timestamp;
 
 /// What is left of jobs that are not wanted any more.
@@ -46,6 +46,10 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
     remains.add_by_token(view, &crate::plan::token::package_identity(package), &status, &seen.value);
     let by_hand = remains.by_hand(capabilities);
     if remains.waits_for.is_empty() {
+        if let Some(call) = status.pending.iter().find(|call| !call.is_open()) {
+            let message = format!("{}; whatever it made is left as it is", lost_call(call));
+            record_decision(&mut status.decisions, view.now, "CallLost", message);
+        }
         return release(view.object, status, view.now).also(remains.stops);
     }
     let message = format!("deletion waits until these are over: {}{by_hand}", remains.waits_for.join(", "));
@@ -87,6 +91,10 @@ pub(super) fn turn(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option
             format!("jobs of the package before {end} first: {}{by_hand}", remains.waits_for.join(", "));
         let outcome = Outcome::working(RolloutPhase::Pending, "StoppingPreviousJobs", message);
         return Some(outcome.with(remains.stops));
+    }
+    if let Some(call) = status.pending.iter().find(|call| !call.is_open()) {
+        let message = format!("{}; delete this rollout and write a new one to go on", lost_call(call));
+        return Some(Outcome::held("CallLost", message, false).with(remains.stops));
     }
     if !remains.vanished.is_empty() {
         let message = format!(
@@ -135,6 +143,7 @@ fn remains(
         match jobs.iter().find(|job| job.token.as_deref() == Some(intent.token.as_str())) {
             Some(job) if job.state.is_final() => {}
             Some(job) => remains.stop(job, false),
+            None if !intent.is_open() => {}
             None => remains.waits_for.push(format!("call {}, which is not settled", intent.token)),
         }
     }

@@ -3,9 +3,10 @@
 use super::jobs::{OurJob, OurJobs, may_be_hidden, record};
 use super::population::{Population, population};
 use super::{Ground, requests};
-use crate::api::{JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus};
+use crate::api::{Intent, JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus};
 use crate::cloud::{Job, JobState};
 use crate::plan::cohort::Taken;
+use crate::plan::lost_call;
 use crate::plan::stage::{JobSight, Target, tally};
 use std::collections::BTreeMap;
 
@@ -72,6 +73,7 @@ pub(super) fn survey<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus) -> 
     }
     survey.note_missing(ground, &jobs);
     survey.note_duplicates(ground, &jobs);
+    survey.note_lost(&status.pending, &jobs);
     survey.jobs = jobs;
     Some(survey)
 }
@@ -208,6 +210,17 @@ impl<'a> Survey<'a> {
             )
         };
         self.doubt("DuplicateJob", message);
+    }
+
+    fn note_lost(&mut self, pending: &[Intent], jobs: &OurJobs<'_>) {
+        let is_listed = |token: &str| jobs.listed.iter().any(|ours| ours.token == token);
+        if let Some(call) = pending.iter().find(|call| !call.is_open() && !is_listed(&call.token)) {
+            let message = format!(
+                "{}; see in the console whether its devices are being upgraded, then delete this rollout and write a new one to go on",
+                lost_call(call)
+            );
+            self.doubt("CallLost", message);
+        }
     }
 
     /// The first doubt stands: the others appear when it is gone.

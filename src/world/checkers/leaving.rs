@@ -33,7 +33,11 @@ pub(super) fn has_left(
             let has_package =
                 durable.iter().any(|there| there.as_package().is_some() && there.key().name == *name);
             // Without its package there is no way to its cloud: it says so, and goes.
-            let live = creates.of(&uid, jobs).into_iter().find(|job| has_package && !job.is_final);
+            let is_lost = |job: &JobTruth| {
+                object.pending().iter().any(|call| !call.is_open() && Some(&call.token) == job.token.as_ref())
+            };
+            let mut jobs = creates.of(&uid, jobs).into_iter();
+            let live = jobs.find(|job| has_package && !job.is_final && !is_lost(job));
             match live {
                 Some(job) => Err(format!("{key} is gone, and its job {} goes on", job.name)),
                 None => Ok(()),

@@ -4,7 +4,7 @@
 use super::Creates;
 use super::stages::kind_of;
 use crate::api::{
-    Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
+    Intent, Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
     find_condition,
 };
 use crate::cloud::PackageKind;
@@ -214,10 +214,10 @@ fn restless(object: &Object) -> Option<String> {
     let told = match object {
         Object::Cloud(o) => o.status.as_ref().map(|s| (0, &s.message, &s.conditions, s.observed_generation)),
         Object::Package(o) => {
-            o.status.as_ref().map(|s| (s.pending.len(), &s.message, &s.conditions, s.observed_generation))
+            o.status.as_ref().map(|s| (open(&s.pending), &s.message, &s.conditions, s.observed_generation))
         }
         Object::Rollout(o) => {
-            o.status.as_ref().map(|s| (s.pending.len(), &s.message, &s.conditions, s.observed_generation))
+            o.status.as_ref().map(|s| (open(&s.pending), &s.message, &s.conditions, s.observed_generation))
         }
     };
     let Some((pending, message, conditions, observed)) = told else {
@@ -242,6 +242,11 @@ fn restless(object: &Object) -> Option<String> {
             (!is_done).then(|| format!("{key} is neither Ready nor Stalled: {message}"))
         }
     }
+}
+
+/// Calls that are still looked for.
+fn open(pending: &[Intent]) -> usize {
+    pending.iter().filter(|intent| intent.is_open()).count()
 }
 
 /// Devices of a verification that has failed already, and that are still to answer, or to be given up.

@@ -108,7 +108,7 @@ impl Lab {
     }
 
     /// An instance of Alibaba Cloud with devices that take 5 to 20 s for V2. The engine's time runs 120 times as fast as the
-    /// gateway's, which therefore throttles nobody.
+    /// gateway's, which therefore throttles nobody. A package may be deleted while a job needs it.
     pub fn of_aliyun(devices: &str, requests_per_second: u32) -> Self {
         let lab = Self::with_world(&format!(
             "
@@ -117,6 +117,7 @@ timeFactor: 120
 clouds:
   aliyunIot:
     throttled: false
+    deletePackageInUse: allow
     accounts:
     - {{regionId: cn-shanghai, accessKey: THE-ACCESS-KEY, secretKey: the-secret-key}}
 devices:

@@ -209,6 +209,7 @@ impl History {
         pending.retain(|intent| intent.token != token);
         pending.push(Intent {
             likeness: None,
+            package_id: None,
             token: token.into(),
             operation: CreateOperation::CreateJob,
             stage,

@@ -88,6 +88,7 @@ fn a_package_whose_answer_was_lost_is_found_and_is_ours() {
         at: world.now,
         state: IntentState::Ambiguous,
         likeness: None,
+        package_id: None,
     });
     world.package.status = Some(status);
     world.create_package(package);
@@ -350,6 +351,7 @@ fn a_package_whose_create_was_in_doubt_goes_with_its_object() {
     };
     let intent = Intent {
         likeness: None,
+        package_id: None,
         token,
         operation: CreateOperation::CreatePackage,
         stage: None,
@@ -420,6 +422,7 @@ fn a_package_is_not_replaced_before_its_verify_job_is_found_or_known_to_be_lost(
     let [Action::CreateJob { job, .. }] = &plan.actions[..] else { panic!("{:?}", plan.actions) };
     let intent = Intent {
         likeness: None,
+        package_id: None,
         token: job.token.clone(),
         operation: CreateOperation::CreateJob,
         stage: None,

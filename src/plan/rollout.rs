@@ -59,7 +59,10 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     let ground = match gather(view, &status) {
         Ok(ground) => ground,
         Err(Lack::Look) => return wait_for_a_look(view, status),
-        Err(Lack::Other(outcome)) => return finish(view.object, status, *outcome, view.now),
+        Err(Lack::Other(outcome)) => {
+            requests::answer_unjudged(view.object, &mut status, &outcome, view.now);
+            return finish(view.object, status, *outcome, view.now);
+        }
     };
     if status.package_identity.as_ref().is_some_and(|identity| *identity != ground.identity) {
         if let Some(outcome) = leave::turn(&ground, &mut status) {

@@ -5,6 +5,7 @@ use super::Shared;
 use super::faults::Life;
 use super::mutation::Mutation;
 use crate::api::{Object, ObjectKey};
+use crate::state::local::Asked;
 use crate::state::{Desired, StateError, Store, memory::Memory};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -17,12 +18,14 @@ use std::{
 pub(super) struct Disk {
     seen: Mutex<Arc<Memory>>,
     durable: Mutex<Memory>,
+    /// What people asked for and nobody has taken in, in the order of their numbers: durable, too.
+    asked: Mutex<BTreeMap<u64, Asked>>,
     mutation: Option<Mutation>,
 }
 
 impl Disk {
     pub(super) fn new(mutation: Option<Mutation>) -> Self {
-        Self { seen: Mutex::default(), durable: Mutex::default(), mutation }
+        Self { seen: Mutex::default(), durable: Mutex::default(), asked: Mutex::default(), mutation }
     }
 
     /// What the process sees.
@@ -45,6 +48,32 @@ impl Disk {
         Ok(desired)
     }
 
+    /// Somebody asks for something; of what is not there nothing is asked.
+    pub(super) fn ask(&self, asked: Asked) {
+        if lock(&self.durable).get(&asked.object).is_some() {
+            let mut waiting = lock(&self.asked);
+            let number = waiting.last_key_value().map_or(0, |(last, _)| last + 1);
+            waiting.insert(number, asked);
+        }
+    }
+
+    /// What has waited longest.
+    pub(super) fn first_asked(&self) -> Option<(u64, Asked)> {
+        lock(&self.asked).first_key_value().map(|(number, asked)| (*number, asked.clone()))
+    }
+
+    /// What was asked is durable beside the spec; false when it was before, or its object has gone.
+    pub(super) fn take_in(&self, asked: &Asked) -> bool {
+        let is_news = self.seen().request(&asked.object, asked.request, &asked.at);
+        self.sync();
+        is_news
+    }
+
+    /// It waits no longer.
+    pub(super) fn answered(&self, number: u64) {
+        lock(&self.asked).remove(&number);
+    }
+
     /// The process died: what was not durable is gone.
     pub(super) fn crash(&self) {
         *lock(&self.seen) = Arc::new(lock(&self.durable).clone());
@@ -53,6 +82,7 @@ impl Disk {
     /// The volume is lost.
     pub(super) fn lose(&self) {
         *lock(&self.durable) = Memory::default();
+        lock(&self.asked).clear();
         self.crash();
     }
 

@@ -82,10 +82,11 @@ impl Lives {
         }
     }
 
-    /// The manifests changed: a process of a folder reads them. In a cluster people apply them themselves.
-    pub(super) fn manifests_changed(&self) {
+    /// The manifests changed, or somebody asks for something: a process of a folder looks there. In a cluster people write
+    /// both themselves.
+    pub(super) fn look_around(&self) {
         if let Self::Local(Local { process: Some(process), .. }) = self {
-            process.manifests_changed();
+            process.look_around();
         }
     }
 

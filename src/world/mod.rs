@@ -8,6 +8,7 @@
 //! the same trace on any machine.\
 //! **Invariant:** the engine is the shipped one. Mutants (`mutation`) are made at its ports.
 
+mod asked;
 mod checkers;
 mod clock;
 mod clouds;
@@ -245,7 +246,7 @@ impl Shared {
         let text = serde_json::to_string(object).unwrap_or_default();
         let stored = self.disk.seen().get(&key);
         self.checkers().status_written(stored.as_deref(), object, &text);
-        self.checkers().soaks_are_over(object, ahead, self.timeline.now());
+        self.checkers().status_is(object, ahead, self.timeline.now());
         self.checkers().intents_are(object, self.timeline.now());
         if stored.is_some_and(|stored| *stored == *object) {
             return;

@@ -2,7 +2,8 @@
 //! real one in every world.
 
 use super::Home;
-use crate::api::{Budget, Object, ObjectKey, Order};
+use super::asked::FIRST_OF_REQUESTS;
+use crate::api::{Budget, Object, ObjectKey, Order, Request};
 use crate::cloud::{
     Call, CallError, Capabilities, Cloud, Device, Job, JobState, PackageKind, PackageRow, Reply, WireRequest,
 };
@@ -38,6 +39,10 @@ pub enum Mutation {
     NoWindows,
     /// A stage passes without its soak.
     NoSoak,
+    /// A pause is noted, and nothing stands still.
+    PauseNotHeeded,
+    /// It is forgotten that a request to try again was handled.
+    RetryForgotten,
     /// A write to the API server has no resource version as its precondition.
     NoPrecondition,
     /// Nobody asks for the Lease before a call that changes something.
@@ -48,7 +53,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -59,6 +64,8 @@ impl Mutation {
         Self::CountEndsList,
         Self::NoWindows,
         Self::NoSoak,
+        Self::PauseNotHeeded,
+        Self::RetryForgotten,
         Self::NoPrecondition,
         Self::LeaseNotChecked,
         Self::StaleCache,
@@ -69,8 +76,20 @@ impl Mutation {
     pub const fn home(self) -> Option<Home> {
         match self {
             Self::NoPrecondition | Self::LeaseNotChecked | Self::StaleCache => Some(Home::Kubernetes),
-            Self::JournalNotDurable | Self::StaleLeaderNotFenced => Some(Home::Local),
+            Self::JournalNotDurable
+            | Self::StaleLeaderNotFenced
+            | Self::PauseNotHeeded
+            | Self::RetryForgotten => Some(Home::Local),
             _ => None,
+        }
+    }
+
+    /// The first seed whose worlds have what the safeguard is against.
+    #[must_use]
+    pub const fn first_seed(self) -> u64 {
+        match self {
+            Self::PauseNotHeeded | Self::RetryForgotten => FIRST_OF_REQUESTS,
+            _ => 0,
         }
     }
 
@@ -81,7 +100,11 @@ impl Mutation {
             Self::StaleLeaderNotFenced | Self::LeaseNotChecked => "restless",
             Self::CountEndsList => "thronged",
             Self::NoWindows => "punctual",
-            Self::JobSuccessCounts | Self::BudgetPerObject | Self::NoSoak => "calm",
+            Self::JobSuccessCounts
+            | Self::BudgetPerObject
+            | Self::NoSoak
+            | Self::PauseNotHeeded
+            | Self::RetryForgotten => "calm",
             _ => "storm",
         }
     }
@@ -99,7 +122,12 @@ impl Mutation {
     /// The state as a mutant sees it.
     pub(super) fn of_store(self, store: Arc<dyn Store>) -> Arc<dyn Store> {
         match self {
-            Self::UnstickyCohort | Self::BudgetPerObject | Self::NoWindows | Self::NoSoak => {
+            Self::UnstickyCohort
+            | Self::BudgetPerObject
+            | Self::NoWindows
+            | Self::NoSoak
+            | Self::PauseNotHeeded
+            | Self::RetryForgotten => {
                 Arc::new(MutantStore { mutation: self, store, loads: AtomicU64::new(0) })
             }
             _ => store,
@@ -129,6 +157,14 @@ impl MutantStore {
             }
             (Object::Rollout(rollout), Mutation::NoSoak) => {
                 rollout.spec.stages.iter_mut().for_each(|stage| stage.soak = None);
+            }
+            (Object::Rollout(rollout), Mutation::PauseNotHeeded) => {
+                let annotations = rollout.metadata.annotations.iter_mut();
+                annotations.for_each(|all| drop(all.remove(Request::Pause.annotation())));
+                rollout.status.iter_mut().for_each(|status| status.paused_at = None);
+            }
+            (Object::Rollout(rollout), Mutation::RetryForgotten) => {
+                rollout.status.iter_mut().for_each(|status| status.last_handled_retry_at = None);
             }
             (Object::Cloud(cloud), Mutation::BudgetPerObject) => {
                 let objects = u32::try_from(self.store.keys().await?.len()).unwrap_or(1);
@@ -163,7 +199,16 @@ impl Store for MutantStore {
         let stored = self.store.load(&object.key()).await?;
         let mut saved = object.clone();
         match (&mut saved, stored.as_deref()) {
-            (Object::Rollout(saved), Some(Object::Rollout(stored))) => saved.spec = stored.spec.clone(),
+            (Object::Rollout(saved), Some(Object::Rollout(stored))) => {
+                saved.spec = stored.spec.clone();
+                if let Some(asked) = Request::Pause.of(&stored.metadata)
+                    && self.mutation == Mutation::PauseNotHeeded
+                {
+                    let status = saved.status.get_or_insert_default();
+                    status.last_handled_pause_at = Some(asked.to_owned());
+                    status.paused_at = asked.parse().ok();
+                }
+            }
             (Object::Cloud(saved), Some(Object::Cloud(stored))) => saved.spec = stored.spec.clone(),
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! The play of a world: bad luck and edits first, then calm, then rest.
 
+use super::asked::Ask;
 use super::checkers::{Checkers, Facts, Rest, Unrest};
 use super::clock::{Timeline, WallClock};
 use super::clouds::{self, Deed};
@@ -19,6 +20,7 @@ use super::trace::Trace;
 use super::{Home, Outcome, Shared, Violation, World, lock};
 use crate::simulator::truth::DeviceChange;
 use crate::simulator::{Simulator, faults::Fault, faults::Kind};
+use crate::state::local::Asked;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -333,6 +335,7 @@ impl Play {
                 return self.manifests_changed(now);
             }
             Turn::Kill => return self.lives.kill(now),
+            Turn::Ask(ask) => return self.ask(&ask, now),
             Turn::Befall(misfortune) => return self.befall(&misfortune, now),
             Turn::Portal(portal) => return self.by_hand(&portal, now),
             Turn::Device(id, online) => {
@@ -359,9 +362,22 @@ impl Play {
             Ok(wanted) => *lock(&self.shared.wanted) = wanted,
             Err(why) => self.shared.checkers().judge(Err(why)),
         }
-        self.lives.manifests_changed();
+        self.lives.look_around();
         if let Some(cluster) = &self.shared.cluster {
             cluster.apply(&self.shared, now);
+        }
+    }
+
+    fn ask(&self, ask: &Ask, now: Timestamp) {
+        let object = self.original.get(&ask.name).and_then(|manifest| scenario::object(manifest).ok());
+        let Some(key) = object.map(|object| object.key()) else { return };
+        self.shared.chaos().count("Requested");
+        match &self.shared.cluster {
+            Some(cluster) => cluster.ask(&self.shared, &key, ask, now),
+            None => {
+                self.shared.disk.ask(Asked { object: key, request: ask.request, at: now.to_string() });
+                self.lives.look_around();
+            }
         }
     }
 
@@ -508,6 +524,9 @@ impl Play {
     }
 
     fn unrest(&mut self, now: Timestamp) -> Option<Unrest> {
+        if let Some((_, asked)) = self.shared.disk.first_asked() {
+            return Some(Unrest { why: format!("nobody takes in {asked:?}"), is_justified: false });
+        }
         self.at_rest(now, |rest, checkers| rest.unrest(&checkers.creates))
     }
 

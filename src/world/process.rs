@@ -20,6 +20,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+/// Where a process may die with a request half taken in: it is no write of the engine's.
+const REQUEST: &str = "Request";
+
 /// What a process is started with.
 pub(super) struct Start {
     pub(super) shared: Arc<Shared>,
@@ -76,9 +79,9 @@ impl Process {
         Self { life, changes, task: tokio::spawn(home.run(changed)) }
     }
 
-    /// The manifests changed.
-    pub(super) fn manifests_changed(&self) {
-        // A process that has ended reads them when it starts again.
+    /// The manifests changed, or somebody asks for something.
+    pub(super) fn look_around(&self) {
+        // A process that has ended looks when it starts again.
         let _ = self.changes.send(());
     }
 
@@ -118,6 +121,8 @@ impl Home {
     }
 
     async fn work(&mut self, changes: &mut UnboundedReceiver<()>) -> Result<(), StateError> {
+        // Before anything is due: what was to stand still must not move.
+        self.take_requests().await?;
         self.take().await?;
         let keys = self.shared.disk.seen().objects().iter().map(|object| object.key()).collect::<Vec<_>>();
         self.engine.wake(keys).await?;
@@ -125,7 +130,11 @@ impl Home {
             tokio::select! {
                 biased;
                 change = changes.recv() => match change {
-                    Some(()) => self.take().await?,
+                    Some(()) => {
+                        self.take().await?;
+                        let asked = self.take_requests().await?;
+                        self.engine.wake(asked).await?;
+                    }
                     None => return Ok(()),
                 },
                 report = self.engine.next() => self.reported(report?).await?,
@@ -148,6 +157,24 @@ impl Home {
             self.shared.note(&format!("manifests change {}", names.join(", ")));
         }
         self.engine.wake(keys).await
+    }
+
+    /// Takes in what people ask for, as the state does: a request waits until what it asks is durable. Gives what it concerns.
+    async fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError> {
+        let mut concerned = Vec::new();
+        while let Some((number, asked)) = self.shared.disk.first_asked() {
+            self.life.survive(Point::before(REQUEST)).await;
+            if !self.shared.leads(self.run) {
+                return Err(StateError::Deposed);
+            }
+            let is_news = self.shared.disk.take_in(&asked);
+            let told = if is_news { "is taken in" } else { "changes nothing" };
+            self.shared.note(&format!("{} of {} {told}", asked.request.as_str(), asked.object));
+            self.life.survive(Point::after(REQUEST)).await;
+            self.shared.disk.answered(number);
+            concerned.extend(is_news.then_some(asked.object));
+        }
+        Ok(concerned)
     }
 
     /// An object that was let go, and is wanted again, comes in anew.

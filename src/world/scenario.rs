@@ -1,6 +1,7 @@
 //! What people and devices do in a world: manifests, a fleet and its failures, and edits at any moment. All of it is drawn
 //! from the seed before the world begins.
 
+use super::asked::{self, Ask};
 use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
 use super::dice::Dice;
 use super::hours;
@@ -31,6 +32,8 @@ pub(super) enum Turn {
     ExpireTokens,
     /// A device loses its connection, or finds it again.
     Device(String, bool),
+    /// Something is asked for beside the spec.
+    Ask(Ask),
     /// Something worse.
     Befall(Misfortune),
     /// Something is done in the portal of a cloud.
@@ -131,6 +134,8 @@ impl Scenario {
             let misfortunes = misfortune::plot_of_cluster(seed, profile, minutes * 60);
             plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
         }
+        let asked = asked::plot(seed, minutes * 60, easy, &author.manifests);
+        plot.extend(asked.into_iter().map(|(at, ask)| (at, Turn::Ask(ask))));
         let mut portal = Vec::new();
         for (second, done) in author.portal(seed, minutes * 60) {
             let at = SignedDuration::from_secs(i64::try_from(second).unwrap_or(1));

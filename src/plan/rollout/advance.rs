@@ -32,7 +32,9 @@ pub(super) fn advance(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Opt
     }
     let mut seen = survey(ground, status)?;
     watch_stop_rules(ground, status, &seen);
-    if changed.is_none() && requests::take_retry(ground.rollout, status, ground.now) {
+    if let Some(why) = &changed {
+        requests::refuse_retry(ground.rollout, status, why, ground.now);
+    } else if requests::take_retry(ground.rollout, status, ground.now) {
         seen = survey(ground, status)?;
     }
     let survey = seen;

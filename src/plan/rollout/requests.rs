@@ -3,11 +3,13 @@
 //! A request is taken when it is first seen, and its value is noted in the same write as what came of it; what is noted is not
 //! taken again. A pause is read anew on every pass instead: it holds even where the note was lost.
 
-use super::report::total;
+use super::report::{Outcome, total};
 use crate::api::{
     OtaRollout, OtaRolloutStatus, Request, StagePhase, StageStatus, is_paused, record_decision, time_text,
 };
 use jiff::Timestamp;
+
+const NONE_FAILED: &str = "no device has failed";
 
 /// Takes note of pause and resume.
 pub(super) fn take_pause(rollout: &OtaRollout, status: &mut OtaRolloutStatus, now: Timestamp) {
@@ -43,6 +45,29 @@ pub(super) fn stands_still(
     }
 }
 
+/// Answers a request to try again of a rollout that cannot be judged, as far as that can be told: nothing has failed, or there is
+/// no package to send. What is only out of sight is waited for.
+pub(super) fn answer_unjudged(
+    rollout: &OtaRollout,
+    status: &mut OtaRolloutStatus,
+    outcome: &Outcome,
+    now: Timestamp,
+) {
+    match outcome.reason {
+        _ if total(&status.stages).failures() == 0 => refuse_retry(rollout, status, NONE_FAILED, now),
+        "PackageMissing" => refuse_retry(rollout, status, &outcome.message, now),
+        _ => {}
+    }
+}
+
+/// Refuses a request to try again, if there is one.
+pub(super) fn refuse_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, why: &str, now: Timestamp) {
+    let handled = status.last_handled_retry_at.as_ref();
+    let Some(asked) = Request::Retry.open(&rollout.metadata, handled) else { return };
+    status.last_handled_retry_at = Some(asked.to_owned());
+    record_decision(&mut status.decisions, now, "RetryRefused", format!("nothing is tried again: {why}"));
+}
+
 /// Takes a request to try again; true when the devices must be counted anew. Those that failed in jobs that were sent so far get
 /// another attempt once their job has ended, and a gate that their failures had failed is asked anew. A stop rule that has fired is
 /// stronger: its failures are no accident.
@@ -58,7 +83,7 @@ pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
     }
     let failures = total(&status.stages).failures();
     if failures == 0 {
-        decide("RetryRefused", "nothing is tried again: no device has failed".to_owned());
+        decide("RetryRefused", format!("nothing is tried again: {NONE_FAILED}"));
         return false;
     }
     let message = format!(

@@ -1,6 +1,7 @@
 //! Laws of what is created: once, after its intent is durable, after verification and after the stage before.
 
 use super::hours::within_hours;
+use super::requests::{self, Retries};
 use super::stages::{self, Ran};
 use crate::api::{
     CreateOperation, Object, OtaPackage, OtaRollout, StagePhase, VERIFIED, Verdict, condition_is_true,
@@ -36,6 +37,8 @@ pub(in crate::world) struct Creates {
     made: BTreeMap<String, String>,
     /// What jobs were for of which nothing tells any more.
     pub(in crate::world) lost: BTreeSet<Sent>,
+    /// What people had tried again.
+    pub(super) retries: Retries,
 }
 
 impl Creates {
@@ -50,6 +53,16 @@ impl Creates {
             token(job).and_then(|token| self.sent.get(token)).is_some_and(|(sent, _)| sent.uid == uid)
         };
         jobs.iter().filter(is_of).collect()
+    }
+
+    /// Jobs that were seen before, and were for the same.
+    fn for_the_same<'a>(
+        &'a self,
+        what: &'a Sent,
+        jobs: &'a [JobTruth],
+    ) -> impl Iterator<Item = &'a JobTruth> + Clone {
+        let sent = |job: &JobTruth| self.sent.get(self.jobs.get(&job.id)?).map(|(sent, _)| sent);
+        jobs.iter().filter(move |job| sent(job) == Some(what))
     }
 
     /// Devices that were asked for, of the requests that left.
@@ -81,6 +94,7 @@ impl Creates {
         let sent = match object.as_ref() {
             Object::Rollout(rollout) => {
                 let stage = stage.unwrap_or_default();
+                requests::may_send(rollout)?;
                 let (package, object) = released(rollout, &stage, durable)?;
                 ran.is_verified(object)?;
                 ran.have_passed(rollout, object, &stage, self)?;
@@ -151,7 +165,7 @@ impl Creates {
         for job in jobs {
             let made = self.made.get(&job.id).cloned();
             let Some(token) = job.token.clone().or(made) else { continue };
-            self.note(job, &token)?;
+            self.note(job, &token, jobs)?;
             if job.is_final || !self.is_ours(&job.id) {
                 continue;
             }
@@ -165,7 +179,7 @@ impl Creates {
     }
 
     /// A job of ours is seen for the first time.
-    fn note(&mut self, job: &JobTruth, token: &str) -> Result<(), String> {
+    fn note(&mut self, job: &JobTruth, token: &str, jobs: &[JobTruth]) -> Result<(), String> {
         // A token that we never sent is somebody else's.
         let Some((sent, devices)) = self.sent.get(token) else { return Ok(()) };
         if self.jobs.contains_key(&job.id) {
@@ -174,8 +188,9 @@ impl Creates {
         if self.jobs.values().any(|known| known == token) {
             return Err(format!("a second job was created for one token: {}", job.name));
         }
-        self.jobs.insert(job.id.clone(), token.to_owned());
         let devices = job.devices.as_ref().unwrap_or(devices);
+        self.retries.allow(sent, job, devices, self.for_the_same(sent, jobs))?;
+        self.jobs.insert(job.id.clone(), token.to_owned());
         self.devices.insert(job.id.clone(), devices.clone());
         self.members.entry(sent.clone()).or_default().extend(devices.iter().cloned());
         Ok(())

@@ -6,6 +6,7 @@ mod creates;
 mod hours;
 mod leaving;
 mod promptness;
+mod requests;
 mod rest;
 mod soaks;
 mod stages;
@@ -188,7 +189,8 @@ impl Checkers {
     }
 
     /// A status is, or is about to be, durable; whoever wrote it has a clock that is so much ahead.
-    pub(super) fn soaks_are_over(&mut self, object: &Object, ahead: SignedDuration, now: Timestamp) {
+    pub(super) fn status_is(&mut self, object: &Object, ahead: SignedDuration, now: Timestamp) {
+        self.creates.retries.status_is(object);
         let law = self.soaks.status_written(object, ahead, now);
         self.judge(law);
     }

@@ -1,8 +1,8 @@
 //! Liveness: once faults have ended, a world comes to rest within a bounded time, says why it stands as it does, and then
 //! writes nothing any more.
 
-use super::Creates;
 use super::stages::kind_of;
+use super::{Creates, requests};
 use crate::api::{
     Intent, Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
     find_condition,
@@ -54,20 +54,30 @@ impl Rest<'_> {
         let why = match missing {
             Some(key) => Some(format!("{key} is wanted, and is not there")),
             None => self.objects.iter().find_map(|object| self.restless(object)),
-        }?;
-        let live = |job: &&JobTruth| !job.is_final;
-        let is_justified = self.jobs.iter().filter(live).any(|job| is_ours(job) || why.contains(&job.id));
+        };
+        let mut live = self.jobs.iter().filter(|job| !job.is_final);
+        if let Some(why) = why {
+            let is_justified = live.any(|job| is_ours(job) || why.contains(&job.id));
+            return Some(Unrest { why, is_justified });
+        }
+        let mut staying = self.objects.iter().filter(|object| !object.is_deleting());
+        let why = staying.find_map(|object| requests::unanswered(object))?;
+        let is_justified = live.any(|job| why.contains(&job.id));
         Some(Unrest { why, is_justified })
     }
 
-    /// Every rollout is completed, but for those whose stage selects none of the few devices that are left for it: people decide.
+    /// Every rollout is completed, but for those whose stage selects none of the few devices that are left for it, or that
+    /// somebody paused: people decide.
     pub(in crate::world) fn all_completed(&self) -> Result<(), String> {
         for object in self.objects {
             if let Object::Rollout(rollout) = object.as_ref()
                 && rollout.status.as_ref().map(|status| status.phase) != Some(RolloutPhase::Completed)
             {
+                let is_paused = rollout.status.as_ref().is_some_and(|status| status.paused_at.is_some());
                 let message = rollout.status.as_ref().map(|status| status.message.as_str());
-                if message.is_some_and(|message| message.contains(" selects nobody, so its gates")) {
+                if is_paused
+                    || message.is_some_and(|message| message.contains(" selects nobody, so its gates"))
+                {
                     continue;
                 }
                 return Err(format!("{} is not completed: {}", object.key(), message.unwrap_or_default()));

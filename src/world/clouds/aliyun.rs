@@ -1,6 +1,6 @@
 //! Alibaba Cloud IoT Platform, as the world must know it.
 
-use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask};
+use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask, standing_at};
 use crate::api::{CloudKind, Kind, OtaCloud};
 use crate::cloud::aliyun_iot::sign::{self, Pairs, Scheme, Signer};
 use crate::cloud::aliyun_iot::{self, Keys};
@@ -11,13 +11,14 @@ use crate::world::files;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 const HOST: &str = "127.0.0.1:3";
 const ENDPOINT: &str = "http://127.0.0.1:3";
 const REGION: &str = "cn-shanghai";
 /// Tasks to which something may still happen.
 const OPEN: [&str; 4] = ["CONFIRM", "QUEUED", "NOTIFIED", "IN_PROGRESS"];
+const ANSWERED: [&str; 2] = ["SUCCEEDED", "FAILED"];
 const FINAL: [&str; 2] = ["COMPLETED", "CANCELED"];
 /// Parameters that are others in every request, or are nobody's business.
 const OF_ONE_REQUEST: [&str; 4] = ["SignatureNonce", "Timestamp", "Signature", "AccessKeyId"];
@@ -170,8 +171,7 @@ impl Side for Aliyun {
     }
 
     fn job(&self, task: TaskTruth) -> JobTruth {
-        let open = OPEN.iter().filter_map(|status| task.targets.get(status)).flatten().cloned();
-        let open: BTreeSet<String> = open.collect();
+        let (open, answered) = (standing_at(&task, &OPEN), standing_at(&task, &ANSWERED));
         JobTruth {
             account: task.account,
             id: task.id,
@@ -182,6 +182,7 @@ impl Side for Aliyun {
             packages: task.packages,
             devices: Some(task.targets.into_values().flatten().collect()),
             open,
+            answered,
         }
     }
 

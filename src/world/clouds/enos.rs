@@ -1,6 +1,6 @@
 //! Envision EnOS, as the world must know it.
 
-use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask};
+use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask, standing_at};
 use crate::api::{CloudKind, Kind, OtaCloud};
 use crate::cloud::enos::{self, Keys, sign, token_of};
 use crate::cloud::{Cloud, PackageKind, Transport, WireRequest, WireResponse};
@@ -10,7 +10,7 @@ use crate::world::files;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 const ENDPOINT: &str = "http://127.0.0.1:2";
 const FIRMWARES: &str = "ota-firmwares";
@@ -142,11 +142,14 @@ impl Side for Enos {
         PackageKind::Firmware
     }
 
-    /// A stopped job lets devices finish that are at it, and sends nothing to those that wait.
+    /// A stopped job lets devices finish that are at it, and sends nothing to those that wait, which look as if they had failed.
     fn job(&self, task: TaskTruth) -> JobTruth {
-        let waiting = (task.status == "started").then_some(WAITING);
-        let open = BUSY.into_iter().chain(waiting).filter_map(|status| task.targets.get(status));
-        let open: BTreeSet<String> = open.flatten().cloned().collect();
+        let mut open = standing_at(&task, &BUSY);
+        let mut answered = standing_at(&task, &["succeeded"]);
+        if task.status == "started" {
+            open.extend(standing_at(&task, &[WAITING]));
+            answered.extend(standing_at(&task, &["failed"]));
+        }
         JobTruth {
             account: task.account,
             id: task.id,
@@ -157,6 +160,7 @@ impl Side for Enos {
             packages: task.packages,
             devices: None,
             open,
+            answered,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Huawei Cloud IoTDA, as the world must know it.
 
-use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask};
+use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask, standing_at};
 use crate::api::{CloudKind, IotdaAuth, Kind, OtaCloud};
 use crate::cloud::huawei_iotda::sign::{self, AccountHeaders, Algorithm, Signer, Subject};
 use crate::cloud::huawei_iotda::{self, Keys, User, token_of};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 /// Sub tasks to which something may still happen.
 const OPEN: [&str; 3] = ["Waitting", "Processing", "FailWaitRetry"];
+const ANSWERED: [&str; 2] = ["Success", "Fail"];
 const FINAL: [&str; 4] = ["Success", "Fail", "PartialSuccess", "Stopped"];
 const ENDPOINT: &str = "http://127.0.0.1:1";
 const REGION: &str = "cn-north-4";
@@ -153,7 +154,7 @@ impl Side for Iotda {
     }
 
     fn job(&self, task: TaskTruth) -> JobTruth {
-        let open = OPEN.iter().filter_map(|status| task.targets.get(status)).flatten().cloned().collect();
+        let (open, answered) = (standing_at(&task, &OPEN), standing_at(&task, &ANSWERED));
         JobTruth {
             account: task.account,
             id: task.id,
@@ -164,6 +165,7 @@ impl Side for Iotda {
             packages: task.packages,
             devices: Some(task.targets.into_values().flatten().collect()),
             open,
+            answered,
         }
     }
 

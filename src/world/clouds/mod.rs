@@ -240,6 +240,13 @@ pub(super) struct JobTruth {
     pub(super) devices: Option<BTreeSet<String>>,
     /// Devices to which something may still happen.
     pub(super) open: BTreeSet<String>,
+    /// Devices that have answered, as far as the cloud tells those from devices that were stopped.
+    pub(super) answered: BTreeSet<String>,
+}
+
+/// The devices of a task that stand at one of these.
+fn standing_at(task: &TaskTruth, statuses: &[&'static str]) -> BTreeSet<String> {
+    statuses.iter().filter_map(|status| task.targets.get(status)).flatten().cloned().collect()
 }
 
 /// A version that a device runs.

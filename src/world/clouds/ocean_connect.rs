@@ -1,6 +1,6 @@
 //! Huawei OceanConnect, as the world must know it: packages come by hand, jobs carry nothing of ours, and no call stops one.
 
-use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask};
+use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask, standing_at};
 use crate::api::{CloudKind, Kind, OtaCloud};
 use crate::cloud::{Cloud, PackageKind, Transport, WireRequest, WireResponse, ocean_connect};
 use crate::simulator::ocean_connect::{Operation, Route, UploadSpec};
@@ -14,6 +14,7 @@ const ENDPOINT: &str = "http://127.0.0.1:4";
 const PRODUCT: &str = "Acme/Meter/M1";
 /// Sub tasks to which something may still happen.
 const OPEN: [&str; 2] = ["wait", "processing"];
+const ANSWERED: [&str; 2] = ["success", "fail"];
 const FINAL: [&str; 3] = ["failed", "success", "stop"];
 /// The token is not the application's last one.
 const BAD_TOKEN: &str = "1010005";
@@ -152,8 +153,7 @@ impl Side for OceanConnect {
 
     /// A task has no name, and so no token: whoever saw it come to exist knows whose it is.
     fn job(&self, task: TaskTruth) -> JobTruth {
-        let open = OPEN.iter().filter_map(|status| task.targets.get(status)).flatten().cloned();
-        let open: BTreeSet<String> = open.collect();
+        let (open, answered) = (standing_at(&task, &OPEN), standing_at(&task, &ANSWERED));
         JobTruth {
             account: task.account,
             name: format!("task {}", task.id),
@@ -164,6 +164,7 @@ impl Side for OceanConnect {
             packages: task.packages,
             devices: Some(task.targets.into_values().flatten().collect()),
             open,
+            answered,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What other people do in the cluster: they apply manifests, and write into objects that are not theirs.
 
+use super::super::asked::Ask;
 use super::super::{Shared, lock};
 use super::ApiServer;
 use crate::api::{Object, ObjectKey};
@@ -80,6 +81,20 @@ impl ApiServer {
                     meta["annotations"]["somebody.example/note"] = pick.to_string().into();
                 }
                 Meddling::Finalizer => with_or_without_theirs(meta),
+            }
+        });
+    }
+
+    /// Somebody asks something of an object, beside its spec.
+    pub(in crate::world) fn ask(&self, shared: &Shared, key: &ObjectKey, ask: &Ask, now: Timestamp) {
+        self.write(shared, key, now, |json| {
+            let annotations = &mut json["metadata"]["annotations"];
+            for (name, value) in ask.request.changes(&now.to_string()) {
+                match (value, annotations.as_object_mut()) {
+                    (Some(value), _) => annotations[name] = value.into(),
+                    (None, Some(there)) if !ask.by_hand => drop(there.remove(name)),
+                    (None, _) => {}
+                }
             }
         });
     }

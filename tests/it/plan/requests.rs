@@ -176,6 +176,32 @@ fn a_retry_waits_for_the_job_to_end_and_for_a_pause_to_end() {
     assert_eq!(job.devices.len(), 10, "nine were stopped, and one had failed");
 }
 
+/// A request that nobody answers is waited for by whoever made it.
+#[test]
+fn a_retry_is_refused_at_once_where_nothing_was_sent_the_package_is_gone_or_the_stages_cannot_be_followed() {
+    let mut suspended = World::new(40, json!({"suspend": true}));
+    let mut waiting = World::new(40, json!({}));
+    waiting.package.status = None;
+    let mut without_package = with_a_failed_gate(json!({}));
+    without_package.package_is_gone = true;
+    let mut renamed = with_a_failed_gate(json!({}));
+    renamed.edit_rollout(|rollout| rollout.spec.stages[0].name = "other".into());
+    let cases = [
+        (&mut suspended, "no device has failed"),
+        (&mut waiting, "no device has failed"),
+        (&mut without_package, "there is no OtaPackage"),
+        (&mut renamed, "stage canary was released as number 1"),
+    ];
+    for (world, why) in cases {
+        world.ask(Request::Retry);
+        let status = world.reconcile().status;
+        let answer = status.decisions.iter().rfind(|decision| decision.rule == "RetryRefused");
+        let answer = answer.map(|decision| decision.message.clone()).unwrap_or_default();
+        assert!(answer.starts_with(&format!("nothing is tried again: {why}")), "{why}: {status:?}");
+        assert_eq!(status.last_handled_retry_at.as_deref(), Request::Retry.of(&world.rollout.metadata));
+    }
+}
+
 #[test]
 fn what_a_stop_rule_stopped_is_not_tried_again_and_nothing_is_where_nothing_failed() {
     let stop = json!([{"name": "any", "method": "Count", "maxFailure": 1}]);

@@ -49,6 +49,7 @@ pub enum Fate {
 #[derive(Clone)]
 pub struct World {
     pub package: OtaPackage,
+    pub package_is_gone: bool,
     pub rollout: OtaRollout,
     pub capabilities: Capabilities,
     pub devices: BTreeMap<String, Device>,
@@ -90,6 +91,7 @@ impl World {
         let devices = (0..devices).map(|n| device(&format!("dev-{n:03}"), "V1"));
         Self {
             package: object("OtaPackage", "meter-v2", "p-uid", &spec),
+            package_is_gone: false,
             rollout: object("OtaRollout", "meter", "r-uid", &rollout_spec),
             capabilities: CAPABILITIES,
             devices: devices.map(|d| (d.id.clone(), d)).collect(),
@@ -161,7 +163,7 @@ impl World {
         let members = None;
         plan::rollout::plan(&RolloutView {
             object: &self.rollout,
-            package: Some(&self.package),
+            package: Some(&self.package).filter(|_| !self.package_is_gone),
             capabilities: Some(&self.capabilities),
             fleet: Some(Seen { at: self.now, value: Fleet { devices: &self.devices, members } }),
             jobs: Some(Seen { at: self.now, value: self.visible() }),

@@ -3,6 +3,7 @@
 use super::ports::{self, SystemClock};
 use crate::api::{CloudRef, Object, ObjectKey};
 use crate::cloud::TransportError;
+use crate::engine::account::Calls;
 use crate::engine::points::Point;
 use crate::engine::ports::{Clock as _, Faults};
 use crate::engine::{Engine, Report, intake};
@@ -208,11 +209,11 @@ pub(super) fn is_loopback(endpoint: &str) -> bool {
 
 /// Calls made so far, over all accounts.
 #[derive(Clone, Debug, Default)]
-pub struct CallCount(BTreeMap<ObjectKey, BTreeMap<&'static str, u64>>);
+pub struct CallCount(BTreeMap<ObjectKey, Calls>);
 
 impl CallCount {
     /// Takes in what a lane reported under the account's name.
-    pub fn take(&mut self, account: ObjectKey, calls: BTreeMap<&'static str, u64>) {
+    pub fn take(&mut self, account: ObjectKey, calls: Calls) {
         self.0.insert(account, calls);
     }
 

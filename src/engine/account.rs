@@ -19,6 +19,12 @@ const ATTEMPTS: u32 = 3;
 /// Longest wait between two attempts of one call; a longer wait is the queue's business.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// How many calls were made, by operation and by what became of them: [`SUCCEEDED`], or the class of the error.
+pub type Calls = BTreeMap<(&'static str, &'static str), u64>;
+
+/// What became of a call that did what it was for.
+pub const SUCCEEDED: &str = "Succeeded";
+
 /// What time a cloud said it was, at some time within a call.
 #[derive(Clone, Copy)]
 struct Heard {
@@ -32,7 +38,7 @@ pub struct Account {
     cloud: Arc<dyn Cloud>,
     budget: Budget,
     ports: Ports,
-    calls: BTreeMap<&'static str, u64>,
+    calls: Calls,
     answered: bool,
     heard: Option<Heard>,
     limit: api::Budget,
@@ -46,7 +52,7 @@ impl Account {
         let (requests_per_second, burst) = (default.requests_per_second, default.burst);
         let limit = limit.unwrap_or(api::Budget { requests_per_second, burst });
         let budget = Budget::new(limit.requests_per_second, limit.burst, ports.clock.now());
-        Self { cloud, budget, ports, calls: BTreeMap::new(), answered: false, heard: None, limit }
+        Self { cloud, budget, ports, calls: Calls::new(), answered: false, heard: None, limit }
     }
 
     /// The same account as its `OtaCloud` describes it now: other keys or another limit give no call back.
@@ -93,10 +99,16 @@ impl Account {
         self.limit
     }
 
-    /// Calls made so far, by operation; every attempt counts.
+    /// Calls made so far: every attempt that has ended.
     #[must_use]
-    pub const fn calls(&self) -> &BTreeMap<&'static str, u64> {
+    pub const fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// Calls a second that it may cost at present, in thousandths: fewer than its limit after the cloud throttled it.
+    #[must_use]
+    pub const fn rate_milli(&self) -> u64 {
+        self.budget.rate_milli()
     }
 
     /// Makes a call within the budget. What may be repeated is repeated after a transient error; a create never is.
@@ -187,7 +199,6 @@ impl Account {
         if call.class() != CallClass::Read && self.ports.leadership.check().await.is_err() {
             return Err(deposed(call));
         }
-        *self.calls.entry(call.operation()).or_default() += 1;
         let (cloud, operation) = (self.cloud.capabilities().cloud.as_str(), call.operation());
         self.ports.faults.pass(Point::before(operation));
         // The client records the id that the cloud gave the request.
@@ -195,6 +206,8 @@ impl Account {
         let began = self.ports.clock.now();
         let result = self.cloud.perform(call, self.ports.clock.wall()).instrument(span.clone()).await;
         self.ports.faults.pass(Point::after(operation));
+        let outcome = result.as_ref().map_or_else(|error| error.class.as_str(), |_| SUCCEEDED);
+        *self.calls.entry((operation, outcome)).or_default() += 1;
         let now = self.ports.clock.now();
         let heard = self.cloud.take_time().map(|said| Heard { said, began, ended: now });
         self.heard = heard.or(self.heard);

@@ -1,7 +1,7 @@
 //! One lane per cloud account: its queue, its client, what was seen of it. Lanes run side by side; inside a lane one thing
 //! happens at a time, so that an account has one budget, one inventory and no races, and a dead cloud holds up nobody else.
 
-use super::account::Account;
+use super::account::{Account, Calls};
 use super::inventory::Inventory;
 use super::journal::Times;
 use super::observe::Evidence;
@@ -27,8 +27,10 @@ pub struct Report {
     pub error: Option<CallError>,
     /// The account that it belongs to.
     pub account: ObjectKey,
-    /// Calls to that account so far, by operation.
-    pub calls: BTreeMap<&'static str, u64>,
+    /// Calls to that account so far.
+    pub calls: Calls,
+    /// Calls a second that it may cost at present, in thousandths; none before it was connected.
+    pub rate_milli: Option<u64>,
     /// How long the turn took, since it was last interrupted.
     pub took: SignedDuration,
     /// Objects of the account that wait for a turn or a time.
@@ -193,14 +195,15 @@ impl Lane {
                 (false, None)
             }
         };
-        let calls = self.link.as_ref().map(|link| link.account.calls().clone()).unwrap_or_default();
+        let account = self.link.as_ref().map(|link| &link.account);
         let took = self.ports.clock.now().duration_since(now);
         Some(Report {
             key,
             changed,
             error,
             account: self.home.clone(),
-            calls,
+            calls: account.map(|account| account.calls().clone()).unwrap_or_default(),
+            rate_milli: account.map(Account::rate_milli),
             took,
             queued: self.queue.len(),
         })

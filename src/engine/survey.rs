@@ -189,7 +189,7 @@ pub async fn survey(store: Arc<dyn Store>, ports: Ports) -> Result<Survey, State
     for (home, lane) in &surveyor.lanes {
         let Some(link) = &lane.link else { continue };
         survey.budgets.insert(home.clone(), link.account.limit());
-        for (operation, calls) in link.account.calls() {
+        for ((operation, _), calls) in link.account.calls() {
             *survey.calls.entry(operation).or_default() += calls;
         }
     }

@@ -1,17 +1,19 @@
 //! Figures for Prometheus; `docs/kubernetes.md` lists them. A label has as many values as there are accounts, rollouts or
 //! operations, and never as many as devices.
 
-use crate::api::{IntentState, Kind, Object, ObjectKey, StageCounts};
+use crate::api::{IN_SYNC, IntentState, Kind, Object, ObjectKey, OtaPackage, StageCounts, find_condition};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge>;
+type Rates = Family<Labels, Gauge<f64, AtomicU64>>;
 type Counters = Family<Labels, Counter>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
@@ -30,8 +32,10 @@ pub struct Reconciled<'a> {
     pub took: Duration,
     /// Objects of the account that wait for a turn or a time.
     pub queued: usize,
-    /// Calls to the account since it was connected, by operation.
-    pub calls: &'a BTreeMap<&'static str, u64>,
+    /// Calls to the account since it was connected, by operation and outcome.
+    pub calls: &'a BTreeMap<(&'static str, &'static str), u64>,
+    /// Calls a second that it may cost at present, in thousandths.
+    pub rate_milli: Option<u64>,
 }
 
 /// Every figure.
@@ -41,14 +45,16 @@ pub struct Metrics {
     objects: Gauges,
     pending: Gauges,
     devices: Gauges,
+    drifted: Gauges,
     queued: Gauges,
+    rates: Rates,
     turns: Counters,
     errors: Counters,
     seconds: Histograms,
     calls: Counters,
     watch_failures: Counters,
     /// Calls that were counted already.
-    counted: Mutex<BTreeMap<(ObjectKey, &'static str), u64>>,
+    counted: Mutex<BTreeMap<(ObjectKey, &'static str, &'static str), u64>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -69,7 +75,9 @@ impl Default for Metrics {
             objects: Gauges::default(),
             pending: Gauges::default(),
             devices: Gauges::default(),
+            drifted: Gauges::default(),
             queued: Gauges::default(),
+            rates: Rates::default(),
             turns: Counters::default(),
             errors: Counters::default(),
             seconds: Family::new_with_constructor(seconds),
@@ -87,6 +95,16 @@ impl Default for Metrics {
         );
         registry.register("rollout_devices", "Devices of a rollout by outcome", metrics.devices.clone());
         registry.register(
+            "packages_drifted",
+            "Packages that differ from what the cloud holds, by namespace and reason",
+            metrics.drifted.clone(),
+        );
+        registry.register(
+            "budget_calls_per_second",
+            "Calls a second that an account may cost at present",
+            metrics.rates.clone(),
+        );
+        registry.register(
             "queue_depth",
             "Objects of an account that wait for a turn or a time",
             metrics.queued.clone(),
@@ -98,7 +116,11 @@ impl Default for Metrics {
             metrics.errors.clone(),
         );
         registry.register("reconcile_seconds", "How long turns took, by kind", metrics.seconds.clone());
-        registry.register("cloud_calls", "Calls to a cloud, by account and operation", metrics.calls.clone());
+        registry.register(
+            "cloud_calls",
+            "Calls to a cloud, by account, operation and outcome",
+            metrics.calls.clone(),
+        );
         registry.register(
             "watch_failures",
             "Watches that failed and were begun anew",
@@ -127,6 +149,11 @@ impl Metrics {
         }
         let queued = i64::try_from(turn.queued).unwrap_or(i64::MAX);
         self.queued.get_or_create(&vec![account_of(turn.account)]).set(queued);
+        if let Some(rate) = turn.rate_milli {
+            // Thousandths of at most 1,000 calls: exact.
+            let rate = f64::from(u32::try_from(rate).unwrap_or(u32::MAX)) / 1_000.0;
+            self.rates.get_or_create(&vec![account_of(turn.account)]).set(rate);
+        }
         self.count_calls(turn);
     }
 
@@ -137,11 +164,15 @@ impl Metrics {
 
     fn count_calls(&self, turn: &Reconciled<'_>) {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        for (operation, total) in turn.calls {
-            let before = counted.insert((turn.account.clone(), operation), *total).unwrap_or(0);
+        for ((operation, outcome), total) in turn.calls {
+            let before = counted.insert((turn.account.clone(), operation, outcome), *total).unwrap_or(0);
             // Less than before: another term counts from zero.
             let more = if *total >= before { total - before } else { *total };
-            let labels = vec![account_of(turn.account), ("operation", (*operation).to_owned())];
+            let labels = vec![
+                account_of(turn.account),
+                ("operation", (*operation).to_owned()),
+                ("outcome", (*outcome).to_owned()),
+            ];
             self.calls.get_or_create(&labels).inc_by(more);
         }
     }
@@ -150,11 +181,12 @@ impl Metrics {
     #[must_use]
     pub fn render(&self, leads: bool, objects: &[Arc<Object>]) -> String {
         self.leader.set(i64::from(leads));
-        for family in [&self.objects, &self.pending, &self.devices] {
+        for family in [&self.objects, &self.pending, &self.devices, &self.drifted] {
             family.clear();
         }
         if !leads {
             self.queued.clear();
+            self.rates.clear();
         }
         for object in objects {
             self.show(object);
@@ -177,6 +209,12 @@ impl Metrics {
             };
             let operation = format!("{:?}", intent.operation);
             self.pending.get_or_create(&vec![("operation", operation), ("state", state.to_owned())]).inc();
+        }
+        if let Object::Package(package) = object
+            && let Some(reason) = drift_of(package)
+        {
+            let namespace = package.metadata.namespace.clone().unwrap_or_default();
+            self.drifted.get_or_create(&vec![("namespace", namespace), ("reason", reason.to_owned())]).inc();
         }
         if let Object::Rollout(rollout) = object
             && let Some(status) = &rollout.status
@@ -205,6 +243,12 @@ impl Metrics {
     }
 }
 
+/// Why a package that was in the cloud as its spec says is so no more.
+fn drift_of(package: &OtaPackage) -> Option<&str> {
+    let in_sync = find_condition(&package.status.as_ref()?.conditions, IN_SYNC)?;
+    (in_sync.status == "False" && in_sync.reason.starts_with("Drift")).then_some(in_sync.reason.as_str())
+}
+
 fn account_of(key: &ObjectKey) -> (&'static str, String) {
     ("account", format!("{}/{}", key.namespace, key.name))
 }
@@ -218,7 +262,8 @@ mod tests {
         let metrics = Metrics::default();
         let account = ObjectKey::new(Kind::OtaCloud, "field", "lab");
         for total in [3, 5, 2] {
-            let calls = BTreeMap::from([("ListJobs", total)]);
+            let calls =
+                BTreeMap::from([(("ListJobs", "Succeeded"), total), (("ListJobs", "Throttled"), total / 3)]);
             metrics.reconciled(&Reconciled {
                 kind: Kind::OtaCloud,
                 account: &account,
@@ -227,11 +272,14 @@ mod tests {
                 took: Duration::from_millis(20),
                 queued: 4,
                 calls: &calls,
+                rate_milli: Some(100 * total),
             });
         }
         let text = metrics.render(true, &[]);
         for line in [
-            "rollwave_cloud_calls_total{account=\"field/lab\",operation=\"ListJobs\"} 7",
+            "rollwave_cloud_calls_total{account=\"field/lab\",operation=\"ListJobs\",outcome=\"Succeeded\"} 7",
+            "rollwave_cloud_calls_total{account=\"field/lab\",operation=\"ListJobs\",outcome=\"Throttled\"} 1",
+            "rollwave_budget_calls_per_second{account=\"field/lab\"} 0.2",
             "rollwave_errors_total{account=\"field/lab\",class=\"Unavailable\"} 1",
             "rollwave_reconciles_total{kind=\"OtaCloud\",result=\"same\"} 2",
             "rollwave_queue_depth{account=\"field/lab\"} 4",

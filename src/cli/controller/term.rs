@@ -135,6 +135,7 @@ fn turn_of(report: &Report) -> Reconciled<'_> {
         took: report.took.unsigned_abs(),
         queued: report.queued,
         calls: &report.calls,
+        rate_milli: report.rate_milli,
     }
 }
 

@@ -146,8 +146,10 @@ fn figures_say_what_happened() {
     let account = format!("account=\"{}/lab\"", field.namespace);
     for line in [
         "rollwave_leader 1\n".to_owned(),
-        format!("rollwave_cloud_calls_total{{{account},operation=\"CreatePackage\"}} 1\n"),
-        format!("rollwave_cloud_calls_total{{{account},operation=\"CreateJob\"}} 3\n"),
+        format!(
+            "rollwave_cloud_calls_total{{{account},operation=\"CreatePackage\",outcome=\"Succeeded\"}} 1\n"
+        ),
+        format!("rollwave_cloud_calls_total{{{account},operation=\"CreateJob\",outcome=\"Succeeded\"}} 3\n"),
         format!(
             "rollwave_rollout_devices{{namespace=\"{}\",rollout=\"meter\",outcome=\"succeeded\"}} 20\n",
             field.namespace
@@ -156,6 +158,7 @@ fn figures_say_what_happened() {
         "rollwave_reconciles_total{kind=\"OtaRollout\",result=\"changed\"}".to_owned(),
         "rollwave_reconcile_seconds_bucket{".to_owned(),
         format!("rollwave_queue_depth{{{account}}}"),
+        format!("rollwave_budget_calls_per_second{{{account}}} 10.0\n"),
     ] {
         assert!(leading.contains(&line), "{line}\n{leading}");
     }

@@ -6,7 +6,8 @@ use crate::api::{Kind, Object, ObjectKey};
 use crate::state::{StateError, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 
 /// All lanes, and who needs whom.
 pub struct Engine {
@@ -88,7 +89,7 @@ impl Engine {
     }
 
     /// The next thing that a lane did; waits while nothing is due. What depends on it is woken by the next call, so that a
-    /// caller may give up waiting at any time.
+    /// caller may give up waiting at any time. A panic of a lane is a panic here.
     ///
     /// # Errors
     /// The state's.
@@ -98,10 +99,13 @@ impl Engine {
             self.wake(dependents).await?;
             self.changed.pop();
         }
-        // This engine holds a sender itself, so the channel never closes.
-        let report = match self.reports.recv().await {
-            Some(report) => report,
-            None => std::future::pending().await,
+        let report = loop {
+            tokio::select! {
+                biased;
+                // This engine holds a sender itself, so the channel never closes.
+                Some(report) = self.reports.recv() => break report,
+                Some(ended) = self.running.join_next() => pass_on(ended),
+            }
         };
         if report.changed {
             self.changed.push(report.key.clone());
@@ -144,5 +148,15 @@ impl Engine {
         });
         // A lane ends only when this engine does.
         let _ = lane.send(key);
+    }
+}
+
+/// A lane ends only when its engine does, or by a mistake of ours. Its account must not stand still in silence: whoever runs the
+/// engine ends, too, and what is begun in its place looks for what was under way.
+fn pass_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
     }
 }

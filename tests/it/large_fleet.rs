@@ -52,6 +52,21 @@ async fn a_new_package_does_not_wait_for_a_fleet_that_is_being_read() {
     assert!((100..105).contains(&lists_before), "created after {lists_before} of 601 lists of devices");
 }
 
+#[tokio::test]
+#[should_panic(expected = "PoisonError")]
+async fn what_breaks_the_work_on_an_account_is_not_silent() {
+    let (mut engine, cloud, store) = engine();
+    let breaks = std::thread::spawn(move || {
+        let _made = cloud.made.lock().unwrap();
+        panic!("whoever looks into this cloud now panics, too");
+    });
+    assert!(breaks.join().is_err());
+    engine.wake(store.keys().await.unwrap()).await.unwrap();
+    loop {
+        engine.next().await.unwrap();
+    }
+}
+
 /// When the first job is created, in seconds, while its stage may be sent for so long from midnight on.
 async fn first_job_at(open_secs: i64) -> i64 {
     let (mut all, day) = (objects(), rollwave::api::Period::hours(24).as_secs());

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
     doc = "A staged upgrade of a set of devices to a package.",
     derive = "PartialEq",
     printcolumn(json_path = ".spec.packageRef.name", name = "Package", type_ = "string"),
+    printcolumn(json_path = ".status.phase", name = "Phase", type_ = "string"),
     printcolumn(json_path = ".status.progress", name = "Progress", type_ = "string"),
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",

@@ -24,6 +24,7 @@ var table = map[string]status.Status{
 	"OtaPackage/unauthorized":        status.FailedStatus,
 	"OtaPackage/verified":            status.CurrentStatus,
 	"OtaPackage/verification-failed": status.FailedStatus,
+	"OtaPackage/job-vanished":        status.FailedStatus,
 	"OtaRollout/new":                 status.InProgressStatus,
 	"OtaRollout/edited":              status.InProgressStatus,
 	"OtaRollout/no-cloud":            status.FailedStatus,

@@ -10,6 +10,7 @@ mod crash;
 mod definitions;
 mod events;
 mod examples;
+mod flux;
 mod harness;
 mod quick_start;
 mod requests;

@@ -59,6 +59,8 @@ fn the_chart_passes_lint_and_refuses_values_that_it_does_not_know() {
         "watchNamespace=No_Name",
         "port=80",
         "image.pullPolicy=Maybe",
+        "image.registry=example.com",
+        "networkPolicy.egress=443",
     ] {
         let output = helm(&["template", "charts/rollwave", "--set", wrong]);
         let said = String::from_utf8(output.stderr).unwrap();

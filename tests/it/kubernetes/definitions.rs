@@ -169,7 +169,7 @@ fn people_find_the_kinds_by_short_names_and_see_how_far_they_are() {
         }
         assert_eq!(
             columns(&client, Kind::OtaRollout).await,
-            ["Name", "Package", "Progress", "Ready", "Message", "Age"]
+            ["Name", "Package", "Phase", "Progress", "Ready", "Message", "Age"]
         );
         assert_eq!(
             columns(&client, Kind::OtaPackage).await,

@@ -7,10 +7,13 @@ use futures::StreamExt as _;
 use kube::Client;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use rollwave::api::FINALIZER;
+use rollwave::cloud::huawei_iotda::{IotdaClient, Keys};
+use rollwave::cloud::transport::{HttpOptions, HttpTransport};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
@@ -46,6 +49,16 @@ impl<'a> Field<'a> {
     pub fn account(&self) -> String {
         let keys = "{accessKey: env:LAB_AK, secretKey: env:LAB_SK}";
         self.lab.cloud_manifest().replace(keys, "{secretRef: {name: keys}}")
+    }
+
+    /// Somebody else who works in the account beside the controller, with the same client.
+    pub fn somebody(&self) -> IotdaClient {
+        let account: Value = serde_yaml::from_str(&self.account()).unwrap();
+        let spec = serde_json::from_value(account["spec"]["huaweiIotda"].clone()).unwrap();
+        let (id, secret) = ("THE-ACCESS-KEY".into(), "the-secret-key".into());
+        let keys = Keys::AccessKey { id, secret, security_token: None };
+        let transport = HttpTransport::new(HttpOptions::default()).unwrap();
+        IotdaClient::new(&spec, keys, Arc::new(transport))
     }
 
     pub fn apply_keys(&self, secret_key: &str) {

@@ -7,15 +7,12 @@ use super::harness::{Field, condition};
 use crate::engine::harness::{Lab, Process};
 use jiff::Timestamp;
 use rollwave::api::OtaPackage;
-use rollwave::cloud::huawei_iotda::{IotdaClient, Keys};
-use rollwave::cloud::transport::{HttpOptions, HttpTransport};
 use rollwave::cloud::{
     Call, Cloud as _, NewArtifact, NewPackage, ObsArtifact, PackageKey, PackageKind, Reply,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the account is asked at most, a second of the engine's time: the default of its cloud.
@@ -153,19 +150,6 @@ fn what_is_applied_at_once_costs_a_few_writes_an_object_and_calls_as_the_budget_
     println!("until every rollout was completed: {}", share(calls, took));
 }
 
-/// Whoever makes packages in the cloud beside the controller, with the same client.
-fn somebody(field: &Field<'_>) -> IotdaClient {
-    let account: Value = serde_yaml::from_str(&field.account()).unwrap();
-    let spec = serde_json::from_value(account["spec"]["huaweiIotda"].clone()).unwrap();
-    let keys = Keys::AccessKey {
-        id: "THE-ACCESS-KEY".into(),
-        secret: "the-secret-key".into(),
-        security_token: None,
-    };
-    let transport = HttpTransport::new(HttpOptions::default()).unwrap();
-    IotdaClient::new(&spec, keys, Arc::new(transport))
-}
-
 /// The call that makes a package of [`package`].
 fn creation(i: usize) -> Call {
     let object: OtaPackage = serde_json::from_value(nth(i)).unwrap();
@@ -205,7 +189,7 @@ fn put_settled(field: &Field<'_>, packages: usize) {
     assert!(controller.terminate().0.success());
     let text = |name: &str| first["status"][name].as_str().unwrap();
     let (status, id, row) = (first["status"].to_string(), text("packageId"), text("comparedRow"));
-    let cloud = somebody(field);
+    let cloud = field.somebody();
     field.put_all(1..packages, async |i| {
         let made = cloud.perform(&creation(i), Timestamp::now()).await.unwrap();
         let Reply::Package(made) = made else { panic!("{made:?}") };

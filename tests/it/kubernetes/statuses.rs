@@ -1,10 +1,12 @@
 //! The objects that the checks of `integrations/` are tested with are those of a real run, and not what somebody believes of it.
 //! `STATUSES=write cargo test --test it -- kubernetes::statuses` writes them anew.
 
-use super::control_plane::shared;
+use super::control_plane::{runtime, shared};
 use super::harness::{Field, condition, says};
 use crate::engine::harness::{PACKAGE, Process, ROLLOUT, each};
+use jiff::Timestamp;
 use regex::Regex;
+use rollwave::cloud::{Call, Cloud as _};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -84,6 +86,29 @@ fn a_package_that_fails_its_verification(seen: &Seen) {
         has_failed(object) && !object["status"]["verification"]["finishedAt"].is_null()
     });
     see(seen, "verification-failed", &failed);
+    drop(controller);
+}
+
+fn a_verify_job_that_somebody_deletes(seen: &Seen) {
+    let field = Field::new(shared());
+    let slow = r#"[{"version": "V2", "duration": {"min": "200h", "max": "200h"}}]"#;
+    field.lab.cloud(|cloud| cloud.set_behaviours(serde_json::from_str(slow).unwrap()).unwrap());
+    field.apply(&PACKAGE.replace(", verify-2]", "]").replace("timeout: 2h", "timeout: 200h"));
+    let controller = Process::start(&mut field.controller());
+    let upgrades = |object: &Value| object["status"]["verification"]["counts"]["inFlight"] == 1;
+    let running = field.until("OtaPackage", "meter-v2", "its device upgrades", upgrades);
+    let id = running["status"]["verification"]["jobId"].as_str().unwrap().to_owned();
+    assert!(controller.terminate().0.success());
+    let (runtime, somebody) = (runtime(), field.somebody());
+    let orders = |call| runtime.block_on(somebody.perform(&call, Timestamp::now())).unwrap();
+    orders(Call::StopJob { id: id.clone(), devices: Vec::new() });
+    field.lab.until("it is stopped", || field.lab.tasks()[0].status == "Stopped");
+    orders(Call::DeleteJob { id });
+    let controller = Process::start(&mut field.controller());
+    let vanished = field.until("OtaPackage", "meter-v2", "its job is missed", |object| {
+        condition(object, "Ready")["reason"] == "JobVanished"
+    });
+    see(seen, "job-vanished", &vanished);
     drop(controller);
 }
 
@@ -193,7 +218,8 @@ fn replace(value: &mut Value, rules: &[(Regex, &str)]) {
     }
 }
 
-fn place(kind: &str, name: &str) -> PathBuf {
+/// Where an object of a real run is kept.
+pub fn place(kind: &str, name: &str) -> PathBuf {
     let folder = "integrations/argocd/resource_customizations/ota.rollwave.dev";
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join(folder)
@@ -205,11 +231,12 @@ fn place(kind: &str, name: &str) -> PathBuf {
 #[test]
 fn the_objects_that_integrations_are_tested_with_are_those_of_a_real_run() {
     let seen = Seen::default();
-    let scenes: [fn(&Seen); 9] = [
+    let scenes: [fn(&Seen); 10] = [
         a_good_release,
         a_canary_that_a_stop_rule_ends,
         a_canary_that_does_not_pass_its_gate,
         a_package_that_fails_its_verification,
+        a_verify_job_that_somebody_deletes,
         references_to_nowhere,
         a_rollout_that_is_suspended,
         a_rollout_that_is_paused,

@@ -1,7 +1,8 @@
--- What `rollwave retry` answers: a verification that failed, and one whose job somebody deleted.
+-- What `rollwave retry` answers: a verification that failed, one whose job somebody deleted, and one of which nothing tells any more.
+local answered = {VerificationFailed = true, JobVanished = true, CallLost = true}
 local failed = false
 for _, condition in ipairs((obj.status or {}).conditions or {}) do
-  if condition.type == "Verified" and (condition.reason == "VerificationFailed" or condition.reason == "JobVanished") then
+  if condition.type == "Verified" and answered[condition.reason] then
     failed = true
   end
 end

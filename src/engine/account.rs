@@ -6,6 +6,7 @@ use super::budget::Budget;
 use super::inventory::misfit;
 use super::points::Point;
 use super::ports::{Deposed, Ports};
+use super::pulse::Pulse;
 use super::queue::Class;
 use crate::api;
 use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, LocalFile, PackageKey, Reply};
@@ -42,23 +43,24 @@ pub struct Account {
     answered: bool,
     heard: Option<Heard>,
     limit: api::Budget,
+    pulse: Pulse,
 }
 
 impl Account {
     /// An account whose budget is full.
     #[must_use]
-    pub fn new(cloud: Arc<dyn Cloud>, limit: Option<api::Budget>, ports: Ports) -> Self {
+    pub(super) fn new(cloud: Arc<dyn Cloud>, limit: Option<api::Budget>, ports: Ports, pulse: Pulse) -> Self {
         let default = cloud.capabilities();
         let (requests_per_second, burst) = (default.requests_per_second, default.burst);
         let limit = limit.unwrap_or(api::Budget { requests_per_second, burst });
         let budget = Budget::new(limit.requests_per_second, limit.burst, ports.clock.now());
-        Self { cloud, budget, ports, calls: Calls::new(), answered: false, heard: None, limit }
+        Self { cloud, budget, ports, calls: Calls::new(), answered: false, heard: None, limit, pulse }
     }
 
     /// The same account as its `OtaCloud` describes it now: other keys or another limit give no call back.
     #[must_use]
     pub fn reconnected(self, cloud: Arc<dyn Cloud>, limit: Option<api::Budget>) -> Self {
-        let fresh = Self::new(cloud, limit, self.ports.clone());
+        let fresh = Self::new(cloud, limit, self.ports.clone(), self.pulse.clone());
         let (rate, burst) = (fresh.limit.requests_per_second, fresh.limit.burst);
         let budget = self.budget.under(rate, burst, self.ports.clock.now());
         Self { budget, calls: self.calls, heard: self.heard, ..fresh }
@@ -166,6 +168,7 @@ impl Account {
     /// Waits until the budget would let a call leave at once.
     pub async fn wait_for_budget(&mut self, urgency: Class) {
         while let Err(at) = self.budget.allows(urgency, self.ports.clock.now()) {
+            self.pulse.moves(at);
             self.ports.clock.sleep_until(at).await;
         }
     }
@@ -190,8 +193,10 @@ impl Account {
         closes: Option<Timestamp>,
     ) -> Result<Reply, CallError> {
         while let Err(at) = self.budget.take(urgency, self.ports.clock.now()) {
+            self.pulse.moves(at);
             self.ports.clock.sleep_until(at).await;
         }
+        self.pulse.moves(self.ports.clock.now());
         // The wait for the budget may have been long: nothing stands between these questions and the call.
         if closes.is_some_and(|closes| self.ports.clock.now() >= closes) {
             return Err(too_late(call));

@@ -6,6 +6,7 @@ use super::inventory::Inventory;
 use super::journal::Times;
 use super::observe::Evidence;
 use super::ports::Ports;
+use super::pulse::{Pulse, Pulses};
 use super::queue::{Class, Queue};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage};
 use crate::cloud::{CallError, Capabilities, ErrorClass};
@@ -98,13 +99,14 @@ pub struct Lane {
     pub(super) evidence: Evidence,
     /// Turns that were left between two pages of a list: when they began, and how fresh their evidence must be.
     interrupted: BTreeMap<ObjectKey, (Timestamp, Evidence)>,
+    pulse: Pulse,
 }
 
 impl Lane {
     /// A lane for the account that `home`, an `OtaCloud`, describes.
     #[must_use]
     pub fn new(home: ObjectKey, store: Arc<dyn Store>, ports: Ports) -> Self {
-        let born = ports.clock.now();
+        let (born, pulse) = (ports.clock.now(), Pulses::default().of(&home));
         Self {
             home,
             store,
@@ -118,7 +120,14 @@ impl Lane {
             began: born,
             evidence: Evidence::Known,
             interrupted: BTreeMap::new(),
+            pulse,
         }
+    }
+
+    /// The same lane, whose signs of life are told there.
+    pub(super) fn watched_by(mut self, pulses: &Pulses) -> Self {
+        self.pulse = pulses.of(&self.home);
+        self
     }
 
     /// Works until the sender of `wakes` is gone.
@@ -137,12 +146,14 @@ impl Lane {
             }
             let now = self.ports.clock.now();
             if let Some((key, class)) = self.queue.pop(now) {
+                self.pulse.moves(now);
                 let report = self.turn(key, class).await;
                 if report.is_some_and(|report| reports.send(report).is_err()) {
                     return;
                 }
                 continue;
             }
+            self.pulse.rests();
             let due = self.queue.next_due().unwrap_or(Timestamp::MAX);
             tokio::select! {
                 biased;
@@ -238,7 +249,7 @@ impl Lane {
             }
             let account = match self.link.take() {
                 Some(before) => before.account.reconnected(client, cloud.spec.budget),
-                None => Account::new(client, cloud.spec.budget, self.ports.clone()),
+                None => Account::new(client, cloud.spec.budget, self.ports.clone(), self.pulse.clone()),
             };
             let drift_interval = cloud.spec.drift_interval.as_signed();
             self.link = Some(Link {

@@ -19,6 +19,7 @@ mod observe;
 mod others;
 pub mod points;
 pub mod ports;
+mod pulse;
 pub mod queue;
 mod reconcile;
 mod report;

@@ -2,6 +2,7 @@
 
 use super::lane::{Lane, Report, home_of};
 use super::ports::Ports;
+use super::pulse::Pulses;
 use crate::api::{Kind, Object, ObjectKey};
 use crate::state::{StateError, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ pub struct Engine {
     changed: Vec<ObjectKey>,
     reports_in: mpsc::UnboundedSender<Report>,
     reports: mpsc::UnboundedReceiver<Report>,
+    pulses: Pulses,
 }
 
 impl Engine {
@@ -36,6 +38,7 @@ impl Engine {
             changed: Vec::new(),
             reports_in,
             reports,
+            pulses: Pulses::default(),
         }
     }
 
@@ -86,6 +89,12 @@ impl Engine {
     pub async fn cut_off(mut self) {
         self.lanes.clear();
         self.running.shutdown().await;
+    }
+
+    /// An account whose lane should have moved by now, and has not: it hangs.
+    #[must_use]
+    pub fn overdue(&self) -> Option<ObjectKey> {
+        self.pulses.overdue(self.ports.clock.now())
     }
 
     /// The next thing that a lane did; waits while nothing is due. What depends on it is woken by the next call, so that a
@@ -143,6 +152,7 @@ impl Engine {
         let lane = self.lanes.entry(home.clone()).or_insert_with(|| {
             let (sender, wakes) = mpsc::unbounded_channel();
             let lane = Lane::new(home.clone(), self.store.clone(), self.ports.clone());
+            let lane = lane.watched_by(&self.pulses);
             self.running.spawn(lane.run(wakes, self.reports_in.clone()));
             sender
         });

@@ -84,6 +84,12 @@ impl Term {
         }
     }
 
+    /// An account whose lane hangs.
+    #[must_use]
+    pub fn overdue(&self) -> Option<ObjectKey> {
+        self.engine.overdue()
+    }
+
     /// Says again what could not be said of objects that cannot be understood.
     pub async fn say_again(&mut self) {
         for broken in std::mem::take(&mut self.unsaid).into_values() {

@@ -12,7 +12,9 @@ use rollwave::engine::ports::{Clock, Connector, NoFaults, Ports, Rng, Silent, So
 use rollwave::state::{Store as _, memory::Memory};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
 
 const DEVICES: u64 = 30_001;
 const PAGE: u64 = 50;
@@ -67,6 +69,21 @@ async fn what_breaks_the_work_on_an_account_is_not_silent() {
     }
 }
 
+#[tokio::test]
+async fn an_account_whose_call_never_ends_is_told_of() {
+    let (mut engine, cloud, store) = engine();
+    cloud.hangs.store(true, Ordering::Relaxed);
+    engine.wake(store.keys().await.unwrap()).await.unwrap();
+    tokio::select! {
+        biased;
+        report = engine.next() => panic!("{:?}", report.unwrap()),
+        () = cloud.hangs_now.notified() => {}
+    }
+    assert_eq!(engine.overdue(), None);
+    cloud.clock.sleep_until(Timestamp::from_second(2 * 3_600).unwrap()).await;
+    assert_eq!(engine.overdue().unwrap().to_string(), "OtaCloud/it");
+}
+
 /// When the first job is created, in seconds, while its stage may be sent for so long from midnight on.
 async fn first_job_at(open_secs: i64) -> i64 {
     let (mut all, day) = (objects(), rollwave::api::Period::hours(24).as_secs());
@@ -112,7 +129,10 @@ fn engine_of(objects: &BTreeMap<ObjectKey, Object>) -> (Engine, Arc<SlowCloud>, 
     let cloud = Arc::new(SlowCloud {
         limits: limits(),
         made: Mutex::default(),
-        hundredth_list: tokio::sync::Notify::new(),
+        hundredth_list: Notify::new(),
+        clock: clock.clone(),
+        hangs: AtomicBool::new(false),
+        hangs_now: Notify::new(),
     });
     let store = Arc::new(Memory::default());
     store.apply_desired(objects, true, clock.now()).unwrap();
@@ -202,7 +222,11 @@ struct Made {
 struct SlowCloud {
     limits: Capabilities,
     made: Mutex<Made>,
-    hundredth_list: tokio::sync::Notify,
+    hundredth_list: Notify,
+    clock: Arc<JumpingClock>,
+    /// Nothing is answered.
+    hangs: AtomicBool,
+    hangs_now: Notify,
 }
 
 fn page<T>(items: Vec<T>, next: Option<Cursor>) -> Page<T> {
@@ -233,6 +257,10 @@ impl Cloud for SlowCloud {
     }
 
     async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
+        if self.hangs.load(Ordering::Relaxed) {
+            self.hangs_now.notify_one();
+            std::future::pending::<()>().await;
+        }
         let mut made = self.made.lock().unwrap();
         Ok(match call {
             Call::ListPackages { exactly, .. } => {

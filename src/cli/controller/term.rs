@@ -74,7 +74,10 @@ impl Term {
     pub(super) async fn work(&mut self) -> Ended {
         let mut check = tokio::time::interval(CHECK);
         loop {
-            self.board.beat();
+            match self.work.overdue() {
+                None => self.board.beat(),
+                Some(account) => tracing::error!(%account, "the work on this account hangs"),
+            }
             let step = tokio::select! {
                 step = self.work.next() => step,
                 _ = check.tick() => {

@@ -62,8 +62,12 @@ holds one of its devices, and says which job.
 |---|---|---|
 | huaweiIotda | tasks name their devices | |
 | oceanConnect | tasks name their devices | members of `deviceGroups` |
-| aliyunIot | jobs of Rollwave alone: lists of jobs name no devices, and those of a stranger's job may be a million | devices of a stranger's job: they fail in ours, with the cloud's words. ListOTATaskByJob with `DeviceNames` could tell, and is not asked |
-| enos | a device says whether a job is at it (`isUpgrading`), a job for which devices it was made | a device that a stranger's job has not begun with; a search of tasks by `deviceKey` could tell, and is not made |
+| aliyunIot | rows of jobs name no devices, and a job may have a million: it is asked for those that are about to be sent, 50 a call (ListOTATaskByJob, `DeviceNames`) | a device that comes to fit a dynamic job later: it has no task until then. That a job which waits for its time lists its tasks is *assumed*. With `delivery.overwrite` nobody is asked: the cloud replaces what has not begun |
+| enos | a device says whether a job is at it (`isUpgrading`); a job for which devices it was made, or nothing if it has another scope: its tasks of the devices that are about to be sent are searched for, 50 a call (`jobId` and `deviceKey`) | a device that comes to fit an `incremental` job later: it has no task until then. That a job which waits for its window has tasks (`init`) is *assumed* |
+
+Jobs are asked right before a job is sent, and only those that are not over, not Rollwave's, not known to send a package of another product, and not known
+to have other devices. It costs a call for each such job and each 50 devices of the new job; `rollwave plan` counts them among the looks. On EnOS no job ever ends by itself:
+whoever stops jobs that are done spares these calls.
 ";
 
 /// Prints the page.

@@ -115,6 +115,8 @@ pub enum Call {
         id: String,
         /// Restricts the list to one outcome.
         outcome: Option<DeviceOutcome>,
+        /// Restricts the list to these devices, where [`Capabilities::max_devices_per_question`] allows some.
+        only: Option<NamedDevices>,
         /// Where to go on.
         cursor: Cursor,
     },

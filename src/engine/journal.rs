@@ -157,6 +157,7 @@ mod tests {
             verifies: false,
             job_identity: crate::cloud::JobIdentity::Token,
             job_rows_lack: crate::cloud::RowsLack::Nothing,
+            max_devices_per_question: 0,
             stops_jobs: true,
             stopped_jobs_hold: false,
             shows_devices: true,

@@ -9,6 +9,7 @@
 pub mod account;
 mod act;
 pub mod budget;
+mod holders;
 pub mod intake;
 pub mod inventory;
 pub mod journal;

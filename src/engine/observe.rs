@@ -28,7 +28,7 @@ const LOOKS_WORTH_A_LIST: usize = 3;
 /// counts, so that neither a small budget nor a throttled one makes a large fleet be read over and over.
 const FLEET_SHARE: i32 = 4;
 /// A job just polled need not be polled again: a little less than the polling interval.
-const JUST_POLLED: SignedDuration = SignedDuration::from_secs(20);
+pub(super) const JUST_POLLED: SignedDuration = SignedDuration::from_secs(20);
 
 /// What was seen for a package.
 #[derive(Default)]
@@ -36,7 +36,7 @@ pub(super) struct PackageSight {
     packages: Option<Seen<Vec<Package>>>,
     jobs_at: Option<Timestamp>,
     devices: Option<Seen<BTreeMap<String, Device>>>,
-    results: BTreeMap<String, Vec<DeviceResult>>,
+    pub(super) results: BTreeMap<String, Vec<DeviceResult>>,
 }
 
 /// What was seen for a rollout.
@@ -46,12 +46,12 @@ pub(super) struct RolloutSight {
     named: Option<Seen<BTreeMap<String, Device>>>,
     members: Option<BTreeSet<String>>,
     jobs_at: Option<Timestamp>,
-    results: BTreeMap<String, Vec<DeviceResult>>,
+    pub(super) results: BTreeMap<String, Vec<DeviceResult>>,
 }
 
 impl PackageSight {
     pub(super) fn view<'a>(
-        self,
+        &self,
         object: &'a OtaPackage,
         capabilities: &'a Capabilities,
         inventory: &'a Inventory,
@@ -61,10 +61,10 @@ impl PackageSight {
         PackageView {
             object,
             capabilities,
-            packages: self.packages,
+            packages: self.packages.clone(),
             jobs,
-            devices: self.devices,
-            results: self.results,
+            devices: self.devices.clone(),
+            results: self.results.clone(),
             now,
         }
     }
@@ -206,7 +206,7 @@ impl Lane {
     }
 
     /// The time that a look must have begun at, to be no older than `age`. A look of this turn always serves.
-    fn since(&self, age: SignedDuration) -> Timestamp {
+    pub(super) fn since(&self, age: SignedDuration) -> Timestamp {
         let by_age = self.ports.clock.now().saturating_sub(age).unwrap_or(Timestamp::MIN);
         by_age.min(self.began)
     }

@@ -3,7 +3,7 @@
 use super::act::{Acted, Subject};
 use super::journal::{self, LOOK_AGAIN};
 use super::lane::{Lane, Trouble};
-use super::observe::Evidence;
+use super::observe::{Evidence, RolloutSight};
 use super::queue::Class;
 use crate::api::{Kind, Object, ObjectKey, OtaCloud, OtaPackage, OtaRollout, Request};
 use crate::cloud::{Call, Cursor, PackageKind};
@@ -108,11 +108,16 @@ impl Lane {
         if let Some(plan) = plan::package::plan_unseen(package, self.ports.clock.now()) {
             return Ok(plan);
         }
-        let sight = self.observe_package(package, evidence, class).await?;
-        let link = self.connect().await?;
-        let capabilities = link.account.cloud().capabilities().clone();
+        let mut sight = self.observe_package(package, evidence, class).await?;
+        let capabilities = self.connect().await?.account.cloud().capabilities().clone();
         let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
         let mut plan = plan::package::plan(&view);
+        let held = self.ask_who_holds(&plan.actions, class).await?;
+        if !held.is_empty() {
+            sight.results.extend(held);
+            let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
+            plan = plan::package::plan(&view);
+        }
         self.remember_comparison(package, &mut plan.status);
         Ok(plan)
     }
@@ -134,10 +139,25 @@ impl Lane {
         let named = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
         let object = self.store.load(&named).await?;
         let package = object.as_deref().and_then(Object::as_package);
-        let sight = self.observe_rollout(rollout, package, evidence, class).await?;
+        let mut sight = self.observe_rollout(rollout, package, evidence, class).await?;
+        let plan = self.plan_rollout(rollout, package, &sight);
+        let held = self.ask_who_holds(&plan.actions, class).await?;
+        if held.is_empty() {
+            return Ok(plan);
+        }
+        sight.results.extend(held);
+        Ok(self.plan_rollout(rollout, package, &sight))
+    }
+
+    fn plan_rollout(
+        &self,
+        rollout: &OtaRollout,
+        package: Option<&OtaPackage>,
+        sight: &RolloutSight,
+    ) -> Plan<<OtaRollout as Subject>::Status> {
         let now = self.ports.clock.now();
         let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now, self.clocks());
-        Ok(plan::rollout::plan(&view))
+        plan::rollout::plan(&view)
     }
 
     /// The account as a whole. One that is to be deleted is let go after everything that needs it, and serves it until then.

@@ -5,7 +5,7 @@ use super::observe::Evidence;
 use super::ports::Ports;
 use super::queue::Class;
 use crate::api::{Budget, Kind, Object, ObjectKey, OtaPackage, OtaRollout, Period};
-use crate::cloud::{Call, CallError, WireRequest};
+use crate::cloud::{Call, CallError, NewJob, WireRequest};
 use crate::plan::needs::{self, Need};
 use crate::plan::preview::{self, End, Estimate, Preview, PreviewStage};
 use crate::plan::{Action, POLL};
@@ -280,18 +280,19 @@ impl Lane {
     fn known(&self, package: &OtaPackage, steps: &[preview::Step]) -> preview::Known {
         let key = needs::package_key(package);
         let jobs = &self.inventory.jobs;
-        let new = steps.iter().filter_map(|step| match &step.action {
-            Action::CreateJob { job, .. } => Some(job.devices.len()),
-            _ => None,
-        });
+        let new = new_jobs(steps).map(|job| job.devices.len());
         let ours = jobs.of(key.kind).filter(|job| job.token.is_some()).map(|job| job.devices.len());
         let fleet = self.inventory.devices.of_product(&key.scope());
+        let asked = new_jobs(steps)
+            .map(|job| self.questions(job))
+            .max_by_key(|questions| questions.iter().map(|question| question.devices.len()).sum::<usize>());
         preview::Known {
             devices: fleet.map_or(0, |(_, devices)| devices.len()),
             jobs: jobs.of(key.kind).count() + new.clone().count(),
             other_jobs: jobs.of(key.kind.other()).count(),
             job_list_calls: jobs.list_calls(key.kind),
             devices_of_jobs: ours.chain(new).collect(),
+            devices_asked_for: asked.iter().flatten().map(|question| question.devices.len()).collect(),
         }
     }
 
@@ -335,4 +336,11 @@ impl Lane {
         };
         Ok(Order { when: step.when, call, requests })
     }
+}
+
+fn new_jobs(steps: &[preview::Step]) -> impl Iterator<Item = &NewJob> + Clone {
+    steps.iter().filter_map(|step| match &step.action {
+        Action::CreateJob { job, .. } => Some(job),
+        _ => None,
+    })
 }

@@ -2,21 +2,31 @@
 //! Huawei, "a later task fails at once" of Alibaba Cloud), and the package would be blamed for it.
 //!
 //! Where rows of jobs do not tell how far a job is ([`RowsLack::Progress`]), a job of somebody else looks as if it ran for
-//! ever. It holds a device only while the device itself is said to be upgrading.
+//! ever. It holds a device while the device itself is said to be upgrading, or the job says that it still has it to do: jobs are
+//! asked right before devices are sent something ([`questions`](super::needs::questions)).
 
-use crate::cloud::{Device, Job, RowsLack};
+use crate::cloud::{Device, DeviceOutcome, DeviceResult, Job, RowsLack};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Jobs that are named in a message, at most.
 const MOST_NAMED: usize = 3;
 
+/// What was seen of devices and jobs.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    /// Every job of the account.
+    pub jobs: &'a [&'a Job],
+    /// The devices, by id.
+    pub fleet: &'a BTreeMap<String, Device>,
+    /// What jobs said of devices, by job id.
+    pub results: &'a BTreeMap<String, Vec<DeviceResult>>,
+    /// What rows of jobs do not tell.
+    pub lack: RowsLack,
+}
+
 /// What holds some of these devices, as the rest of a sentence; none when nothing does.
-pub(super) fn holders(
-    devices: &[&str],
-    jobs: &[&Job],
-    fleet: &BTreeMap<String, Device>,
-    lack: RowsLack,
-) -> Option<String> {
+pub(super) fn holders(devices: &[&str], sight: Sight<'_>) -> Option<String> {
+    let Sight { jobs, fleet, results, lack } = sight;
     let upgrading = |id: &str| fleet.get(id).is_some_and(|device| device.upgrading == Some(true));
     let wanted: BTreeSet<&str> = devices.iter().copied().collect();
     let live = jobs.iter().copied().filter(|job| !job.state.is_final());
@@ -25,6 +35,9 @@ pub(super) fn holders(
         let tells = job.token.is_some() || lack != RowsLack::Progress;
         let named = job.devices.iter().map(String::as_str).filter(|id| wanted.contains(id));
         held.extend(named.filter(|id| tells || upgrading(id)).map(|id| (id, job)));
+        let told = results.get(&job.id).filter(|_| job.token.is_none()).into_iter().flatten();
+        let told = told.filter(|result| is_open(&result.outcome)).map(|result| result.device.as_str());
+        held.extend(told.filter(|id| wanted.contains(id)).map(|id| (id, job)));
     }
     let unnamed = wanted.iter().find(|id| upgrading(id) && !held.contains_key(**id));
     if let (true, Some(device)) = (held.is_empty(), unnamed) {
@@ -33,6 +46,12 @@ pub(super) fn holders(
     let ids: BTreeSet<&str> = held.values().map(|job| job.id.as_str()).collect();
     let ids: Vec<&str> = ids.into_iter().take(MOST_NAMED).collect();
     (!held.is_empty()).then(|| format!("{} of its devices are still in job {}", held.len(), ids.join(", ")))
+}
+
+/// True while the job may still do something to the device.
+const fn is_open(outcome: &DeviceOutcome) -> bool {
+    use DeviceOutcome::{InFlight, Queued, Retrying, Unknown};
+    matches!(outcome, Queued | InFlight | Retrying | Unknown(_))
 }
 
 #[cfg(test)]
@@ -91,7 +110,35 @@ mod tests {
             ("nobody knows whose", job("j", None, Running, &[]), &busy, Progress, unnamed),
             ("stopped, and still at it", job("j", None, JobState::Stopped, &["a"]), &busy, Progress, unnamed),
         ] {
-            assert_eq!(holders(&["a"], &[&job], fleet, lack).as_deref(), expected, "{name}");
+            let sight = Sight { jobs: &[&job], fleet, results: &BTreeMap::new(), lack };
+            assert_eq!(holders(&["a"], sight).as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_held_by_a_job_of_somebody_else_that_says_it_still_has_it_to_do() {
+        use DeviceOutcome::{Failed, InFlight, Queued, Removed, Retrying, Stopped, Succeeded, Unknown};
+        let silent = fleet(&[("a", None)]);
+        let held = Some("1 of its devices are still in job j");
+        let outcomes =
+            [Queued, InFlight, Retrying, Unknown("melted".into()), Succeeded, Failed, Stopped, Removed];
+        for (outcome, is_held) in
+            outcomes.into_iter().zip([true, true, true, true, false, false, false, false])
+        {
+            let told =
+                |device: &str| DeviceResult { device: device.into(), outcome: outcome.clone(), reason: None };
+            let case = |job: &Job, device: &str| {
+                let results = BTreeMap::from([("j".to_owned(), vec![told(device)])]);
+                let sight =
+                    Sight { jobs: &[job], fleet: &silent, results: &results, lack: RowsLack::Devices };
+                holders(&["a"], sight)
+            };
+            let job = |token, state| job("j", token, state, &[]);
+            let theirs = case(&job(None, JobState::Running), "a");
+            assert_eq!(theirs.as_deref(), held.filter(|_| is_held), "{outcome:?}");
+            assert_eq!(case(&job(None, JobState::Running), "b"), None, "another device");
+            assert_eq!(case(&job(None, JobState::Stopped), "a"), None, "it is over");
+            assert_eq!(case(&job(Some("t"), JobState::Running), "a"), None, "ours says it by its devices");
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct PackageView<'a> {
     pub jobs: Option<Seen<Vec<&'a Job>>>,
     /// The devices that `verification` names, as far as the cloud knows them.
     pub devices: Option<Seen<BTreeMap<String, Device>>>,
-    /// Failed devices of the verify job, by job id.
+    /// Failed devices of the verify job, and what jobs of somebody else said of devices that they were asked for; by job id.
     pub results: BTreeMap<String, Vec<DeviceResult>>,
     /// The time.
     pub now: Timestamp,
@@ -69,7 +69,7 @@ pub struct RolloutView<'a> {
     pub fleet: Option<Seen<Fleet<'a>>>,
     /// The cloud's jobs of either kind; none: not looked yet.
     pub jobs: Option<Seen<Vec<&'a Job>>>,
-    /// Failed devices of our jobs, by job id.
+    /// Failed devices of our jobs, and what jobs of somebody else said of devices that they were asked for; by job id.
     pub results: BTreeMap<String, Vec<DeviceResult>>,
     /// The time.
     pub now: Timestamp,

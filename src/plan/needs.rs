@@ -7,8 +7,19 @@ use crate::api::{
     IN_SYNC, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification, condition_is_true,
     support::Refusal,
 };
-use crate::cloud::{DeviceOutcome, DeviceScope, Job, JobState, PackageKey, PackageKind};
+use crate::cloud::{
+    Capabilities, DeviceOutcome, DeviceScope, Job, JobState, NewJob, PackageKey, PackageKind,
+};
 use std::collections::BTreeSet;
+
+/// What a job of somebody else is asked before another one is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Cloud's id of the job.
+    pub job: String,
+    /// Devices about to be sent another one; sorted.
+    pub devices: Vec<String>,
+}
 
 /// Explicit targets of up to so many devices are read one by one instead of reading the product's whole fleet.
 pub const MAX_SINGLE_DEVICES: usize = 20;
@@ -116,6 +127,26 @@ pub fn outcomes_needed(job: &Job) -> Vec<DeviceOutcome> {
     let failed = (job.counts.failed > 0).then_some(DeviceOutcome::Failed);
     let ambiguous = job.state == JobState::Stopped && job.counts.stopped > 0 && job.counts.succeeded > 0;
     failed.into_iter().chain(ambiguous.then_some(DeviceOutcome::Stopped)).collect()
+}
+
+/// What these jobs must be asked before a new one is sent, where rows do not tell whom they hold. A job that overwrites asks
+/// nobody: the cloud takes what has not begun out of its way.
+#[must_use]
+pub fn questions<'a>(
+    new: &NewJob,
+    jobs: impl Iterator<Item = &'a Job>,
+    limits: &Capabilities,
+) -> Vec<Question> {
+    if limits.max_devices_per_question == 0 || new.delivery.overwrite == Some(true) {
+        return Vec::new();
+    }
+    let strange = jobs.filter(|job| job.token.is_none() && !job.state.is_final());
+    let asked = strange.map(|job| {
+        let named: BTreeSet<&String> = job.devices.iter().collect();
+        let devices = new.devices.iter().filter(|id| named.is_empty() || named.contains(id));
+        Question { job: job.id.clone(), devices: devices.cloned().collect() }
+    });
+    asked.filter(|question| !question.devices.is_empty()).collect()
 }
 
 fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {

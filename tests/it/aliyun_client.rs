@@ -1,6 +1,7 @@
 //! The client of Alibaba Cloud against scripted answers: what it sends, and what it makes of what comes back.
 
 mod files;
+mod named;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -340,6 +341,7 @@ async fn both_spellings_of_a_status_are_known_and_others_are_kept_as_they_are() 
     let list = Call::ListJobDevices {
         id: "wahVIzGkCMuAUE2gDERM020000".into(),
         outcome: None,
+        only: None,
         cursor: Cursor::start(),
     };
     let rows: Vec<Value> = ["CONFIRM", "QUEUED", "NOTIFIED", "IN_PROGRESS", "SUCCEEDED", "FAILED", "CANCELED", "FROZEN"]

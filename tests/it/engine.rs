@@ -16,4 +16,5 @@ mod ocean_connect;
 mod prices;
 mod requests;
 mod somebody;
+mod strangers;
 mod trouble;

@@ -6,8 +6,8 @@ use rollwave::{
     api::{Delivery, Enos},
     cloud::{
         Call, CallError, Cloud, CloudVerification, Cursor, DeviceOutcome, DeviceScope, Effect, ErrorClass,
-        JobPurpose, JobState, LocalFile, NewArtifact, NewJob, NewPackage, NewVerification, PackageKey,
-        PackageKind, Reply, Transport, TransportError, WireRequest, WireResponse,
+        JobPurpose, JobState, LocalFile, NamedDevices, NewArtifact, NewJob, NewPackage, NewVerification,
+        PackageKey, PackageKind, Reply, Transport, TransportError, WireRequest, WireResponse,
         enos::{EnosClient, Keys, job_name, sign, token_of},
     },
 };
@@ -281,7 +281,7 @@ fn documented_answers_are_read_whole() {
         panic!()
     };
     assert_eq!(page.items[0].state, JobState::Unknown("frozen".into()));
-    let tasks = Call::ListJobDevices { id: "j1".into(), outcome: None, cursor: Cursor::start() };
+    let tasks = Call::ListJobDevices { id: "j1".into(), outcome: None, only: None, cursor: Cursor::start() };
     let task = |status: &str| json!({"jobId": "j1", "deviceKey": "d", "status": status, "desc": "why", "progress": -2});
     for (status, outcome) in [
         ("init", DeviceOutcome::Queued),
@@ -295,6 +295,51 @@ fn documented_answers_are_read_whole() {
             panic!()
         };
         assert_eq!((&page.items[0].outcome, page.items[0].reason.as_deref()), (&outcome, Some("why")));
+    }
+}
+
+#[test]
+fn tasks_of_named_devices_are_searched_for_by_job_and_key() {
+    let tasks = |ids: &[&str], cursor| Call::ListJobDevices {
+        id: "j1".into(),
+        outcome: None,
+        only: Some(NamedDevices {
+            product: "meter".into(),
+            ids: ids.iter().map(|id| (*id).into()).collect(),
+        }),
+        cursor,
+    };
+    let begin = || tasks(&["d1", "d2"], Cursor::start());
+    let bench = Bench::new();
+    let row = |product: &str, key: &str, status: &str| json!({"jobId": "j1", "productKey": product, "deviceKey": key, "status": status, "newField": {}});
+    let answer = rows(&[row("meter", "d1", "init"), row("other", "d1", "published")], 1, 2);
+    let Ok(Reply::JobDevices(page)) = bench.perform(&begin(), start(), &[token("t", 7200), answer]) else {
+        panic!()
+    };
+    let found: Vec<_> = page.items.iter().map(|row| (row.device.as_str(), row.outcome.clone())).collect();
+    assert_eq!(found, [("d1", DeviceOutcome::Queued)], "a key is one of a product");
+    assert_eq!(page.next, None);
+    let sent = std::mem::take(&mut *bench.script.sent.lock().unwrap()).pop().unwrap();
+    assert_eq!((sent.method, sent.path.as_str()), ("POST", "/connect-service/v2.1/ota-jobs"));
+    assert_eq!(sent.query, "action=searchTask&orgId=o1");
+    let body: Value = serde_json::from_slice(&sent.body).unwrap();
+    let pagination = json!({"pageNo": 1, "pageSize": 50});
+    let expression = "jobId = 'j1' and deviceKey in ('d1', 'd2')";
+    assert_eq!(body, json!({"expression": expression, "pagination": pagination}));
+
+    let full = vec![row("meter", "d1", "init"); 50];
+    let Ok(Reply::JobDevices(page)) = Bench::answer(&begin(), rows(&full, 1, 51)) else { panic!() };
+    let second = tasks(&["d1", "d2"], page.next.unwrap());
+    let last = rows(&[row("meter", "d2", "upgrading")], 2, 51);
+    let Ok(Reply::JobDevices(page)) = Bench::answer(&second, last) else { panic!() };
+    assert_eq!((page.items.len(), page.next), (1, None));
+
+    let error = Bench::answer(&begin(), rows(&[row("meter", "d9", "init")], 1, 1)).unwrap_err();
+    assert_eq!(error.class, ErrorClass::Unintelligible, "{error}");
+    let quoted = "d' or '1' = '1";
+    for ids in [vec![], vec!["d"; 51], vec![quoted]] {
+        let error = bench.client.render(&tasks(&ids, Cursor::start())).unwrap_err();
+        assert_eq!(error.class, ErrorClass::Invalid, "{error}");
     }
 }
 

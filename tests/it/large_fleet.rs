@@ -194,6 +194,7 @@ fn limits() -> Capabilities {
         verifies: false,
         job_identity: rollwave::cloud::JobIdentity::Token,
         job_rows_lack: rollwave::cloud::RowsLack::Nothing,
+        max_devices_per_question: 0,
         stops_jobs: true,
         stopped_jobs_hold: false,
         shows_devices: true,

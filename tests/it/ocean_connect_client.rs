@@ -171,8 +171,12 @@ behaviours: [{version: V2, stuckRate: 100%}]
     let mut failed = Vec::new();
     let mut cursor = Some(Cursor::start());
     while let Some(at) = cursor {
-        let call =
-            Call::ListJobDevices { id: made.id.clone(), outcome: Some(DeviceOutcome::Failed), cursor: at };
+        let call = Call::ListJobDevices {
+            id: made.id.clone(),
+            outcome: Some(DeviceOutcome::Failed),
+            only: None,
+            cursor: at,
+        };
         let Reply::JobDevices(page) = perform(&wire, &call).await.unwrap() else { panic!("not devices") };
         failed.extend(page.items.into_iter().map(|row| row.device));
         cursor = page.next;

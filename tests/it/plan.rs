@@ -3,6 +3,7 @@
 mod laws;
 mod package;
 mod preview;
+mod questions;
 mod ready_when;
 mod requests;
 mod retries;

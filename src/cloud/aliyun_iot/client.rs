@@ -156,6 +156,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         verifies: true,
         job_identity: JobIdentity::Token,
         job_rows_lack: RowsLack::Devices,
+        max_devices_per_question: limits::TASK_NAMES,
         stops_jobs: true,
         stopped_jobs_hold: false,
         shows_devices: true,

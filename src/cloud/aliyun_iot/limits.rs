@@ -5,8 +5,8 @@
 use crate::api::Period;
 use crate::cloud::text_rule::{Rule, any, rule, shown};
 use crate::cloud::{
-    Call, CallError, CloudKind, Delivery, DeviceScope, ErrorClass, JobPurpose, LocalFile, NewArtifact,
-    NewFile, NewJob, NewPackage, PackageKey, PackageKind, delivery,
+    Call, CallError, CloudKind, Delivery, DeviceScope, ErrorClass, JobPurpose, LocalFile, NamedDevices,
+    NewArtifact, NewFile, NewJob, NewPackage, PackageKey, PackageKind, delivery,
 };
 use std::{collections::BTreeSet, path::Path};
 
@@ -16,6 +16,8 @@ pub const FIRMWARE_PAGE: usize = 100;
 pub const JOB_PAGE: usize = 200;
 /// Rows of ListOTATaskByJob.
 pub const TASK_PAGE: usize = 100;
+/// `DeviceNames` of ListOTATaskByJob.
+pub const TASK_NAMES: usize = 50;
 /// Rows of QueryDevice and of the lists by group and tag.
 pub const NAME_PAGE: usize = 50;
 /// Rows of ListOTAModuleVersionsByDevice: a product has 11 modules at the most.
@@ -121,7 +123,11 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         Call::Upload { file, .. } => check.file(file),
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
-        Call::ShowJob { id } | Call::ListJobDevices { id, .. } => check.text(&JOB_ID, id),
+        Call::ShowJob { id } => check.text(&JOB_ID, id),
+        Call::ListJobDevices { id, only, .. } => {
+            check.text(&JOB_ID, id)?;
+            only.as_ref().map_or(Ok(()), |named| check.named(named))
+        }
         Call::CreateJob(job) => check.job(job),
         Call::StopJob { id, devices } => {
             check.text(&JOB_ID, id)?;
@@ -161,6 +167,16 @@ impl Check {
     fn scope(&self, scope: &DeviceScope) -> Result<(), CallError> {
         self.text(&PRODUCT_KEY, &scope.product)?;
         scope.module.as_ref().map_or(Ok(()), |module| self.text(&MODULE_NAME, module))
+    }
+
+    fn named(&self, named: &NamedDevices) -> Result<(), CallError> {
+        self.text(&PRODUCT_KEY, &named.product)?;
+        let count = named.ids.len();
+        if count == 0 || count > TASK_NAMES {
+            let found = format!("{count} devices are not 1 to {TASK_NAMES}");
+            return Err(self.invalid("DeviceNames", &found, "ask for them in several calls"));
+        }
+        named.ids.iter().try_for_each(|name| self.text(&DEVICE_NAME, name))
     }
 
     fn package(&self, package: &NewPackage) -> Result<(), CallError> {

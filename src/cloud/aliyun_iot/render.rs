@@ -111,10 +111,16 @@ fn of_call(call: &Call) -> Result<Option<Action>, String> {
         Call::DeletePackage { id } => Action::new("DeleteOTAFirmware").with("FirmwareId", id),
         Call::ListJobs { cursor, .. } => list_jobs(&cursor::place(cursor)?),
         Call::ShowJob { id } => Action::new("QueryOTAJob").with("JobId", id),
-        Call::ListJobDevices { id, outcome, cursor } => Action::new("ListOTATaskByJob")
-            .with("JobId", id)
-            .with_some("TaskStatus", outcome.as_ref().and_then(task_status))
-            .page(cursor::place(cursor)?, limits::TASK_PAGE),
+        Call::ListJobDevices { id, outcome, only, cursor } => {
+            let action = Action::new("ListOTATaskByJob")
+                .with("JobId", id)
+                .with_some("TaskStatus", outcome.as_ref().and_then(task_status));
+            match only {
+                // "With DeviceNames.N no PageSize and CurrentPage are needed; DeviceNames.N counts" (ListOTATaskByJob).
+                Some(named) => action.with_list("DeviceNames", &named.ids),
+                None => action.page(cursor::place(cursor)?, limits::TASK_PAGE),
+            }
+        }
         Call::CreateJob(job) => match job.purpose {
             JobPurpose::Verify => create_verify_job(job),
             JobPurpose::Upgrade => create_upgrade_job(job),

@@ -9,8 +9,8 @@ use super::{
 use crate::cloud::answer::{Unintelligible, expect, id, json};
 use crate::cloud::{
     ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DeviceResult, HeldArtifact,
-    HeldFile, Job, JobCounts, JobState, NewJob, NewPackage, Package, PackageKey, PackageKind, PackageRow,
-    Page, Reply,
+    HeldFile, Job, JobCounts, JobState, NamedDevices, NewJob, NewPackage, Package, PackageKey, PackageKind,
+    PackageRow, Page, Reply,
 };
 use jiff::Timestamp;
 
@@ -39,10 +39,13 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             Ok(Reply::Job(shown))
         }
         Call::CreateJob(new) => created_job(new, json::<wire::Created>(body)?.data).map(Reply::Job),
-        Call::ListJobDevices { cursor, outcome, .. } => {
+        Call::ListJobDevices { cursor, outcome, only, .. } => {
             let list: wire::TaskList = json(body)?;
             let rows = list.data.and_then(|data| data.rows).unwrap_or_default();
-            let mut page = numbered(rows, list.page, cursor, limits::TASK_PAGE, device_result)?;
+            let mut page = match only {
+                Some(named) => named_results(rows, list.page.total, named)?,
+                None => numbered(rows, list.page, cursor, limits::TASK_PAGE, device_result)?,
+            };
             page.items.retain(|row| outcome.as_ref().is_none_or(|outcome| row.outcome == *outcome));
             Ok(Reply::JobDevices(page))
         }
@@ -372,6 +375,24 @@ fn created_job(new: &NewJob, created: wire::CreatedId) -> Result<Job, Unintellig
         counts: JobCounts { total, queued: total, ..JobCounts::default() },
         created_at: created.utc_create.as_deref().and_then(time),
     })
+}
+
+/// Results of devices that were asked for by name: all of them come at once. A dynamic job may have several of one device.
+fn named_results(
+    rows: Vec<wire::Task>,
+    total: Option<u64>,
+    named: &NamedDevices,
+) -> Result<Page<DeviceResult>, Unintelligible> {
+    if total.is_some_and(|total| total > rows.len() as u64) {
+        return Err(format!("{} rows came of the {total:?} that there are", rows.len()));
+    }
+    // Names are unique within a product.
+    let is_meant = |task: &wire::Task| task.product_key.as_ref().is_none_or(|key| *key == named.product);
+    let items = rows.into_iter().filter(is_meant).map(device_result).collect::<Result<Vec<_>, _>>()?;
+    match items.iter().find(|row| !named.ids.contains(&row.device)) {
+        Some(row) => Err(format!("device {} was not asked for", row.device)),
+        None => Ok(Page { items, total: None, next: None }),
+    }
 }
 
 fn device_result(task: wire::Task) -> Result<DeviceResult, Unintelligible> {

@@ -250,6 +250,8 @@ pub struct TaskRows {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Task {
+    /// Product of the device.
+    pub product_key: Option<String>,
     /// Device.
     pub device_name: String,
     /// `CONFIRM`, `QUEUED`, `NOTIFIED`, `IN_PROGRESS`, `SUCCEEDED`, `FAILED`, `CANCELED`.

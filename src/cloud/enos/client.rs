@@ -122,6 +122,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         verifies: true,
         job_identity: JobIdentity::Token,
         job_rows_lack: RowsLack::Progress,
+        max_devices_per_question: limits::QUESTION_DEVICES,
         stops_jobs: true,
         stopped_jobs_hold: true,
         shows_devices: false,

@@ -6,8 +6,8 @@
 
 use super::expression::is_writable;
 use crate::cloud::{
-    Call, CallError, CloudKind, ErrorClass, NewArtifact, NewJob, NewPackage, PackageKey, PackageKind,
-    delivery,
+    Call, CallError, CloudKind, ErrorClass, NamedDevices, NewArtifact, NewJob, NewPackage, PackageKey,
+    PackageKind, delivery,
 };
 
 /// Rows in one page: 200 are the most, 50 are advised (pagination).
@@ -16,6 +16,8 @@ pub const PAGE_SIZE: usize = 50;
 pub const JOB_DEVICES: usize = 1000;
 /// Devices in one order.
 pub const ORDER_DEVICES: usize = 1000;
+/// Devices in one search for tasks: a job has one task of a device, so that a page has all of them.
+pub const QUESTION_DEVICES: usize = PAGE_SIZE;
 /// Characters of `desc` (console of 2019).
 const DESCRIPTION: usize = 100;
 /// Characters of a version: it stands in a form, in names and in expressions.
@@ -35,8 +37,10 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         Call::ShowPackage { id } | Call::DeletePackage { id } => check.id("firmwareId", id),
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
-        Call::ShowJob { id } | Call::DeleteJob { id } | Call::ListJobDevices { id, .. } => {
-            check.id("jobId", id)
+        Call::ShowJob { id } | Call::DeleteJob { id } => check.id("jobId", id),
+        Call::ListJobDevices { id, only, .. } => {
+            check.id("jobId", id)?;
+            only.as_ref().map_or(Ok(()), |named| check.named(named))
         }
         Call::CreateJob(job) => check.job(job),
         Call::StopJob { id, devices } => {
@@ -135,6 +139,11 @@ impl Check {
             return Err(self.invalid("versionNumbers", &found, "leave out devices that run it"));
         }
         delivery::check(CloudKind::Enos, self.operation, job)
+    }
+
+    fn named(&self, named: &NamedDevices) -> Checked {
+        self.some("deviceKey", named.ids.is_empty(), "name at least one device")?;
+        self.devices(&named.ids, QUESTION_DEVICES)
     }
 
     fn id(&self, field: &str, value: &str) -> Checked {

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     api::Enos,
     cloud::{
-        self, Call, CallError, Cursor, DeviceOutcome, ErrorClass, JobPurpose, LocalFile, NewArtifact,
-        NewPackage, PackageKind, WireRequest, transport::Upload,
+        self, Call, CallError, Cursor, DeviceOutcome, ErrorClass, JobPurpose, LocalFile, NamedDevices,
+        NewArtifact, NewPackage, PackageKind, WireRequest, transport::Upload,
     },
 };
 use bytes::Bytes;
@@ -50,12 +50,8 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
         Call::DeletePackage { id } => Ok(request.order("POST", FIRMWARES, "delete", ("firmwareId", id))),
         Call::ListJobs { cursor, .. } => request.search(JOBS, "search", Some(all), cursor),
         Call::ShowJob { id } => Ok(request.order("GET", JOBS, "get", ("jobId", id))),
-        Call::ListJobDevices { id, outcome, cursor } => {
-            let of_job = all.equal("jobId", id);
-            let expression = match outcome {
-                Some(outcome) => of_job.and_then(|terms| terms.one_of("status", &statuses(outcome))),
-                None => of_job,
-            };
+        Call::ListJobDevices { id, outcome, only, cursor } => {
+            let expression = tasks(id, outcome.as_ref(), only.as_ref());
             request.search(JOBS, "searchTask", expression, cursor)
         }
         Call::CreateJob(job) => {
@@ -240,6 +236,19 @@ pub fn token_of(name: &str) -> Option<&str> {
     let is_token =
         token.len() == TOKEN_LENGTH && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     is_token.then_some(token)
+}
+
+/// Tasks of a job: those of an outcome, and of some devices. `None`: a value cannot be written.
+fn tasks(job: &str, outcome: Option<&DeviceOutcome>, only: Option<&NamedDevices>) -> Option<Expression> {
+    let mut terms = Expression::all().equal("jobId", job)?;
+    if let Some(named) = only {
+        let keys: Vec<&str> = named.ids.iter().map(String::as_str).collect();
+        terms = terms.one_of("deviceKey", &keys)?;
+    }
+    match outcome {
+        Some(outcome) => terms.one_of("status", &statuses(outcome)),
+        None => Some(terms),
+    }
 }
 
 /// The statuses of tasks that stand for an outcome. EnOS has no status of its own for what was cancelled.

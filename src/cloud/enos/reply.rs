@@ -7,7 +7,8 @@ use super::{
 use crate::cloud::answer::{self, Unintelligible, expect, json};
 use crate::cloud::{
     self, ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DeviceResult, HeldArtifact,
-    Job, JobCounts, JobState, NewPackage, Package, PackageKey, PackageKind, PackageRow, Page, Reply,
+    Job, JobCounts, JobState, NamedDevices, NewPackage, Package, PackageKey, PackageKind, PackageRow, Page,
+    Reply,
 };
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -47,8 +48,9 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             expect(&shown.job_id, id)?;
             Ok(Reply::Job(job(shown)?))
         }
-        Call::ListJobDevices { id, cursor, .. } => {
-            Ok(Reply::JobDevices(page(body, cursor, |task| result(task, id))?))
+        Call::ListJobDevices { id, only, cursor, .. } => {
+            let Page { items, total, next } = page(body, cursor, |task| result(task, id, only.as_ref()))?;
+            Ok(Reply::JobDevices(Page { items: items.into_iter().flatten().collect(), total, next }))
         }
         Call::CreateJob(new) => {
             let created: wire::CreatedJob = data(body)?;
@@ -191,8 +193,21 @@ fn job(job: wire::Job) -> Result<Job, Unintelligible> {
     })
 }
 
-fn result(task: wire::Task, job: &str) -> Result<DeviceResult, Unintelligible> {
+/// What a task says; none of a device of another product, within which keys are unique.
+fn result(
+    task: wire::Task,
+    job: &str,
+    only: Option<&NamedDevices>,
+) -> Result<Option<DeviceResult>, Unintelligible> {
     expect(task.job_id.as_str(), job)?;
+    if let Some(named) = only {
+        if task.product_key.is_some_and(|key| key != named.product) {
+            return Ok(None);
+        }
+        if !named.ids.contains(&task.device_key) {
+            return Err(format!("device {} was not asked for", task.device_key));
+        }
+    }
     let outcome = match task.status.as_str() {
         "init" => DeviceOutcome::Queued,
         "published" | "upgrading" => DeviceOutcome::InFlight,
@@ -201,7 +216,7 @@ fn result(task: wire::Task, job: &str) -> Result<DeviceResult, Unintelligible> {
         other => DeviceOutcome::Unknown(other.to_owned()),
     };
     let reason = task.desc.filter(|desc| !desc.is_empty());
-    Ok(DeviceResult { device: answer::id(task.device_key)?, outcome, reason })
+    Ok(Some(DeviceResult { device: answer::id(task.device_key)?, outcome, reason }))
 }
 
 fn device(row: wire::DeviceFirmware, product: &str) -> Result<Device, Unintelligible> {

@@ -184,6 +184,7 @@ pub struct Job {
 #[serde(rename_all = "camelCase")]
 pub struct Task {
     pub job_id: String,
+    pub product_key: Option<String>,
     pub device_key: String,
     pub desc: Option<String>,
     pub status: String,

@@ -190,6 +190,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         verifies: false,
         job_identity: JobIdentity::Token,
         job_rows_lack: RowsLack::Nothing,
+        max_devices_per_question: 0,
         stops_jobs: true,
         stopped_jobs_hold: false,
         shows_devices: true,

@@ -109,6 +109,9 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
         Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => Err(no_upload()),
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
+        Call::ListJobDevices { only: Some(_), .. } => {
+            Err(check.invalid("devices", "IoTDA lists the devices of a whole task", "leave them out"))
+        }
         Call::ShowJob { id } | Call::ListJobDevices { id, .. } | Call::DeleteJob { id } => {
             check.text(&TASK_ID, id)
         }

@@ -49,7 +49,7 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
             Ok(request.get(&["batchtasks"], query))
         }
         Call::ShowJob { id } => Ok(request.get(&["batchtasks", id], vec![("limit", "1".to_owned())])),
-        Call::ListJobDevices { id, outcome, cursor } => {
+        Call::ListJobDevices { id, outcome, cursor, .. } => {
             let mut query = page(cursor);
             if let Some(outcome) = outcome {
                 query.push(("task_detail_status", target_status(outcome).to_string()));

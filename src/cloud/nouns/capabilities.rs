@@ -18,6 +18,9 @@ pub struct Capabilities {
     pub job_identity: JobIdentity,
     /// What rows of jobs, and a look at a single job, leave out.
     pub job_rows_lack: RowsLack,
+    /// Most devices that a job can be asked for at once, when the results of others are not wanted; 0 where no call asks so, and
+    /// rows tell enough.
+    pub max_devices_per_question: usize,
     /// Whether a job can be stopped by a call.
     pub stops_jobs: bool,
     /// Whether a job that was stopped with devices still to come keeps its package from being deleted, until it is deleted itself.

@@ -19,6 +19,15 @@ impl DeviceScope {
     }
 }
 
+/// Some devices of a product, by their ids, which are unique within it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedDevices {
+    /// The cloud's product id.
+    pub product: String,
+    /// Cloud's ids.
+    pub ids: Vec<String>,
+}
+
 /// A device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {

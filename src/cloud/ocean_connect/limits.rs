@@ -34,6 +34,9 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         Call::StopJob { .. } => refuse("a task of OceanConnect cannot be stopped by a call", PORTAL),
         Call::RetryJob { .. } => refuse("a task of OceanConnect cannot be tried again by a call", PORTAL),
         Call::DeleteJob { .. } => refuse("a task of OceanConnect cannot be deleted by a call", PORTAL),
+        Call::ListJobDevices { only: Some(_), .. } => {
+            refuse("OceanConnect lists the devices of a whole task", "leave the devices out")
+        }
         Call::ListTaggedDevices { .. } => {
             refuse("spec.targets.tags: devices of OceanConnect have no tags", "use spec.targets.groups")
         }

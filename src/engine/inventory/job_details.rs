@@ -80,7 +80,7 @@ impl Jobs {
         id: &str,
         urgency: Class,
     ) -> Result<(), CallError> {
-        let question = JobDevices(id.to_owned(), None);
+        let question = JobDevices { id: id.to_owned(), outcome: None, only: None };
         let mut read = match Reading::begin(question, account.now()).finish(account, urgency).await {
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.show(account, id, urgency).await?;

@@ -1,12 +1,13 @@
 //! Upgrade jobs of an account: whole lists, single looks, and the devices that failed.
 
+use super::answers::Answers;
 use super::job_details::Details;
 use super::listing::{Question, Reading, turn_page};
 use super::misfit;
 use crate::api::Intent;
 use crate::cloud::{
     Call, CallError, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts, JobIdentity, JobState,
-    PackageKind, Page, Reply, RowsLack,
+    NamedDevices, PackageKind, Page, Reply, RowsLack,
 };
 use crate::engine::{account::Account, likeness, queue::Class};
 use jiff::Timestamp;
@@ -21,6 +22,8 @@ pub struct Jobs {
     list_calls: BTreeMap<PackageKind, u64>,
     under_way: BTreeMap<PackageKind, Reading<JobList>>,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
+    /// What jobs of somebody else said of devices that they were asked for.
+    pub(super) answers: Answers,
     /// Jobs are told by their devices: those of all jobs are kept.
     told_by_devices: bool,
     /// What the devices of a job are asked for, because its row does not say.
@@ -55,15 +58,20 @@ impl Question for JobList {
     }
 }
 
-/// Devices of a job with one outcome, or all.
+/// Devices of a job: all, or those with one outcome, or those that are named.
 #[derive(Clone, Debug)]
-pub(super) struct JobDevices(pub(super) String, pub(super) Option<DeviceOutcome>);
+pub(super) struct JobDevices {
+    pub(super) id: String,
+    pub(super) outcome: Option<DeviceOutcome>,
+    pub(super) only: Option<NamedDevices>,
+}
 
 impl Question for JobDevices {
     type Row = DeviceResult;
 
     fn call(&self, cursor: Cursor) -> Call {
-        Call::ListJobDevices { id: self.0.clone(), outcome: self.1.clone(), cursor }
+        let Self { id, outcome, only } = self.clone();
+        Call::ListJobDevices { id, outcome, only, cursor }
     }
 
     fn page(reply: Reply) -> Option<Page<DeviceResult>> {
@@ -227,7 +235,7 @@ impl Jobs {
         {
             return Ok(results.clone());
         }
-        let question = JobDevices(key.0.clone(), Some(key.1.clone()));
+        let question = JobDevices { id: key.0.clone(), outcome: Some(key.1.clone()), only: None };
         let results = Reading::begin(question, account.now()).finish(account, urgency).await?.rows;
         self.results.insert(key, (counts, results.clone()));
         Ok(results)

@@ -2,6 +2,7 @@
 //!
 //! Everything here carries the time at which its look began, so that the judge and the journal can say what it proves.
 
+mod answers;
 mod devices;
 mod job_details;
 mod jobs;

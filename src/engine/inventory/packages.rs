@@ -64,6 +64,14 @@ impl Packages {
         Some((self.seen_at(key)?, rows))
     }
 
+    /// The product that a package is for; none when no look has shown it, or the cloud does not say.
+    #[must_use]
+    pub fn product_of(&self, id: &str) -> Option<&str> {
+        let holds = |rows: &[Listed]| rows.iter().any(|listed| listed.row.id == id);
+        let key = self.rows.iter().find(|(_, rows)| holds(rows)).map(|(key, _)| key)?;
+        Some(key.product.as_str()).filter(|product| !product.is_empty())
+    }
+
     /// When this natural key was last looked at, by a list or by itself.
     #[must_use]
     pub fn seen_at(&self, key: &PackageKey) -> Option<Timestamp> {

@@ -6,7 +6,7 @@ use crate::api::{
     VerificationStatus, condition_is_true, percent_text,
 };
 use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
-use crate::plan::busy::holders;
+use crate::plan::busy::{Sight, holders};
 use crate::plan::gate::{reaches, spaced};
 use crate::plan::needs::package_key;
 use crate::plan::stage::{JobSight, Target, as_count, tally, versions_of};
@@ -325,8 +325,9 @@ impl Trial<'_> {
         let target = Target { kind: spec.kind, version: &spec.version };
         let waits = |id: &&str| self.devices.value.get(*id).is_some_and(|d| !target.is_reported_by(d));
         let devices: Vec<&str> = self.named.iter().copied().filter(waits).collect();
-        let lack = self.view.capabilities.job_rows_lack;
-        if let Some(busy) = holders(&devices, &self.jobs.value, &self.devices.value, lack) {
+        let PackageView { results, capabilities, .. } = self.view;
+        let (jobs, fleet, lack) = (&self.jobs.value, &self.devices.value, capabilities.job_rows_lack);
+        if let Some(busy) = holders(&devices, Sight { jobs, fleet, results, lack }) {
             let message = format!("verification waits: {busy}");
             return Outcome::working("Verifying", message).verified(Truth::Unknown);
         }

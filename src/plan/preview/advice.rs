@@ -30,6 +30,8 @@ pub struct Known {
     pub job_list_calls: u64,
     /// Devices of each job of Rollwave, those that are to be created among them.
     pub devices_of_jobs: Vec<usize>,
+    /// Devices that each job of somebody else has to be asked for before the largest of the new jobs is sent.
+    pub devices_asked_for: Vec<usize>,
 }
 
 /// What one look at everything costs in read calls, as often as one need takes several kinds of them. Looks are taken every
@@ -79,11 +81,20 @@ fn jobs(limits: &Capabilities, known: &Known) -> Vec<Estimate> {
         list.formula += &format!(" + {others} for the other kind");
     }
     let size = limits.page_size.max(1);
-    let details = Estimate {
+    let mut details = Estimate {
         operation: "ListJobDevices",
         calls: known.devices_of_jobs.iter().map(|devices| pages(*devices, size)).sum(),
         formula: format!("devices of {} jobs of Rollwave / {size} per page", known.devices_of_jobs.len()),
     };
+    let most = limits.max_devices_per_question;
+    let asked: u64 = known.devices_asked_for.iter().map(|devices| pages(*devices, most)).sum();
+    if asked > 0 {
+        let theirs = known.devices_asked_for.len();
+        details.calls += asked;
+        details.formula += &format!(
+            " + {asked} to ask {theirs} of somebody else, {most} devices at once, before a job is sent"
+        );
+    }
     let has_details = limits.job_rows_lack != RowsLack::Nothing && details.calls > 0;
     std::iter::once(list).chain(has_details.then_some(details)).collect()
 }

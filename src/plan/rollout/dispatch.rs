@@ -6,7 +6,7 @@ use super::survey::Unfinished;
 use super::{Ground, as_count};
 use crate::api::{RolloutPhase, StagePhase, support::rollout_refusals};
 use crate::cloud::{JobPurpose, NewJob};
-use crate::plan::busy::holders;
+use crate::plan::busy::{Sight, holders};
 use crate::plan::cohort::{assign, rank, seed};
 use crate::plan::needs::{package_key, unsupported};
 use crate::plan::stage::{Target, versions_of};
@@ -193,8 +193,9 @@ impl<'a> Pass<'_, 'a> {
 
     /// What holds some of these devices already.
     fn busy(&self, devices: &[&str]) -> Option<String> {
-        let Ground { jobs, fleet, capabilities, .. } = self.ground;
-        holders(devices, &jobs.value, fleet.value.devices, capabilities.job_rows_lack)
+        let Ground { jobs, fleet, results, capabilities, .. } = self.ground;
+        let (fleet, lack) = (fleet.value.devices, capabilities.job_rows_lack);
+        holders(devices, Sight { jobs: &jobs.value, fleet, results, lack })
     }
 
     /// The create calls for these devices. While a call is unsettled only that one is made again: it may have taken effect.

@@ -275,6 +275,12 @@ impl Paging {
         Ok(Self { current, size })
     }
 
+    /// One page that has all of so many rows.
+    #[must_use]
+    pub const fn all_of(rows: usize) -> Self {
+        Self { current: 1, size: if rows == 0 { 1 } else { rows } }
+    }
+
     /// How far into the list the page ends.
     #[must_use]
     pub const fn reach(self) -> usize {

@@ -9,6 +9,8 @@ use crate::simulator::{Event, fleet::Fleet};
 use serde_json::{Map, Value, json};
 
 const MOST_TASK_IDS: usize = 10;
+/// `DeviceNames` of ListOTATaskByJob.
+const MOST_NAMES: usize = 50;
 /// `CurrentPage` × `PageSize` of ListOTATaskByJob.
 const DEEPEST: usize = 100_000;
 /// Statuses that ListOTAUnfinishedTaskByDevice knows.
@@ -73,27 +75,33 @@ fn jobs(
     Ok(answer)
 }
 
-/// ListOTATaskByJob.
+/// ListOTATaskByJob. At most 50 names; where names are given, pages do not count: all of their tasks come at once.
 ///
 /// # Errors
 /// Unknown job, a parameter breaks its rule, or too deep.
 pub fn tasks_by_job(cloud: &AliyunIot, index: usize, request: &Request<'_>) -> Handled {
-    let paging = Paging::read(request, 10, 100)?;
-    if paging.reach() > DEEPEST {
-        return Err(Refusal::new(&codes::PAGE, format!("CurrentPage x PageSize is at most {DEEPEST}.")));
-    }
     let (_, job) = cloud.account(index)?.job(request.required("JobId", &ID)?)?;
-    let names = request.list("DeviceNames", 100, &DEVICE_NAME)?;
+    let names = request.list("DeviceNames", MOST_NAMES, &DEVICE_NAME)?;
     let status = request.one_of("TaskStatus", &TaskStatus::ALL.map(TaskStatus::as_str))?;
     let fits = |task: &&super::Task| {
         status.is_none_or(|status| task.status.as_str() == status)
             && (names.is_empty() || names.contains(&task.device))
     };
-    let (page, mut answer) = paging.of(job.tasks.iter().filter(fits).collect(), "CurrentPage");
+    let found: Vec<&super::Task> = job.tasks.iter().filter(fits).collect();
+    let paging = if names.is_empty() { task_pages(request)? } else { Paging::all_of(found.len()) };
+    let (page, mut answer) = paging.of(found, "CurrentPage");
     let product = cloud.product_name(&job.product);
     let rows: Vec<_> = page.into_iter().map(|task| job.task_row(task, product)).collect();
     answer.insert("Data".to_owned(), json!({"SimpleOTATaskInfo": rows}));
     Ok(answer)
+}
+
+fn task_pages(request: &Request<'_>) -> Result<Paging, Refusal> {
+    let paging = Paging::read(request, 10, 100)?;
+    if paging.reach() > DEEPEST {
+        return Err(Refusal::new(&codes::PAGE, format!("CurrentPage x PageSize is at most {DEEPEST}.")));
+    }
+    Ok(paging)
 }
 
 /// ListOTAUnfinishedTaskByDevice: without pages.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const BYTES: &[u8] = b"the image of V2";
 
-fn world(devices: u32, delete_in_use: &str) -> String {
+pub fn world(devices: u32, delete_in_use: &str) -> String {
     format!(
         "
 seed: 11
@@ -30,7 +30,7 @@ behaviours:
     )
 }
 
-fn package(version: &str) -> String {
+pub fn package(version: &str) -> String {
     let (sha256, md5) = digests();
     format!(
         "
@@ -56,7 +56,7 @@ fn digests() -> (String, String) {
     (hex::encode(sha2::Sha256::digest(BYTES)), hex::encode(md5::Md5::digest(BYTES)))
 }
 
-fn lab_of(world: &str, signature: &str) -> Lab {
+pub fn lab_of(world: &str, signature: &str) -> Lab {
     let lab = Lab::with_world(world);
     let cloud = format!(
         "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {{name: lab}}\nspec:\n  aliyunIot: \

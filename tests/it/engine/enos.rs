@@ -50,7 +50,11 @@ fn package(lab: &Lab, name: &str, version: &str) -> String {
 }
 
 fn lab() -> Lab {
-    let lab = Lab::with_world(WORLD);
+    lab_of(20)
+}
+
+pub fn lab_of(devices: u32) -> Lab {
+    let lab = Lab::with_world(&WORLD.replace("count: 20", &format!("count: {devices}")));
     lab.write("cloud.yaml", &cloud(&lab));
     lab.write("package.yaml", &package(&lab, "meter-v2", "V2"));
     lab
@@ -273,7 +277,7 @@ fn somebody_creates_a_job(lab: &Lab, devices: &[&str]) -> String {
 }
 
 /// Asks the service of jobs, signed as the documents say.
-fn ask(lab: &Lab, query: &[(&str, &str)], body: &Value) -> Value {
+pub fn ask(lab: &Lab, query: &[(&str, &str)], body: &Value) -> Value {
     let now = Timestamp::now();
     let at = now.as_millisecond();
     let secret: secrecy::SecretString = "the-secret-key".to_owned().into();

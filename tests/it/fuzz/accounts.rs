@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use rollwave::api::CloudKind;
 use rollwave::cloud::{
     Call, CallError, Cloud, Cursor, DeviceOutcome, DeviceScope, Effect, ErrorClass, JobPurpose, LocalFile,
-    NewArtifact, NewJob, NewPackage, NewVerification, ObsArtifact, PackageKey, PackageKind, Reply, Transport,
-    TransportError, UploadPermit, WireRequest, WireResponse, aliyun_iot, enos, huawei_iotda,
-    huawei_iotda::wire::parse_time, ocean_connect,
+    NamedDevices, NewArtifact, NewJob, NewPackage, NewVerification, ObsArtifact, PackageKey, PackageKind,
+    Reply, Transport, TransportError, UploadPermit, WireRequest, WireResponse, aliyun_iot, enos,
+    huawei_iotda, huawei_iotda::wire::parse_time, ocean_connect,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -181,7 +181,12 @@ pub fn calls(cloud: CloudKind, begins: bool) -> Vec<Call> {
         Call::DeletePackage { id: id() },
         Call::ListJobs { kind, cursor: cursor("jobs") },
         Call::ShowJob { id: id() },
-        Call::ListJobDevices { id: id(), outcome: Some(DeviceOutcome::Failed), cursor: cursor("results") },
+        Call::ListJobDevices {
+            id: id(),
+            outcome: Some(DeviceOutcome::Failed),
+            only: None,
+            cursor: cursor("results"),
+        },
         Call::CreateJob(new_job(cloud)),
         Call::StopJob { id: id(), devices: vec![] },
         Call::RetryJob { id: id(), devices: vec![] },
@@ -200,7 +205,14 @@ pub fn calls(cloud: CloudKind, begins: bool) -> Vec<Call> {
             cursor: cursor("tagged"),
         },
     ];
-    whole.into_iter().chain(of_module).collect()
+    let named = Call::ListJobDevices {
+        id: id(),
+        outcome: None,
+        only: Some(NamedDevices { product: product(), ids: vec!["d-1".into(), "d-2".into()] }),
+        cursor: Cursor::start(),
+    };
+    let named = Some(named).filter(|_| matches!(cloud, CloudKind::AliyunIot | CloudKind::Enos));
+    whole.into_iter().chain(of_module).chain(named).collect()
 }
 
 fn product(cloud: CloudKind) -> &'static str {

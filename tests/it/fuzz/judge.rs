@@ -23,6 +23,7 @@ const LIMITS: Capabilities = Capabilities {
     verifies: false,
     job_identity: rollwave::cloud::JobIdentity::Token,
     job_rows_lack: rollwave::cloud::RowsLack::Nothing,
+    max_devices_per_question: 0,
     stops_jobs: true,
     stopped_jobs_hold: false,
     shows_devices: true,

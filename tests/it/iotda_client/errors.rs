@@ -183,7 +183,7 @@ async fn states_that_no_document_names_are_kept_as_they_are() {
     let transport = Scripted::always(200, &[], &body.to_string());
     let show = perform(&transport, &Call::ShowJob { id: "a".into() }).await.unwrap();
     assert!(matches!(show, Reply::Job(job) if job.state == JobState::Unknown("Paused".into())));
-    let call = Call::ListJobDevices { id: "a".into(), outcome: None, cursor: Cursor::start() };
+    let call = Call::ListJobDevices { id: "a".into(), outcome: None, only: None, cursor: Cursor::start() };
     let Reply::JobDevices(page) = perform(&transport, &call).await.unwrap() else { panic!("not devices") };
     assert_eq!(page.items[0].reason.as_deref(), Some("Task Conflict"));
     assert_eq!(page.items[1].outcome, DeviceOutcome::Unknown("Dreaming".into()));

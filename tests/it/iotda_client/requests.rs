@@ -69,6 +69,7 @@ fn calls() -> Vec<Call> {
         Call::ListJobDevices {
             id: TASK.into(),
             outcome: Some(DeviceOutcome::Queued),
+            only: None,
             cursor: Cursor::start(),
         },
         Call::CreateJob(job()),

@@ -2,6 +2,7 @@
 
 use super::world::{Fate, World};
 use rollwave::api::{OtaPackage, OtaRollout};
+use rollwave::cloud::{Capabilities, RowsLack};
 use rollwave::plan::preview::{self, End, KNOWN_AFTER_CREATE, Preview};
 use rollwave::plan::soak::Clocks;
 use rollwave::plan::{Action, Fleet, PackageView, RolloutView, Seen, needs};
@@ -191,6 +192,23 @@ fn watching_costs_pages_not_devices() {
     ListJobs 4 ⌈120 jobs / 50 per page⌉ + 1 for the other kind
     ListDevices 20 ⌈1000 devices / 50 per page⌉
     ");
+    let capabilities = Capabilities {
+        job_rows_lack: RowsLack::Devices,
+        max_devices_per_question: 50,
+        ..world.capabilities.clone()
+    };
+    let mut known =
+        preview::Known { devices_of_jobs: vec![120], devices_asked_for: vec![120, 1], ..Default::default() };
+    let tasks = |known: &preview::Known| preview::watching(&needs, &capabilities, known)[1].1.clone();
+    assert_eq!(
+        (tasks(&known).calls, tasks(&known).formula.as_str()),
+        (
+            7,
+            "devices of 1 jobs of Rollwave / 50 per page + 4 to ask 2 of somebody else, 50 devices at once, before a job is sent"
+        )
+    );
+    known.devices_of_jobs.clear();
+    assert_eq!((tasks(&known).operation, tasks(&known).calls), ("ListJobDevices", 4));
     world.rollout.spec.targets.all = None;
     world.rollout.spec.targets.devices = Some(vec!["dev-000".into()]);
     let needs = needs::for_preview(&world.rollout, &world.package);

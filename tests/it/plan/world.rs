@@ -18,6 +18,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     verifies: false,
     job_identity: rollwave::cloud::JobIdentity::Token,
     job_rows_lack: rollwave::cloud::RowsLack::Nothing,
+    max_devices_per_question: 0,
     stops_jobs: true,
     stopped_jobs_hold: false,
     shows_devices: true,

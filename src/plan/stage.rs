@@ -133,7 +133,9 @@ fn finish<'a>(
     counts: &mut StageCounts,
 ) -> (Vec<&'a str>, Option<String>) {
     let named: Vec<&str> = open.iter().copied().filter(|id| rows.stopped.contains(id)).collect();
-    let said = sight.job.counts.stopped;
+    // Some that are named went into a later job: they say nothing of those that are left.
+    let elsewhere = as_count(rows.stopped.len().saturating_sub(named.len()));
+    let said = sight.job.counts.stopped.saturating_sub(elsewhere);
     let all_stopped = left > 0 && said >= left && as_count(open.len()) == left;
     let stopped = if !named.is_empty() {
         named

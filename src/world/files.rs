@@ -32,6 +32,21 @@ pub(super) fn add_md5(package: &mut Value) {
     }
 }
 
+/// Makes a package of one file one of so many, with names of their own.
+pub(super) fn several_for(package: &mut Value, count: u64) {
+    let one = package["artifact"]["file"].as_str().and_then(|path| path.rsplit('/').next());
+    let digits = one.and_then(|name| name.strip_suffix(".bin")).unwrap_or_default();
+    let first = u64::from_str_radix(digits, 16).unwrap_or(0) * 16;
+    let file = |n: u64| {
+        let path = path(first + n);
+        json!({
+            "name": format!("part{n}"), "sha256": sha256(first + n), "md5": md5(first + n), "size": path.len(),
+            "file": path,
+        })
+    };
+    package["artifact"] = json!({"files": (0..count).map(file).collect::<Vec<_>>()});
+}
+
 /// SHA-256 of the file with this number.
 pub(super) fn sha256(number: u64) -> String {
     hex::encode(Sha256::digest(path(number)))

@@ -26,6 +26,7 @@ mod log;
 mod misfortune;
 mod mutation;
 mod network;
+mod parts;
 mod play;
 mod portal;
 mod process;
@@ -39,6 +40,7 @@ pub use clouds::Clouds;
 pub use faults::{Profile, Strike};
 pub use home::Home;
 pub use mutation::Mutation;
+pub use parts::FIRST_OF_PARTS;
 pub use selection::{Happened, Selection};
 pub use shrink::{Shrunk, shrink};
 

@@ -6,6 +6,7 @@ use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
 use super::dice::Dice;
 use super::hours;
 use super::misfortune::{self, Misfortune};
+use super::parts::{self, FIRST_OF_PARTS};
 use super::portal::{self, Portal, Upload};
 use super::{Home, World};
 use crate::api::{Kind, Object, ObjectKey};
@@ -95,6 +96,8 @@ struct Author {
     easy: bool,
     accounts: Vec<Account>,
     fleet: u64,
+    /// Packages may be for a module.
+    has_parts: bool,
     overlapping: bool,
     /// Two packages of one account want the same devices.
     contested: bool,
@@ -113,13 +116,22 @@ impl Scenario {
         let accounts = clouds.accounts(seed, accounts);
         let fleet = dice.between(3, 24);
         let overlapping = dice.permille(300);
-        let (contested, manifests) = (overlapping, BTreeMap::new());
-        let mut author =
-            Author { dice, easy, accounts: accounts.clone(), fleet, overlapping, contested, manifests };
+        let (contested, has_parts, manifests) = (overlapping, seed >= FIRST_OF_PARTS, BTreeMap::new());
+        let mut author = Author {
+            dice,
+            easy,
+            accounts: accounts.clone(),
+            fleet,
+            has_parts,
+            overlapping,
+            contested,
+            manifests,
+        };
         for account in &accounts {
             author.write_account(*account);
         }
         hours::draw(seed, profile.windows, &mut author.manifests);
+        parts::draw(seed, &accounts, &mut author.manifests);
         let minutes = author.dice.between(20, 90);
         let chaos_ends = SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(20));
         let mut plot = author.plot(minutes * 60);
@@ -170,7 +182,10 @@ impl Author {
             put(&mut spec, "/budget", budget);
         }
         self.add("OtaCloud", &cloud, &spec);
-        let packages = if self.dice.permille(600) { 1 } else { 2 };
+        let is_alone = self.dice.permille(600);
+        // The second one is for a module.
+        let has_parts = self.has_parts && account.side().has_parts();
+        let packages = if is_alone && !has_parts { 1 } else { 2 };
         for package in 0..packages {
             self.write_package(account, package);
         }
@@ -180,7 +195,8 @@ impl Author {
         let account = of.n;
         let name = format!("package{account}-{n}");
         // A second package of the same type wants the same devices: each has to wait for the other.
-        let software = n == 1 && !self.overlapping && of.side().has_software();
+        let has_software = of.side().has_software() || (self.has_parts && of.side().has_parts());
+        let software = n == 1 && !self.overlapping && has_software;
         self.contested |= n == 1 && !software;
         let (kind, version) =
             if software { ("Software", "S2") } else { ("Firmware", ["V2", "V3"][usize::from(n == 1)]) };
@@ -302,9 +318,14 @@ impl Author {
             if spec.get("credentials").is_some() {
                 put(spec, "/credentials", json!({"secretRef": {"name": "keys"}}));
             }
-            let file = spec.pointer("/artifact/file").and_then(Value::as_str);
-            if let Some(below) = file.and_then(|file| file.strip_prefix('/')).map(str::to_owned) {
-                put(spec, "/artifact/file", json!(below));
+            let Some(artifact) = spec.get_mut("artifact") else { continue };
+            let several = artifact.get("files").and_then(Value::as_array).map_or(0, Vec::len);
+            let paths = (0..several).map(|n| format!("/files/{n}/file"));
+            for path in paths.chain(["/file".to_owned()]) {
+                let file = artifact.pointer(&path).and_then(Value::as_str);
+                if let Some(below) = file.and_then(|file| file.strip_prefix('/')).map(str::to_owned) {
+                    put(artifact, &path, json!(below));
+                }
             }
         }
     }
@@ -462,7 +483,8 @@ mod tests {
 
     #[test]
     fn every_manifest_of_every_seed_and_cloud_is_valid_and_taken_by_its_cloud() {
-        let of = |clouds| (0..100).map(move |seed| World { clouds, ..World::of_seed(seed) });
+        let seeds = || (0..100).chain(FIRST_OF_PARTS..FIRST_OF_PARTS + 100);
+        let of = |clouds| seeds().map(move |seed| World { clouds, ..World::of_seed(seed) });
         for world in Clouds::ALL.into_iter().flat_map(of) {
             let scenario = Scenario::new(world).unwrap();
             let edits = scenario.plot.iter().filter_map(|(_, turn)| match turn {

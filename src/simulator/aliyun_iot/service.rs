@@ -120,7 +120,8 @@ impl Service for AliyunIot {
                 group.members.push(key.clone());
             }
         }
-        for name in new.modules.keys() {
+        let software = new.running.software.as_ref().map(|_| super::SOFTWARE_MODULE);
+        for name in new.modules.keys().map(String::as_str).chain(software) {
             holder.ensure_module(&key.0, name, times.fleet);
         }
         let (tags, modules) = (new.tags.clone(), new.modules.clone());

@@ -2,7 +2,9 @@
 //! a stage is released because the devices of the one before run the version, not because a job or a status says so.
 
 use super::{Creates, Sent};
-use crate::api::{Evidence, OtaPackage, OtaRollout, OutcomeGate, PackageType, Percent, StageStatus, Verdict};
+use crate::api::{
+    Artifact, Evidence, OtaPackage, OtaRollout, OutcomeGate, PackageType, Percent, StageStatus, Verdict,
+};
 use crate::cloud::PackageKind;
 use crate::world::clouds::VersionTruth;
 use sha2::{Digest, Sha256};
@@ -113,8 +115,7 @@ pub(super) fn within_share(
     let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage);
     let Some(percent) = spec.and_then(|spec| spec.select.percent) else { return Ok(()) };
     let given = rollout.spec.order.as_ref().and_then(|order| order.seed.clone());
-    let seed = given
-        .unwrap_or_else(|| package.spec.artifact.sha256.clone().unwrap_or_default().to_ascii_lowercase());
+    let seed = given.unwrap_or_else(|| digest_of(&package.spec.artifact));
     let share = |device: &str| {
         let digest = Sha256::digest(format!("{seed}{device}"));
         let rank = digest.iter().take(8).fold(0_u128, |rank, byte| (rank << 8) | u128::from(*byte));
@@ -129,13 +130,28 @@ pub(super) fn within_share(
     }
 }
 
+/// The digest of the one file; of several, one over their names and digests in the order of the names, each behind its length.
+fn digest_of(artifact: &Artifact) -> String {
+    let Some(files) = &artifact.files else {
+        return artifact.sha256.clone().unwrap_or_default().to_ascii_lowercase();
+    };
+    let mut pairs: Vec<[&str; 2]> = files.iter().map(|file| [file.name.as_str(), &file.sha256]).collect();
+    pairs.sort_unstable();
+    let mut hash = Sha256::new();
+    for part in std::iter::once("files").chain(pairs.into_iter().flatten()) {
+        hash.update([&(part.len() as u64).to_be_bytes(), part.to_ascii_lowercase().as_bytes()].concat());
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn reaches(part: u32, whole: usize, share: Percent) -> bool {
     u128::from(part) * 1_000_000 >= whole as u128 * u128::from(share.parts_per_million())
 }
 
-pub(super) const fn kind_of(package: &OtaPackage) -> PackageKind {
+/// What its version is the version of. The fleet knows that of the one module of these worlds as software.
+pub(super) fn kind_of(package: &OtaPackage) -> PackageKind {
     match package.spec.kind {
-        PackageType::Firmware => PackageKind::Firmware,
-        PackageType::Software => PackageKind::Software,
+        PackageType::Firmware if package.spec.module.is_none() => PackageKind::Firmware,
+        PackageType::Firmware | PackageType::Software => PackageKind::Software,
     }
 }

@@ -7,7 +7,7 @@ use crate::cloud::aliyun_iot::{self, Keys};
 use crate::cloud::{Cloud, PackageKind, Transport, WireRequest, WireResponse};
 use crate::simulator::aliyun_iot::{Action, STORE, operation_of};
 use crate::simulator::{End, Simulator, TaskTruth};
-use crate::world::files;
+use crate::world::{files, parts};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -83,9 +83,14 @@ impl Side for Aliyun {
         false
     }
 
+    fn has_parts(&self) -> bool {
+        true
+    }
+
     /// Every device of a verification must succeed here.
     fn fit(&self, kind: Kind, spec: &mut Value) {
         if kind == Kind::OtaPackage {
+            parts::as_module(spec);
             files::upload_for(spec);
             files::add_md5(spec);
             if let Some(verification) = spec.get_mut("verification") {
@@ -130,12 +135,15 @@ impl Side for Aliyun {
             Some(
                 Action::QueryOTAFirmware
                 | Action::QueryOTAJob
+                | Action::ListOTAModuleByProduct
+                | Action::ListOTAModuleVersionsByDevice
                 | Action::QueryDeviceDetail
                 | Action::BatchQueryDeviceDetail,
             ) => Deed::Show,
             _ => Deed::Never,
         };
-        let shows_versions = ["QueryDeviceDetail", "BatchQueryDeviceDetail"].contains(&operation);
+        let show_versions = ["QueryDeviceDetail", "BatchQueryDeviceDetail", "ListOTAModuleVersionsByDevice"];
+        let shows_versions = show_versions.contains(&operation);
         let mut asked = query.clone();
         asked.retain(|(name, _)| !OF_ONE_REQUEST.contains(&name.as_str()));
         Some(Order {
@@ -166,8 +174,8 @@ impl Side for Aliyun {
         200
     }
 
-    fn kind_of(&self, _: &SimulatedPackage) -> PackageKind {
-        PackageKind::Firmware
+    fn kind_of(&self, package: &SimulatedPackage) -> PackageKind {
+        if package.kind == parts::MODULE { PackageKind::Software } else { PackageKind::Firmware }
     }
 
     fn job(&self, task: TaskTruth) -> JobTruth {

@@ -53,6 +53,11 @@ pub(super) trait Side: Sync {
     /// Whether it has software beside firmware.
     fn has_software(&self) -> bool;
 
+    /// Whether its packages may be for a module, a difference, or several files.
+    fn has_parts(&self) -> bool {
+        false
+    }
+
     /// Makes the spec of a package or of a rollout one that this cloud takes; drawn are those of IoTDA.
     fn fit(&self, kind: Kind, spec: &mut Value);
 

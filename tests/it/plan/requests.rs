@@ -156,6 +156,29 @@ fn devices_that_went_back_are_tried_again_and_only_while_a_request_is_fresh() {
     assert_eq!(world.jobs.len(), 2);
 }
 
+/// Its job said success, so it went back, whatever the others of the job did.
+#[test]
+fn a_device_that_went_back_is_not_sent_again_with_those_that_a_pause_had_stopped() {
+    let mut world = World::new(40, json!({}));
+    world.reconcile();
+    let [liar, updated] = [0, 1].map(|n| world.jobs[0].devices[n].clone());
+    world.run_devices(|id| match id {
+        _ if id == liar => Fate::Lies,
+        _ if id == updated => Fate::Succeeds,
+        _ => Fate::Sleeps,
+    });
+    for request in [Request::Pause, Request::Resume] {
+        world.ask(request);
+        world.reconcile();
+        world.pass(60);
+    }
+    assert_eq!(world.jobs[1].devices.len(), 8, "those that were stopped");
+    world.settle(|_| Fate::Succeeds);
+    let again = world.jobs.iter().skip(1).filter(|job| job.devices.contains(&liar)).count();
+    assert_eq!(again, 0, "{:?}", world.rollout_status().stages[0]);
+    assert_eq!(world.rollout_status().stages[0].counts.reverted, 1);
+}
+
 #[test]
 fn a_retry_waits_for_the_job_to_end_and_for_a_pause_to_end() {
     let mut world = World::new(40, json!({}));

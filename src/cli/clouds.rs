@@ -67,7 +67,8 @@ holds one of its devices, and says which job.
 
 Jobs are asked right before a job is sent, and only those that are not over, not Rollwave's, not known to send a package of another product, and not known
 to have other devices. It costs a call for each such job and each 50 devices of the new job; `rollwave plan` counts them among the looks. On EnOS no job ever ends by itself:
-whoever stops jobs that are done spares these calls.
+whoever stops jobs that are done spares these calls. The youngest are asked first, and no more once that took 40 calls before one job: what an older one holds is
+left to the cloud then.
 ";
 
 /// Prints the page.

@@ -129,8 +129,12 @@ pub fn outcomes_needed(job: &Job) -> Vec<DeviceOutcome> {
     failed.into_iter().chain(ambiguous.then_some(DeviceOutcome::Stopped)).collect()
 }
 
-/// What these jobs must be asked before a new one is sent, where rows do not tell whom they hold. A job that overwrites asks
-/// nobody: the cloud takes what has not begun out of its way.
+/// Before a job is created no further job of somebody else is asked once others took so many calls. On EnOS no job ends by itself: an account
+/// may have thousands that somebody never stopped.
+const MOST_QUESTIONS: usize = 40;
+
+/// What these jobs must be asked before a new one is sent, where rows do not tell whom they hold: the youngest first, which are the
+/// likeliest to hold anybody. A job that overwrites asks nobody: the cloud takes what has not begun out of its way.
 #[must_use]
 pub fn questions<'a>(
     new: &NewJob,
@@ -140,13 +144,20 @@ pub fn questions<'a>(
     if limits.max_devices_per_question == 0 || new.delivery.overwrite == Some(true) {
         return Vec::new();
     }
-    let strange = jobs.filter(|job| job.token.is_none() && !job.state.is_final());
-    let asked = strange.map(|job| {
+    let mut strange: Vec<&Job> = jobs.filter(|job| job.token.is_none() && !job.state.is_final()).collect();
+    strange.sort_by_key(|job| (std::cmp::Reverse(job.created_at), &job.id));
+    let asked = strange.into_iter().map(|job| {
         let named: BTreeSet<&String> = job.devices.iter().collect();
         let devices = new.devices.iter().filter(|id| named.is_empty() || named.contains(id));
         Question { job: job.id.clone(), devices: devices.cloned().collect() }
     });
-    asked.filter(|question| !question.devices.is_empty()).collect()
+    let mut calls = 0;
+    let fits = |question: &Question| {
+        let fits = calls < MOST_QUESTIONS;
+        calls += question.devices.len().div_ceil(limits.max_devices_per_question);
+        fits
+    };
+    asked.filter(|question| !question.devices.is_empty()).take_while(fits).collect()
 }
 
 fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {

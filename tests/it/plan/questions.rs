@@ -43,9 +43,18 @@ fn jobs_of_somebody_else_are_asked_for_what_is_about_to_be_sent_where_rows_do_no
         let questions = needs::questions(new, jobs.iter(), &limits);
         questions.into_iter().map(|asked| (asked.job, asked.devices.concat())).collect::<Vec<_>>()
     };
-    let expected = [("nameless", "ab"), ("planned", "a"), ("odd", "b")];
+    let expected = [("nameless", "ab"), ("odd", "b"), ("planned", "a")];
     assert_eq!(asked(&new, 50), expected.map(|(job, devices)| (job.to_owned(), devices.to_owned())));
     assert_eq!(asked(&new, 0), [], "no call asks so");
+    let old = |n: i64| Job {
+        created_at: Some(jiff::Timestamp::from_second(n).unwrap()),
+        ..job(&format!("j{n}"), None, JobState::Running, &[])
+    };
+    let thousands: Vec<Job> = (0..5_000).map(old).collect();
+    let limits = Capabilities { max_devices_per_question: 1, ..World::new(1, json!({})).capabilities };
+    let asked_of = needs::questions(&new, thousands.iter(), &limits);
+    let youngest: Vec<String> = (4_980..5_000).rev().map(|n| format!("j{n}")).collect();
+    assert_eq!(asked_of.into_iter().map(|asked| asked.job).collect::<Vec<_>>(), youngest, "two calls each");
     new.delivery.overwrite = Some(true);
     assert_eq!(asked(&new, 50), [], "it takes the place of others");
 }

@@ -423,7 +423,7 @@ impl Lane {
             (Call::CreatePackage(_), Reply::Package(package)) => {
                 let created = Created::Package { token: &creation.token, id: &package.row.id };
                 subject.confirm(&created, now);
-                self.inventory.packages.add(package.clone());
+                self.inventory.packages.add(package.clone(), now);
             }
             (Call::CreateJob(new), Reply::Job(job)) => {
                 let created = Created::Job { stage: creation.stage.as_deref(), job: new, id: &job.id };

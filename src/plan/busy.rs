@@ -30,20 +30,23 @@ pub(super) fn holders(devices: &[&str], sight: Sight<'_>) -> Option<String> {
     let upgrading = |id: &str| fleet.get(id).is_some_and(|device| device.upgrading == Some(true));
     let wanted: BTreeSet<&str> = devices.iter().copied().collect();
     let live = jobs.iter().copied().filter(|job| !job.state.is_final());
-    let mut held: BTreeMap<&str, &Job> = BTreeMap::new();
+    let mut held: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut hold = |device, job| {
+        held.entry(device).or_default().insert(job);
+    };
     for job in live {
         let tells = job.token.is_some() || lack != RowsLack::Progress;
         let named = job.devices.iter().map(String::as_str).filter(|id| wanted.contains(id));
-        held.extend(named.filter(|id| tells || upgrading(id)).map(|id| (id, job)));
+        named.filter(|id| tells || upgrading(id)).for_each(|id| hold(id, job.id.as_str()));
         let told = results.get(&job.id).filter(|_| job.token.is_none()).into_iter().flatten();
         let told = told.filter(|result| is_open(&result.outcome)).map(|result| result.device.as_str());
-        held.extend(told.filter(|id| wanted.contains(id)).map(|id| (id, job)));
+        told.filter(|id| wanted.contains(id)).for_each(|id| hold(id, job.id.as_str()));
     }
     let unnamed = wanted.iter().find(|id| upgrading(id) && !held.contains_key(**id));
     if let (true, Some(device)) = (held.is_empty(), unnamed) {
         return Some(format!("device {device} is being upgraded by a job that does not name its devices"));
     }
-    let ids: BTreeSet<&str> = held.values().map(|job| job.id.as_str()).collect();
+    let ids: BTreeSet<&str> = held.values().flatten().copied().collect();
     let ids: Vec<&str> = ids.into_iter().take(MOST_NAMED).collect();
     (!held.is_empty()).then(|| format!("{} of its devices are still in job {}", held.len(), ids.join(", ")))
 }

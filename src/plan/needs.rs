@@ -4,8 +4,8 @@
 
 use super::token::is_verification_of;
 use crate::api::{
-    IN_SYNC, OtaPackage, OtaRollout, READY, StageStatus, VERIFIED, Verification, condition_is_true,
-    support::Refusal,
+    IN_SYNC, OtaPackage, OtaRollout, READY, StagePhase, StageStatus, VERIFIED, Verification,
+    condition_is_true, support::Refusal,
 };
 use crate::cloud::{
     Capabilities, DeviceOutcome, DeviceScope, Job, JobState, NewJob, PackageKey, PackageKind,
@@ -81,7 +81,7 @@ pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
         let jobs = Need::Jobs(package.spec.kind);
         return if has_dispatched(rollout) { vec![jobs] } else { Vec::new() };
     }
-    if !has_dispatched(rollout) && !is_dispatchable(package) {
+    if !has_begun(rollout) && !is_dispatchable(package) {
         return Vec::new();
     }
     for_preview(rollout, package)
@@ -183,6 +183,14 @@ fn has_dispatched(rollout: &OtaRollout) -> bool {
         .status
         .as_ref()
         .is_some_and(|status| !status.pending.is_empty() || status.stages.iter().any(has_jobs))
+}
+
+/// True once a stage was released, or may have been: also one that has no job, because its create was refused or it had no
+/// devices.
+pub(super) fn has_begun(rollout: &OtaRollout) -> bool {
+    let is_released = |stage: &StageStatus| stage.phase != StagePhase::Waiting;
+    let stages = rollout.status.iter().flat_map(|status| &status.stages);
+    has_dispatched(rollout) || stages.into_iter().any(is_released)
 }
 
 fn has_condition(package: &OtaPackage, type_: &str) -> bool {

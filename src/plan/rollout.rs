@@ -18,7 +18,7 @@ mod requests;
 mod survey;
 
 use super::cohort;
-use super::needs::is_dispatchable;
+use super::needs::{has_begun, is_dispatchable};
 use super::soak::Clocks;
 use super::stage::as_count;
 use super::token::{package_identity, plan_hash};
@@ -105,7 +105,7 @@ enum Lack {
 }
 
 fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Ground<'a>, Lack> {
-    let begun = !status.pending.is_empty() || status.stages.iter().any(|s| s.phase != StagePhase::Waiting);
+    let begun = has_begun(view.object);
     let phase = if begun { status.phase } else { RolloutPhase::Pending };
     let lack = |reason, message: String| Lack::Other(Box::new(Outcome::working(phase, reason, message)));
     let rollout = view.object;

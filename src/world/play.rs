@@ -226,7 +226,7 @@ impl Play {
             _ => {
                 let said = misfortune::befall(&mut self.simulator, misfortune, now);
                 self.shared.note(&format!("it ends: {}", said.unwrap_or_default()));
-                self.forget(&self.job_ids());
+                self.forget(&clouds::tellable(&self.simulator));
             }
         }
     }

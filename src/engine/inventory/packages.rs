@@ -19,6 +19,8 @@ pub struct Packages {
     looked_at: BTreeMap<PackageKey, Timestamp>,
     /// By id, each under the hash of the row that it was read for, until it was found equal to its spec.
     details: BTreeMap<String, (String, Package)>,
+    /// By id, when a package was created or shown by itself: lists may lag behind that.
+    shown_at: BTreeMap<String, Timestamp>,
     reading: BTreeMap<PackageKind, Reading<PackageList>>,
 }
 
@@ -115,7 +117,8 @@ impl Packages {
         let Some(read) = read else { return Ok(false) };
         let took = account.now().duration_since(read.at);
         self.last_list.insert(kind, (usize::try_from(read.calls).unwrap_or(usize::MAX), took));
-        self.replace_kind(kind, read.at, read.rows);
+        let hidden = self.hidden_from(read.at, account, |key| key.kind == kind);
+        self.replace_kind(kind, read.at, hidden.into_iter().chain(read.rows));
         Ok(true)
     }
 
@@ -132,9 +135,11 @@ impl Packages {
     ) -> Result<(), CallError> {
         let question = PackageList { kind: key.kind, exactly: Some(key.clone()) };
         let read = Reading::begin(question, now).finish(account, urgency).await?;
+        let hidden = self.hidden_from(read.at, account, |known| known == key);
         self.rows.remove(key);
         // The server's filter is trusted to narrow, not to be exact: the key decides.
-        read.rows.into_iter().filter(|row| row.key == *key).for_each(|row| self.add_row(row));
+        let found = read.rows.into_iter().filter(|row| row.key == *key);
+        hidden.into_iter().chain(found).for_each(|row| self.add_row(row));
         self.looked_at.insert(key.clone(), read.at);
         Ok(())
     }
@@ -161,9 +166,12 @@ impl Packages {
         let call = Call::ShowPackage { id: id.to_owned() };
         match account.call(&call, urgency).await {
             Ok(Reply::Package(package)) => {
-                if let Some(hash) = row_hash {
-                    self.details.insert(id.to_owned(), (hash, package.clone()));
+                self.shown_at.insert(id.to_owned(), account.now());
+                if row_hash.is_none() && package.row.key == *key {
+                    self.add_row(package.row.clone());
                 }
+                let hash = row_hash.unwrap_or_else(|| package.row.hash());
+                self.details.insert(id.to_owned(), (hash, package.clone()));
                 Ok(Some(package))
             }
             Ok(_) => Err(misfit(&call)),
@@ -196,7 +204,8 @@ impl Packages {
     }
 
     /// Takes in a package that was just created.
-    pub fn add(&mut self, package: Package) {
+    pub fn add(&mut self, package: Package, at: Timestamp) {
+        self.shown_at.insert(package.row.id.clone(), at);
         self.add_row(package.row.clone());
         self.details.insert(package.row.id.clone(), (package.row.hash(), package));
     }
@@ -209,6 +218,7 @@ impl Packages {
     /// Forgets a package that is gone.
     pub fn remove(&mut self, id: &str) {
         self.details.remove(id);
+        self.shown_at.remove(id);
         self.rows.retain(|_, rows| {
             rows.retain(|listed| listed.row.id != id);
             !rows.is_empty()
@@ -226,10 +236,26 @@ impl Packages {
         rows.insert(place, listed);
     }
 
-    fn replace_kind(&mut self, kind: PackageKind, at: Timestamp, rows: Vec<PackageRow>) {
+    /// Packages that a list which was begun then may lack, although they are there: without them one would be made again.
+    fn hidden_from(
+        &self,
+        began: Timestamp,
+        account: &Account,
+        is_meant: impl Fn(&PackageKey) -> bool,
+    ) -> Vec<PackageRow> {
+        let lag = account.cloud().capabilities().visibility_lag;
+        let may_lack = |id: &String| {
+            let shown_at = self.shown_at.get(id);
+            shown_at.is_some_and(|at| at.saturating_add(lag).is_ok_and(|visible| visible > began))
+        };
+        let known = self.rows.values().flatten().map(|listed| &listed.row);
+        known.filter(|row| is_meant(&row.key) && may_lack(&row.id)).cloned().collect()
+    }
+
+    fn replace_kind(&mut self, kind: PackageKind, at: Timestamp, rows: impl Iterator<Item = PackageRow>) {
         self.rows.retain(|key, _| key.kind != kind);
         self.looked_at.retain(|key, looked| key.kind != kind || *looked > at);
-        rows.into_iter().filter(|row| row.key.kind == kind).for_each(|row| self.add_row(row));
+        rows.filter(|row| row.key.kind == kind).for_each(|row| self.add_row(row));
         let rows = &self.rows;
         self.details.retain(|id, (_, package)| {
             rows.get(&package.row.key).is_some_and(|rows| rows.iter().any(|listed| listed.row.id == *id))

@@ -3,7 +3,7 @@
 use super::compare::{Compared, compare};
 use super::report::{Outcome, finish};
 use super::verify::{find_job, is_of_an_attempt};
-use crate::api::{CreateOperation, DeletionPolicy, Origin, OtaPackage, OtaPackageStatus};
+use crate::api::{CreateOperation, DeletionPolicy, Origin, OtaPackage, OtaPackageStatus, time_text};
 use crate::cloud::{Capabilities, Job, JobState};
 use crate::plan::{Action, PackageView, Plan, confirm};
 use jiff::Timestamp;
@@ -11,9 +11,14 @@ use jiff::Timestamp;
 /// What a package that is being deleted does next.
 pub(super) fn delete(view: &PackageView<'_>, mut status: OtaPackageStatus) -> Plan<OtaPackageStatus> {
     own_what_was_created(view, &mut status);
-    let outcome = match view.object.spec.deletion_policy {
-        DeletionPolicy::Orphan => release("the package stays in the cloud (deletionPolicy: Orphan)"),
-        DeletionPolicy::Delete => by_policy(view, &status),
+    // A clock that was ahead wrote it.
+    status.known_since = status.known_since.map(|since| since.min(view.now));
+    let outcome = match (in_doubt(&status), view.object.spec.deletion_policy) {
+        (Some(doubt), _) => doubt,
+        (None, DeletionPolicy::Orphan) => {
+            leave(view, &status, "the package stays in the cloud (deletionPolicy: Orphan)")
+        }
+        (None, DeletionPolicy::Delete) => by_policy(view, &status),
     };
     finish(view.object, status, outcome, view.now)
 }
@@ -38,16 +43,36 @@ fn own_what_was_created(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
     }
 }
 
-fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
-    if let Some(intent) = status.pending.iter().find(|intent| intent.is_open()) {
-        let call = &intent.token;
-        return Outcome::working("Deleting", format!("deletion waits: call {call} is not settled"));
+/// A call that is not settled may have made what nobody would know of any more.
+fn in_doubt(status: &OtaPackageStatus) -> Option<Outcome> {
+    let call = &status.pending.iter().find(|intent| intent.is_open())?.token;
+    Some(Outcome::working("Deleting", format!("deletion waits: call {call} is not settled")))
+}
+
+/// Lets it go with its package left in the cloud, once lists must show that: an object that is written for the same package a
+/// moment later would not see it, and make it again.
+fn leave(view: &PackageView<'_>, status: &OtaPackageStatus, message: &str) -> Outcome {
+    let sent_at = status.verification.as_ref().and_then(|sent| sent.dispatched_at);
+    let last = status.known_since.max(sent_at.map(|at| at.min(view.now)));
+    let visible = last.and_then(|last| last.checked_add(view.capabilities.visibility_lag).ok());
+    match visible.filter(|visible| view.now < *visible) {
+        None => release(message),
+        Some(visible) => {
+            let until = time_text(visible);
+            Outcome::working(
+                "Deleting",
+                format!("{message}; the cloud's lists may not show it before {until}"),
+            )
+        }
     }
+}
+
+fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     let Some(id) = &status.package_id else {
         return release("nothing was created");
     };
     if status.origin == Some(Origin::Adopted) {
-        return release("the package was adopted, so it stays in the cloud");
+        return leave(view, status, "the package was adopted, so it stays in the cloud");
     }
     let (Some(packages), Some(jobs)) = (&view.packages, &view.jobs) else {
         return Outcome::working(

@@ -127,6 +127,8 @@ impl Trial<'_> {
         let Some(known) = status.verification.as_mut() else {
             return Outcome::working("Observing", "looking at the devices of the verification");
         };
+        // A time to come was written by a clock that was ahead: its timeout counts from now on.
+        known.dispatched_at = known.dispatched_at.map(|at| at.min(self.view.now));
         let job = find_job(&self.jobs.value, &self.token, known.job_id.as_deref());
         if let Some(job) = job {
             status.pending.retain(|intent| intent.token != self.token);

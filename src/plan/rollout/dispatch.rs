@@ -20,7 +20,7 @@ impl<'a> Pass<'_, 'a> {
     /// passed.
     pub(super) fn dispatch(&mut self, index: usize) -> Option<Outcome> {
         let mut devices = self.newcomers(index);
-        devices.extend(self.unfinished(index));
+        devices.extend(self.unfinished(index).0);
         let name = self.status.stages[index].name.clone();
         let waiting = self.status.stages[index].phase == StagePhase::Waiting;
         if devices.is_empty() {
@@ -129,12 +129,15 @@ impl<'a> Pass<'_, 'a> {
     /// Sends the stopped devices of stages that were released in full another job, and those that failed and are to be tried
     /// again. None when there are none.
     pub(super) fn resend(&mut self) -> Option<Outcome> {
-        let mut actions = Vec::new();
+        let (mut actions, mut left_out) = (Vec::new(), None);
         let (mut stopped, mut failed) = (0, 0);
         for index in 0..self.status.stages.len() {
-            let phase = self.status.stages[index].phase;
-            let devices = self.unfinished(index);
-            if devices.is_empty() || matches!(phase, StagePhase::Waiting | StagePhase::Dispatching) {
+            if matches!(self.status.stages[index].phase, StagePhase::Waiting | StagePhase::Dispatching) {
+                continue;
+            }
+            let (devices, unfit) = self.unfinished(index);
+            left_out = left_out.or(unfit);
+            if devices.is_empty() {
                 continue;
             }
             // What may never end is told first: a window opens and closes in the meantime.
@@ -159,7 +162,9 @@ impl<'a> Pass<'_, 'a> {
         }
         let reason = if failed == 0 { "StageResumed" } else { "StageRetried" };
         let outcome = Outcome::working(RolloutPhase::Progressing, reason, taken_up(stopped, failed));
-        (!actions.is_empty()).then(|| outcome.with(actions))
+        // While jobs run, their gates may fail, and stop them.
+        let left_out = left_out.filter(|_| !self.is_live());
+        if actions.is_empty() { left_out } else { Some(outcome.with(actions)) }
     }
 
     /// What keeps a stage from being sent now, though everything else is ready.
@@ -187,8 +192,26 @@ impl<'a> Pass<'_, 'a> {
         if index < stages.len() { stages.swap_remove(index) } else { Vec::new() }
     }
 
-    fn unfinished(&self, index: usize) -> Vec<&'a str> {
-        self.survey.unfinished.get(index).map(Unfinished::devices).unwrap_or_default()
+    /// Devices of the stage that have to go into another job; and how it holds for those that cannot be sent one now. A
+    /// difference is made for the versions that it names: for one device that runs another one the cloud would refuse them all.
+    fn unfinished(&self, index: usize) -> (Vec<&'a str>, Option<Outcome>) {
+        let devices = self.survey.unfinished.get(index).map(Unfinished::devices).unwrap_or_default();
+        let spec = &self.ground.package.spec;
+        let runs = |id: &str| self.ground.fleet.value.devices.get(id)?.version(spec.kind);
+        let fits = |id: &&str| {
+            !spec.artifact.is_delta() || runs(id).is_some_and(|v| spec.source_versions.iter().any(|s| s == v))
+        };
+        let (devices, unfit): (Vec<&str>, Vec<&str>) = devices.into_iter().partition(fits);
+        let Some(first) = unfit.first() else { return (devices, None) };
+        let message = format!(
+            "stage {}: {} devices cannot be sent another job, such as {first}, which runs {}: the package is the difference from {}; \
+             it goes on when they run that, or delete this rollout and write a new one to go on without them",
+            self.status.stages[index].name,
+            unfit.len(),
+            runs(first).unwrap_or("no version that is known"),
+            spec.source_versions.join(", "),
+        );
+        (devices, Some(Outcome::held("DevicesUnfit", message, false)))
     }
 
     /// What holds some of these devices already.

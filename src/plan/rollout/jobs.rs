@@ -194,6 +194,12 @@ pub(super) fn record(ours: &OurJob<'_>, before: Option<&JobRef>, now: Timestamp)
     }
 }
 
+/// A job that is not listed, as it goes on in the status. A time to come was written by a clock that was ahead: how long ago it was
+/// nobody knows, and so it is counted from now on.
+pub(super) fn unlisted(job: &JobRef, now: Timestamp) -> JobRef {
+    JobRef { created_at: job.created_at.map(|at| at.min(now)), ..job.clone() }
+}
+
 /// True while a list may still lack a job that was created then.
 pub(super) fn may_be_hidden(job: &JobRef, looked_at: Timestamp, lag: SignedDuration) -> bool {
     job.created_at.is_some_and(|created| within(created, lag, looked_at))

@@ -1,7 +1,7 @@
 //! Leaving jobs behind: when the rollout is deleted, and when it turns to another package.
 
 use super::Ground;
-use super::jobs::{OurJobs, can_be_stopped, may_be_hidden};
+use super::jobs::{OurJobs, can_be_stopped, may_be_hidden, unlisted};
 use super::report::{Outcome, finish};
 use crate::api::{CreateOperation, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision};
 use crate::cloud::{Capabilities, Job, JobState};
@@ -42,7 +42,7 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
             format!("deletion waits until the cloud can be asked for its jobs; last known to run: {running}");
         return finish(view.object, status, Outcome::working(phase, reason, message), view.now);
     };
-    let mut remains = remains(&mut status, &seen.value, seen.at, capabilities);
+    let mut remains = remains(&mut status, &seen.value, seen.at, capabilities, view.now);
     remains.add_by_token(view, &crate::plan::token::package_identity(package), &status, &seen.value);
     let by_hand = remains.by_hand(capabilities);
     if remains.waits_for.is_empty() {
@@ -83,7 +83,7 @@ impl Plan<OtaRolloutStatus> {
 /// The stages speak of another package: its jobs are stopped, and nothing is sent before they are final. None once nothing
 /// stands in the way.
 pub(super) fn turn(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
-    let mut remains = remains(status, &ground.jobs.value, ground.jobs.at, ground.capabilities);
+    let mut remains = remains(status, &ground.jobs.value, ground.jobs.at, ground.capabilities, ground.now);
     let by_hand = remains.by_hand(ground.capabilities);
     let end = if by_hand.is_empty() { "are stopped" } else { "end" };
     if !remains.waits_for.is_empty() {
@@ -113,6 +113,7 @@ fn remains(
     jobs: &[&Job],
     looked_at: Timestamp,
     capabilities: &Capabilities,
+    now: Timestamp,
 ) -> Remains {
     let lag = capabilities.visibility_lag;
     let mut remains = Remains::default();
@@ -134,7 +135,10 @@ fn remains(
                 }
             }
             None if recorded.finished_at.is_some() => {}
-            None if may_be_hidden(recorded, looked_at, lag) => remains.waits_for.push(recorded.id.clone()),
+            None if may_be_hidden(recorded, looked_at, lag) => {
+                *recorded = unlisted(recorded, now);
+                remains.waits_for.push(recorded.id.clone());
+            }
             None => remains.vanished.push(recorded.id.clone()),
         }
     }

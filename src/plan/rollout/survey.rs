@@ -1,6 +1,6 @@
 //! What was seen, counted: which device is in which stage, what became of it, and what cannot be told.
 
-use super::jobs::{OurJob, OurJobs, may_be_hidden, record};
+use super::jobs::{OurJob, OurJobs, may_be_hidden, record, unlisted};
 use super::population::{Population, population};
 use super::{Ground, requests};
 use crate::api::{Intent, JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus};
@@ -123,7 +123,8 @@ impl<'a> Survey<'a> {
             }
             records.push(record);
         }
-        let missing = jobs.missing.iter().filter(|missing| missing.stage == index).map(|m| m.job.clone());
+        let missing = jobs.missing.iter().filter(|missing| missing.stage == index);
+        let missing = missing.map(|missing| unlisted(&missing.job, ground.now));
         let before = records.len();
         records.extend(missing);
         // With a job missing the numbers are not whole: the last whole ones stand.

@@ -273,11 +273,22 @@ fn deletion_follows_the_policy_and_waits_for_jobs() {
     };
     let mut orphan = world(json!({}));
     orphan.make_ready();
+    assert_eq!(deleted(&mut orphan), [], "whoever wrote it again now would not see it, and make it twice");
+    insta::assert_snapshot!(message(&orphan), @"the package stays in the cloud (deletionPolicy: Orphan); the cloud's lists may not show it before 2023-11-14 22:13:30Z");
+    orphan.pass(10);
     assert_eq!(deleted(&mut orphan), [Action::Release]);
+    let mut in_doubt = world(json!({}));
+    in_doubt.make_ready();
+    in_doubt.pass(10);
+    let call = json!({"token": "t", "operation": "CreateJob", "digest": "d", "at": "2023-11-14T22:13:20Z", "state": "Ambiguous"});
+    in_doubt.package.status.as_mut().unwrap().pending = vec![serde_json::from_value(call).unwrap()];
+    assert_eq!(deleted(&mut in_doubt), []);
+    insta::assert_snapshot!(message(&in_doubt), @"deletion waits: call t is not settled");
 
     let mut adopted = world(json!({"deletionPolicy": "Delete"}));
     foreign(&mut adopted, |_| {});
     adopted.reconcile_package();
+    adopted.pass(10);
     assert_eq!(deleted(&mut adopted), [Action::Release]);
     assert_eq!(adopted.packages.len(), 1);
 

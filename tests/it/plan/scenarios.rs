@@ -1,8 +1,9 @@
 //! The traps that other rollout engines fell into, one by one.
 
 use super::world::{Fate, World, device};
-use rollwave::api::{RolloutPhase, StageStatus};
+use rollwave::api::{RolloutPhase, StagePhase, StageStatus};
 use rollwave::cloud::{CloudKind, JobState, defaults::capabilities_of};
+use rollwave::plan::needs::{self, Need};
 use rollwave::plan::soak::{Clocks, CloudTime};
 use rollwave::plan::{Action, Again};
 use serde_json::{Value, json};
@@ -19,6 +20,9 @@ fn stage(world: &World, index: usize) -> StageStatus {
 fn ratio(min: &str) -> Value {
     json!([{"outcome": {"method": "Ratio", "minSuccess": min}}])
 }
+
+/// What says that the jobs are looked at.
+const JOBS: Need = Need::Jobs(rollwave::cloud::PackageKind::Firmware);
 
 /// A canary that has been sent, and whose devices met their fate.
 fn after_canary(spec: Value, fate: impl Fn(&str) -> Fate) -> World {
@@ -517,4 +521,57 @@ fn a_state_lost_after_the_next_rollout_finds_everything_done() {
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!((plan.status.phase, world.jobs.len()), (RolloutPhase::Completed, 3));
     assert_eq!(plan.status.progress, "completed 12/12");
+}
+
+/// Its create was refused, and then its package left: whoever looked at nothing would stand still in silence.
+#[test]
+fn a_stage_that_was_released_and_has_no_job_is_looked_at_though_its_package_is_not_ready() {
+    let mut world = World::new(4, json!({}));
+    assert_eq!(needs::for_rollout(&world.rollout, &world.package).first(), Some(&JOBS), "it may begin");
+    let refused = world.plan_rollout().status;
+    assert_eq!((refused.stages[0].phase, refused.stages[0].jobs.len()), (StagePhase::Dispatching, 0));
+    world.package.status = None;
+    assert_eq!(needs::for_rollout(&world.rollout, &world.package), [], "nothing was sent, and nothing is");
+    world.rollout.status = Some(refused);
+    assert_eq!(needs::for_rollout(&world.rollout, &world.package).first(), Some(&JOBS));
+    world.reconcile();
+    assert!(world.rollout_status().message.contains("waits for OtaPackage meter-v2"), "{:?}", reason(&world));
+}
+
+#[test]
+fn a_difference_is_not_sent_again_to_a_device_that_left_its_version_meanwhile() {
+    let mut world = World::new(10, json!({}));
+    world.package.spec.artifact.delta = Some(true);
+    world.package.spec.source_versions = vec!["V1".into()];
+    world.reconcile();
+    world.edit_rollout(|rollout| rollout.spec.suspend = true);
+    world.reconcile();
+    world.devices.get_mut("dev-003").unwrap().firmware = Some("V1.5".into());
+    world.edit_rollout(|rollout| rollout.spec.suspend = false);
+    let sent = |world: &World| world.jobs.iter().map(|job| job.devices.len()).collect::<Vec<_>>();
+    world.settle(|_| Fate::Succeeds);
+    assert_eq!((sent(&world), reason(&world).as_str()), (vec![10, 9], "DevicesUnfit"));
+    let message = world.rollout_status().message;
+    assert!(message.contains("dev-003, which runs V1.5: the package is the difference from V1"), "{message}");
+    world.devices.get_mut("dev-003").unwrap().firmware = Some("V1".into());
+    let done = world.settle(|_| Fate::Succeeds);
+    assert_eq!((sent(&world), done.status.phase), (vec![10, 9, 1], RolloutPhase::Completed));
+}
+
+#[test]
+fn a_job_that_a_clock_ahead_wrote_down_is_not_waited_for_until_that_time() {
+    for deletes in [false, true] {
+        let mut world = after_canary(json!({}), |_| Fate::Sleeps);
+        world.hidden.push(world.jobs[0].id.clone());
+        world.now -= jiff::SignedDuration::from_hours(6);
+        if deletes {
+            world.delete_rollout();
+        }
+        assert_eq!(world.reconcile().actions, []);
+        world.pass(10);
+        let last = world.reconcile();
+        let expected = if deletes { vec![Action::Release] } else { vec![] };
+        assert_eq!(last.actions, expected, "{}", last.status.message);
+        assert!(deletes || reason(&world) == "JobVanished", "{}", last.status.message);
+    }
 }

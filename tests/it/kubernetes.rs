@@ -8,6 +8,7 @@ mod control_plane;
 mod controller;
 mod crash;
 mod definitions;
+mod deletion;
 mod events;
 mod examples;
 mod flux;

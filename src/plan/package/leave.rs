@@ -11,8 +11,11 @@ use jiff::Timestamp;
 /// What a package that is being deleted does next.
 pub(super) fn delete(view: &PackageView<'_>, mut status: OtaPackageStatus) -> Plan<OtaPackageStatus> {
     own_what_was_created(view, &mut status);
-    // A clock that was ahead wrote it.
+    // Times to come were written by a clock that was ahead: they count from now on.
     status.known_since = status.known_since.map(|since| since.min(view.now));
+    if let Some(verification) = &mut status.verification {
+        verification.dispatched_at = verification.dispatched_at.map(|at| at.min(view.now));
+    }
     let outcome = match (in_doubt(&status), view.object.spec.deletion_policy) {
         (Some(doubt), _) => doubt,
         (None, DeletionPolicy::Orphan) => {
@@ -53,7 +56,7 @@ fn in_doubt(status: &OtaPackageStatus) -> Option<Outcome> {
 /// moment later would not see it, and make it again.
 fn leave(view: &PackageView<'_>, status: &OtaPackageStatus, message: &str) -> Outcome {
     let sent_at = status.verification.as_ref().and_then(|sent| sent.dispatched_at);
-    let last = status.known_since.max(sent_at.map(|at| at.min(view.now)));
+    let last = status.known_since.max(sent_at);
     let visible = last.and_then(|last| last.checked_add(view.capabilities.visibility_lag).ok());
     match visible.filter(|visible| view.now < *visible) {
         None => release(message),

@@ -277,6 +277,14 @@ fn deletion_follows_the_policy_and_waits_for_jobs() {
     insta::assert_snapshot!(message(&orphan), @"the package stays in the cloud (deletionPolicy: Orphan); the cloud's lists may not show it before 2023-11-14 22:13:30Z");
     orphan.pass(10);
     assert_eq!(deleted(&mut orphan), [Action::Release]);
+    let mut after_a_clock_ahead = world(json!({"verification": {"devices": ["dev-000"], "timeout": "1h"}}));
+    after_a_clock_ahead.reconcile_package();
+    after_a_clock_ahead.reconcile_package();
+    assert_eq!(after_a_clock_ahead.jobs.len(), 1);
+    after_a_clock_ahead.now -= jiff::SignedDuration::from_hours(6);
+    assert_eq!(deleted(&mut after_a_clock_ahead), []);
+    after_a_clock_ahead.pass(10);
+    assert_eq!(deleted(&mut after_a_clock_ahead), [Action::Release]);
     let mut in_doubt = world(json!({}));
     in_doubt.make_ready();
     in_doubt.pass(10);

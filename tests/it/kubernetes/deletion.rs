@@ -1,0 +1,93 @@
+//! Everything is deleted at once, at each point of a release: it goes, nothing is left behind in the cloud, and nothing is sent
+//! meanwhile.
+
+use super::control_plane::shared;
+use super::harness::Field;
+use crate::engine::harness::{PACKAGE, Process, ROLLOUT, each};
+use rollwave::simulator::faults::{Kind, When};
+use serde_json::{Value, json};
+
+/// A point of a release.
+struct Phase {
+    name: &'static str,
+    /// What becomes of the upgrades.
+    behaviour: Value,
+    /// The create whose answer is lost.
+    lost: Option<&'static str>,
+    /// A manifest of a rollout.
+    rollout: fn() -> String,
+    is_reached: fn(&Value, &Value) -> bool,
+}
+
+const OPEN: [&str; 4] = ["Initializing", "Waitting", "Processing", "Stopping"];
+
+fn phases() -> Vec<Phase> {
+    let stuck = || json!({"version": "V2", "stuckRate": "100%"});
+    let good = || json!({"version": "V2", "duration": {"min": "5s", "max": "20s"}});
+    let bad = || json!({"version": "V2", "failureRate": "100%", "duration": {"min": "5s", "max": "20s"}});
+    let usual: fn() -> String = || ROLLOUT.to_owned();
+    let phase =
+        |name, behaviour, lost, rollout, is_reached| Phase { name, behaviour, lost, rollout, is_reached };
+    vec![
+        phase("the package's create is in doubt", good(), Some("CreateOtaPackage"), usual, |package, _| {
+            package["status"]["pending"][0]["state"] == "Ambiguous"
+        }),
+        phase("it is being verified", stuck(), None, usual, |package, _| {
+            package["status"]["verification"]["jobId"].is_string()
+        }),
+        phase("its verification is in doubt", good(), Some("CreateBatchTask"), usual, |package, _| {
+            package["status"]["pending"][0]["state"] == "Ambiguous"
+        }),
+        phase("its verification has failed", bad(), None, usual, |package, _| {
+            package["status"]["message"].as_str().is_some_and(|text| text.contains("verification failed"))
+        }),
+        phase(
+            "the canary soaks",
+            good(),
+            None,
+            || ROLLOUT.replace("soak: 1m", "soak: 5d"),
+            |_, rollout| rollout["status"]["stages"][0]["phase"] == "Soaking",
+        ),
+        phase("the canary runs", json!(null), None, usual, |_, rollout| {
+            rollout["status"]["stages"][0]["jobs"][0]["id"].is_string()
+        }),
+        phase("it is completed", good(), None, usual, |_, rollout| rollout["status"]["phase"] == "Completed"),
+    ]
+}
+
+fn reach(field: &Field<'_>, phase: &Phase) {
+    let unverified = phase.behaviour.is_null();
+    let behaviour =
+        if unverified { json!({"version": "V2", "stuckRate": "100%"}) } else { phase.behaviour.clone() };
+    let behaviours = serde_json::from_value(json!([behaviour])).unwrap();
+    field.lab.cloud(|cloud| cloud.set_behaviours(behaviours).unwrap());
+    if let Some(operation) = phase.lost {
+        field.lab.fault(operation, Some(1), Kind::Reset { when: When::After });
+    }
+    let package = PACKAGE.replace("  verification", "  deletionPolicy: Delete\n  verification");
+    let (without, _) = package.split_once("  verification").unwrap();
+    field.apply(if unverified { without } else { &package });
+    field.apply(&(phase.rollout)());
+    field.until("OtaRollout", "meter", phase.name, |rollout| {
+        let package = field.get("OtaPackage", "meter-v2").unwrap_or_default();
+        (phase.is_reached)(&package, rollout)
+    });
+}
+
+#[test]
+fn a_release_that_is_deleted_at_any_point_leaves_nothing_behind() {
+    each(&phases(), |phase| {
+        let field = Field::new(shared());
+        let controller = Process::start(&mut field.controller());
+        reach(&field, phase);
+        let objects = [("OtaCloud", "lab"), ("OtaPackage", "meter-v2"), ("OtaRollout", "meter")];
+        objects.iter().for_each(|(kind, name)| field.delete(kind, name));
+        objects.iter().rev().for_each(|(kind, name)| field.until_gone(kind, name));
+        let open: Vec<_> =
+            field.lab.tasks().into_iter().filter(|task| OPEN.contains(&task.status.as_str())).collect();
+        assert!(open.is_empty(), "{}: {open:#?}", phase.name);
+        assert_eq!(field.lab.packages(), [], "{}", phase.name);
+        assert!(field.lab.sent().values().all(|times| *times == 1), "{}: {:?}", phase.name, field.lab.sent());
+        drop(controller);
+    });
+}

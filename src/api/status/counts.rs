@@ -1,0 +1,86 @@
+//! What became of the devices of a stage, in numbers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What became of the devices of a stage. `assigned` is the sum of the others, but for `superseded` and `unseen`.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct StageCounts {
+    /// Devices that the stage was dispatched for, less those that left: deleted in the cloud, or `unseen`.
+    pub assigned: u32,
+    /// The cloud has not begun with them (offline, or waiting).
+    pub queued: u32,
+    /// Upgrading.
+    pub in_flight: u32,
+    /// Report the new version, or were seen to until a later job took them on to another one.
+    pub succeeded: u32,
+    /// Among those that succeeded: devices that a later job took on to another version.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub superseded: u32,
+    /// Taken on by a later job before anybody saw what they ran: they prove nothing, and are not in `assigned`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unseen: u32,
+    /// The cloud reports a failure, and they do not run the new version.
+    pub failed: u32,
+    /// Never answered in time.
+    pub timed_out: u32,
+    /// The cloud reported success, but they do not run the new version.
+    pub reverted: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl StageCounts {
+    /// Counts devices that a later job took on as successes only as far as they were seen to run the version before: the
+    /// job's word alone is no proof. Those that ran it when last looked at still do, left it, or were taken on since.
+    #[must_use]
+    pub fn believing(mut self, before: Self) -> Self {
+        let ran = before.succeeded.saturating_sub(before.superseded);
+        let left = self.reverted.saturating_sub(before.reverted)
+            + self.queued.saturating_sub(before.queued)
+            + self.in_flight.saturating_sub(before.in_flight);
+        let taken_on = ran.saturating_sub(self.succeeded - self.superseded + left);
+        let proven =
+            self.superseded.saturating_sub(before.unseen).min(before.superseded.saturating_add(taken_on));
+        let unseen = self.superseded - proven;
+        self.succeeded -= unseen;
+        self.assigned -= unseen;
+        self.superseded = proven;
+        self.unseen = unseen;
+        self
+    }
+
+    /// Devices with a final outcome.
+    #[must_use]
+    pub const fn finished(self) -> u32 {
+        self.succeeded + self.failures()
+    }
+
+    /// Failed, timed out and reverted together.
+    #[must_use]
+    pub const fn failures(self) -> u32 {
+        self.failed + self.timed_out + self.reverted
+    }
+}
+
+impl std::ops::Add for StageCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            assigned: self.assigned + other.assigned,
+            queued: self.queued + other.queued,
+            in_flight: self.in_flight + other.in_flight,
+            succeeded: self.succeeded + other.succeeded,
+            superseded: self.superseded + other.superseded,
+            unseen: self.unseen + other.unseen,
+            failed: self.failed + other.failed,
+            timed_out: self.timed_out + other.timed_out,
+            reverted: self.reverted + other.reverted,
+        }
+    }
+}

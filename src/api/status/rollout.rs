@@ -1,0 +1,214 @@
+//! Status of an `OtaRollout`: its stages, their jobs, and who is left out.
+
+use super::{Decision, Evidence, Intent, StageCounts, conditions, never_observed, timestamp};
+use crate::api::Condition;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Status of an `OtaRollout`.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OtaRolloutStatus {
+    /// Generation that this status speaks of.
+    #[serde(default = "never_observed")]
+    #[schemars(default = "never_observed")]
+    pub observed_generation: i64,
+    /// Conditions: `Ready`, `Progressing`, `Healthy`, and while true `Reconciling`, `Stalled`, `Suspended`.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions")]
+    pub conditions: Vec<Condition>,
+    /// One sentence with its numbers; says why when the rollout is held.
+    #[serde(default)]
+    pub message: String,
+    /// For `kubectl get`: `canary 58/60, stage 1 of 3`.
+    #[serde(default)]
+    pub progress: String,
+    /// Hash of everything that decides who gets what when. A new hash is a new plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+    /// Identity of the package that the stages speak of. Another package is another rollout, from the first stage on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_identity: Option<String>,
+    /// Where the rollout as a whole stands.
+    #[serde(default)]
+    pub phase: RolloutPhase,
+    /// The stages in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageStatus>,
+    /// Devices that the targets name and that are left out.
+    #[serde(default)]
+    pub excluded: Excluded,
+    /// The stop rule that fired, with its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<Evidence>,
+    /// Calls that left, or were about to, and whose outcome is not settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<Intent>,
+    /// The last decisions, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
+    /// Since when it stands still because somebody asked for it, and not because of `spec.suspend`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub paused_at: Option<Timestamp>,
+    /// The `reconcile-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// The `pause-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_pause_at: Option<String>,
+    /// The `resume-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_resume_at: Option<String>,
+    /// The `retry-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_retry_at: Option<String>,
+}
+
+impl Default for OtaRolloutStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: never_observed(),
+            conditions: Vec::new(),
+            message: String::new(),
+            progress: String::new(),
+            plan_hash: None,
+            package_identity: None,
+            phase: RolloutPhase::default(),
+            stages: Vec::new(),
+            excluded: Excluded::default(),
+            stopped_by: None,
+            pending: Vec::new(),
+            decisions: Vec::new(),
+            paused_at: None,
+            last_handled_reconcile_at: None,
+            last_handled_pause_at: None,
+            last_handled_resume_at: None,
+            last_handled_retry_at: None,
+        }
+    }
+}
+
+/// Where a rollout as a whole stands.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RolloutPhase {
+    /// Waits for its package, its cloud or its first observation.
+    #[default]
+    Pending,
+    /// A stage is being dispatched, watched or judged.
+    Progressing,
+    /// Held: by `suspend`, a stop rule, a gate that failed, or something that cannot be told.
+    Held,
+    /// Cancelled for good by a stop rule.
+    Aborted,
+    /// Every stage passed.
+    Completed,
+}
+
+/// One stage.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StageStatus {
+    /// Name of the stage.
+    pub name: String,
+    /// Where it stands.
+    pub phase: StagePhase,
+    /// What became of its devices.
+    #[serde(default)]
+    pub counts: StageCounts,
+    /// The cloud's jobs for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobRef>,
+    /// When it may be sent: its window opens then. Only while it waits for that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub opens_at: Option<Timestamp>,
+    /// When its first job left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub dispatched_at: Option<Timestamp>,
+    /// When enough of its devices had answered for the soak to start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub observed_at: Option<Timestamp>,
+    /// When that had been at the latest by the cloud's own clock, where it says what time it is: ours may be set before a soak is
+    /// over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub observed_cloud_at: Option<Timestamp>,
+    /// When its soak is over at the latest, if Rollwave goes on working. Only while it soaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub soaks_until: Option<Timestamp>,
+    /// When its gates passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub passed_at: Option<Timestamp>,
+    /// What each gate saw when it was last asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Evidence>,
+}
+
+/// Where a stage stands.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StagePhase {
+    /// Not released yet.
+    #[default]
+    Waiting,
+    /// Its jobs are being created.
+    Dispatching,
+    /// Devices are upgrading.
+    Running,
+    /// Devices have answered; the soak time runs.
+    Soaking,
+    /// A gate failed, or stays inconclusive.
+    Held,
+    /// Its gates passed.
+    Passed,
+}
+
+/// One job of the cloud.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct JobRef {
+    /// Our token, part of the job's name in the cloud.
+    pub token: String,
+    /// The cloud's id.
+    pub id: String,
+    /// Devices it was created for.
+    pub devices: u32,
+    /// The cloud's state of it, in our words; empty until a list shows the job.
+    pub state: String,
+    /// When its create call was confirmed, or a look found it: a list may lack it for a while after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub created_at: Option<Timestamp>,
+    /// When it was first seen to be final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub finished_at: Option<Timestamp>,
+    /// True once this object wanted it stopped: its unfinished devices get another job when the hold ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stop_ordered: bool,
+    /// True once another attempt was asked for those of its devices that failed, until they have got it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_ordered: bool,
+}
+
+/// Devices that the targets name and that are left out of the denominator.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Excluded {
+    /// Named in `exclude.devices`.
+    pub by_spec: u32,
+    /// Report a version that is not in `fromVersions` or not in the package's `sourceVersions`.
+    pub by_version: u32,
+    /// Ran the target version before they were dispatched.
+    pub already_current: u32,
+    /// Named in the manifest, but the cloud does not know them.
+    pub unknown: u32,
+    /// Some of the unknown ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_examples: Vec<String>,
+}

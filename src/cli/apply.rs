@@ -1,13 +1,15 @@
 //! `rollwave apply`: one round, or with `--wait` until everything is settled.
 
-use super::home::{CallCount, Home, HomeError, Outstanding};
+use super::folder::{self, Requests};
 use super::ports::SystemClock;
 use super::printer::{DIM, paint};
+use super::progress::{CallCount, Outstanding};
 use super::tree::health_look;
 use super::{Context, Exit};
 use crate::api::{Health, Object, ObjectKey, Period, all_settled};
 use crate::engine::Report;
-use crate::source::{Snapshot, folder};
+use crate::engine::drive::folder::{DriveError, FolderDriver, Step};
+use crate::source::{self, Snapshot};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,25 +39,25 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
-    let mut snapshot = folder::read(&args.path);
+    let mut snapshot = source::folder::read(&args.path);
     if !snapshot.problems.is_empty() {
         return refuse(&snapshot, ctx);
     }
-    let mut home = match Home::open(&args.path, ctx.state.path(), SystemClock::faster(args.time_factor)) {
-        Ok(home) => home,
+    let (clock, requests) = (SystemClock::faster(args.time_factor), Box::new(Requests::new()));
+    let mut driver = match folder::open(&args.path, ctx.state.path(), clock, requests) {
+        Ok(driver) => driver,
         Err(error) => return ctx.fail(error),
     };
     let work = async {
-        home.admit(&mut snapshot).await?;
+        driver.admit(&mut snapshot).await?;
         if !snapshot.problems.is_empty() {
             return Ok(refuse(&snapshot, ctx));
         }
-        home.take(snapshot).await?;
-        home.wake_all().await?;
-        settle(&mut home, args, ctx).await
+        driver.take(snapshot).await?;
+        settle(&mut driver, args, ctx).await
     };
-    let ended = work.await.unwrap_or_else(|error: HomeError| ctx.fail(error));
-    home.stop(Duration::ZERO).await;
+    let ended = work.await.unwrap_or_else(|error: DriveError| ctx.fail(error));
+    driver.stop(std::future::ready(())).await;
     ended
 }
 
@@ -66,19 +68,21 @@ fn refuse(snapshot: &Snapshot, ctx: &Context) -> Exit {
     ctx.fail(format!("{}: nothing was done", snapshot.problems_text()))
 }
 
-async fn settle(home: &mut Home, args: &Args, ctx: &Context) -> Result<Exit, HomeError> {
+async fn settle(driver: &mut FolderDriver, args: &Args, ctx: &Context) -> Result<Exit, DriveError> {
     let deadline = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
-    let mut round = Round::new(Outstanding::of(&home.objects().await?));
-    while !round.is_over(home, args.wait).await? {
+    let mut round = Round::new(Outstanding::of(&driver.objects().await?));
+    while !round.is_over(driver, args.wait).await? {
         let left =
             deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let Ok(report) = tokio::time::timeout(left, home.next()).await else {
-            summarise(home, &round, ctx).await?;
+        let Ok(step) = tokio::time::timeout(left, driver.step()).await else {
+            summarise(driver, &round, ctx).await?;
             return Ok(Exit::Timeout);
         };
-        round.take(report?, home, ctx).await?;
+        if let Step::Reconciled(report) = step? {
+            round.take(*report, driver, ctx).await?;
+        }
     }
-    summarise(home, &round, ctx).await
+    summarise(driver, &round, ctx).await
 }
 
 /// What happened since `apply` began.
@@ -95,7 +99,7 @@ impl Round {
         Self { outstanding, calls: CallCount::default(), silent: BTreeMap::new(), said: BTreeMap::new() }
     }
 
-    async fn take(&mut self, report: Report, home: &Home, ctx: &Context) -> Result<(), HomeError> {
+    async fn take(&mut self, report: Report, driver: &FolderDriver, ctx: &Context) -> Result<(), DriveError> {
         self.outstanding.done(&report.key);
         self.calls.take(report.account.clone(), report.calls);
         match report.error {
@@ -109,7 +113,7 @@ impl Round {
                 self.silent.remove(&report.account);
             }
         }
-        if let Some(object) = home.object(&report.key).await? {
+        if let Some(object) = driver.object(&report.key).await? {
             self.say(&object, ctx);
         }
         Ok(())
@@ -123,7 +127,7 @@ impl Round {
         }
     }
 
-    async fn is_over(&self, home: &Home, wait: bool) -> Result<bool, HomeError> {
+    async fn is_over(&self, driver: &FolderDriver, wait: bool) -> Result<bool, DriveError> {
         if !self.outstanding.is_empty() {
             return Ok(false);
         }
@@ -131,13 +135,13 @@ impl Round {
             return Ok(true);
         }
         let given_up = self.silent.values().any(|(since, _)| since.elapsed() > PATIENCE);
-        let objects = home.objects().await?;
+        let objects = driver.objects().await?;
         Ok(given_up || all_settled(&objects))
     }
 }
 
-async fn summarise(home: &Home, round: &Round, ctx: &Context) -> Result<Exit, HomeError> {
-    let objects = home.objects().await?;
+async fn summarise(driver: &FolderDriver, round: &Round, ctx: &Context) -> Result<Exit, DriveError> {
+    let objects = driver.objects().await?;
     for object in &objects {
         ctx.printer.line(line_of(object));
     }

@@ -1,12 +1,11 @@
 //! `rollwave run`: keeps the cloud agreeing with a folder.
 
-use super::home::{Home, HomeError};
+use super::folder::{self, Surroundings};
 use super::ports::SystemClock;
 use super::{Context, Exit};
-use crate::source::Snapshot;
-use crate::source::folder::{TokioSettle, Watch, WatchOptions};
-use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use crate::engine::Report;
+use crate::engine::drive::folder::{DriveError, FolderDriver, Step, Taken};
+use std::{path::PathBuf, time::Duration};
 
 /// Keep the cloud agreeing with the manifests.
 ///
@@ -24,83 +23,54 @@ pub struct Args {
 /// What is under way at the end may take this long; a call that is cut off is looked for at the next start.
 const GRACE: Duration = Duration::from_secs(25);
 
-/// How often it is noticed that the machine's clock was set.
-const CLOCK_CHECK: Duration = Duration::from_secs(30);
-
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
     if !args.path.exists() {
         return ctx.usage(format!("{}: there is no such file or folder", args.path.display()));
     }
-    let mut home = match Home::open(&args.path, ctx.state.path(), SystemClock::faster(args.time_factor)) {
-        Ok(home) => home,
+    let clock = SystemClock::faster(args.time_factor);
+    let surroundings = Box::new(Surroundings::watch(&args.path, clock));
+    let mut driver = match folder::open(&args.path, ctx.state.path(), clock, surroundings) {
+        Ok(driver) => driver,
         Err(error) => return ctx.fail(error),
     };
-    let (sender, mut snapshots) = mpsc::channel(1);
-    let mut watch = Watch::new(&args.path, WatchOptions::default(), Arc::new(TokioSettle));
-    let watching = tokio::spawn(async move { while sender.send(watch.next().await).await.is_ok() {} });
     let ended = tokio::select! {
         biased;
         signal = stop_signal() => signal.map_err(|error| error.to_string()),
-        error = work(&mut home, &mut snapshots, ctx) => Err(error.to_string()),
+        error = work(&mut driver, ctx) => Err(error.to_string()),
     };
-    watching.abort();
-    if !home.stop(GRACE).await {
+    if !driver.stop(tokio::time::sleep(GRACE)).await {
         tracing::warn!("a call was cut off: it is in the journal, and is looked for at the next start");
     }
     ended.map_or_else(|error| ctx.fail(error), |()| Exit::Done)
 }
 
-async fn work(home: &mut Home, snapshots: &mut mpsc::Receiver<Snapshot>, ctx: &Context) -> HomeError {
-    let mut started = false;
-    let mut clock_check = tokio::time::interval(CLOCK_CHECK);
+async fn work(driver: &mut FolderDriver, ctx: &Context) -> DriveError {
     loop {
-        let step = tokio::select! {
-            Some(snapshot) = snapshots.recv() => {
-                let first = !std::mem::replace(&mut started, true);
-                take(home, snapshot, first, ctx).await
-            }
-            _ = clock_check.tick(), if started => check_clock(home).await,
-            report = home.next(), if started => report.map(|report| {
-                let error = report.error.map(|error| error.to_string());
-                if report.changed || error.is_some() {
-                    tracing::info!(object = %report.key, error, "reconciled");
-                } else {
-                    tracing::debug!(object = %report.key, "as it was");
-                }
-            }),
-        };
-        if let Err(error) = step {
-            return error;
+        match driver.step().await {
+            Ok(Step::Took(taken)) => show(&taken, ctx),
+            Ok(Step::Reconciled(report)) => log(&report),
+            Ok(Step::Requested(_) | Step::BeganAgain) => {}
+            Err(error) => return error,
         }
     }
 }
 
-/// Soaks and statuses shall not go by a clock that everybody else has corrected.
-async fn check_clock(home: &mut Home) -> Result<(), HomeError> {
-    if !home.is_off() {
-        return Ok(());
-    }
-    tracing::warn!("the machine's clock was set, or the machine slept: beginning anew");
-    home.begin_anew().await
-}
-
-async fn take(
-    home: &mut Home,
-    mut snapshot: Snapshot,
-    wake_all: bool,
-    ctx: &Context,
-) -> Result<(), HomeError> {
-    home.admit(&mut snapshot).await?;
-    for problem in &snapshot.problems {
+fn show(taken: &Taken, ctx: &Context) {
+    for problem in &taken.problems {
         ctx.printer.problem(problem);
     }
-    let desired = home.take(snapshot).await?;
+    let Taken { desired, .. } = taken;
     tracing::info!(changed = desired.changed.len(), deleting = desired.deleting.len(), "took the manifests");
-    if wake_all {
-        home.wake_all().await?;
+}
+
+fn log(report: &Report) {
+    let error = report.error.as_ref().map(ToString::to_string);
+    if report.changed || error.is_some() {
+        tracing::info!(object = %report.key, error, "reconciled");
+    } else {
+        tracing::debug!(object = %report.key, "as it was");
     }
-    Ok(())
 }
 
 pub(super) async fn stop_signal() -> std::io::Result<()> {

@@ -9,6 +9,7 @@
 pub mod account;
 mod act;
 pub mod budget;
+pub mod drive;
 mod holders;
 pub mod intake;
 pub mod inventory;

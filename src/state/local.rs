@@ -18,7 +18,7 @@ pub use mirror::View;
 pub use requests::Asked;
 
 use super::desired::{self, Desired, Stored};
-use super::{StateError, Store, change};
+use super::{ManifestStore, StateError, Store, change};
 use crate::api::{Object, ObjectKey};
 use async_trait::async_trait;
 use disk::{Batch, Disk};
@@ -238,6 +238,22 @@ impl Store for Local {
     /// Remembers that the name was forgotten once more. [`StateError::Conflict`] unless the object is being deleted.
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
         self.remove(key)
+    }
+}
+
+#[async_trait]
+impl ManifestStore for Local {
+    async fn take_manifests(
+        &self,
+        desired: &BTreeMap<ObjectKey, Object>,
+        may_delete: bool,
+        now: Timestamp,
+    ) -> Result<Desired, StateError> {
+        self.apply_desired(desired, may_delete, now)
+    }
+
+    async fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError> {
+        Self::take_requests(self)
     }
 }
 

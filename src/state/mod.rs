@@ -16,6 +16,8 @@ pub use desired::Desired;
 
 use crate::api::{Object, ObjectKey};
 use async_trait::async_trait;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Where objects and their status live.
@@ -32,6 +34,28 @@ pub trait Store: Send + Sync {
 
     /// Lets a deleted object go for good.
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError>;
+}
+
+/// A state that takes over manifests of a folder, and what users request beside them.
+#[async_trait]
+pub trait ManifestStore: Store {
+    /// Takes over what the manifests say, all at once, by the rules of [`local::Local::apply_desired`]. Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// Nothing was taken over.
+    async fn take_manifests(
+        &self,
+        desired: &BTreeMap<ObjectKey, Object>,
+        may_delete: bool,
+        now: Timestamp,
+    ) -> Result<Desired, StateError>;
+
+    /// Takes in what users requested since the last time; gives the objects concerned.
+    ///
+    /// # Errors
+    /// What could not be taken in still waits.
+    async fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError>;
 }
 
 /// Why the state could not be read or written. Nothing is created in a cloud after one of these.

@@ -134,9 +134,9 @@ pub fn check(engine: &[File], points: &File, elsewhere: &BTreeSet<String>) -> Ve
     findings
 }
 
-/// The engine as it is; what its home writes itself, the manifests, is named in `src/cli/home.rs`.
+/// The engine as it is; what the driver of a folder writes itself, the manifests, is named there.
 pub fn check_engine() -> Vec<String> {
-    let home = files::read("src/cli/home.rs").text;
+    let home = files::read("src/engine/drive/folder.rs").text;
     let manifests =
         ["before", "after"].iter().all(|side| home.contains(&format!("Point::{side}(\"Manifests\")")));
     let elsewhere = manifests.then(|| "Manifests".to_owned()).into_iter().collect();

@@ -2,9 +2,9 @@
 
 use crate::api::{CloudRef, Event, Object, OtaCloud};
 use crate::cli::connect::{Entries, HttpConnector, Vault};
-use crate::cli::home::is_loopback;
 use crate::cli::ports::{self, SystemClock};
 use crate::cloud::{CallError, Cloud, ErrorClass, TransportError};
+use crate::engine::drive::rehearsal::is_loopback;
 use crate::engine::ports::{Connector, Leader, LogRecorder, Ports, Recorder};
 use crate::source::kubernetes::secret::{self, SecretError};
 use crate::state::kubernetes::events::Bulletin;

@@ -4,14 +4,15 @@ mod accounts;
 mod all_clouds;
 mod verdict;
 
-use super::home::{Home, HomeError};
+use super::folder::{self, Requests};
 use super::ports::SystemClock;
 use super::printer::{DIM, STRONG, paint};
 use super::{Context, Exit, tree};
 use crate::api::{Object, ObjectKey, all_settled};
+use crate::engine::drive::folder::{DriveError, FolderDriver, Step};
 use crate::simulator::http::{ServeError, serve};
 use crate::simulator::{World, WorldError};
-use crate::source::folder;
+use crate::source;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -45,7 +46,7 @@ enum DemoError {
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
-    Home(#[from] HomeError),
+    Drive(#[from] DriveError),
     #[error(transparent)]
     State(#[from] crate::state::StateError),
     #[error("cannot write the demo's files: {0}")]
@@ -86,7 +87,7 @@ async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
     fs_err::write(fleet.join("3-v3.0.yaml"), BAD_RELEASE)?;
     stage.play(&fleet, ctx).await?;
 
-    let objects = stage.home.objects().await?;
+    let objects = stage.driver.objects().await?;
     let exit = tell(ctx, &verdict::findings(&simulator, &objects));
     simulator.shutdown().await;
     Ok(exit)
@@ -107,26 +108,28 @@ fn title(ctx: &Context, text: &str) {
 
 /// The engine on the demo's folder, and what was said so far.
 struct Stage {
-    home: Home,
+    driver: FolderDriver,
     said: BTreeMap<ObjectKey, String>,
 }
 
 impl Stage {
     fn open(dir: &Path, world: &World) -> Result<Self, DemoError> {
         let clock = SystemClock::faster(world.time_factor);
-        Ok(Self { home: Home::open(&dir.join("fleet"), &dir.join("state"), clock)?, said: BTreeMap::new() })
+        let requests = Box::new(Requests::new());
+        let driver = folder::open(&dir.join("fleet"), &dir.join("state"), clock, requests)?;
+        Ok(Self { driver, said: BTreeMap::new() })
     }
 
     /// Takes the folder as it is now, and tells what happens until nothing goes on by itself.
     async fn play(&mut self, fleet: &Path, ctx: &Context) -> Result<(), DemoError> {
-        self.home.take(folder::read(fleet)).await?;
-        self.home.wake_all().await?;
+        self.driver.take(source::folder::read(fleet)).await?;
+        self.driver.wake_all().await?;
         loop {
-            let report = self.home.next().await?;
-            if let Some(object) = self.home.object(&report.key).await? {
+            let Step::Reconciled(report) = self.driver.step().await? else { continue };
+            if let Some(object) = self.driver.object(&report.key).await? {
                 self.say(&object, ctx);
             }
-            let objects = self.home.objects().await?;
+            let objects = self.driver.objects().await?;
             if all_settled(&objects) {
                 let objects: Vec<Object> = objects.iter().map(|object| Object::clone(object)).collect();
                 ctx.printer.line("");

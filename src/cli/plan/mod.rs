@@ -85,7 +85,7 @@ async fn look(
     snapshot: &Snapshot,
     stored: &[Arc<Object>],
     path: &Path,
-) -> Result<Survey, super::home::HomeError> {
+) -> Result<Survey, crate::engine::drive::folder::DriveError> {
     let clock = SystemClock::new();
     let root = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let wanted = intake::wanted(snapshot, stored, &root);

@@ -1,0 +1,248 @@
+//! The driver of a folder: takes over its manifests and what users request, and runs the engine on them.
+
+use super::rehearsal;
+use crate::api::{Object, ObjectKey};
+use crate::cloud::TransportError;
+use crate::engine::points::Point;
+use crate::engine::ports::Ports;
+use crate::engine::{Engine, Report, intake};
+use crate::source::{Problem, Snapshot};
+use crate::state::{Desired, ManifestStore, StateError};
+use async_trait::async_trait;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why a folder cannot be driven any further.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// Time would run faster for devices that are not simulated.
+    #[error(
+        "--time-factor is for rehearsals against a simulator on this machine, and {cloud} is at {endpoint}"
+    )]
+    NotARehearsal {
+        /// The account.
+        cloud: ObjectKey,
+        /// Where it is.
+        endpoint: String,
+    },
+}
+
+/// Something that happens around the engine.
+pub enum Event {
+    /// The folder holds this now.
+    Manifests(Snapshot),
+    /// Users may have requested something.
+    Requests,
+    /// The machine's clock was set, or the machine slept: the ports to go on with.
+    ClockSet(Result<Ports, TransportError>),
+}
+
+/// Where events come from: timers and watches of a real process, or a simulation.
+#[async_trait]
+pub trait Events: Send {
+    /// The next event; waits for ever when none comes. May be dropped at any `.await` without losing one.
+    async fn next(&mut self) -> Event;
+}
+
+/// What the driver did.
+#[derive(Debug)]
+pub enum Step {
+    /// It took over what the folder holds.
+    Took(Taken),
+    /// The engine reconciled an object.
+    Reconciled(Box<Report>),
+    /// It took in what users requested of these objects.
+    Requested(Vec<ObjectKey>),
+    /// It began again, with another clock.
+    BeganAgain,
+}
+
+/// What was taken over from a folder.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// What that changed.
+    pub desired: Desired,
+    /// What is wrong with the manifests; while there is any of it nothing is deleted.
+    pub problems: Vec<Problem>,
+}
+
+/// A folder, its state, and the engine that makes the clouds agree with it.
+pub struct FolderDriver {
+    root: PathBuf,
+    state: Arc<dyn ManifestStore>,
+    ports: Ports,
+    engine: Engine,
+    events: Box<dyn Events>,
+    is_rehearsal: bool,
+    /// Manifests were taken over since it was made.
+    is_started: bool,
+    /// What the folder held last; objects that are deleted first and wanted again come in from here.
+    last: Snapshot,
+}
+
+impl FolderDriver {
+    /// A driver for the manifests under `root`. Nothing is due before the first manifests are taken over.
+    #[must_use]
+    pub fn new(root: &Path, state: Arc<dyn ManifestStore>, ports: Ports, events: Box<dyn Events>) -> Self {
+        let engine = Engine::new(state.clone(), ports.clone());
+        let (root, last) = (root.to_owned(), Snapshot::default());
+        Self { root, state, ports, engine, events, is_rehearsal: false, is_started: false, last }
+    }
+
+    /// The same driver, which refuses accounts that are not on this machine when `is_rehearsal`.
+    #[must_use]
+    pub fn rehearsing(self, is_rehearsal: bool) -> Self {
+        Self { is_rehearsal, ..self }
+    }
+
+    /// The next thing that happened; waits while nothing is due.
+    ///
+    /// # Errors
+    /// Nothing can be done any more. What is under way is in the journal.
+    pub async fn step(&mut self) -> Result<Step, DriveError> {
+        tokio::select! {
+            biased;
+            event = self.events.next() => self.follow(event).await,
+            report = self.engine.next() => self.reported(report?).await,
+        }
+    }
+
+    async fn follow(&mut self, event: Event) -> Result<Step, DriveError> {
+        match event {
+            Event::Manifests(mut snapshot) => {
+                self.admit(&mut snapshot).await?;
+                self.take(snapshot).await.map(Step::Took)
+            }
+            // Before anything is due they are taken in together with the first manifests.
+            Event::Requests if !self.is_started => Ok(Step::Requested(Vec::new())),
+            Event::Requests => Ok(Step::Requested(self.take_requests().await?)),
+            Event::ClockSet(ports) => {
+                self.begin_again(ports?).await?;
+                Ok(Step::BeganAgain)
+            }
+        }
+    }
+
+    /// Takes out of the snapshot what may not follow on what is stored, and says so among its problems.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn admit(&self, snapshot: &mut Snapshot) -> Result<(), StateError> {
+        intake::admit(snapshot, &self.objects().await?);
+        Ok(())
+    }
+
+    /// Takes over what the folder holds, and makes what changed due: everything the first time. While something is wrong
+    /// with the folder nothing is deleted: an object may only seem to be gone.
+    ///
+    /// # Errors
+    /// The state's, or [`DriveError::NotARehearsal`]: nothing was taken over.
+    pub async fn take(&mut self, snapshot: Snapshot) -> Result<Taken, DriveError> {
+        if let Some((cloud, endpoint)) = rehearsal::real_account(&snapshot).filter(|_| self.is_rehearsal) {
+            return Err(DriveError::NotARehearsal { cloud, endpoint });
+        }
+        if !self.is_started {
+            // Before anything is due: what is to be paused must not move.
+            self.state.take_requests().await?;
+        }
+        let desired = self.take_over(&snapshot).await?;
+        self.engine.wake(desired.changed.iter().chain(&desired.deleting).cloned()).await?;
+        if !self.is_started {
+            self.wake_all().await?;
+            self.is_started = true;
+        }
+        let problems = snapshot.problems.clone();
+        self.last = snapshot;
+        Ok(Taken { desired, problems })
+    }
+
+    async fn take_over(&self, snapshot: &Snapshot) -> Result<Desired, StateError> {
+        let stored = self.objects().await?;
+        let wanted = intake::wanted(snapshot, &stored, &self.root);
+        let may_delete = snapshot.problems.is_empty();
+        self.ports.faults.pass(Point::before("Manifests"));
+        let desired = self.state.take_manifests(&wanted, may_delete, self.ports.clock.now()).await?;
+        self.ports.faults.pass(Point::after("Manifests"));
+        Ok(desired)
+    }
+
+    /// Begins again at the machine's time, as after a restart: nothing that was counted by the clock before still counts.
+    async fn begin_again(&mut self, ports: Ports) -> Result<(), StateError> {
+        tracing::warn!("the machine's clock was set, or the machine slept: beginning again");
+        let engine = Engine::new(self.state.clone(), ports.clone());
+        self.ports = ports;
+        std::mem::replace(&mut self.engine, engine).stop().await;
+        self.wake_all().await
+    }
+
+    /// Makes every object due.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn wake_all(&mut self) -> Result<(), StateError> {
+        let keys = self.state.keys().await?;
+        self.engine.wake(keys).await
+    }
+
+    /// An object that was let go, and is wanted again, comes in as a new one.
+    async fn reported(&mut self, report: Report) -> Result<Step, DriveError> {
+        if self.last.objects.contains_key(&report.key) && self.state.load(&report.key).await?.is_none() {
+            let snapshot = std::mem::take(&mut self.last);
+            self.take(snapshot).await?;
+        }
+        Ok(Step::Reconciled(Box::new(report)))
+    }
+
+    /// Takes in what users request; what cannot be taken in now is tried again.
+    async fn take_requests(&mut self) -> Result<Vec<ObjectKey>, StateError> {
+        match self.state.take_requests().await {
+            Ok(concerned) => {
+                self.engine.wake(concerned.iter().cloned()).await?;
+                Ok(concerned)
+            }
+            Err(error @ StateError::Deposed) => Err(error),
+            Err(error) => {
+                tracing::warn!("a request could not be taken in: {error}");
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Every object as it stands.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn objects(&self) -> Result<Vec<Arc<Object>>, StateError> {
+        let mut objects = Vec::new();
+        for key in self.state.keys().await? {
+            objects.extend(self.state.load(&key).await?);
+        }
+        Ok(objects)
+    }
+
+    /// One object as it stands.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn object(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
+        self.state.load(key).await
+    }
+
+    /// Begins nothing more, and lets what is under way finish before `grace` has passed; false when something had to be cut
+    /// off.
+    pub async fn stop(mut self, grace: impl Future<Output = ()>) -> bool {
+        let is_done = tokio::select! {
+            biased;
+            () = self.engine.stop() => true,
+            () = grace => false,
+        };
+        self.engine.cut_off().await;
+        is_done
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! Stages go Waiting → Dispatching → Running → Soaking → Passed, one at a time. Stop rules come before everything else, on
 //! every pass. Whatever cannot be told holds the rollout and says why. The parts: `jobs` finds our jobs, `population`
-//! the devices, `survey` counts, `advance` decides, `leave` cleans up, `report` writes it down.
+//! the devices, `survey` counts, `advance` decides, `success` says how it ended, `leave` cleans up, `report` writes it
+//! down.
 //!
 //! **A job that is stopped cannot go on** (IoTDA refuses to retry a stopped task: SDK 3.1.219, RetryBatchTask). So a hold
 //! that stops jobs — `suspend`, or a stop rule — ends by sending the devices that were stopped another job of the same
@@ -15,6 +16,7 @@ mod leave;
 mod population;
 mod report;
 mod requests;
+mod success;
 mod survey;
 
 use super::cohort;

@@ -13,6 +13,7 @@ mod four;
 pub mod harness;
 mod kills;
 mod ocean_connect;
+mod outcomes;
 mod prices;
 mod requests;
 mod somebody;

@@ -3,7 +3,8 @@
 use super::{ask, command, counted, devices, listed, pending, smallest};
 use crate::api::{
     Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
-    RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule, Verdict, time_text,
+    PROGRESSING, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule, Verdict,
+    find_condition, time_text,
 };
 use crate::plan::{
     gate::{self, spaced},
@@ -125,7 +126,7 @@ fn next(
         return next;
     }
     match status.phase {
-        RolloutPhase::Completed => {}
+        RolloutPhase::Completed => next.extend(retry_next(status, key)),
         RolloutPhase::Pending => next.extend(package_next(rollout, key, all)),
         RolloutPhase::Aborted => next.push(NOT_CONTINUED.to_owned()),
         RolloutPhase::Progressing | RolloutPhase::Held => {
@@ -133,11 +134,12 @@ fn next(
             if is_held_by_something_else(rollout, status) {
                 let why = status.message.trim_end_matches('.');
                 next.push(format!("It does not go on by itself: {why}."));
+                next.extend(retry_next(status, key).filter(|_| reason(status) == Some("StageFailed")));
                 return next;
             }
             if let Some((spec, stage)) = current(rollout, status) {
                 next.extend(stage_next(spec, stage, now));
-                next.extend(retry_next(stage, key));
+                next.extend(retry_next(status, key));
                 next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
             }
         }
@@ -145,15 +147,24 @@ fn next(
     next
 }
 
-/// A gate that failed holds until its devices are tried again, or the spec changes.
-fn retry_next(stage: &StageStatus, key: &ObjectKey) -> Option<String> {
-    let failures = stage.counts.failures();
-    (stage.phase == StagePhase::Held && failures > 0).then(|| {
+/// Devices that failed or went back get another attempt only when somebody asks for it; a gate that failed holds until then.
+fn retry_next(status: &OtaRolloutStatus, key: &ObjectKey) -> Option<String> {
+    let failures = total(status).failures();
+    let is_held = |stage: &StageStatus| stage.phase == StagePhase::Held && !stage.gates.is_empty();
+    let gate = if status.stages.iter().any(is_held) { ", and asks the gate anew" } else { "" };
+    (failures > 0).then(|| {
         let (failed, retry) = (devices(failures), command("retry", key));
-        format!(
-            "If another attempt may help, {retry} sends to the {failed} that failed, and asks the gate anew."
-        )
+        format!("If another attempt may help, {retry} sends to the {failed} that failed{gate}.")
     })
+}
+
+fn total(status: &OtaRolloutStatus) -> StageCounts {
+    status.stages.iter().fold(StageCounts::default(), |sum, stage| sum + stage.counts)
+}
+
+/// Why it stands as it does, as its conditions name it.
+fn reason(status: &OtaRolloutStatus) -> Option<&str> {
+    find_condition(&status.conditions, PROGRESSING).map(|condition| condition.reason.as_str())
 }
 
 /// Held, and neither by a gate nor by a person: the sentence of the status says what to do.
@@ -306,7 +317,7 @@ fn share(value: f64) -> String {
 
 /// How far a stop rule is from firing.
 fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
-    let counts = status.stages.iter().fold(StageCounts::default(), |sum, stage| sum + stage.counts);
+    let counts = total(status);
     let open = counts.queued + counts.in_flight;
     let fires = |failures: u32| {
         let then = StageCounts {

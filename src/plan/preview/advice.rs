@@ -1,7 +1,7 @@
 //! What a person should know before it begins.
 
 use super::PreviewStage;
-use crate::api::{OtaPackage, OtaRollout};
+use crate::api::{CountOrPercent, OtaPackage, OtaRollout, StopMethod, StopRule};
 use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::plan::needs::Need;
 use crate::plan::{Action, PackageView, RolloutView, cohort, gate};
@@ -163,13 +163,14 @@ pub(super) fn rollout_warnings(
     if spec.stop.is_empty() {
         warnings.push("no stop rules: nothing but the gates stops a bad package".to_owned());
     }
+    warnings.extend(spec.stop.iter().filter_map(|rule| never_fires(rule, stages)));
     let written = cohort::stages(spec);
     let last = written.len().saturating_sub(1);
     for (index, stage) in written.iter().enumerate() {
         let size =
             stages.iter().find(|preview| preview.name == stage.name).map_or(0, |preview| preview.devices);
         if stage.gates.is_empty() && index < last {
-            warnings.push(format!("stage {} has no gate: the next one follows when its devices are done, whatever became of them", stage.name));
+            warnings.push(format!("stage {} has no gate: the next one follows when its devices are done, unless more of them failed than succeeded", stage.name));
         }
         // The last stage may well be left with nobody.
         if size == 0 && index < last {
@@ -181,6 +182,22 @@ pub(super) fn rollout_warnings(
     }
     warnings.extend(excluded(end));
     warnings
+}
+
+/// A stop rule that asks for more devices than all stages have.
+fn never_fires(rule: &StopRule, stages: &[PreviewStage]) -> Option<String> {
+    let devices: u32 = stages.iter().map(|stage| stage.devices).sum();
+    let (needed, what) = match (rule.method, rule.max_failure) {
+        (StopMethod::Ratio, _) => (rule.min_sample, "devices with an outcome (minSample)"),
+        (StopMethod::Count, CountOrPercent::Count(count)) => (count, "failed devices (maxFailure)"),
+        (StopMethod::Count, CountOrPercent::Percent(_)) => return None,
+    };
+    (devices > 0 && needed > devices).then(|| {
+        format!(
+            "stop rule {} can never fire: it asks for {needed} {what}, and all stages together have {devices}",
+            rule.name
+        )
+    })
 }
 
 fn excluded(end: &OtaRollout) -> Vec<String> {

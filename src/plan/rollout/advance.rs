@@ -1,7 +1,7 @@
 //! From what was seen to what is done: stop rules first, then holds, then the stages in order.
 
 use super::jobs::{can_be_stopped, unstoppable};
-use super::report::{Outcome, Standing, total};
+use super::report::{Outcome, total};
 use super::survey::{Survey, survey};
 use super::{Ground, requests, waiting_stage};
 use crate::api::{
@@ -194,7 +194,7 @@ impl Pass<'_, '_> {
         {
             return outcome;
         }
-        (0..self.status.stages.len()).find_map(|index| self.step(index)).unwrap_or_else(|| self.completed())
+        (0..self.status.stages.len()).find_map(|index| self.step(index)).unwrap_or_else(|| self.end())
     }
 
     /// A gate that failed stopped the jobs: what it stopped is not sent again before the spec changes.
@@ -303,6 +303,9 @@ impl Pass<'_, '_> {
         let open = self.status.stages[index].gates.iter().find(|gate| gate.verdict != Verdict::Pass).cloned();
         let counts = self.status.stages[index].counts;
         let name = self.status.stages[index].name.clone();
+        if let Some(failed) = self.failed_without_a_gate(index) {
+            return Some(failed);
+        }
         let Some(open) = open else {
             self.status.stages[index].passed_at = Some(self.ground.now);
             self.enter(index, StagePhase::Passed, "StagePassed", &format!("stage {line}"));
@@ -339,7 +342,7 @@ impl Pass<'_, '_> {
         failed
     }
 
-    fn gates(&self, index: usize) -> Vec<&OutcomeGate> {
+    pub(super) fn gates(&self, index: usize) -> Vec<&OutcomeGate> {
         let gates = self.ground.stages.get(index).map_or(&[][..], |stage| stage.gates.as_slice());
         gates.iter().map(|gate| &gate.outcome).collect()
     }
@@ -355,44 +358,6 @@ impl Pass<'_, '_> {
         stage.phase = phase;
         if news {
             record_decision(&mut self.status.decisions, self.ground.now, reason, message);
-        }
-    }
-
-    fn completed(&self) -> Outcome {
-        let counts = total(&self.status.stages);
-        let version = &self.ground.package.spec.version;
-        let mut message = format!(
-            "{} of {} devices run {version}, {} failed; {} already ran it",
-            counts.succeeded.saturating_sub(counts.superseded),
-            counts.assigned,
-            counts.failures(),
-            self.status.excluded.already_current
-        );
-        if counts.superseded > 0 {
-            message += &format!("; {} ran it until a later rollout took them on", counts.superseded);
-        }
-        if counts.unseen > 0 {
-            message +=
-                &format!("; {} were taken on by another job before they were seen to run it", counts.unseen);
-        }
-        let unknown = self.status.excluded.unknown;
-        if unknown > 0 {
-            message += &format!("; {unknown} that the targets name are not known to the cloud");
-        }
-        let late = self.survey.population.eligible.len();
-        if late > 0 {
-            message += &format!(
-                "; {late} more are eligible and in none of its stages, which were all released before"
-            );
-        }
-        let live = self.is_live();
-        Outcome {
-            phase: RolloutPhase::Completed,
-            standing: Standing::Done,
-            reason: "Completed",
-            message,
-            again: if live { Again::After(POLL) } else { Again::AtDriftInterval },
-            actions: Vec::new(),
         }
     }
 

@@ -88,7 +88,7 @@ pub(super) fn finish(
     status.phase = outcome.phase;
     status.observed_generation = generation;
     status.progress = progress(&status);
-    let health = health(&status);
+    let health = health(&status, &outcome);
     let ready = is_ready(object, &status, &outcome);
     let mut set = |type_: &str, truth: Truth, reason: &str, message: &str| {
         set_condition(&mut status.conditions, type_, truth, reason, message, generation, now);
@@ -135,8 +135,11 @@ fn is_ready(object: &OtaRollout, status: &OtaRolloutStatus, outcome: &Outcome) -
     }
 }
 
-fn health(status: &OtaRolloutStatus) -> (Truth, &'static str, String) {
+fn health(status: &OtaRolloutStatus, outcome: &Outcome) -> (Truth, &'static str, String) {
     let total = total(&status.stages);
+    if outcome.reason == "StageFailed" {
+        return (Truth::False, "StageFailed", outcome.message.clone());
+    }
     if let Some(evidence) = &status.stopped_by {
         return (Truth::False, "StopRuleFired", evidence.message.clone());
     }
@@ -178,6 +181,7 @@ fn progress(status: &OtaRolloutStatus) -> String {
                 index + 1
             )
         }
+        None if !status.stages.is_empty() => format!("{}/{}", total.succeeded, total.assigned),
         _ => "pending".to_owned(),
     }
 }

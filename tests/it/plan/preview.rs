@@ -149,9 +149,23 @@ fn warnings_say_what_is_weak() {
     insta::assert_snapshot!(preview_rollout(&world, &world.package).warnings.join("\n"), @r"
     no stop rules: nothing but the gates stops a bad package
     stage canary (10 devices) cannot prove 95 %: needs 52
-    stage none has no gate: the next one follows when its devices are done, whatever became of them
+    stage none has no gate: the next one follows when its devices are done, unless more of them failed than succeeded
     stage none selects nobody
-    stage lab has no gate: the next one follows when its devices are done, whatever became of them
+    stage lab has no gate: the next one follows when its devices are done, unless more of them failed than succeeded
+    ");
+}
+
+#[test]
+fn a_stop_rule_that_asks_for_more_devices_than_there_are_is_named() {
+    let stop = json!([
+        {"name": "share", "method": "Ratio", "maxFailure": "10%", "minSample": 50},
+        {"name": "fits", "method": "Ratio", "maxFailure": "10%", "minSample": 40},
+        {"name": "number", "method": "Count", "maxFailure": 41}
+    ]);
+    let world = World::new(40, json!({"stop": stop, "stages": [{"name": "all", "select": {"rest": true}}]}));
+    insta::assert_snapshot!(preview_rollout(&world, &world.package).warnings.join("\n"), @r"
+    stop rule share can never fire: it asks for 50 devices with an outcome (minSample), and all stages together have 40
+    stop rule number can never fire: it asks for 41 failed devices (maxFailure), and all stages together have 40
     ");
 }
 

@@ -56,6 +56,7 @@ reasons! {
     PackageVerified, false, "`OtaPackage`: its verification passed, or it asks for none";
     VerificationFailed, true, "`OtaPackage`: its verification failed";
     DriftCorrected, false, "`OtaPackage`: the cloud's copy was gone or different, and was made anew";
+    RunStarted, false, "`OtaRollout`: a run begins: for another package, or by request";
     StageDispatched, false, "`OtaRollout`: the first job of a stage left";
     StagePassed, false, "`OtaRollout`: the gates of a stage passed";
     GateFailed, true, "`OtaRollout`: a gate failed";
@@ -151,9 +152,9 @@ impl Teller {
         let Some(after) = after else { return };
         let none = OtaRolloutStatus::default();
         let before = before.unwrap_or(&none);
-        let same_package = before.package_identity == after.package_identity;
+        let same_run = before.package_identity == after.package_identity && before.run == after.run;
         for stage in &after.stages {
-            let old = before.stages.iter().find(|old| old.name == stage.name).filter(|_| same_package);
+            let old = before.stages.iter().find(|old| old.name == stage.name).filter(|_| same_run);
             self.of_stage(old, stage);
         }
         if let Some(rule) = after.stopped_by.as_ref().filter(|_| before.stopped_by.is_none()) {
@@ -176,6 +177,7 @@ impl Teller {
     fn of_retries(&mut self, before: &[Decision], after: &[Decision]) {
         for decision in news(before, after) {
             match decision.rule.as_str() {
+                "RunStarted" => self.tell(Reason::RunStarted, &decision.message),
                 "RetryTaken" => self.tell(Reason::RetryTaken, &decision.message),
                 "RetryRefused" => self.tell(Reason::RetryRefused, &decision.message),
                 _ => {}

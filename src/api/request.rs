@@ -20,11 +20,13 @@ pub enum Request {
     Resume,
     /// Give devices that failed, in a stage or in a verification, another attempt.
     Retry,
+    /// Begin a new run of a rollout: its stages again, from the first one on.
+    Restart,
 }
 
 impl Request {
     /// Every request.
-    pub const ALL: [Self; 4] = [Self::Reconcile, Self::Pause, Self::Resume, Self::Retry];
+    pub const ALL: [Self; 5] = [Self::Reconcile, Self::Pause, Self::Resume, Self::Retry, Self::Restart];
 
     /// The verb.
     #[must_use]
@@ -34,6 +36,7 @@ impl Request {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Retry => "retry",
+            Self::Restart => "restart",
         }
     }
 
@@ -45,6 +48,7 @@ impl Request {
             Self::Pause => "ota.rollwave.dev/pause-requested-at",
             Self::Resume => "ota.rollwave.dev/resume-requested-at",
             Self::Retry => "ota.rollwave.dev/retry-requested-at",
+            Self::Restart => "ota.rollwave.dev/restart-requested-at",
         }
     }
 
@@ -66,7 +70,7 @@ impl Request {
         match self {
             Self::Pause => Some(Self::Resume),
             Self::Resume => Some(Self::Pause),
-            Self::Reconcile | Self::Retry => None,
+            Self::Reconcile | Self::Retry | Self::Restart => None,
         }
     }
 
@@ -106,6 +110,7 @@ impl Object {
                     Request::Pause => &status.last_handled_pause_at,
                     Request::Resume => &status.last_handled_resume_at,
                     Request::Retry => &status.last_handled_retry_at,
+                    Request::Restart => &status.last_handled_restart_at,
                 }
             }
             (Self::Cloud(_) | Self::Package(_), _) => return None,

@@ -142,6 +142,11 @@ pub enum Verb {
     /// Each gets it once its job has ended; devices that succeeded are left alone. A gate that failed is asked anew. Where a
     /// stop rule has fired nothing is tried again, nor where every device that verifies a package runs it already.
     Retry(request::Args),
+    /// Begin a new run of rollouts.
+    ///
+    /// A run sends the stages again, from the first one on, to every device that does not run the version. What the run before
+    /// still sends is stopped first. A stop rule that fired, gates that failed and earlier results belong to the run before.
+    Restart(request::Args),
     /// Print the CustomResourceDefinitions of every kind.
     ///
     /// They are for a Kubernetes cluster: `rollwave crds | kubectl apply -f -`. A folder of manifests needs none.
@@ -171,6 +176,7 @@ impl Verb {
             Self::Pause(args) => request::run(Request::Pause, args, ctx).await,
             Self::Resume(args) => request::run(Request::Resume, args, ctx).await,
             Self::Retry(args) => request::run(Request::Retry, args, ctx).await,
+            Self::Restart(args) => request::run(Request::Restart, args, ctx).await,
             Self::Crds(args) => crds::run(args, ctx),
             Self::Clouds(args) => clouds::run(args, ctx),
             Self::Simulate(args) => simulate::run(args, ctx).await,
@@ -192,6 +198,7 @@ impl Verb {
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Retry(_)
+            | Self::Restart(_)
             | Self::Completions(_)
             | Self::Demo(_)
             | Self::Validate(_)

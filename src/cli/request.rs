@@ -1,4 +1,4 @@
-//! `rollwave reconcile`, `pause`, `resume` and `retry`: what people ask of objects without changing their manifests.
+//! `rollwave reconcile`, `pause`, `resume`, `retry` and `restart`: what people ask of objects without changing their manifests.
 
 use super::news::{self, News};
 use super::place::{Found, Place};

@@ -4,8 +4,8 @@
 
 use super::token::is_verification_of;
 use crate::api::{
-    IN_SYNC, OtaPackage, OtaRollout, READY, StagePhase, StageStatus, VERIFIED, Verification,
-    condition_is_true, support::Refusal,
+    IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, VERIFIED,
+    Verification, condition_is_true, support::Refusal,
 };
 use crate::cloud::{
     Capabilities, DeviceOutcome, DeviceScope, Job, JobState, NewJob, PackageKey, PackageKind,
@@ -79,9 +79,9 @@ pub fn for_package(package: &OtaPackage) -> Vec<Need> {
 pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     if rollout.metadata.deletion_timestamp.is_some() {
         let jobs = Need::Jobs(package.spec.kind);
-        return if has_dispatched(rollout) { vec![jobs] } else { Vec::new() };
+        return if rollout.status.as_ref().is_some_and(has_dispatched) { vec![jobs] } else { Vec::new() };
     }
-    if !has_begun(rollout) && !is_dispatchable(package) {
+    if !rollout.status.as_ref().is_some_and(has_begun) && !is_dispatchable(package) {
         return Vec::new();
     }
     for_preview(rollout, package)
@@ -177,20 +177,16 @@ fn needs_verification(package: &OtaPackage, verification: &Verification) -> bool
         || known.is_none_or(|known| !is_verification_of(package, verification, known))
 }
 
-fn has_dispatched(rollout: &OtaRollout) -> bool {
+fn has_dispatched(status: &OtaRolloutStatus) -> bool {
     let has_jobs = |stage: &StageStatus| !stage.jobs.is_empty();
-    rollout
-        .status
-        .as_ref()
-        .is_some_and(|status| !status.pending.is_empty() || status.stages.iter().any(has_jobs))
+    !status.pending.is_empty() || status.stages.iter().any(has_jobs)
 }
 
 /// True once a stage was released, or may have been: also one that has no job, because its create was refused or it had no
 /// devices.
-pub(super) fn has_begun(rollout: &OtaRollout) -> bool {
+pub(super) fn has_begun(status: &OtaRolloutStatus) -> bool {
     let is_released = |stage: &StageStatus| stage.phase != StagePhase::Waiting;
-    let stages = rollout.status.iter().flat_map(|status| &status.stages);
-    has_dispatched(rollout) || stages.into_iter().any(is_released)
+    has_dispatched(status) || status.stages.iter().any(is_released)
 }
 
 fn has_condition(package: &OtaPackage, type_: &str) -> bool {

@@ -16,6 +16,7 @@ mod leave;
 mod population;
 mod report;
 mod requests;
+mod run;
 mod success;
 mod survey;
 
@@ -60,17 +61,14 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     requests::take_pause(view.object, &mut status, view.now);
     let ground = match gather(view, &status) {
         Ok(ground) => ground,
-        Err(Lack::Look) => return wait_for_a_look(view, status),
-        Err(Lack::Other(outcome)) => {
-            requests::answer_unjudged(view.object, &mut status, &outcome, view.now);
-            return finish(view.object, status, *outcome, view.now);
-        }
+        Err(lack) => return without_ground(view, status, lack),
     };
-    if status.package_identity.as_ref().is_some_and(|identity| *identity != ground.identity) {
-        if let Some(outcome) = leave::turn(&ground, &mut status) {
-            return finish(view.object, status, outcome, view.now);
-        }
-        status = anew(status);
+    if let Some(outcome) = run::enter(&ground, &mut status) {
+        return finish(view.object, status, outcome, view.now);
+    }
+    // A run that has just begun has sent nothing: what it waits for is told as at the next pass.
+    if let Err(lack) = gather(view, &status) {
+        return without_ground(view, status, lack);
     }
     match advance::advance(&ground, &mut status) {
         Some(outcome) => finish(view.object, status, outcome, view.now),
@@ -78,17 +76,18 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     }
 }
 
-/// What stays when the stages speak of another package: what was said, and what people asked for.
-fn anew(status: OtaRolloutStatus) -> OtaRolloutStatus {
-    OtaRolloutStatus {
-        conditions: status.conditions,
-        decisions: status.decisions,
-        paused_at: status.paused_at,
-        last_handled_reconcile_at: status.last_handled_reconcile_at,
-        last_handled_pause_at: status.last_handled_pause_at,
-        last_handled_resume_at: status.last_handled_resume_at,
-        last_handled_retry_at: status.last_handled_retry_at,
-        ..OtaRolloutStatus::default()
+/// What is decided when there is nothing to judge by.
+fn without_ground(
+    view: &RolloutView<'_>,
+    mut status: OtaRolloutStatus,
+    lack: Lack,
+) -> Plan<OtaRolloutStatus> {
+    match lack {
+        Lack::Look => wait_for_a_look(view, status),
+        Lack::Other(outcome) => {
+            requests::answer_unjudged(view.object, &mut status, &outcome, view.now);
+            finish(view.object, status, *outcome, view.now)
+        }
     }
 }
 
@@ -107,7 +106,7 @@ enum Lack {
 }
 
 fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Ground<'a>, Lack> {
-    let begun = has_begun(view.object);
+    let begun = has_begun(status);
     let phase = if begun { status.phase } else { RolloutPhase::Pending };
     let lack = |reason, message: String| Lack::Other(Box::new(Outcome::working(phase, reason, message)));
     let rollout = view.object;
@@ -118,7 +117,7 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
         Lack::Other(Box::new(Outcome::held("PackageMissing", message, false)))
     })?;
     if let Some((reason, words)) = requests::stands_still(rollout, status).filter(|_| !begun) {
-        let outcome = Outcome::held(reason, format!("{words}: nothing was sent yet"), false).still();
+        let outcome = Outcome::held(reason, format!("{words}: {}", advance::NOTHING_SENT), false).still();
         return Err(Lack::Other(Box::new(outcome)));
     }
     let capabilities = view.capabilities.ok_or_else(|| {

@@ -64,13 +64,39 @@ fn sort_set(list: &mut Vec<String>) {
     list.dedup();
 }
 
-/// Identity of one upgrade job: which object sends which package to which stage, and the how-many-th job that is.
+/// Which job of a run: the `chunk`-th one of the `attempt`-th attempt at a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobSlot<'a> {
+    /// Number of the run, from 1 on.
+    pub run: u32,
+    /// Name of the stage.
+    pub stage: &'a str,
+    /// Attempt at the stage's devices, from 0 on.
+    pub attempt: u32,
+    /// Job of the attempt, from 0 on.
+    pub chunk: u32,
+}
+
+/// Identity of one upgrade job: which rollout sends which package in which run to which stage, and the how-many-th job that is.
+/// It begins with [`rollout_mark`].
 ///
 /// Targets and selects are left out on purpose: a job keeps its identity when the spec is edited around it, so that it
 /// is recognised and never sent twice. Which devices it holds is what the cloud says of it.
 #[must_use]
-pub fn job_token(uid: &str, identity: &str, stage: &str, chunk: u32, attempt: u32) -> String {
-    short(&["job", uid, identity, stage, &chunk.to_string(), &attempt.to_string()])
+pub fn job_token(uid: &str, identity: &str, slot: JobSlot<'_>) -> String {
+    let [run, attempt, chunk] = [slot.run, slot.attempt, slot.chunk].map(|number| number.to_string());
+    let hash = short(&["job", uid, identity, &run, slot.stage, &chunk, &attempt]);
+    format!("{}{}", rollout_mark(uid), &hash[..TOKEN_LEN - MARK_LEN])
+}
+
+const TOKEN_LEN: usize = 16;
+const MARK_LEN: usize = 4;
+
+/// The first digits of every job token of a rollout, whatever package and run it is of. Two rollouts share a mark once in 65,536
+/// times: it tells which jobs are worth a closer look, and never proves whose they are.
+#[must_use]
+pub fn rollout_mark(uid: &str) -> String {
+    short(&["rollout", uid])[..MARK_LEN].to_owned()
 }
 
 /// Identity of the call that creates a package.
@@ -119,19 +145,23 @@ mod tests {
 
     #[test]
     fn every_part_of_a_job_makes_another_token() {
-        let base = job_token("uid", "id", "canary", 0, 0);
-        assert_eq!(base, job_token("uid", "id", "canary", 0, 0));
+        const SLOT: JobSlot<'static> = JobSlot { run: 1, stage: "canary", attempt: 0, chunk: 0 };
+        let base = job_token("uid", "id", SLOT);
+        assert_eq!(base, job_token("uid", "id", SLOT));
         assert_eq!(base.len(), 16);
         assert!(base.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
         for other in [
-            job_token("uie", "id", "canary", 0, 0),
-            job_token("ui", "did", "canary", 0, 0),
-            job_token("uid", "id", "canar", 0, 0),
-            job_token("uid", "id", "canary", 1, 0),
-            job_token("uid", "id", "canary", 0, 1),
+            job_token("uie", "id", SLOT),
+            job_token("ui", "did", SLOT),
+            job_token("uid", "id", JobSlot { run: 2, ..SLOT }),
+            job_token("uid", "id", JobSlot { stage: "canar", ..SLOT }),
+            job_token("uid", "id", JobSlot { chunk: 1, ..SLOT }),
+            job_token("uid", "id", JobSlot { attempt: 1, ..SLOT }),
         ] {
             assert_ne!(base, other);
         }
+        let other_run = job_token("uid", "other", JobSlot { run: 7, ..SLOT });
+        assert!(base.starts_with(&rollout_mark("uid")) && other_run.starts_with(&rollout_mark("uid")));
     }
 
     #[test]

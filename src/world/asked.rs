@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 /// Worlds of earlier seeds have no requests: their histories are older.
 pub(super) const FIRST_OF_REQUESTS: u64 = 4_000_000;
+/// Seeds from here on may ask for a restart, too.
+const FIRST_OF_RESTARTS: u64 = 5_000_000;
 
 /// Somebody asks for something.
 #[derive(Clone, Debug)]
@@ -30,7 +32,7 @@ pub(super) fn plot(
     if seed < FIRST_OF_REQUESTS {
         return plot;
     }
-    let mut asker = Asker { dice: Dice::new(seed, "asked"), manifests };
+    let mut asker = Asker { dice: Dice::new(seed, "asked"), restarts: seed >= FIRST_OF_RESTARTS, manifests };
     for _ in 0..asker.dice.between(0, 6) {
         // Much of what can go wrong happens early.
         let until = if asker.dice.permille(500) { seconds / 4 } else { seconds };
@@ -52,12 +54,15 @@ fn since_start(seconds: u64) -> SignedDuration {
 
 struct Asker<'a> {
     dice: Dice,
+    restarts: bool,
     manifests: &'a BTreeMap<String, Value>,
 }
 
 impl Asker<'_> {
     fn ask(&mut self) -> Option<Ask> {
-        let (request, kinds): (Request, &[&str]) = match self.dice.between(0, 7) {
+        let choices = if self.restarts { 8 } else { 7 };
+        let (request, kinds): (Request, &[&str]) = match self.dice.between(0, choices) {
+            8 => (Request::Restart, &["OtaRollout"]),
             0..=2 => (Request::Pause, &["OtaRollout"]),
             3 => (Request::Resume, &["OtaRollout"]),
             4 | 5 => (Request::Retry, &["OtaRollout"]),
@@ -83,7 +88,8 @@ mod tests {
         let manifests = manifests.map(|kind| (kind.to_owned(), json!({"kind": kind}))).into();
         assert!((0..4_000_000).step_by(9_973).all(|seed| plot(seed, 60, false, &manifests).is_empty()));
         let mut asked: Vec<Request> = Vec::new();
-        for seed in FIRST_OF_REQUESTS..FIRST_OF_REQUESTS + 200 {
+        let with_restarts = FIRST_OF_RESTARTS..FIRST_OF_RESTARTS + 100;
+        for seed in (FIRST_OF_REQUESTS..FIRST_OF_REQUESTS + 100).chain(with_restarts) {
             let mut plot = plot(seed, 3_600, true, &manifests);
             plot.sort_by_key(|(at, _)| *at);
             let turns = plot.iter().map(|(_, ask)| ask.request);

@@ -7,6 +7,7 @@ mod questions;
 mod ready_when;
 mod requests;
 mod retries;
+mod runs;
 mod scenarios;
 mod success;
 mod windows;

@@ -30,7 +30,7 @@ pub struct StageCounts {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-const fn is_zero(count: &u32) -> bool {
+pub(super) const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 

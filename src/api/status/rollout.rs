@@ -1,5 +1,6 @@
 //! Status of an `OtaRollout`: its stages, their jobs, and who is left out.
 
+use super::counts::is_zero;
 use super::{Decision, Evidence, Intent, StageCounts, conditions, never_observed, timestamp};
 use crate::api::Condition;
 use jiff::Timestamp;
@@ -27,7 +28,17 @@ pub struct OtaRolloutStatus {
     /// Hash of everything that decides who gets what when. A new hash is a new plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
-    /// Identity of the package that the stages speak of. Another package is another rollout, from the first stage on.
+    /// Number of the run that the stages speak of, from 1 on; 0 before the first. A run is one attempt to bring the targets to one
+    /// package: it begins when the package changes, also back to an earlier one, or by `rollwave restart`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub run: u32,
+    /// Version of the package of this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Version of the package of the run before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_version: Option<String>,
+    /// Identity of the package that the stages speak of: account, product, module, version and bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_identity: Option<String>,
     /// Where the rollout as a whole stands.
@@ -64,6 +75,9 @@ pub struct OtaRolloutStatus {
     /// The `retry-requested-at` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_retry_at: Option<String>,
+    /// The `restart-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_restart_at: Option<String>,
 }
 
 impl Default for OtaRolloutStatus {
@@ -74,7 +88,11 @@ impl Default for OtaRolloutStatus {
             message: String::new(),
             progress: String::new(),
             plan_hash: None,
+            run: 0,
+            version: None,
+            previous_version: None,
             package_identity: None,
+            last_handled_restart_at: None,
             phase: RolloutPhase::default(),
             stages: Vec::new(),
             excluded: Excluded::default(),

@@ -3,16 +3,19 @@
 use super::jobs::{can_be_stopped, unstoppable};
 use super::report::{Outcome, total};
 use super::survey::{Survey, survey};
-use super::{Ground, requests, waiting_stage};
+use super::{Ground, requests, run, waiting_stage};
 use crate::api::{
     Evidence, OtaRolloutStatus, OutcomeGate, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction,
     Verdict, record_decision, time_text,
 };
-use crate::plan::needs::is_dispatchable;
+use crate::plan::needs::{has_begun, is_dispatchable};
 use crate::plan::soak::Soak;
 use crate::plan::{Action, Again, POLL, gate, stop};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+
+/// What was done by a rollout that has not begun.
+pub(super) const NOTHING_SENT: &str = "nothing was sent yet";
 
 /// One pass over a rollout.
 pub(super) struct Pass<'g, 'a> {
@@ -143,11 +146,10 @@ impl Pass<'_, '_> {
 
     /// True when nothing was ever sent, nobody may be sent anything, and nobody runs the version: no stage has passed by that.
     fn nobody_may_begin(&self) -> bool {
-        let begun = |stage: &StageStatus| stage.phase != StagePhase::Waiting || !stage.jobs.is_empty();
         self.survey.population.eligible.is_empty()
             && self.status.excluded.already_current == 0
             && self.survey.jobs.unsettled.is_empty()
-            && !self.status.stages.iter().any(begun)
+            && !has_begun(self.status)
     }
 
     /// A completed rollout does not mind that its jobs are deleted: its last counts stand.
@@ -182,7 +184,11 @@ impl Pass<'_, '_> {
         Outcome::held(reason, message, !live.is_empty()).with(stops)
     }
 
+    /// What was done so far, for the end of a sentence.
     fn tally(&self) -> String {
+        if !has_begun(self.status) {
+            return NOTHING_SENT.to_owned();
+        }
         let counts = total(&self.status.stages);
         let (succeeded, failures, assigned) = (counts.succeeded, counts.failures(), counts.assigned);
         format!("{succeeded} of {assigned} devices succeeded, {failures} failed")
@@ -194,7 +200,10 @@ impl Pass<'_, '_> {
         {
             return outcome;
         }
-        (0..self.status.stages.len()).find_map(|index| self.step(index)).unwrap_or_else(|| self.end())
+        (0..self.status.stages.len())
+            .find_map(|index| self.step(index))
+            .or_else(|| run::same_version(self.ground, self.status))
+            .unwrap_or_else(|| self.end())
     }
 
     /// A gate that failed stopped the jobs: what it stopped is not sent again before the spec changes.

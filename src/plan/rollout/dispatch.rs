@@ -10,7 +10,7 @@ use crate::plan::busy::{Sight, holders};
 use crate::plan::cohort::{assign, rank, seed};
 use crate::plan::needs::{package_key, unsupported};
 use crate::plan::stage::{Target, versions_of};
-use crate::plan::token::job_token;
+use crate::plan::token::{JobSlot, job_token};
 use crate::plan::window::{self, Wait};
 use crate::plan::{Action, Again, POLL};
 use std::collections::BTreeSet;
@@ -230,7 +230,8 @@ impl<'a> Pass<'_, 'a> {
         let (attempt, first) = self.survey.jobs.next_slot(index, before.map(|left| left.attempt));
         let stage = &self.status.stages[index].name;
         let size = ground.capabilities.max_devices_per_job.max(1);
-        let token = |chunk| job_token(ground.uid, &ground.identity, stage, chunk, attempt);
+        let run = self.status.run;
+        let token = |chunk| job_token(ground.uid, &ground.identity, JobSlot { run, stage, attempt, chunk });
         if let Some((unsettled_stage, unsettled)) = self.survey.jobs.unsettled.first() {
             if *unsettled_stage != index {
                 return Err("waits for a call that is not settled".to_owned());

@@ -2,7 +2,7 @@
 
 use crate::api::{CreateOperation, Intent, JobRef, OtaRolloutStatus};
 use crate::cloud::{Job, JobState};
-use crate::plan::token::job_token;
+use crate::plan::token::{JobSlot, job_token};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +47,7 @@ impl<'a> OurJobs<'a> {
     pub fn find(
         uid: &str,
         identity: &str,
+        run: u32,
         stages: &[String],
         status: &OtaRolloutStatus,
         jobs: &[&'a Job],
@@ -58,8 +59,8 @@ impl<'a> OurJobs<'a> {
         }
         for (stage, name) in stages.iter().enumerate() {
             for attempt in 0.. {
-                if !found.scan(&index, stage, attempt, |chunk| job_token(uid, identity, name, chunk, attempt))
-                {
+                let token = |chunk| job_token(uid, identity, JobSlot { run, stage: name, attempt, chunk });
+                if !found.scan(&index, stage, attempt, token) {
                     break;
                 }
             }

@@ -192,7 +192,7 @@ impl Remains {
     ) {
         let names: Vec<String> = status.stages.iter().map(|stage| stage.name.clone()).collect();
         let uid = view.object.metadata.uid.as_deref().unwrap_or_default();
-        let ours = OurJobs::find(uid, identity, &names, status, jobs);
+        let ours = OurJobs::find(uid, identity, status.run, &names, status, jobs);
         let recorded = |job: &Job| status.stages.iter().flat_map(|s| &s.jobs).any(|r| r.id == job.id);
         for job in ours.live().into_iter().filter(|job| !recorded(job)) {
             self.stop(job, true);

@@ -60,7 +60,7 @@ pub(super) struct Doubt {
 /// not looked at.
 pub(super) fn survey<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus) -> Option<Survey<'a>> {
     let names: Vec<String> = status.stages.iter().map(|stage| stage.name.clone()).collect();
-    let jobs = OurJobs::find(ground.uid, &ground.identity, &names, status, &ground.jobs.value);
+    let jobs = OurJobs::find(ground.uid, &ground.identity, status.run, &names, status, &ground.jobs.value);
     let taken = Taken { stage_of: stage_of(&jobs.listed), closed: 0 };
     let rollout = &ground.rollout.spec;
     let population = population(rollout, &ground.package.spec, &ground.fleet.value, &taken.stage_of)?;

@@ -4,7 +4,8 @@ use super::hours::within_hours;
 use super::requests::{self, Retries};
 use super::stages::{self, Ran};
 use crate::api::{
-    CreateOperation, Object, OtaPackage, OtaRollout, StagePhase, VERIFIED, Verdict, condition_is_true,
+    CreateOperation, Object, OtaPackage, OtaRollout, OtaRolloutStatus, StagePhase, VERIFIED, Verdict,
+    condition_is_true,
 };
 use crate::cloud::PackageKind;
 use crate::world::clouds::{JobTruth, PackageTruth};
@@ -17,10 +18,15 @@ use std::sync::Arc;
 pub(in crate::world) struct Sent {
     /// Identity of the rollout, or of the package that is verified.
     pub(in crate::world) uid: String,
-    /// Identity of the package.
+    /// Identity of the package, and of a rollout the number of its run: see [`run_key`].
     pub(in crate::world) package: String,
     /// None for a verification.
     pub(in crate::world) stage: Option<String>,
+}
+
+/// What a rollout sends at present: a package, in a run.
+pub(super) fn run_key(status: &OtaRolloutStatus) -> String {
+    format!("{}/{}", status.package_identity.as_deref().unwrap_or_default(), status.run)
 }
 
 /// What was sent, and what came of it.
@@ -280,5 +286,5 @@ fn released<'a>(
             ));
         }
     }
-    Ok((status.package_identity.clone().unwrap_or_default(), package))
+    Ok((run_key(status), package))
 }

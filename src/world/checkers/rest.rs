@@ -1,6 +1,7 @@
 //! Liveness: once faults have ended, a world comes to rest within a bounded time, says why it stands as it does, and then
 //! writes nothing any more.
 
+use super::creates::run_key;
 use super::stages::kind_of;
 use super::{Creates, requests};
 use crate::api::{
@@ -121,9 +122,7 @@ impl Rest<'_> {
                 continue;
             }
             let is_it = |sent: &super::Sent| {
-                sent.uid == uid
-                    && sent.stage.as_ref() == Some(&stage.name)
-                    && Some(&sent.package) == status.package_identity.as_ref()
+                sent.uid == uid && sent.stage.as_ref() == Some(&stage.name) && sent.package == run_key(status)
             };
             if creates.lost.iter().any(is_it) {
                 continue;

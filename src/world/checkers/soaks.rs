@@ -3,6 +3,7 @@
 //! knows by how much that was wrong.
 
 use super::Sent;
+use super::creates::run_key;
 use crate::api::{Object, OtaRollout, Period, StagePhase, StageStatus};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -63,8 +64,8 @@ impl Soaks {
         if !has_passed || soak.is_zero() {
             return Ok(());
         }
-        let package = rollout.status.as_ref().and_then(|status| status.package_identity.clone());
-        let sent = Sent { uid, package: package.unwrap_or_default(), stage: Some(stage.name.clone()) };
+        let package = rollout.status.as_ref().map(run_key).unwrap_or_default();
+        let sent = Sent { uid, package, stage: Some(stage.name.clone()) };
         let began = stage.observed_at.and_then(|at| self.begun.get(&(named, at)));
         let lasted = |since: &Timestamp| now.duration_since(*since);
         match began.into_iter().chain(self.sent.get(&sent)).map(lasted).find(|lasted| *lasted < soak) {

@@ -1,6 +1,7 @@
 //! Laws of stages, redone by hand from the manifest and from what devices really ran: a rank decides who is in a share, and
 //! a stage is released because the devices of the one before run the version, not because a job or a status says so.
 
+use super::creates::run_key;
 use super::{Creates, Sent};
 use crate::api::{
     Artifact, Evidence, OtaPackage, OtaRollout, OutcomeGate, PackageType, Percent, StageStatus, Verdict,
@@ -57,7 +58,7 @@ impl Ran {
     ) -> Result<(), String> {
         let Some(status) = &rollout.status else { return Ok(()) };
         let uid = rollout.metadata.uid.clone().unwrap_or_default();
-        let identity = status.package_identity.clone().unwrap_or_default();
+        let identity = run_key(status);
         for before in status.stages.iter().take_while(|before| before.name != stage) {
             let sent = Sent { uid: uid.clone(), package: identity.clone(), stage: Some(before.name.clone()) };
             // A cloud leaves out a device that another rollout's job has updated a moment before.

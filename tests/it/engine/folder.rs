@@ -1,15 +1,7 @@
 //! What a folder of manifests means: what appears in it happens, what is edited is followed, what is removed is let go.
 
-use super::harness::{Ended, Lab, PACKAGE, Process, ROLLOUT};
+use super::harness::{Ended, Lab, PACKAGE, Process, ROLLOUT, package};
 use std::time::Duration;
-
-/// A build of the next version.
-fn package(version: &str, more: &str) -> String {
-    let name = version.to_lowercase();
-    let package = PACKAGE.replace("meter-v2", &format!("meter-{name}")).replace("V2", version);
-    let (package, _) = package.split_once("  verification").unwrap();
-    format!("{package}{more}")
-}
 
 fn names(lab: &Lab) -> Vec<String> {
     let list = lab.get(&[]);

@@ -65,6 +65,14 @@ spec:
   verification: {devices: [verify-1, verify-2], timeout: 2h}
 ";
 
+/// Another version of the package, named `meter-VERSION`, without a verification.
+pub fn package(version: &str, more: &str) -> String {
+    let name = version.to_lowercase();
+    let package = PACKAGE.replace("meter-v2", &format!("meter-{name}")).replace("V2", version);
+    let (package, _) = package.split_once("  verification").unwrap();
+    format!("{package}{more}")
+}
+
 pub const ROLLOUT: &str = "
 apiVersion: ota.rollwave.dev/v1alpha1
 kind: OtaRollout

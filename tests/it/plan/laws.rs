@@ -68,7 +68,10 @@ fn event() -> impl Strategy<Value = Event> {
 
 struct History {
     world: World,
-    stage_of: BTreeMap<String, String>,
+    /// By run and device.
+    stage_of: BTreeMap<(u32, String), String>,
+    /// Run of each job, by its id.
+    run_of: BTreeMap<String, u32>,
     joined: u32,
     lose_answer: bool,
     lose_call: bool,
@@ -94,6 +97,7 @@ impl History {
         Self {
             world,
             stage_of: BTreeMap::new(),
+            run_of: BTreeMap::new(),
             joined: 0,
             lose_answer: false,
             lose_call: false,
@@ -112,7 +116,7 @@ impl History {
                 // No two requests have the same time.
                 world.pass(1);
                 world.ask(*request);
-                self.retried |= *request == Request::Retry;
+                self.retried |= matches!(request, Request::Retry | Request::Restart);
                 self.paused = match request {
                     Request::Pause => true,
                     Request::Resume => false,
@@ -242,8 +246,11 @@ impl History {
         }
         for job in &world.jobs {
             let stage = job.title.rsplit('/').next().unwrap_or_default();
+            let now = world.rollout_status().run;
+            let run = *self.run_of.entry(job.id.clone()).or_insert(now);
             for device in &job.devices {
-                let before = self.stage_of.entry(device.clone()).or_insert_with(|| stage.to_owned());
+                let key = (run, device.clone());
+                let before = self.stage_of.entry(key).or_insert_with(|| stage.to_owned());
                 assert_eq!(before, stage, "{device} moved");
             }
         }

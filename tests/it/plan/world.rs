@@ -175,10 +175,12 @@ impl World {
     }
 
     pub fn plan_package(&self) -> Plan<OtaPackageStatus> {
+        let key = needs::package_key(&self.package);
+        let same_key = self.packages.iter().filter(|package| package.row.key == key).cloned();
         plan::package::plan(&PackageView {
             object: &self.package,
             capabilities: &self.capabilities,
-            packages: Some(Seen { at: self.now, value: self.packages.clone() }),
+            packages: Some(Seen { at: self.now, value: same_key.collect() }),
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             devices: Some(Seen { at: self.now, value: self.devices.clone() }),
             results: self.results(),

@@ -1,0 +1,118 @@
+//! Runs. A run is one attempt to bring the targets to one package. It begins when the package that the spec names changes, also
+//! back to an earlier one, or when a user asks for a restart. Its number is part of every job token, so that the jobs of an
+//! earlier run hold no device of a later one.
+
+use super::jobs::OurJobs;
+use super::report::Outcome;
+use super::{Ground, leave};
+use crate::api::{OtaRolloutStatus, Request, record_decision};
+use crate::cloud::Job;
+use crate::plan::token::{JobSlot, job_token, rollout_mark};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// After a lost state the number of the run is looked for up to this one.
+const MOST_RUNS: u32 = 1_000;
+/// The first jobs of a stage: the first of all may be missing from the cloud.
+const FIRST_CHUNKS: u32 = 4;
+
+/// Brings the status to the run that the spec asks for. An outcome while the run before still has jobs that may act.
+pub(super) fn enter(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
+    let version = &ground.package.spec.version;
+    let Some(before) = status.package_identity.clone() else {
+        take_restart(ground, status);
+        status.run = recover(ground);
+        status.version = Some(version.clone());
+        return None;
+    };
+    status.run = status.run.max(1);
+    let asked = Request::Restart.open(&ground.rollout.metadata, status.last_handled_restart_at.as_ref());
+    if before == ground.identity && asked.is_none() {
+        return None;
+    }
+    if let Some(outcome) = leave::turn(ground, status) {
+        return Some(outcome);
+    }
+    *status = next(std::mem::take(status), version, before == ground.identity, ground.now);
+    take_restart(ground, status);
+    None
+}
+
+fn take_restart(ground: &Ground<'_>, status: &mut OtaRolloutStatus) {
+    if let Some(asked) = Request::Restart.of(&ground.rollout.metadata) {
+        status.last_handled_restart_at = Some(asked.to_owned());
+    }
+}
+
+/// The status of a new run: what was said and asked stays, what was sent and counted belongs to the run before.
+fn next(before: OtaRolloutStatus, version: &str, restarted: bool, now: Timestamp) -> OtaRolloutStatus {
+    let run = before.run.saturating_add(1);
+    let previous = if restarted { before.previous_version } else { before.version };
+    let mut decisions = before.decisions;
+    let why = match &previous {
+        _ if restarted => "restarted by request".to_owned(),
+        Some(previous) => format!("the package before was {previous}"),
+        None => "the package has changed".to_owned(),
+    };
+    record_decision(&mut decisions, now, "RunStarted", format!("run {run} to {version} begins: {why}"));
+    OtaRolloutStatus {
+        run,
+        version: Some(version.to_owned()),
+        previous_version: previous,
+        conditions: before.conditions,
+        decisions,
+        paused_at: before.paused_at,
+        last_handled_reconcile_at: before.last_handled_reconcile_at,
+        last_handled_pause_at: before.last_handled_pause_at,
+        last_handled_resume_at: before.last_handled_resume_at,
+        last_handled_retry_at: before.last_handled_retry_at,
+        last_handled_restart_at: before.last_handled_restart_at,
+        ..OtaRolloutStatus::default()
+    }
+}
+
+/// How the end is held where the run before sent other bytes under the same version: who reports the version may run either.
+pub(super) fn same_version(ground: &Ground<'_>, status: &OtaRolloutStatus) -> Option<Outcome> {
+    let version = &ground.package.spec.version;
+    let unproven = status.excluded.already_current;
+    (status.previous_version.as_ref() == Some(version) && unproven > 0).then(|| {
+        let message = format!(
+            "{unproven} devices report {version} and may run the bytes that the run before sent under this version: devices report \
+             no digest, so nothing is sent to them; give the new bytes a new version"
+        );
+        Outcome::held("SameVersion", message, false)
+    })
+}
+
+/// The number of the run without a status that tells it: the last one of which the cloud has a job, or the one after it where
+/// this rollout has sent another package since.
+fn recover(ground: &Ground<'_>) -> u32 {
+    let mark = rollout_mark(ground.uid);
+    let token = |job: &&Job| job.token.as_deref().is_some_and(|token| token.starts_with(&mark));
+    let ours: Vec<&Job> = ground.jobs.value.iter().copied().filter(token).collect();
+    let tokens: BTreeSet<&str> = ours.iter().filter_map(|job| job.token.as_deref()).collect();
+    if tokens.is_empty() {
+        return 1;
+    }
+    let has_job = |run: &u32| {
+        let slots = ground.stages.iter().flat_map(|stage| {
+            (0..FIRST_CHUNKS).map(|chunk| JobSlot { run: *run, stage: &stage.name, attempt: 0, chunk })
+        });
+        slots.into_iter().any(|slot| tokens.contains(job_token(ground.uid, &ground.identity, slot).as_str()))
+    };
+    let Some(found) = (1..=MOST_RUNS).rev().find(has_job) else { return 1 };
+    if is_over(ground, found, &ours) { found.saturating_add(1) } else { found }
+}
+
+/// True when this rollout has sent another package since: its newest job is none of this run.
+fn is_over(ground: &Ground<'_>, run: u32, ours: &[&Job]) -> bool {
+    let names: Vec<String> = ground.stages.iter().map(|stage| stage.name.clone()).collect();
+    let status = OtaRolloutStatus { run, ..OtaRolloutStatus::default() };
+    let of_run = OurJobs::find(ground.uid, &ground.identity, run, &names, &status, &ground.jobs.value);
+    let is_of_run = |job: &Job| of_run.listed.iter().any(|ours| ours.job.id == job.id);
+    let package_id = ground.package.status.as_ref().and_then(|status| status.package_id.as_ref());
+    let sends_another = |job: &Job| package_id.is_some_and(|id| !job.package_ids.contains(id));
+    let dated = ours.iter().filter(|job| job.created_at.is_some());
+    let newest = dated.max_by_key(|job| (job.created_at, &job.id));
+    newest.is_some_and(|job| !is_of_run(job) && sends_another(job))
+}

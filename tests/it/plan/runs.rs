@@ -1,0 +1,120 @@
+//! Runs: the fleet goes to the package that the spec names now, also back to an earlier one.
+
+use super::world::{Fate, World};
+use rollwave::api::{OtaRolloutStatus, Request, RolloutPhase};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Points the rollout at the package of this version.
+fn turn_to(world: &mut World, version: &str, digest: &str) {
+    world.package.metadata.name = Some(format!("meter-{}", version.to_lowercase()));
+    world.package.spec.version = version.to_owned();
+    world.package.spec.artifact.sha256 = Some(digest.repeat(32));
+    world.package.status = None;
+    world.make_ready();
+    let name = world.package.metadata.name.clone().unwrap();
+    world.edit_rollout(|rollout| rollout.spec.package_ref.name = name);
+    world.pass(60);
+}
+
+fn versions(world: &World) -> BTreeMap<String, usize> {
+    let mut versions = BTreeMap::new();
+    for device in world.devices.values() {
+        *versions.entry(device.firmware.clone().unwrap()).or_default() += 1;
+    }
+    versions
+}
+
+fn of(versions: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    versions.iter().map(|(version, count)| ((*version).to_owned(), *count)).collect()
+}
+
+#[test]
+fn a_package_ref_that_goes_back_takes_every_device_back() {
+    let mut world = World::new(30, json!({}));
+    for (run, version) in [(1, "V2"), (2, "V3"), (3, "V2"), (4, "V3")] {
+        if run > 1 {
+            turn_to(&mut world, version, if version == "V2" { "ab" } else { "cd" });
+        }
+        let plan = world.settle(|_| Fate::Succeeds);
+        assert_eq!(versions(&world), of(&[(version, 30)]), "run {run}");
+        assert_eq!((plan.status.run, plan.status.phase), (run, RolloutPhase::Completed));
+        let started = plan.status.decisions.iter().any(|decision| decision.rule == "RunStarted");
+        assert_eq!(started, run > 1);
+    }
+}
+
+#[test]
+fn devices_of_a_canary_that_failed_go_back() {
+    let mut world = World::new(30, json!({}));
+    world.settle(|_| Fate::Succeeds);
+    turn_to(&mut world, "V3", "cd");
+    let mut odd = 0_u32;
+    let fates: BTreeMap<String, Fate> = world
+        .devices
+        .keys()
+        .map(|id| {
+            odd += 1;
+            (id.clone(), if odd.is_multiple_of(2) { Fate::Succeeds } else { Fate::Fails })
+        })
+        .collect();
+    let held = world.settle(|id| fates[id]);
+    assert_eq!(held.status.phase, RolloutPhase::Held, "{}", held.status.message);
+    assert!(versions(&world)["V3"] > 0);
+    turn_to(&mut world, "V2", "ab");
+    let plan = world.settle(|_| Fate::Succeeds);
+    assert_eq!(versions(&world), of(&[("V2", 30)]), "{}", plan.status.message);
+    assert_eq!(plan.status.run, 3);
+}
+
+#[test]
+fn a_run_is_recovered_when_the_state_is_lost() {
+    let mut world = World::new(30, json!({}));
+    world.settle(|_| Fate::Succeeds);
+    turn_to(&mut world, "V3", "cd");
+    world.settle(|_| Fate::Succeeds);
+    world.rollout.status = None;
+    let known = world.settle(|_| Fate::Succeeds);
+    assert_eq!((known.status.run, world.jobs.len()), (2, 4), "V3 has its jobs: nothing is sent again");
+
+    turn_to(&mut world, "V2", "ab");
+    world.rollout.status = None;
+    let back = world.settle(|_| Fate::Succeeds);
+    assert_eq!(
+        versions(&world),
+        of(&[("V2", 30)]),
+        "V3 was sent since the jobs of V2: {}",
+        back.status.message
+    );
+    assert_eq!(back.status.run, 2);
+    world.rollout.status = None;
+    let again = world.settle(|_| Fate::Succeeds);
+    assert_eq!((again.status.run, world.jobs.len()), (2, 6), "{}", again.status.message);
+}
+
+#[test]
+fn a_restart_sends_the_stages_again_once() {
+    let mut world = World::new(30, json!({"stop": [{"name": "any", "method": "Count", "maxFailure": 1}]}));
+    let stopped = world.settle(|_| Fate::Fails);
+    assert!(stopped.status.stopped_by.is_some());
+    world.ask(Request::Restart);
+    let plan = world.settle(|_| Fate::Succeeds);
+    assert_eq!((plan.status.phase, plan.status.run), (RolloutPhase::Completed, 2), "{}", plan.status.message);
+    assert_eq!(versions(&world), of(&[("V2", 30)]));
+    let OtaRolloutStatus { last_handled_restart_at, run, .. } = world.settle(|_| Fate::Succeeds).status;
+    assert_eq!(last_handled_restart_at.as_deref(), Request::Restart.of(&world.rollout.metadata));
+    assert_eq!(run, 2, "it is followed once");
+}
+
+#[test]
+fn new_bytes_under_the_version_of_the_run_before_are_held_and_not_called_completed() {
+    let mut world = World::new(30, json!({}));
+    world.settle(|_| Fate::Succeeds);
+    world.packages.clear();
+    turn_to(&mut world, "V2", "cd");
+    let plan = world.settle(|_| Fate::Succeeds);
+    insta::assert_snapshot!(plan.status.message, @"30 devices report V2 and may run the bytes that the run before sent under this version: devices report no digest, so nothing is sent to them; give the new bytes a new version");
+    assert_eq!((plan.status.phase, plan.actions.len()), (RolloutPhase::Held, 0));
+    turn_to(&mut world, "V3", "cd");
+    assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
+}

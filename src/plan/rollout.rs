@@ -11,6 +11,7 @@
 
 mod advance;
 mod dispatch;
+mod gates;
 mod jobs;
 mod leave;
 mod population;

@@ -8,6 +8,7 @@ mod ready_when;
 mod requests;
 mod retries;
 mod runs;
+mod safeguards;
 mod scenarios;
 mod success;
 mod windows;

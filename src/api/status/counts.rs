@@ -54,6 +54,24 @@ impl StageCounts {
         self
     }
 
+    /// What is known when only a part was seen now: no success and no failure that was seen before is forgotten.
+    #[must_use]
+    pub fn at_least(self, before: Self) -> Self {
+        let merged = Self {
+            succeeded: self.succeeded.max(before.succeeded),
+            superseded: self.superseded.max(before.superseded),
+            unseen: self.unseen.max(before.unseen),
+            failed: self.failed.max(before.failed),
+            timed_out: self.timed_out.max(before.timed_out),
+            reverted: self.reverted.max(before.reverted),
+            ..self
+        };
+        let assigned = merged.finished().max(before.assigned).max(self.assigned);
+        let open = assigned - merged.finished();
+        let queued = self.queued.max(before.queued).min(open);
+        Self { assigned, queued, in_flight: open - queued, ..merged }
+    }
+
     /// Devices with a final outcome.
     #[must_use]
     pub const fn finished(self) -> u32 {

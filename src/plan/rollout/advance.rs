@@ -5,8 +5,8 @@ use super::report::{Outcome, total};
 use super::survey::{Survey, survey};
 use super::{Ground, requests, run, waiting_stage};
 use crate::api::{
-    Evidence, OtaRolloutStatus, OutcomeGate, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction,
-    Verdict, record_decision, time_text,
+    OtaRolloutStatus, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction, Verdict,
+    record_decision, time_text,
 };
 use crate::plan::needs::{has_begun, is_dispatchable};
 use crate::plan::soak::Soak;
@@ -23,7 +23,7 @@ pub(super) struct Pass<'g, 'a> {
     pub status: &'g mut OtaRolloutStatus,
     pub survey: Survey<'a>,
     /// The spec was edited since the last pass: gates are asked anew.
-    edited: bool,
+    pub edited: bool,
 }
 
 /// Judges, and writes stages into the status. None when the members of groups or tags were not looked at.
@@ -115,8 +115,13 @@ impl Pass<'_, '_> {
         if let Some(outcome) = self.stop_rules() {
             return outcome;
         }
+        let failed = self.failed_gate();
         if let Some((reason, words)) = requests::stands_still(self.ground.rollout, self.status) {
             return self.hold_and_stop(reason, format!("{words}: {}", self.tally())).still();
+        }
+        if let Some(message) = failed {
+            // Devices that have not begun must not get what is proven bad.
+            return self.hold_and_stop("GateFailed", message).with(stops);
         }
         let live = !self.survey.jobs.live().is_empty();
         if let Some(message) = changed {
@@ -195,21 +200,13 @@ impl Pass<'_, '_> {
     }
 
     fn walk(&mut self) -> Outcome {
-        if !self.has_failed()
-            && let Some(outcome) = self.resend()
-        {
+        if let Some(outcome) = self.resend() {
             return outcome;
         }
         (0..self.status.stages.len())
             .find_map(|index| self.step(index))
             .or_else(|| run::same_version(self.ground, self.status))
             .unwrap_or_else(|| self.end())
-    }
-
-    /// A gate that failed stopped the jobs: what it stopped is not sent again before the spec changes.
-    fn has_failed(&self) -> bool {
-        let failed = |stage: &StageStatus| stage.gates.iter().any(|gate| gate.verdict == Verdict::Fail);
-        self.status.stages.iter().any(|stage| stage.phase == StagePhase::Held && failed(stage))
     }
 
     /// What the stage waits for; none when it has passed.
@@ -241,19 +238,13 @@ impl Pass<'_, '_> {
         }
         if counts.assigned == 0 {
             let message = match counts.unseen {
-                0 => format!("stage {name}: none of its devices is left in the cloud, so nothing is proven"),
+                0 => format!("stage {name}: none of its devices is left, so nothing is proven"),
                 unseen => format!(
                     "stage {name}: {unseen} devices were taken on by another job before they were seen to run it, and none is left, so nothing is proven"
                 ),
             };
             self.status.stages[index].phase = StagePhase::Held;
             return Some(Outcome::held("NoDevicesLeft", message, false));
-        }
-        if let Some(failed) = self.ask_gates(index) {
-            let message = format!("stage {name}: {}", failed.message);
-            self.enter(index, StagePhase::Held, "GateFailed", &message);
-            // Devices that have not begun must not get what is proven bad.
-            return Some(self.hold_and_stop("GateFailed", message));
         }
         let gates = self.gates(index);
         let mut line = format!(
@@ -330,32 +321,6 @@ impl Pass<'_, '_> {
         Some(Outcome::held("GateInconclusive", message, self.is_live()))
     }
 
-    /// Asks every gate of the stage, and returns one that failed. A failure is final for this spec: its evidence stands,
-    /// whatever the devices report later.
-    fn ask_gates(&mut self, index: usize) -> Option<Evidence> {
-        let stage = &self.status.stages[index];
-        let failed = |gates: &[Evidence]| gates.iter().find(|gate| gate.verdict == Verdict::Fail).cloned();
-        let is_held = stage.phase == StagePhase::Held && !self.edited;
-        if let Some(failed) = failed(&stage.gates).filter(|_| is_held) {
-            return Some(failed);
-        }
-        let counts = stage.counts;
-        let asked = self.gates(index);
-        let asked = asked
-            .iter()
-            .enumerate()
-            .map(|(n, outcome)| gate::judge(&format!("outcome[{n}]"), outcome, &counts, self.ground.now));
-        let asked: Vec<Evidence> = asked.map(|evidence| keep_time(evidence, &stage.gates)).collect();
-        let failed = failed(&asked);
-        self.status.stages[index].gates = asked;
-        failed
-    }
-
-    pub(super) fn gates(&self, index: usize) -> Vec<&OutcomeGate> {
-        let gates = self.ground.stages.get(index).map_or(&[][..], |stage| stage.gates.as_slice());
-        gates.iter().map(|gate| &gate.outcome).collect()
-    }
-
     pub(super) fn is_live(&self) -> bool {
         !self.survey.jobs.live().is_empty()
     }
@@ -377,13 +342,4 @@ impl Pass<'_, '_> {
         }
         self.survey.jobs.stray_intent.then(|| "waits for a call that is not settled".to_owned())
     }
-}
-
-/// The same numbers keep their time, so that an idle pass changes nothing.
-fn keep_time(mut evidence: Evidence, before: &[Evidence]) -> Evidence {
-    let same = |old: &&Evidence| Evidence { at: evidence.at, ..(*old).clone() } == evidence;
-    if let Some(old) = before.iter().find(same) {
-        evidence.at = old.at;
-    }
-    evidence
 }

@@ -20,13 +20,14 @@ impl<'a> Pass<'_, 'a> {
     /// passed.
     pub(super) fn dispatch(&mut self, index: usize) -> Option<Outcome> {
         let mut devices = self.newcomers(index);
-        devices.extend(self.unfinished(index).0);
+        devices.extend(self.unfinished(index));
         let name = self.status.stages[index].name.clone();
         let waiting = self.status.stages[index].phase == StagePhase::Waiting;
         if devices.is_empty() {
             return self.nobody_left(index, &name);
         }
-        if let Some(message) = self.blocked().or_else(|| self.busy(&devices)) {
+        let unproven = self.unproven_before(index);
+        if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
             let message = format!("stage {name} ({} devices) is not released: {message}", devices.len());
             return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
         }
@@ -110,11 +111,10 @@ impl<'a> Pass<'_, 'a> {
         None
     }
 
-    /// True when others would be sent what an empty stage's gates were to prove first, and nothing has proven it: neither an
-    /// earlier stage, nor the stage's own devices by running the version already.
+    /// True when others would be sent what an empty stage's gates were to prove first, and nothing has proven it: neither the
+    /// gates of an earlier stage, nor the stage's own devices by running the version already.
     fn would_skip_its_proof(&self, index: usize) -> bool {
         let Some(stage) = self.ground.stages.get(index) else { return true };
-        let earlier_stage_sent = self.status.stages.iter().take(index).any(|stage| !stage.jobs.is_empty());
         let spec = &self.ground.package.spec;
         let target = Target { kind: spec.kind, version: &spec.version };
         let fleet = self.ground.fleet.value.devices;
@@ -122,26 +122,26 @@ impl<'a> Pass<'_, 'a> {
         let own_run_it = stage.select.devices.as_ref().is_some_and(|named| named.iter().all(runs_it));
         !stage.gates.is_empty()
             && !self.survey.population.eligible.is_empty()
-            && !earlier_stage_sent
+            && !self.is_proven_before(index)
             && !own_run_it
     }
 
     /// Sends the stopped devices of stages that were released in full another job, and those that failed and are to be tried
     /// again. None when there are none.
     pub(super) fn resend(&mut self) -> Option<Outcome> {
-        let (mut actions, mut left_out) = (Vec::new(), None);
+        let mut actions = Vec::new();
         let (mut stopped, mut failed) = (0, 0);
         for index in 0..self.status.stages.len() {
             if matches!(self.status.stages[index].phase, StagePhase::Waiting | StagePhase::Dispatching) {
                 continue;
             }
-            let (devices, unfit) = self.unfinished(index);
-            left_out = left_out.or(unfit);
+            let devices = self.unfinished(index);
             if devices.is_empty() {
                 continue;
             }
             // What may never end is told first: a window opens and closes in the meantime.
-            if let Some(message) = self.blocked().or_else(|| self.busy(&devices)) {
+            let unproven = self.unproven_before(index);
+            if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
                 return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
             }
             if let Some(wait) = self.closed(index) {
@@ -162,9 +162,7 @@ impl<'a> Pass<'_, 'a> {
         }
         let reason = if failed == 0 { "StageResumed" } else { "StageRetried" };
         let outcome = Outcome::working(RolloutPhase::Progressing, reason, taken_up(stopped, failed));
-        // While jobs run, their gates may fail, and stop them.
-        let left_out = left_out.filter(|_| !self.is_live());
-        if actions.is_empty() { left_out } else { Some(outcome.with(actions)) }
+        if actions.is_empty() { None } else { Some(outcome.with(actions)) }
     }
 
     /// What keeps a stage from being sent now, though everything else is ready.
@@ -192,26 +190,9 @@ impl<'a> Pass<'_, 'a> {
         if index < stages.len() { stages.swap_remove(index) } else { Vec::new() }
     }
 
-    /// Devices of the stage that have to go into another job; and how it holds for those that cannot be sent one now. A
-    /// difference is made for the versions that it names: for one device that runs another one the cloud would refuse them all.
-    fn unfinished(&self, index: usize) -> (Vec<&'a str>, Option<Outcome>) {
-        let devices = self.survey.unfinished.get(index).map(Unfinished::devices).unwrap_or_default();
-        let spec = &self.ground.package.spec;
-        let runs = |id: &str| self.ground.fleet.value.devices.get(id)?.version(spec.kind);
-        let fits = |id: &&str| {
-            !spec.artifact.is_delta() || runs(id).is_some_and(|v| spec.source_versions.iter().any(|s| s == v))
-        };
-        let (devices, unfit): (Vec<&str>, Vec<&str>) = devices.into_iter().partition(fits);
-        let Some(first) = unfit.first() else { return (devices, None) };
-        let message = format!(
-            "stage {}: {} devices cannot be sent another job, such as {first}, which runs {}: the package is the difference from {}; \
-             it goes on when they run that, or delete this rollout and write a new one to go on without them",
-            self.status.stages[index].name,
-            unfit.len(),
-            runs(first).unwrap_or("no version that is known"),
-            spec.source_versions.join(", "),
-        );
-        (devices, Some(Outcome::held("DevicesUnfit", message, false)))
+    /// Devices of the stage that have to go into another job.
+    fn unfinished(&self, index: usize) -> Vec<&'a str> {
+        self.survey.unfinished.get(index).map(Unfinished::devices).unwrap_or_default()
     }
 
     /// What holds some of these devices already.

@@ -3,7 +3,7 @@
 use crate::api::{Excluded, MAX_EXAMPLES, OtaPackageSpec, OtaRolloutSpec};
 use crate::cloud::Device;
 use crate::plan::Fleet;
-use crate::plan::stage::{Target, as_count};
+use crate::plan::stage::{Tally, Target, as_count};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The devices of a rollout that no job of ours holds.
@@ -15,6 +15,46 @@ pub(super) struct Population<'a> {
     pub eligible: Vec<&'a str>,
     /// Devices that are left out, by reason.
     pub excluded: Excluded,
+    /// Devices of our jobs that may not be sent another one, by the spec as it is now.
+    barred: BTreeMap<&'a str, Bar>,
+}
+
+/// Why a device of one of our jobs may not be sent another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bar {
+    /// `exclude` names it.
+    Spec,
+    /// It reports a version that is not upgraded from.
+    Version,
+    /// The targets do not mean it any more.
+    Untargeted,
+}
+
+impl Population<'_> {
+    /// Takes devices that may not be sent another job out of what one of our jobs left to be sent again. Those that were stopped
+    /// leave their stage; those that failed have failed all the same.
+    pub fn bar(&mut self, tally: &mut Tally<'_>) {
+        let before = as_count(tally.stopped.len());
+        tally.stopped.retain(|id| match self.barred.get(id) {
+            None => true,
+            Some(bar) => {
+                match bar {
+                    Bar::Spec => self.excluded.by_spec += 1,
+                    Bar::Version => self.excluded.by_version += 1,
+                    Bar::Untargeted => {}
+                }
+                false
+            }
+        });
+        let left = before - as_count(tally.stopped.len());
+        tally.counts.queued -= left;
+        tally.counts.assigned -= left;
+        let before = as_count(tally.again.len());
+        tally.again.retain(|id| !self.barred.contains_key(id));
+        let failed = before - as_count(tally.again.len());
+        tally.counts.queued -= failed;
+        tally.counts.failed += failed;
+    }
 }
 
 /// Sorts the targets into eligible ones and excluded ones. A device that is in one of our jobs (`held`) is neither: it
@@ -23,7 +63,7 @@ pub(super) fn population<'a>(
     spec: &'a OtaRolloutSpec,
     package: &OtaPackageSpec,
     fleet: &Fleet<'a>,
-    held: &BTreeMap<&str, usize>,
+    held: &BTreeMap<&'a str, usize>,
 ) -> Option<Population<'a>> {
     let devices = fleet.devices;
     let candidates = candidates(spec, fleet)?;
@@ -31,10 +71,18 @@ pub(super) fn population<'a>(
     let excluded: BTreeSet<&str> = exclude.iter().flat_map(|e| &e.devices).map(String::as_str).collect();
     let target = Target { kind: package.kind, version: &package.version };
     let mut found = Population { excluded: unknown(spec, devices, &excluded), ..Population::default() };
-    for id in candidates {
+    let targeted = |id: &&str| candidates.contains(id);
+    found.barred = held.keys().filter(|id| !targeted(id)).map(|id| (*id, Bar::Untargeted)).collect();
+    for &id in &candidates {
         let Some(device) = devices.get(id) else { continue };
         if held.contains_key(id) {
             found.targeted += 1;
+            let bar = if excluded.contains(id) {
+                Some(Bar::Spec)
+            } else {
+                matches!(reason(device, target, spec, package), Some(Left::Version)).then_some(Bar::Version)
+            };
+            found.barred.extend(bar.map(|bar| (id, bar)));
         } else if excluded.contains(id) {
             found.excluded.by_spec += 1;
         } else {

@@ -127,8 +127,10 @@ impl<'a> Survey<'a> {
         let missing = missing.map(|missing| unlisted(&missing.job, ground.now));
         let before = records.len();
         records.extend(missing);
-        // With a job missing the numbers are not whole: the last whole ones stand.
-        if records.len() == before {
+        if records.len() > before {
+            // The numbers of the missing job are not known any more: what was seen of all jobs before stands at least.
+            stage.counts = counts.at_least(stage.counts);
+        } else {
             // The state was lost, and a later stage was released by what was seen then: the job's word stands for it.
             let was_left =
                 jobs.listed.iter().any(|ours| ours.stage > index) && stage.phase != StagePhase::Passed;
@@ -157,7 +159,7 @@ impl<'a> Survey<'a> {
         let settled =
             record.finished_at.is_some_and(|finished| !super::jobs::within(finished, lag, ground.fleet.at));
         let spec = &ground.package.spec;
-        let told = tally(&JobSight {
+        let mut told = tally(&JobSight {
             job,
             members,
             results: ground.results.get(&job.id).map_or(&[][..], Vec::as_slice),
@@ -168,6 +170,7 @@ impl<'a> Survey<'a> {
             settled,
             retried: record.retry_ordered,
         });
+        self.population.bar(&mut told);
         *counts = *counts + told.counts;
         let left =
             Left { stopped: !told.stopped.is_empty(), failed: !told.again.is_empty(), is_over: settled };

@@ -1,0 +1,166 @@
+//! What every job must pass before it leaves, whatever was sent before; and what no hold may hide.
+
+use super::world::{Fate, World};
+use rollwave::api::{Request, RolloutPhase, StagePhase};
+use rollwave::plan::Action;
+use serde_json::{Value, json};
+
+fn sent(world: &World) -> Vec<Vec<&str>> {
+    world.jobs.iter().map(|job| job.devices.iter().map(String::as_str).collect()).collect()
+}
+
+fn reason(world: &World) -> String {
+    let conditions = world.rollout_status().conditions;
+    conditions.iter().find(|condition| condition.type_ == "Progressing").unwrap().reason.clone()
+}
+
+/// Edits that leave out dev-003, which runs V1.
+fn edits() -> [(&'static str, Value); 3] {
+    let others: Vec<String> = (0..10).filter(|n| *n != 3).map(|n| format!("dev-{n:03}")).collect();
+    [
+        ("exclude", json!({"all": true, "exclude": {"devices": ["dev-003"]}})),
+        ("targets", json!({"devices": others})),
+        ("fromVersions", json!({"all": true, "fromVersions": ["V1"]})),
+    ]
+}
+
+fn leave_out(world: &mut World, name: &str, targets: &Value) {
+    if name == "fromVersions" {
+        world.devices.get_mut("dev-003").unwrap().firmware = Some("V1.5".into());
+    }
+    let targets = serde_json::from_value(targets.clone()).unwrap();
+    world.edit_rollout(|rollout| rollout.spec.targets = targets);
+}
+
+#[test]
+fn a_device_that_the_spec_leaves_out_by_now_is_not_sent_after_a_suspension() {
+    for (name, targets) in edits() {
+        let mut world = World::new(10, json!({}));
+        world.reconcile();
+        world.edit_rollout(|rollout| rollout.spec.suspend = true);
+        world.reconcile();
+        leave_out(&mut world, name, &targets);
+        world.edit_rollout(|rollout| rollout.spec.suspend = false);
+        let done = world.settle(|_| Fate::Succeeds);
+        assert_eq!(world.jobs.len(), 2, "{name}");
+        assert!(!sent(&world)[1].contains(&"dev-003"), "{name}: {:?}", sent(&world));
+        let counts = done.status.stages[0].counts;
+        assert_eq!((done.status.phase, counts.assigned), (RolloutPhase::Completed, 9), "{name}");
+        let out = done.status.excluded;
+        assert_eq!(out.by_spec + out.by_version, u32::from(name != "targets"), "{name}: {out:?}");
+    }
+}
+
+#[test]
+fn a_device_that_the_spec_leaves_out_by_now_is_not_tried_again_and_has_failed_all_the_same() {
+    for (name, targets) in edits() {
+        let mut world = World::new(10, json!({}));
+        world.settle(|id| if id == "dev-003" || id == "dev-004" { Fate::Fails } else { Fate::Succeeds });
+        leave_out(&mut world, name, &targets);
+        world.ask(Request::Retry);
+        let plan = world.settle(|_| Fate::Succeeds);
+        assert_eq!(sent(&world).last().unwrap(), &["dev-004"], "{name}");
+        assert_eq!(plan.status.stages[0].counts.failures(), 1, "{name}: {}", plan.status.message);
+    }
+}
+
+#[test]
+fn a_gated_stage_that_selects_nobody_is_not_passed_over_because_an_ungated_one_was_tried() {
+    let stages = json!([
+        {"name": "lab", "select": {"count": 1}},
+        {"name": "canary", "select": {"devices": ["dev-099"]},
+         "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]},
+        {"name": "rest", "select": {"rest": true}}
+    ]);
+    let mut world = World::new(20, json!({"stages": stages}));
+    world.devices.insert("dev-099".into(), super::world::device("dev-099", "V1"));
+    world.edit_rollout(|rollout| {
+        let exclude = json!({"devices": ["dev-099"]});
+        rollout.spec.targets.exclude = Some(serde_json::from_value(exclude).unwrap());
+    });
+    let held = world.settle(|_| Fate::Succeeds);
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("StageEmpty", 1), "{}", held.status.message);
+    assert_eq!(held.status.stages[1].phase, StagePhase::Waiting);
+}
+
+#[test]
+fn a_gate_is_asked_while_its_stage_is_still_being_sent() {
+    let mut world = World::new(
+        40,
+        json!({"stages": [{
+            "name": "canary", "select": {"count": 40},
+            "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]
+        }]}),
+    );
+    world.capabilities.max_devices_per_job = 10;
+    world.reconcile();
+    world.run_devices(|_| Fate::Fails);
+    let plan = world.reconcile();
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("GateFailed", 1), "{}", plan.status.message);
+    assert_eq!(plan.status.stages[0].phase, StagePhase::Held);
+}
+
+#[test]
+fn a_gate_is_asked_while_its_stage_waits_for_a_window_or_is_suspended() {
+    let mut world = World::new(40, json!({}));
+    world.capabilities.max_devices_per_job = 5;
+    world.reconcile();
+    let later = world.now + jiff::SignedDuration::from_hours(5);
+    world.edit_rollout(|rollout| rollout.spec.stages[0].not_before = Some(later));
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(reason(&world), "WindowClosed");
+    world.run_devices(|_| Fate::Fails);
+    assert_eq!(world.reconcile().status.stages[0].phase, StagePhase::Held);
+
+    let mut world = World::new(40, json!({}));
+    world.reconcile();
+    world.run_devices(|id| if id.ends_with('1') { Fate::Sleeps } else { Fate::Fails });
+    world.edit_rollout(|rollout| rollout.spec.suspend = true);
+    assert_eq!(world.reconcile().status.stages[0].phase, StagePhase::Held, "{}", reason(&world));
+    world.edit_rollout(|rollout| rollout.spec.suspend = false);
+    world.settle(|_| Fate::Succeeds);
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("GateFailed", 1));
+}
+
+#[test]
+fn a_gate_that_is_written_to_a_stage_that_has_passed_is_asked_before_the_next_one_is_sent() {
+    let stages = json!([
+        {"name": "first", "select": {"count": 10}},
+        {"name": "second", "select": {"count": 10}, "soak": "10m"}
+    ]);
+    let mut world = World::new(30, json!({"stages": stages}));
+    while world.jobs.len() < 2 {
+        world.run_devices(|id| if id.ends_with('1') { Fate::Fails } else { Fate::Succeeds });
+        world.reconcile();
+        world.pass(30);
+    }
+    let gates = json!([{"outcome": {"method": "Ratio", "minSuccess": "100%"}}]);
+    world.edit_rollout(|rollout| rollout.spec.stages[0].gates = serde_json::from_value(gates).unwrap());
+    let failures = world.rollout_status().stages[0].counts.failures();
+    assert!(failures > 0);
+    world.settle(|_| Fate::Succeeds);
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("GateFailed", 2));
+}
+
+#[test]
+fn a_job_that_vanished_does_not_hide_what_the_other_one_does() {
+    let stop = json!([{"name": "any", "method": "Ratio", "maxFailure": "20%", "minSample": 10}]);
+    let stages = json!([{"name": "canary", "select": {"count": 40}}]);
+    let mut world = World::new(40, json!({"stages": stages, "stop": stop}));
+    world.capabilities.max_devices_per_job = 20;
+    world.reconcile();
+    world.reconcile();
+    world.pass(60);
+    world.reconcile();
+    assert_eq!(world.jobs.len(), 2);
+    let (gone, stays) = (world.jobs[0].id.clone(), world.jobs[1].clone());
+    world.hidden = vec![gone];
+    world.reconcile();
+    assert_eq!(reason(&world), "JobVanished");
+    let failing = stays.devices[..17].to_vec();
+    world
+        .run_devices(|id| if failing.iter().any(|device| device == id) { Fate::Fails } else { Fate::Sleeps });
+    let plan = world.reconcile();
+    assert_eq!(reason(&world), "StopRuleFired", "{}", plan.status.message);
+    assert!(plan.actions.contains(&Action::StopJob { id: stays.id }), "{:?}", plan.actions);
+}

@@ -1,11 +1,13 @@
 //! `OtaCloud`: one cloud account.
 
+mod account;
 mod aliyun_iot;
 mod credentials;
 mod enos;
 mod huawei_iotda;
 mod ocean_connect;
 
+pub use account::AccountId;
 pub use aliyun_iot::{AliyunIot, AliyunSignature};
 pub use credentials::{Credentials, SecretSource};
 pub use enos::Enos;

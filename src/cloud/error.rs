@@ -76,6 +76,8 @@ pub struct CallError {
     pub request_id: Option<String>,
     /// How long the cloud asks to wait.
     pub retry_after: Option<Duration>,
+    /// Reason for conditions, where the class says too little.
+    pub reason: Option<&'static str>,
 }
 
 impl CallError {
@@ -91,6 +93,7 @@ impl CallError {
             next_step: String::new(),
             request_id: None,
             retry_after: None,
+            reason: None,
         }
     }
 
@@ -99,6 +102,19 @@ impl CallError {
     pub const fn maybe_effective(mut self) -> Self {
         self.effect = Effect::Unknown;
         self
+    }
+
+    /// Names the reason for conditions, where the class says too little.
+    #[must_use]
+    pub const fn because(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// The reason for conditions.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.reason.unwrap_or(self.class.as_str())
     }
 
     /// Says what to do about it.

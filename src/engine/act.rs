@@ -325,6 +325,7 @@ impl Lane {
         let creation = self.with_bytes(creation, &limits, class).await?;
         // Before the intent: it counts from when it is written, and a budget may let wait for minutes.
         self.connect().await?.account.wait_for_budget(class).await;
+        self.check_sole_account(&subject.object()).await?;
         let mut intent = journal::intent(
             &creation.token,
             creation.operation,

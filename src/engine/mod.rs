@@ -10,6 +10,7 @@ pub mod account;
 mod act;
 pub mod budget;
 pub mod drive;
+mod duplicate;
 mod holders;
 pub mod intake;
 pub mod inventory;
@@ -28,6 +29,8 @@ mod report;
 pub mod run;
 pub mod survey;
 pub mod term;
+#[cfg(test)]
+mod testing;
 
 pub use lane::Report;
 pub use run::Engine;

@@ -36,6 +36,7 @@ impl Lane {
         if !self.owns(&object).await? {
             return Ok(Turn::over(false));
         }
+        self.check_sole_account(&object).await?;
         match object.as_ref() {
             Object::Cloud(cloud) => self.reconcile_cloud(cloud, class).await,
             Object::Package(package) => self.reconcile_package(package, class).await,

@@ -95,7 +95,7 @@ fn failed_conditions(
     generation: i64,
     now: Timestamp,
 ) {
-    let reason = error.class.as_str();
+    let reason = error.reason();
     set_condition(conditions, READY, Truth::False, reason, text, generation, now);
     let (present, absent) =
         if error.class.is_transient() { (RECONCILING, STALLED) } else { (STALLED, RECONCILING) };

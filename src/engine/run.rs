@@ -1,5 +1,6 @@
 //! The whole engine: routes what changed to the lane that it belongs to, and passes on what lanes report.
 
+use super::duplicate;
 use super::lane::{Lane, Report, home_of};
 use super::ports::Ports;
 use super::pulse::Pulses;
@@ -55,18 +56,19 @@ impl Engine {
             }
             let home = home_of(self.store.as_ref(), &object).await?;
             if key.kind == Kind::OtaCloud {
-                self.wake_all_of(&home).await?;
+                self.wake_account(&key).await?;
+            } else {
+                self.send(&home, key);
             }
-            self.send(&home, key);
         }
         Ok(())
     }
 
-    /// Another address, other keys or another budget concern everything in the account.
-    async fn wake_all_of(&mut self, home: &ObjectKey) -> Result<(), StateError> {
-        for key in self.store.keys().await? {
-            let Some(object) = self.store.load(&key).await? else { continue };
-            if key != *home && home_of(self.store.as_ref(), &object).await? == *home {
+    /// Another address, other keys or another budget concern everything in the account, and every other `OtaCloud` of it.
+    async fn wake_account(&mut self, cloud: &ObjectKey) -> Result<(), StateError> {
+        let concerned = duplicate::concerned(self.store.as_ref(), cloud).await?;
+        for home in concerned.iter().chain([cloud]) {
+            for key in duplicate::all_of(self.store.as_ref(), home).await? {
                 self.send(home, key);
             }
         }
@@ -122,8 +124,17 @@ impl Engine {
         Ok(report)
     }
 
-    /// The rollouts of a package; and the package that could not go before this rollout was gone.
+    /// The rollouts of a package; the package that could not go before this rollout was gone; and every `OtaCloud` that was
+    /// refused, once one is gone.
     async fn dependents_of(&self, key: &ObjectKey) -> Result<Vec<ObjectKey>, StateError> {
+        if key.kind == Kind::OtaCloud {
+            let is_gone = self.store.load(key).await?.is_none();
+            return if is_gone {
+                duplicate::concerned(self.store.as_ref(), key).await
+            } else {
+                Ok(Vec::new())
+            };
+        }
         if key.kind != Kind::OtaRollout {
             return Ok(self.rollouts_of.get(key).into_iter().flatten().cloned().collect());
         }

@@ -213,6 +213,7 @@ impl Surveyor {
     ) -> Result<Forecast, Trouble> {
         let (store, ports) = (self.store.clone(), self.ports.clone());
         let lane = self.lanes.entry(home.clone()).or_insert_with(|| Lane::new(home.clone(), store, ports));
+        lane.check_sole_account(object).await?;
         match object {
             Object::Cloud(_) => lane.answer().await,
             Object::Package(package) => {

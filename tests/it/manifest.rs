@@ -541,3 +541,29 @@ fn two_objects_for_one_package_of_a_cloud_are_refused() {
     let said: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(said.join("\n"), @"f.yaml:18:12: spec.version: OtaPackage/two and OtaPackage/one (at f.yaml:1:1) are the same package of meters: the cloud holds one of each product, type and version; keep one of them");
 }
+
+#[test]
+fn two_clouds_of_one_account_are_refused_by_place_and_the_first_stays() {
+    let cloud = |name: &str, namespace: &str, endpoint: &str| {
+        format!(
+            "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  huaweiIotda: {{endpoint: \"{endpoint}\", \
+             region: cn-north-4, projectId: p1, appId: a1}}\n  credentials: {{accessKey: \"env:A\", secretKey: \"env:B\"}}\n"
+        )
+    };
+    let text = [
+        cloud("site-a", "default", "https://iotda.example.com"),
+        cloud("site-b", "default", "https://IOTDA.example.com:443/"),
+        cloud("site-c", "fleet", "https://iotda.example.com"),
+        cloud("site-d", "default", "https://other.example.com"),
+    ];
+    let mut manifests = Manifests::default();
+    manifests.add(Path::new("f.yaml"), &text.join("---\n"));
+    let snapshot = gather(manifests);
+    let kept: Vec<&str> = snapshot.objects.keys().map(|key| key.name.as_str()).collect();
+    assert_eq!(kept, ["site-a", "site-d"]);
+    let said: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"), @r"
+    f.yaml:12:16: spec.huaweiIotda: OtaCloud/site-b is the same account as OtaCloud/site-a (at f.yaml:5:16): huaweiIotda at iotda.example.com, project p1, resource space a1; keep one of them and name it in every cloudRef
+    f.yaml:19:16: spec.huaweiIotda: OtaCloud/fleet/site-c is the same account as OtaCloud/site-a (at f.yaml:5:16): huaweiIotda at iotda.example.com, project p1, resource space a1; keep one of them and name it in every cloudRef
+    ");
+}

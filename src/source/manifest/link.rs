@@ -32,12 +32,37 @@ pub fn gather(manifests: Manifests) -> Snapshot {
     }
     // Nobody can tell which of two is meant.
     snapshot.objects.retain(|key, _| !broken.contains(key));
+    refuse_second_of_account(&mut snapshot, &mut broken);
     refuse_twins(&mut snapshot, &mut broken);
     refuse_what_no_cloud_does(&mut snapshot, &mut broken);
     link_to(&mut snapshot, broken);
     snapshot.problems.sort();
     snapshot.problems.dedup();
     snapshot
+}
+
+/// Two objects for one account would have two budgets, and each would send to devices that the other one has a job for.
+fn refuse_second_of_account(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
+    let mut first_of = BTreeMap::new();
+    let mut second = Vec::new();
+    for (key, sourced) in &snapshot.objects {
+        let Object::Cloud(cloud) = &sourced.object else { continue };
+        let (Some(account), Some(named)) = (cloud.account_id(), cloud.spec.cloud()) else { continue };
+        let path = format!("spec.{}", named.kind());
+        if let Some((first, place)) = first_of.get(&account) {
+            let message = format!(
+                "{key} is the same account as {first} (at {place}): {account}; keep one of them and name it in every cloudRef"
+            );
+            second.push((key.clone(), Problem { place: sourced.place_of(&path), path, message }));
+        } else {
+            first_of.insert(account, (key, sourced.place_of(&path)));
+        }
+    }
+    for (key, problem) in second {
+        snapshot.objects.remove(&key);
+        snapshot.problems.push(problem);
+        broken.insert(key);
+    }
 }
 
 /// A cloud has one package of each product, module, type and version: two objects for it would each take the other's work for

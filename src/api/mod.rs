@@ -246,14 +246,14 @@ impl Object {
         }
     }
 
-    /// The `OtaCloud` with whose account the object is worked on, given the package of a rollout. A rollout without a package
-    /// belongs to a cloud of no name, where it can only be told so.
+    /// The `OtaCloud` with whose account the object is worked on, given the package of a rollout: the one in which the jobs of a
+    /// rollout are, until they are settled, and then the one of its package. A rollout with neither belongs to a cloud of no
+    /// name, where it can only be told so.
     #[must_use]
     pub fn account(&self, package: Option<&Self>) -> ObjectKey {
-        let name = if self.kind() == Kind::OtaRollout {
-            package.and_then(Self::cloud_ref)
-        } else {
-            self.cloud_ref()
+        let name = match self {
+            Self::Rollout(rollout) => rollout.account_of_jobs().or_else(|| package.and_then(Self::cloud_ref)),
+            Self::Cloud(_) | Self::Package(_) => self.cloud_ref(),
         };
         self.key().sibling(Kind::OtaCloud, name.unwrap_or_default())
     }
@@ -272,6 +272,22 @@ impl Object {
             Self::Package(o) => o.status.as_ref().map_or(&[], |s| &s.conditions),
             Self::Rollout(o) => o.status.as_ref().map_or(&[], |s| &s.conditions),
         }
+    }
+}
+
+impl OtaRollout {
+    /// Name of the `OtaCloud` in whose account the jobs and unsettled calls of this rollout are; none without any.
+    #[must_use]
+    pub fn account_of_jobs(&self) -> Option<&str> {
+        let status = self.status.as_ref()?;
+        let has_any = !status.pending.is_empty() || status.stages.iter().any(|stage| !stage.jobs.is_empty());
+        status.account.as_deref().filter(|_| has_any)
+    }
+
+    /// The same, when the package is in another account now.
+    #[must_use]
+    pub fn account_left(&self, package: &OtaPackage) -> Option<&str> {
+        self.account_of_jobs().filter(|account| *account != package.spec.cloud_ref.name)
     }
 }
 

@@ -16,13 +16,21 @@ impl Lane {
     /// # Errors
     /// Which other one has it, and what to do; or the state's.
     pub(super) async fn check_sole_account(&self, object: &Object) -> Result<(), Trouble> {
-        if object.is_deleting() {
+        if object.is_deleting() || self.leaves_account(object).await? {
             return Ok(());
         }
         match older_of_same_account(self.store.as_ref(), &self.home).await? {
             Some(older) => Err(refusal(&self.home, &older).into()),
             None => Ok(()),
         }
+    }
+
+    /// True for a rollout whose package is in another account now.
+    async fn leaves_account(&self, object: &Object) -> Result<bool, Trouble> {
+        let Object::Rollout(rollout) = object else { return Ok(false) };
+        let package =
+            self.package(&object.key().sibling(Kind::OtaPackage, &rollout.spec.package_ref.name)).await?;
+        Ok(package.is_some_and(|package| rollout.account_left(&package).is_some()))
     }
 }
 

@@ -2,6 +2,7 @@
 //! happens at a time, so that an account has one budget, one inventory and no races, and a dead cloud holds up nobody else.
 
 use super::account::{Account, Calls};
+use super::claims::Claims;
 use super::inventory::Inventory;
 use super::journal::Times;
 use super::observe::Evidence;
@@ -100,6 +101,8 @@ pub struct Lane {
     /// Turns that were left between two pages of a list: when they began, and how fresh their evidence must be.
     interrupted: BTreeMap<ObjectKey, (Timestamp, Evidence)>,
     pulse: Pulse,
+    /// Which rollouts other workers have in hand.
+    claims: Claims,
 }
 
 impl Lane {
@@ -121,12 +124,14 @@ impl Lane {
             evidence: Evidence::Known,
             interrupted: BTreeMap::new(),
             pulse,
+            claims: Claims::default(),
         }
     }
 
-    /// The same lane, whose signs of life are told there.
-    pub(super) fn watched_by(mut self, pulses: &Pulses) -> Self {
+    /// The same lane, whose signs of life are told there, beside the workers that share these claims.
+    pub(super) fn beside(mut self, pulses: &Pulses, claims: &Claims) -> Self {
         self.pulse = pulses.of(&self.home);
+        self.claims = claims.clone();
         self
     }
 
@@ -177,6 +182,8 @@ impl Lane {
 
     /// One object's turn; none when it was interrupted, and goes on after whatever is more urgent.
     async fn turn(&mut self, key: ObjectKey, class: Class) -> Option<Report> {
+        // Whoever has it reports when it is done, and then it comes to the worker that it belongs to.
+        let _claim = self.claims.claim(&key)?;
         let now = self.ports.clock.now();
         (self.began, self.evidence) = self.interrupted.remove(&key).unwrap_or((now, Evidence::Known));
         let span = tracing::info_span!("reconcile", object = %key);

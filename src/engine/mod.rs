@@ -9,6 +9,7 @@
 pub mod account;
 mod act;
 pub mod budget;
+mod claims;
 pub mod drive;
 mod duplicate;
 mod holders;

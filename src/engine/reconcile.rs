@@ -140,6 +140,12 @@ impl Lane {
         let named = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
         let object = self.store.load(&named).await?;
         let package = object.as_deref().and_then(Object::as_package);
+        if package.is_some_and(|package| rollout.account_left(package).is_some())
+            && self.store.load(&self.home).await?.is_none()
+        {
+            self.link = None;
+            return Ok(self.plan_rollout(rollout, package, &RolloutSight::default()));
+        }
         let mut sight = self.observe_rollout(rollout, package, evidence, class).await?;
         let plan = self.plan_rollout(rollout, package, &sight);
         let held = self.ask_who_holds(&plan.actions, class).await?;

@@ -23,6 +23,9 @@ impl Lane {
 
     async fn try_report_failure(&self, key: &ObjectKey, error: &CallError) -> Result<bool, Trouble> {
         let Some(before) = self.store.load(key).await? else { return Ok(false) };
+        if !self.owns(&before).await? {
+            return Ok(false);
+        }
         let mut object = super::reconcile::owned(before.clone());
         fail(&mut object, error, self.ports.clock.now());
         if object == *before {

@@ -1,5 +1,6 @@
 //! The whole engine: routes what changed to the lane that it belongs to, and passes on what lanes report.
 
+use super::claims::Claims;
 use super::duplicate;
 use super::lane::{Lane, Report, home_of};
 use super::ports::Ports;
@@ -23,6 +24,9 @@ pub struct Engine {
     reports_in: mpsc::UnboundedSender<Report>,
     reports: mpsc::UnboundedReceiver<Report>,
     pulses: Pulses,
+    claims: Claims,
+    /// Rollouts that a worker reported: each goes to the worker that it belongs to now. Kept here as `changed` is.
+    reported: Vec<(ObjectKey, ObjectKey)>,
 }
 
 impl Engine {
@@ -40,6 +44,8 @@ impl Engine {
             reports_in,
             reports,
             pulses: Pulses::default(),
+            claims: Claims::default(),
+            reported: Vec::new(),
         }
     }
 
@@ -110,6 +116,10 @@ impl Engine {
             self.wake(dependents).await?;
             self.changed.pop();
         }
+        while let Some((key, account)) = self.reported.last().cloned() {
+            self.hand_over(&key, &account).await?;
+            self.reported.pop();
+        }
         let report = loop {
             tokio::select! {
                 biased;
@@ -121,7 +131,20 @@ impl Engine {
         if report.changed {
             self.changed.push(report.key.clone());
         }
+        if report.key.kind == Kind::OtaRollout {
+            self.reported.push((report.key.clone(), report.account.clone()));
+        }
         Ok(report)
+    }
+
+    /// Wakes a rollout that this account's worker has had in hand, and that belongs to another one's now.
+    async fn hand_over(&mut self, rollout: &ObjectKey, account: &ObjectKey) -> Result<(), StateError> {
+        let Some(object) = self.store.load(rollout).await? else { return Ok(()) };
+        let home = home_of(self.store.as_ref(), &object).await?;
+        if home != *account {
+            self.send(&home, rollout.clone());
+        }
+        Ok(())
     }
 
     /// The rollouts of a package; the package that could not go before this rollout was gone; and every `OtaCloud` that was
@@ -163,7 +186,7 @@ impl Engine {
         let lane = self.lanes.entry(home.clone()).or_insert_with(|| {
             let (sender, wakes) = mpsc::unbounded_channel();
             let lane = Lane::new(home.clone(), self.store.clone(), self.ports.clone());
-            let lane = lane.watched_by(&self.pulses);
+            let lane = lane.beside(&self.pulses, &self.claims);
             self.running.spawn(lane.run(wakes, self.reports_in.clone()));
             sender
         });

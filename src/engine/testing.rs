@@ -1,23 +1,28 @@
 //! Engines over one simulated cloud, in one process and on paused time: each with a state of its own, as on laptops of their own.
 
-use super::Engine;
-use super::ports::{Clock, Connector, NoFaults, Ports, Rng, Silent, Sole};
-use crate::api::{Object, ObjectKey, OtaCloud};
-use crate::cloud::huawei_iotda::{self, Keys};
-use crate::cloud::{CallError, Cloud, ErrorClass, Transport, TransportError, WireRequest, WireResponse};
-use crate::simulator::{End, Simulator, TaskTruth, World};
-use crate::source::manifest;
-use crate::state::memory::Memory;
-use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::time::Instant;
+#[cfg(test)]
+pub(super) use bench::*;
 
-/// What every test begins with: projects `a` and `b`, each with a fleet of its own.
-pub(super) const WORLD: &str = "
+#[cfg(test)]
+mod bench {
+    use super::super::Engine;
+    use super::super::ports::{Clock, Connector, NoFaults, Ports, Rng, Silent, Sole};
+    use crate::api::{Object, ObjectKey, OtaCloud};
+    use crate::cloud::huawei_iotda::{self, Keys};
+    use crate::cloud::{CallError, Cloud, ErrorClass, Transport, TransportError, WireRequest, WireResponse};
+    use crate::simulator::{End, Simulator, TaskTruth, World};
+    use crate::source::manifest;
+    use crate::state::memory::Memory;
+    use async_trait::async_trait;
+    use jiff::{SignedDuration, Timestamp};
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    /// What every test begins with: projects `a` and `b`, each with a fleet of its own.
+    pub(in crate::engine) const WORLD: &str = "
 seed: 7
 clouds:
   huaweiIotda:
@@ -34,217 +39,223 @@ behaviours:
 - {version: V3, duration: {min: 10m, max: 20m}}
 ";
 
-/// The clouds, and the time that everybody shares.
-pub(super) struct Bench {
-    simulator: Arc<Mutex<Simulator>>,
-    clock: Arc<PausedClock>,
-}
-
-impl Bench {
-    /// Must be made on a runtime whose time is paused.
-    pub(super) fn new(world: &str) -> Self {
-        let clock = Arc::new(PausedClock {
-            base: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(500_000),
-            begin: Instant::now(),
-        });
-        let world = World::parse("world.yaml", world).unwrap();
-        let simulator = Simulator::new(&world, clock.now()).unwrap();
-        Self { simulator: Arc::new(Mutex::new(simulator)), clock }
+    /// The clouds, and the time that everybody shares.
+    pub(in crate::engine) struct Bench {
+        simulator: Arc<Mutex<Simulator>>,
+        clock: Arc<PausedClock>,
     }
 
-    /// One more engine, with an empty state.
-    pub(super) fn site(&self) -> Site {
-        let ports = Ports {
-            clock: self.clock.clone(),
-            rng: Arc::new(NoJitter),
-            connector: Arc::new(Dialler { simulator: self.simulator.clone(), clock: self.clock.clone() }),
-            leadership: Arc::new(Sole),
-            recorder: Arc::new(Silent),
-            faults: Arc::new(NoFaults),
-        };
-        let store = Arc::new(Memory::default());
-        Site {
-            engine: Engine::new(store.clone(), ports),
-            store,
-            clock: self.clock.clone(),
-            wanted: BTreeMap::new(),
+    impl Bench {
+        /// Must be made on a runtime whose time is paused.
+        pub(in crate::engine) fn new(world: &str) -> Self {
+            let clock = Arc::new(PausedClock {
+                base: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(500_000),
+                begin: Instant::now(),
+            });
+            let world = World::parse("world.yaml", world).unwrap();
+            let simulator = Simulator::new(&world, clock.now()).unwrap();
+            Self { simulator: Arc::new(Mutex::new(simulator)), clock }
         }
-    }
 
-    /// Looks at, or changes, the cloud.
-    pub(super) fn cloud<T>(&self, act: impl FnOnce(&mut Simulator, Timestamp) -> T) -> T {
-        let mut simulator = self.simulator.lock().unwrap();
-        let now = self.clock.now();
-        simulator.advance(now);
-        act(&mut simulator, now)
-    }
+        /// One more engine, with an empty state.
+        pub(in crate::engine) fn site(&self) -> Site {
+            self.site_on(Memory::default())
+        }
 
-    pub(super) fn tasks(&self) -> Vec<TaskTruth> {
-        self.cloud(|cloud, _| cloud.tasks())
-    }
-}
-
-/// One engine and its state.
-pub(super) struct Site {
-    pub(super) engine: Engine,
-    pub(super) store: Arc<Memory>,
-    clock: Arc<PausedClock>,
-    wanted: BTreeMap<ObjectKey, Object>,
-}
-
-impl Site {
-    /// Takes over these manifests beside what is wanted already.
-    pub(super) async fn apply(&mut self, text: &str) {
-        let (objects, problems) = manifest::parse(Path::new("test.yaml"), text);
-        assert!(problems.is_empty(), "{problems:?}");
-        self.wanted.extend(objects.into_iter().map(|sourced| (sourced.object.key(), sourced.object)));
-        self.take().await;
-    }
-
-    /// An object is not wanted any more.
-    pub(super) async fn remove(&mut self, key: &ObjectKey) {
-        self.wanted.remove(key).unwrap();
-        self.take().await;
-    }
-
-    async fn take(&mut self) {
-        let desired = self.store.apply_desired(&self.wanted, true, self.clock.now()).unwrap();
-        self.engine.wake(desired.changed.into_iter().chain(desired.deleting)).await.unwrap();
-    }
-
-    /// Works for so long.
-    pub(super) async fn work(&mut self, length: SignedDuration) {
-        let end = Instant::now() + Duration::try_from(length).unwrap();
-        while let Ok(report) = tokio::time::timeout_at(end, self.engine.next()).await {
-            let key = report.unwrap().key;
-            // As the folder does: what was let go and is wanted again comes in anew.
-            if self.store.get(&key).is_none() && self.wanted.contains_key(&key) {
-                self.take().await;
+        /// One more engine, with this state.
+        pub(in crate::engine) fn site_on(&self, store: Memory) -> Site {
+            let ports = Ports {
+                clock: self.clock.clone(),
+                rng: Arc::new(NoJitter),
+                connector: Arc::new(Dialler { simulator: self.simulator.clone(), clock: self.clock.clone() }),
+                leadership: Arc::new(Sole),
+                recorder: Arc::new(Silent),
+                faults: Arc::new(NoFaults),
+            };
+            let store = Arc::new(store);
+            Site {
+                engine: Engine::new(store.clone(), ports),
+                store,
+                clock: self.clock.clone(),
+                wanted: BTreeMap::new(),
             }
         }
-    }
 
-    /// Works until something is true of the state.
-    pub(super) async fn until(&mut self, what: &str, is_so: impl Fn(&Memory) -> bool) {
-        for _ in 0..500 {
-            if is_so(&self.store) {
-                return;
-            }
-            self.work(SignedDuration::from_secs(30)).await;
-        }
-        panic!("never: {what}; {:#?}", self.store.objects());
-    }
-
-    pub(super) fn object(&self, key: &ObjectKey) -> Arc<Object> {
-        self.store.get(key).unwrap_or_else(|| panic!("there is no {key}"))
-    }
-
-    /// Why the object is not ready: the reason of `Ready`, and the sentence.
-    pub(super) fn said(&self, key: &ObjectKey) -> (String, String) {
-        said(&self.object(key))
-    }
-}
-
-pub(super) fn said(object: &Object) -> (String, String) {
-    let ready = crate::api::find_condition(object.conditions(), crate::api::READY);
-    (ready.map(|ready| ready.reason.clone()).unwrap_or_default(), object.message().to_owned())
-}
-
-/// An `OtaCloud` of this project.
-pub(super) fn cloud(name: &str, project: &str) -> String {
-    format!(
-        "---\napiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {{name: {name}}}\nspec:\n  huaweiIotda: \
-         {{endpoint: \"http://127.0.0.1:1\", region: cn-north-4, projectId: {project}, appId: app}}\n  credentials: \
-         {{accessKey: \"env:KEY\", secretKey: \"env:SECRET\"}}\n"
-    )
-}
-
-/// A package without verification.
-pub(super) fn package(name: &str, cloud: &str, version: &str) -> String {
-    let sha256 = "ab".repeat(32);
-    format!(
-        "---\napiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaPackage\nmetadata: {{name: {name}}}\nspec:\n  cloudRef: \
-         {{name: {cloud}}}\n  type: Firmware\n  product: {{id: meter}}\n  version: {version}\n  artifact: {{sha256: {sha256}, \
-         obs: {{region: cn-north-4, bucket: firmware, key: meter.bin}}}}\n"
-    )
-}
-
-/// A rollout to the whole fleet, with a gated canary of so many devices.
-pub(super) fn rollout(name: &str, package: &str, canary: u32) -> String {
-    format!(
-        "---\napiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaRollout\nmetadata: {{name: {name}}}\nspec:\n  packageRef: \
-         {{name: {package}}}\n  targets: {{all: true}}\n  stages:\n  - name: canary\n    select: {{count: {canary}}}\n    \
-         gates: [{{outcome: {{method: Ratio, minSuccess: 90%}}}}]\n  - {{name: rest, select: {{rest: true}}}}\n"
-    )
-}
-
-struct PausedClock {
-    base: Timestamp,
-    begin: Instant,
-}
-
-#[async_trait]
-impl Clock for PausedClock {
-    fn now(&self) -> Timestamp {
-        self.base.saturating_add(self.begin.elapsed()).unwrap()
-    }
-
-    async fn sleep_until(&self, deadline: Timestamp) {
-        while self.now() < deadline {
-            let left = Duration::try_from(deadline.duration_since(self.now())).unwrap_or_default();
-            // Timers of tokio are as fine as a millisecond.
-            tokio::time::sleep(left.clamp(Duration::from_millis(1), Duration::from_hours(24))).await;
-        }
-    }
-}
-
-struct NoJitter;
-
-impl Rng for NoJitter {
-    fn below(&self, bound: u64) -> u64 {
-        bound / 2
-    }
-}
-
-struct Dialler {
-    simulator: Arc<Mutex<Simulator>>,
-    clock: Arc<PausedClock>,
-}
-
-#[async_trait]
-impl Connector for Dialler {
-    async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
-        let spec = cloud.spec.huawei_iotda.as_ref();
-        let spec =
-            spec.ok_or_else(|| CallError::new(ErrorClass::Invalid, "Connect", "not simulated here"))?;
-        let id = if spec.project_id == "b" { "KEY-B" } else { "KEY-A" };
-        let keys = Keys::AccessKey { id: id.into(), secret: "secret".into(), security_token: None };
-        let wire = Wire { simulator: self.simulator.clone(), clock: self.clock.clone() };
-        Ok(huawei_iotda::connect(spec, keys, Arc::new(wire)))
-    }
-}
-
-struct Wire {
-    simulator: Arc<Mutex<Simulator>>,
-    clock: Arc<PausedClock>,
-}
-
-#[async_trait]
-impl Transport for Wire {
-    async fn send(&self, mut request: WireRequest) -> Result<WireResponse, TransportError> {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let host = request.origin.split_once("://").map_or("", |(_, host)| host).to_owned();
-        if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            request.headers.push(("host".to_owned(), host));
-        }
-        let end = {
+        /// Looks at, or changes, the cloud.
+        pub(in crate::engine) fn cloud<T>(&self, act: impl FnOnce(&mut Simulator, Timestamp) -> T) -> T {
             let mut simulator = self.simulator.lock().unwrap();
             let now = self.clock.now();
-            simulator.handle(&request, now).end
-        };
-        match end {
-            End::Reply(reply) => Ok(reply),
-            other => panic!("no fault was injected: {other:?}"),
+            simulator.advance(now);
+            act(&mut simulator, now)
+        }
+
+        pub(in crate::engine) fn tasks(&self) -> Vec<TaskTruth> {
+            self.cloud(|cloud, _| cloud.tasks())
+        }
+    }
+
+    /// One engine and its state.
+    pub(in crate::engine) struct Site {
+        pub(in crate::engine) engine: Engine,
+        pub(in crate::engine) store: Arc<Memory>,
+        clock: Arc<PausedClock>,
+        wanted: BTreeMap<ObjectKey, Object>,
+    }
+
+    impl Site {
+        /// Takes over these manifests beside what is wanted already.
+        pub(in crate::engine) async fn apply(&mut self, text: &str) {
+            let (objects, problems) = manifest::parse(Path::new("test.yaml"), text);
+            assert!(problems.is_empty(), "{problems:?}");
+            self.wanted.extend(objects.into_iter().map(|sourced| (sourced.object.key(), sourced.object)));
+            self.take().await;
+        }
+
+        /// An object is not wanted any more.
+        pub(in crate::engine) async fn remove(&mut self, key: &ObjectKey) {
+            self.wanted.remove(key).unwrap();
+            self.take().await;
+        }
+
+        async fn take(&mut self) {
+            let desired = self.store.apply_desired(&self.wanted, true, self.clock.now()).unwrap();
+            self.engine.wake(desired.changed.into_iter().chain(desired.deleting)).await.unwrap();
+        }
+
+        /// Works for so long.
+        pub(in crate::engine) async fn work(&mut self, length: SignedDuration) {
+            let end = Instant::now() + Duration::try_from(length).unwrap();
+            while let Ok(report) = tokio::time::timeout_at(end, self.engine.next()).await {
+                let key = report.unwrap().key;
+                // As the folder does: what was let go and is wanted again comes in anew.
+                if self.store.get(&key).is_none() && self.wanted.contains_key(&key) {
+                    self.take().await;
+                }
+            }
+        }
+
+        /// Works until something is true of the state.
+        pub(in crate::engine) async fn until(&mut self, what: &str, is_so: impl Fn(&Memory) -> bool) {
+            for _ in 0..500 {
+                if is_so(&self.store) {
+                    return;
+                }
+                self.work(SignedDuration::from_secs(30)).await;
+            }
+            panic!("never: {what}; {:#?}", self.store.objects());
+        }
+
+        pub(in crate::engine) fn object(&self, key: &ObjectKey) -> Arc<Object> {
+            self.store.get(key).unwrap_or_else(|| panic!("there is no {key}"))
+        }
+
+        /// Why the object is not ready: the reason of `Ready`, and the sentence.
+        pub(in crate::engine) fn said(&self, key: &ObjectKey) -> (String, String) {
+            said(&self.object(key))
+        }
+    }
+
+    pub(in crate::engine) fn said(object: &Object) -> (String, String) {
+        let ready = crate::api::find_condition(object.conditions(), crate::api::READY);
+        (ready.map(|ready| ready.reason.clone()).unwrap_or_default(), object.message().to_owned())
+    }
+
+    /// An `OtaCloud` of this project.
+    pub(in crate::engine) fn cloud(name: &str, project: &str) -> String {
+        format!(
+            "---\napiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {{name: {name}}}\nspec:\n  huaweiIotda: \
+         {{endpoint: \"http://127.0.0.1:1\", region: cn-north-4, projectId: {project}, appId: app}}\n  credentials: \
+         {{accessKey: \"env:KEY\", secretKey: \"env:SECRET\"}}\n"
+        )
+    }
+
+    /// A package without verification.
+    pub(in crate::engine) fn package(name: &str, cloud: &str, version: &str) -> String {
+        let sha256 = "ab".repeat(32);
+        format!(
+            "---\napiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaPackage\nmetadata: {{name: {name}}}\nspec:\n  cloudRef: \
+         {{name: {cloud}}}\n  type: Firmware\n  product: {{id: meter}}\n  version: {version}\n  artifact: {{sha256: {sha256}, \
+         obs: {{region: cn-north-4, bucket: firmware, key: meter.bin}}}}\n"
+        )
+    }
+
+    /// A rollout to the whole fleet, with a gated canary of so many devices.
+    pub(in crate::engine) fn rollout(name: &str, package: &str, canary: u32) -> String {
+        format!(
+            "---\napiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaRollout\nmetadata: {{name: {name}}}\nspec:\n  packageRef: \
+         {{name: {package}}}\n  targets: {{all: true}}\n  stages:\n  - name: canary\n    select: {{count: {canary}}}\n    \
+         gates: [{{outcome: {{method: Ratio, minSuccess: 90%}}}}]\n  - {{name: rest, select: {{rest: true}}}}\n"
+        )
+    }
+
+    struct PausedClock {
+        base: Timestamp,
+        begin: Instant,
+    }
+
+    #[async_trait]
+    impl Clock for PausedClock {
+        fn now(&self) -> Timestamp {
+            self.base.saturating_add(self.begin.elapsed()).unwrap()
+        }
+
+        async fn sleep_until(&self, deadline: Timestamp) {
+            while self.now() < deadline {
+                let left = Duration::try_from(deadline.duration_since(self.now())).unwrap_or_default();
+                // Timers of tokio are as fine as a millisecond.
+                tokio::time::sleep(left.clamp(Duration::from_millis(1), Duration::from_hours(24))).await;
+            }
+        }
+    }
+
+    struct NoJitter;
+
+    impl Rng for NoJitter {
+        fn below(&self, bound: u64) -> u64 {
+            bound / 2
+        }
+    }
+
+    struct Dialler {
+        simulator: Arc<Mutex<Simulator>>,
+        clock: Arc<PausedClock>,
+    }
+
+    #[async_trait]
+    impl Connector for Dialler {
+        async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
+            let spec = cloud.spec.huawei_iotda.as_ref();
+            let spec =
+                spec.ok_or_else(|| CallError::new(ErrorClass::Invalid, "Connect", "not simulated here"))?;
+            let id = if spec.project_id == "b" { "KEY-B" } else { "KEY-A" };
+            let keys = Keys::AccessKey { id: id.into(), secret: "secret".into(), security_token: None };
+            let wire = Wire { simulator: self.simulator.clone(), clock: self.clock.clone() };
+            Ok(huawei_iotda::connect(spec, keys, Arc::new(wire)))
+        }
+    }
+
+    struct Wire {
+        simulator: Arc<Mutex<Simulator>>,
+        clock: Arc<PausedClock>,
+    }
+
+    #[async_trait]
+    impl Transport for Wire {
+        async fn send(&self, mut request: WireRequest) -> Result<WireResponse, TransportError> {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let host = request.origin.split_once("://").map_or("", |(_, host)| host).to_owned();
+            if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+                request.headers.push(("host".to_owned(), host));
+            }
+            let end = {
+                let mut simulator = self.simulator.lock().unwrap();
+                let now = self.clock.now();
+                simulator.handle(&request, now).end
+            };
+            match end {
+                End::Reply(reply) => Ok(reply),
+                other => panic!("no fault was injected: {other:?}"),
+            }
         }
     }
 }

@@ -78,8 +78,13 @@ pub fn for_package(package: &OtaPackage) -> Vec<Need> {
 #[must_use]
 pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     if rollout.metadata.deletion_timestamp.is_some() {
-        let jobs = Need::Jobs(package.spec.kind);
+        let left = rollout.account_left(package).is_some();
+        let jobs = Need::Jobs(if left { PackageKind::Firmware } else { package.spec.kind });
         return if rollout.status.as_ref().is_some_and(has_dispatched) { vec![jobs] } else { Vec::new() };
+    }
+    if rollout.account_left(package).is_some() {
+        // The kind of the package before is not known any more: every cloud lists firmware jobs, and the others with them.
+        return vec![Need::Jobs(PackageKind::Firmware)];
     }
     if !rollout.status.as_ref().is_some_and(has_begun) && !is_dispatchable(package) {
         return Vec::new();
@@ -90,7 +95,7 @@ pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
 /// What a preview of a rollout needs: the same as if its package were ready.
 #[must_use]
 pub fn for_preview(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
-    if rollout.metadata.deletion_timestamp.is_some() {
+    if rollout.metadata.deletion_timestamp.is_some() || rollout.account_left(package).is_some() {
         return for_rollout(rollout, package);
     }
     std::iter::once(Need::Jobs(package.spec.kind)).chain(targets(rollout, package)).collect()

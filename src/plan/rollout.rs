@@ -60,6 +60,9 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
         return leave::delete(view, status);
     }
     requests::take_pause(view.object, &mut status, view.now);
+    if let Some((account, package)) = account_left(view) {
+        return leave::account(view, status, account, package);
+    }
     let ground = match gather(view, &status) {
         Ok(ground) => ground,
         Err(lack) => return without_ground(view, status, lack),
@@ -71,10 +74,17 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     if let Err(lack) = gather(view, &status) {
         return without_ground(view, status, lack);
     }
+    status.account = Some(ground.package.spec.cloud_ref.name.clone());
     match advance::advance(&ground, &mut status) {
         Some(outcome) => finish(view.object, status, outcome, view.now),
         None => wait_for_a_look(view, view.object.status.clone().unwrap_or_default()),
     }
+}
+
+/// The account in which its jobs are, and its package, when that is in another account now.
+fn account_left<'a>(view: &RolloutView<'a>) -> Option<(&'a str, &'a OtaPackage)> {
+    let package = view.package?;
+    Some((view.object.account_left(package)?, package))
 }
 
 /// What is decided when there is nothing to judge by.

@@ -41,6 +41,10 @@ pub struct OtaRolloutStatus {
     /// Identity of the package that the stages speak of: account, product, module, version and bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_identity: Option<String>,
+    /// Name of the `OtaCloud` in whose account the jobs of the stages are. Its worker settles them, also when the package has
+    /// moved to another account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Where the rollout as a whole stands.
     #[serde(default)]
     pub phase: RolloutPhase,
@@ -92,6 +96,7 @@ impl Default for OtaRolloutStatus {
             version: None,
             previous_version: None,
             package_identity: None,
+            account: None,
             last_handled_restart_at: None,
             phase: RolloutPhase::default(),
             stages: Vec::new(),

@@ -1,11 +1,11 @@
 //! Leaving jobs behind: when the rollout is deleted, and when it turns to another package.
 
-use super::Ground;
 use super::jobs::{OurJobs, can_be_stopped, may_be_hidden, unlisted};
 use super::report::{Outcome, finish};
-use crate::api::{CreateOperation, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision};
+use super::{Ground, account_left, run, wait_for_a_look};
+use crate::api::{CreateOperation, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision};
 use crate::cloud::{Capabilities, Job, JobState};
-use crate::plan::{Action, Plan, RolloutView, lost_call};
+use crate::plan::{Action, Plan, RolloutView, Seen, lost_call};
 use jiff::Timestamp;
 
 /// What is left of jobs that are not wanted any more.
@@ -37,13 +37,20 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
         return release(view.object, status, view.now);
     };
     let (phase, reason) = (status.phase, "Deleting");
+    if let (Some((account, _)), None) = (account_left(view), view.capabilities) {
+        let message = format!("OtaCloud/{account} is gone; left as they are: {running}");
+        record_decision(&mut status.decisions, view.now, "JobsLeftRunning", message);
+        return release(view.object, status, view.now);
+    }
     let (Some(capabilities), Some(seen)) = (view.capabilities, &view.jobs) else {
         let message =
             format!("deletion waits until the cloud can be asked for its jobs; last known to run: {running}");
         return finish(view.object, status, Outcome::working(phase, reason, message), view.now);
     };
     let mut remains = remains(&mut status, &seen.value, seen.at, capabilities, view.now);
-    remains.add_by_token(view, &crate::plan::token::package_identity(package), &status, &seen.value);
+    let identity = status.package_identity.clone();
+    let identity = identity.unwrap_or_else(|| crate::plan::token::package_identity(package));
+    remains.add_by_token(view, &identity, &status, &seen.value);
     let by_hand = remains.by_hand(capabilities);
     if remains.waits_for.is_empty() {
         if let Some(call) = status.pending.iter().find(|call| !call.is_open()) {
@@ -83,8 +90,53 @@ impl Plan<OtaRolloutStatus> {
 /// The stages speak of another package: its jobs are stopped, and nothing is sent before they are final. None once nothing
 /// stands in the way.
 pub(super) fn turn(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
-    let mut remains = remains(status, &ground.jobs.value, ground.jobs.at, ground.capabilities, ground.now);
-    let by_hand = remains.by_hand(ground.capabilities);
+    abandon(&ground.jobs, ground.capabilities, ground.now, status)
+}
+
+/// The package is in another account now: the jobs are stopped in the account that they are in, by its worker; once they are
+/// over the rollout is the other one's, and begins there.
+pub(super) fn account(
+    view: &RolloutView<'_>,
+    mut status: OtaRolloutStatus,
+    account: &str,
+    package: &OtaPackage,
+) -> Plan<OtaRolloutStatus> {
+    let stands_in_the_way = match (view.capabilities, &view.jobs) {
+        (None, _) => account_is_gone(&status, account),
+        (Some(_), None) => return wait_for_a_look(view, status),
+        (Some(capabilities), Some(jobs)) => abandon(jobs, capabilities, view.now, &mut status),
+    };
+    if let Some(outcome) = stands_in_the_way {
+        return finish(view.object, status, outcome, view.now);
+    }
+    let to = &package.spec.cloud_ref.name;
+    let message = format!("its jobs in OtaCloud/{account} are over: it begins in OtaCloud/{to}");
+    record_decision(&mut status.decisions, view.now, "AccountChanged", message.clone());
+    let outcome = Outcome::working(RolloutPhase::Pending, "AccountChanged", message);
+    finish(view.object, run::elsewhere(status, package, view.now), outcome, view.now)
+}
+
+/// Nobody can stop what runs in an account whose `OtaCloud` is gone; nothing is sent while it may.
+fn account_is_gone(status: &OtaRolloutStatus, account: &str) -> Option<Outcome> {
+    let jobs = status.stages.iter().flat_map(|stage| &stage.jobs).filter(|job| job.finished_at.is_none());
+    let calls = status.pending.iter().map(|intent| format!("call {}, which is not settled", intent.token));
+    let left: Vec<String> = jobs.map(|job| format!("job {}", job.id)).chain(calls).collect();
+    let message = format!(
+        "the package has moved, and OtaCloud/{account}, in whose account this rollout has left what may still run, is gone: {}; write OtaCloud/{account} again so that it is stopped, or delete this rollout, which leaves it as it is, and write a new one",
+        left.join(", ")
+    );
+    (!left.is_empty()).then(|| Outcome::held("AccountGone", message, false))
+}
+
+/// Stops what is left of the stages, and says what has to end first; none once nothing stands in the way.
+fn abandon(
+    jobs: &Seen<Vec<&Job>>,
+    capabilities: &Capabilities,
+    now: Timestamp,
+    status: &mut OtaRolloutStatus,
+) -> Option<Outcome> {
+    let mut remains = remains(status, &jobs.value, jobs.at, capabilities, now);
+    let by_hand = remains.by_hand(capabilities);
     let end = if by_hand.is_empty() { "are stopped" } else { "end" };
     if !remains.waits_for.is_empty() {
         let message =

@@ -5,9 +5,9 @@
 use super::jobs::OurJobs;
 use super::report::Outcome;
 use super::{Ground, leave};
-use crate::api::{OtaRolloutStatus, Request, record_decision};
+use crate::api::{OtaPackage, OtaRolloutStatus, Request, record_decision};
 use crate::cloud::Job;
-use crate::plan::token::{JobSlot, job_token, rollout_mark};
+use crate::plan::token::{JobSlot, job_token, package_identity, rollout_mark};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -69,6 +69,12 @@ fn next(before: OtaRolloutStatus, version: &str, restarted: bool, now: Timestamp
         last_handled_restart_at: before.last_handled_restart_at,
         ..OtaRolloutStatus::default()
     }
+}
+
+/// The status of the run to a package in another account, once nothing of the run before is left in its own.
+pub(super) fn elsewhere(before: OtaRolloutStatus, package: &OtaPackage, now: Timestamp) -> OtaRolloutStatus {
+    let next = next(before, &package.spec.version, false, now);
+    OtaRolloutStatus { package_identity: Some(package_identity(package)), ..next }
 }
 
 /// How the end is held where the run before sent other bytes under the same version: who reports the version may run either.

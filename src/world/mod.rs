@@ -36,6 +36,7 @@ mod shrink;
 mod trace;
 
 pub use crate::engine::points::Point;
+pub use checkers::{Law, Laws};
 pub use clouds::Clouds;
 pub use faults::{Profile, Strike};
 pub use home::Home;
@@ -74,6 +75,8 @@ pub struct World {
     pub home: Home,
     /// A safeguard that is switched off.
     pub mutation: Option<Mutation>,
+    /// Which laws of intent it is judged by, beside the others.
+    pub laws: Laws,
     /// How many of the last events are kept for people.
     pub events_kept: usize,
 }
@@ -115,7 +118,7 @@ impl World {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let (profile, clouds, home) = (Profile::of_seed(seed), Clouds::of_seed(seed), Home::of_seed(seed));
-        Self { seed, profile, clouds, home, mutation: None, events_kept: 40 }
+        Self { seed, profile, clouds, home, mutation: None, laws: Laws::of_seed(seed), events_kept: 40 }
     }
 
     /// Plays it to its end.
@@ -248,7 +251,7 @@ impl Shared {
         let text = serde_json::to_string(object).unwrap_or_default();
         let stored = self.disk.seen().get(&key);
         self.checkers().status_written(stored.as_deref(), object, &text);
-        self.checkers().status_is(object, ahead, self.timeline.now());
+        self.checkers().status_is(object, &self.disk.seen().objects(), ahead, self.timeline.now());
         self.checkers().intents_are(object, self.timeline.now());
         if stored.is_some_and(|stored| *stored == *object) {
             return;

@@ -121,7 +121,7 @@ impl Play {
         for portal in &scenario.portal {
             portal::act(&mut simulator, portal, START);
         }
-        let checkers = Checkers::new(scenario.secrets);
+        let checkers = Checkers::new(scenario.secrets, world.laws);
         let shared = Arc::new(Shared {
             timeline: Timeline::new(START),
             chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile, selection))),
@@ -395,7 +395,15 @@ impl Play {
             if request.order.shows_versions || matches!(request.order.deed, Deed::CreateJob { .. }) {
                 self.shared.checkers().versions_are(clouds::versions(&self.simulator));
             }
+            self.look_at_truth(now);
             self.shared.network().reply(now, request, answer);
+        }
+    }
+
+    fn look_at_truth(&self, now: Timestamp) {
+        let mut checkers = self.shared.checkers();
+        if checkers.watches_truth() {
+            checkers.truth_is(&clouds::jobs(&self.simulator), clouds::versions(&self.simulator), now);
         }
     }
 
@@ -536,11 +544,14 @@ impl Play {
 
     fn check_rest(&mut self, now: Timestamp) {
         let must_complete = self.must_complete;
+        let online = self.simulator.devices(now).into_iter().filter(|device| device.online);
+        let online: BTreeSet<String> = online.map(|device| device.id).collect();
         let laws = self.at_rest(now, |rest, checkers| {
             [
                 if must_complete { rest.all_completed() } else { Ok(()) },
                 rest.counts_are_true(&checkers.creates),
                 rest.packages_are_there(),
+                checkers.intent_at_rest(rest, &online, now),
             ]
         });
         let mut checkers = self.shared.checkers();

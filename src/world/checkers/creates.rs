@@ -52,6 +52,17 @@ impl Creates {
         self.jobs.contains_key(job)
     }
 
+    /// What a job of ours was sent for.
+    pub(super) fn sent_by(&self, job: &str) -> Option<&Sent> {
+        self.sent.get(self.jobs.get(job)?).map(|(sent, _)| sent)
+    }
+
+    /// Devices that a job was created for, as far as anything tells; of other people's jobs, those that it has.
+    pub(super) fn devices_of(&self, job: &JobTruth) -> BTreeSet<String> {
+        let told = job.devices.as_ref().or_else(|| self.devices.get(&job.id)).cloned();
+        told.unwrap_or_else(|| job.open.union(&job.answered).cloned().collect())
+    }
+
     /// The jobs of ours that were created for this object.
     pub(super) fn of<'a>(&self, uid: &str, jobs: &'a [JobTruth]) -> Vec<&'a JobTruth> {
         let token = |job: &JobTruth| self.jobs.get(&job.id);

@@ -4,6 +4,7 @@
 mod budget;
 mod creates;
 mod hours;
+mod intent;
 mod leaving;
 mod promptness;
 mod requests;
@@ -12,6 +13,7 @@ mod soaks;
 mod stages;
 
 pub(super) use creates::{Creates, Sent, packages_are};
+pub use intent::{Law, Laws};
 pub(super) use leaving::is_kept;
 pub(super) use rest::{Facts, Rest, Unrest};
 
@@ -19,6 +21,7 @@ use crate::api::{Object, Origin};
 use crate::cloud::WireResponse;
 use crate::world::clouds::{self, Deed, JobTruth, Order, PackageTruth, VersionTruth};
 use budget::Budgets;
+use intent::{Dispatch, Fleet, Intent};
 use jiff::{SignedDuration, Timestamp};
 use promptness::Promptness;
 use soaks::Soaks;
@@ -34,6 +37,7 @@ pub(super) struct Checkers {
     soaks: Soaks,
     promptness: Promptness,
     budgets: Budgets,
+    intent: Intent,
     /// Ids of packages that our requests made.
     pub(super) our_packages: BTreeSet<String>,
     /// Those of them that a lost state may have known to be ours.
@@ -46,9 +50,9 @@ pub(super) struct Checkers {
 }
 
 impl Checkers {
-    pub(super) fn new(secrets: Vec<String>) -> Self {
+    pub(super) fn new(secrets: Vec<String>, laws: Laws) -> Self {
         let prefix = common_prefix(&secrets).to_owned();
-        Self { secrets, prefix, ..Self::default() }
+        Self { secrets, prefix, intent: Intent::new(laws), ..Self::default() }
     }
 
     pub(super) fn judge(&mut self, law: Result<(), String>) {
@@ -76,6 +80,7 @@ impl Checkers {
     /// Who created a package that is there is not known any more: it may be adopted.
     pub(super) fn forget_packages(&mut self) {
         self.has_lost = true;
+        self.intent.forget();
         self.lost_packages.extend(self.our_packages.iter().cloned());
     }
 
@@ -111,7 +116,12 @@ impl Checkers {
             Deed::CreateJob { name, token, devices, .. } => {
                 let sent =
                     self.creates.job_leaves(name, token.as_deref(), devices, durable, &self.ran, machine);
-                sent.map(|sent| self.soaks.sent(&sent, now))
+                let law = sent.map(|sent| {
+                    self.soaks.sent(&sent, now);
+                    let token = token.as_deref().unwrap_or_default();
+                    self.intent.leaves(&Dispatch { token, sent: &sent, devices, now })
+                });
+                law.flatten()
             }
             Deed::CreatePackage { version } => creates::package_leaves(version, durable),
             Deed::DeletePackage { id } if !self.our_packages.contains(id) => {
@@ -188,9 +198,44 @@ impl Checkers {
         self.no_secret("a status", text);
     }
 
-    /// A status is, or is about to be, durable; whoever wrote it has a clock that is so much ahead.
-    pub(super) fn status_is(&mut self, object: &Object, ahead: SignedDuration, now: Timestamp) {
+    /// Everything that there is now, by the simulator's truth.
+    pub(super) fn truth_is<'a>(
+        &mut self,
+        jobs: &[JobTruth],
+        versions: impl Iterator<Item = VersionTruth<'a>>,
+        now: Timestamp,
+    ) {
+        let law = self.intent.is_now(jobs, versions, &self.creates, now);
+        self.judge(law);
+    }
+
+    /// Whether [`Self::truth_is`] is to be called whenever something may have changed.
+    pub(super) fn watches_truth(&self) -> bool {
+        self.intent.watches()
+    }
+
+    /// The laws of intent at rest; `online` are the devices that can be reached.
+    pub(super) fn intent_at_rest(
+        &self,
+        rest: &Rest<'_>,
+        online: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let versions = rest.versions.iter().map(|seen| ((seen.device, seen.kind), seen.version)).collect();
+        self.intent.at_rest(rest.objects, &Fleet { versions, online }, now)
+    }
+
+    /// A status is, or is about to be, durable beside what else is; whoever wrote it has a clock that is so much ahead.
+    pub(super) fn status_is(
+        &mut self,
+        object: &Object,
+        durable: &[Arc<Object>],
+        ahead: SignedDuration,
+        now: Timestamp,
+    ) {
         self.creates.retries.status_is(object);
+        let law = self.intent.status_is(object, durable, now);
+        self.judge(law);
         let law = self.soaks.status_written(object, ahead, now);
         self.judge(law);
     }

@@ -69,7 +69,7 @@ pub(super) fn unanswered(object: &Object) -> Option<String> {
 }
 
 /// True when a pause was asked for last, false when its end was; none when nothing was.
-fn stands(meta: &ObjectMeta) -> Option<bool> {
+pub(super) fn stands(meta: &ObjectMeta) -> Option<bool> {
     let time = |request: Request| request.of(meta)?.parse::<Timestamp>().ok();
     match (time(Request::Pause), time(Request::Resume)) {
         (None, None) => None,

@@ -218,7 +218,7 @@ impl Link {
         let written = self.server.object(key);
         checkers.judge(written.as_ref().map_or(Ok(()), kept));
         if let Some(object) = written.filter(|_| !matches!(answer, Answer::Refused(_))) {
-            checkers.status_is(&object, *lock(&self.ahead), self.now());
+            checkers.status_is(&object, &self.server.objects(), *lock(&self.ahead), self.now());
         }
     }
 

@@ -1,6 +1,8 @@
 //! Plays many worlds on all cores, and adds up what became of them.
 
-use rollwave::world::{Clouds, FIRST_OF_PARTS, Home, Mutation, Outcome, Point, Profile, Selection, World};
+use rollwave::world::{
+    Clouds, FIRST_OF_PARTS, Home, Laws, Mutation, Outcome, Point, Profile, Selection, World,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +25,8 @@ pub struct Course {
     pub home: Option<Home>,
     /// A safeguard that is switched off.
     pub mutation: Option<Mutation>,
+    /// Laws of intent, in the place of those that the seed is judged by.
+    pub laws: Option<Laws>,
     /// What may happen.
     pub selection: Selection,
     /// So many of its last events are told of a world that broke a law; 40 when absent.
@@ -71,7 +75,8 @@ impl Course {
         let (profile, clouds) = (self.profile.unwrap_or(usual.profile), self.clouds.unwrap_or(usual.clouds));
         let home = self.home.unwrap_or(usual.home);
         let events_kept = self.events.unwrap_or(usual.events_kept);
-        World { profile, clouds, home, mutation: self.mutation, events_kept, ..usual }
+        let laws = self.laws.unwrap_or(usual.laws);
+        World { profile, clouds, home, mutation: self.mutation, laws, events_kept, ..usual }
     }
 
     pub fn seeds(&self) -> Vec<u64> {

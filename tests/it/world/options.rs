@@ -1,10 +1,10 @@
 //! `SIM_…`: which worlds are asked for.
 
 use super::course::Course;
-use rollwave::world::{Clouds, Home, Mutation, Profile, Selection};
+use rollwave::world::{Clouds, Home, Laws, Mutation, Profile, Selection};
 use std::collections::BTreeSet;
 
-const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_SEEDS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_FAULTS, SIM_TURNS, SIM_EVENTS";
+const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_SEEDS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_LAWS, SIM_FAULTS, SIM_TURNS, SIM_EVENTS";
 
 /// Where seeds begin to draw among all clouds.
 const FIRST: u64 = 1_000_000;
@@ -26,6 +26,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
             "HOME" => course.home = Some(home(text).map_err(told)?),
             "PROFILE" => course.profile = Some(profile(text).map_err(told)?),
             "MUTATION" => course.mutation = Some(mutation(text).map_err(told)?),
+            "LAWS" => course.laws = Some(laws(text).map_err(told)?),
             "FAULTS" => course.selection.faults = Some(numbers(text).map_err(told)?),
             "TURNS" => course.selection.turns = Some(numbers(text).map_err(told)?),
             "EVENTS" => course.events = Some(events(text).map_err(told)?),
@@ -76,6 +77,11 @@ fn mutation(text: &str) -> Result<Mutation, String> {
     let names: Vec<String> = Mutation::ALL.iter().map(named).collect();
     let found = Mutation::ALL.into_iter().find(|mutation| named(mutation) == text);
     found.ok_or_else(|| format!("there is no such mutant (there are {})", names.join(", ")))
+}
+
+fn laws(text: &str) -> Result<Laws, String> {
+    Laws::named(text)
+        .ok_or_else(|| "are no laws of intent (try all, none, or letters such as bcg)".to_owned())
 }
 
 fn numbers(text: &str) -> Result<BTreeSet<u64>, String> {

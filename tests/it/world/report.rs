@@ -53,6 +53,9 @@ pub fn command(world: &World, selection: &Selection) -> String {
     if let Some(mutation) = world.mutation {
         let _ = write!(text, " SIM_MUTATION={mutation:?}");
     }
+    if world.laws != World::of_seed(world.seed).laws {
+        let _ = write!(text, " SIM_LAWS={}", world.laws);
+    }
     for (name, numbers) in [("SIM_FAULTS", &selection.faults), ("SIM_TURNS", &selection.turns)] {
         if let Some(numbers) = numbers {
             let _ = write!(text, " {name}={}", list(numbers));

@@ -1,0 +1,299 @@
+//! Laws of intent: what the manifests say now is what the fleet runs, whatever was edited, and whenever. Each is judged by what
+//! is durable and by the truth of the simulator, and computed here from the manifest: nothing of the judge is used.
+//!
+//! They hold from seed 5,000,000 on; a law is judged there by default once nothing is known to break it ([`Law::is_judged`]).
+
+mod eligible;
+mod excluded;
+mod failures;
+mod gates;
+mod holds;
+mod overlap;
+mod reached;
+mod stops;
+mod truth;
+mod verdict;
+mod warrant;
+
+use super::stages::kind_of;
+use super::{Creates, Sent};
+use crate::api::{Object, OtaRollout};
+use crate::world::clouds::{JobTruth, VersionTruth};
+use eligible::package_of;
+use excluded::selects;
+use failures::Failures;
+use gates::have_passed;
+use holds::may_be_sent;
+use jiff::Timestamp;
+use overlap::have_a_device_each;
+use reached::have_reached;
+use std::fmt;
+use std::sync::Arc;
+use stops::{StopRules, has_fired_at_rest, has_not_fired};
+use truth::{Goal, Run, Truth};
+use warrant::Warrants;
+
+pub(super) use reached::Fleet;
+pub(super) use warrant::Dispatch;
+
+/// Simulation runs of earlier seeds are judged by no law of intent: their histories are older.
+pub(in crate::world) const FIRST_OF_INTENT: u64 = 5_000_000;
+
+/// A law of intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Law {
+    /// (a) When faults stop, each targeted, eligible, reachable device runs the version that the spec names, or it is counted.
+    Reached,
+    /// (b) No job is sent to a device that the newest durable spec excludes, does not target, or does not own.
+    Selected,
+    /// (c) No stage is sent before every earlier gate passed with evidence.
+    Gates,
+    /// (d) A failure that was observed counts in each later verdict of its run.
+    Failures,
+    /// (e) Each stop rule's verdict is the one of the simulator's truth at the time of the observation.
+    StopRules,
+    /// (f) An object whose requests fail for ever delays no other by more than two polling intervals.
+    Delays,
+    /// (g) Nothing is sent after a durable suspend, pause or deletion.
+    Holds,
+    /// (h) No two rollouts have live jobs for one device and module.
+    Overlap,
+    /// (i) Short-lived processes make the progress of one long one.
+    ShortLives,
+}
+
+impl Law {
+    /// Each of them, in the order of their letters.
+    pub const ALL: [Self; 9] = [
+        Self::Reached,
+        Self::Selected,
+        Self::Gates,
+        Self::Failures,
+        Self::StopRules,
+        Self::Delays,
+        Self::Holds,
+        Self::Overlap,
+        Self::ShortLives,
+    ];
+
+    /// The letter that a violation begins with.
+    #[must_use]
+    pub fn letter(self) -> char {
+        Self::ALL
+            .into_iter()
+            .zip('a'..)
+            .find_map(|(law, letter)| (law == self).then_some(letter))
+            .unwrap_or('?')
+    }
+
+    /// Whether it is judged when nobody chooses the laws.
+    const fn is_judged(self) -> bool {
+        matches!(self, Self::Overlap)
+    }
+}
+
+/// Which laws of intent a simulation run is judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Laws(u16);
+
+impl Laws {
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Self {
+        Law::ALL.into_iter().fold(Self::default(), Self::and)
+    }
+
+    /// Those that a run of this seed is judged by.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        let judged = Law::ALL.into_iter().filter(|law| seed >= FIRST_OF_INTENT && law.is_judged());
+        judged.fold(Self::default(), Self::and)
+    }
+
+    /// The laws with these letters, such as `bcg`; `all`; or `none`.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        match text {
+            "all" => return Some(Self::all()),
+            "none" => return Some(Self::default()),
+            _ => {}
+        }
+        let of = |letter| Law::ALL.into_iter().find(|law| law.letter() == letter);
+        text.chars().try_fold(Self::default(), |laws, letter| of(letter).map(|law| laws.and(law)))
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn and(self, law: Law) -> Self {
+        Self(self.0 | 1 << law as u16)
+    }
+
+    /// True when this law is one of them.
+    #[must_use]
+    pub const fn has(self, law: Law) -> bool {
+        self.0 & (1 << law as u16) != 0
+    }
+}
+
+impl fmt::Display for Laws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            return f.write_str("none");
+        }
+        Law::ALL.into_iter().filter(|law| self.has(*law)).try_for_each(|law| write!(f, "{}", law.letter()))
+    }
+}
+
+/// Everything that the laws of intent watch.
+#[derive(Default)]
+pub(super) struct Intent {
+    laws: Laws,
+    warrants: Warrants,
+    truth: Truth,
+    failures: Failures,
+    stops: StopRules,
+}
+
+impl Intent {
+    pub(super) fn new(laws: Laws) -> Self {
+        Self { laws, ..Self::default() }
+    }
+
+    /// Whether any law is to be judged.
+    pub(super) fn watches(&self) -> bool {
+        self.laws != Laws::default()
+    }
+
+    /// A status is durable, or is about to be, beside what else is `durable`.
+    pub(super) fn status_is(
+        &mut self,
+        object: &Object,
+        durable: &[Arc<Object>],
+        now: Timestamp,
+    ) -> Result<(), String> {
+        if !self.watches() {
+            return Ok(());
+        }
+        let Object::Rollout(written) = object else {
+            self.warrants.status_is(object, &with_status(object, durable));
+            return Ok(());
+        };
+        // What is durable has the newest spec; who writes may have read an older one.
+        let durable = with_status(object, durable);
+        let newest = durable.iter().find(|there| there.key() == object.key());
+        let rollout = match newest.map(Arc::as_ref) {
+            Some(Object::Rollout(rollout)) => rollout.clone(),
+            _ => written.clone(),
+        };
+        self.warrants.status_is(object, &durable);
+        let failures = self.failures.status_is(&rollout, &mut self.truth);
+        let stops =
+            run(&rollout).map_or(Ok(()), |run| self.stops.status_is(&rollout, &run, &self.truth, now));
+        self.told(Law::Failures, failures).and(self.told(Law::StopRules, stops))
+    }
+
+    /// A job leaves.
+    pub(super) fn leaves(&mut self, dispatch: &Dispatch<'_>) -> Result<(), String> {
+        // Without an intent it breaks another law.
+        let Some(warrant) = self.warrants.of(dispatch.token).filter(|_| self.watches()) else {
+            return Ok(());
+        };
+        let Some(object) = warrant.object() else { return Ok(()) };
+        let held = self.told(Law::Holds, may_be_sent(object));
+        let Object::Rollout(rollout) = object else { return held };
+        let selected = self.told(Law::Selected, selects(rollout, &warrant.objects, dispatch, &self.truth));
+        let passed = self.told(Law::Gates, have_passed(rollout, dispatch.sent, &self.truth));
+        let fired = has_not_fired(rollout, &truth::run_of(dispatch.sent), &self.truth, dispatch.now);
+        let law = held.and(selected).and(passed).and(self.told(Law::StopRules, fired));
+        if let Some(package) = package_of(rollout, &warrant.objects) {
+            let goal = Goal { kind: kind_of(package), version: package.spec.version.clone() };
+            self.truth.leaves(dispatch.sent, goal);
+        }
+        law
+    }
+
+    /// Everything that there is now.
+    pub(super) fn is_now<'a>(
+        &mut self,
+        jobs: &[JobTruth],
+        versions: impl Iterator<Item = VersionTruth<'a>>,
+        creates: &Creates,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        self.truth.is_now(jobs, versions, creates, now);
+        self.told(Law::Overlap, have_a_device_each(jobs, creates, &self.truth))
+    }
+
+    /// The run is at rest.
+    pub(super) fn at_rest(
+        &self,
+        objects: &[Arc<Object>],
+        fleet: &Fleet<'_>,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        if !self.watches() {
+            return Ok(());
+        }
+        let rollouts = objects.iter().filter_map(|object| match object.as_ref() {
+            Object::Rollout(rollout) => Some(rollout),
+            _ => None,
+        });
+        let fired = rollouts.filter_map(|rollout| Some((rollout, run(rollout)?)));
+        let mut fired = fired.map(|(rollout, run)| has_fired_at_rest(rollout, &run, &self.truth, now));
+        let law = self.told(Law::Reached, have_reached(objects, fleet));
+        law.and(self.told(Law::StopRules, fired.find(Result::is_err).unwrap_or(Ok(()))))
+    }
+
+    /// The state is lost, or is again what it was: what it had observed is forgotten.
+    pub(super) fn forget(&mut self) {
+        self.failures.forget();
+    }
+
+    /// What is told of a law that was broken, if it is one that is judged.
+    fn told(&self, law: Law, held: Result<(), String>) -> Result<(), String> {
+        held.or_else(
+            |why| if self.laws.has(law) { Err(format!("law ({}): {why}", law.letter())) } else { Ok(()) },
+        )
+    }
+}
+
+/// The run that a rollout's status is in.
+fn run(rollout: &OtaRollout) -> Option<Run> {
+    Some((rollout.metadata.uid.clone()?, rollout.status.as_ref()?.package_identity.clone()?))
+}
+
+/// What is durable, once this status is.
+fn with_status(object: &Object, durable: &[Arc<Object>]) -> Vec<Arc<Object>> {
+    let written = |there: &Arc<Object>| {
+        if there.key() != object.key() {
+            return there.clone();
+        }
+        let mut next = there.as_ref().clone();
+        match (&mut next, object) {
+            (Object::Cloud(next), Object::Cloud(object)) => next.status.clone_from(&object.status),
+            (Object::Package(next), Object::Package(object)) => next.status.clone_from(&object.status),
+            (Object::Rollout(next), Object::Rollout(object)) => next.status.clone_from(&object.status),
+            _ => {}
+        }
+        Arc::new(next)
+    };
+    durable.iter().map(written).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn laws_have_letters_and_hold_from_a_seed_on() {
+        let letters: String = Law::ALL.into_iter().map(Law::letter).collect();
+        assert_eq!(letters, "abcdefghi");
+        for law in Law::ALL {
+            assert_eq!(Laws::named(&law.letter().to_string()), Some(Laws::default().and(law)));
+        }
+        assert_eq!(Laws::named("gb").map(|laws| laws.to_string()).as_deref(), Some("bg"));
+        assert_eq!((Laws::named("all"), Laws::named("none")), (Some(Laws::all()), Some(Laws::default())));
+        assert_eq!(Laws::named("xyz"), None);
+        assert_eq!(Laws::of_seed(FIRST_OF_INTENT - 1), Laws::default());
+    }
+}

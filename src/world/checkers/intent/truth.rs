@@ -1,0 +1,231 @@
+//! What became of the devices of each stage in truth: by their jobs, and by what they run.
+
+use crate::cloud::PackageKind;
+use crate::world::checkers::{Creates, Sent};
+use crate::world::clouds::{JobTruth, VersionTruth};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How long it is remembered how many devices had failed.
+const REMEMBERED: SignedDuration = SignedDuration::from_mins(20);
+
+/// A run of a rollout: all stages of [`Sent`] that share the rest.
+pub(super) type Run = (String, String);
+
+pub(super) fn run_of(sent: &Sent) -> Run {
+    (sent.uid.clone(), sent.package.clone())
+}
+
+/// What a stage is to bring its devices to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Goal {
+    pub(super) kind: PackageKind,
+    pub(super) version: String,
+}
+
+/// A device that a stage was sent to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Member {
+    /// The newest job of this stage that names it.
+    job: String,
+    /// That job says how it ended for this device.
+    answered: bool,
+    /// Nobody can be sure what the engine counts it as: its job or the device was deleted, or another job names it.
+    unsure: bool,
+    runs: bool,
+    /// It was failing at some time.
+    failed: bool,
+    /// It ran the version after it had failed.
+    recovered: bool,
+    /// It was failing when another attempt was taken, and has no newer job yet.
+    forgiven: bool,
+}
+
+impl Member {
+    const fn is_failing(&self) -> bool {
+        self.answered && !self.runs && !self.forgiven
+    }
+}
+
+/// The devices that one stage was sent to in one run.
+#[derive(Clone, Debug)]
+pub(super) struct Cohort {
+    goal: Goal,
+    members: BTreeMap<String, Member>,
+    /// Devices that were seen to run the version since they were sent it.
+    pub(super) ran: BTreeSet<String>,
+}
+
+/// Numbers of devices of a run, at one moment: the smallest and the largest that may be true for whoever looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) failing: (u32, u32),
+    pub(super) running: (u32, u32),
+}
+
+/// What is true, and what was.
+#[derive(Default)]
+pub(super) struct Truth {
+    goals: BTreeMap<Sent, Goal>,
+    cohorts: BTreeMap<Sent, Cohort>,
+    jobs: BTreeSet<String>,
+    /// What a device runs of a kind, since when, and what it ran before.
+    versions: BTreeMap<(String, PackageKind), (String, Timestamp, Option<String>)>,
+    numbers: BTreeMap<Run, VecDeque<(Timestamp, Numbers)>>,
+}
+
+impl Truth {
+    /// A job leaves that is to bring its devices there.
+    pub(super) fn leaves(&mut self, sent: &Sent, goal: Goal) {
+        self.goals.insert(sent.clone(), goal);
+    }
+
+    pub(super) fn cohort(&self, sent: &Sent) -> Option<&Cohort> {
+        self.cohorts.get(sent)
+    }
+
+    pub(super) fn kind_of(&self, sent: &Sent) -> Option<PackageKind> {
+        self.goals.get(sent).map(|goal| goal.kind)
+    }
+
+    /// Devices of a stage that had failed, and came to run the version.
+    pub(super) fn recovered(&self, sent: &Sent) -> u32 {
+        let members = self.cohorts.get(sent).into_iter().flat_map(|cohort| cohort.members.values());
+        u32::try_from(members.filter(|member| member.recovered).count()).unwrap_or(u32::MAX)
+    }
+
+    /// True when the device has run a version that is none of these for at least so long.
+    pub(super) fn ran_none_of(
+        &self,
+        device: &str,
+        kind: PackageKind,
+        versions: &[String],
+        long: SignedDuration,
+        now: Timestamp,
+    ) -> bool {
+        let Some((version, since, before)) = self.versions.get(&(device.to_owned(), kind)) else {
+            return false;
+        };
+        let is_recent = now.duration_since(*since) < long;
+        let fitted = is_recent && before.as_ref().is_none_or(|before| versions.contains(before));
+        !versions.contains(version) && !fitted
+    }
+
+    /// Everything that there is now.
+    pub(super) fn is_now<'a>(
+        &mut self,
+        jobs: &[JobTruth],
+        versions: impl Iterator<Item = VersionTruth<'a>>,
+        creates: &Creates,
+        now: Timestamp,
+    ) {
+        self.versions_are(versions, now);
+        let there: BTreeSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+        for job in jobs {
+            if self.jobs.insert(job.id.clone()) {
+                self.job_is_new(job, creates);
+            }
+            let Some(cohort) = creates.sent_by(&job.id).and_then(|sent| self.cohorts.get_mut(sent)) else {
+                continue;
+            };
+            for (device, member) in cohort.members.iter_mut().filter(|(_, member)| member.job == job.id) {
+                member.answered |= job.answered.contains(device);
+            }
+        }
+        self.look(&there, now);
+    }
+
+    fn versions_are<'a>(&mut self, versions: impl Iterator<Item = VersionTruth<'a>>, now: Timestamp) {
+        let mut known = std::mem::take(&mut self.versions);
+        for seen in versions {
+            let key = (seen.device.to_owned(), seen.kind);
+            let running = match known.remove(&key) {
+                Some(running) if running.0 == seen.version => running,
+                before => (seen.version.to_owned(), now, before.map(|(version, ..)| version)),
+            };
+            self.versions.insert(key, running);
+        }
+    }
+
+    fn job_is_new(&mut self, job: &JobTruth, creates: &Creates) {
+        let sent = creates.sent_by(&job.id).filter(|sent| sent.stage.is_some());
+        let named = creates.devices_of(job);
+        for cohort in self.cohorts.iter_mut().filter(|(of, _)| Some(*of) != sent).map(|(_, cohort)| cohort) {
+            let taken = cohort.members.iter_mut().filter(|(device, _)| named.contains(*device));
+            taken.for_each(|(_, member)| member.unsure = true);
+        }
+        let Some((sent, goal)) = sent.and_then(|sent| Some((sent, self.goals.get(sent)?))) else { return };
+        let new = || Cohort { goal: goal.clone(), members: BTreeMap::new(), ran: BTreeSet::new() };
+        let cohort = self.cohorts.entry(sent.clone()).or_insert_with(new);
+        for device in named {
+            let member = cohort.members.entry(device).or_default();
+            *member = Member { job: job.id.clone(), failed: member.failed, ..Member::default() };
+        }
+    }
+
+    fn look(&mut self, there: &BTreeSet<&str>, now: Timestamp) {
+        let mut numbers: BTreeMap<Run, Numbers> = BTreeMap::new();
+        for (sent, cohort) in &mut self.cohorts {
+            let of_run = numbers.entry(run_of(sent)).or_default();
+            for (device, member) in &mut cohort.members {
+                let running = self.versions.get(&(device.clone(), cohort.goal.kind));
+                member.unsure |= running.is_none() || !there.contains(member.job.as_str());
+                member.runs = running.is_some_and(|(version, ..)| *version == cohort.goal.version);
+                member.recovered |= member.failed && member.runs;
+                member.failed |= member.is_failing();
+                if member.runs {
+                    cohort.ran.insert(device.clone());
+                }
+                of_run.add(member);
+            }
+        }
+        for (run, numbers) in numbers {
+            let history = self.numbers.entry(run).or_default();
+            if history.back().is_none_or(|(_, last)| *last != numbers) {
+                history.push_back((now, numbers));
+            }
+            let is_old = |at: Timestamp| now.duration_since(at) > REMEMBERED;
+            while history.get(1).is_some_and(|(at, _)| is_old(*at)) {
+                history.pop_front();
+            }
+        }
+    }
+
+    /// What was true of a run at some time since then.
+    pub(super) fn numbers_since(&self, run: &Run, since: Timestamp) -> Vec<Numbers> {
+        let Some(history) = self.numbers.get(run) else { return Vec::new() };
+        let first = history.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
+        history.range(first..).map(|(_, numbers)| *numbers).collect()
+    }
+
+    /// Since when anything is known of a run.
+    pub(super) fn known_since(&self, run: &Run) -> Option<Timestamp> {
+        self.numbers.get(run)?.front().map(|(at, _)| *at)
+    }
+
+    /// Another attempt was taken for what had failed of this object.
+    pub(super) fn forgive(&mut self, uid: &str) {
+        for (_, cohort) in self.cohorts.iter_mut().filter(|(sent, _)| sent.uid == uid) {
+            for member in cohort.members.values_mut() {
+                member.forgiven |= member.is_failing();
+            }
+        }
+    }
+}
+
+impl Numbers {
+    fn add(&mut self, member: &Member) {
+        let one = |numbers: &mut (u32, u32), surely: bool| {
+            numbers.0 += u32::from(surely);
+            numbers.1 += 1;
+        };
+        if member.unsure {
+            one(&mut self.failing, false);
+            one(&mut self.running, false);
+        } else if member.runs {
+            one(&mut self.running, true);
+        } else if member.is_failing() {
+            one(&mut self.failing, true);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::cluster::Seats;
+use super::cron::Cron;
 use super::process::{Process, Start};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -22,13 +23,17 @@ pub(super) struct Local {
     deposed: Vec<(Timestamp, Process)>,
     /// When the process notices that the clock was set.
     clock_noticed: Timestamp,
+    /// Processes live for seconds, and begin periodically.
+    cron: Option<Cron>,
+    /// When a short-lived process ends.
+    ends_at: Option<Timestamp>,
 }
 
 impl Lives {
-    pub(super) fn local(start: Start, now: Timestamp) -> Self {
+    pub(super) fn local(start: Start, now: Timestamp, cron: Option<Cron>) -> Self {
         let (shared, process, starts_at) = (start.shared.clone(), None, Some(now));
-        let (deposed, clock_noticed) = (Vec::new(), Timestamp::MAX);
-        Self::Local(Local { shared, start, process, starts_at, deposed, clock_noticed })
+        let (deposed, clock_noticed, ends_at) = (Vec::new(), Timestamp::MAX, None);
+        Self::Local(Local { shared, start, process, starts_at, deposed, clock_noticed, cron, ends_at })
     }
 
     pub(super) fn next_due(&self) -> Option<Timestamp> {
@@ -126,7 +131,7 @@ impl Lives {
 impl Local {
     fn next_due(&self) -> Option<Timestamp> {
         let deposed = self.deposed.iter().map(|(until, _)| *until).min();
-        [self.starts_at, deposed, Some(self.clock_noticed)].into_iter().flatten().min()
+        [self.starts_at, self.ends_at, deposed, Some(self.clock_noticed)].into_iter().flatten().min()
     }
 
     fn kill(&mut self) {
@@ -140,9 +145,20 @@ impl Local {
     }
 
     fn begin(&mut self) {
+        let after = |length: SignedDuration| self.shared.timeline.now().saturating_add(length).ok();
         self.starts_at = None;
+        self.ends_at = self.cron.and_then(|cron| after(cron.lives));
         self.start.run += 1;
         self.process = Some(Process::start(&self.start));
+    }
+
+    /// A short-lived process ends; the next one begins when it is its time.
+    fn end_short_life(&mut self, now: Timestamp) {
+        let (Some(cron), Some(_)) = (self.cron, self.ends_at.take_if(|at| *at <= now)) else { return };
+        let Some(process) = self.process.take() else { return };
+        process.kill();
+        let pause = cron.every.saturating_sub(cron.lives);
+        self.starts_at = self.shared.timeline.now().saturating_add(pause).ok();
     }
 
     fn take_over(&mut self, seconds: u64, now: Timestamp) {
@@ -163,6 +179,7 @@ impl Local {
                 self.begin();
             }
         }
+        self.end_short_life(now);
         if self.starts_at.is_some_and(|at| at <= now) {
             self.begin();
         }

@@ -13,6 +13,7 @@ mod checkers;
 mod clock;
 mod clouds;
 mod cluster;
+mod cron;
 mod crowd;
 mod dice;
 mod disk;
@@ -52,6 +53,7 @@ use checkers::Checkers;
 use clock::{Timeline, WallClock};
 use clouds::Order;
 use cluster::ApiServer;
+use cron::Cron;
 use disk::Disk;
 use faults::{Chaos, Strike as Fault};
 use jiff::SignedDuration;
@@ -77,12 +79,14 @@ pub struct World {
     pub mutation: Option<Mutation>,
     /// Which laws of intent it is judged by, beside the others.
     pub laws: Laws,
+    /// Its processes live for seconds, and are started periodically; where the state is a folder.
+    pub short_lives: bool,
     /// How many of the last events are kept for people.
     pub events_kept: usize,
 }
 
 /// What became of a world.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// The same for the same seed, on any machine and in any build.
     pub trace_hash: u64,
@@ -98,6 +102,8 @@ pub struct Outcome {
     pub turns: Vec<Happened>,
     /// Places that were passed at which the process may die.
     pub points: BTreeSet<Point>,
+    /// After how many virtual seconds rollouts were first completed, by name.
+    pub completed: BTreeMap<String, i64>,
     /// Virtual seconds that it lasted.
     pub lasted_secs: i64,
     /// The law that was broken, and the last events.
@@ -118,7 +124,9 @@ impl World {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let (profile, clouds, home) = (Profile::of_seed(seed), Clouds::of_seed(seed), Home::of_seed(seed));
-        Self { seed, profile, clouds, home, mutation: None, laws: Laws::of_seed(seed), events_kept: 40 }
+        let laws = Laws::of_seed(seed);
+        let short_lives = laws.has(Law::ShortLives) && Cron::is_drawn(seed, home);
+        Self { seed, profile, clouds, home, mutation: None, laws, short_lives, events_kept: 40 }
     }
 
     /// Plays it to its end.
@@ -130,7 +138,7 @@ impl World {
     /// Plays it to its end, and lets only these faults and turns happen.
     #[must_use]
     pub fn run_selected(self, selection: &Selection) -> Outcome {
-        play::run(self, selection)
+        cron::run(self, selection)
     }
 }
 
@@ -265,5 +273,6 @@ impl Shared {
         let error = report.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         let changed = if report.changed { "changed" } else { "looked at" };
         self.note(&format!("{changed} {}{error}", report.key));
+        self.checkers().reconciled(report, || self.durable(), self.timeline.now());
     }
 }

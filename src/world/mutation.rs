@@ -1,20 +1,25 @@
 //! One safeguard switched off, so that the checkers can be seen to fail. A mutant is made at the ports: the engine is the
 //! real one in every world.
 
-use super::Home;
 use super::asked::FIRST_OF_REQUESTS;
-use crate::api::{Budget, Object, ObjectKey, Order, Request};
+use super::checkers::FIRST_OF_INTENT;
+use super::{Home, Law};
+use crate::api::{Budget, LocalRef, Object, ObjectKey, Order, OtaRollout, Request, StageCounts};
 use crate::cloud::{
-    Call, CallError, Capabilities, Cloud, Device, Job, JobState, PackageKind, PackageRow, Reply, WireRequest,
+    Call, CallError, Capabilities, Cloud, Device, ErrorClass, Job, JobState, PackageKind, PackageRow, Reply,
+    WireRequest,
 };
 use crate::state::{StateError, Store};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
+
+/// While an account passes for one that is out of reach.
+const OUTAGE: SignedDuration = SignedDuration::from_mins(10);
 
 /// A safeguard that is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +54,29 @@ pub enum Mutation {
     LeaseNotChecked,
     /// What a watch told last is believed, whatever was written since.
     StaleCache,
+    /// The package that a rollout named first is the one that it names for ever.
+    PackageRemembered,
+    /// The list of devices that are never touched is not read.
+    ExclusionIgnored,
+    /// Gates are not asked.
+    GatesIgnored,
+    /// Failures that were counted before are forgotten.
+    FailuresForgotten,
+    /// Stop rules are not watched.
+    StopRulesIgnored,
+    /// One request that fails passes for an outage of the account.
+    FailureIsOutage,
+    /// `spec.suspend` is not read.
+    SuspendIgnored,
+    /// Jobs of other rollouts are not seen.
+    OthersNotSeen,
+    /// Each process begins a soak again.
+    SoakForgotten,
 }
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 24] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -69,7 +92,33 @@ impl Mutation {
         Self::NoPrecondition,
         Self::LeaseNotChecked,
         Self::StaleCache,
+        Self::PackageRemembered,
+        Self::ExclusionIgnored,
+        Self::GatesIgnored,
+        Self::FailuresForgotten,
+        Self::StopRulesIgnored,
+        Self::FailureIsOutage,
+        Self::SuspendIgnored,
+        Self::OthersNotSeen,
+        Self::SoakForgotten,
     ];
+
+    /// The law of intent that must notice it; none when another law does.
+    #[must_use]
+    pub const fn breaks(self) -> Option<Law> {
+        Some(match self {
+            Self::PackageRemembered => Law::Reached,
+            Self::ExclusionIgnored => Law::Selected,
+            Self::GatesIgnored => Law::Gates,
+            Self::FailuresForgotten => Law::Failures,
+            Self::StopRulesIgnored => Law::StopRules,
+            Self::FailureIsOutage => Law::Delays,
+            Self::SuspendIgnored => Law::Holds,
+            Self::OthersNotSeen => Law::Overlap,
+            Self::SoakForgotten => Law::ShortLives,
+            _ => return None,
+        })
+    }
 
     /// The home that has the safeguard, where not both have.
     #[must_use]
@@ -79,7 +128,8 @@ impl Mutation {
             Self::JournalNotDurable
             | Self::StaleLeaderNotFenced
             | Self::PauseNotHeeded
-            | Self::RetryForgotten => Some(Home::Local),
+            | Self::RetryForgotten
+            | Self::SoakForgotten => Some(Home::Local),
             _ => None,
         }
     }
@@ -89,6 +139,7 @@ impl Mutation {
     pub const fn first_seed(self) -> u64 {
         match self {
             Self::PauseNotHeeded | Self::RetryForgotten => FIRST_OF_REQUESTS,
+            _ if self.breaks().is_some() => FIRST_OF_INTENT,
             _ => 0,
         }
     }
@@ -105,6 +156,8 @@ impl Mutation {
             | Self::NoSoak
             | Self::PauseNotHeeded
             | Self::RetryForgotten => "calm",
+            Self::FailuresForgotten => "crowded",
+            _ if self.breaks().is_some() => "calm",
             _ => "storm",
         }
     }
@@ -116,7 +169,8 @@ impl Mutation {
             capabilities.visibility_lag = SignedDuration::ZERO;
             capabilities.request_deadline = SignedDuration::ZERO;
         }
-        Arc::new(Mutant { mutation: self, cloud, capabilities, believed: Mutex::default() })
+        let (believed, down_until) = (Mutex::default(), Mutex::default());
+        Arc::new(Mutant { mutation: self, cloud, capabilities, believed, down_until })
     }
 
     /// The state as a mutant sees it.
@@ -127,8 +181,16 @@ impl Mutation {
             | Self::NoWindows
             | Self::NoSoak
             | Self::PauseNotHeeded
-            | Self::RetryForgotten => {
-                Arc::new(MutantStore { mutation: self, store, loads: AtomicU64::new(0) })
+            | Self::RetryForgotten
+            | Self::PackageRemembered
+            | Self::ExclusionIgnored
+            | Self::GatesIgnored
+            | Self::FailuresForgotten
+            | Self::StopRulesIgnored
+            | Self::SuspendIgnored
+            | Self::SoakForgotten => {
+                let (loads, packages, saved) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
+                Arc::new(MutantStore { mutation: self, store, loads, packages, saved })
             }
             _ => store,
         }
@@ -140,11 +202,37 @@ struct MutantStore {
     mutation: Mutation,
     store: Arc<dyn Store>,
     loads: AtomicU64,
+    /// The package that a rollout named first.
+    packages: Mutex<BTreeMap<ObjectKey, LocalRef>>,
+    /// What this process has written.
+    saved: Mutex<BTreeSet<ObjectKey>>,
 }
 
 impl MutantStore {
+    fn change_rollout(&self, key: ObjectKey, rollout: &mut OtaRollout) {
+        let (spec, status) = (&mut rollout.spec, &mut rollout.status);
+        let stages = status.iter_mut().flat_map(|status| &mut status.stages);
+        match self.mutation {
+            Mutation::PackageRemembered => {
+                let mut packages = super::lock(&self.packages);
+                spec.package_ref = packages.entry(key).or_insert_with(|| spec.package_ref.clone()).clone();
+            }
+            Mutation::ExclusionIgnored => spec.targets.exclude = None,
+            Mutation::GatesIgnored => spec.stages.iter_mut().for_each(|stage| stage.gates.clear()),
+            Mutation::FailuresForgotten => {
+                stages.for_each(|stage| stage.counts = without_failures(stage.counts));
+            }
+            Mutation::StopRulesIgnored => spec.stop.clear(),
+            Mutation::SuspendIgnored => spec.suspend = false,
+            Mutation::SoakForgotten if !super::lock(&self.saved).contains(&key) => {
+                stages.for_each(|stage| (stage.observed_at, stage.observed_cloud_at) = (None, None));
+            }
+            _ => {}
+        }
+    }
+
     async fn changed(&self, object: &Object) -> Result<Object, StateError> {
-        let mut object = object.clone();
+        let (mut object, key) = (object.clone(), object.key());
         match (&mut object, self.mutation) {
             (Object::Rollout(rollout), Mutation::UnstickyCohort) => {
                 let loads = self.loads.fetch_add(1, Ordering::Relaxed);
@@ -166,6 +254,7 @@ impl MutantStore {
             (Object::Rollout(rollout), Mutation::RetryForgotten) => {
                 rollout.status.iter_mut().for_each(|status| status.last_handled_retry_at = None);
             }
+            (Object::Rollout(rollout), _) => self.change_rollout(key, rollout),
             (Object::Cloud(cloud), Mutation::BudgetPerObject) => {
                 let objects = u32::try_from(self.store.keys().await?.len()).unwrap_or(1);
                 let (kind, _) = super::clouds::account_of(cloud);
@@ -197,6 +286,7 @@ impl Store for MutantStore {
 
     async fn save_status(&self, object: &Object) -> Result<(), StateError> {
         let stored = self.store.load(&object.key()).await?;
+        super::lock(&self.saved).insert(object.key());
         let mut saved = object.clone();
         match (&mut saved, stored.as_deref()) {
             (Object::Rollout(saved), Some(Object::Rollout(stored))) => {
@@ -218,6 +308,10 @@ impl Store for MutantStore {
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
         self.store.forget(key).await
     }
+}
+
+const fn without_failures(counts: StageCounts) -> StageCounts {
+    StageCounts { failed: 0, timed_out: 0, reverted: 0, ..counts }
 }
 
 /// What a mutant believes of devices, because their job succeeded.
@@ -267,6 +361,21 @@ struct Mutant {
     cloud: Arc<dyn Cloud>,
     capabilities: Capabilities,
     believed: Mutex<Believed>,
+    /// The account passes for one that is out of reach.
+    down_until: Mutex<Option<Timestamp>>,
+}
+
+impl Mutant {
+    /// The account is out of reach, or is from now on.
+    fn outage(&self, call: &Call, now: Timestamp, failed: bool) -> Option<CallError> {
+        let mut until = super::lock(&self.down_until);
+        if failed {
+            *until = now.saturating_add(OUTAGE).ok();
+        }
+        let is_down = until.is_some_and(|until| now < until);
+        is_down
+            .then(|| CallError::new(ErrorClass::Unavailable, call.operation(), "the account is out of reach"))
+    }
 }
 
 #[async_trait]
@@ -284,8 +393,22 @@ impl Cloud for Mutant {
     }
 
     async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
-        let mut reply = self.cloud.perform(call, now).await?;
+        let is_spread = self.mutation == Mutation::FailureIsOutage;
+        if let Some(error) = is_spread.then(|| self.outage(call, now, false)).flatten() {
+            return Err(error);
+        }
+        let reply = self.cloud.perform(call, now).await;
+        let has_failed = reply.as_ref().is_err_and(|error| error.class == ErrorClass::Unavailable);
+        if let Some(error) = (is_spread && has_failed).then(|| self.outage(call, now, true)).flatten() {
+            return Err(error);
+        }
+        let mut reply = reply?;
         match (self.mutation, &mut reply, call) {
+            (Mutation::OthersNotSeen, Reply::Jobs(page), _) => page.items.retain(|job| job.token.is_none()),
+            (Mutation::OthersNotSeen, Reply::Devices(page), _) => {
+                page.items.iter_mut().for_each(|device| device.upgrading = None);
+            }
+            (Mutation::OthersNotSeen, Reply::Device(device), _) => device.upgrading = None,
             (Mutation::NoLook, Reply::Jobs(page), _) => page.items.retain(|job| job.token.is_none()),
             (Mutation::NoLook, Reply::Packages(page), Call::ListPackages { exactly: Some(_), .. }) => {
                 page.items.clear();

@@ -5,6 +5,7 @@ use super::checkers::{Checkers, Facts, Rest, Unrest};
 use super::clock::{Timeline, WallClock};
 use super::clouds::{self, Deed};
 use super::cluster::{ApiServer, Seats};
+use super::cron::Cron;
 use super::disk::Disk;
 use super::executor::{self, Idle};
 use super::faults::Chaos;
@@ -47,15 +48,8 @@ const QUIET: SignedDuration = SignedDuration::from_mins(25);
 
 pub(super) fn run(world: World, selection: &Selection) -> Outcome {
     let failed = |what: String| Outcome {
-        trace_hash: 0,
-        steps: 0,
-        events: 0,
-        faults: BTreeMap::new(),
-        struck: Vec::new(),
-        turns: Vec::new(),
-        points: BTreeSet::new(),
-        lasted_secs: 0,
         violation: Some(Violation { what, last_events: Vec::new() }),
+        ..Outcome::default()
     };
     let play = match Play::new(world, selection) {
         Ok(play) => play,
@@ -144,7 +138,7 @@ impl Play {
                 server.apply(&shared, START);
                 Lives::Cluster(Seats::new(start, server.clone(), scenario.replicas, START))
             }
-            None => Lives::local(start, START),
+            None => Lives::local(start, START, world.short_lives.then(|| Cron::of_seed(world.seed))),
         };
         Ok(Self {
             lives,
@@ -395,15 +389,8 @@ impl Play {
             if request.order.shows_versions || matches!(request.order.deed, Deed::CreateJob { .. }) {
                 self.shared.checkers().versions_are(clouds::versions(&self.simulator));
             }
-            self.look_at_truth(now);
+            self.shared.checkers().truth_is(&self.simulator, now);
             self.shared.network().reply(now, request, answer);
-        }
-    }
-
-    fn look_at_truth(&self, now: Timestamp) {
-        let mut checkers = self.shared.checkers();
-        if checkers.watches_truth() {
-            checkers.truth_is(&clouds::jobs(&self.simulator), clouds::versions(&self.simulator), now);
         }
     }
 
@@ -452,6 +439,7 @@ impl Play {
             Act::Chaos(_) => {
                 self.shared.note("the faults end");
                 self.shared.chaos().end();
+                self.shared.checkers().faults_end();
                 let wrong = self.shared.wall.ahead() - self.clock_ahead;
                 if !wrong.is_zero() {
                     self.set_clock(-wrong.as_secs(), now);
@@ -544,14 +532,12 @@ impl Play {
 
     fn check_rest(&mut self, now: Timestamp) {
         let must_complete = self.must_complete;
-        let online = self.simulator.devices(now).into_iter().filter(|device| device.online);
-        let online: BTreeSet<String> = online.map(|device| device.id).collect();
         let laws = self.at_rest(now, |rest, checkers| {
             [
                 if must_complete { rest.all_completed() } else { Ok(()) },
                 rest.counts_are_true(&checkers.creates),
                 rest.packages_are_there(),
-                checkers.intent_at_rest(rest, &online, now),
+                checkers.intent_at_rest(rest, now),
             ]
         });
         let mut checkers = self.shared.checkers();
@@ -577,6 +563,7 @@ impl Play {
             jobs: &clouds::jobs(&self.simulator),
             packages: &clouds::packages(&self.simulator),
             versions: &clouds::versions(&self.simulator).collect::<Vec<_>>(),
+            online: &clouds::online(&self.simulator, now),
         };
         look(&rest, &self.shared.checkers())
     }
@@ -584,8 +571,12 @@ impl Play {
     fn outcome(self) -> Outcome {
         let trace = lock(&self.shared.trace);
         let chaos = self.shared.chaos();
-        let violation = self.shared.checkers().violation().map(str::to_owned);
+        let since_start = |at: &Timestamp| at.duration_since(START).as_secs();
+        let checkers = self.shared.checkers();
+        let violation = checkers.violation().map(str::to_owned);
+        let completed = checkers.completed().iter().map(|(name, at)| (name.clone(), since_start(at)));
         Outcome {
+            completed: completed.collect(),
             trace_hash: trace.hash(),
             steps: self.steps,
             events: trace.events(),

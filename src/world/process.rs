@@ -74,6 +74,7 @@ impl Process {
         };
         let engine = Engine::new(store, ports);
         shared.note(&format!("process {} starts", start.run));
+        shared.checkers().process_begins();
         let (changes, changed) = mpsc::unbounded_channel();
         let home = Home { run, shared, engine, life: life.clone() };
         Self { life, changes, task: tokio::spawn(home.run(changed)) }

@@ -8,7 +8,7 @@ mod report;
 
 use course::{Course, Tally, play};
 use history::Compared;
-use rollwave::world::{Clouds, FIRST_OF_PARTS, Home, Mutation, Profile, Selection, World, shrink};
+use rollwave::world::{Clouds, FIRST_OF_PARTS, Home, Law, Laws, Mutation, Profile, Selection, World, shrink};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn assert_lawful(tally: &Tally) {
@@ -72,7 +72,17 @@ fn found(line: &str) -> World {
 #[test]
 fn every_switched_off_safeguard_is_noticed() {
     let iotda = Clouds::named("huaweiIotda").unwrap();
-    for mutation in Mutation::ALL {
+    for mutation in Mutation::ALL.into_iter().filter(|mutation| mutation.breaks().is_none()) {
+        assert_noticed(mutation, iotda);
+    }
+}
+
+/// Each law of intent that is judged has a mutant that breaks it, and it is this law that says so.
+#[test]
+fn every_switched_off_safeguard_of_intent_is_noticed_by_its_law() {
+    let iotda = Clouds::named("huaweiIotda").unwrap();
+    let judged = |law: Law| Laws::of_seed(5_000_000).has(law);
+    for mutation in Mutation::ALL.into_iter().filter(|mutation| mutation.breaks().is_some_and(judged)) {
         assert_noticed(mutation, iotda);
     }
 }
@@ -96,9 +106,14 @@ fn assert_noticed(mutation: Mutation, clouds: Clouds) {
     let caught = (0..200).find_map(|n| {
         let seed = first + n;
         let home = mutation.home().unwrap_or(Home::Local);
-        let world = World { profile, clouds, home, mutation: Some(mutation), ..World::of_seed(seed) };
+        let usual = World::of_seed(seed);
+        let laws = mutation.breaks().map_or(usual.laws, |law| Laws::default().and(law));
+        let short_lives = laws.has(Law::ShortLives);
+        let world = World { profile, clouds, home, mutation: Some(mutation), laws, short_lives, ..usual };
         world.run().violation.map(|violation| (n + 1, violation.what))
     });
+    let law = mutation.breaks().map(|law| format!("law ({})", law.letter())).unwrap_or_default();
+    let caught = caught.filter(|(_, what)| what.starts_with(&law));
     println!("{mutation:?} ({clouds}, {}): {caught:?}", profile.name);
     assert!(caught.is_some(), "{mutation:?} was not noticed on {clouds}");
 }

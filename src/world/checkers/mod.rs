@@ -13,20 +13,23 @@ mod soaks;
 mod stages;
 
 pub(super) use creates::{Creates, Sent, packages_are};
+pub(super) use intent::FIRST_OF_INTENT;
 pub use intent::{Law, Laws};
 pub(super) use leaving::is_kept;
 pub(super) use rest::{Facts, Rest, Unrest};
 
 use crate::api::{Object, Origin};
 use crate::cloud::WireResponse;
+use crate::engine::Report;
+use crate::simulator::Simulator;
 use crate::world::clouds::{self, Deed, JobTruth, Order, PackageTruth, VersionTruth};
 use budget::Budgets;
-use intent::{Dispatch, Fleet, Intent};
+use intent::{Fleet, Intent, Reconciled};
 use jiff::{SignedDuration, Timestamp};
 use promptness::Promptness;
 use soaks::Soaks;
 use stages::Ran;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything that is watched.
@@ -112,16 +115,15 @@ impl Checkers {
             _ => Ok(()),
         };
         self.judge(law);
+        if let Deed::CreateJob { token: Some(token), devices, .. } = &order.deed {
+            let law = self.intent.leaves(token, devices, now);
+            self.judge(law);
+        }
         let law = match &order.deed {
             Deed::CreateJob { name, token, devices, .. } => {
                 let sent =
                     self.creates.job_leaves(name, token.as_deref(), devices, durable, &self.ran, machine);
-                let law = sent.map(|sent| {
-                    self.soaks.sent(&sent, now);
-                    let token = token.as_deref().unwrap_or_default();
-                    self.intent.leaves(&Dispatch { token, sent: &sent, devices, now })
-                });
-                law.flatten()
+                sent.map(|sent| self.soaks.sent(&sent, now))
             }
             Deed::CreatePackage { version } => creates::package_leaves(version, durable),
             Deed::DeletePackage { id } if !self.our_packages.contains(id) => {
@@ -198,31 +200,48 @@ impl Checkers {
         self.no_secret("a status", text);
     }
 
-    /// Everything that there is now, by the simulator's truth.
-    pub(super) fn truth_is<'a>(
+    /// Something may have changed in the clouds.
+    pub(super) fn truth_is(&mut self, simulator: &Simulator, now: Timestamp) {
+        if self.intent.watches() {
+            let (jobs, versions) = (clouds::jobs(simulator), clouds::versions(simulator));
+            let law = self.intent.is_now(&jobs, versions, &self.creates, now);
+            self.judge(law);
+        }
+    }
+
+    /// When rollouts were first completed, by name.
+    pub(super) const fn completed(&self) -> &BTreeMap<String, Timestamp> {
+        &self.intent.completed
+    }
+
+    /// No fault strikes everything any more.
+    pub(super) fn faults_end(&mut self) {
+        self.intent.faults_end();
+    }
+
+    /// Whoever works begins.
+    pub(super) fn process_begins(&mut self) {
+        self.intent.process_begins();
+    }
+
+    /// An object was reconciled; `durable` gives what is durable since.
+    pub(super) fn reconciled(
         &mut self,
-        jobs: &[JobTruth],
-        versions: impl Iterator<Item = VersionTruth<'a>>,
+        report: &Report,
+        durable: impl FnOnce() -> Vec<Arc<Object>>,
         now: Timestamp,
     ) {
-        let law = self.intent.is_now(jobs, versions, &self.creates, now);
-        self.judge(law);
+        if self.intent.watches() {
+            let of = Reconciled { failed: report.error.is_some(), took: report.took };
+            let law = self.intent.reconciled(&report.key, &durable(), of, now);
+            self.judge(law);
+        }
     }
 
-    /// Whether [`Self::truth_is`] is to be called whenever something may have changed.
-    pub(super) fn watches_truth(&self) -> bool {
-        self.intent.watches()
-    }
-
-    /// The laws of intent at rest; `online` are the devices that can be reached.
-    pub(super) fn intent_at_rest(
-        &self,
-        rest: &Rest<'_>,
-        online: &BTreeSet<String>,
-        now: Timestamp,
-    ) -> Result<(), String> {
+    /// The laws of intent at rest.
+    pub(super) fn intent_at_rest(&self, rest: &Rest<'_>, now: Timestamp) -> Result<(), String> {
         let versions = rest.versions.iter().map(|seen| ((seen.device, seen.kind), seen.version)).collect();
-        self.intent.at_rest(rest.objects, &Fleet { versions, online }, now)
+        self.intent.at_rest(rest.objects, &Fleet { versions, online: rest.online }, now)
     }
 
     /// A status is, or is about to be, durable beside what else is; whoever wrote it has a clock that is so much ahead.

@@ -21,6 +21,8 @@ pub(in crate::world) struct Rest<'a> {
     pub(in crate::world) packages: &'a [PackageTruth],
     /// Versions that devices run.
     pub(in crate::world) versions: &'a [VersionTruth<'a>],
+    /// Devices that can be reached.
+    pub(in crate::world) online: &'a BTreeSet<String>,
 }
 
 /// What the clouds hold that statuses tell of: for as long as it stays the same, a world at rest writes nothing.

@@ -271,6 +271,12 @@ pub(super) fn versions(simulator: &Simulator) -> impl Iterator<Item = VersionTru
     })
 }
 
+/// Devices that can be reached.
+pub(super) fn online(simulator: &Simulator, now: Timestamp) -> BTreeSet<String> {
+    let devices = simulator.devices(now).into_iter();
+    devices.filter(|device| device.online).map(|device| device.id).collect()
+}
+
 /// Which cloud a manifest is of, and the name of its account.
 pub(super) fn account_of(cloud: &OtaCloud) -> (CloudKind, &str) {
     let of = |kind: CloudKind| Some((kind, side(kind).account_of(cloud)?));

@@ -27,6 +27,8 @@ pub struct Course {
     pub mutation: Option<Mutation>,
     /// Laws of intent, in the place of those that the seed is judged by.
     pub laws: Option<Laws>,
+    /// Whether processes live for seconds only; drawn by the seed when absent.
+    pub short_lives: Option<bool>,
     /// What may happen.
     pub selection: Selection,
     /// So many of its last events are told of a world that broke a law; 40 when absent.
@@ -75,8 +77,9 @@ impl Course {
         let (profile, clouds) = (self.profile.unwrap_or(usual.profile), self.clouds.unwrap_or(usual.clouds));
         let home = self.home.unwrap_or(usual.home);
         let events_kept = self.events.unwrap_or(usual.events_kept);
+        let short_lives = self.short_lives.unwrap_or(usual.short_lives);
         let laws = self.laws.unwrap_or(usual.laws);
-        World { profile, clouds, home, mutation: self.mutation, laws, events_kept, ..usual }
+        World { profile, clouds, home, mutation: self.mutation, laws, short_lives, events_kept, ..usual }
     }
 
     pub fn seeds(&self) -> Vec<u64> {

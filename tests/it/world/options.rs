@@ -4,7 +4,7 @@ use super::course::Course;
 use rollwave::world::{Clouds, Home, Laws, Mutation, Profile, Selection};
 use std::collections::BTreeSet;
 
-const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_SEEDS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_LAWS, SIM_FAULTS, SIM_TURNS, SIM_EVENTS";
+const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_SEEDS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_LAWS, SIM_LIVES, SIM_FAULTS, SIM_TURNS, SIM_EVENTS";
 
 /// Where seeds begin to draw among all clouds.
 const FIRST: u64 = 1_000_000;
@@ -27,6 +27,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
             "PROFILE" => course.profile = Some(profile(text).map_err(told)?),
             "MUTATION" => course.mutation = Some(mutation(text).map_err(told)?),
             "LAWS" => course.laws = Some(laws(text).map_err(told)?),
+            "LIVES" => course.short_lives = Some(lives(text).map_err(told)?),
             "FAULTS" => course.selection.faults = Some(numbers(text).map_err(told)?),
             "TURNS" => course.selection.turns = Some(numbers(text).map_err(told)?),
             "EVENTS" => course.events = Some(events(text).map_err(told)?),
@@ -82,6 +83,14 @@ fn mutation(text: &str) -> Result<Mutation, String> {
 fn laws(text: &str) -> Result<Laws, String> {
     Laws::named(text)
         .ok_or_else(|| "are no laws of intent (try all, none, or letters such as bcg)".to_owned())
+}
+
+fn lives(text: &str) -> Result<bool, String> {
+    match text {
+        "long" => Ok(false),
+        "short" => Ok(true),
+        _ => Err("is no length of a process (try long or short)".to_owned()),
+    }
 }
 
 fn numbers(text: &str) -> Result<BTreeSet<u64>, String> {

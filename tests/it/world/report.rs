@@ -56,6 +56,9 @@ pub fn command(world: &World, selection: &Selection) -> String {
     if world.laws != World::of_seed(world.seed).laws {
         let _ = write!(text, " SIM_LAWS={}", world.laws);
     }
+    if world.short_lives != World::of_seed(world.seed).short_lives {
+        let _ = write!(text, " SIM_LIVES={}", if world.short_lives { "short" } else { "long" });
+    }
     for (name, numbers) in [("SIM_FAULTS", &selection.faults), ("SIM_TURNS", &selection.turns)] {
         if let Some(numbers) = numbers {
             let _ = write!(text, " {name}={}", list(numbers));

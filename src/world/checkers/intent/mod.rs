@@ -3,6 +3,7 @@
 //!
 //! They hold from seed 5,000,000 on; a law is judged there by default once nothing is known to break it ([`Law::is_judged`]).
 
+mod delays;
 mod eligible;
 mod excluded;
 mod failures;
@@ -17,8 +18,9 @@ mod warrant;
 
 use super::stages::kind_of;
 use super::{Creates, Sent};
-use crate::api::{Object, OtaRollout};
+use crate::api::{Object, ObjectKey, OtaRollout, RolloutPhase};
 use crate::world::clouds::{JobTruth, VersionTruth};
+use delays::Delays;
 use eligible::package_of;
 use excluded::selects;
 use failures::Failures;
@@ -27,14 +29,15 @@ use holds::may_be_sent;
 use jiff::Timestamp;
 use overlap::have_a_device_each;
 use reached::have_reached;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use stops::{StopRules, has_fired_at_rest, has_not_fired};
 use truth::{Goal, Run, Truth};
-use warrant::Warrants;
+use warrant::{Dispatch, Warrants};
 
+pub(super) use delays::Reconciled;
 pub(super) use reached::Fleet;
-pub(super) use warrant::Dispatch;
 
 /// Simulation runs of earlier seeds are judged by no law of intent: their histories are older.
 pub(in crate::world) const FIRST_OF_INTENT: u64 = 5_000_000;
@@ -152,6 +155,9 @@ pub(super) struct Intent {
     truth: Truth,
     failures: Failures,
     stops: StopRules,
+    delays: Delays,
+    /// When rollouts were first completed, by name.
+    pub(super) completed: BTreeMap<String, Timestamp>,
 }
 
 impl Intent {
@@ -174,6 +180,7 @@ impl Intent {
         if !self.watches() {
             return Ok(());
         }
+        self.note_completed(object, now);
         let Object::Rollout(written) = object else {
             self.warrants.status_is(object, &with_status(object, durable));
             return Ok(());
@@ -192,15 +199,52 @@ impl Intent {
         self.told(Law::Failures, failures).and(self.told(Law::StopRules, stops))
     }
 
+    fn note_completed(&mut self, object: &Object, now: Timestamp) {
+        let Object::Rollout(rollout) = object else { return };
+        if rollout.status.as_ref().is_some_and(|status| status.phase == RolloutPhase::Completed) {
+            self.completed.entry(object.key().name).or_insert(now);
+        }
+    }
+
+    /// From now on only single resources fail.
+    pub(super) fn faults_end(&mut self) {
+        self.delays.faults_end();
+    }
+
+    /// Whoever works begins.
+    pub(super) fn process_begins(&mut self) {
+        self.delays.begin();
+    }
+
+    /// An object was reconciled.
+    pub(super) fn reconciled(
+        &mut self,
+        key: &ObjectKey,
+        durable: &[Arc<Object>],
+        of: Reconciled,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let object = durable.iter().map(Arc::as_ref).find(|object| object.key() == *key);
+        let law = self.delays.reconciled(key, object, of, now);
+        self.told(Law::Delays, law)
+    }
+
     /// A job leaves.
-    pub(super) fn leaves(&mut self, dispatch: &Dispatch<'_>) -> Result<(), String> {
+    pub(super) fn leaves(
+        &mut self,
+        token: &str,
+        devices: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<(), String> {
         // Without an intent it breaks another law.
-        let Some(warrant) = self.warrants.of(dispatch.token).filter(|_| self.watches()) else {
-            return Ok(());
-        };
+        let Some(warrant) = self.warrants.of(token).filter(|_| self.watches()) else { return Ok(()) };
         let Some(object) = warrant.object() else { return Ok(()) };
         let held = self.told(Law::Holds, may_be_sent(object));
         let Object::Rollout(rollout) = object else { return held };
+        let Some((uid, package)) = run(rollout) else { return held };
+        let mut pending = object.pending().iter();
+        let stage = pending.find(|intent| intent.token == token).and_then(|intent| intent.stage.clone());
+        let dispatch = &Dispatch { sent: &Sent { uid, package, stage }, devices, now };
         let selected = self.told(Law::Selected, selects(rollout, &warrant.objects, dispatch, &self.truth));
         let passed = self.told(Law::Gates, have_passed(rollout, dispatch.sent, &self.truth));
         let fired = has_not_fired(rollout, &truth::run_of(dispatch.sent), &self.truth, dispatch.now);

@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A job that leaves.
-pub(in crate::world::checkers) struct Dispatch<'a> {
-    pub(in crate::world::checkers) token: &'a str,
-    pub(in crate::world::checkers) sent: &'a Sent,
-    pub(in crate::world::checkers) devices: &'a BTreeSet<String>,
-    pub(in crate::world::checkers) now: Timestamp,
+pub(super) struct Dispatch<'a> {
+    pub(super) sent: &'a Sent,
+    pub(super) devices: &'a BTreeSet<String>,
+    pub(super) now: Timestamp,
 }
 
 /// What was durable when an intent was.

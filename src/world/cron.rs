@@ -37,16 +37,19 @@ impl Cron {
 /// short-lived ones complete, too, and not much later.
 pub(super) fn run(world: World, selection: &Selection) -> Outcome {
     let mut outcome = play::run(world, selection);
-    let is_compared = world.short_lives
-        && world.home == Home::Local
-        && world.laws.has(Law::ShortLives)
-        && world.profile == Profile::CALM
-        && outcome.turns.is_empty()
-        && outcome.violation.is_none();
-    if is_compared {
+    if !world.short_lives || world.home != Home::Local || !world.laws.has(Law::ShortLives) {
+        return outcome;
+    }
+    let never_rests =
+        outcome.violation.as_ref().is_some_and(|violation| violation.what.starts_with(play::NO_REST));
+    let is_alike = world.profile == Profile::CALM && outcome.turns.is_empty() && outcome.violation.is_none();
+    if never_rests || is_alike {
         let long = play::run(World { short_lives: false, ..world }, selection);
-        let law = makes_the_same_progress(Cron::of_seed(world.seed), &outcome, &long).err();
-        outcome.violation = law.map(|what| Violation { what, last_events: Vec::new() });
+        let law = makes_the_same_progress(Cron::of_seed(world.seed), &outcome, &long);
+        let law = law.err().filter(|_| long.violation.is_none());
+        let last_events = |told: &Violation| told.last_events.clone();
+        let last_events = outcome.violation.as_ref().map(last_events).unwrap_or_default();
+        outcome.violation = law.map(|what| Violation { what, last_events }).or(outcome.violation);
     }
     outcome
 }

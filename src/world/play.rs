@@ -40,6 +40,8 @@ const MOST_STEPS: u64 = 200_000;
 const ASK: SignedDuration = SignedDuration::from_mins(5);
 /// A world comes to rest within this time after the faults, unless something in the cloud goes on.
 const BOUND: SignedDuration = SignedDuration::from_hours(3);
+/// What is told of a world that does not.
+pub(super) const NO_REST: &str = "no rest";
 /// While something in the cloud goes on that may never end (a device that does not answer), the world is let go once it
 /// has written nothing for this long: longer than the timeouts and soaks of its manifests.
 const STILL: SignedDuration = SignedDuration::from_mins(45);
@@ -424,8 +426,7 @@ impl Play {
                 for (job, token) in made.zip(token) {
                     checkers.creates.made(job.id.clone(), token.clone());
                 }
-                let law = checkers.creates.jobs_are(&jobs);
-                checkers.judge(law);
+                checkers.jobs_are(&jobs);
             }
             _ => {}
         }
@@ -504,7 +505,7 @@ impl Play {
                 Act::Rest { until: now, writes: self.shared.writes() }
             }
             Some(Unrest { why, .. }) if is_late => {
-                self.shared.checkers().judge(Err(format!("no rest {BOUND:#} after the faults: {why}")));
+                self.shared.checkers().judge(Err(format!("{NO_REST} {BOUND:#} after the faults: {why}")));
                 Act::Calm { since, ask: later(now, ASK) }
             }
             Some(_) => Act::Calm { since, ask: later(now, ASK) },

@@ -176,16 +176,21 @@ impl Creates {
         self.made.insert(id, token);
     }
 
-    /// The clouds changed: these are all jobs that there are.
-    pub(in crate::world) fn jobs_are(&mut self, jobs: &[JobTruth]) -> Result<(), String> {
-        let mut busy: BTreeMap<&str, &str> = BTreeMap::new();
+    /// These are all jobs that there are: those of ours that are new are noted.
+    pub(super) fn note_all(&mut self, jobs: &[JobTruth]) -> Result<(), String> {
         for job in jobs {
             let made = self.made.get(&job.id).cloned();
-            let Some(token) = job.token.clone().or(made) else { continue };
-            self.note(job, &token, jobs)?;
-            if job.is_final || !self.is_ours(&job.id) {
-                continue;
+            if let Some(token) = job.token.clone().or(made) {
+                self.note(job, &token, jobs)?;
             }
+        }
+        Ok(())
+    }
+
+    /// No device is in two live jobs of ours.
+    pub(super) fn have_a_device_each(&self, jobs: &[JobTruth]) -> Result<(), String> {
+        let mut busy: BTreeMap<&str, &str> = BTreeMap::new();
+        for job in jobs.iter().filter(|job| !job.is_final && self.is_ours(&job.id)) {
             for device in &job.open {
                 if let Some(other) = busy.insert(device, &job.name) {
                     return Err(format!("{device} is in two live jobs of ours: {other} and {}", job.name));

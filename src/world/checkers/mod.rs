@@ -200,6 +200,14 @@ impl Checkers {
         self.no_secret("a status", text);
     }
 
+    /// A job was created: these are all that there are.
+    pub(super) fn jobs_are(&mut self, jobs: &[JobTruth]) {
+        let noted = self.creates.note_all(jobs);
+        let apart = self.intent.jobs_are(jobs, &self.creates);
+        let law = noted.and(apart).and_then(|()| self.creates.have_a_device_each(jobs));
+        self.judge(law);
+    }
+
     /// Something may have changed in the clouds.
     pub(super) fn truth_is(&mut self, simulator: &Simulator, now: Timestamp) {
         if self.intent.watches() {

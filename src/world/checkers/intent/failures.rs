@@ -4,6 +4,7 @@
 use super::truth::Truth;
 use crate::api::{Evidence, OtaRollout, OtaRolloutStatus, Request};
 use crate::world::checkers::Sent;
+use crate::world::checkers::creates::run_key;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -83,7 +84,7 @@ impl Failures {
 
 /// What each stage of a status was sent as.
 fn sents(uid: &str, status: &OtaRolloutStatus) -> Vec<Sent> {
-    let package = status.package_identity.clone().unwrap_or_default();
+    let package = run_key(status);
     let stages = status.stages.iter();
     stages
         .map(|stage| Sent { uid: uid.to_owned(), package: package.clone(), stage: Some(stage.name.clone()) })

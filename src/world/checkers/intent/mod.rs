@@ -16,6 +16,7 @@ mod truth;
 mod verdict;
 mod warrant;
 
+use super::creates::run_key;
 use super::stages::kind_of;
 use super::{Creates, Sent};
 use crate::api::{Object, ObjectKey, OtaRollout, RolloutPhase};
@@ -265,6 +266,11 @@ impl Intent {
         now: Timestamp,
     ) -> Result<(), String> {
         self.truth.is_now(jobs, versions, creates, now);
+        self.jobs_are(jobs, creates)
+    }
+
+    /// These are all jobs that there are.
+    pub(super) fn jobs_are(&self, jobs: &[JobTruth], creates: &Creates) -> Result<(), String> {
         self.told(Law::Overlap, have_a_device_each(jobs, creates, &self.truth))
     }
 
@@ -303,7 +309,7 @@ impl Intent {
 
 /// The run that a rollout's status is in.
 fn run(rollout: &OtaRollout) -> Option<Run> {
-    Some((rollout.metadata.uid.clone()?, rollout.status.as_ref()?.package_identity.clone()?))
+    Some((rollout.metadata.uid.clone()?, run_key(rollout.status.as_ref()?)))
 }
 
 /// What is durable, once this status is.

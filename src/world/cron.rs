@@ -33,7 +33,8 @@ impl Cron {
     }
 }
 
-/// Plays a run to its end. Law (i) is held where nothing goes wrong and nobody changes anything: what one long process completes,
+/// Plays a run to its end. Law (i) is held where short-lived processes never come to rest, and where nothing goes wrong and nobody
+/// changes anything, so that both have the same to do: what one long process completes,
 /// short-lived ones complete, too, and not much later.
 pub(super) fn run(world: World, selection: &Selection) -> Outcome {
     let mut outcome = play::run(world, selection);

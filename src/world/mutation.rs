@@ -68,7 +68,7 @@ pub enum Mutation {
     FailureIsOutage,
     /// `spec.suspend` is not read.
     SuspendIgnored,
-    /// Jobs of other rollouts are not seen.
+    /// Jobs of firmware are not seen, those of other rollouts among them.
     OthersNotSeen,
     /// Each process begins a soak again.
     SoakForgotten,
@@ -404,7 +404,10 @@ impl Cloud for Mutant {
         }
         let mut reply = reply?;
         match (self.mutation, &mut reply, call) {
-            (Mutation::OthersNotSeen, Reply::Jobs(page), _) => page.items.retain(|job| job.token.is_none()),
+            // Those of software stay, so that a device's firmware is all that two jobs meet at.
+            (Mutation::OthersNotSeen, Reply::Jobs(page), _) => {
+                page.items.retain(|job| job.token.is_none() || job.kind != PackageKind::Firmware);
+            }
             (Mutation::OthersNotSeen, Reply::Devices(page), _) => {
                 page.items.iter_mut().for_each(|device| device.upgrading = None);
             }

@@ -39,6 +39,9 @@ pub fn job_created(status: &mut OtaRolloutStatus, stage: &str, job: &NewJob, id:
         state: String::new(),
         created_at: Some(at),
         finished_at: None,
+        successes_read: 0,
+        successes: 0,
+        successes_at: None,
         stop_ordered: false,
         retry_ordered: false,
     };

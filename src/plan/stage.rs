@@ -9,8 +9,11 @@
 //! | another, or none | final | stopped | queued: it goes into another job once the hold ends |
 //! | another, or none | final | success, and a later job took it on to another package | superseded: succeeded as far as it was seen before |
 //! | another, or none | final | success | reverted |
+//! | another, or none | running | success, by the job's count, and the versions were read since | reverted |
+//! | another, or none | running | success, and the versions were not read since | in flight: unconfirmed |
 //! | another, or none | running | anything else | in flight or queued, as the job counts them |
-//! | (not there any more) | any | anything | left: not counted |
+//! | (not there any more) | any | failed | failed and left |
+//! | (not there any more) | any | anything else | left: not counted |
 //!
 //! Every failed device of a job is read by id; successes are counted by the version that devices report. What the job
 //! counts as failed and nobody named is counted as failed all the same.
@@ -59,6 +62,9 @@ pub struct JobSight<'s, 'a> {
     /// True when the devices were looked at long enough after the job was seen to be final: only then is a device that does
     /// not report the target version called reverted. Before that it is in flight.
     pub settled: bool,
+    /// Successes of the job that were known long enough before the devices were looked at: those of them that do not report the
+    /// target version are reverted although the job goes on.
+    pub successes_read: u32,
     /// Another attempt was asked for its devices that failed.
     pub retried: bool,
 }
@@ -73,6 +79,8 @@ pub struct Tally<'a> {
     pub stopped: Vec<&'a str>,
     /// Devices that failed, and get another attempt: counted as queued.
     pub again: Vec<&'a str>,
+    /// Devices that the cloud does not know any more.
+    pub gone: u32,
     /// What cannot be told: nothing is released while it stands.
     pub unclear: Option<String>,
 }
@@ -83,10 +91,14 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     let rows = Rows::read(sight);
     let retried = sight.retried && sight.job.state.is_final();
     let mut counts = StageCounts::default();
-    let (mut open, mut again) = (Vec::new(), Vec::new());
+    let (mut open, mut again, mut gone) = (Vec::new(), Vec::new(), 0);
     for &id in sight.members {
-        let Some(device) = sight.fleet.get(id) else { continue };
         let failure = rows.failed.get(id);
+        let Some(device) = sight.fleet.get(id) else {
+            gone += 1;
+            counts.failed_and_left += u32::from(failure.is_some());
+            continue;
+        };
         if sight.target.is_reported_by(device) {
             counts.succeeded += 1;
         } else if rows.removed.contains(id) {
@@ -108,8 +120,7 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     let (stopped, mut unclear) = if sight.job.state.is_final() {
         finish(sight, &rows, &open, left, &mut counts)
     } else {
-        counts.queued = left.min(sight.job.counts.queued.saturating_add(sight.job.counts.stopped));
-        counts.in_flight = left - counts.queued;
+        share_out(sight, &open, left, gone, &mut counts);
         (Vec::new(), None)
     };
     if retried && as_count(open.len()) == counts.reverted {
@@ -121,7 +132,25 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
         unclear = Some(format!("job {} is in a state that no document names: {state:?}", sight.job.id));
     }
     counts.assigned = counts.finished() + counts.queued + counts.in_flight;
-    Tally { counts, stopped, again, unclear: rows.unclear.or(unclear) }
+    Tally { counts, stopped, again, gone, unclear: rows.unclear.or(unclear) }
+}
+
+/// Shares out the devices of a job that goes on, and that have neither failed nor report the target version. What the job says of
+/// others decides nothing for one of them: devices that it calls successful, and that do not report the version, went back.
+fn share_out(sight: &JobSight<'_, '_>, open: &[&str], left: u32, gone: u32, counts: &mut StageCounts) {
+    let elsewhere = as_count(sight.job.devices.len()).saturating_sub(as_count(sight.members.len()));
+    // Successes that may be of other devices than these.
+    let others = counts.succeeded + gone + elsewhere;
+    let claimed = sight.job.counts.succeeded.saturating_sub(others).min(left);
+    let superseded = as_count(superseded::count(sight, open.iter().copied())).min(claimed);
+    counts.succeeded += superseded;
+    counts.superseded = superseded;
+    let claimed = claimed - superseded;
+    counts.reverted = sight.successes_read.saturating_sub(others + superseded).min(claimed);
+    counts.unconfirmed = claimed - counts.reverted;
+    let open = left - superseded - claimed;
+    counts.queued = open.min(sight.job.counts.queued.saturating_add(sight.job.counts.stopped));
+    counts.in_flight = open - counts.queued + counts.unconfirmed;
 }
 
 /// Shares out the devices that a final job left behind without a failure: stopped, removed, or gone back.
@@ -159,6 +188,7 @@ fn finish<'a>(
         counts.reverted = rest;
     } else {
         counts.in_flight = rest;
+        counts.unconfirmed = rest;
     }
     let unclear = (as_count(stopped.len()) < queued).then(|| {
         format!(
@@ -287,6 +317,7 @@ mod tests {
             listed: &[],
             package_id: None,
             settled: true,
+            successes_read: 0,
             retried: false,
         }
     }

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 /// What the rule says of the counts of all dispatched stages: `Fail` means that it fires.
 ///
 /// A threshold that is reached exactly fires (`>=`). A threshold of 0 fires at the first failure, not before.
+/// Failures are those that jobs report now. So the rate is taken of all devices whose jobs report an outcome now, also of those
+/// whose version was not read since: numerator and denominator are of one time.
 /// A rule whose method and threshold do not fit fires: nobody can say what it would have tolerated.
 #[must_use]
 pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
-    let (sample, failures) = (counts.finished(), counts.failures());
+    let (sample, failures) = (counts.answered(), counts.failures());
     let rate = if sample == 0 { 0.0 } else { f64::from(failures) / f64::from(sample) };
     let (value, threshold, verdict, message) = match (rule.method, rule.max_failure) {
         (StopMethod::Ratio, CountOrPercent::Percent(max)) => {
@@ -49,9 +51,9 @@ pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
 }
 
 fn by_ratio(rule: &StopRule, max: Percent, counts: &StageCounts) -> Verdict {
-    if counts.finished() < rule.min_sample.max(1) {
+    if counts.answered() < rule.min_sample.max(1) {
         Verdict::Inconclusive
-    } else if counts.failures() > 0 && reaches(counts.failures(), counts.finished(), max) {
+    } else if counts.failures() > 0 && reaches(counts.failures(), counts.answered(), max) {
         Verdict::Fail
     } else {
         Verdict::Pass
@@ -59,7 +61,7 @@ fn by_ratio(rule: &StopRule, max: Percent, counts: &StageCounts) -> Verdict {
 }
 
 fn ratio_text(rule: &StopRule, max: Percent, counts: &StageCounts) -> String {
-    let (failures, sample) = (counts.failures(), counts.finished());
+    let (failures, sample) = (counts.failures(), counts.answered());
     let share = percent_text(failures, sample);
     format!(
         "{failures} of {sample} failed ({share}); {} stops at {}, from {} devices on",

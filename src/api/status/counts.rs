@@ -13,6 +13,9 @@ pub struct StageCounts {
     pub queued: u32,
     /// Upgrading.
     pub in_flight: u32,
+    /// Among those in flight: their job reports success, and the version that they report was not read since.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unconfirmed: u32,
     /// Report the new version, or were seen to until a later job took them on to another one.
     pub succeeded: u32,
     /// Among those that succeeded: devices that a later job took on to another version.
@@ -27,6 +30,9 @@ pub struct StageCounts {
     pub timed_out: u32,
     /// The cloud reported success, but they do not run the new version.
     pub reverted: u32,
+    /// Failed, and were deleted in the cloud afterwards: they stay failures.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_and_left: u32,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
@@ -64,12 +70,31 @@ impl StageCounts {
             failed: self.failed.max(before.failed),
             timed_out: self.timed_out.max(before.timed_out),
             reverted: self.reverted.max(before.reverted),
+            failed_and_left: self.failed_and_left.max(before.failed_and_left),
             ..self
         };
         let assigned = merged.finished().max(before.assigned).max(self.assigned);
         let open = assigned - merged.finished();
         let queued = self.queued.max(before.queued).min(open);
-        Self { assigned, queued, in_flight: open - queued, ..merged }
+        let in_flight = open - queued;
+        Self { assigned, queued, in_flight, unconfirmed: self.unconfirmed.min(in_flight), ..merged }
+    }
+
+    /// Keeps failures of devices that left the cloud since, `gone` of them by now: what was seen to fail has failed, also where no
+    /// row tells it any more.
+    #[must_use]
+    pub fn remembering(mut self, before: Self, gone: u32) -> Self {
+        let lost = before.failures().saturating_sub(self.failures());
+        let kept = lost.min(gone.saturating_sub(self.failed_and_left));
+        self.failed_and_left += kept;
+        self.assigned += kept;
+        self
+    }
+
+    /// Devices whose outcome is known from jobs and versions of the same time: what a rate of failures is taken of.
+    #[must_use]
+    pub const fn answered(self) -> u32 {
+        self.finished() + self.unconfirmed
     }
 
     /// Devices with a final outcome.
@@ -78,10 +103,10 @@ impl StageCounts {
         self.succeeded + self.failures()
     }
 
-    /// Failed, timed out and reverted together.
+    /// Failed, timed out, reverted, and failed before they left, together.
     #[must_use]
     pub const fn failures(self) -> u32 {
-        self.failed + self.timed_out + self.reverted
+        self.failed + self.timed_out + self.reverted + self.failed_and_left
     }
 }
 
@@ -99,6 +124,8 @@ impl std::ops::Add for StageCounts {
             failed: self.failed + other.failed,
             timed_out: self.timed_out + other.timed_out,
             reverted: self.reverted + other.reverted,
+            unconfirmed: self.unconfirmed + other.unconfirmed,
+            failed_and_left: self.failed_and_left + other.failed_and_left,
         }
     }
 }

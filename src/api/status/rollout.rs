@@ -211,6 +211,17 @@ pub struct JobRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub finished_at: Option<Timestamp>,
+    /// Devices that it reported as successful, and whose versions were read after that: those that do not report the version have
+    /// gone back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub successes_read: u32,
+    /// Devices that it reported as successful at `successes_at`; their versions are read next.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub successes: u32,
+    /// When it reported so many successes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub successes_at: Option<Timestamp>,
     /// True once this object wanted it stopped: its unfinished devices get another job when the hold ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stop_ordered: bool,

@@ -66,7 +66,9 @@ fn counts_text(counts: StageCounts) -> String {
         (counts.failed, "failed"),
         (counts.timed_out, "timed out"),
         (counts.reverted, "went back to the old version"),
-        (counts.in_flight, "upgrading"),
+        (counts.failed_and_left, "failed and were deleted in the cloud since"),
+        (counts.unconfirmed, "reported as successful, version not read since"),
+        (counts.in_flight - counts.unconfirmed, "upgrading"),
         (counts.queued, "queued"),
     ]);
     let comma = if rest.is_empty() { "" } else { ", " };
@@ -250,6 +252,7 @@ fn outlook(stage: &str, index: usize, gate: &OutcomeGate, counts: StageCounts) -
         let then = StageCounts {
             queued: open.saturating_sub(successes + failures),
             in_flight: 0,
+            unconfirmed: 0,
             succeeded: counts.succeeded + successes,
             failed: counts.failed + failures,
             ..counts
@@ -323,6 +326,7 @@ fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
         let then = StageCounts {
             queued: open.saturating_sub(failures),
             in_flight: 0,
+            unconfirmed: 0,
             failed: counts.failed + failures,
             ..counts
         };

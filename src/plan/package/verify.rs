@@ -189,6 +189,7 @@ impl Trial<'_> {
             listed: &self.jobs.value,
             package_id: Some(self.package_id),
             settled,
+            successes_read: 0,
             retried: false,
         });
         // Whoever else sends the package after its devices were counted proves nothing of them.

@@ -171,14 +171,23 @@ impl<'s, 'a> Index<'s, 'a> {
 
 /// What the status keeps of a listed job. Its end is dated by the judgement: jobs are also looked at one by one, later than
 /// their list was read, and a device that is said to have gone back must have been looked at after that.
-pub(super) fn record(ours: &OurJob<'_>, before: Option<&JobRef>, now: Timestamp) -> JobRef {
+pub(super) fn record(
+    ours: &OurJob<'_>,
+    before: Option<&JobRef>,
+    now: Timestamp,
+    read_at: Timestamp,
+) -> JobRef {
     let job = ours.job;
     let devices = if job.devices.is_empty() {
         before.map_or(job.counts.total, |b| b.devices)
     } else {
-        super::as_count(job.devices.len())
+        super::as_count(job.devices.len()).max(before.map_or(0, |b| b.devices))
     };
+    let (successes_read, successes, successes_at) = successes(job.counts.succeeded, before, now, read_at);
     JobRef {
+        successes_read,
+        successes,
+        successes_at,
         token: ours.token.clone(),
         id: job.id.clone(),
         devices,
@@ -192,6 +201,26 @@ pub(super) fn record(ours: &OurJob<'_>, before: Option<&JobRef>, now: Timestamp)
         },
         stop_ordered: before.is_some_and(|b| b.stop_ordered),
         retry_ordered: before.is_some_and(|b| b.retry_ordered),
+    }
+}
+
+/// Successes whose versions were read since, successes that are to be read next, and since when those are known. A number of
+/// successes is kept until versions were read after it (`read_at`): only then does it tell who went back.
+fn successes(
+    reported: u32,
+    before: Option<&JobRef>,
+    now: Timestamp,
+    read_at: Timestamp,
+) -> (u32, u32, Option<Timestamp>) {
+    let Some((before, at)) = before.and_then(|before| Some((before, before.successes_at?.min(now)))) else {
+        return (0, reported, (reported > 0).then_some(now));
+    };
+    let is_read = read_at >= at;
+    let read = if is_read { before.successes } else { before.successes_read };
+    if is_read && reported > before.successes {
+        (read, reported, Some(now))
+    } else {
+        (read, before.successes, Some(at))
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::jobs::{OurJob, OurJobs, may_be_hidden, record, unlisted};
 use super::population::{Population, population};
-use super::{Ground, requests};
+use super::{Ground, as_count, requests};
 use crate::api::{Intent, JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus};
 use crate::cloud::{Job, JobState};
 use crate::plan::cohort::Taken;
 use crate::plan::lost_call;
 use crate::plan::stage::{JobSight, Target, tally};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// What was seen, counted.
@@ -47,6 +48,8 @@ struct Left {
     failed: bool,
     /// Nothing more can fail in it.
     is_over: bool,
+    /// Devices of the job that the cloud does not know any more.
+    gone: u32,
 }
 
 /// Something that cannot be told from what was seen.
@@ -108,12 +111,16 @@ impl<'a> Survey<'a> {
         members: &[Vec<&'a str>],
         stands_still: bool,
     ) {
-        let mut counts = StageCounts::default();
+        // What devices reported by then was to be seen in the observation of the fleet.
+        let lag = ground.capabilities.visibility_lag;
+        let read_at = ground.fleet.at.saturating_sub(lag).unwrap_or(Timestamp::MIN);
+        let (mut counts, mut gone) = (StageCounts::default(), 0);
         let mut records: Vec<JobRef> = Vec::new();
         for (ours, members) in jobs.listed.iter().zip(members).filter(|(ours, _)| ours.stage == index) {
             let before = stage.jobs.iter().find(|job| job.token == ours.token);
-            let mut record = record(ours, before, ground.now);
+            let mut record = record(ours, before, ground.now, read_at);
             let left = self.count_job(ground, index, ours, members, &record, &mut counts);
+            gone += left.gone + record.devices.saturating_sub(as_count(ours.job.devices.len()));
             // Whoever suspends a rollout takes over what was stopped elsewhere: resuming sends it again.
             record.stop_ordered |= stands_still && record.finished_at.is_some() && left.stopped;
             // What fails from now on fails for the first time since it was asked for.
@@ -134,7 +141,9 @@ impl<'a> Survey<'a> {
             // The state was lost, and a later stage was released by what was seen then: the job's word stands for it.
             let was_left =
                 jobs.listed.iter().any(|ours| ours.stage > index) && stage.phase != StagePhase::Passed;
-            stage.counts = if was_left { counts } else { counts.believing(stage.counts) };
+            let counted = if was_left { counts } else { counts.believing(stage.counts) };
+            let retried = records.iter().any(|record| record.retry_ordered);
+            stage.counts = if retried { counted } else { counted.remembering(stage.counts, gone) };
         }
         stage.jobs = records;
     }
@@ -168,12 +177,17 @@ impl<'a> Survey<'a> {
             listed: &ground.jobs.value,
             package_id: ground.package.status.as_ref().and_then(|status| status.package_id.as_deref()),
             settled,
+            successes_read: record.successes_read,
             retried: record.retry_ordered,
         });
         self.population.bar(&mut told);
         *counts = *counts + told.counts;
-        let left =
-            Left { stopped: !told.stopped.is_empty(), failed: !told.again.is_empty(), is_over: settled };
+        let left = Left {
+            stopped: !told.stopped.is_empty(),
+            failed: !told.again.is_empty(),
+            is_over: settled,
+            gone: told.gone,
+        };
         if let Some(message) = told.unclear {
             self.doubt("JobUnclear", message);
         }

@@ -88,6 +88,7 @@ mod tests {
             listed,
             package_id,
             settled: true,
+            successes_read: 0,
             retried: false,
         })
         .counts

@@ -164,3 +164,85 @@ fn a_job_that_vanished_does_not_hide_what_the_other_one_does() {
     assert_eq!(reason(&world), "StopRuleFired", "{}", plan.status.message);
     assert!(plan.actions.contains(&Action::StopJob { id: stays.id }), "{:?}", plan.actions);
 }
+
+#[test]
+fn devices_that_went_back_are_failures_although_another_device_keeps_their_job_open() {
+    for fate in [Fate::Succeeds, Fate::Lies] {
+        let stages = json!([{"name": "canary", "select": {"count": 20}, "soak": "10m",
+            "gates": [{"outcome": {"method": "Ratio", "minSuccess": "95%"}}]}]);
+        let mut world = World::new(30, json!({"stages": stages}));
+        world.reconcile();
+        let members = world.jobs[0].devices.clone();
+        let (odd, offline) = (members[..3].to_vec(), members[19].clone());
+        world.run_devices(|id| match id {
+            id if id == offline => Fate::Sleeps,
+            id if odd.iter().any(|odd| odd == id) => fate,
+            _ => Fate::Succeeds,
+        });
+        if fate == Fate::Succeeds {
+            world.reconcile();
+            odd.iter().for_each(|id| world.devices.get_mut(id).unwrap().firmware = Some("V1".into()));
+        }
+        world.reconcile();
+        assert_eq!(world.rollout_status().stages[0].counts.unconfirmed, 3, "{fate:?}: not read since");
+        world.pass(30);
+        let plan = world.reconcile();
+        assert_eq!(plan.status.stages[0].counts.reverted, 3, "{fate:?}: {}", plan.status.message);
+        world.pass(660);
+        world.reconcile();
+        assert_eq!((reason(&world).as_str(), world.jobs.len()), ("GateFailed", 1), "{fate:?}");
+    }
+}
+
+#[test]
+fn a_rate_is_taken_of_all_devices_whose_jobs_answered_and_not_of_those_that_were_read_long_ago() {
+    let stop = json!([{"name": "rate", "method": "Ratio", "maxFailure": "5%", "minSample": 20}]);
+    let stages = json!([{"name": "canary", "select": {"count": 200}}]);
+    let mut world = World::new(200, json!({"stages": stages, "stop": stop}));
+    world.reconcile();
+    let old = world.devices.clone();
+    world.run_devices(|id| match id {
+        "dev-000" | "dev-001" | "dev-002" => Fate::Fails,
+        id if id.ends_with('9') => Fate::Sleeps,
+        _ => Fate::Succeeds,
+    });
+    // The devices were read before most of them had answered.
+    let new = std::mem::replace(&mut world.devices, old);
+    for id in (100..120).map(|n| format!("dev-{n:03}")) {
+        world.devices.insert(id.clone(), new[&id].clone());
+    }
+    let plan = world.reconcile();
+    assert_eq!(plan.status.stopped_by, None, "3 of 180 failed");
+    assert_eq!(plan.status.stages[0].counts.failures(), 3);
+}
+
+#[test]
+fn a_failure_that_was_seen_counts_when_its_device_is_deleted() {
+    let stages = json!([{"name": "canary", "select": {"count": 10},
+        "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%", "minObserved": "100%"}}]}]);
+    for rows_go_too in [false, true] {
+        let mut world = World::new(30, json!({"stages": stages}));
+        world.reconcile();
+        let bricked = world.jobs[0].devices[..3].to_vec();
+        let offline = world.jobs[0].devices[9].clone();
+        world.run_devices(|id| match id {
+            id if bricked.iter().any(|device| device == id) => Fate::Fails,
+            id if id == offline => Fate::Sleeps,
+            _ => Fate::Succeeds,
+        });
+        world.edit_rollout(|rollout| rollout.spec.stages[0].gates.clear());
+        world.reconcile();
+        for id in &bricked {
+            world.devices.remove(id);
+            if rows_go_too {
+                let job = world.jobs[0].id.clone();
+                world.outcomes.get_mut(&job).unwrap().remove(id);
+                world.jobs[0].devices.retain(|device| device != id);
+                world.recount(&job);
+            }
+        }
+        let plan = world.reconcile();
+        let counts = plan.status.stages[0].counts;
+        assert_eq!((counts.failed_and_left, counts.failures(), counts.assigned), (3, 3, 10), "{counts:?}");
+    }
+}

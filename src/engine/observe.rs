@@ -9,6 +9,7 @@ use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is
 use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Job, Package, PackageKey, PackageKind};
 use crate::plan::needs::{self, Need};
 use crate::plan::soak::Clocks;
+use crate::plan::token::rollout_mark;
 use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,7 +177,17 @@ impl Lane {
                     self.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
                     sight.results = self.failures_of(&ours, class).await?;
                 }
-                Need::Devices(ids) => {
+                Need::Devices(mut ids) => {
+                    // Devices of our jobs stay in their stages, whatever the targets mean by now.
+                    ids.extend(self.devices_of_jobs(object, &ours));
+                    ids.sort_unstable();
+                    ids.dedup();
+                    if ids.len() > needs::MAX_SINGLE_DEVICES {
+                        let scope = scope_of(package);
+                        self.look_at_fleet(&scope, &ours, drift, evidence, class).await?;
+                        sight.scope = Some(scope);
+                        continue;
+                    }
                     sight.named =
                         match self.named_in_fleet(&ids, package, &ours, drift, evidence, class).await? {
                             Some(seen) => Some(seen),
@@ -203,6 +214,14 @@ impl Lane {
             }
         }
         Ok(sight)
+    }
+
+    /// Devices that jobs of a rollout name: recorded ones, and those that carry its mark.
+    fn devices_of_jobs(&self, rollout: &OtaRollout, recorded: &[String]) -> BTreeSet<String> {
+        let mark = rollout_mark(rollout.metadata.uid.as_deref().unwrap_or_default());
+        let is_marked = |job: &Job| job.token.as_ref().is_some_and(|token| token.starts_with(&mark));
+        let of_rollout = self.inventory.jobs.all().filter(|job| recorded.contains(&job.id) || is_marked(job));
+        of_rollout.flat_map(|job| job.devices.iter().cloned()).collect()
     }
 
     /// The time that a look must have begun at, to be no older than `age`. A look of this turn always serves.

@@ -240,6 +240,18 @@ pub struct Excluded {
     pub by_version: u32,
     /// Ran the target version before they were dispatched.
     pub already_current: u32,
+    /// Named in the manifest, and of another product than the package.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub other_product: u32,
+    /// Some of them, each with its product.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_product_examples: Vec<String>,
+    /// Named in `exclude.devices`, and no device of the targets: a typing mistake leaves a device in that was meant to be left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub exclude_unmatched: u32,
+    /// Some of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_unmatched_examples: Vec<String>,
     /// Named in the manifest, but the cloud does not know them.
     pub unknown: u32,
     /// Some of the unknown ones.

@@ -52,6 +52,7 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus) -> Vec<String> {
         (out.by_version, "by the version they report"),
         (out.already_current, "that ran the new version already"),
         (out.unknown, "that the cloud does not know"),
+        (out.other_product, "of another product"),
     ]);
     if !left_out.is_empty() {
         seen.push(format!("Left out: {left_out}."));

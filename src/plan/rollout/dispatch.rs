@@ -1,6 +1,7 @@
 //! Sending: a stage's devices, in chunks that the cloud takes, under tokens that find them again.
 
 use super::advance::Pass;
+use super::population::other_product;
 use super::report::Outcome;
 use super::survey::Unfinished;
 use super::{Ground, as_count};
@@ -88,15 +89,7 @@ impl<'a> Pass<'_, 'a> {
             let message = format!("stage {name} waits for a call that is not settled");
             return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
         }
-        let fleet = self.ground.fleet.value.devices;
-        let named = self.ground.stages.get(index).and_then(|stage| stage.select.devices.as_ref());
-        let unknown: Vec<&str> =
-            named.into_iter().flatten().map(String::as_str).filter(|id| !fleet.contains_key(*id)).collect();
-        if let Some(first) = unknown.first() {
-            let message = format!(
-                "stage {name} has no devices: the cloud does not know {} of those that it names, such as {first}",
-                unknown.len()
-            );
+        if let Some(message) = self.names_nobody(index, name) {
             return Some(Outcome::held("StageDevicesUnknown", message, false));
         }
         if self.would_skip_its_proof(index) {
@@ -109,6 +102,28 @@ impl<'a> Pass<'_, 'a> {
         self.status.stages[index].passed_at = Some(self.ground.now);
         self.enter(index, StagePhase::Passed, "StageEmpty", &format!("stage {name}: no devices"));
         None
+    }
+
+    /// Why a stage that names its devices has none.
+    fn names_nobody(&self, index: usize, name: &str) -> Option<String> {
+        let Ground { rollout, package, fleet, stages, .. } = self.ground;
+        let targets = rollout.spec.targets.devices.as_ref();
+        let why = |id: &str| {
+            if targets.is_some_and(|targets| !targets.iter().any(|target| target == id)) {
+                return Some("is not among spec.targets".to_owned());
+            }
+            let Some(device) = fleet.value.devices.get(id) else {
+                return Some(format!("is not known to the cloud as a device of {}", package.spec.product));
+            };
+            Some(format!("is of product {}", other_product(device, &package.spec)?))
+        };
+        let named = stages.get(index)?.select.devices.iter().flatten();
+        let wrong: Vec<(&String, String)> = named.filter_map(|id| Some((id, why(id)?))).collect();
+        let (first, why) = wrong.first()?;
+        Some(format!(
+            "stage {name} has no devices: {} of those that it names cannot be sent; {first} {why}",
+            wrong.len()
+        ))
     }
 
     /// True when others would be sent what an empty stage's gates were to prove first, and nothing has proven it: neither the

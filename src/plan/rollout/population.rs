@@ -75,6 +75,13 @@ pub(super) fn population<'a>(
     found.barred = held.keys().filter(|id| !targeted(id)).map(|id| (*id, Bar::Untargeted)).collect();
     for &id in &candidates {
         let Some(device) = devices.get(id) else { continue };
+        if let Some(product) = other_product(device, package) {
+            found.excluded.other_product += 1;
+            if found.excluded.other_product_examples.len() < MAX_EXAMPLES {
+                found.excluded.other_product_examples.push(format!("{id} ({product})"));
+            }
+            continue;
+        }
         if held.contains_key(id) {
             found.targeted += 1;
             let bar = if excluded.contains(id) {
@@ -94,7 +101,19 @@ pub(super) fn population<'a>(
             }
         }
     }
+    let unmatched: Vec<&&str> =
+        excluded.iter().filter(|id| !candidates.contains(**id) || !devices.contains_key(**id)).collect();
+    found.excluded.exclude_unmatched = as_count(unmatched.len());
+    let examples = unmatched.iter().take(MAX_EXAMPLES);
+    found.excluded.exclude_unmatched_examples = examples.map(ToString::to_string).collect();
     Some(found)
+}
+
+/// The product of a device that is of another one than the package. A device is read by its id alone on some clouds, and may then
+/// be of any product.
+pub(super) fn other_product<'d>(device: &'d Device, package: &OtaPackageSpec) -> Option<&'d str> {
+    let product = device.product.as_str();
+    (!product.is_empty() && product != package.product.to_string()).then_some(product)
 }
 
 fn candidates<'a>(spec: &'a OtaRolloutSpec, fleet: &Fleet<'a>) -> Option<BTreeSet<&'a str>> {

@@ -7,6 +7,7 @@ use super::report::{Outcome, total};
 use crate::api::{
     OtaRollout, OtaRolloutStatus, Request, StagePhase, StageStatus, is_paused, record_decision, time_text,
 };
+use crate::plan::needs::has_begun;
 use jiff::Timestamp;
 
 const NONE_FAILED: &str = "no device has failed";
@@ -53,6 +54,12 @@ pub(super) fn answer_unjudged(
     outcome: &Outcome,
     now: Timestamp,
 ) {
+    if !has_begun(status)
+        && let Some(asked) = Request::Restart.of(&rollout.metadata)
+    {
+        // It has sent nothing: its first run begins anyway.
+        status.last_handled_restart_at = Some(asked.to_owned());
+    }
     match outcome.reason {
         _ if total(&status.stages).failures() == 0 => refuse_retry(rollout, status, NONE_FAILED, now),
         "PackageMissing" => refuse_retry(rollout, status, &outcome.message, now),

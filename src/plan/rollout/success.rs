@@ -108,11 +108,13 @@ const fn unanswered(counts: StageCounts) -> [(u32, &'static str); 3] {
 }
 
 /// Devices that the targets mean and no stage has.
-const fn left_out(excluded: &Excluded) -> [(u32, &'static str); 3] {
+const fn left_out(excluded: &Excluded) -> [(u32, &'static str); 5] {
     [
         (excluded.by_version, "left out by their version"),
         (excluded.by_spec, "excluded by the spec"),
+        (excluded.other_product, "of another product than the package"),
         (excluded.unknown, "named by the targets and not known to the cloud"),
+        (excluded.exclude_unmatched, "named by exclude and not among the targets"),
     ]
 }
 

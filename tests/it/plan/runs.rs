@@ -118,3 +118,13 @@ fn new_bytes_under_the_version_of_the_run_before_are_held_and_not_called_complet
     turn_to(&mut world, "V3", "cd");
     assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
 }
+
+#[test]
+fn a_restart_of_a_rollout_that_has_sent_nothing_is_answered_although_it_is_suspended() {
+    let mut world = World::new(30, json!({"suspend": true}));
+    world.ask(Request::Restart);
+    let plan = world.reconcile();
+    assert_eq!(plan.status.last_handled_restart_at.as_deref(), Request::Restart.of(&world.rollout.metadata));
+    world.edit_rollout(|rollout| rollout.spec.suspend = false);
+    assert_eq!(world.settle(|_| Fate::Succeeds).status.run, 1);
+}

@@ -246,3 +246,30 @@ fn a_failure_that_was_seen_counts_when_its_device_is_deleted() {
         assert_eq!((counts.failed_and_left, counts.failures(), counts.assigned), (3, 3, 10), "{counts:?}");
     }
 }
+
+#[test]
+fn a_device_of_another_product_is_never_sent_and_is_named_with_its_product() {
+    let stages = json!([{"name": "lab", "select": {"devices": ["gate-1"]}}, {"name": "rest", "select": {"rest": true}}]);
+    let targets = json!({"devices": ["dev-000", "gate-1"]});
+    let mut world = World::new(2, json!({"targets": targets, "stages": stages}));
+    let gate = rollwave::cloud::Device { product: "gate".into(), ..super::world::device("gate-1", "V1") };
+    world.devices.insert("gate-1".into(), gate);
+    let held = world.settle(|_| Fate::Succeeds);
+    assert_eq!(world.jobs.len(), 0);
+    insta::assert_snapshot!(held.status.message, @"stage lab has no devices: 1 of those that it names cannot be sent; gate-1 is of product gate");
+    assert_eq!(held.status.excluded.other_product_examples, ["gate-1 (gate)"]);
+    world.edit_rollout(|rollout| rollout.spec.stages.remove(0).select = rollwave::api::Select::default());
+    let done = world.settle(|_| Fate::Succeeds);
+    assert_eq!(sent(&world), [["dev-000"]]);
+    assert!(done.status.message.contains("1 of another product"), "{}", done.status.message);
+}
+
+#[test]
+fn ids_of_a_stage_and_of_exclude_that_match_nothing_are_told_apart() {
+    let stages = json!([{"name": "lab", "select": {"devices": ["dev-001"]}}]);
+    let targets = json!({"devices": ["dev-000"], "exclude": {"devices": ["DEV-000"]}});
+    let mut world = World::new(2, json!({"targets": targets, "stages": stages}));
+    let held = world.settle(|_| Fate::Succeeds);
+    insta::assert_snapshot!(held.status.message, @"stage lab has no devices: 1 of those that it names cannot be sent; dev-001 is not among spec.targets");
+    assert_eq!(held.status.excluded.exclude_unmatched_examples, ["DEV-000"]);
+}

@@ -14,9 +14,9 @@ pub struct Delivery {
     /// When a device is sent the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<DeliveryStart>,
-    /// How long a device may take from its first report of progress on; it has failed afterwards.
+    /// How long a device may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<Period>,
+    pub timeout: Option<DeliveryTimeout>,
     /// How often the cloud itself tries a device again that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -68,6 +68,22 @@ pub enum DeliveryStart {
     Now,
     /// When it is connected.
     DeviceOnline,
+}
+
+/// How long a device may take, by two clocks.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "is a map of two times: write delivery.timeout.inProgress"
+)]
+pub struct DeliveryTimeout {
+    /// From when its job was created until it begins. A device that has not begun by then is no evidence: it leaves the sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<Period>,
+    /// From its first report of progress until it runs the new version; it has failed afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_progress: Option<Period>,
 }
 
 /// How often the cloud tries a failed device again.

@@ -183,6 +183,9 @@ pub struct Stage {
     /// How long the stage is watched after its devices have answered, before its gates are asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soak: Option<Period>,
+    /// How long its devices are waited for, from its last job on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
     /// What must pass before the next stage is released. All of them must.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -215,6 +218,28 @@ pub struct Select {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("rest can only be true: leave it out otherwise"))]
     pub rest: Option<bool>,
+}
+
+/// How long the devices of a stage are waited for, and what then. No defaults stand in the schema: Argo CD compares lists as a whole.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Deadline {
+    /// How long after the stage's last job was created; 7d when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Period>,
+    /// What happens with devices that have not answered by then; `Judge` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<AfterDeadline>,
+}
+
+/// What happens after a stage's deadline.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterDeadline {
+    /// The stage is judged without devices that never began; those that began and did not end have failed.
+    #[default]
+    Judge,
+    /// The stage is held until its devices answer, or a user changes something.
+    Hold,
 }
 
 /// A gate at the end of a stage.

@@ -1,14 +1,18 @@
 //! What Rollwave observed and decided. Every number that a person sees can be redone from what stands beside it.
 //! Nothing per device is kept here: counts, and at most [`MAX_EXAMPLES`] device ids as examples.
 
+mod clock;
 mod counts;
 mod evidence;
+mod finding;
 mod intent;
 mod package;
 mod rollout;
 
+pub use clock::*;
 pub use counts::*;
 pub use evidence::*;
+pub use finding::*;
 pub use intent::*;
 pub use package::*;
 pub use rollout::*;

@@ -277,6 +277,7 @@ pub(super) fn counts_text(counts: StageCounts) -> String {
         (counts.reverted, "reverted"),
         (counts.in_flight, "upgrading"),
         (counts.queued, "queued"),
+        (counts.never_began, "never began"),
     ];
     let mut text = format!("{} of {} updated", counts.succeeded, counts.assigned);
     for (devices, what) in parts.into_iter().filter(|(devices, _)| *devices > 0) {

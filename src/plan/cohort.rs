@@ -28,6 +28,7 @@ pub fn stages(spec: &OtaRolloutSpec) -> Vec<Stage> {
             not_before: None,
             windows: Vec::new(),
             soak: None,
+            deadline: None,
             gates: Vec::new(),
         });
     }
@@ -117,6 +118,7 @@ mod tests {
             not_before: None,
             windows: Vec::new(),
             soak: None,
+            deadline: None,
             gates: Vec::new(),
         }
     }

@@ -19,7 +19,7 @@ pub fn judge(rule: &str, gate: &OutcomeGate, counts: &StageCounts, at: Timestamp
         verdict,
         sample: counts.finished(),
         failures: counts.failures(),
-        assigned: counts.assigned,
+        assigned: counts.sample(),
         value: millionths(measured.value.unwrap_or(0.0)),
         threshold: gate.min_success.fraction(),
         message: format!("{}; {why}", measured.describe()),
@@ -32,7 +32,7 @@ pub fn judge(rule: &str, gate: &OutcomeGate, counts: &StageCounts, at: Timestamp
 #[must_use]
 pub fn is_observed(gates: &[&OutcomeGate], counts: &StageCounts) -> bool {
     let share = gates.iter().map(|gate| gate.min_observed).max().unwrap_or(Percent::FULL);
-    counts.assigned > 0 && reaches(counts.finished(), counts.assigned, share)
+    reaches(counts.finished(), counts.sample(), share)
 }
 
 /// A warning when a stage of this size cannot pass the gate even if every device succeeds.
@@ -76,30 +76,29 @@ impl<'a> Measured<'a> {
     fn verdict(&self) -> (Verdict, String) {
         let (gate, counts) = (self.gate, self.counts);
         let goal = spaced(gate.min_success);
-        let best = counts.assigned.saturating_sub(counts.failures());
-        if counts.assigned == 0 {
+        let size = counts.sample();
+        let best = size.saturating_sub(counts.failures());
+        if size == 0 {
             return (Verdict::Inconclusive, "no device to judge by".into());
         }
-        if !reaches(best, counts.assigned, gate.min_success) {
-            let outlook =
-                format!("needs {goal}, and at most {} can succeed", percent_text(best, counts.assigned));
+        if !reaches(best, size, gate.min_success) {
+            let outlook = format!("needs {goal}, and at most {} can succeed", percent_text(best, size));
             return (Verdict::Fail, outlook);
         }
-        if counts.assigned < gate.min_sample {
-            let size = counts.assigned;
+        if size < gate.min_sample {
             return (
                 Verdict::Inconclusive,
                 format!("cannot prove {goal}: needs {} devices, the stage has {size}", gate.min_sample),
             );
         }
-        if !self.reached_with(best, counts.assigned) {
+        if !self.reached_with(best, size) {
             return (Verdict::Inconclusive, self.too_small());
         }
         if counts.finished() < gate.min_sample {
             return (Verdict::Inconclusive, format!("waits for {} final outcomes", gate.min_sample));
         }
-        if !reaches(counts.finished(), counts.assigned, gate.min_observed) {
-            let seen = percent_text(counts.finished(), counts.assigned);
+        if !reaches(counts.finished(), size, gate.min_observed) {
+            let seen = percent_text(counts.finished(), size);
             return (
                 Verdict::Inconclusive,
                 format!("waits for {} of the stage, {seen} are final", spaced(gate.min_observed)),
@@ -128,7 +127,7 @@ impl<'a> Measured<'a> {
         match wilson::smallest_provable(self.gate.min_success, self.gate.confidence) {
             None => format!("cannot prove {goal}: no number of devices can"),
             Some(_) if failures > 0 => {
-                let size = self.counts.assigned;
+                let size = self.counts.sample();
                 format!(
                     "cannot prove {goal}: a stage of {size} devices with {failures} failures is too small"
                 )
@@ -139,7 +138,10 @@ impl<'a> Measured<'a> {
 
     fn describe(&self) -> String {
         let (succeeded, sample) = (self.counts.succeeded, self.counts.finished());
-        let outcome = format!("{succeeded} of {sample} succeeded ({})", percent_text(succeeded, sample));
+        let mut outcome = format!("{succeeded} of {sample} succeeded ({})", percent_text(succeeded, sample));
+        if self.counts.never_began > 0 {
+            outcome += &format!(", {} never began and are left out", self.counts.never_began);
+        }
         match (self.gate.method, self.value) {
             (GateMethod::Wilson, Some(bound)) => {
                 let confidence = spaced(self.gate.confidence);

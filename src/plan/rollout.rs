@@ -2,7 +2,8 @@
 //!
 //! Stages go Waiting → Dispatching → Running → Soaking → Passed, one at a time. Stop rules come before everything else, on
 //! every pass. Whatever cannot be told holds the rollout and says why. The parts: `jobs` finds our jobs, `population`
-//! the devices, `survey` counts, `advance` decides, `success` says how it ended, `leave` cleans up, `report` writes it
+//! the devices, `survey` counts, `deadline` judges silence, `findings` names
+//! devices, `advance` decides, `success` says how it ended, `leave` cleans up, `report` writes it
 //! down.
 //!
 //! **A job that is stopped cannot go on** (IoTDA refuses to retry a stopped task: SDK 3.1.219, RetryBatchTask). So a hold
@@ -10,7 +11,9 @@
 //! stage, under the token of the next attempt. Devices with a final outcome keep it.
 
 mod advance;
+mod deadline;
 mod dispatch;
+mod findings;
 mod gates;
 mod jobs;
 mod leave;
@@ -186,6 +189,8 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         jobs: Vec::new(),
         opens_at: None,
         dispatched_at: None,
+        clock: None,
+        findings: Vec::new(),
         observed_at: None,
         observed_cloud_at: None,
         soaks_until: None,

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | the target version | any | anything | succeeded |
 //! | another, or none | final | failed, and another attempt was asked for | queued: it goes into another job |
+//! | another, or none | any | failed, because it never came online | never began |
 //! | another, or none | any | failed, by a timeout | timed out |
 //! | another, or none | any | failed | failed |
 //! | another, or none | final | stopped | queued: it goes into another job once the hold ends |
@@ -105,6 +106,8 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
             continue;
         } else if failure.is_some() && retried {
             again.push(id);
+        } else if failure.is_some_and(|reason| never_came_online(*reason)) {
+            counts.never_began += 1;
         } else if failure.is_some_and(|reason| is_timeout(*reason)) {
             counts.timed_out += 1;
         } else if failure.is_some() {
@@ -131,7 +134,7 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     if let JobState::Unknown(state) = &sight.job.state {
         unclear = Some(format!("job {} is in a state that no document names: {state:?}", sight.job.id));
     }
-    counts.assigned = counts.finished() + counts.queued + counts.in_flight;
+    counts.assigned = counts.finished() + counts.outstanding() + counts.never_began;
     Tally { counts, stopped, again, gone, unclear: rows.unclear.or(unclear) }
 }
 
@@ -236,6 +239,13 @@ impl<'a> Rows<'a> {
         let gone = sight.members.iter().filter(|id| !sight.fleet.contains_key(**id)).count();
         sight.job.counts.removed.saturating_sub(as_count(gone + self.removed.len()))
     }
+}
+
+/// IoTDA's words for a device that stayed offline for 25 hours ("Waiting for the device online timeout"), or was when it was to be
+/// sent the package ("Device Abnormal is not online"): FAQ of IoTDA, iot_01_0047. It never got the build.
+fn never_came_online(reason: Option<&str>) -> bool {
+    let reason = reason.unwrap_or_default().to_ascii_lowercase();
+    ["device online timeout", "is not online"].iter().any(|words| reason.contains(words))
 }
 
 /// The cloud's words name a timeout, as eight of IoTDA's failure texts do ("Waiting for the device online timeout").
@@ -346,11 +356,16 @@ mod tests {
         let job = job(JobState::Failed, JobCounts { total: 2, failed: 2, ..JobCounts::default() });
         let (fleet, members) = (fleet(&[("a", "V1"), ("b", "V1")]), ["a", "b"]);
         let results = [
-            row("a", DeviceOutcome::Failed, "Waiting for the device online timeout"),
+            row("a", DeviceOutcome::Failed, "Wait for the device to report upgrade result timeout"),
             row("b", DeviceOutcome::Failed, "Integrity check failure for new downloaded package"),
         ];
         let counts = tally(&seen(&job, &members, &results, &fleet)).counts;
         assert_eq!((counts.timed_out, counts.failed), (1, 1));
+        for words in ["Waiting for the device online timeout", "Device Abnormal is not online"] {
+            let offline = [row("a", DeviceOutcome::Failed, words), results[1].clone()];
+            let counts = tally(&seen(&job, &members, &offline, &fleet)).counts;
+            assert_eq!((counts.never_began, counts.failures(), counts.assigned), (1, 1, 2), "{words}");
+        }
     }
 
     #[test]
@@ -419,7 +434,7 @@ mod tests {
             ][usize::from(state)].clone();
             let job = job(state, counts);
             let told = tally(&JobSight { settled, ..seen(&job, &members, &results, &fleet) });
-            let sum = told.counts.finished() + told.counts.queued + told.counts.in_flight;
+            let sum = told.counts.finished() + told.counts.outstanding();
             prop_assert_eq!(told.counts.assigned, sum);
             prop_assert!(sum as usize <= members.len());
             prop_assert_eq!(told.counts.succeeded as usize, versions.iter().filter(|v| **v == 1).count());

@@ -42,7 +42,7 @@ pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
         verdict,
         sample,
         failures,
-        assigned: counts.assigned,
+        assigned: counts.sample(),
         value: millionths(value),
         threshold,
         message,

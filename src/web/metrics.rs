@@ -227,6 +227,7 @@ impl Metrics {
     fn show_devices(&self, key: &ObjectKey, counts: StageCounts) {
         for (outcome, count) in [
             ("queued", counts.queued),
+            ("never_began", counts.never_began),
             ("in_flight", counts.in_flight),
             ("succeeded", counts.succeeded),
             ("failed", counts.failed),

@@ -506,7 +506,7 @@ fn limits_are_refused_with_field_value_and_next_step_and_what_is_at_the_limit_pa
         with(&|job| (job.devices = devices(10), verify(job)).1),
         with(&|job| {
             job.delivery = delivery(
-                r#"{"timeout": "24h", "retry": {"limit": 5, "interval": "1h"}, "ratePerMinute": 10}"#,
+                r#"{"timeout": {"inProgress": "24h"}, "retry": {"limit": 5, "interval": "1h"}, "ratePerMinute": 10}"#,
             );
         }),
         of_package(&|package| package.description = Some("更".repeat(100))),
@@ -524,12 +524,15 @@ fn limits_are_refused_with_field_value_and_next_step_and_what_is_at_the_limit_pa
         with(&|job| job.delivery = delivery(r#"{"start": "Now"}"#)),
         with(&|job| job.delivery = delivery(r#"{"maxInFlight": 5}"#)),
         with(&|job| job.delivery = delivery(r#"{"deviceInitiated": true}"#)),
-        with(&|job| job.delivery = delivery(r#"{"timeout": "90s"}"#)),
-        with(&|job| job.delivery = delivery(r#"{"timeout": "25h"}"#)),
+        with(&|job| job.delivery = delivery(r#"{"timeout": {"inProgress": "90s"}}"#)),
+        with(&|job| job.delivery = delivery(r#"{"timeout": {"inProgress": "25h"}}"#)),
         with(&|job| job.delivery = delivery(r#"{"ratePerMinute": 9}"#)),
         with(&|job| job.delivery = delivery(r#"{"retry": {"limit": 3}}"#)),
         with(&|job| job.delivery = delivery(r#"{"retry": {"limit": 1, "interval": "20m"}}"#)),
-        with(&|job| job.delivery = delivery(r#"{"timeout": "1h", "retry": {"limit": 1, "interval": "1h"}}"#)),
+        with(&|job| {
+            job.delivery =
+                delivery(r#"{"timeout": {"inProgress": "1h"}, "retry": {"limit": 1, "interval": "1h"}}"#);
+        }),
         with(&|job| job.delivery = delivery(r#"{"tags": {"rollwave": "x"}}"#)),
         with(&|job| (job.delivery = delivery(r#"{"overwrite": true}"#), verify(job)).1),
         of_package(&|package| package.description = Some("更".repeat(101))),
@@ -551,9 +554,9 @@ fn limits_are_refused_with_field_value_and_next_step_and_what_is_at_the_limit_pa
 #[test]
 fn requests_stand_for_the_documented_parameters() {
     let client = client("Acs3", &[(200, json!({}))]);
-    let delivery = r#"{"timeout": "2h", "retry": {"limit": 2, "interval": "30m"}, "ratePerMinute": 50, "push": false,
+    let delivery = r#"{"timeout": {"inProgress": "2h"}, "retry": {"limit": 2, "interval": "30m"}, "ratePerMinute": 50, "push": false,
         "confirm": true, "downloadProtocol": "Mqtt", "overwrite": true, "tags": {"site": "north"}}"#;
-    let plain = r#"{"timeout": "2h", "push": true}"#;
+    let plain = r#"{"timeout": {"inProgress": "2h"}, "push": true}"#;
     let job_with =
         |text: &str, purpose| NewJob { delivery: serde_json::from_str(text).unwrap(), purpose, ..job() };
     let calls = [

@@ -137,28 +137,26 @@ fn what_a_row_refuses_is_refused_with_what_to_use_instead() {
             .map(|r| format!("{}: {}", r.path, r.message))
             .collect()
     };
-    let all = json!({"timeout": "90s", "retry": {"limit": 3}, "ratePerMinute": 5, "maxInFlight": 3});
+    let all = json!({"timeout": {"inProgress": "90s", "queued": "1h"}, "retry": {"limit": 3}, "ratePerMinute": 5, "maxInFlight": 3});
     let told: Vec<String> = CloudKind::ALL
         .into_iter()
         .map(|cloud| format!("{cloud}\n  {}", refused(cloud, all.clone()).join("\n  ")))
         .collect();
     insta::assert_snapshot!(told.join("\n"), @"
     huaweiIotda
-      spec.delivery.timeout: huaweiIotda cannot do this: IoTDA has a fixed one: leave it out
       spec.delivery.ratePerMinute: huaweiIotda cannot do this: use smaller stages
       spec.delivery.maxInFlight: huaweiIotda cannot do this: use smaller stages
     oceanConnect
-      spec.delivery.timeout: oceanConnect cannot do this: the platform has a fixed one: leave it out
       spec.delivery.ratePerMinute: oceanConnect cannot do this: use smaller stages
       spec.delivery.maxInFlight: oceanConnect cannot do this: use smaller stages
     aliyunIot
       spec.delivery.maxInFlight: aliyunIot cannot do this: use delivery.ratePerMinute
-      spec.delivery.timeout: aliyunIot takes whole minutes, 1m to 24h
+      spec.delivery.timeout.inProgress: aliyunIot takes whole minutes, 1m to 24h
       spec.delivery.retry: aliyunIot tries 1, 2 or 5 times again: write one of them as limit
       spec.delivery.ratePerMinute: aliyunIot takes 10 to 10000
     enos
       spec.delivery.ratePerMinute: enos cannot do this: use delivery.maxInFlight
-      spec.delivery.timeout: enos takes 5m to 48h
+      spec.delivery.timeout.inProgress: enos takes 5m to 48h
       spec.delivery.retry: enos needs its interval
     ");
     for cloud in CloudKind::ALL {
@@ -287,7 +285,9 @@ fn a_client_refuses_what_admission_would_refuse_whichever_way_a_job_came_to_it()
     for (purpose, path) in
         [(JobPurpose::Upgrade, "spec.delivery"), (JobPurpose::Verify, "spec.verification.delivery")]
     {
-        for (field, value) in [("timeout", json!("1h")), ("push", json!(true)), ("overwrite", json!(true))] {
+        for (field, value) in
+            [("deviceInitiated", json!(true)), ("push", json!(true)), ("overwrite", json!(true))]
+        {
             let error = render(purpose, json!({field: value})).unwrap_err();
             assert_eq!(error.class, ErrorClass::Invalid);
             assert!(error.message.starts_with(&format!("{path}.{field}: ")), "{error}");

@@ -163,14 +163,14 @@ fn delivery_is_told_with_its_own_fields_and_what_has_none_is_refused() {
         let delivery: Delivery = serde_json::from_value(delivery).unwrap();
         client.render(&Call::CreateJob(NewJob { delivery, ..job(1) }))
     };
-    let told = json!({"timeout": "10m", "retry": {"limit": 2, "interval": "30s"}, "maxInFlight": 7, "deviceInitiated": true});
+    let told = json!({"timeout": {"inProgress": "10m"}, "retry": {"limit": 2, "interval": "30s"}, "maxInFlight": 7, "deviceInitiated": true});
     let body: Value = serde_json::from_slice(&with(told).unwrap()[0].body).unwrap();
     assert_eq!(body["upgradeTimeout"], 600);
     assert_eq!(body["retryPolicy"], json!({"enableRetry": true, "retryInterval": 30, "retryCount": 2}));
     assert_eq!((&body["maximumConcurrency"], &body["enableUpgradeRequest"]), (&json!(7), &json!(true)));
     for refused in [
-        json!({"timeout": "4m"}),
-        json!({"timeout": "49h"}),
+        json!({"timeout": {"inProgress": "4m"}}),
+        json!({"timeout": {"inProgress": "49h"}}),
         json!({"retry": {"limit": 2}}),
         json!({"retry": {"limit": 2, "interval": "25h"}}),
         json!({"ratePerMinute": 5}),

@@ -94,6 +94,20 @@ fn bad_versions_are_refused_in_plain_words() {
 }
 
 #[test]
+fn the_old_form_of_the_delivery_timeout_is_refused_with_the_new_one() {
+    let cases = [
+        ("  targets:", "  delivery: {timeout: 2h}\n  targets:"),
+        ("  targets:", "  delivery: {timeout: {queued: 1d, inprogress: 2h}}\n  targets:"),
+    ];
+    let told = table(RELEASE, &cases);
+    assert!(
+        told.contains("spec.delivery.timeout: is a map of two times: write delivery.timeout.inProgress (`timeout: {inProgress: 2h}`)"),
+        "{told}"
+    );
+    assert!(told.contains("unknown field `inprogress`: did you mean `inProgress`?"), "{told}");
+}
+
+#[test]
 fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
     let sha = "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a";
     let cases = [

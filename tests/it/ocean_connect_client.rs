@@ -237,7 +237,6 @@ async fn what_this_cloud_cannot_do_is_refused_with_what_to_use_and_nothing_is_se
             Call::ListDevices { scope: DeviceScope::whole("meter"), cursor: Cursor::start() },
             "manufacturer/deviceType/model",
         ),
-        (with(json!({"timeout": "1h"})), "spec.delivery.timeout"),
         (with(json!({"retry": {"limit": 1, "interval": "1m"}})), "spec.delivery.retry.interval"),
         (with(json!({"ratePerMinute": 5})), "spec.delivery.ratePerMinute"),
         (with(json!({"maxInFlight": 5})), "spec.delivery.maxInFlight"),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What became of the devices of a stage. `assigned` is the sum of the others, but for `superseded` and `unseen`.
+/// What became of the devices of a stage. `assigned` is the sum of the others, but for `superseded`, `unseen` and `overdue`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct StageCounts {
@@ -11,6 +11,10 @@ pub struct StageCounts {
     pub assigned: u32,
     /// The cloud has not begun with them (offline, or waiting).
     pub queued: u32,
+    /// Had not begun when their time was over, or the cloud gave them up because they never came online: they are no evidence, and
+    /// no gate or stop rule counts them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub never_began: u32,
     /// Upgrading.
     pub in_flight: u32,
     /// Among those in flight: their job reports success, and the version that they report was not read since.
@@ -26,8 +30,11 @@ pub struct StageCounts {
     pub unseen: u32,
     /// The cloud reports a failure, and they do not run the new version.
     pub failed: u32,
-    /// Never answered in time.
+    /// Began, and did not end in time.
     pub timed_out: u32,
+    /// Among those that timed out: devices that the cloud still calls upgrading.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overdue: u32,
     /// The cloud reported success, but they do not run the new version.
     pub reverted: u32,
     /// Failed, and were deleted in the cloud afterwards: they stay failures.
@@ -47,8 +54,8 @@ impl StageCounts {
     pub fn believing(mut self, before: Self) -> Self {
         let ran = before.succeeded.saturating_sub(before.superseded);
         let left = self.reverted.saturating_sub(before.reverted)
-            + self.queued.saturating_sub(before.queued)
-            + self.in_flight.saturating_sub(before.in_flight);
+            + (self.queued + self.never_began).saturating_sub(before.queued + before.never_began)
+            + self.in_flight.saturating_sub(before.in_flight + before.overdue);
         let taken_on = ran.saturating_sub(self.succeeded - self.superseded + left);
         let proven =
             self.superseded.saturating_sub(before.unseen).min(before.superseded.saturating_add(taken_on));
@@ -69,15 +76,18 @@ impl StageCounts {
             unseen: self.unseen.max(before.unseen),
             failed: self.failed.max(before.failed),
             timed_out: self.timed_out.max(before.timed_out),
+            overdue: self.overdue.max(before.overdue),
             reverted: self.reverted.max(before.reverted),
             failed_and_left: self.failed_and_left.max(before.failed_and_left),
             ..self
         };
         let assigned = merged.finished().max(before.assigned).max(self.assigned);
         let open = assigned - merged.finished();
+        let never_began = self.never_began.max(before.never_began).min(open);
+        let open = open - never_began;
         let queued = self.queued.max(before.queued).min(open);
         let in_flight = open - queued;
-        Self { assigned, queued, in_flight, unconfirmed: self.unconfirmed.min(in_flight), ..merged }
+        Self { assigned, queued, never_began, in_flight, unconfirmed: self.unconfirmed.min(in_flight), ..merged }
     }
 
     /// Keeps failures of devices that left the cloud since, `gone` of them by now: what was seen to fail has failed, also where no
@@ -103,6 +113,18 @@ impl StageCounts {
         self.succeeded + self.failures()
     }
 
+    /// Devices that the stage can be judged by: all but those that never began.
+    #[must_use]
+    pub const fn sample(self) -> u32 {
+        self.assigned.saturating_sub(self.never_began)
+    }
+
+    /// Devices without an outcome that are still waited for.
+    #[must_use]
+    pub const fn outstanding(self) -> u32 {
+        self.queued + self.in_flight
+    }
+
     /// Failed, timed out, reverted, and failed before they left, together.
     #[must_use]
     pub const fn failures(self) -> u32 {
@@ -117,12 +139,14 @@ impl std::ops::Add for StageCounts {
         Self {
             assigned: self.assigned + other.assigned,
             queued: self.queued + other.queued,
+            never_began: self.never_began + other.never_began,
             in_flight: self.in_flight + other.in_flight,
             succeeded: self.succeeded + other.succeeded,
             superseded: self.superseded + other.superseded,
             unseen: self.unseen + other.unseen,
             failed: self.failed + other.failed,
             timed_out: self.timed_out + other.timed_out,
+            overdue: self.overdue + other.overdue,
             reverted: self.reverted + other.reverted,
             unconfirmed: self.unconfirmed + other.unconfirmed,
             failed_and_left: self.failed_and_left + other.failed_and_left,

@@ -1,7 +1,9 @@
 //! Status of an `OtaRollout`: its stages, their jobs, and who is left out.
 
 use super::counts::is_zero;
-use super::{Decision, Evidence, Intent, StageCounts, conditions, never_observed, timestamp};
+use super::{
+    Decision, Evidence, Finding, Intent, StageClock, StageCounts, conditions, never_observed, timestamp,
+};
 use crate::api::Condition;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -63,6 +65,10 @@ pub struct OtaRolloutStatus {
     /// The last decisions, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
+    /// Since when it has waited for something that is not its own to end: its package, or other jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub waits_since: Option<Timestamp>,
     /// Since when it stands still because somebody asked for it, and not because of `spec.suspend`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
@@ -104,6 +110,7 @@ impl Default for OtaRolloutStatus {
             stopped_by: None,
             pending: Vec::new(),
             decisions: Vec::new(),
+            waits_since: None,
             paused_at: None,
             last_handled_reconcile_at: None,
             last_handled_pause_at: None,
@@ -151,6 +158,12 @@ pub struct StageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub dispatched_at: Option<Timestamp>,
+    /// What its deadline is counted by, once it has a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<StageClock>,
+    /// What is known of devices that do not run the version, the commonest first of each kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// When enough of its devices had answered for the soak to start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]

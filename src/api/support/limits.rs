@@ -38,15 +38,15 @@ const LIMITS: &[Limit] = &[
         (!share.starts_with("100"))
             .then(|| "aliyunIot asks that every device succeeds: write 100%".to_owned())
     }),
-    limit(AliyunIot, OtaPackage, "spec.verification.delivery.timeout", minutes_1_to_1440),
-    limit(AliyunIot, OtaRollout, "spec.delivery.timeout", minutes_1_to_1440),
+    limit(AliyunIot, OtaPackage, "spec.verification.delivery.timeout.inProgress", minutes_1_to_1440),
+    limit(AliyunIot, OtaRollout, "spec.delivery.timeout.inProgress", minutes_1_to_1440),
     limit(AliyunIot, OtaRollout, "spec.delivery.retry", aliyun_retry),
     limit(AliyunIot, OtaRollout, "spec.delivery", aliyun_retry_within_timeout),
     limit(AliyunIot, OtaRollout, "spec.delivery.ratePerMinute", |rate| {
         (rate?.as_u64()? < 10).then(|| "aliyunIot takes 10 to 10000".to_owned())
     }),
-    limit(Enos, OtaPackage, "spec.verification.delivery.timeout", enos_timeout),
-    limit(Enos, OtaRollout, "spec.delivery.timeout", enos_timeout),
+    limit(Enos, OtaPackage, "spec.verification.delivery.timeout.inProgress", enos_timeout),
+    limit(Enos, OtaRollout, "spec.delivery.timeout.inProgress", enos_timeout),
     limit(Enos, OtaRollout, "spec.delivery.retry", |retry| {
         (!retry?.as_object()?.contains_key("interval")).then(|| "enos needs its interval".to_owned())
     }),
@@ -154,8 +154,8 @@ fn aliyun_retry(retry: Option<&Value>) -> Option<String> {
 fn aliyun_retry_within_timeout(delivery: Option<&Value>) -> Option<String> {
     let delivery = delivery?;
     let interval = period(delivery.get("retry")?.get("interval")?)?;
-    let timeout = period(delivery.get("timeout")?)?;
+    let timeout = period(delivery.get("timeout")?.get("inProgress")?)?;
     (interval >= timeout).then(|| {
-        "aliyunIot takes a retry.interval that is shorter than timeout only: leave one of them out".to_owned()
+        "aliyunIot takes a retry.interval that is shorter than timeout.inProgress only: leave one of them out".to_owned()
     })
 }

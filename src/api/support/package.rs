@@ -189,7 +189,19 @@ pub(super) const ROWS: &[Row] = &[
         clouds: [Emulated("who has not answered by then has failed"); 4],
     },
     Row { field: "spec.verification.delivery.start", clouds: super::rollout::START },
-    Row { field: "spec.verification.delivery.timeout", clouds: super::rollout::TIMEOUT },
+    Row {
+        field: "spec.verification.delivery.timeout.queued",
+        clouds: [Refused("spec.verification.timeout counts from the beginning: use that"); 4],
+    },
+    Row {
+        field: "spec.verification.delivery.timeout.inProgress",
+        clouds: [
+            Refused("IoTDA has a fixed one: use spec.verification.timeout"),
+            Refused("the platform has a fixed one: use spec.verification.timeout"),
+            Native("TimeoutInMinutes"),
+            Native("upgradeTimeout"),
+        ],
+    },
     Row {
         field: "spec.verification.delivery.retry",
         clouds: [

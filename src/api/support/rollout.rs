@@ -12,12 +12,16 @@ pub(super) const START: [Support; 4] = [
     Refused("a device that is not connected is sent the package when it is: leave it out"),
     Refused("a device that is not connected is sent the package when it is: leave it out"),
 ];
-pub(super) const TIMEOUT: [Support; 4] = [
-    Refused("IoTDA has a fixed one: leave it out"),
-    Refused("the platform has a fixed one: leave it out"),
-    Native("TimeoutInMinutes"),
-    Native("upgradeTimeout"),
+const WHO_NEVER_BEGAN: &str = "who has not begun by then leaves the sample; the job goes on";
+const QUEUED: [Support; 4] = [
+    Emulated("who has not begun by then leaves the sample; IoTDA itself gives up after 25h offline"),
+    Emulated(WHO_NEVER_BEGAN),
+    Emulated(WHO_NEVER_BEGAN),
+    Emulated(WHO_NEVER_BEGAN),
 ];
+const WHO_TIMED_OUT: &str = "counted for a stage, from when a device of it last began: who upgrades longer has failed; the job goes on";
+const IN_PROGRESS: [Support; 4] =
+    [Emulated(WHO_TIMED_OUT), Emulated(WHO_TIMED_OUT), Native("TimeoutInMinutes"), Native("upgradeTimeout")];
 pub(super) const PUSH: [Support; 4] = [
     Refused("IoTDA always pushes: leave it out"),
     Refused("the platform always pushes: leave it out"),
@@ -90,10 +94,12 @@ pub(super) const ROWS: &[Row] = &[
         clouds: [Emulated("jobs are created while a window is open, never scheduled"); 4],
     },
     Row { field: "spec.stages[].soak", clouds: OURS },
+    Row { field: "spec.stages[].deadline", clouds: OURS },
     Row { field: "spec.stages[].gates", clouds: OURS },
     Row { field: "spec.stop", clouds: OURS },
     Row { field: "spec.delivery.start", clouds: START },
-    Row { field: "spec.delivery.timeout", clouds: TIMEOUT },
+    Row { field: "spec.delivery.timeout.queued", clouds: QUEUED },
+    Row { field: "spec.delivery.timeout.inProgress", clouds: IN_PROGRESS },
     Row {
         field: "spec.delivery.retry.limit",
         clouds: [

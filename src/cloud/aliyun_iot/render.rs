@@ -320,7 +320,7 @@ fn delivery(action: Action, job: &NewJob) -> Action {
         DownloadProtocol::Mqtt => "MQTT",
     });
     let action = action
-        .with_some("TimeoutInMinutes", timeout.map(limits::minutes))
+        .with_some("TimeoutInMinutes", timeout.and_then(|timeout| timeout.in_progress).map(limits::minutes))
         .with_some("NeedPush", *push)
         .with_some("NeedConfirm", *confirm)
         .with_some("DownloadProtocol", protocol)

@@ -210,7 +210,10 @@ fn new_job(job: &cloud::NewJob) -> NewJob {
         },
         upgrade_policy: upgrades.then_some("snapshot"),
         enable_upgrade_request: upgrades.then(|| delivery.device_initiated.unwrap_or(false)),
-        upgrade_timeout: delivery.timeout.map(|timeout| timeout.as_signed().as_secs()),
+        upgrade_timeout: delivery
+            .timeout
+            .and_then(|timeout| timeout.in_progress)
+            .map(|timeout| timeout.as_signed().as_secs()),
         retry_policy: delivery.retry.map(|retry| RetryPolicy {
             enable_retry: true,
             retry_interval: retry.interval.map_or(0, |interval| interval.as_signed().as_secs()),

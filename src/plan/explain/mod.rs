@@ -4,6 +4,7 @@
 //! The arithmetic is the judge's own: what would pass a gate is found by asking [`gate::judge`](super::gate::judge)
 //! about counts that could still come.
 
+mod devices;
 mod package;
 mod rollout;
 
@@ -129,6 +130,15 @@ fn command(verb: &str, key: &ObjectKey) -> String {
 /// `1 device`, `3 devices`.
 fn devices(count: u32) -> String {
     counted(count, "device")
+}
+
+/// `, such as a, b` for some of so many devices; nothing when none is named.
+fn listed_ids(count: u32, examples: &[String]) -> String {
+    match examples {
+        [] => String::new(),
+        all if all.len() == count as usize => format!(": {}", all.join(", ")),
+        some => format!(", such as {}", some.join(", ")),
+    }
 }
 
 /// `1 success`, `3 failures`, `2 successes`.

@@ -1,5 +1,6 @@
 //! Why a rollout stands as it does.
 
+use super::devices::{cloud_of, found, outstanding, package_of};
 use super::{ask, command, counted, devices, listed, pending, smallest};
 use crate::api::{
     Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
@@ -22,7 +23,7 @@ pub(super) fn explain<'a>(
     let Some(status) = &rollout.status else {
         return (&[], Vec::new(), package_next(rollout, &key, all).into_iter().collect());
     };
-    (&status.decisions, seen(rollout, status), next(rollout, status, &key, all, now))
+    (&status.decisions, seen(rollout, status, &key, all), next(rollout, status, &key, all, now))
 }
 
 /// The stage that is being worked on, with its spec; the implied last stage has none.
@@ -34,7 +35,7 @@ fn current<'a>(
     Some((rollout.spec.stages.iter().find(|stage| stage.name == seen.name), seen))
 }
 
-fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus) -> Vec<String> {
+fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &[Object]) -> Vec<String> {
     let mut seen = Vec::new();
     let total = status.stages.len();
     if let Some((spec, stage)) = current(rollout, status) {
@@ -45,6 +46,9 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus) -> Vec<String> {
         }
         seen.extend(stage.gates.iter().map(|gate| said("Gate", gate)));
     }
+    let package = package_of(rollout, key, all);
+    let version = package.map(|package| package.spec.version.as_str());
+    seen.extend(status.stages.iter().flat_map(|stage| found(stage, version)));
     seen.extend(status.stopped_by.iter().map(|rule| said("Stop rule", rule)));
     let out = &status.excluded;
     let left_out = listed([
@@ -66,11 +70,12 @@ fn counts_text(counts: StageCounts) -> String {
         (counts.unseen, "not counted: taken on before they were seen to run it"),
         (counts.failed, "failed"),
         (counts.timed_out, "timed out"),
-        (counts.reverted, "went back to the old version"),
+        (counts.reverted, "on another version"),
         (counts.failed_and_left, "failed and were deleted in the cloud since"),
         (counts.unconfirmed, "reported as successful, version not read since"),
-        (counts.in_flight - counts.unconfirmed, "upgrading"),
+        (counts.in_flight.saturating_sub(counts.unconfirmed), "upgrading"),
         (counts.queued, "queued"),
+        (counts.never_began, "never began"),
     ]);
     let comma = if rest.is_empty() { "" } else { ", " };
     format!("{} of {} updated{comma}{rest}", counts.succeeded, devices(counts.assigned))
@@ -141,7 +146,11 @@ fn next(
                 return next;
             }
             if let Some((spec, stage)) = current(rollout, status) {
-                next.extend(stage_next(spec, stage, now));
+                next.extend(stage_next(spec, stage, status, now));
+                let cloud = package_of(rollout, key, all).and_then(|package| cloud_of(package, key, all));
+                if !rollout.spec.suspend && status.paused_at.is_none() {
+                    next.extend(outstanding(spec, stage, cloud));
+                }
                 next.extend(retry_next(status, key));
                 next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
             }
@@ -209,14 +218,20 @@ fn package_next(rollout: &OtaRollout, key: &ObjectKey, all: &[Object]) -> Option
     ))
 }
 
-fn stage_next(spec: Option<&Stage>, stage: &StageStatus, now: Timestamp) -> Vec<String> {
+fn stage_next(
+    spec: Option<&Stage>,
+    stage: &StageStatus,
+    status: &OtaRolloutStatus,
+    now: Timestamp,
+) -> Vec<String> {
     if let (Some(wait), Some(_)) = (spec.and_then(|spec| window::wait(spec, now)), stage.opens_at) {
         return vec![format!("Stage {} is sent when it {}.", stage.name, wait.text_at(now))];
     }
+    if stage.phase == StagePhase::Waiting || reason(status) == Some("DispatchBlocked") {
+        return vec![format!("It goes on when this is over: {}.", status.message.trim_end_matches('.'))];
+    }
     match stage.phase {
-        StagePhase::Waiting => {
-            vec![format!("Stage {} is released when the stage before it has passed.", stage.name)]
-        }
+        StagePhase::Waiting => Vec::new(),
         StagePhase::Dispatching => vec![format!("Stage {} runs once its jobs are created.", stage.name)],
         StagePhase::Soaking => soak_next(spec, stage).into_iter().chain(gates_next(spec, stage)).collect(),
         StagePhase::Running | StagePhase::Held => gates_next(spec, stage),
@@ -232,7 +247,7 @@ fn soak_next(spec: Option<&Stage>, stage: &StageStatus) -> Option<String> {
 fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
     let gates = spec.map_or(&[][..], |spec| &spec.gates);
     if gates.is_empty() {
-        let open = stage.counts.queued + stage.counts.in_flight;
+        let open = stage.counts.outstanding();
         return vec![format!(
             "Stage {} has no gate: it passes when every device has a final outcome, {} to go.",
             stage.name,
@@ -248,7 +263,7 @@ fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
 
 /// What a gate would say of counts that can still come.
 fn outlook(stage: &str, index: usize, gate: &OutcomeGate, counts: StageCounts) -> String {
-    let open = counts.queued + counts.in_flight;
+    let open = counts.outstanding();
     let passes = |successes: u32, failures: u32| {
         let then = StageCounts {
             queued: open.saturating_sub(successes + failures),
@@ -322,7 +337,7 @@ fn share(value: f64) -> String {
 /// How far a stop rule is from firing.
 fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
     let counts = total(status);
-    let open = counts.queued + counts.in_flight;
+    let open = counts.outstanding();
     let fires = |failures: u32| {
         let then = StageCounts {
             queued: open.saturating_sub(failures),

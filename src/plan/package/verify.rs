@@ -217,8 +217,9 @@ impl Trial<'_> {
         verify.created_at.is_some() && self.jobs.value.iter().any(|job| is_rollout(&job))
     }
 
-    /// Who has not answered within `timeout` has failed.
+    /// Who has not answered within `timeout` has failed, and so has who never came online: each of these devices is asked for.
     fn after_timeout(&self, mut counts: StageCounts, known: &VerificationStatus) -> StageCounts {
+        counts.timed_out += std::mem::take(&mut counts.never_began);
         let limit = self.verification.timeout.as_signed();
         let end = known.dispatched_at.and_then(|sent| sent.checked_add(limit).ok());
         if end.is_some_and(|end| self.view.now >= end) {

@@ -3,7 +3,7 @@
 use super::jobs::{can_be_stopped, unstoppable};
 use super::report::{Outcome, total};
 use super::survey::{Survey, survey};
-use super::{Ground, requests, run, waiting_stage};
+use super::{Ground, deadline, findings, requests, run, waiting_stage};
 use crate::api::{
     OtaRolloutStatus, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction, Verdict,
     record_decision, time_text,
@@ -33,18 +33,26 @@ pub(super) fn advance(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Opt
     if changed.is_none() {
         adopt_spec(ground, status, edited);
     }
-    let mut seen = survey(ground, status)?;
+    let mut seen = count(ground, status, edited)?;
     watch_stop_rules(ground, status, &seen);
     if let Some(why) = &changed {
         requests::refuse_retry(ground.rollout, status, why, ground.now);
     } else if requests::take_retry(ground.rollout, status, ground.now) {
-        seen = survey(ground, status)?;
+        seen = count(ground, status, edited)?;
     }
     let survey = seen;
     status.excluded = survey.population.excluded.clone();
     status.pending.retain(|intent| survey.jobs.listed.iter().all(|ours| ours.token != intent.token));
     let mut pass = Pass { ground, status, survey, edited };
     Some(pass.judge(changed))
+}
+
+/// Counts, judges devices that do not answer, and names what was found.
+fn count<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus, edited: bool) -> Option<Survey<'a>> {
+    let seen = survey(ground, status)?;
+    deadline::judge(ground, &mut status.stages, &seen, edited);
+    findings::note(ground, &mut status.stages, &seen);
+    Some(seen)
 }
 
 /// Takes over an edited spec: stages keep what they know, holds are judged anew.
@@ -222,7 +230,7 @@ impl Pass<'_, '_> {
                 return None;
             }
         }
-        self.watch(index)
+        self.watch(index).map(|outcome| self.hold_after_deadline(index, outcome))
     }
 
     /// A stage whose jobs are all created: observe, soak, ask the gates.
@@ -254,6 +262,7 @@ impl Pass<'_, '_> {
             counts.failures(),
             counts.queued + counts.in_flight
         );
+        line += &deadline::late_text(counts);
         let delivery = self.ground.rollout.spec.delivery.as_ref();
         if counts.queued > 0 && delivery.is_some_and(|delivery| delivery.confirm == Some(true)) {
             line += &format!(" ({} not begun: they may wait for their users to confirm)", counts.queued);
@@ -319,10 +328,6 @@ impl Pass<'_, '_> {
         let message = format!("stage {name}: {}", open.message);
         self.enter(index, StagePhase::Held, "GateInconclusive", &message);
         Some(Outcome::held("GateInconclusive", message, self.is_live()))
-    }
-
-    pub(super) fn is_live(&self) -> bool {
-        !self.survey.jobs.live().is_empty()
     }
 
     /// Changes a stage's phase, and writes down why when that is news.

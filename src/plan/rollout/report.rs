@@ -1,5 +1,6 @@
 //! How a judgement stands in the status: conditions by the kstatus rules, one sentence, one column.
 
+use super::deadline;
 use crate::api::{
     HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, ReadyWhen, Request, RolloutPhase,
     STALLED, SUSPENDED, StageCounts, StagePhase, StageStatus, Truth, Verdict, clear_condition,
@@ -73,6 +74,7 @@ pub(super) fn finish(
     outcome: Outcome,
     now: Timestamp,
 ) -> Plan<OtaRolloutStatus> {
+    let outcome = deadline::end_of_patience(&mut status, outcome, now);
     let generation = object.metadata.generation.unwrap_or(0);
     let reason_before = find_condition(&status.conditions, PROGRESSING).map(|known| known.reason.clone());
     let is_news = reason_before.as_deref() != Some(outcome.reason);
@@ -137,8 +139,8 @@ fn is_ready(object: &OtaRollout, status: &OtaRolloutStatus, outcome: &Outcome) -
 
 fn health(status: &OtaRolloutStatus, outcome: &Outcome) -> (Truth, &'static str, String) {
     let total = total(&status.stages);
-    if outcome.reason == "StageFailed" {
-        return (Truth::False, "StageFailed", outcome.message.clone());
+    if matches!(outcome.reason, "StageFailed" | "StageDeadline") {
+        return (Truth::False, outcome.reason, outcome.message.clone());
     }
     if let Some(evidence) = &status.stopped_by {
         return (Truth::False, "StopRuleFired", evidence.message.clone());

@@ -5,7 +5,8 @@
 
 use super::report::{Outcome, total};
 use crate::api::{
-    OtaRollout, OtaRolloutStatus, Request, StagePhase, StageStatus, is_paused, record_decision, time_text,
+    OtaRollout, OtaRolloutStatus, Request, StageCounts, StagePhase, StageStatus, is_paused, record_decision,
+    time_text,
 };
 use crate::plan::needs::has_begun;
 use jiff::Timestamp;
@@ -88,7 +89,8 @@ pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
         decide("RetryRefused", message);
         return false;
     }
-    let failures = total(&status.stages).failures();
+    let failed = |counts: StageCounts| counts.failures() + counts.never_began;
+    let failures = failed(total(&status.stages));
     if failures == 0 {
         decide("RetryRefused", format!("nothing is tried again: {NONE_FAILED}"));
         return false;
@@ -97,7 +99,7 @@ pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
         "{failures} devices that failed get another attempt, each once its job has ended, by request"
     );
     decide("RetryTaken", message);
-    status.stages.iter_mut().filter(|stage| stage.counts.failures() > 0).for_each(order);
+    status.stages.iter_mut().filter(|stage| failed(stage.counts) > 0).for_each(order);
     true
 }
 

@@ -3,6 +3,7 @@
 
 use super::advance::Pass;
 use super::as_count;
+use super::deadline::late_text;
 use super::report::{Outcome, Standing, total};
 use crate::api::{Excluded, OutcomeGate, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::plan::{Again, POLL, gate};
@@ -23,7 +24,7 @@ impl Majority {
         let (succeeded, failures) = (counts.succeeded, counts.failures());
         if failures > succeeded {
             Self::Failed
-        } else if failures + counts.queued + counts.in_flight > succeeded {
+        } else if failures + counts.outstanding() > succeeded || (succeeded == 0 && counts.never_began > 0) {
             Self::Open
         } else {
             Self::Succeeded
@@ -47,14 +48,15 @@ impl Pass<'_, '_> {
     pub(super) fn end(&self) -> Outcome {
         let with = |wanted| {
             let mut stages = self.status.stages.iter().enumerate();
-            stages.find(|(index, _)| self.majority(*index) == wanted).map(|(_, stage)| stage)
+            stages.find(|(index, _)| self.majority(*index) == wanted)
         };
-        if let Some(failed) = with(Majority::Failed) {
+        if let Some((_, failed)) = with(Majority::Failed) {
             return Outcome::held("StageFailed", failed_text(failed), self.is_live());
         }
-        if let Some(open) = with(Majority::Open) {
+        if let Some((index, open)) = with(Majority::Open) {
             let message = format!("stage {}: {}", open.name, waiting_text(open.counts));
-            return Outcome::working(RolloutPhase::Progressing, "StageRunning", message);
+            let outcome = Outcome::working(RolloutPhase::Progressing, "StageRunning", message);
+            return self.hold_after_deadline(index, outcome);
         }
         let message = self.completed_text();
         let again = if self.is_live() { Again::After(POLL) } else { Again::AtDriftInterval };
@@ -99,11 +101,12 @@ impl Pass<'_, '_> {
 }
 
 /// Devices of the stages that neither succeeded nor failed, or whose success is of the past.
-const fn unanswered(counts: StageCounts) -> [(u32, &'static str); 3] {
+const fn unanswered(counts: StageCounts) -> [(u32, &'static str); 4] {
     [
         (counts.superseded, "ran it until a later rollout took them on"),
         (counts.unseen, "taken on by another job before they were seen to run it"),
-        (counts.queued + counts.in_flight, "without an answer yet"),
+        (counts.outstanding(), "without an answer yet"),
+        (counts.never_began, "never began, and get it when they come online"),
     ]
 }
 
@@ -128,8 +131,11 @@ fn failed_text(stage: &StageStatus) -> String {
 
 fn waiting_text(counts: StageCounts) -> String {
     let (succeeded, failures, assigned) = (counts.succeeded, counts.failures(), counts.assigned);
-    let open = counts.queued + counts.in_flight;
-    format!("{succeeded} of {assigned} devices succeeded, {failures} failed, {open} outstanding")
+    let open = counts.outstanding();
+    format!(
+        "{succeeded} of {assigned} devices succeeded, {failures} failed, {open} outstanding{}",
+        late_text(counts)
+    )
 }
 
 #[cfg(test)]

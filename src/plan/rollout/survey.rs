@@ -88,7 +88,7 @@ fn stage_of<'a>(listed: &[OurJob<'a>]) -> BTreeMap<&'a str, usize> {
 }
 
 /// Devices by the last of our jobs that names them: index into the list of jobs.
-fn members<'a>(listed: &[OurJob<'a>]) -> Vec<Vec<&'a str>> {
+pub(super) fn members<'a>(listed: &[OurJob<'a>]) -> Vec<Vec<&'a str>> {
     let mut last: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, ours) in listed.iter().enumerate() {
         let job: &'a Job = ours.job;

@@ -41,7 +41,7 @@ impl Report<'_> {
                 None => self.add(node.mark, path, not_an_integer(number.as_f64(), raw, schema)),
             },
             (Value::Bool(_), Shape::Bool) => {}
-            _ => self.add(node.mark, path, wrong_shape(node, schema)),
+            _ => self.add(node.mark, path, moved(node, path).unwrap_or_else(|| wrong_shape(node, schema))),
         }
     }
 
@@ -220,6 +220,15 @@ fn not_a_time(text: &str) -> Option<String> {
 fn shown(text: &str) -> String {
     let quoted = quoted(text);
     quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+}
+
+/// What to write instead of a form that was right once.
+fn moved(node: &Node, path: &str) -> Option<String> {
+    let text = node.text().filter(|_| path.ends_with("delivery.timeout"))?;
+    let period = text.parse::<Period>().ok()?;
+    Some(format!(
+        "is a map of two times: write delivery.timeout.inProgress (`timeout: {{inProgress: {period}}}`)"
+    ))
 }
 
 fn wrong_shape(node: &Node, schema: &Schema) -> String {

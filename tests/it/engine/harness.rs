@@ -251,6 +251,12 @@ behaviours:
         self.cloud.handle.with(|cloud, wall| cloud.change_device(device, change, wall)).unwrap();
     }
 
+    /// A device runs another firmware from now on.
+    pub fn set_firmware(&self, device: &str, version: &str) {
+        let change = DeviceChange { firmware: Some(version.to_owned()), ..DeviceChange::default() };
+        self.cloud.handle.with(|cloud, wall| cloud.change_device(device, change, wall)).unwrap();
+    }
+
     /// What goes wrong with the next `count` calls of an operation.
     pub fn fault(&self, operation: &str, count: Option<u32>, kind: Kind) {
         let fault = Fault { cloud: None, operation: operation.to_owned(), count, probability: None, kind };

@@ -214,7 +214,13 @@ fn devices_that_run_the_version_already_need_no_job() {
 
 #[test]
 fn a_verification_that_fails_stalls_and_no_rollout_starts() {
-    for (fate, seconds) in [(Fate::Fails, 60), (Fate::TimesOut, 60), (Fate::Lies, 60), (Fate::Sleeps, 3600)] {
+    for (fate, seconds) in [
+        (Fate::Fails, 60),
+        (Fate::TimesOut, 60),
+        (Fate::NeverOnline, 60),
+        (Fate::Lies, 60),
+        (Fate::Sleeps, 3600),
+    ] {
         let mut world = world(verified_on(&["dev-000", "dev-001"]));
         world.reconcile_package();
         world.reconcile_package();

@@ -40,10 +40,14 @@ pub enum Fate {
     Succeeds,
     Fails,
     TimesOut,
+    /// The cloud gives it up because it stays offline.
+    NeverOnline,
     /// The cloud says success, but the version stays.
     Lies,
     /// Waits for ever.
     Sleeps,
+    /// Begins, and never ends.
+    Hangs,
 }
 
 /// The cloud, the objects, and the time.
@@ -296,8 +300,10 @@ impl World {
                 *outcome = match fate(device) {
                     Fate::Succeeds | Fate::Lies => (DeviceOutcome::Succeeded, ""),
                     Fate::Fails => (DeviceOutcome::Failed, "Firmware update failed"),
-                    Fate::TimesOut => (DeviceOutcome::Failed, "Waiting for the device online timeout"),
+                    Fate::TimesOut => (DeviceOutcome::Failed, "Updating timeout"),
+                    Fate::NeverOnline => (DeviceOutcome::Failed, "Waiting for the device online timeout"),
                     Fate::Sleeps => (DeviceOutcome::Queued, ""),
+                    Fate::Hangs => (DeviceOutcome::InFlight, ""),
                 };
                 if let Some(device) = self.devices.get_mut(device).filter(|d| fate(&d.id) == Fate::Succeeds) {
                     device.firmware = Some(version.clone());

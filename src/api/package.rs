@@ -62,6 +62,11 @@ pub struct OtaPackageSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 1, max = 256), regex(pattern = pattern::VERSION)))]
     pub source_versions: Vec<String>,
+    /// Place of this release among the others of the product: of two packages that both have one, the larger one is the later
+    /// release. Without it, versions are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 2_147_483_647))]
+    pub release_counter: Option<u32>,
     /// For people; at most 1,024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

@@ -34,8 +34,18 @@ use std::collections::BTreeMap;
 pub struct OtaRolloutSpec {
     /// The package that devices are upgraded to.
     pub package_ref: LocalRef,
+    /// Who owns a device that several rollouts of the same product, type and module target: the highest priority does; among
+    /// equal ones, the later release.
+    #[serde(default, skip_serializing_if = "is_usual_priority")]
+    #[schemars(default, range(min = -1_000_000, max = 1_000_000))]
+    pub priority: i32,
     /// The devices.
     pub targets: Targets,
+    /// What happens to devices that become eligible after their stage was sent: they register later, are replaced, or get a version
+    /// that fits.
+    #[serde(default, skip_serializing_if = "NewDevices::is_usual")]
+    #[schemars(default)]
+    pub new_devices: NewDevices,
     /// Who comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
@@ -68,6 +78,11 @@ pub struct OtaRolloutSpec {
     pub suspend: bool,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_usual_priority(priority: &i32) -> bool {
+    *priority == 0
+}
+
 /// When a rollout is ready. Whatever is asked for, one that only a person can bring further is not.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadyWhen {
@@ -78,6 +93,23 @@ pub enum ReadyWhen {
     /// Every stage has passed.
     #[default]
     Completed,
+}
+
+/// What happens to devices that become eligible after their stage was sent.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NewDevices {
+    /// They join a later stage, or are sent the package once every stage has passed, under the same stop rules.
+    #[default]
+    Include,
+    /// They are counted, and left alone.
+    Ignore,
+}
+
+impl NewDevices {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    const fn is_usual(&self) -> bool {
+        matches!(self, Self::Include)
+    }
 }
 
 impl ReadyWhen {

@@ -272,6 +272,7 @@ pub(super) fn counts_text(counts: StageCounts) -> String {
     let parts = [
         (counts.superseded, "of them taken on since"),
         (counts.unseen, "taken on unseen"),
+        (counts.owned_elsewhere, "left to another rollout"),
         (counts.failed, "failed"),
         (counts.timed_out, "timed out"),
         (counts.reverted, "reverted"),

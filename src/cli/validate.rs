@@ -1,6 +1,7 @@
 //! `rollwave validate`: everything that is wrong with some manifests.
 
 use super::{Context, Exit};
+use crate::plan::ownership::{Foreseen, foresee};
 use crate::source::Problem;
 use crate::source::folder::{self, Reading};
 use serde_json::json;
@@ -33,16 +34,31 @@ pub fn run(args: &Args, ctx: &Context) -> Exit {
         return ctx.usage(format!("{}: there is no such file or folder", absent.display()));
     }
     let reading = folder::read_all(&args.paths);
+    let warnings = warnings(&reading);
     match args.output {
-        Format::Text => print_text(&reading, ctx),
-        Format::Json => ctx.printer.line(as_json(&reading)),
+        Format::Text => print_text(&reading, &warnings, ctx),
+        Format::Json => ctx.printer.line(as_json(&reading, &warnings)),
     }
     if reading.snapshot.problems.is_empty() { Exit::Done } else { Exit::Failed }
 }
 
-fn print_text(reading: &Reading, ctx: &Context) {
+/// Rollouts that target the same devices, by the place of their targets.
+fn warnings(reading: &Reading) -> Vec<Problem> {
+    let objects = &reading.snapshot.objects;
+    let foreseen = foresee(objects.values().map(|sourced| &sourced.object));
+    let located = foreseen.into_iter().filter_map(|Foreseen { key, message }| {
+        let path = "spec.targets".to_owned();
+        Some(Problem { place: objects.get(&key)?.place_of(&path), path, message })
+    });
+    located.collect()
+}
+
+fn print_text(reading: &Reading, warnings: &[Problem], ctx: &Context) {
     for problem in &reading.snapshot.problems {
         ctx.printer.problem(problem);
+    }
+    for warning in warnings {
+        ctx.printer.warning(warning);
     }
     ctx.printer.line(format_args!(
         "{} in {}, {}",
@@ -56,7 +72,7 @@ fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-fn as_json(reading: &Reading) -> serde_json::Value {
+fn as_json(reading: &Reading, warnings: &[Problem]) -> serde_json::Value {
     let problem = |problem: &Problem| {
         json!({
             "file": problem.place.file, "line": problem.place.line, "column": problem.place.column,
@@ -67,5 +83,6 @@ fn as_json(reading: &Reading) -> serde_json::Value {
         "objects": reading.snapshot.objects.len(),
         "files": reading.files.len(),
         "problems": reading.snapshot.problems.iter().map(problem).collect::<Vec<_>>(),
+        "warnings": warnings.iter().map(problem).collect::<Vec<_>>(),
     })
 }

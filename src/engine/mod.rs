@@ -27,6 +27,7 @@ mod pulse;
 pub mod queue;
 mod reconcile;
 mod report;
+mod rivals;
 pub mod run;
 pub mod survey;
 pub mod term;

@@ -5,6 +5,7 @@ use super::inventory::{DeviceSet, Inventory, Listed, SetName};
 use super::journal;
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
+use super::rivals::Rivals;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
 use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Job, Package, PackageKey, PackageKind};
 use crate::plan::needs::{self, Need};
@@ -48,6 +49,7 @@ pub(super) struct RolloutSight {
     members: Option<BTreeSet<String>>,
     jobs_at: Option<Timestamp>,
     pub(super) results: BTreeMap<String, Vec<DeviceResult>>,
+    pub(super) rivals: Rivals,
 }
 
 impl PackageSight {
@@ -82,8 +84,8 @@ impl RolloutSight {
         clocks: Clocks,
     ) -> RolloutView<'a> {
         let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.all().collect() });
-        let (fleet, results) = (self.fleet(inventory), self.results.clone());
-        RolloutView { object, package, capabilities, fleet, jobs, results, now, clocks }
+        let (fleet, results, rivals) = (self.fleet(inventory), self.results.clone(), self.rivals.seen());
+        RolloutView { object, package, capabilities, fleet, jobs, results, rivals, now, clocks }
     }
 
     fn fleet<'a>(&'a self, inventory: &'a Inventory) -> Option<Seen<Fleet<'a>>> {
@@ -169,6 +171,7 @@ impl Lane {
             .collect();
         // Jobs come first: whether the fleet must be read again depends on whether they changed.
         let mut needs = needs::for_rollout(object, package);
+        let is_judged = needs.iter().any(|need| matches!(need, Need::Devices(_) | Need::Fleet(_)));
         needs.sort_by_key(|need| !matches!(need, Need::Jobs(_)));
         for need in needs {
             match need {
@@ -198,20 +201,14 @@ impl Lane {
                     self.look_at_fleet(&scope, &ours, drift, evidence, class).await?;
                     sight.scope = Some(scope);
                 }
-                Need::Group(group) => {
-                    let set = DeviceSet { product: scope_of(package).product, by: SetName::Group(group) };
-                    sight.members.get_or_insert_default().extend(self.look_at_set(&set, drift, class).await?);
-                }
-                Need::Tag { key, values } => {
-                    let set = DeviceSet { product: scope_of(package).product, by: SetName::Tag(key, values) };
-                    let with_tag = self.look_at_set(&set, drift, class).await?;
-                    sight.members = Some(match sight.members.take() {
-                        Some(members) => members.intersection(&with_tag).cloned().collect(),
-                        None => with_tag,
-                    });
+                Need::Group(_) | Need::Tag { .. } => {
+                    self.look_at_members(need, package, &mut sight.members, class).await?;
                 }
                 Need::Packages(_) => {}
             }
+        }
+        if is_judged {
+            sight.rivals = self.observe_rivals(object, package, class).await?;
         }
         Ok(sight)
     }
@@ -222,6 +219,34 @@ impl Lane {
         let is_marked = |job: &Job| job.token.as_ref().is_some_and(|token| token.starts_with(&mark));
         let of_rollout = self.inventory.jobs.all().filter(|job| recorded.contains(&job.id) || is_marked(job));
         of_rollout.flat_map(|job| job.devices.iter().cloned()).collect()
+    }
+
+    /// Reads a group or tag, and adds it to what the groups or tags before it resolved to.
+    pub(super) async fn look_at_members(
+        &mut self,
+        need: Need,
+        package: &OtaPackage,
+        members: &mut Option<BTreeSet<String>>,
+        class: Class,
+    ) -> Result<(), Trouble> {
+        let product = scope_of(package).product;
+        let drift = within(self.connect().await?.drift_interval);
+        match need {
+            Need::Group(group) => {
+                let set = DeviceSet { product, by: SetName::Group(group) };
+                members.get_or_insert_default().extend(self.look_at_set(&set, drift, class).await?);
+            }
+            Need::Tag { key, values } => {
+                let set = DeviceSet { product, by: SetName::Tag(key, values) };
+                let with_tag = self.look_at_set(&set, drift, class).await?;
+                *members = Some(match members.take() {
+                    Some(members) => members.intersection(&with_tag).cloned().collect(),
+                    None => with_tag,
+                });
+            }
+            Need::Packages(_) | Need::Jobs(_) | Need::Devices(_) | Need::Fleet(_) => {}
+        }
+        Ok(())
     }
 
     /// The time that a look must have begun at, to be no older than `age`. A look of this turn always serves.

@@ -54,6 +54,13 @@ impl Engine {
     /// # Errors
     /// The state's: it could not be told where they belong.
     pub async fn wake(&mut self, keys: impl IntoIterator<Item = ObjectKey>) -> Result<(), StateError> {
+        let keys: BTreeSet<ObjectKey> = keys.into_iter().collect();
+        self.route(keys.iter().cloned()).await?;
+        let rivals = self.rivals_of(&keys).await?;
+        self.route(rivals.difference(&keys).cloned()).await
+    }
+
+    async fn route(&mut self, keys: impl IntoIterator<Item = ObjectKey>) -> Result<(), StateError> {
         for key in keys {
             let Some(object) = self.store.load(&key).await? else { continue };
             if let Object::Rollout(rollout) = object.as_ref() {
@@ -68,6 +75,33 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Rollouts that may own other devices now that these objects have changed: those of the products that they were for.
+    async fn rivals_of(&self, keys: &BTreeSet<ObjectKey>) -> Result<BTreeSet<ObjectKey>, StateError> {
+        let concerns = |(package, rollouts): &(&ObjectKey, &BTreeSet<ObjectKey>)| {
+            keys.contains(*package) || !rollouts.is_disjoint(keys)
+        };
+        let mut products = BTreeSet::new();
+        for (package, _) in self.rollouts_of.iter().filter(concerns) {
+            products.extend(self.product_of(package).await?);
+        }
+        let mut rivals = BTreeSet::new();
+        for (package, rollouts) in &self.rollouts_of {
+            if self.product_of(package).await?.is_some_and(|product| products.contains(&product)) {
+                rivals.extend(rollouts.iter().cloned());
+            }
+        }
+        Ok(rivals)
+    }
+
+    /// What a package is for: its account, and kind, product and module.
+    async fn product_of(&self, key: &ObjectKey) -> Result<Option<(ObjectKey, String)>, StateError> {
+        let object = self.store.load(key).await?;
+        let Some(Object::Package(package)) = object.as_deref() else { return Ok(None) };
+        let spec = &package.spec;
+        let account = key.sibling(Kind::OtaCloud, &spec.cloud_ref.name);
+        Ok(Some((account, format!("{:?} {} {:?}", spec.kind, spec.product, spec.module()))))
     }
 
     /// Another address, other keys or another budget concern everything in the account, and every other `OtaCloud` of it.
@@ -113,7 +147,7 @@ impl Engine {
     pub async fn next(&mut self) -> Result<Report, StateError> {
         while let Some(key) = self.changed.last().cloned() {
             let dependents = self.dependents_of(&key).await?;
-            self.wake(dependents).await?;
+            self.route(dependents).await?;
             self.changed.pop();
         }
         while let Some((key, account)) = self.reported.last().cloned() {
@@ -147,8 +181,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The rollouts of a package; the package that could not go before this rollout was gone; and every `OtaCloud` that was
-    /// refused, once one is gone.
+    /// The rollouts of a package; of a rollout that is gone, the package that could not go before, and whoever owns its devices
+    /// now; and every `OtaCloud` that was refused, once one is gone.
     async fn dependents_of(&self, key: &ObjectKey) -> Result<Vec<ObjectKey>, StateError> {
         if key.kind == Kind::OtaCloud {
             let is_gone = self.store.load(key).await?.is_none();
@@ -170,6 +204,7 @@ impl Engine {
                     waiting.push(package.clone());
                 }
             }
+            waiting.extend(self.rivals_of(&BTreeSet::from([key.clone()])).await?);
         }
         Ok(waiting)
     }

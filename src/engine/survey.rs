@@ -267,8 +267,11 @@ impl Lane {
         let waits = !package.is_some_and(|package| self.is_there(package));
         let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now, self.clocks());
         let preview = preview::rollout(&view, waits);
+        let rivals = sight.rivals.seen();
         let Some(package) = package else { return self.unpriced(preview) };
-        self.priced(preview, &needs::for_rollout(rollout, package), package)
+        let mut needs = needs::for_rollout(rollout, package);
+        needs.extend(rivals.iter().flat_map(|rival| needs::for_rival(rival.rollout)));
+        self.priced(preview, &needs, package)
     }
 
     /// True when the cloud holds the package already, verified: nothing has to happen before it can be sent.

@@ -1,6 +1,8 @@
 //! What stands in a status once a create call is confirmed: the settled half of the journal, one place for all callers.
 
-use crate::api::{JobRef, Origin, OtaPackageStatus, OtaRolloutStatus, StageStatus, VerificationStatus};
+use crate::api::{
+    JobRef, Origin, OtaPackageStatus, OtaRolloutStatus, StagePhase, StageStatus, VerificationStatus,
+};
 use crate::cloud::NewJob;
 use jiff::Timestamp;
 
@@ -32,6 +34,7 @@ pub fn verify_job_created(status: &mut OtaPackageStatus, token: &str, id: &str, 
 /// cloud's list.
 pub fn job_created(status: &mut OtaRolloutStatus, stage: &str, job: &NewJob, id: &str, at: Timestamp) {
     status.pending.retain(|intent| intent.token != job.token);
+    let stage = stage_mut(status, stage);
     let created = JobRef {
         token: job.token.clone(),
         id: id.to_owned(),
@@ -44,8 +47,9 @@ pub fn job_created(status: &mut OtaRolloutStatus, stage: &str, job: &NewJob, id:
         successes_at: None,
         stop_ordered: false,
         retry_ordered: false,
+        follow_up: stage.phase == StagePhase::Passed,
     };
-    let jobs = &mut stage_mut(status, stage).jobs;
+    let jobs = &mut stage.jobs;
     if jobs.iter().all(|known| known.token != job.token) {
         jobs.push(created);
     }

@@ -11,6 +11,7 @@ pub mod confirm;
 pub mod explain;
 pub mod gate;
 pub mod needs;
+pub mod ownership;
 pub mod package;
 pub mod preview;
 pub mod rollout;
@@ -20,6 +21,7 @@ pub mod stop;
 #[cfg(test)]
 mod testing;
 pub mod token;
+pub mod version_order;
 pub mod wilson;
 pub mod window;
 
@@ -71,6 +73,8 @@ pub struct RolloutView<'a> {
     pub jobs: Option<Seen<Vec<&'a Job>>>,
     /// Failed devices of our jobs, and what jobs of somebody else said of devices that they were asked for; by job id.
     pub results: BTreeMap<String, Vec<DeviceResult>>,
+    /// The other rollouts of the account, with their packages.
+    pub rivals: Vec<ownership::Rival<'a>>,
     /// The time.
     pub now: Timestamp,
     /// What the time stands on.

@@ -4,7 +4,7 @@
 
 use super::token::is_verification_of;
 use crate::api::{
-    IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, VERIFIED,
+    IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, Targets, VERIFIED,
     Verification, condition_is_true, support::Refusal,
 };
 use crate::cloud::{
@@ -101,6 +101,12 @@ pub fn for_preview(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     std::iter::once(Need::Jobs(package.spec.kind)).chain(targets(rollout, package)).collect()
 }
 
+/// What must be looked at to tell which devices another rollout of the same product targets: its groups or tags.
+#[must_use]
+pub fn for_rival(rival: &OtaRollout) -> Vec<Need> {
+    sets(&rival.spec.targets).collect()
+}
+
 /// True when the package may be sent to devices: ready and verified, by the spec as it stands.
 #[must_use]
 pub fn is_dispatchable(package: &OtaPackage) -> bool {
@@ -170,10 +176,13 @@ fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     if let Some(devices) = targets.devices.as_ref().filter(|devices| devices.len() <= MAX_SINGLE_DEVICES) {
         return vec![Need::Devices(sorted(devices))];
     }
+    std::iter::once(Need::Fleet(package_key(package).scope())).chain(sets(targets)).collect()
+}
+
+fn sets(targets: &Targets) -> impl Iterator<Item = Need> + '_ {
     let groups = targets.groups.iter().flatten().cloned().map(Need::Group);
     let tags = targets.tags.iter().flatten();
-    let tags = tags.map(|(key, values)| Need::Tag { key: key.clone(), values: sorted(values) });
-    std::iter::once(Need::Fleet(package_key(package).scope())).chain(groups).chain(tags).collect()
+    groups.chain(tags.map(|(key, values)| Need::Tag { key: key.clone(), values: sorted(values) }))
 }
 
 fn needs_verification(package: &OtaPackage, verification: &Verification) -> bool {

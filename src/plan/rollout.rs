@@ -14,9 +14,11 @@ mod advance;
 mod deadline;
 mod dispatch;
 mod findings;
+mod follow_up;
 mod gates;
 mod jobs;
 mod leave;
+mod overlap;
 mod population;
 mod report;
 mod requests;
@@ -26,6 +28,7 @@ mod survey;
 
 use super::cohort;
 use super::needs::{has_begun, is_dispatchable};
+use super::ownership::Ownership;
 use super::soak::Clocks;
 use super::stage::as_count;
 use super::token::{package_identity, plan_hash};
@@ -51,6 +54,7 @@ struct Ground<'a> {
     jobs: Seen<Vec<&'a Job>>,
     fleet: Seen<Fleet<'a>>,
     results: &'a BTreeMap<String, Vec<DeviceResult>>,
+    ownership: Ownership<'a>,
     now: Timestamp,
     clocks: Clocks,
 }
@@ -156,6 +160,7 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
         jobs,
         fleet,
         results: &view.results,
+        ownership: Ownership::new(rollout, package, &view.rivals),
         now: view.now,
         clocks: view.clocks,
     })

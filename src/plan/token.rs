@@ -4,7 +4,7 @@
 //! found again even when the state is lost.
 
 use crate::api::{
-    Artifact, OtaPackage, OtaRollout, OtaRolloutSpec, ReadyWhen, Verification, VerificationStatus,
+    Artifact, NewDevices, OtaPackage, OtaRollout, OtaRolloutSpec, ReadyWhen, Verification, VerificationStatus,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub fn artifact_digest(artifact: &Artifact) -> String {
 }
 
 /// Hash of everything that decides who gets what when, and what stops it: the package's identity and the whole spec
-/// except `suspend` and `readyWhen`. 16 lower-case hex digits.
+/// except `suspend`, `readyWhen`, `priority` and `newDevices`, which are judged anew on every pass. 16 lower-case hex digits.
 ///
 /// Gates and stop rules are part of it: they change the judgement, so that a hold is judged anew and an approval given
 /// for other numbers is void. They are not part of a job's identity ([`job_token`]): editing a threshold sends nothing
@@ -49,7 +49,13 @@ pub fn plan_hash(rollout: &OtaRollout, package: &OtaPackage) -> String {
 
 /// Lists that are sets are sorted, so that writing them in another order is the same plan.
 fn canonical(spec: &OtaRolloutSpec) -> OtaRolloutSpec {
-    let mut spec = OtaRolloutSpec { suspend: false, ready_when: ReadyWhen::default(), ..spec.clone() };
+    let mut spec = OtaRolloutSpec {
+        suspend: false,
+        ready_when: ReadyWhen::default(),
+        priority: 0,
+        new_devices: NewDevices::default(),
+        ..spec.clone()
+    };
     let targets = &mut spec.targets;
     let sets = [targets.devices.as_mut(), targets.groups.as_mut(), Some(&mut targets.from_versions)];
     sets.into_iter().flatten().for_each(sort_set);

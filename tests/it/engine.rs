@@ -15,6 +15,7 @@ pub mod harness;
 mod kills;
 mod ocean_connect;
 mod outcomes;
+mod ownership;
 mod prices;
 mod requests;
 mod somebody;

@@ -20,6 +20,7 @@ mod manuals;
 mod ocean_connect_client;
 mod plan;
 mod plan_verb;
+mod several_rollouts;
 mod simulator;
 mod state;
 mod support;

@@ -2,6 +2,8 @@
 
 mod deadline;
 mod laws;
+mod new_devices;
+mod ownership;
 mod package;
 mod preview;
 mod questions;

@@ -65,13 +65,13 @@ spec:
 ";
 
 /// A simulated cloud, and a folder of manifests for it.
-struct Bench {
-    cloud: Running,
+pub(super) struct Bench {
+    pub(super) cloud: Running,
     dir: TempDir,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let world = World::parse("world.yaml", WORLD).unwrap();
         let cloud = serve(&world, "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -84,7 +84,7 @@ impl Bench {
     }
 
     /// Everything is applied and has converged.
-    async fn released() -> Self {
+    pub(super) async fn released() -> Self {
         let bench = Self::new().await;
         bench.apply();
         bench
@@ -94,15 +94,15 @@ impl Bench {
         self.dir.path().join("fleet").join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.file(name), text).unwrap();
     }
 
-    fn remove(&self, name: &str) {
+    pub(super) fn remove(&self, name: &str) {
         std::fs::remove_file(self.file(name)).unwrap();
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(super) fn run(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollwave"));
         command.args(args).current_dir(self.dir.path()).env("TEST_AK", "AK").env("TEST_SK", "SK");
         for variable in ["ROLLWAVE_STATE", "RUST_LOG"] {
@@ -111,13 +111,13 @@ impl Bench {
         command.output().unwrap()
     }
 
-    fn apply(&self) {
+    pub(super) fn apply(&self) {
         let output = self.run(&["apply", "fleet", "--wait", "--timeout", "40s", "--time-factor", "1000"]);
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     }
 
     /// Exit code, and what was printed, with the address taken out.
-    fn plan(&self) -> (Option<i32>, String) {
+    pub(super) fn plan(&self) -> (Option<i32>, String) {
         let output = self.run(&["plan", "fleet"]);
         (output.status.code(), said(&output).replace(&self.cloud.url(), "URL"))
     }
@@ -129,7 +129,7 @@ impl Bench {
 }
 
 /// Everything that was printed.
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 

@@ -72,7 +72,8 @@ fn machines_get_json() {
           "message": "unknown field `minSucces`: did you mean `minSuccess`?",
           "path": "spec.stages[0].gates[0].outcome.minSucces"
         }
-      ]
+      ],
+      "warnings": []
     }
     "##);
 }

@@ -3,11 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What became of the devices of a stage. `assigned` is the sum of the others, but for `superseded`, `unseen` and `overdue`.
+/// What became of the devices of a stage. `assigned` is the sum of the others, but for `superseded`, `unseen`, `unconfirmed`,
+/// `overdue` and `ownedElsewhere`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct StageCounts {
-    /// Devices that the stage was dispatched for, less those that left: deleted in the cloud, or `unseen`.
+    /// Devices that the stage was dispatched for, less those that left: deleted in the cloud, `unseen` or
+    /// `ownedElsewhere`.
     pub assigned: u32,
     /// The cloud has not begun with them (offline, or waiting).
     pub queued: u32,
@@ -28,6 +30,9 @@ pub struct StageCounts {
     /// Taken on by a later job before anybody saw what they ran: they prove nothing, and are not in `assigned`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen: u32,
+    /// Stopped before they were done, and owned by another rollout since: they are not in `assigned`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub owned_elsewhere: u32,
     /// The cloud reports a failure, and they do not run the new version.
     pub failed: u32,
     /// Began, and did not end in time.
@@ -87,7 +92,14 @@ impl StageCounts {
         let open = open - never_began;
         let queued = self.queued.max(before.queued).min(open);
         let in_flight = open - queued;
-        Self { assigned, queued, never_began, in_flight, unconfirmed: self.unconfirmed.min(in_flight), ..merged }
+        Self {
+            assigned,
+            queued,
+            never_began,
+            in_flight,
+            unconfirmed: self.unconfirmed.min(in_flight),
+            ..merged
+        }
     }
 
     /// Keeps failures of devices that left the cloud since, `gone` of them by now: what was seen to fail has failed, also where no
@@ -144,6 +156,7 @@ impl std::ops::Add for StageCounts {
             succeeded: self.succeeded + other.succeeded,
             superseded: self.superseded + other.superseded,
             unseen: self.unseen + other.unseen,
+            owned_elsewhere: self.owned_elsewhere + other.owned_elsewhere,
             failed: self.failed + other.failed,
             timed_out: self.timed_out + other.timed_out,
             overdue: self.overdue + other.overdue,

@@ -241,6 +241,9 @@ pub struct JobRef {
     /// True once another attempt was asked for those of its devices that failed, until they have got it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_ordered: bool,
+    /// True when it was sent after its stage had passed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow_up: bool,
 }
 
 /// Devices that the targets name and that are left out of the denominator.
@@ -265,9 +268,33 @@ pub struct Excluded {
     /// Some of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_unmatched_examples: Vec<String>,
+    /// Owned by another rollout that targets them, too.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub owned_elsewhere: u32,
+    /// Rollouts that own most of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<Owner>,
+    /// Became eligible after their stage was sent, and are left alone because `newDevices` is `Ignore`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ignored_new: u32,
+    /// Some of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored_new_examples: Vec<String>,
     /// Named in the manifest, but the cloud does not know them.
     pub unknown: u32,
     /// Some of the unknown ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown_examples: Vec<String>,
+}
+
+/// A rollout that owns devices which this one targets, too.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// Name of the OtaRollout.
+    pub rollout: String,
+    /// How many of them it owns.
+    pub devices: u32,
+    /// Why it owns them: `priority 10 is higher than 0`.
+    pub why: String,
 }

@@ -76,6 +76,7 @@ pub(super) const ROWS: &[Row] = &[
             Refused("name them in targets.fromVersions of the rollouts"),
         ],
     },
+    Row { field: "spec.releaseCounter", clouds: OURS },
     Row {
         field: "spec.description",
         clouds: [

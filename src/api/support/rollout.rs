@@ -49,6 +49,7 @@ pub(super) const TAGS: [Support; 4] = [
 
 pub(super) const ROWS: &[Row] = &[
     Row { field: "spec.packageRef", clouds: OURS },
+    Row { field: "spec.priority", clouds: OURS },
     Row {
         field: "spec.targets.fromVersions",
         clouds: [RESOLVED[0], RESOLVED[1], RESOLVED[2], Native("upgradeScope.versionNumbers")],
@@ -82,6 +83,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
     },
     Row { field: "spec.targets.exclude", clouds: RESOLVED },
+    Row { field: "spec.newDevices", clouds: OURS },
     Row { field: "spec.order", clouds: OURS },
     Row { field: "spec.stages[].name", clouds: OURS },
     Row { field: "spec.stages[].select", clouds: OURS },

@@ -4,8 +4,8 @@ use super::devices::{cloud_of, found, outstanding, package_of};
 use super::{ask, command, counted, devices, listed, pending, smallest};
 use crate::api::{
     Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
-    PROGRESSING, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule, Verdict,
-    find_condition, time_text,
+    Owner, PROGRESSING, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule,
+    Verdict, find_condition, time_text,
 };
 use crate::plan::{
     gate::{self, spaced},
@@ -55,12 +55,18 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
         (out.by_spec, "by spec.targets.exclude"),
         (out.by_version, "by the version they report"),
         (out.already_current, "that ran the new version already"),
+        (out.owned_elsewhere, "that other rollouts own"),
+        (out.ignored_new, "that became eligible after their stage was sent (spec.newDevices: Ignore)"),
         (out.unknown, "that the cloud does not know"),
         (out.other_product, "of another product"),
     ]);
     if !left_out.is_empty() {
         seen.push(format!("Left out: {left_out}."));
     }
+    seen.extend(out.owners.iter().map(|owner| {
+        let Owner { rollout, devices: count, why } = owner;
+        format!("OtaRollout {rollout} owns {} that this one targets, too: {why}.", devices(*count))
+    }));
     seen
 }
 
@@ -68,6 +74,7 @@ fn counts_text(counts: StageCounts) -> String {
     let rest = listed([
         (counts.superseded, "of them taken on by a later rollout since"),
         (counts.unseen, "not counted: taken on before they were seen to run it"),
+        (counts.owned_elsewhere, "not counted: stopped, and owned by another rollout since"),
         (counts.failed, "failed"),
         (counts.timed_out, "timed out"),
         (counts.reverted, "on another version"),
@@ -153,6 +160,9 @@ fn next(
                 }
                 next.extend(retry_next(status, key));
                 next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
+            } else if status.phase == RolloutPhase::Progressing && !status.stages.is_empty() {
+                next.push(FOLLOWING_UP.to_owned());
+                next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
             }
         }
     }
@@ -185,6 +195,9 @@ fn is_held_by_something_else(rollout: &OtaRollout, status: &OtaRolloutStatus) ->
         status.stages.iter().any(|stage| stage.phase == StagePhase::Held && !stage.gates.is_empty());
     status.phase == RolloutPhase::Held && !by_gate && !rollout.spec.suspend && status.paused_at.is_none()
 }
+
+const FOLLOWING_UP: &str = "Every stage has passed. Devices that became eligible later are sent the package in jobs of the last \
+                            stage, under the same stop rules; it completes again when those jobs have ended.";
 
 const NOT_CONTINUED: &str = "This spec is not continued. Mend the package under a new version in a new OtaPackage, and point \
                              spec.packageRef at it.";

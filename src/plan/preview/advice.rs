@@ -1,7 +1,7 @@
 //! What a person should know before it begins.
 
 use super::PreviewStage;
-use crate::api::{CountOrPercent, OtaPackage, OtaRollout, StopMethod, StopRule};
+use crate::api::{CountOrPercent, OtaPackage, OtaRollout, Owner, StopMethod, StopRule};
 use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::plan::needs::Need;
 use crate::plan::{Action, PackageView, RolloutView, cohort, gate};
@@ -212,5 +212,9 @@ fn excluded(end: &OtaRollout) -> Vec<String> {
         1 => "1 device is left out: it reports a version that is not upgraded from".to_owned(),
         many => format!("{many} devices are left out: they report versions that are not upgraded from"),
     });
-    unknown.into_iter().chain(version).collect()
+    let owners = excluded.owners.iter().map(|owner| {
+        let Owner { rollout, devices, why } = owner;
+        format!("{devices} devices are left out: OtaRollout {rollout} owns them ({why})")
+    });
+    unknown.into_iter().chain(version).chain(owners).collect()
 }

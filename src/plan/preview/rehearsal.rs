@@ -131,6 +131,7 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
             capabilities: view.capabilities,
             fleet: seen.map(|value| Seen { at: stage.now, value }),
             jobs: Some(Seen { at: stage.now, value: jobs.iter().collect() }),
+            rivals: view.rivals.clone(),
             results: view.results.clone(),
             now: stage.now,
             clocks: Clocks::STEADY,

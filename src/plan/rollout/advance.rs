@@ -3,7 +3,7 @@
 use super::jobs::{can_be_stopped, unstoppable};
 use super::report::{Outcome, total};
 use super::survey::{Survey, survey};
-use super::{Ground, deadline, findings, requests, run, waiting_stage};
+use super::{Ground, deadline, findings, follow_up, overlap, requests, run, waiting_stage};
 use crate::api::{
     OtaRolloutStatus, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction, Verdict,
     record_decision, time_text,
@@ -41,9 +41,11 @@ pub(super) fn advance(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Opt
         seen = count(ground, status, edited)?;
     }
     let survey = seen;
-    status.excluded = survey.population.excluded.clone();
+    let excluded = survey.population.shared.excluded(&survey.population.excluded);
+    overlap::note_owners(status, excluded, ground.now);
     status.pending.retain(|intent| survey.jobs.listed.iter().all(|ours| ours.token != intent.token));
     let mut pass = Pass { ground, status, survey, edited };
+    pass.ignore_new_devices();
     Some(pass.judge(changed))
 }
 
@@ -105,7 +107,9 @@ fn stages_changed(ground: &Ground<'_>, status: &OtaRolloutStatus) -> Option<Stri
 /// A rule that fired holds until the spec changes. Where every stage has passed and no job is live there is nothing to stop.
 fn watch_stop_rules(ground: &Ground<'_>, status: &mut OtaRolloutStatus, survey: &Survey<'_>) {
     let passed = |stage: &StageStatus| stage.phase == StagePhase::Passed;
-    let over = status.stages.iter().all(passed) && survey.jobs.live().is_empty();
+    let over = status.stages.iter().all(passed)
+        && survey.jobs.live().is_empty()
+        && !follow_up::is_due(ground, &survey.population.eligible);
     if status.stopped_by.is_none() && !over {
         let counts = total(&status.stages);
         let rules = ground.rollout.spec.stop.iter();
@@ -147,14 +151,20 @@ impl Pass<'_, '_> {
                 format!("the targets name no device that the cloud knows ({unknown} unknown): nothing to do");
             return Outcome::held("NoDevices", message, live);
         }
+        if let Some(outcome) = self.overlap() {
+            return outcome;
+        }
         if self.nobody_may_begin() {
             let message = format!(
-                "none of the {} targeted devices may be upgraded: {} report another version than spec.targets.fromVersions and the package's sourceVersions name; it begins when some do",
-                self.survey.population.targeted, self.status.excluded.by_version
+                "none of the {} targeted devices may be upgraded: {} report another version than spec.targets.fromVersions and the package's sourceVersions name{}; it begins when some do",
+                self.survey.population.targeted,
+                self.status.excluded.by_version,
+                overlap::owners_text(&self.status.excluded),
             );
             return Outcome::held("NoneEligible", message, live);
         }
-        self.walk()
+        let lost = self.stop_lost_jobs();
+        self.walk().after(lost)
     }
 
     /// True when nothing was ever sent, nobody may be sent anything, and nobody runs the version: no stage has passed by that.
@@ -218,7 +228,7 @@ impl Pass<'_, '_> {
     }
 
     /// What the stage waits for; none when it has passed.
-    fn step(&mut self, index: usize) -> Option<Outcome> {
+    pub(super) fn step(&mut self, index: usize) -> Option<Outcome> {
         if self.status.stages[index].phase == StagePhase::Passed {
             return None;
         }
@@ -237,6 +247,9 @@ impl Pass<'_, '_> {
     fn watch(&mut self, index: usize) -> Option<Outcome> {
         let stage = &self.status.stages[index];
         let (name, counts) = (stage.name.clone(), stage.counts);
+        if self.all_went_elsewhere(index) {
+            return None;
+        }
         if counts.assigned == 0 && counts.unseen > 0 && self.survey.population.eligible.is_empty() {
             let message = format!(
                 "stage {name}: all of its devices were taken on by another job, and nobody is left to send to"

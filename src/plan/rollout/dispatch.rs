@@ -39,9 +39,7 @@ impl<'a> Pass<'_, 'a> {
                 false,
             ));
         }
-        let Ground { capabilities, rollout, package, .. } = self.ground;
-        let refused = rollout_refusals(capabilities.cloud, &rollout.spec, &package.spec);
-        if let Some(message) = unsupported(&refused) {
+        if let Some(message) = self.refused() {
             return Some(Outcome::held("NotSupported", message, false));
         }
         if let Some(wait) = self.closed(index) {
@@ -63,6 +61,12 @@ impl<'a> Pass<'_, 'a> {
         let stage = &mut self.status.stages[index];
         stage.dispatched_at = stage.dispatched_at.or(Some(self.ground.now));
         Some(Outcome::working(RolloutPhase::Progressing, "StageDispatching", message).with(actions))
+    }
+
+    /// What the cloud cannot honour of the spec, as a sentence.
+    pub(super) fn refused(&self) -> Option<String> {
+        let Ground { capabilities, rollout, package, .. } = self.ground;
+        unsupported(&rollout_refusals(capabilities.cloud, &rollout.spec, &package.spec))
     }
 
     /// Why a stage that could not pass its gates is not begun while more devices may come to it: those that report another
@@ -128,7 +132,7 @@ impl<'a> Pass<'_, 'a> {
 
     /// True when others would be sent what an empty stage's gates were to prove first, and nothing has proven it: neither the
     /// gates of an earlier stage, nor the stage's own devices by running the version already.
-    fn would_skip_its_proof(&self, index: usize) -> bool {
+    pub(super) fn would_skip_its_proof(&self, index: usize) -> bool {
         let Some(stage) = self.ground.stages.get(index) else { return true };
         let spec = &self.ground.package.spec;
         let target = Target { kind: spec.kind, version: &spec.version };
@@ -181,14 +185,14 @@ impl<'a> Pass<'_, 'a> {
     }
 
     /// What keeps a stage from being sent now, though everything else is ready.
-    fn closed(&mut self, index: usize) -> Option<Wait> {
+    pub(super) fn closed(&mut self, index: usize) -> Option<Wait> {
         let wait = window::wait(self.ground.stages.get(index)?, self.ground.now);
         self.status.stages[index].opens_at = wait.as_ref().map(|wait| wait.until);
         wait
     }
 
     /// Nothing is asked until the stage may be sent, but for jobs that still run.
-    fn wait_for_opening(&self, wait: &Wait, message: String) -> Outcome {
+    pub(super) fn wait_for_opening(&self, wait: &Wait, message: String) -> Outcome {
         let mut outcome = Outcome::working(RolloutPhase::Progressing, "WindowClosed", message);
         let left = wait.until.duration_since(self.ground.now);
         outcome.again = Again::After(if self.is_live() { left.min(POLL) } else { left });
@@ -196,7 +200,7 @@ impl<'a> Pass<'_, 'a> {
     }
 
     /// Devices that the stage takes by rule, and that no job of ours holds.
-    fn newcomers(&mut self, index: usize) -> Vec<&'a str> {
+    pub(super) fn newcomers(&mut self, index: usize) -> Vec<&'a str> {
         self.survey.taken.closed = index;
         let ground = self.ground;
         let seed = seed(&ground.rollout.spec, ground.package);
@@ -211,14 +215,14 @@ impl<'a> Pass<'_, 'a> {
     }
 
     /// What holds some of these devices already.
-    fn busy(&self, devices: &[&str]) -> Option<String> {
+    pub(super) fn busy(&self, devices: &[&str]) -> Option<String> {
         let Ground { jobs, fleet, results, capabilities, .. } = self.ground;
         let (fleet, lack) = (fleet.value.devices, capabilities.job_rows_lack);
         holders(devices, Sight { jobs: &jobs.value, fleet, results, lack })
     }
 
     /// The create calls for these devices. While a call is unsettled only that one is made again: it may have taken effect.
-    fn jobs_for(&self, index: usize, mut devices: Vec<&'a str>) -> Result<Vec<Action>, String> {
+    pub(super) fn jobs_for(&self, index: usize, mut devices: Vec<&'a str>) -> Result<Vec<Action>, String> {
         let ground = self.ground;
         let seed = seed(&ground.rollout.spec, ground.package);
         devices.sort_by_cached_key(|device| (rank(&seed, device), *device));

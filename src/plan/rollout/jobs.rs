@@ -201,6 +201,7 @@ pub(super) fn record(
         },
         stop_ordered: before.is_some_and(|b| b.stop_ordered),
         retry_ordered: before.is_some_and(|b| b.retry_ordered),
+        follow_up: before.is_some_and(|b| b.follow_up),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Which devices the targets mean, and which of them are left out.
 
+use super::overlap::Shared;
 use crate::api::{Excluded, MAX_EXAMPLES, OtaPackageSpec, OtaRolloutSpec};
 use crate::cloud::Device;
 use crate::plan::Fleet;
+use crate::plan::ownership::Ownership;
 use crate::plan::stage::{Tally, Target, as_count};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +19,8 @@ pub(super) struct Population<'a> {
     pub excluded: Excluded,
     /// Devices of our jobs that may not be sent another one, by the spec as it is now.
     barred: BTreeMap<&'a str, Bar>,
+    /// Devices that other rollouts target, too.
+    pub shared: Shared,
 }
 
 /// Why a device of one of our jobs may not be sent another one.
@@ -64,6 +68,7 @@ pub(super) fn population<'a>(
     package: &OtaPackageSpec,
     fleet: &Fleet<'a>,
     held: &BTreeMap<&'a str, usize>,
+    ownership: &Ownership<'_>,
 ) -> Option<Population<'a>> {
     let devices = fleet.devices;
     let candidates = candidates(spec, fleet)?;
@@ -89,11 +94,17 @@ pub(super) fn population<'a>(
             } else {
                 matches!(reason(device, target, spec, package), Some(Left::Version)).then_some(Bar::Version)
             };
-            found.barred.extend(bar.map(|bar| (id, bar)));
+            match bar {
+                Some(bar) => drop(found.barred.insert(id, bar)),
+                None => found.shared.note_contested(ownership, device),
+            }
         } else if excluded.contains(id) {
             found.excluded.by_spec += 1;
         } else {
             found.targeted += 1;
+            if found.shared.takes(ownership, device) {
+                continue;
+            }
             match reason(device, target, spec, package) {
                 None => found.eligible.push(id),
                 Some(Left::Current) => found.excluded.already_current += 1,

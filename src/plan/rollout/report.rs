@@ -61,6 +61,12 @@ impl Outcome {
         self
     }
 
+    /// With these orders before its own.
+    pub fn after(mut self, first: Vec<Action>) -> Self {
+        self.actions.splice(0..0, first);
+        self
+    }
+
     pub fn with(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
         self.actions.extend(actions);
         self
@@ -182,6 +188,9 @@ fn progress(status: &OtaRolloutStatus) -> String {
                 counts.assigned,
                 index + 1
             )
+        }
+        None if status.phase == RolloutPhase::Progressing && stages > 0 => {
+            format!("follow-up {}/{}", total.succeeded, total.assigned)
         }
         None if !status.stages.is_empty() => format!("{}/{}", total.succeeded, total.assigned),
         _ => "pending".to_owned(),

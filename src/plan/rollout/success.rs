@@ -2,9 +2,9 @@
 //! outnumber successes. Both also hold after the stage has passed: devices may fail late, or go back to another version.
 
 use super::advance::Pass;
-use super::as_count;
 use super::deadline::late_text;
 use super::report::{Outcome, Standing, total};
+use super::{follow_up, overlap};
 use crate::api::{Excluded, OutcomeGate, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::plan::{Again, POLL, gate};
 
@@ -45,15 +45,16 @@ impl Pass<'_, '_> {
     }
 
     /// Every stage has passed: the rollout is completed if it has succeeded.
-    pub(super) fn end(&self) -> Outcome {
-        let with = |wanted| {
-            let mut stages = self.status.stages.iter().enumerate();
-            stages.find(|(index, _)| self.majority(*index) == wanted)
-        };
-        if let Some((_, failed)) = with(Majority::Failed) {
+    pub(super) fn end(&mut self) -> Outcome {
+        if let Some(index) = self.index_with(Majority::Failed) {
+            let failed = &self.status.stages[index];
             return Outcome::held("StageFailed", failed_text(failed), self.is_live());
         }
-        if let Some((index, open)) = with(Majority::Open) {
+        if let Some(outcome) = self.follow_up() {
+            return outcome;
+        }
+        if let Some(index) = self.index_with(Majority::Open) {
+            let open = &self.status.stages[index];
             let message = format!("stage {}: {}", open.name, waiting_text(open.counts));
             let outcome = Outcome::working(RolloutPhase::Progressing, "StageRunning", message);
             return self.hold_after_deadline(index, outcome);
@@ -68,6 +69,10 @@ impl Pass<'_, '_> {
             again,
             actions: Vec::new(),
         }
+    }
+
+    fn index_with(&self, wanted: Majority) -> Option<usize> {
+        (0..self.status.stages.len()).find(|index| self.majority(*index) == wanted)
     }
 
     /// How a stage stands after it has passed. A gate that still passes is the judge of its stage, whatever the majority.
@@ -88,15 +93,13 @@ impl Pass<'_, '_> {
             counts.failures(),
             self.status.excluded.already_current
         );
-        let late = as_count(self.survey.population.eligible.len());
-        let parts = unanswered(counts)
-            .into_iter()
-            .chain(left_out(&self.status.excluded))
-            .chain([(late, "more eligible and in none of its stages, which were all released before")]);
+        let parts = unanswered(counts).into_iter().chain(left_out(&self.status.excluded));
         for (count, what) in parts.filter(|(count, _)| *count > 0) {
             message += &format!("; {count} {what}");
         }
-        message
+        message += &overlap::owners_text(&self.status.excluded);
+        message += &follow_up::ignored_text(self.status);
+        message + &self.late_text()
     }
 }
 

@@ -66,7 +66,8 @@ pub(super) fn survey<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus) -> 
     let jobs = OurJobs::find(ground.uid, &ground.identity, status.run, &names, status, &ground.jobs.value);
     let taken = Taken { stage_of: stage_of(&jobs.listed), closed: 0 };
     let rollout = &ground.rollout.spec;
-    let population = population(rollout, &ground.package.spec, &ground.fleet.value, &taken.stage_of)?;
+    let population =
+        population(rollout, &ground.package.spec, &ground.fleet.value, &taken.stage_of, &ground.ownership)?;
     let mut survey = Survey { taken, population, ..Survey::default() };
     survey.unfinished.resize_with(names.len(), Unfinished::default);
     let members = members(&jobs.listed);
@@ -119,6 +120,7 @@ impl<'a> Survey<'a> {
         for (ours, members) in jobs.listed.iter().zip(members).filter(|(ours, _)| ours.stage == index) {
             let before = stage.jobs.iter().find(|job| job.token == ours.token);
             let mut record = record(ours, before, ground.now, read_at);
+            record.follow_up |= before.is_none() && stage.phase == StagePhase::Passed;
             let left = self.count_job(ground, index, ours, members, &record, &mut counts);
             gone += left.gone + record.devices.saturating_sub(as_count(ours.job.devices.len()));
             // Whoever suspends a rollout takes over what was stopped elsewhere: resuming sends it again.
@@ -181,6 +183,7 @@ impl<'a> Survey<'a> {
             retried: record.retry_ordered,
         });
         self.population.bar(&mut told);
+        self.population.shared.release(&ground.ownership, ground.fleet.value.devices, &mut told);
         *counts = *counts + told.counts;
         let left = Left {
             stopped: !told.stopped.is_empty(),

@@ -127,7 +127,8 @@ impl Creates {
         Ok(sent)
     }
 
-    /// A device stays in the stage that it was first sent in, and a stage that was released in full does not grow.
+    /// A device stays in the stage that it was first sent in, and a stage that was released in full does not grow, but for the last
+    /// one once all have passed.
     fn keeps_its_stage(
         &self,
         rollout: &OtaRollout,
@@ -144,7 +145,8 @@ impl Creates {
         let phase = rollout.status.iter().flat_map(|status| &status.stages);
         let phase =
             phase.filter(|stage| Some(&stage.name) == sent.stage.as_ref()).map(|stage| stage.phase).next();
-        if matches!(phase, None | Some(StagePhase::Waiting | StagePhase::Dispatching)) {
+        let is_open = matches!(phase, None | Some(StagePhase::Waiting | StagePhase::Dispatching));
+        if is_open || is_followed_up(rollout, sent.stage.as_deref()) {
             return Ok(());
         }
         let members = self.members.get(sent).cloned().unwrap_or_default();
@@ -261,6 +263,13 @@ pub(super) fn token_of(likeness: &str, durable: &[Arc<Object>]) -> Option<String
     let alike =
         pending.filter(|intent| intent.likeness.as_ref().is_some_and(|known| known.digest == likeness));
     alike.max_by_key(|intent| intent.at).map(|intent| intent.token.clone())
+}
+
+/// True for the last stage once all have passed: devices that came later are sent in it.
+fn is_followed_up(rollout: &OtaRollout, stage: Option<&str>) -> bool {
+    let stages = rollout.status.as_ref().map(|status| status.stages.as_slice()).unwrap_or_default();
+    stages.last().is_some_and(|last| Some(last.name.as_str()) == stage)
+        && stages.iter().all(|stage| stage.phase == StagePhase::Passed)
 }
 
 fn intended_stage(rollout: &OtaRollout, token: &str) -> Option<String> {

@@ -135,7 +135,8 @@ impl Rest<'_> {
             let members: BTreeSet<&str> = members.filter(|device| there.contains(device)).collect();
             let truth = (members.len(), members.intersection(&runs).count());
             let told = (
-                (stage.counts.assigned + stage.counts.unseen - stage.counts.failed_and_left) as usize,
+                (stage.counts.assigned + stage.counts.unseen + stage.counts.owned_elsewhere
+                    - stage.counts.failed_and_left) as usize,
                 (stage.counts.succeeded - stage.counts.superseded) as usize,
             );
             if truth != told {

@@ -90,6 +90,7 @@ fn check_rollout(rollout: &OtaRollout) {
         fleet: Some(Seen { at: now(), value: Fleet { devices: &devices, members: None } }),
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         results: results(),
+        rivals: Vec::new(),
         now: now(),
         clocks: Clocks { steady_since: now(), cloud: Some(CloudTime { earliest: now(), latest: now() }) },
     };

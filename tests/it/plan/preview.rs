@@ -21,7 +21,7 @@ fn preview_package(world: &World) -> Preview<OtaPackage> {
     })
 }
 
-fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<OtaRollout> {
+pub(super) fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<OtaRollout> {
     let view = RolloutView {
         object: &world.rollout,
         package: Some(package),
@@ -29,6 +29,7 @@ fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<OtaRollout> {
         fleet: Some(Seen { at: world.now, value: Fleet { devices: &world.devices, members: None } }),
         jobs: Some(Seen { at: world.now, value: world.jobs.iter().collect() }),
         results: BTreeMap::new(),
+        rivals: world.rivals(),
         now: world.now,
         clocks: Clocks::STEADY,
     };

@@ -73,7 +73,7 @@ fn devices_that_go_back_after_the_end_take_completed_away_and_a_retry_is_waited_
     world.pass(30);
     let plan = world.reconcile();
     assert_eq!(plan.status.phase, RolloutPhase::Progressing, "nobody has answered: {}", plan.status.message);
-    insta::assert_snapshot!(plan.status.message, @"stage rest: 0 of 2 devices succeeded, 0 failed, 2 outstanding");
+    insta::assert_snapshot!(plan.status.message, @"follow-up: 2 devices in 1 job of stage rest that were sent after every stage had passed; 0 of 2 devices succeeded in all, 0 failed");
     assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
 }
 
@@ -95,7 +95,7 @@ fn the_end_names_everybody_who_was_left_out() {
     let stages = json!([
         {"name": "lab", "select": {"devices": ["dev-002", "ghost"]}}, {"name": "rest", "select": {"rest": true}, "gates": gates}
     ]);
-    let mut world = World::new(40, json!({"targets": targets, "stages": stages}));
+    let mut world = World::new(40, json!({"targets": targets, "stages": stages, "newDevices": "Ignore"}));
     world.devices.values_mut().skip(37).for_each(|device| device.firmware = Some("V0".into()));
     let mut plan = world.reconcile();
     for _ in 0..5 {
@@ -105,5 +105,5 @@ fn the_end_names_everybody_who_was_left_out() {
     }
     world.devices.insert("new".into(), super::world::device("new", "V1"));
     plan = if plan.status.phase == RolloutPhase::Completed { world.reconcile() } else { plan };
-    insta::assert_snapshot!(plan.status.message, @"34 of 35 devices run V2, 0 failed; 0 already ran it; 1 without an answer yet; 3 left out by their version; 2 excluded by the spec; 1 named by the targets and not known to the cloud; 1 more eligible and in none of its stages, which were all released before");
+    insta::assert_snapshot!(plan.status.message, @"34 of 35 devices run V2, 0 failed; 0 already ran it; 1 without an answer yet; 3 left out by their version; 2 excluded by the spec; 1 named by the targets and not known to the cloud; 1 became eligible after their stage was sent and are left alone (spec.newDevices: Ignore): new");
 }

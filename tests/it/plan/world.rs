@@ -6,6 +6,7 @@ use rollwave::cloud::{
     Capabilities, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, NewJob, NewPackage, Package,
     PackageRow,
 };
+use rollwave::plan::ownership::Rival;
 use rollwave::plan::soak::Clocks;
 use rollwave::plan::{self, Action, Again, Fleet, PackageView, Plan, RolloutView, Seen, confirm, needs};
 use serde_json::{Value, json};
@@ -56,6 +57,8 @@ pub struct World {
     pub package: OtaPackage,
     pub package_is_gone: bool,
     pub rollout: OtaRollout,
+    /// Other rollouts of the account, with their packages.
+    pub rivals: Vec<(OtaRollout, OtaPackage)>,
     pub capabilities: Capabilities,
     pub devices: BTreeMap<String, Device>,
     pub packages: Vec<Package>,
@@ -98,6 +101,7 @@ impl World {
             package: object("OtaPackage", "meter-v2", "p-uid", &spec),
             package_is_gone: false,
             rollout: object("OtaRollout", "meter", "r-uid", &rollout_spec),
+            rivals: Vec::new(),
             capabilities: CAPABILITIES,
             devices: devices.map(|d| (d.id.clone(), d)).collect(),
             packages: Vec::new(),
@@ -164,6 +168,20 @@ impl World {
         self.jobs.iter().map(rows).collect()
     }
 
+    pub fn rivals(&self) -> Vec<Rival<'_>> {
+        self.rivals.iter().map(|(rollout, package)| Rival { rollout, package, members: None }).collect()
+    }
+
+    /// Another rollout of all devices to this version.
+    pub fn add_rival(&mut self, name: &str, version: &str) -> &mut (OtaRollout, OtaPackage) {
+        let (mut rollout, mut package) = (self.rollout.clone(), self.package.clone());
+        (rollout.metadata.name, rollout.metadata.uid) = (Some(name.to_owned()), Some(format!("{name}-uid")));
+        rollout.status = None;
+        version.clone_into(&mut package.spec.version);
+        self.rivals.push((rollout, package));
+        self.rivals.last_mut().unwrap()
+    }
+
     pub fn plan_rollout(&self) -> Plan<OtaRolloutStatus> {
         let members = None;
         plan::rollout::plan(&RolloutView {
@@ -173,6 +191,7 @@ impl World {
             fleet: Some(Seen { at: self.now, value: Fleet { devices: &self.devices, members } }),
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             results: self.results(),
+            rivals: self.rivals(),
             now: self.now,
             clocks: self.clocks,
         })

@@ -1,0 +1,103 @@
+//! The other rollouts of a product: which of them may own a device, and who is in their groups and tags.
+
+use super::lane::{Lane, Trouble};
+use super::queue::Class;
+use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout, support};
+use crate::cloud::ErrorClass;
+use crate::plan::needs::{self, package_key};
+use crate::plan::ownership::Rival;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Rollouts that target devices of the same product, as they were read.
+#[derive(Default)]
+pub(super) struct Rivals(Vec<Read>);
+
+struct Read {
+    rollout: Arc<Object>,
+    package: Arc<Object>,
+    /// Ids that its groups or tags resolve to; none when it names neither, or when they cannot be read.
+    members: Option<BTreeSet<String>>,
+}
+
+impl Rivals {
+    /// As the judge sees them.
+    pub(super) fn seen(&self) -> Vec<Rival<'_>> {
+        // A read holds a rollout and a package, and nothing else.
+        self.0.iter().filter_map(Read::seen).collect()
+    }
+}
+
+impl Read {
+    fn seen(&self) -> Option<Rival<'_>> {
+        let Object::Rollout(rollout) = self.rollout.as_ref() else { return None };
+        Some(Rival { rollout, package: self.package.as_package()?, members: self.members.as_ref() })
+    }
+}
+
+impl Lane {
+    /// Reads the other rollouts of the account and product. What cannot be read of one of them is left open: it holds up the
+    /// rollouts that it concerns by the judge's word, and fails nobody's reconcile.
+    pub(super) async fn observe_rivals(
+        &mut self,
+        object: &OtaRollout,
+        package: &OtaPackage,
+        class: Class,
+    ) -> Result<Rivals, Trouble> {
+        let mut rivals = Vec::new();
+        for (rollout, named) in self.others_of(object, package).await? {
+            let Object::Rollout(rival) = rollout.as_ref() else { continue };
+            let mut members = None;
+            for need in needs::for_rival(rival) {
+                match self.look_at_members(need, package, &mut members, class).await {
+                    Ok(()) => {}
+                    Err(Trouble::Call(error)) if concerns_it_alone(error.class) => {
+                        members = None;
+                        break;
+                    }
+                    Err(trouble) => return Err(trouble),
+                }
+            }
+            rivals.push(Read { rollout, package: named, members });
+        }
+        Ok(Rivals(rivals))
+    }
+
+    /// The other rollouts of the account that send a package for the same product, type and module, with that package. Those whose
+    /// targets the cloud cannot resolve never send anything.
+    async fn others_of(
+        &self,
+        object: &OtaRollout,
+        package: &OtaPackage,
+    ) -> Result<Vec<(Arc<Object>, Arc<Object>)>, Trouble> {
+        let (ours, scope) = (ObjectKey::of(Kind::OtaRollout, &object.metadata), package_key(package).scope());
+        let cloud = self.capabilities().map(|limits| limits.cloud);
+        let mut found = Vec::new();
+        for key in self.store.keys().await? {
+            if key.kind != Kind::OtaRollout || key == ours {
+                continue;
+            }
+            let Some(object) = self.store.load(&key).await? else { continue };
+            let Object::Rollout(rollout) = object.as_ref() else { continue };
+            let named = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+            let Some(of_it) = self.store.load(&named).await? else { continue };
+            let is_same = of_it.as_package().is_some_and(|other| {
+                other.spec.kind == package.spec.kind && package_key(other).scope() == scope
+            });
+            let targets = &rollout.spec.targets;
+            let is_resolved = cloud.is_none_or(|cloud| {
+                targets.groups.is_none() && targets.tags.is_none()
+                    || support::refusals_at(cloud, Kind::OtaRollout, "spec.targets", targets).is_empty()
+            });
+            if is_same && is_resolved && self.owns(&of_it).await? {
+                found.push((object, of_it));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Errors of a group or tag that say nothing of the account: it may be broken for ever.
+const fn concerns_it_alone(class: ErrorClass) -> bool {
+    !matches!(class, ErrorClass::Unauthorized | ErrorClass::Throttled)
+}

@@ -67,6 +67,7 @@ reasons! {
     Paused, false, "`OtaRollout`: it stands still by request";
     Resumed, false, "`OtaRollout`: it goes on";
     RetryTaken, false, "`OtaRollout`, `OtaPackage`: what failed is tried again, by request";
+    AnotherInstance, true, "`OtaRollout`: another instance with a state of its own sends to the same devices";
     RetryRefused, true, "`OtaRollout`, `OtaPackage`: nothing is tried again, and why";
     CreateInDoubt, true, "the answer to a create was lost: it is looked for, and not sent again before that";
     Refused, true, "a call was refused for good, or a reference leads nowhere";
@@ -180,6 +181,7 @@ impl Teller {
                 "RunStarted" => self.tell(Reason::RunStarted, &decision.message),
                 "RetryTaken" => self.tell(Reason::RetryTaken, &decision.message),
                 "RetryRefused" => self.tell(Reason::RetryRefused, &decision.message),
+                "AnotherInstance" => self.tell(Reason::AnotherInstance, &decision.message),
                 _ => {}
             }
         }
@@ -224,7 +226,7 @@ impl Teller {
         match hold.reason.as_str() {
             "GateFailed" => self.tell(Reason::GateFailed, &hold.message),
             "GateInconclusive" => self.tell(Reason::GateInconclusive, &hold.message),
-            "StopRuleFired" | "Aborted" | "VerificationFailed" => {}
+            "StopRuleFired" | "Aborted" | "VerificationFailed" | "AnotherInstance" => {}
             reason if REFUSALS.contains(&reason) => self.tell(Reason::Refused, &hold.message),
             reason => self.tell(Reason::Held, format!("{reason}: {}", hold.message)),
         }

@@ -33,6 +33,7 @@ pub mod survey;
 pub mod term;
 #[cfg(test)]
 mod testing;
+mod uniqueness;
 
 pub use lane::Report;
 pub use run::Engine;

@@ -6,6 +6,7 @@ use super::journal;
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use super::rivals::Rivals;
+use super::uniqueness::recorded;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
 use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Job, Package, PackageKey, PackageKind};
 use crate::plan::needs::{self, Need};
@@ -118,6 +119,9 @@ impl Lane {
                     let verify_job =
                         object.status.as_ref().and_then(|s| s.verification.as_ref()?.job_id.clone());
                     let ours: Vec<String> = verify_job.into_iter().collect();
+                    let verified = object.status.iter().filter_map(|status| status.verification.as_ref());
+                    let sent = verified.filter_map(|verification| verification.dispatched_at);
+                    let evidence = evidence.max(self.uniqueness_due(sent));
                     self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
                     let holders = self.possible_holders(object);
                     sight.jobs_at = self.look_at_all_jobs(kind, &holders, drift, evidence, class).await?;
@@ -162,7 +166,7 @@ impl Lane {
         let mut sight = RolloutSight::default();
         let Some(package) = package else { return Ok(sight) };
         let drift = within(self.connect().await?.drift_interval);
-        let ours: Vec<String> = object
+        let mut ours: Vec<String> = object
             .status
             .iter()
             .flat_map(|s| &s.stages)
@@ -176,7 +180,14 @@ impl Lane {
         for need in needs {
             match need {
                 Need::Jobs(kind) => {
+                    let evidence =
+                        evidence.max(self.uniqueness_due(recorded(object).filter_map(|job| job.created_at)));
                     sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
+                    let twins = self.twins_of(object, &ours);
+                    if !twins.is_empty() {
+                        ours.extend(twins);
+                        sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
+                    }
                     self.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
                     sight.results = self.failures_of(&ours, class).await?;
                 }

@@ -89,6 +89,17 @@ behaviours:
             act(&mut simulator, now)
         }
 
+        /// How many devices of a series run which firmware.
+        pub(in crate::engine) fn versions(&self, prefix: &str) -> BTreeMap<String, usize> {
+            let mut versions = BTreeMap::new();
+            for device in self.cloud(|cloud, now| cloud.devices(now)) {
+                if device.id.starts_with(prefix) {
+                    *versions.entry(device.firmware.unwrap_or_default()).or_default() += 1;
+                }
+            }
+            versions
+        }
+
         pub(in crate::engine) fn tasks(&self) -> Vec<TaskTruth> {
             self.cloud(|cloud, _| cloud.tasks())
         }

@@ -68,6 +68,20 @@ pub struct JobSight<'s, 'a> {
     pub successes_read: u32,
     /// Another attempt was asked for its devices that failed.
     pub retried: bool,
+    /// Whether its idempotency key is known to be its alone.
+    pub uniqueness: Uniqueness,
+}
+
+/// Whether the idempotency key of a job is known to be its alone. Another instance with a state of its own gives its jobs the same
+/// keys, and a cloud fails the devices that two jobs want: that says nothing of the build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uniqueness {
+    /// No list could have shown another job of the key yet.
+    Unchecked,
+    /// It is.
+    Unique,
+    /// Another job carries it.
+    Shared,
 }
 
 /// What became of the devices of one job.
@@ -92,7 +106,7 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     let rows = Rows::read(sight);
     let retried = sight.retried && sight.job.state.is_final();
     let mut counts = StageCounts::default();
-    let (mut open, mut again, mut gone) = (Vec::new(), Vec::new(), 0);
+    let (mut open, mut again, mut contested, mut gone) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for &id in sight.members {
         let failure = rows.failed.get(id);
         let Some(device) = sight.fleet.get(id) else {
@@ -108,6 +122,9 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
             again.push(id);
         } else if failure.is_some_and(|reason| never_came_online(*reason)) {
             counts.never_began += 1;
+        } else if sight.uniqueness != Uniqueness::Unique && failure.is_some_and(|reason| is_refused(*reason))
+        {
+            contested.push(id);
         } else if failure.is_some_and(|reason| is_timeout(*reason)) {
             counts.timed_out += 1;
         } else if failure.is_some() {
@@ -130,7 +147,10 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
         again.append(&mut open);
         counts.reverted = 0;
     }
-    counts.queued += as_count(again.len());
+    if sight.uniqueness == Uniqueness::Shared && sight.job.state.is_final() {
+        again.append(&mut contested);
+    }
+    counts.queued += as_count(again.len() + contested.len());
     if let JobState::Unknown(state) = &sight.job.state {
         unclear = Some(format!("job {} is in a state that no document names: {state:?}", sight.job.id));
     }
@@ -254,6 +274,13 @@ fn is_timeout(reason: Option<&str>) -> bool {
     ["timeout", "timed out", "time out"].iter().any(|word| reason.contains(word))
 }
 
+/// The cloud did not send it to the device because another job has it. IoTDA and OceanConnect document "Task Conflict"; the words
+/// of the other two clouds are assumed.
+fn is_refused(reason: Option<&str>) -> bool {
+    let reason = reason.unwrap_or_default().to_ascii_lowercase();
+    ["conflict", "another task", "another job"].iter().any(|words| reason.contains(words))
+}
+
 /// A number of devices as statuses hold it.
 pub(super) fn as_count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
@@ -329,6 +356,7 @@ mod tests {
             settled: true,
             successes_read: 0,
             retried: false,
+            uniqueness: Uniqueness::Unique,
         }
     }
 

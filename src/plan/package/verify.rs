@@ -9,10 +9,10 @@ use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
 use crate::plan::gate::{reaches, spaced};
 use crate::plan::needs::package_key;
-use crate::plan::stage::{JobSight, Target, as_count, tally, versions_of};
+use crate::plan::stage::{JobSight, Target, Uniqueness, as_count, tally, versions_of};
 use crate::plan::token::{is_verification_of, package_identity, verify_token};
 use crate::plan::{Action, PackageView, Seen, confirm, lost_call};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges the verification of a package that is in the cloud under `package_id`.
@@ -97,10 +97,31 @@ fn last_attempt(view: &PackageView<'_>, verification: &Verification, jobs: &[&Jo
     (1..).take_while(is_there).last().unwrap_or(0)
 }
 
+/// The oldest job of this token.
+fn oldest<'a>(jobs: &[&'a Job], token: &str) -> Option<&'a Job> {
+    let same = jobs.iter().filter(|job| job.token.as_deref() == Some(token)).copied();
+    same.min_by_key(|job| (job.created_at.unwrap_or(Timestamp::MAX), &job.id))
+}
+
+/// Whether this job is the only one of its token, as far as a list shows it that was begun after the job had become visible.
+fn uniqueness(jobs: &Seen<Vec<&Job>>, job: &Job, lag: SignedDuration) -> Uniqueness {
+    let is_twin = |other: &&&Job| other.id != job.id && job.token.is_some() && other.token == job.token;
+    let visible = job.created_at.and_then(|created| created.checked_add(lag).ok());
+    if jobs.value.iter().any(|other| is_twin(&other)) {
+        Uniqueness::Shared
+    } else if visible.is_some_and(|visible| jobs.at < visible) {
+        Uniqueness::Unchecked
+    } else {
+        Uniqueness::Unique
+    }
+}
+
 /// The verify job among these: by its token, or by the id that the status holds.
 pub(super) fn find_job<'a>(jobs: &[&'a Job], token: &str, id: Option<&str>) -> Option<&'a Job> {
-    let by_id = jobs.iter().find(|job| id == Some(job.id.as_str()));
-    by_id.or_else(|| jobs.iter().find(|job| job.token.as_deref() == Some(token))).copied()
+    let oldest = oldest(jobs, token);
+    let by_id = jobs.iter().find(|job| id == Some(job.id.as_str())).copied();
+    // Another instance may have sent the same one before: both of them go by the older job.
+    by_id.filter(|job| job.token.as_deref() != Some(token)).or(oldest).or(by_id)
 }
 
 /// Takes in the verify job whose create was not answered, if it is listed; the token of one that is not.
@@ -191,6 +212,7 @@ impl Trial<'_> {
             settled,
             successes_read: 0,
             retried: false,
+            uniqueness: uniqueness(self.jobs, job, lag),
         });
         // Whoever else sends the package after its devices were counted proves nothing of them.
         let is_lost = known.counts == StageCounts::default();

@@ -5,7 +5,7 @@ use super::report::{Outcome, total};
 use super::survey::{Survey, survey};
 use super::{Ground, deadline, findings, follow_up, overlap, requests, run, waiting_stage};
 use crate::api::{
-    OtaRolloutStatus, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction, Verdict,
+    Decision, OtaRolloutStatus, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction, Verdict,
     record_decision, time_text,
 };
 use crate::plan::needs::{has_begun, is_dispatchable};
@@ -46,7 +46,26 @@ pub(super) fn advance(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Opt
     status.pending.retain(|intent| survey.jobs.listed.iter().all(|ours| ours.token != intent.token));
     let mut pass = Pass { ground, status, survey, edited };
     pass.ignore_new_devices();
-    Some(pass.judge(changed))
+    let outcome = pass.judge(changed);
+    let Some(other) = pass.survey.other_instance.take() else { return Some(outcome) };
+    Some(tell_of_other_instance(status, outcome, &other, ground.now))
+}
+
+/// Says it beside what is done, for as long as the cloud lists the other instance's jobs, and once among the decisions.
+fn tell_of_other_instance(
+    status: &mut OtaRolloutStatus,
+    mut outcome: Outcome,
+    other: &str,
+    now: Timestamp,
+) -> Outcome {
+    let is_told = |decision: &Decision| decision.rule == "AnotherInstance" && decision.message == other;
+    if !status.decisions.iter().any(is_told) {
+        record_decision(&mut status.decisions, now, "AnotherInstance", other);
+    }
+    if outcome.reason != "AnotherInstance" && outcome.phase != RolloutPhase::Completed {
+        outcome.message = format!("{}; {other}", outcome.message);
+    }
+    outcome
 }
 
 /// Counts, judges devices that do not answer, and names what was found.

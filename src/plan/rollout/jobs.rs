@@ -164,7 +164,9 @@ impl<'s, 'a> Index<'s, 'a> {
     fn jobs(&self, token: &str, recorded: Option<&JobRef>) -> Option<(&'a Job, Vec<&'a Job>)> {
         let known = recorded.and_then(|recorded| self.by_id.get(recorded.id.as_str()).copied());
         let same = self.by_token.get(token).map_or(&[][..], Vec::as_slice);
-        let kept = known.or_else(|| same.first().copied())?;
+        // Each of two instances has recorded its own: both keep the older one, or each would stop the other's.
+        let kept =
+            known.filter(|job| job.token.as_deref() != Some(token)).or(same.first().copied()).or(known)?;
         Some((kept, same.iter().copied().filter(|job| job.id != kept.id).collect()))
     }
 }

@@ -3,11 +3,11 @@
 use super::jobs::{OurJob, OurJobs, may_be_hidden, record, unlisted};
 use super::population::{Population, population};
 use super::{Ground, as_count, requests};
-use crate::api::{Intent, JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus};
+use crate::api::{Intent, JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus, time_text};
 use crate::cloud::{Job, JobState};
 use crate::plan::cohort::Taken;
 use crate::plan::lost_call;
-use crate::plan::stage::{JobSight, Target, tally};
+use crate::plan::stage::{JobSight, Target, Uniqueness, tally};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -22,6 +22,8 @@ pub(super) struct Survey<'a> {
     pub population: Population<'a>,
     /// What cannot be told; nothing is released while there is one.
     pub doubt: Option<Doubt>,
+    /// Jobs of another instance carry our keys: which, and what became of them.
+    pub other_instance: Option<String>,
     /// A job that was created a moment ago is not listed yet.
     pub hidden: Option<String>,
 }
@@ -71,12 +73,12 @@ pub(super) fn survey<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus) -> 
     let mut survey = Survey { taken, population, ..Survey::default() };
     survey.unfinished.resize_with(names.len(), Unfinished::default);
     let members = members(&jobs.listed);
+    survey.note_duplicates(ground, &jobs);
     let stands_still = requests::stands_still(ground.rollout, status).is_some();
     for (index, stage) in status.stages.iter_mut().enumerate() {
         survey.count(ground, index, stage, &jobs, &members, stands_still);
     }
     survey.note_missing(ground, &jobs);
-    survey.note_duplicates(ground, &jobs);
     survey.note_lost(&status.pending, &jobs);
     survey.jobs = jobs;
     Some(survey)
@@ -118,10 +120,11 @@ impl<'a> Survey<'a> {
         let (mut counts, mut gone) = (StageCounts::default(), 0);
         let mut records: Vec<JobRef> = Vec::new();
         for (ours, members) in jobs.listed.iter().zip(members).filter(|(ours, _)| ours.stage == index) {
-            let before = stage.jobs.iter().find(|job| job.token == ours.token);
+            let before = stage.jobs.iter().find(|job| job.token == ours.token && job.id == ours.job.id);
             let mut record = record(ours, before, ground.now, read_at);
             record.follow_up |= before.is_none() && stage.phase == StagePhase::Passed;
-            let left = self.count_job(ground, index, ours, members, &record, &mut counts);
+            let unique = uniqueness(ground, ours, &record, jobs);
+            let left = self.count_job(ground, index, ours, (members, unique), &record, &mut counts);
             gone += left.gone + record.devices.saturating_sub(as_count(ours.job.devices.len()));
             // Whoever suspends a rollout takes over what was stopped elsewhere: resuming sends it again.
             record.stop_ordered |= stands_still && record.finished_at.is_some() && left.stopped;
@@ -156,7 +159,7 @@ impl<'a> Survey<'a> {
         ground: &Ground<'a>,
         index: usize,
         ours: &OurJob<'a>,
-        members: &[&'a str],
+        (members, uniqueness): (&[&'a str], Uniqueness),
         record: &JobRef,
         counts: &mut StageCounts,
     ) -> Left {
@@ -181,6 +184,7 @@ impl<'a> Survey<'a> {
             settled,
             successes_read: record.successes_read,
             retried: record.retry_ordered,
+            uniqueness,
         });
         self.population.bar(&mut told);
         self.population.shared.release(&ground.ownership, ground.fleet.value.devices, &mut told);
@@ -217,19 +221,33 @@ impl<'a> Survey<'a> {
     }
 
     fn note_duplicates(&mut self, ground: &Ground<'_>, jobs: &OurJobs<'_>) {
+        let live = jobs.duplicates.iter().any(|job| !job.state.is_final());
+        if !ground.capabilities.stops_jobs {
+            return self.note_look_alikes(jobs);
+        }
+        let Some(first) = jobs.duplicates.first() else { return };
+        let kept = jobs.listed.iter().find(|ours| Some(&ours.token) == first.token.as_ref());
+        let kept = kept.map(|ours| named(ours.job)).unwrap_or_default();
+        let duplicates = jobs.duplicates.iter().map(|job| named(job)).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "another instance of Rollwave works on this rollout with a state of its own: {duplicates} and {kept} carry one idempotency key; the older one is kept, the other is stopped, and what the cloud refused because of it is not counted as failed. Run one instance, or give both the same state"
+        );
+        if live {
+            self.doubt("AnotherInstance", message.clone());
+        }
+        self.other_instance = Some(message);
+    }
+
+    fn note_look_alikes(&mut self, jobs: &OurJobs<'_>) {
         let live: Vec<&Job> = jobs.duplicates.iter().copied().filter(|job| !job.state.is_final()).collect();
         let Some(first) = live.first() else { return };
         let (count, ids) =
             (live.len(), live.iter().map(|job| job.id.as_str()).collect::<Vec<_>>().join(", "));
-        let message = if ground.capabilities.stops_jobs {
-            format!("{count} more jobs carry the token of an older one and are stopped: {ids}")
-        } else {
-            let kept = jobs.listed.iter().find(|ours| Some(&ours.token) == first.token.as_ref());
-            let kept = kept.map(|ours| ours.job.id.as_str()).unwrap_or_default();
-            format!(
-                "{count} more jobs ({ids}) look exactly like job {kept} of this rollout, and no call stops a job of this cloud: stop them in the portal if their devices must not be sent it twice; nothing more is sent until they have ended"
-            )
-        };
+        let kept = jobs.listed.iter().find(|ours| Some(&ours.token) == first.token.as_ref());
+        let kept = kept.map(|ours| ours.job.id.as_str()).unwrap_or_default();
+        let message = format!(
+            "{count} more jobs ({ids}) look exactly like job {kept} of this rollout, and no call stops a job of this cloud: stop them in the portal if their devices must not be sent it twice; nothing more is sent until they have ended"
+        );
         self.doubt("DuplicateJob", message);
     }
 
@@ -247,6 +265,25 @@ impl<'a> Survey<'a> {
     /// The first doubt stands: the others appear when it is gone.
     fn doubt(&mut self, reason: &'static str, message: String) {
         self.doubt.get_or_insert(Doubt { reason, message });
+    }
+}
+
+/// A job by its id and when the cloud created it.
+fn named(job: &Job) -> String {
+    match job.created_at {
+        Some(at) => format!("job {} (created {})", job.id, time_text(at)),
+        None => format!("job {}", job.id),
+    }
+}
+
+/// Whether the key of a job is known to be its alone: a list that shows it for certain was begun after it had become visible.
+fn uniqueness(ground: &Ground<'_>, ours: &OurJob<'_>, record: &JobRef, jobs: &OurJobs<'_>) -> Uniqueness {
+    if jobs.duplicates.iter().any(|job| job.token.as_ref() == Some(&ours.token)) {
+        Uniqueness::Shared
+    } else if may_be_hidden(record, ground.jobs.at, ground.capabilities.visibility_lag) {
+        Uniqueness::Unchecked
+    } else {
+        Uniqueness::Unique
     }
 }
 

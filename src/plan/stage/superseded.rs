@@ -90,6 +90,7 @@ mod tests {
             settled: true,
             successes_read: 0,
             retried: false,
+            uniqueness: crate::plan::stage::Uniqueness::Unique,
         })
         .counts
     }

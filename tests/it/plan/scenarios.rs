@@ -333,7 +333,7 @@ fn a_second_job_of_one_token_is_stopped_and_the_oldest_kept() {
     world.outcomes.insert("twin".into(), world.outcomes[&world.jobs[0].id].clone());
     world.jobs.push(twin);
     assert_eq!(world.reconcile().actions, [Action::StopJob { id: "twin".into() }]);
-    assert_eq!(reason(&world), "DuplicateJob");
+    assert_eq!(reason(&world), "AnotherInstance");
     world.pass(30);
     world.reconcile();
     assert_eq!(reason(&world), "StageRunning");

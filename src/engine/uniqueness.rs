@@ -1,0 +1,168 @@
+//! After a job was created: is its idempotency key its alone? Another instance with a state of its own gives its jobs the same keys,
+//! and a list does not show a job at once, so that two instances that begin together each see nothing and both send.
+
+use super::lane::Lane;
+use super::observe::Evidence;
+use crate::api::{JobRef, OtaRollout};
+use crate::cloud::JobIdentity;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+impl Lane {
+    /// How fresh a list of jobs must be, so that it shows whoever else carries the key of the jobs that were created then.
+    pub(super) fn uniqueness_due(&self, created: impl Iterator<Item = Timestamp>) -> Evidence {
+        let Some(limits) = self.capabilities().filter(|limits| limits.job_identity != JobIdentity::Devices)
+        else {
+            return Evidence::Known;
+        };
+        let due = created.max().and_then(|created| created.checked_add(limits.visibility_lag).ok());
+        let is_listed = |due| self.inventory.jobs.oldest_list().is_some_and(|began| began >= due);
+        match due.filter(|due| *due <= self.ports.clock.now() && !is_listed(*due)) {
+            Some(due) => Evidence::Since(due),
+            None => Evidence::Known,
+        }
+    }
+
+    /// Listed jobs that carry the key of a job of this rollout beside those that it has recorded.
+    pub(super) fn twins_of(&self, object: &OtaRollout, ours: &[String]) -> Vec<String> {
+        let keys: BTreeSet<&str> = recorded(object).map(|job| job.token.as_str()).collect();
+        let is_twin = |token: Option<&str>| token.is_some_and(|token| keys.contains(token));
+        let twins = self.inventory.jobs.all().filter(|job| is_twin(job.token.as_deref()));
+        twins.filter(|job| !ours.contains(&job.id)).map(|job| job.id.clone()).collect()
+    }
+}
+
+/// The jobs that the rollout has recorded.
+pub(super) fn recorded(object: &OtaRollout) -> impl Iterator<Item = &JobRef> {
+    object.status.iter().flat_map(|status| &status.stages).flat_map(|stage| &stage.jobs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, Site, WORLD, cloud, package, rollout};
+    use crate::api::{
+        Kind, Object, ObjectKey, OtaRolloutStatus, RolloutPhase, StageStatus, VERIFIED, Verdict,
+        condition_is_true,
+    };
+    use jiff::SignedDuration;
+    use std::collections::BTreeMap;
+
+    fn release() -> ObjectKey {
+        ObjectKey::new(Kind::OtaRollout, "default", "release")
+    }
+
+    fn status(site: &Site) -> OtaRolloutStatus {
+        let object = site.object(&release());
+        let Object::Rollout(rollout) = object.as_ref() else { panic!("{object:?}") };
+        rollout.status.clone().unwrap_or_default()
+    }
+
+    fn manifests() -> String {
+        [cloud("lab", "a"), package("v2", "lab", "V2"), rollout("release", "v2", 10)].concat()
+    }
+
+    fn failures(status: &OtaRolloutStatus) -> u32 {
+        status.stages.iter().map(|stage: &StageStatus| stage.counts.failed + stage.counts.timed_out).sum()
+    }
+
+    /// Two laptops with a state of their own apply the same manifests at the same moment.
+    async fn both(bench: &Bench) -> [Site; 2] {
+        let mut sites = [bench.site(), bench.site()];
+        // The package is there already, so that both come to the canary at once.
+        sites[0].apply(&[cloud("lab", "a"), package("v2", "lab", "V2")].concat()).await;
+        sites[0].work(SignedDuration::from_mins(5)).await;
+        sites[1].apply(&[cloud("lab", "a"), package("v2", "lab", "V2")].concat()).await;
+        sites[1].work(SignedDuration::from_mins(5)).await;
+        for site in &mut sites {
+            site.apply(&manifests()).await;
+        }
+        sites
+    }
+
+    async fn work(sites: &mut [Site; 2], length: SignedDuration) {
+        let [one, other] = sites;
+        tokio::join!(one.work(length), other.work(length));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_instances_with_a_state_each_keep_the_older_job_and_blame_no_build() {
+        let bench = Bench::new(WORLD);
+        let mut sites = both(&bench).await;
+        work(&mut sites, SignedDuration::from_secs(30)).await;
+        let canaries: Vec<_> =
+            bench.tasks().into_iter().filter(|task| task.name.contains("canary")).collect();
+        assert_eq!(canaries.len(), 2, "both have sent it: {:#?}", bench.tasks());
+        assert_eq!(canaries[0].name, canaries[1].name, "one key");
+        for _ in 0..200 {
+            work(&mut sites, SignedDuration::from_mins(1)).await;
+            for site in &sites {
+                let now = status(site);
+                assert_eq!((failures(&now), &now.stopped_by), (0, &None), "{}", now.message);
+                assert!(
+                    now.stages
+                        .iter()
+                        .flat_map(|stage| &stage.gates)
+                        .all(|gate| gate.verdict != Verdict::Fail)
+                );
+            }
+        }
+        let older = canaries.iter().map(|task| task.id.clone()).min().unwrap();
+        let mut told = Vec::new();
+        for site in &sites {
+            let end = status(site);
+            assert_eq!(end.phase, RolloutPhase::Completed, "{}", end.message);
+            assert_eq!(end.stages[0].jobs[0].id, older, "both go by the older one");
+            told.extend(end.decisions.into_iter().filter(|decision| decision.rule == "AnotherInstance"));
+        }
+        assert!(told.len() >= 2, "both say so: {told:?}");
+        let mut message = told[0].message.clone();
+        for (n, task) in canaries.iter().enumerate() {
+            message = message.replace(&task.id, &format!("J{n}"));
+        }
+        insta::assert_snapshot!(message, @"another instance of Rollwave works on this rollout with a state of its own: job J1 (created 2027-01-15 08:10:00Z) and job J0 (created 2027-01-15 08:10:00Z) carry one idempotency key; the older one is kept, the other is stopped, and what the cloud refused because of it is not counted as failed. Run one instance, or give both the same state");
+        let versions: BTreeMap<String, usize> = bench.versions("m-");
+        assert_eq!(versions, BTreeMap::from([("V2".to_owned(), 30)]));
+    }
+
+    /// The devices of the verification are named: the second job of it fails at once, on both of them.
+    #[tokio::test(start_paused = true)]
+    async fn two_instances_verify_a_package_once_and_do_not_call_it_bad() {
+        let bench = Bench::new(WORLD);
+        let mut sites = [bench.site(), bench.site()];
+        let verified =
+            package("v2", "lab", "V2") + "  verification: {devices: [m-0000, m-0001], timeout: 2h}\n";
+        sites[0].apply(&[cloud("lab", "a"), package("v2", "lab", "V2")].concat()).await;
+        sites[0].work(SignedDuration::from_mins(5)).await;
+        sites[1].apply(&[cloud("lab", "a"), package("v2", "lab", "V2")].concat()).await;
+        sites[1].work(SignedDuration::from_mins(5)).await;
+        for site in &mut sites {
+            site.apply(&verified).await;
+        }
+        let key = ObjectKey::new(Kind::OtaPackage, "default", "v2");
+        for _ in 0..60 {
+            work(&mut sites, SignedDuration::from_mins(1)).await;
+            for site in &sites {
+                let (reason, message) = site.said(&key);
+                assert_ne!(reason, "VerificationFailed", "{message}");
+            }
+        }
+        assert_eq!(bench.tasks().len(), 2, "both have sent it: {:#?}", bench.tasks());
+        for site in &sites {
+            let object = site.object(&key);
+            assert!(condition_is_true(object.conditions(), VERIFIED), "{:?}", site.said(&key));
+        }
+    }
+
+    /// The second one would not have been told by any later list: it fails at once, and a gate would be asked.
+    #[tokio::test(start_paused = true)]
+    async fn a_job_whose_key_was_not_checked_yet_fails_no_gate() {
+        let bench = Bench::new(WORLD);
+        let mut sites = both(&bench).await;
+        for _ in 0..120 {
+            work(&mut sites, SignedDuration::from_secs(1)).await;
+            for site in &sites {
+                assert_eq!(failures(&status(site)), 0, "{}", status(site).message);
+            }
+        }
+    }
+}

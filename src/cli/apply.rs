@@ -11,7 +11,7 @@ use crate::engine::Report;
 use crate::engine::drive::folder::{DriveError, FolderDriver, Step};
 use crate::source::{self, Snapshot};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,11 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
-    let mut snapshot = source::folder::read(&args.path);
+    let deadline = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
+    let Some(mut snapshot) = read(&args.path, left(deadline)).await else {
+        ctx.printer.error(format!("{}: could not be read in time", args.path.display()));
+        return Exit::Timeout;
+    };
     if !snapshot.problems.is_empty() {
         return refuse(&snapshot, ctx);
     }
@@ -54,7 +58,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
             return Ok(refuse(&snapshot, ctx));
         }
         driver.take(snapshot).await?;
-        settle(&mut driver, args, ctx).await
+        settle(&mut driver, args.wait, deadline, ctx).await
     };
     let ended = work.await.unwrap_or_else(|error: DriveError| ctx.fail(error));
     driver.stop(std::future::ready(())).await;
@@ -68,13 +72,26 @@ fn refuse(snapshot: &Snapshot, ctx: &Context) -> Exit {
     ctx.fail(format!("{}: nothing was done", snapshot.problems_text()))
 }
 
-async fn settle(driver: &mut FolderDriver, args: &Args, ctx: &Context) -> Result<Exit, DriveError> {
-    let deadline = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
+/// The manifests; none when their files do not answer within this time.
+async fn read(path: &Path, time: Duration) -> Option<Snapshot> {
+    let path = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || source::folder::read(&path));
+    tokio::time::timeout(time, reading).await.ok()?.ok()
+}
+
+fn left(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+}
+
+async fn settle(
+    driver: &mut FolderDriver,
+    wait: bool,
+    deadline: Option<Instant>,
+    ctx: &Context,
+) -> Result<Exit, DriveError> {
     let mut round = Round::new(Outstanding::of(&driver.objects().await?));
-    while !round.is_over(driver, args.wait).await? {
-        let left =
-            deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let Ok(step) = tokio::time::timeout(left, driver.step()).await else {
+    while !round.is_over(driver, wait).await? {
+        let Ok(step) = tokio::time::timeout(left(deadline), driver.step()).await else {
             summarise(driver, &round, ctx).await?;
             return Ok(Exit::Timeout);
         };

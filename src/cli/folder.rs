@@ -2,6 +2,7 @@
 
 use super::ports::{self, SystemClock};
 use crate::engine::drive::folder::{DriveError, Event, Events, FolderDriver};
+use crate::engine::ports::{Holder, Ports};
 use crate::source::Snapshot;
 use crate::source::folder::{TokioSettle, Watch, WatchOptions};
 use crate::state::local::Local;
@@ -29,7 +30,8 @@ pub fn open(
     clock: SystemClock,
     events: Box<dyn Events>,
 ) -> Result<FolderDriver, DriveError> {
-    let (ports, state) = (ports::real(clock)?, Arc::new(Local::open(dir)?));
+    let state = Arc::new(Local::open(dir)?);
+    let ports = Ports { leadership: Arc::new(Holder(state.clone())), ..ports::real(clock)? };
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     Ok(FolderDriver::new(&root, state, ports, events).rehearsing(clock.is_faster()))
 }

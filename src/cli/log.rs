@@ -1,6 +1,7 @@
 //! Logging: `tracing` to stderr.
 
 use super::LogFormat;
+use std::io::{self, Write};
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Starts logging; `RUST_LOG` wins over `level`.
@@ -9,12 +10,29 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// The sentence that says what is wrong with `RUST_LOG`.
 pub fn init(format: LogFormat, level: &str, color: bool) -> Result<(), String> {
     let filter = filter(std::env::var("RUST_LOG").ok().as_deref(), level)?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    let lines = fmt().with_env_filter(filter).with_writer(|| Lossy(io::stderr())).with_ansi(color);
+    // It would tell of a line that was lost on stderr, and panic when that cannot be written either.
+    let lines = lines.log_internal_errors(false);
     let started = match format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| format!("logging cannot start: {error}"))
+}
+
+/// A writer of log lines. One that cannot be written is lost: a full disk, or a reader that is gone, stops no work.
+struct Lossy<W>(W);
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }
 
 fn filter(wanted: Option<&str>, level: &str) -> Result<EnvFilter, String> {

@@ -229,6 +229,8 @@ pub fn main() -> ExitCode {
         Err(error) => return ctx.fail(format!("cannot start the async runtime: {error}")).into(),
     };
     let exit = runtime.block_on(cli.verb.run(&ctx));
+    // Not dropped: that would wait for a file that does not answer.
+    runtime.shutdown_background();
     ctx.printer.finish(exit).into()
 }
 

@@ -7,6 +7,7 @@ use crate::cloud::{
 };
 use crate::state::kubernetes::lease::Held;
 use crate::state::kubernetes::share::Share;
+use crate::state::local::Local;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
@@ -162,6 +163,16 @@ pub struct Sole;
 impl Leadership for Sole {
     async fn check(&self) -> Result<(), Deposed> {
         Ok(())
+    }
+}
+
+/// The only instance for as long as the state at its path is the one that it holds.
+pub struct Holder(pub Arc<Local>);
+
+#[async_trait]
+impl Leadership for Holder {
+    async fn check(&self) -> Result<(), Deposed> {
+        self.0.check().map_err(|_| Deposed)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    fs::File,
+    fs::OpenOptions,
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
 };
@@ -18,6 +18,9 @@ use tokio::{
 const SIZE_LIMIT: u64 = 64 * 1024;
 /// How long a command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+
+/// Flag of `open`: it returns at once, whatever the file is.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// Why a secret cannot be read. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,9 @@ pub enum SecretError {
         /// Why.
         error: std::io::Error,
     },
+    /// A pipe, a socket, a device or a folder.
+    #[error("file {path} is no regular file", path = .0.display())]
+    Special(PathBuf),
     /// The command cannot be run.
     #[error("the command cannot be run: {0}")]
     Start(std::io::Error),
@@ -83,7 +89,13 @@ fn from_variable(name: &str, value: Option<OsString>) -> Result<SecretString, Se
 
 async fn from_file(path: &Path) -> Result<SecretString, SecretError> {
     let failed = |error| SecretError::File { path: path.to_owned(), error };
-    let mut file = File::open(path).await.map_err(failed)?;
+    // Without waiting for somebody to write into a pipe.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(NONBLOCK);
+    let mut file = options.open(path).await.map_err(failed)?;
+    if !file.metadata().await.map_err(failed)?.is_file() {
+        return Err(SecretError::Special(path.to_owned()));
+    }
     let bytes = limited(&mut file).await.map_err(failed)?;
     from_bytes(bytes, &format!("file {}", path.display()))
 }
@@ -190,6 +202,7 @@ mod tests {
         let base = folder.path();
         fs_err::write(base.join("empty"), "\n").unwrap();
         fs_err::write(base.join("binary"), [0xff, 0xfe]).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, base.join("pipe"), rustix::fs::Mode::RUSR).unwrap();
         fs_err::write(base.join("long"), "x".repeat(65 * 1024)).unwrap();
         let cases = [
             ("hunter2", "error: is neither env:VAR, file:PATH nor exec:CMD; never write the secret itself"),
@@ -198,6 +211,8 @@ mod tests {
             ("file:binary", "binary is not text in UTF-8"),
             ("file:long", "long is longer than 64 KiB"),
             ("file:none", "none cannot be read: No such file"),
+            ("file:pipe", "pipe is no regular file"),
+            ("file:.", ". is no regular file"),
             (
                 "exec:echo locked >&2; echo more >&2; exit 3",
                 "error: the command failed with exit status: 3: locked",

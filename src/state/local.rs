@@ -11,6 +11,7 @@ mod changes;
 mod disk;
 mod lock;
 mod mirror;
+mod presence;
 mod requests;
 
 pub use changes::Changes;
@@ -25,6 +26,7 @@ use disk::{Batch, Disk};
 use jiff::Timestamp;
 use lock::DirLock;
 use mirror::Mirror;
+use presence::Presence;
 use std::{
     collections::BTreeMap,
     fmt, fs,
@@ -43,6 +45,7 @@ pub struct Local {
     objects: RwLock<BTreeMap<ObjectKey, Arc<Object>>>,
     writer: Mutex<Writer>,
     writes: AtomicU64,
+    presence: Presence,
     /// Last, so that the lock is let go after the file is closed.
     _lock: DirLock,
 }
@@ -75,6 +78,7 @@ impl Local {
         mirror.rebuild(&loaded.objects)?;
         Ok(Self {
             dir: dir.to_owned(),
+            presence: Presence::of(dir)?,
             objects: RwLock::new(loaded.objects),
             writer: Mutex::new(Writer { disk: Some(disk), mirror, incarnations: loaded.incarnations }),
             writes: AtomicU64::new(0),
@@ -118,6 +122,7 @@ impl Local {
     /// # Errors
     /// [`StateError::Write`]: what could not be taken in still waits.
     pub fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError> {
+        self.check()?;
         let mut concerned = Vec::new();
         for (path, asked) in requests::waiting(&self.dir)? {
             let Asked { object, request, at } = match asked {
@@ -141,6 +146,15 @@ impl Local {
             requests::done(&path)?;
         }
         Ok(concerned)
+    }
+
+    /// Whether this is still the state at its path.
+    ///
+    /// # Errors
+    /// [`StateError::Replaced`] when its folder, lock or file was removed or replaced: what is written would be lost, and
+    /// another process may hold what is there now.
+    pub fn check(&self) -> Result<(), StateError> {
+        self.presence.check()
     }
 
     /// Commits since it was opened.
@@ -181,6 +195,8 @@ impl Local {
             return Err(StateError::Write { path: self.path(), cause: "the file is not open".to_owned() });
         };
         disk.commit(&batch)?;
+        // After the write: what was durable in a file that nobody finds is not.
+        self.check()?;
         writer.disk = Some(disk);
         self.writes.fetch_add(1, Ordering::Relaxed);
         let (objects, removed) = batch.into_parts();
@@ -197,6 +213,7 @@ impl Local {
     /// The writer, with the file open; after a failed write it is read again first.
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, StateError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check()?;
         if writer.disk.is_none() {
             let (disk, loaded) = Disk::open(&self.dir)?;
             writer.mirror.rebuild(&loaded.objects)?;

@@ -58,6 +58,14 @@ pub trait ManifestStore: Store {
     async fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError>;
 }
 
+impl StateError {
+    /// True when this instance can never write again, and has to end.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Deposed | Self::Replaced { .. })
+    }
+}
+
 /// Why the state could not be read or written. Nothing is created in a cloud after one of these.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -86,6 +94,14 @@ pub enum StateError {
         path: String,
         /// What was wrong.
         cause: String,
+    },
+    /// What was written would be found by nobody.
+    #[error(
+        "{path} was removed or replaced while this process worked with it: nothing more is sent; start again once the folder is back (jobs that are still in the cloud are found by their keys)"
+    )]
+    Replaced {
+        /// The directory.
+        path: String,
     },
     /// There is no state to look at.
     #[error("no state in {path}: run `rollwave apply` first, or name the directory with --state")]

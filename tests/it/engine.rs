@@ -20,4 +20,5 @@ mod prices;
 mod requests;
 mod somebody;
 mod strangers;
+mod surroundings;
 mod trouble;

@@ -175,6 +175,7 @@ impl FolderDriver {
     /// Begins again at the machine's time, as after a restart: nothing that was counted by the clock before still counts.
     async fn begin_again(&mut self, ports: Ports) -> Result<(), StateError> {
         tracing::warn!("the machine's clock was set, or the machine slept: beginning again");
+        let ports = Ports { leadership: self.ports.leadership.clone(), ..ports };
         let engine = Engine::new(self.state.clone(), ports.clone());
         self.ports = ports;
         std::mem::replace(&mut self.engine, engine).stop().await;
@@ -206,7 +207,7 @@ impl FolderDriver {
                 self.engine.wake(concerned.iter().cloned()).await?;
                 Ok(concerned)
             }
-            Err(error @ StateError::Deposed) => Err(error),
+            Err(error) if error.is_final() => Err(error),
             Err(error) => {
                 tracing::warn!("a request could not be taken in: {error}");
                 Ok(Vec::new())

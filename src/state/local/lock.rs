@@ -5,12 +5,16 @@ use crate::state::StateError;
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(20);
+
+pub(super) fn path_in(dir: &Path) -> PathBuf {
+    dir.join("lock")
+}
 
 /// Held as long as it lives. The operating system lets it go when the process dies, so the pid in the file never decides
 /// anything: it is for people.
@@ -19,7 +23,7 @@ pub(super) struct DirLock(#[expect(dead_code, reason = "the open file is the loc
 
 impl DirLock {
     pub(super) fn take(dir: &Path) -> Result<Self, StateError> {
-        let path = dir.join("lock");
+        let path = path_in(dir);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).map_err(|e| cannot_write(&path, &e))?;

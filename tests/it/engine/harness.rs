@@ -367,6 +367,18 @@ impl Process {
         self.0.id()
     }
 
+    /// Waits until it ends by itself; gives how.
+    pub fn ended(mut self) -> ExitStatus {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begin.elapsed() < DEADLINE, "it goes on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// SIGKILL; gives how it ended.
     pub fn kill(mut self) -> ExitStatus {
         self.0.kill().unwrap();
@@ -379,6 +391,12 @@ impl Process {
         let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
         assert!(sent.success());
         (self.0.wait().unwrap(), begin.elapsed())
+    }
+}
+
+impl From<Child> for Process {
+    fn from(child: Child) -> Self {
+        Self(child)
     }
 }
 

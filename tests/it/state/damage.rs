@@ -140,6 +140,48 @@ fn names_that_would_leave_the_folder_are_refused_and_nothing_is_taken_over() {
 
 #[cfg(unix)]
 #[test]
+fn a_state_that_was_removed_or_replaced_under_its_holder_takes_nothing_more() {
+    let replace_by_copy = |file: &Path| {
+        let copy = file.with_extension("copy");
+        fs::copy(file, &copy).unwrap();
+        fs::rename(copy, file).unwrap();
+    };
+    type Replace<'a> = &'a dyn Fn(&Path);
+    let cases: [(&str, Replace<'_>); 6] = [
+        ("folder removed", &|dir| fs::remove_dir_all(dir).unwrap()),
+        ("folder moved", &|dir| fs::rename(dir, dir.with_extension("away")).unwrap()),
+        ("folder replaced", &|dir| {
+            fs::rename(dir, dir.with_extension("away")).unwrap();
+            drop(Local::open(dir).unwrap());
+        }),
+        ("file removed", &|dir| fs::remove_file(dir.join("state.redb")).unwrap()),
+        ("file replaced", &|dir| replace_by_copy(&dir.join("state.redb"))),
+        ("lock replaced", &|dir| replace_by_copy(&dir.join("lock"))),
+    ];
+    for (name, replace) in cases {
+        let parent = TempDir::new().unwrap();
+        let dir = parent.path().join("state");
+        let local = Local::open(&dir).unwrap();
+        apply(&local, [package("a", "V1")], 1);
+        let stored = load(&local, &key("a")).unwrap();
+        local.check().unwrap();
+        replace(&dir);
+        let writes = [
+            answer(local.save_status(&with_message(&stored, "intent"))),
+            local.apply_desired(&manifests([package("b", "V1")]), true, at(2)).map(drop),
+            local.take_requests().map(drop),
+            local.check(),
+        ];
+        for written in writes {
+            let error = written.unwrap_err();
+            assert!(matches!(error, StateError::Replaced { .. }) && error.is_final(), "{name}: {error}");
+        }
+        assert!(name != "folder removed" || !dir.exists(), "no empty state is begun");
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn the_directory_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = TempDir::new().unwrap();

@@ -11,6 +11,7 @@ mod crd;
 mod delivery;
 mod event;
 mod health;
+mod own;
 mod package;
 pub mod pattern;
 mod quantity;
@@ -26,6 +27,7 @@ pub use crd::*;
 pub use delivery::{Delivery, DeliveryStart, DownloadProtocol, Retry};
 pub use event::{Event, REFUSALS, Reason, events};
 pub use health::{Health, all_settled};
+pub use own::*;
 pub use package::*;
 pub use quantity::*;
 pub use request::{Request, is_paused};
@@ -35,10 +37,7 @@ pub use window::*;
 
 use kube::Resource as _;
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::fmt;
 
 /// API group of every kind.
 pub const GROUP: &str = "ota.rollwave.dev";
@@ -46,17 +45,8 @@ pub const GROUP: &str = "ota.rollwave.dev";
 pub const VERSION: &str = "v1alpha1";
 /// `apiVersion` as it stands in a manifest.
 pub const API_VERSION: &str = "ota.rollwave.dev/v1alpha1";
-/// Annotation that names the file an object was written in. Rollwave sets it; relative secret files are looked for beside it.
-pub const SOURCE_FILE_ANNOTATION: &str = "rollwave.dev/source-file";
 /// Finalizer that keeps an object in a cluster until what was made for it is settled.
 pub const FINALIZER: &str = "ota.rollwave.dev/settle";
-/// Folder of the file that an object was written in: what relative paths of it start from. Empty when no file is known.
-#[must_use]
-pub fn folder_of(meta: &ObjectMeta) -> PathBuf {
-    let annotations = meta.annotations.as_ref();
-    let manifest = annotations.and_then(|annotations| annotations.get(SOURCE_FILE_ANNOTATION));
-    manifest.and_then(|manifest| Path::new(manifest).parent()).unwrap_or(Path::new("")).to_owned()
-}
 
 /// Namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";

@@ -4,7 +4,7 @@
 //! The annotations are the same in every home: in a cluster anybody may set them who may change the object, in a folder
 //! `rollwave pause` and its like do.
 
-use super::{Decision, Kind, Object, ObjectMeta};
+use super::{Decision, Kind, Object, ObjectMeta, PRUNE_CONFIRMED_ANNOTATION};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,10 +22,13 @@ pub enum Request {
     Retry,
     /// Begin a new run of a rollout: its stages again, from the first one on.
     Restart,
+    /// Delete an object whose manifest is missing, although so many are. In a folder alone: whoever takes over its manifests
+    /// follows it, not the engine.
+    Prune,
 }
 
 impl Request {
-    /// Every request.
+    /// Every request that the engine follows.
     pub const ALL: [Self; 5] = [Self::Reconcile, Self::Pause, Self::Resume, Self::Retry, Self::Restart];
 
     /// The verb.
@@ -37,6 +40,7 @@ impl Request {
             Self::Resume => "resume",
             Self::Retry => "retry",
             Self::Restart => "restart",
+            Self::Prune => "prune",
         }
     }
 
@@ -49,13 +53,17 @@ impl Request {
             Self::Resume => "ota.rollwave.dev/resume-requested-at",
             Self::Retry => "ota.rollwave.dev/retry-requested-at",
             Self::Restart => "ota.rollwave.dev/restart-requested-at",
+            Self::Prune => PRUNE_CONFIRMED_ANNOTATION,
         }
     }
 
     /// True when an object of this kind knows what to do with it.
     #[must_use]
     pub const fn concerns(self, kind: Kind) -> bool {
-        matches!((self, kind), (Self::Reconcile, _) | (_, Kind::OtaRollout) | (Self::Retry, Kind::OtaPackage))
+        matches!(
+            (self, kind),
+            (Self::Reconcile | Self::Prune, _) | (_, Kind::OtaRollout) | (Self::Retry, Kind::OtaPackage)
+        )
     }
 
     /// The annotations that are set (or removed: none) to make the request. The last of pause and resume is the one that
@@ -70,7 +78,7 @@ impl Request {
         match self {
             Self::Pause => Some(Self::Resume),
             Self::Resume => Some(Self::Pause),
-            Self::Reconcile | Self::Retry | Self::Restart => None,
+            Self::Reconcile | Self::Retry | Self::Restart | Self::Prune => None,
         }
     }
 
@@ -84,6 +92,9 @@ impl Request {
     /// opposite.
     #[must_use]
     pub fn is_handled(self, object: &Object, at: Timestamp) -> bool {
+        if self == Self::Prune {
+            return object.is_deleting();
+        }
         let time = |request| object.handled(request)?.parse::<Timestamp>().ok();
         [Some(self), self.opposite()].into_iter().flatten().any(|request| time(request) >= Some(at))
     }
@@ -111,6 +122,7 @@ impl Object {
                     Request::Resume => &status.last_handled_resume_at,
                     Request::Retry => &status.last_handled_retry_at,
                     Request::Restart => &status.last_handled_restart_at,
+                    Request::Prune => return None,
                 }
             }
             (Self::Cloud(_) | Self::Package(_), _) => return None,

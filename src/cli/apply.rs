@@ -1,6 +1,6 @@
 //! `rollwave apply`: one round, or with `--wait` until everything is settled.
 
-use super::folder::{self, Requests};
+use super::folder::{self, Requests, SourceArgs, elsewhere_text};
 use super::ports::SystemClock;
 use super::printer::{DIM, paint};
 use super::progress::{CallCount, Outstanding};
@@ -32,6 +32,9 @@ pub struct Args {
     /// Give up waiting after this long (30m, 24h); exit code 4.
     #[arg(long, value_name = "PERIOD", requires = "wait")]
     pub timeout: Option<Period>,
+    /// Which source it is.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub time_factor: u32,
@@ -48,8 +51,9 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         return refuse(&snapshot, ctx);
     }
     let (clock, requests) = (SystemClock::faster(args.time_factor), Box::new(Requests::new()));
-    let mut driver = match folder::open(&args.path, ctx.state.path(), clock, requests) {
-        Ok(driver) => driver,
+    let origin = args.source.origin(&args.path);
+    let mut driver = match folder::open(origin.clone(), ctx.state.path(), clock, requests) {
+        Ok(driver) => driver.pruning(args.source.pruning()),
         Err(error) => return ctx.fail(error),
     };
     let work = async {
@@ -57,8 +61,15 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         if !snapshot.problems.is_empty() {
             return Ok(refuse(&snapshot, ctx));
         }
-        driver.take(snapshot).await?;
-        settle(&mut driver, args.wait, deadline, ctx).await
+        let taken = driver.take(snapshot).await?;
+        if !taken.elsewhere.is_empty() {
+            ctx.printer.warning(elsewhere_text(&taken.elsewhere, &origin));
+        }
+        let exit = settle(&mut driver, args.wait, deadline, ctx).await?;
+        Ok(match taken.withheld {
+            Some(withheld) => ctx.fail(withheld),
+            None => exit,
+        })
     };
     let ended = work.await.unwrap_or_else(|error: DriveError| ctx.fail(error));
     driver.stop(std::future::ready(())).await;

@@ -147,6 +147,11 @@ pub enum Verb {
     /// A run sends the stages again, from the first one on, to every device that does not run the version. What the run before
     /// still sends is stopped first. A stop rule that fired, gates that failed and earlier results belong to the run before.
     Restart(request::Args),
+    /// Confirm that objects are deleted whose manifests are missing.
+    ///
+    /// When a folder is empty, or most of its objects are missing, nothing of it is deleted until that is confirmed here, or with
+    /// `--allow-prune`. `rollwave status` shows which objects wait for it.
+    Prune(request::Args),
     /// Print the CustomResourceDefinitions of every kind.
     ///
     /// They are for a Kubernetes cluster: `rollwave crds | kubectl apply -f -`. A folder of manifests needs none.
@@ -177,6 +182,7 @@ impl Verb {
             Self::Resume(args) => request::run(Request::Resume, args, ctx).await,
             Self::Retry(args) => request::run(Request::Retry, args, ctx).await,
             Self::Restart(args) => request::run(Request::Restart, args, ctx).await,
+            Self::Prune(args) => request::run(Request::Prune, args, ctx).await,
             Self::Crds(args) => crds::run(args, ctx),
             Self::Clouds(args) => clouds::run(args, ctx),
             Self::Simulate(args) => simulate::run(args, ctx).await,
@@ -199,6 +205,7 @@ impl Verb {
             | Self::Resume(_)
             | Self::Retry(_)
             | Self::Restart(_)
+            | Self::Prune(_)
             | Self::Completions(_)
             | Self::Demo(_)
             | Self::Validate(_)

@@ -1,10 +1,11 @@
-//! `rollwave reconcile`, `pause`, `resume`, `retry` and `restart`: what people ask of objects without changing their manifests.
+//! `rollwave reconcile`, `pause`, `resume`, `retry`, `restart` and `prune`: what people ask of objects without changing their
+//! manifests.
 
 use super::news::{self, News};
 use super::place::{Found, Place};
 use super::select::{Selector, select};
 use super::{Context, Exit};
-use crate::api::{Kind, Object, ObjectKey, Period, Request};
+use crate::api::{Kind, Object, ObjectKey, Period, Request, withheld_since};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
@@ -37,7 +38,10 @@ pub async fn run(request: Request, args: &Args, ctx: &Context) -> Exit {
 async fn ask(request: Request, args: &Args, ctx: &Context) -> Result<Exit, String> {
     check(request, &args.wanted)?;
     let found = Found::find(&args.place, ctx).await?;
-    let keys = meant(&found, args, ctx).await?;
+    if request == Request::Prune && matches!(found, Found::Cluster { .. }) {
+        return Err("objects of a cluster are deleted there: kubectl delete".to_owned());
+    }
+    let keys = meant(request, &found, args, ctx).await?;
     let news = if args.wait { Some(news::of(&found, keys.iter().cloned().collect())?) } else { None };
     let mut waiting = Waiting { request, open: BTreeMap::new(), exit: Exit::Done };
     for key in keys {
@@ -61,11 +65,27 @@ fn check(request: Request, wanted: &[Selector]) -> Result<(), String> {
     Err(format!("{other}: {} is for {whom}: name those that are meant", request.as_str()))
 }
 
-async fn meant(found: &Found, args: &Args, ctx: &Context) -> Result<Vec<ObjectKey>, String> {
+async fn meant(
+    request: Request,
+    found: &Found,
+    args: &Args,
+    ctx: &Context,
+) -> Result<Vec<ObjectKey>, String> {
     let (objects, wrong) = found.objects(&args.wanted).await?;
     wrong.iter().for_each(|wrong| ctx.printer.note(wrong));
     let meant = select(&objects, &args.wanted, found.namespace())?;
-    Ok(meant.into_iter().map(Object::key).collect())
+    if request != Request::Prune {
+        return Ok(meant.into_iter().map(Object::key).collect());
+    }
+    let is_withheld = |object: &&Object| withheld_since(object.meta()).is_some();
+    let withheld: Vec<ObjectKey> = meant.into_iter().filter(is_withheld).map(Object::key).collect();
+    match withheld.is_empty() {
+        true => {
+            Err("nothing of that is to be confirmed: the manifests are there, or are deleted already"
+                .to_owned())
+        }
+        false => Ok(withheld),
+    }
 }
 
 /// Requests that nobody has taken up yet.
@@ -122,6 +142,9 @@ impl Waiting {
                 } else {
                     ctx.printer.line(line);
                 }
+            }
+            News::Gone(_) if self.request == Request::Prune => {
+                ctx.printer.line(format!("{key}: it is deleted"))
             }
             News::Gone(_) => self.exit = ctx.fail(format!("{key}: it is gone, and {verb} came too late")),
             News::Wrong(_, why) => self.exit = ctx.fail(format!("{key}: {why}")),

@@ -1,10 +1,11 @@
 //! `rollwave run`: keeps the cloud agreeing with a folder.
 
-use super::folder::{self, Surroundings};
+use super::folder::{self, SourceArgs, Surroundings, elsewhere_text};
 use super::ports::SystemClock;
 use super::{Context, Exit};
 use crate::engine::Report;
 use crate::engine::drive::folder::{DriveError, FolderDriver, Step, Taken};
+use crate::source::origin::Origin;
 use std::{path::PathBuf, time::Duration};
 
 /// Keep the cloud agreeing with the manifests.
@@ -15,6 +16,9 @@ use std::{path::PathBuf, time::Duration};
 pub struct Args {
     /// File or folder of manifests.
     pub path: PathBuf,
+    /// Which source it is.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub time_factor: u32,
@@ -30,14 +34,15 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     }
     let clock = SystemClock::faster(args.time_factor);
     let surroundings = Box::new(Surroundings::watch(&args.path, clock));
-    let mut driver = match folder::open(&args.path, ctx.state.path(), clock, surroundings) {
-        Ok(driver) => driver,
+    let origin = args.source.origin(&args.path);
+    let mut driver = match folder::open(origin.clone(), ctx.state.path(), clock, surroundings) {
+        Ok(driver) => driver.pruning(args.source.pruning()),
         Err(error) => return ctx.fail(error),
     };
     let ended = tokio::select! {
         biased;
         signal = stop_signal() => signal.map_err(|error| error.to_string()),
-        error = work(&mut driver, ctx) => Err(error.to_string()),
+        error = work(&mut driver, &origin, ctx) => Err(error.to_string()),
     };
     if !driver.stop(tokio::time::sleep(GRACE)).await {
         tracing::warn!("a call was cut off: it is in the journal, and is looked for at the next start");
@@ -45,10 +50,17 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     ended.map_or_else(|error| ctx.fail(error), |()| Exit::Done)
 }
 
-async fn work(driver: &mut FolderDriver, ctx: &Context) -> DriveError {
+async fn work(driver: &mut FolderDriver, origin: &Origin, ctx: &Context) -> DriveError {
+    let mut elsewhere = Vec::new();
     loop {
         match driver.step().await {
-            Ok(Step::Took(taken)) => show(&taken, ctx),
+            Ok(Step::Took(taken)) => {
+                show(&taken, ctx);
+                if !taken.elsewhere.is_empty() && taken.elsewhere != elsewhere {
+                    ctx.printer.warning(elsewhere_text(&taken.elsewhere, origin));
+                }
+                elsewhere = taken.elsewhere;
+            }
             Ok(Step::Reconciled(report)) => log(&report),
             Ok(Step::Requested(_) | Step::BeganAgain) => {}
             Err(error) => return error,
@@ -59,6 +71,9 @@ async fn work(driver: &mut FolderDriver, ctx: &Context) -> DriveError {
 fn show(taken: &Taken, ctx: &Context) {
     for problem in &taken.problems {
         ctx.printer.problem(problem);
+    }
+    if let Some(withheld) = &taken.withheld {
+        ctx.printer.warning(withheld);
     }
     let Taken { desired, .. } = taken;
     tracing::info!(changed = desired.changed.len(), deleting = desired.deleting.len(), "took the manifests");

@@ -5,7 +5,7 @@
 use super::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::api::{
     Evidence, Health, Intent, IntentState, Object, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase,
-    Stage, StageCounts, StagePhase, StageStatus, Verdict, time_text,
+    Stage, StageCounts, StagePhase, StageStatus, Verdict, time_text, withheld_since,
 };
 use anstyle::Style;
 use serde::Serialize;
@@ -114,6 +114,12 @@ fn details(object: &Object) -> Vec<String> {
     }
     if !object.message().is_empty() && !is_told_by_a_gate(object) {
         lines.push(object.message().to_owned());
+    }
+    if let Some(since) = withheld_since(object.meta()).filter(|_| !object.is_deleting()) {
+        lines.push(format!(
+            "its manifest is missing since {since}: not deleted until that is confirmed (rollwave prune {})",
+            object.key()
+        ));
     }
     match object {
         Object::Cloud(_) => {}

@@ -23,6 +23,7 @@ mod observe;
 mod others;
 pub mod points;
 pub mod ports;
+pub mod prune;
 mod pulse;
 pub mod queue;
 mod reconcile;

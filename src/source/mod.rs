@@ -3,6 +3,7 @@
 pub mod folder;
 pub mod kubernetes;
 pub mod manifest;
+pub mod origin;
 pub mod secret;
 
 use crate::api::{Object, ObjectKey};

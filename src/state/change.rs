@@ -1,7 +1,7 @@
 //! What the writes of a [`super::Store`] mean, in every home without a cluster. Pure.
 
 use super::{StateError, codec};
-use crate::api::{Object, ObjectKey, Request};
+use crate::api::{Object, ObjectKey, Request, withheld_since};
 use std::collections::BTreeMap;
 
 /// The stored object with the status of `object`; none when that would change nothing.
@@ -15,6 +15,10 @@ pub(super) fn of_status(stored: Option<&Object>, object: &Object) -> Result<Opti
 /// The stored object with the request noted beside its spec; none when that is noted already.
 pub(super) fn of_request(stored: &Object, request: Request, at: &str) -> Option<Object> {
     if request.of(stored.meta()) == Some(at) {
+        return None;
+    }
+    // What is not withheld cannot be confirmed, lest the confirmation outlives what it was for.
+    if request == Request::Prune && withheld_since(stored.meta()).is_none() {
         return None;
     }
     let mut next = stored.clone();

@@ -1,7 +1,7 @@
 //! What the manifests say, against what is stored. Pure.
 
 use super::codec;
-use crate::api::{Object, ObjectKey, ObjectMeta, Request, SOURCE_FILE_ANNOTATION, Time};
+use crate::api::{OWN_ANNOTATIONS, Object, ObjectKey, ObjectMeta, Request, Time};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
@@ -69,7 +69,7 @@ impl Merged {
         if !new_spec && same_words(before, after, |_| true) {
             return;
         }
-        let wakes = new_spec || !same_words(before, after, |name| name != SOURCE_FILE_ANNOTATION);
+        let wakes = new_spec || !same_words(before, after, |name| !OWN_ANNOTATIONS.contains(&name));
         let mut next = codec::with_status_of(wanted, old);
         *next.meta_mut() = ObjectMeta {
             labels: after.labels.clone(),

@@ -17,6 +17,7 @@ mod ocean_connect;
 mod outcomes;
 mod ownership;
 mod prices;
+mod pruning;
 mod requests;
 mod somebody;
 mod strangers;

@@ -13,6 +13,7 @@ use crate::engine::drive::folder::{DriveError, FolderDriver, Step};
 use crate::simulator::http::{ServeError, serve};
 use crate::simulator::{World, WorldError};
 use crate::source;
+use crate::source::origin::Origin;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -116,7 +117,7 @@ impl Stage {
     fn open(dir: &Path, world: &World) -> Result<Self, DemoError> {
         let clock = SystemClock::faster(world.time_factor);
         let requests = Box::new(Requests::new());
-        let driver = folder::open(&dir.join("fleet"), &dir.join("state"), clock, requests)?;
+        let driver = folder::open(Origin::of(&dir.join("fleet"), None), &dir.join("state"), clock, requests)?;
         Ok(Self { driver, said: BTreeMap::new() })
     }
 

@@ -2,12 +2,13 @@
 
 use crate::api::ObjectKey;
 use crate::cloud::WireRequest;
+use crate::engine::intake::Wanted;
 use crate::engine::survey::{Forecast, Load, Order, Survey, Surveyed};
 use crate::plan::preview::End;
 use serde_json::{Value, json};
 
 /// The plan as one JSON document.
-pub(super) fn render(survey: &Survey) -> String {
+pub(super) fn render(survey: &Survey, wanted: &Wanted) -> String {
     let objects: Vec<Value> = survey.objects.iter().map(object).collect();
     let budgets: Vec<Value> = survey.loads().into_iter().map(budget).collect();
     let document = json!({
@@ -18,8 +19,14 @@ pub(super) fn render(survey: &Survey) -> String {
         "soakSeconds": survey.soaks().as_secs(),
         "callsMade": survey.calls,
         "budgets": budgets,
+        "withheld": wanted.withheld.as_ref().map(|withheld| names(&withheld.keys)).unwrap_or_default(),
+        "elsewhere": names(&wanted.elsewhere),
     });
     format!("{document:#}")
+}
+
+fn names(keys: &[ObjectKey]) -> Vec<String> {
+    keys.iter().map(ToString::to_string).collect()
 }
 
 fn budget((account, load): (&ObjectKey, Load)) -> Value {

@@ -4,15 +4,18 @@ mod body;
 mod json;
 mod text;
 
+use super::folder::{SourceArgs, elsewhere_text};
 use super::ports::{self, SystemClock};
 use super::{Context, Exit};
 use crate::api::Object;
-use crate::engine::intake;
+use crate::engine::drive::folder::DriveError;
+use crate::engine::intake::{self, Wanted};
 use crate::engine::ports::Clock as _;
 use crate::engine::survey::{Survey, survey};
-use crate::source::{Snapshot, folder};
+use crate::source::folder;
 use crate::state::{StateError, local::View, memory::Memory};
 use clap::ValueEnum;
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +28,9 @@ use std::sync::Arc;
 pub struct Args {
     /// File or folder of manifests.
     pub path: PathBuf,
+    /// Which source it is.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// How to print it; docs/cli.md describes the JSON.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -53,15 +59,22 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         }
         return ctx.fail(format!("{}: nothing was planned", snapshot.problems_text()));
     }
-    match look(&snapshot, &stored, &args.path).await {
-        Ok(survey) => {
-            match args.output {
-                Output::Text => ctx.printer.print(text::render(&survey)),
-                Output::Json => ctx.printer.line(json::render(&survey)),
-            }
-            exit_of(&survey)
-        }
-        Err(error) => ctx.fail(error),
+    let (origin, now) = (args.source.origin(&args.path), Timestamp::now());
+    let wanted = intake::wanted(&snapshot, &stored, &origin, args.source.pruning(), now);
+    let survey = match look(&wanted, &stored).await {
+        Ok(survey) => survey,
+        Err(error) => return ctx.fail(error),
+    };
+    match args.output {
+        Output::Text => ctx.printer.print(text::render(&survey)),
+        Output::Json => ctx.printer.line(json::render(&survey, &wanted)),
+    }
+    if !wanted.elsewhere.is_empty() {
+        ctx.printer.warning(elsewhere_text(&wanted.elsewhere, &origin));
+    }
+    match &wanted.withheld {
+        Some(withheld) => ctx.fail(withheld),
+        None => exit_of(&survey),
     }
 }
 
@@ -81,16 +94,10 @@ fn stored(dir: &Path) -> Result<Vec<Arc<Object>>, StateError> {
     }
 }
 
-async fn look(
-    snapshot: &Snapshot,
-    stored: &[Arc<Object>],
-    path: &Path,
-) -> Result<Survey, crate::engine::drive::folder::DriveError> {
+async fn look(wanted: &Wanted, stored: &[Arc<Object>]) -> Result<Survey, DriveError> {
     let clock = SystemClock::new();
-    let root = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let wanted = intake::wanted(snapshot, stored, &root);
     let memory = Memory::new(stored.iter().cloned());
-    memory.apply_desired(&wanted, true, clock.now())?;
+    memory.apply_desired(&wanted.objects, true, clock.now())?;
     Ok(survey(Arc::new(memory), ports::real(clock)?).await?)
 }
 

@@ -5,11 +5,12 @@ use crate::api::{Object, ObjectKey};
 use crate::cloud::TransportError;
 use crate::engine::points::Point;
 use crate::engine::ports::Ports;
+use crate::engine::prune::{Pruning, Withheld, is_confirmed};
 use crate::engine::{Engine, Report, intake};
+use crate::source::origin::Origin;
 use crate::source::{Problem, Snapshot};
 use crate::state::{Desired, ManifestStore, StateError};
 use async_trait::async_trait;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why a folder cannot be driven any further.
@@ -70,11 +71,16 @@ pub struct Taken {
     pub desired: Desired,
     /// What is wrong with the manifests; while there is any of it nothing is deleted.
     pub problems: Vec<Problem>,
+    /// What is not deleted although its manifest is missing, until a user confirms that.
+    pub withheld: Option<Withheld>,
+    /// Objects that other sources brought, and this one does not name: they go on.
+    pub elsewhere: Vec<ObjectKey>,
 }
 
 /// A folder, its state, and the engine that makes the clouds agree with it.
 pub struct FolderDriver {
-    root: PathBuf,
+    origin: Origin,
+    pruning: Pruning,
     state: Arc<dyn ManifestStore>,
     ports: Ports,
     engine: Engine,
@@ -87,12 +93,18 @@ pub struct FolderDriver {
 }
 
 impl FolderDriver {
-    /// A driver for the manifests under `root`. Nothing is due before the first manifests are taken over.
+    /// A driver for the manifests of `origin`. Nothing is due before the first manifests are taken over.
     #[must_use]
-    pub fn new(root: &Path, state: Arc<dyn ManifestStore>, ports: Ports, events: Box<dyn Events>) -> Self {
+    pub fn new(origin: Origin, state: Arc<dyn ManifestStore>, ports: Ports, events: Box<dyn Events>) -> Self {
         let engine = Engine::new(state.clone(), ports.clone());
-        let (root, last) = (root.to_owned(), Snapshot::default());
-        Self { root, state, ports, engine, events, is_rehearsal: false, is_started: false, last }
+        let (pruning, last) = (Pruning::default(), Snapshot::default());
+        Self { origin, pruning, state, ports, engine, events, is_rehearsal: false, is_started: false, last }
+    }
+
+    /// The same driver, which may delete this.
+    #[must_use]
+    pub fn pruning(self, pruning: Pruning) -> Self {
+        Self { pruning, ..self }
     }
 
     /// The same driver, which refuses accounts that are not on this machine when `is_rehearsal`.
@@ -121,7 +133,7 @@ impl FolderDriver {
             }
             // Before anything is due they are taken in together with the first manifests.
             Event::Requests if !self.is_started => Ok(Step::Requested(Vec::new())),
-            Event::Requests => Ok(Step::Requested(self.take_requests().await?)),
+            Event::Requests => self.take_requests().await,
             Event::ClockSet(ports) => {
                 self.begin_again(ports?).await?;
                 Ok(Step::BeganAgain)
@@ -151,25 +163,26 @@ impl FolderDriver {
             // Before anything is due: what is to be paused must not move.
             self.state.take_requests().await?;
         }
-        let desired = self.take_over(&snapshot).await?;
-        self.engine.wake(desired.changed.iter().chain(&desired.deleting).cloned()).await?;
+        let taken = self.take_over(&snapshot).await?;
+        let concerned = taken.desired.changed.iter().chain(&taken.desired.deleting);
+        self.engine.wake(concerned.cloned()).await?;
         if !self.is_started {
             self.wake_all().await?;
             self.is_started = true;
         }
-        let problems = snapshot.problems.clone();
         self.last = snapshot;
-        Ok(Taken { desired, problems })
+        Ok(taken)
     }
 
-    async fn take_over(&self, snapshot: &Snapshot) -> Result<Desired, StateError> {
-        let stored = self.objects().await?;
-        let wanted = intake::wanted(snapshot, &stored, &self.root);
+    async fn take_over(&self, snapshot: &Snapshot) -> Result<Taken, StateError> {
+        let (stored, now) = (self.objects().await?, self.ports.clock.now());
+        let wanted = intake::wanted(snapshot, &stored, &self.origin, self.pruning, now);
         let may_delete = snapshot.problems.is_empty();
         self.ports.faults.pass(Point::before("Manifests"));
-        let desired = self.state.take_manifests(&wanted, may_delete, self.ports.clock.now()).await?;
+        let desired = self.state.take_manifests(&wanted.objects, may_delete, now).await?;
         self.ports.faults.pass(Point::after("Manifests"));
-        Ok(desired)
+        let problems = snapshot.problems.clone();
+        Ok(Taken { desired, problems, withheld: wanted.withheld, elsewhere: wanted.elsewhere })
     }
 
     /// Begins again at the machine's time, as after a restart: nothing that was counted by the clock before still counts.
@@ -201,18 +214,23 @@ impl FolderDriver {
     }
 
     /// Takes in what users request; what cannot be taken in now is tried again.
-    async fn take_requests(&mut self) -> Result<Vec<ObjectKey>, StateError> {
-        match self.state.take_requests().await {
-            Ok(concerned) => {
-                self.engine.wake(concerned.iter().cloned()).await?;
-                Ok(concerned)
-            }
-            Err(error) if error.is_final() => Err(error),
+    async fn take_requests(&mut self) -> Result<Step, DriveError> {
+        let concerned = match self.state.take_requests().await {
+            Ok(concerned) => concerned,
+            Err(error) if error.is_final() => return Err(error.into()),
             Err(error) => {
                 tracing::warn!("a request could not be taken in: {error}");
-                Ok(Vec::new())
+                return Ok(Step::Requested(Vec::new()));
+            }
+        };
+        self.engine.wake(concerned.iter().cloned()).await?;
+        for key in &concerned {
+            if self.state.load(key).await?.is_some_and(|object| is_confirmed(&object)) {
+                let snapshot = std::mem::take(&mut self.last);
+                return self.take(snapshot).await.map(Step::Took);
             }
         }
+        Ok(Step::Requested(concerned))
     }
 
     /// Every object as it stands.

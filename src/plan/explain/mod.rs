@@ -10,7 +10,7 @@ mod rollout;
 
 use crate::api::{
     CreateOperation, Decision, Health, Intent, IntentState, Kind, Object, ObjectKey, STALLED, find_condition,
-    time_text,
+    time_text, withheld_since,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -48,7 +48,12 @@ pub fn explain(object: &Object, all: &[Object], now: Timestamp) -> Explanation {
         Health::Stalled => Some(person_needed(object)),
         _ => None,
     };
-    let mut next: Vec<String> = first.into_iter().chain(next).collect();
+    let withheld = withheld_since(object.meta()).filter(|_| !object.is_deleting());
+    let missing = withheld.map(|since| format!(
+        "Its manifest is missing since {since}, and so are many others, so that it is not deleted: restore the file, or confirm with `rollwave prune {}`.",
+        object.key()
+    ));
+    let mut next: Vec<String> = first.into_iter().chain(missing).chain(next).collect();
     if next.is_empty() {
         next.push(by_default(health));
     }

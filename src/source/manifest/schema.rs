@@ -1,6 +1,6 @@
 //! The schema of a kind, compiled once: the same that stands in its CustomResourceDefinition.
 
-use crate::api::SOURCE_FILE_ANNOTATION;
+use crate::api::OWN_ANNOTATIONS;
 use crate::api::{self, Kind, pattern};
 use kube_cel::CompiledSchema;
 use regex::Regex;
@@ -35,6 +35,8 @@ fn compile(kind: Kind) -> Document {
 
 /// What stands around a spec. Only what people write: the rest of Kubernetes' metadata is written by its API server.
 fn envelope(spec: &Json) -> Json {
+    let own: BTreeMap<&str, &str> =
+        OWN_ANNOTATIONS.into_iter().map(|name| (name, "is set by Rollwave itself: leave it out")).collect();
     let server = "is written by the Kubernetes API server: leave it out of a manifest";
     let by_server = [
         "uid",
@@ -69,7 +71,7 @@ fn envelope(spec: &Json) -> Json {
                     "annotations": {
                         "type": "object", "propertyNames": {"pattern": pattern::QUALIFIED_NAME},
                         "additionalProperties": {"type": "string", "maxLength": 262_144},
-                        "x-refused": {SOURCE_FILE_ANNOTATION: "is set by Rollwave itself: leave it out"}
+                        "x-refused": own
                     }
                 },
                 "x-refused": refused

@@ -4,7 +4,8 @@
 //! (KEP-5504); a list is believed even where it goes back, since etcd may have been restored from a backup.
 
 use crate::api::{
-    FINALIZER, Intent, IntentState, Kind, Object, ObjectKey, ObjectMeta, SOURCE_FILE_ANNOTATION,
+    FINALIZER, Intent, IntentState, Kind, OWN_ANNOTATIONS, Object, ObjectKey, ObjectMeta,
+    SOURCE_FILE_ANNOTATION, SOURCE_ROOT_ANNOTATION,
 };
 use crate::state::{StateError, codec};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -63,15 +64,16 @@ impl Cache {
     /// The object as it is kept: without the notes of who wrote what, which nobody here reads, and with relative paths of it
     /// starting in its namespace's folder, whatever its annotations say.
     fn tidied(&self, mut object: Object) -> Object {
-        let file = self.files.as_ref().map(|files| files.join(object.namespace()).join("-"));
+        let folder = self.files.as_ref().map(|files| files.join(object.namespace()));
         let meta = object.meta_mut();
         meta.managed_fields = None;
         if let Some(annotations) = &mut meta.annotations {
-            annotations.remove(SOURCE_FILE_ANNOTATION);
+            annotations.retain(|name, _| !OWN_ANNOTATIONS.contains(&name.as_str()));
         }
-        if let Some(file) = file {
+        if let Some(folder) = folder {
             let annotations = meta.annotations.get_or_insert_default();
-            annotations.insert(SOURCE_FILE_ANNOTATION.to_owned(), file.display().to_string());
+            annotations.insert(SOURCE_FILE_ANNOTATION.to_owned(), folder.join("-").display().to_string());
+            annotations.insert(SOURCE_ROOT_ANNOTATION.to_owned(), folder.display().to_string());
         }
         object
     }

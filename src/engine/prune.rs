@@ -1,0 +1,86 @@
+//! What may be deleted because its manifest is gone. A source that is empty, or lost most of its objects, has more likely vanished
+//! (a volume that was not mounted, a checkout that broke off) than been meant so: nothing of it is deleted until a user confirms
+//! that. Pure.
+
+use crate::api::{
+    Object, ObjectKey, PRUNE_CONFIRMED_ANNOTATION, PRUNE_WITHHELD_ANNOTATION, annotation, withheld_since,
+};
+use jiff::Timestamp;
+use std::fmt;
+
+/// Fewer missing objects than this are believed, unless none is left.
+const FEW: usize = 3;
+
+/// What users allow to be deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruning {
+    /// However much is missing.
+    pub allow: bool,
+    /// Also what other sources brought: this one is all there is.
+    pub all: bool,
+}
+
+/// Objects of a source whose manifests are missing, and that are not deleted before a user confirms it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// They, in order.
+    pub keys: Vec<ObjectKey>,
+    /// How many objects of the source the state holds.
+    pub owned: usize,
+}
+
+/// Objects that are named in a message.
+const SHOWN: usize = 5;
+
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (missing, owned) = (self.keys.len(), self.owned);
+        write!(
+            f,
+            "the manifests of {missing} of {owned} objects are missing ({}): nothing of them is deleted; restore the files, or confirm with --allow-prune or `rollwave prune`",
+            shown(&self.keys)
+        )
+    }
+}
+
+/// The first of them by name, and how many more there are.
+#[must_use]
+pub fn shown(keys: &[ObjectKey]) -> String {
+    let mut names: Vec<String> = keys.iter().take(SHOWN).map(ToString::to_string).collect();
+    if keys.len() > SHOWN {
+        names.push(format!("and {} more", keys.len() - SHOWN));
+    }
+    names.join(", ")
+}
+
+/// What is withheld of the objects of a source that are `missing` from it, out of `owned`; `is_empty` when it holds no object at
+/// all. What was withheld before stays so, however few they are by now.
+pub(super) fn withheld(
+    missing: &[&Object],
+    owned: usize,
+    is_empty: bool,
+    pruning: Pruning,
+) -> Vec<ObjectKey> {
+    if pruning.allow {
+        return Vec::new();
+    }
+    let has_vanished = is_empty || (missing.len() >= FEW && missing.len() * 2 > owned);
+    let stays = |object: &&&Object| {
+        !is_confirmed(object) && (has_vanished || withheld_since(object.meta()).is_some())
+    };
+    missing.iter().filter(stays).map(|object| object.key()).collect()
+}
+
+/// A user has seen that its deletion is withheld, and wants it.
+#[must_use]
+pub fn is_confirmed(object: &Object) -> bool {
+    annotation(object.meta(), PRUNE_CONFIRMED_ANNOTATION).is_some()
+}
+
+/// The object with a note that its deletion is withheld since then; the time of an earlier note stays.
+pub(super) fn noted(object: &Object, now: Timestamp) -> Object {
+    let mut object = object.clone();
+    let annotations = object.meta_mut().annotations.get_or_insert_default();
+    annotations.entry(PRUNE_WITHHELD_ANNOTATION.to_owned()).or_insert_with(|| now.to_string());
+    object
+}

@@ -62,6 +62,7 @@ fn generate(path: &Path) -> LocalFile {
     }
     LocalFile {
         path: PathBuf::from(path),
+        root: "/".into(),
         sha256: hex::encode(sha256.finalize()),
         md5: Some(hex::encode(md5.finalize())),
         size: Some(SIZE),

@@ -101,7 +101,8 @@ pub enum Verb {
     /// Check manifests without calling any cloud.
     ///
     /// Every problem of every file is printed with its line and column, what is wrong, and what to write instead.
-    /// References between all the given files and folders are checked too. Exit codes: 0 no problems, 1 problems, 2 a
+    /// References between all the given files and folders are checked too. A package's file that is missing, or is not the
+    /// expected one, is a warning. Exit codes: 0 no problems, 1 problems, 2 a
     /// path is not there.
     Validate(validate::Args),
     /// Show what `apply` would do, and change nothing.

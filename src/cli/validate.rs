@@ -1,9 +1,13 @@
 //! `rollwave validate`: everything that is wrong with some manifests.
 
 use super::{Context, Exit};
+use crate::api::Object;
+use crate::cloud::transport::file::open_checked;
 use crate::plan::ownership::{Foreseen, foresee};
-use crate::source::Problem;
+use crate::plan::package::local_files;
 use crate::source::folder::{self, Reading};
+use crate::source::origin::Origin;
+use crate::source::{Problem, Snapshot};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -34,7 +38,8 @@ pub fn run(args: &Args, ctx: &Context) -> Exit {
         return ctx.usage(format!("{}: there is no such file or folder", absent.display()));
     }
     let reading = folder::read_all(&args.paths);
-    let warnings = warnings(&reading);
+    let mut warnings = overlaps(&reading);
+    warnings.extend(unusable_files(&reading.snapshot, &args.paths));
     match args.output {
         Format::Text => print_text(&reading, &warnings, ctx),
         Format::Json => ctx.printer.line(as_json(&reading, &warnings)),
@@ -43,7 +48,7 @@ pub fn run(args: &Args, ctx: &Context) -> Exit {
 }
 
 /// Rollouts that target the same devices, by the place of their targets.
-fn warnings(reading: &Reading) -> Vec<Problem> {
+fn overlaps(reading: &Reading) -> Vec<Problem> {
     let objects = &reading.snapshot.objects;
     let foreseen = foresee(objects.values().map(|sourced| &sourced.object));
     let located = foreseen.into_iter().filter_map(|Foreseen { key, message }| {
@@ -51,6 +56,26 @@ fn warnings(reading: &Reading) -> Vec<Problem> {
         Some(Problem { place: objects.get(&key)?.place_of(&path), path, message })
     });
     located.collect()
+}
+
+/// Files of packages that are not there, or are not what the manifest says. Only a warning: they may be built later, and a
+/// package that the cloud holds needs no file any more.
+fn unusable_files(snapshot: &Snapshot, paths: &[PathBuf]) -> Vec<Problem> {
+    let origins: Vec<(&PathBuf, Origin)> = paths.iter().map(|path| (path, Origin::of(path, None))).collect();
+    let mut problems = Vec::new();
+    for sourced in snapshot.objects.values() {
+        let Object::Package(package) = &sourced.object else { continue };
+        let mut package = package.clone();
+        if let Some((_, origin)) = origins.iter().find(|(path, _)| sourced.place.file.starts_with(path)) {
+            origin.mark(&mut package.metadata, &sourced.place.file);
+        }
+        for (path, file) in local_files(&package) {
+            if let Err(error) = open_checked(&file) {
+                problems.push(Problem { place: sourced.place_of(&path), path, message: error.to_string() });
+            }
+        }
+    }
+    problems
 }
 
 fn print_text(reading: &Reading, warnings: &[Problem], ctx: &Context) {

@@ -3,6 +3,7 @@
 //! A request is sent once. Retries live in the engine, which owns the clock, the budget and the journal: here nobody
 //! knows whether a call may be repeated, or what it would cost.
 
+pub mod file;
 mod http;
 mod redact;
 mod upload;
@@ -35,8 +36,9 @@ pub struct WireRequest {
     pub upload: Option<Box<Upload>>,
 }
 
-/// A file that is streamed as the second part of a body, between `WireRequest::body` and `after`. Its digests are computed on
-/// the way: when they are not the expected ones the request is broken off before its end, so that nothing comes of it.
+/// A file that is streamed as the second part of a body, between `WireRequest::body` and `after`. Its digests are checked before
+/// anything of it is sent, and on the way again: when the file changed meanwhile the request is broken off before its end, so
+/// that nothing comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
     /// The file.

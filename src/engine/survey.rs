@@ -5,8 +5,10 @@ use super::observe::Evidence;
 use super::ports::Ports;
 use super::queue::Class;
 use crate::api::{Budget, Kind, Object, ObjectKey, OtaPackage, OtaRollout, Period};
-use crate::cloud::{Call, CallError, NewJob, WireRequest};
+use crate::cloud::transport::file;
+use crate::cloud::{Call, CallError, ErrorClass, NewJob, WireRequest};
 use crate::plan::needs::{self, Need};
+use crate::plan::package::local_files;
 use crate::plan::preview::{self, End, Estimate, Preview, PreviewStage};
 use crate::plan::{Action, POLL};
 use crate::state::{StateError, Store};
@@ -253,6 +255,9 @@ impl Lane {
         let capabilities = self.connect().await?.account.cloud().capabilities().clone();
         let now = self.ports.clock.now();
         let preview = preview::package(&sight.view(package, &capabilities, &self.inventory, now));
+        if new_packages(&preview.steps) > 0 {
+            check_files(package)?;
+        }
         let after = preview.object.clone();
         Ok((self.priced(preview, &needs::for_package(package), package)?, after))
     }
@@ -340,6 +345,21 @@ impl Lane {
         };
         Ok(Order { when: step.when, call, requests })
     }
+}
+
+/// Files that would have to be uploaded. No order would get that far with one that is not the expected one.
+fn check_files(package: &OtaPackage) -> Result<(), CallError> {
+    for (field, file) in local_files(package) {
+        file::open_checked(&file).map_err(|error| {
+            CallError::new(ErrorClass::Invalid, "CreatePackage", format!("{field}: {error}"))
+                .next_step("put the right file in place, or correct spec.artifact")
+        })?;
+    }
+    Ok(())
+}
+
+fn new_packages(steps: &[preview::Step]) -> usize {
+    steps.iter().filter(|step| matches!(step.action, Action::CreatePackage { .. })).count()
 }
 
 fn new_jobs(steps: &[preview::Step]) -> impl Iterator<Item = &NewJob> + Clone {

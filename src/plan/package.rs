@@ -10,6 +10,7 @@ mod report;
 mod retry;
 mod verify;
 
+pub use compare::local_files;
 pub(crate) use compare::wanted;
 
 use super::needs::unsupported;

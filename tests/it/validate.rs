@@ -48,6 +48,38 @@ fn mistakes_are_printed_by_place_and_end_with_1() {
 }
 
 #[test]
+fn a_file_of_a_package_that_is_not_as_it_should_be_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let cloud = "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {name: lab}\nspec:\n  \
+        enos: {endpoint: \"https://enos.example\", orgId: o1}\n  credentials: {accessKey: env:AK, secretKey: env:SK}\n";
+    let package = "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaPackage\nmetadata: {name: p}\nspec:\n  \
+        cloudRef: {name: lab}\n  type: Firmware\n  product: {id: em001}\n  version: V2\n  artifact:\n    \
+        file: p.bin\n    sha256: 4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a\n";
+    std::fs::create_dir(at("m")).unwrap();
+    std::fs::write(at("m/cloud.yaml"), cloud).unwrap();
+    std::fs::write(at("m/p.yaml"), package).unwrap();
+    let check = |expected: &str| {
+        let output = rollwave(folder.path(), &["validate", "m"]);
+        assert_eq!(text(&output.stdout), "2 objects in 2 files, 0 problems\n", "{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(text(&output.stderr), expected);
+    };
+    let at_the_file = "warning: m/p.yaml:9:3: spec.artifact.file: FOLDER/m/p.bin";
+    let at_the_file = at_the_file.replace("FOLDER", &folder.path().display().to_string());
+    check(&format!("{at_the_file} cannot be read: No such file or directory (os error 2)\n"));
+    std::fs::write(at("m/p.bin"), "").unwrap();
+    check(&format!("{at_the_file} is empty\n"));
+    std::fs::write(at("m/p.bin"), [2]).unwrap();
+    check(&format!(
+        "{at_the_file} has the SHA-256 dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea986457d986, not \
+         4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a\n"
+    ));
+    std::fs::write(at("m/p.bin"), [1]).unwrap();
+    check("");
+}
+
+#[test]
 fn machines_get_json() {
     let folder = folder_with_mistakes();
     let output = rollwave(folder.path(), &["validate", "-o", "json", "release.yaml", "cloud.yaml"]);

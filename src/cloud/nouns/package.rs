@@ -200,6 +200,9 @@ impl NewArtifact {
 pub struct LocalFile {
     /// Where it is.
     pub path: PathBuf,
+    /// Folder beneath which it has to be, whatever links there are.
+    #[serde(skip)]
+    pub root: PathBuf,
     /// SHA-256 in lower-case hex.
     pub sha256: String,
     /// MD5 in lower-case hex, for clouds that keep no other digest.

@@ -1,11 +1,10 @@
 //! A file within a body, streamed in constant memory, and checked on the way.
 
+use super::file::{self, Digests};
 use super::{TransportError, Upload};
 use crate::cloud::{Effect, ErrorClass, LocalFile};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, Stream};
-use md5::Md5;
-use sha2::{Digest, Sha256};
 use std::{
     fmt, io,
     sync::{Arc, Mutex, PoisonError},
@@ -46,31 +45,27 @@ impl Fault {
 }
 
 impl FileBody {
-    /// Opens the file.
+    /// Opens the file, and reads it once to check it.
     ///
     /// # Errors
-    /// It cannot be opened, or has another size than the manifest says. Nothing has been sent.
+    /// It cannot be opened, or is not the one that the manifest describes. Nothing has been sent.
     pub async fn open(before: Bytes, upload: Upload) -> Result<Self, TransportError> {
         let Upload { file, after } = upload;
-        let told = |error: io::Error| unusable(format!("{} cannot be read: {error}", file.path.display()));
-        let open = File::open(&file.path).await.map_err(told)?;
-        let size = open.metadata().await.map_err(told)?.len();
-        if let Some(wanted) = file.size.filter(|wanted| *wanted != size) {
-            return Err(unusable(format!("{} has {size} bytes, not {wanted}", file.path.display())));
-        }
+        let wanted = file.clone();
+        let checked = tokio::task::spawn_blocking(move || file::open_checked(&wanted)).await;
+        let (open, size) = match checked {
+            Ok(checked) => checked.map_err(unusable)?,
+            Err(error) => return Err(unusable(error)),
+        };
+        let open = File::from_std(open);
         let length = (before.len() as u64).saturating_add(size).saturating_add(after.len() as u64);
         Ok(Self { before, after, file, open, length, fault: Fault::default() })
     }
 
     /// The body, chunk by chunk. It ends with an error, before what follows the file, when the digests are not the expected ones.
     pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-        let reader = Reader {
-            sha256: Sha256::new(),
-            md5: Md5::new(),
-            open: self.open,
-            file: self.file,
-            fault: self.fault,
-        };
+        let digests = Some(Digests::of(&self.file));
+        let reader = Reader { digests, open: self.open, file: self.file, fault: self.fault };
         let first = stream::iter([Ok(self.before)]);
         let rest = stream::unfold(Some((reader, self.after)), |state| async move {
             let (mut reader, after) = state?;
@@ -85,8 +80,8 @@ impl FileBody {
 }
 
 struct Reader {
-    sha256: Sha256,
-    md5: Md5,
+    /// None once they were checked.
+    digests: Option<Digests>,
     open: File,
     file: LocalFile,
     fault: Fault,
@@ -103,27 +98,15 @@ impl Reader {
         if chunk.is_empty() {
             return self.check().map(|()| None);
         }
-        self.sha256.update(&chunk);
-        if self.file.md5.is_some() {
-            self.md5.update(&chunk);
+        if let Some(digests) = &mut self.digests {
+            digests.update(&chunk);
         }
         Ok(Some(chunk.freeze()))
     }
 
     fn check(&mut self) -> io::Result<()> {
-        let sha256 = hex::encode(self.sha256.finalize_reset());
-        let md5 = self.file.md5.as_ref().map(|_| hex::encode(self.md5.finalize_reset()));
-        let digests =
-            [("SHA-256", Some(sha256), Some(&self.file.sha256)), ("MD5", md5, self.file.md5.as_ref())];
-        for (name, found, wanted) in digests {
-            if let (Some(found), Some(wanted)) = (found, wanted)
-                && found != *wanted
-            {
-                let path = self.file.path.display();
-                return Err(self.fault.set(format!("{path} has the {name} {found}, not {wanted}")));
-            }
-        }
-        Ok(())
+        let Some(digests) = self.digests.take() else { return Ok(()) };
+        digests.check(&self.file).map_err(|error| self.fault.set(error.to_string()))
     }
 }
 
@@ -133,5 +116,29 @@ fn unusable(message: impl fmt::Display) -> TransportError {
         effect: Effect::None,
         message: format!("the package's file is not usable: {message}"),
         next_step: "put the right file in place, or correct spec.artifact".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt as _;
+    use sha2::Digest as _;
+
+    #[tokio::test]
+    async fn a_file_that_changes_after_its_check_is_broken_off_before_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v2.bin");
+        fs_err::write(&path, b"firmware").unwrap();
+        let sha256 = hex::encode(sha2::Sha256::digest(b"firmware"));
+        let file =
+            LocalFile { path: path.clone(), root: folder.path().into(), sha256, md5: None, size: None };
+        let upload = Upload { file, after: Bytes::from("after") };
+        let body = FileBody::open(Bytes::from("before"), upload).await.unwrap();
+        fs_err::write(&path, b"FIRMWARE").unwrap();
+        let fault = body.fault.clone();
+        let chunks: Vec<io::Result<Bytes>> = body.into_stream().collect().await;
+        assert!(chunks.last().unwrap().is_err(), "{chunks:?}");
+        assert!(fault.error().unwrap().message.contains("has the SHA-256"));
     }
 }

@@ -1,6 +1,6 @@
 //! Is the cloud's package the one that the spec describes?
 
-use crate::api::{Artifact, ArtifactFile, OtaPackage, OtaPackageSpec, Verification, folder_of};
+use crate::api::{Artifact, ArtifactFile, OtaPackage, OtaPackageSpec, Verification, folder_of, root_of};
 use crate::cloud::{
     ArtifactRef, Capabilities, HeldArtifact, HeldFile, LocalFile, NewArtifact, NewFile, NewPackage,
     NewVerification, ObsArtifact, Package,
@@ -166,6 +166,7 @@ fn artifact(object: &OtaPackage) -> NewArtifact {
     let Artifact { sha256, md5, size, obs, file, files, .. } = &object.spec.artifact;
     let local = |path: &str, sha256: &str, md5: Option<&String>, size: Option<i64>| LocalFile {
         path: folder_of(&object.metadata).join(path),
+        root: root_of(&object.metadata),
         sha256: sha256.to_ascii_lowercase(),
         md5: lower(md5),
         size: size.and_then(|size| u64::try_from(size).ok()),
@@ -189,6 +190,17 @@ fn artifact(object: &OtaPackage) -> NewArtifact {
         }
         (None, None, None) => NewArtifact::Portal,
     }
+}
+
+/// The files of ours that a package is made of, each with the field that names it.
+#[must_use]
+pub fn local_files(object: &OtaPackage) -> Vec<(String, LocalFile)> {
+    let files = match artifact(object) {
+        NewArtifact::File(file) => vec![file],
+        NewArtifact::Files(files) => files.into_iter().map(|file| file.file).collect(),
+        _ => Vec::new(),
+    };
+    object.spec.artifact.paths().map(|(field, _)| field).zip(files).collect()
 }
 
 fn asked_of_the_cloud(verification: &Verification) -> NewVerification {

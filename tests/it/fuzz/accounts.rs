@@ -234,7 +234,13 @@ fn permit() -> UploadPermit {
 }
 
 fn file() -> LocalFile {
-    LocalFile { path: "v2.bin".into(), sha256: "ab".repeat(32), md5: Some("cd".repeat(16)), size: Some(4) }
+    LocalFile {
+        path: "v2.bin".into(),
+        root: std::path::PathBuf::new(),
+        sha256: "ab".repeat(32),
+        md5: Some("cd".repeat(16)),
+        size: Some(4),
+    }
 }
 
 fn new_package(cloud: CloudKind) -> NewPackage {

@@ -1,0 +1,210 @@
+//! A package's file on this machine: opened beneath the folder of its manifests, and checked before any byte of it is used.
+
+use crate::cloud::LocalFile;
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
+use md5::Md5;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{self, Read, Seek as _};
+use std::path::{Path, PathBuf};
+
+/// Bytes that are held of a file at a time.
+const CHUNK: usize = 128 * 1024;
+/// Flag of `open`: it returns at once, whatever the file is.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
+/// Why a file cannot be that of a package.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system's.
+    #[error("{path} cannot be read: {error}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// By `..`, by an absolute path, or by a link.
+    #[error("{path} leads out of {root}, where files of its manifests have to be", path = path.display(), root = root.display())]
+    Outside {
+        /// The file.
+        path: PathBuf,
+        /// The folder.
+        root: PathBuf,
+    },
+    /// A pipe, a socket, a device or a folder.
+    #[error("{} is no regular file", .0.display())]
+    Special(PathBuf),
+    /// No byte.
+    #[error("{} is empty", .0.display())]
+    Empty(PathBuf),
+    /// Another size than the manifest says.
+    #[error("{path} has {found} bytes, not {wanted}", path = path.display())]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        found: u64,
+        /// The manifest's.
+        wanted: u64,
+    },
+    /// Another digest than the manifest says.
+    #[error("{path} has the {name} {found}, not {wanted}", path = path.display())]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// Which digest.
+        name: &'static str,
+        /// The file's.
+        found: String,
+        /// The manifest's.
+        wanted: String,
+    },
+}
+
+/// An open file, at its beginning, and its size in bytes.
+pub type Opened = (File, u64);
+
+/// Opens the file, and checks size and digests of all of it. Blocks for as long as reading it takes.
+///
+/// # Errors
+/// [`FileError`]: it must not be used.
+pub fn open_checked(wanted: &LocalFile) -> Result<Opened, FileError> {
+    let path = || wanted.path.clone();
+    let unreadable = |error| FileError::Unreadable { path: path(), error };
+    let mut file = open_beneath(&wanted.root, &wanted.path)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    let size = metadata.len();
+    match wanted.size {
+        _ if !metadata.is_file() => return Err(FileError::Special(path())),
+        _ if size == 0 => return Err(FileError::Empty(path())),
+        Some(wanted) if wanted != size => return Err(FileError::Size { path: path(), found: size, wanted }),
+        _ => {}
+    }
+    let mut digests = Digests::of(wanted);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = file.read(&mut chunk).map_err(unreadable)?;
+        let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        digests.update(bytes);
+    }
+    digests.check(wanted)?;
+    file.rewind().map_err(unreadable)?;
+    Ok((file, size))
+}
+
+/// Follows no link, and no `..`, out of `root`.
+fn open_beneath(root: &Path, path: &Path) -> Result<File, FileError> {
+    let outside = || FileError::Outside { path: path.to_owned(), root: root.to_owned() };
+    let unreadable = |error| FileError::Unreadable { path: path.to_owned(), error };
+    let inside = path.strip_prefix(root).map_err(|_| outside())?;
+    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+    let folder = Dir::open_ambient_dir(root, ambient_authority()).map_err(unreadable)?;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(NONBLOCK);
+    match folder.open_with(inside, &options) {
+        Ok(file) => Ok(file.into_std()),
+        // Not the system's own refusal: cap-std says so of a path that leads out.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() => {
+            Err(outside())
+        }
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+/// The digests of bytes that come one after the other.
+pub(super) struct Digests {
+    sha256: Sha256,
+    md5: Option<Md5>,
+}
+
+impl Digests {
+    /// Those that the manifest gives.
+    pub(super) fn of(wanted: &LocalFile) -> Self {
+        Self { sha256: Sha256::new(), md5: wanted.md5.as_ref().map(|_| Md5::new()) }
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+    }
+
+    /// # Errors
+    /// [`FileError::Digest`].
+    pub(super) fn check(self, wanted: &LocalFile) -> Result<(), FileError> {
+        let sha256 = ("SHA-256", Some(hex::encode(self.sha256.finalize())), Some(&wanted.sha256));
+        let md5 = ("MD5", self.md5.map(|md5| hex::encode(md5.finalize())), wanted.md5.as_ref());
+        for (name, found, wanted_digest) in [sha256, md5] {
+            if let (Some(found), Some(digest)) = (found, wanted_digest)
+                && found != *digest
+            {
+                let (path, wanted) = (wanted.path.clone(), digest.clone());
+                return Err(FileError::Digest { path, name, found, wanted });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fs_err as fs;
+    use std::os::unix::fs::symlink;
+
+    const BYTES: &[u8] = b"firmware";
+
+    fn said(root: &Path, path: PathBuf) -> String {
+        let sha256 = hex::encode(Sha256::digest(BYTES));
+        match open_checked(&LocalFile { path, root: root.to_owned(), sha256, md5: None, size: None }) {
+            Ok((mut file, size)) => {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).unwrap();
+                assert_eq!((bytes.as_slice(), size), (BYTES, BYTES.len() as u64));
+                "opened".to_owned()
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_file_is_opened_beneath_its_root_and_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        let at = |name: &str| root.join(name);
+        fs::create_dir_all(at("fleet/deep")).unwrap();
+        fs::create_dir_all(at("build")).unwrap();
+        for file in ["root/fleet/a.bin", "root/build/b.bin", "outside.bin"] {
+            fs::write(dir.path().join(file), BYTES).unwrap();
+        }
+        fs::write(at("fleet/empty.bin"), "").unwrap();
+        fs::write(at("fleet/other.bin"), "something else").unwrap();
+        symlink("../build/b.bin", at("fleet/inside.bin")).unwrap();
+        symlink("../../outside.bin", at("fleet/escape.bin")).unwrap();
+        symlink(dir.path().join("outside.bin"), at("fleet/absolute.bin")).unwrap();
+        symlink("../..", at("fleet/up")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("fleet/pipe.bin"), rustix::fs::Mode::RUSR).unwrap();
+        let leads_out = "leads out of";
+        for (path, expected) in [
+            ("fleet/a.bin", "opened"),
+            ("fleet/../build/b.bin", "opened"),
+            ("fleet/inside.bin", "opened"),
+            ("fleet/../../outside.bin", leads_out),
+            ("fleet/escape.bin", leads_out),
+            ("fleet/absolute.bin", leads_out),
+            ("fleet/up/outside.bin", leads_out),
+            ("fleet/none.bin", "cannot be read: No such file"),
+            ("fleet/pipe.bin", "is no regular file"),
+            ("fleet/deep", "is no regular file"),
+            ("fleet/empty.bin", "is empty"),
+            ("fleet/other.bin", "has the SHA-256"),
+        ] {
+            let said = said(&root, at(path));
+            assert!(said.contains(expected), "{path}: {said}");
+        }
+        assert!(said(&root, dir.path().join("outside.bin")).contains(leads_out));
+    }
+}

@@ -4,6 +4,7 @@ mod aliyun;
 mod aliyun_files;
 mod aliyun_lost;
 mod aliyun_modules;
+mod artifacts;
 mod bad_input;
 mod calls;
 mod crash;

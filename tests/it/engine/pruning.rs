@@ -41,7 +41,7 @@ fn a_folder_that_becomes_empty_under_run_deletes_nothing_until_that_is_confirmed
     let lab = lab();
     let log = lab.path().join("log");
     let _process = Process::start_with_log(&mut lab.verb("run", &[]), &log);
-    lab.until("the rollout is done", || lab.firmware("meter-20").as_deref() == Some("V2"));
+    lab.until("the rollout is done", || lab.firmware("meter-0019").as_deref() == Some("V2"));
     vanish(&lab);
     lab.until_object("rollout/meter", "its deletion is withheld", is_withheld);
     let log = fs_err::read_to_string(&log).unwrap();

@@ -144,7 +144,7 @@ impl Waiting {
                 }
             }
             News::Gone(_) if self.request == Request::Prune => {
-                ctx.printer.line(format!("{key}: it is deleted"))
+                ctx.printer.line(format!("{key}: it is deleted"));
             }
             News::Gone(_) => self.exit = ctx.fail(format!("{key}: it is gone, and {verb} came too late")),
             News::Wrong(_, why) => self.exit = ctx.fail(format!("{key}: {why}")),

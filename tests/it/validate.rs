@@ -65,7 +65,7 @@ fn a_file_of_a_package_that_is_not_as_it_should_be_is_a_warning() {
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(text(&output.stderr), expected);
     };
-    let at_the_file = "warning: m/p.yaml:9:3: spec.artifact.file: FOLDER/m/p.bin";
+    let at_the_file = "warning: m/p.yaml:10:5: spec.artifact.file: FOLDER/m/p.bin";
     let at_the_file = at_the_file.replace("FOLDER", &folder.path().display().to_string());
     check(&format!("{at_the_file} cannot be read: No such file or directory (os error 2)\n"));
     std::fs::write(at("m/p.bin"), "").unwrap();

@@ -60,7 +60,7 @@ fn a_folder_that_becomes_empty_under_run_deletes_nothing_until_that_is_confirmed
     let confirmed = run(&lab, &["prune", "rollout", "package", "--wait", "--timeout", "60s"]);
     assert_eq!(confirmed.code, Some(0), "{confirmed:#?}");
     lab.until("the package is deleted", || lab.packages().is_empty());
-    assert_eq!(names(&lab), ["lab"], "what was not confirmed stays");
+    lab.until("what was confirmed goes, and nothing else", || names(&lab) == ["lab"]);
 }
 
 #[test]

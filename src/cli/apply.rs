@@ -42,8 +42,8 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
-    let deadline = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
-    let Some(mut snapshot) = read(&args.path, left(deadline)).await else {
+    let timeout = args.timeout.map_or(Duration::MAX, |timeout| Duration::from_secs(timeout.as_secs()));
+    let Some(mut snapshot) = read(&args.path, timeout).await else {
         ctx.printer.error(format!("{}: could not be read in time", args.path.display()));
         return Exit::Timeout;
     };
@@ -65,7 +65,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         if !taken.elsewhere.is_empty() {
             ctx.printer.warning(elsewhere_text(&taken.elsewhere, &origin));
         }
-        let exit = settle(&mut driver, args.wait, deadline, ctx).await?;
+        let exit = settle(&mut driver, args, ctx).await?;
         Ok(match taken.withheld {
             Some(withheld) => ctx.fail(withheld),
             None => exit,
@@ -90,19 +90,13 @@ async fn read(path: &Path, time: Duration) -> Option<Snapshot> {
     tokio::time::timeout(time, reading).await.ok()?.ok()
 }
 
-fn left(deadline: Option<Instant>) -> Duration {
-    deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
-}
-
-async fn settle(
-    driver: &mut FolderDriver,
-    wait: bool,
-    deadline: Option<Instant>,
-    ctx: &Context,
-) -> Result<Exit, DriveError> {
+async fn settle(driver: &mut FolderDriver, args: &Args, ctx: &Context) -> Result<Exit, DriveError> {
+    let deadline = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
     let mut round = Round::new(Outstanding::of(&driver.objects().await?));
-    while !round.is_over(driver, wait).await? {
-        let Ok(step) = tokio::time::timeout(left(deadline), driver.step()).await else {
+    while !round.is_over(driver, args.wait).await? {
+        let left =
+            deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        let Ok(step) = tokio::time::timeout(left, driver.step()).await else {
             summarise(driver, &round, ctx).await?;
             return Ok(Exit::Timeout);
         };

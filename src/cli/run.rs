@@ -57,7 +57,7 @@ async fn work(driver: &mut FolderDriver, origin: &Origin, ctx: &Context) -> Driv
             Ok(Step::Took(taken)) => {
                 show(&taken, ctx);
                 if !taken.elsewhere.is_empty() && taken.elsewhere != elsewhere {
-                    ctx.printer.warning(elsewhere_text(&taken.elsewhere, origin));
+                    tracing::warn!("{}", elsewhere_text(&taken.elsewhere, origin));
                 }
                 elsewhere = taken.elsewhere;
             }
@@ -73,7 +73,7 @@ fn show(taken: &Taken, ctx: &Context) {
         ctx.printer.problem(problem);
     }
     if let Some(withheld) = &taken.withheld {
-        ctx.printer.warning(withheld);
+        tracing::warn!("{withheld}");
     }
     let Taken { desired, .. } = taken;
     tracing::info!(changed = desired.changed.len(), deleting = desired.deleting.len(), "took the manifests");

@@ -81,6 +81,8 @@ pub fn is_confirmed(object: &Object) -> bool {
 pub(super) fn noted(object: &Object, now: Timestamp) -> Object {
     let mut object = object.clone();
     let annotations = object.meta_mut().annotations.get_or_insert_default();
+    // In whole seconds, as every time in an object.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     annotations.entry(PRUNE_WITHHELD_ANNOTATION.to_owned()).or_insert_with(|| now.to_string());
     object
 }

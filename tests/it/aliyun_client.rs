@@ -110,7 +110,7 @@ fn job() -> NewJob {
 fn package() -> NewPackage {
     let file = LocalFile {
         path: "meter/v2.tar.gz".into(),
-        root: std::path::PathBuf::new(),
+        root: "".into(),
         sha256: "ab".repeat(32),
         md5: Some("cd".repeat(16)),
         size: Some(5),
@@ -499,13 +499,7 @@ fn limits_are_refused_with_field_value_and_next_step_and_what_is_at_the_limit_pa
     let delivery = |text: &str| serde_json::from_str::<Delivery>(text).unwrap();
     let upload = |path: &str, md5: Option<String>| Call::PermitUpload {
         package: key(),
-        file: LocalFile {
-            path: path.into(),
-            root: std::path::PathBuf::new(),
-            sha256: String::new(),
-            md5,
-            size: None,
-        },
+        file: LocalFile { path: path.into(), root: "".into(), sha256: String::new(), md5, size: None },
     };
     let verify = |job: &mut NewJob| job.purpose = JobPurpose::Verify;
     let passes = [

@@ -98,7 +98,7 @@ fn package() -> NewPackage {
         custom_info: None,
         artifact: NewArtifact::File(LocalFile {
             path: "/firmware/me\"ter 2.bin".into(),
-            root: std::path::PathBuf::new(),
+            root: "".into(),
             sha256: "ab".repeat(32),
             md5: None,
             size: Some(4),

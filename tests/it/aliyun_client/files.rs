@@ -12,7 +12,7 @@ fn file(name: &str, handle: Option<&str>) -> NewFile {
         name: name.into(),
         file: LocalFile {
             path: format!("{name}.bin").into(),
-            root: std::path::PathBuf::new(),
+            root: "".into(),
             sha256: "ab".repeat(32),
             md5: Some("cd".repeat(16)),
             size: (name != "app").then_some(7),

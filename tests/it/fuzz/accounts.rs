@@ -236,7 +236,7 @@ fn permit() -> UploadPermit {
 fn file() -> LocalFile {
     LocalFile {
         path: "v2.bin".into(),
-        root: std::path::PathBuf::new(),
+        root: "".into(),
         sha256: "ab".repeat(32),
         md5: Some("cd".repeat(16)),
         size: Some(4),

@@ -8,6 +8,7 @@ mod finding;
 mod intent;
 mod package;
 mod rollout;
+mod uptime;
 
 pub use clock::*;
 pub use counts::*;
@@ -16,6 +17,7 @@ pub use finding::*;
 pub use intent::*;
 pub use package::*;
 pub use rollout::*;
+pub use uptime::Uptime;
 
 use super::Condition;
 use jiff::Timestamp;

@@ -1,6 +1,5 @@
 //! One run of the process: what `rollwave run` does around the engine, from start to crash.
 
-use super::Shared;
 use super::clock::MachineClock;
 use super::clouds;
 use super::dice::{Dice, Jitter};
@@ -8,10 +7,12 @@ use super::disk::DiskPort;
 use super::faults::Life;
 use super::mutation::Mutation;
 use super::network::{Dialler, Wire};
+use super::{Shared, World};
 use crate::api::ObjectKey;
 use crate::engine::points::Point;
 use crate::engine::ports::{Deposed, Leadership, Ports, Silent, Sole};
 use crate::engine::{Engine, Report};
+use crate::plan::clocks::Boot;
 use crate::state::{StateError, Store};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -29,7 +30,17 @@ pub(super) struct Start {
     pub(super) seed: u64,
     /// Number of the run.
     pub(super) run: u64,
+    /// The boot of its machine, in true time.
+    pub(super) boot: Boot,
     pub(super) mutation: Option<Mutation>,
+}
+
+impl Start {
+    /// The first process of a world.
+    pub(super) fn first(shared: Arc<Shared>, world: &World) -> Self {
+        let boot = Boot { id: 0, at: shared.timeline.now() };
+        Self { shared, seed: world.seed, run: 0, boot, mutation: world.mutation }
+    }
 }
 
 /// A process that runs.
@@ -49,7 +60,7 @@ impl Process {
             Arc::new(Wire { run, ahead: shared.wall.ahead(), shared: shared.clone(), life: life.clone() });
         let (timeline, wall) = (shared.timeline.clone(), shared.wall.clone());
         let ports = Ports {
-            clock: Arc::new(MachineClock { timeline, ahead: wall.ahead(), wall }),
+            clock: Arc::new(MachineClock { timeline, ahead: wall.ahead(), wall, boot: start.boot }),
             rng: Arc::new(Jitter::new(Dice::new(start.seed, &format!("jitter{}", start.run)))),
             connector: Arc::new(Dialler {
                 wire,

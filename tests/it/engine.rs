@@ -8,6 +8,7 @@ mod artifacts;
 mod bad_input;
 mod calls;
 mod crash;
+mod cron;
 mod day_two;
 mod enos;
 mod folder;

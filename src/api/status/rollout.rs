@@ -2,7 +2,8 @@
 
 use super::counts::is_zero;
 use super::{
-    Decision, Evidence, Finding, Intent, StageClock, StageCounts, conditions, never_observed, timestamp,
+    Decision, Evidence, Finding, Intent, StageClock, StageCounts, Uptime, conditions, never_observed,
+    timestamp,
 };
 use crate::api::Condition;
 use jiff::Timestamp;
@@ -173,6 +174,9 @@ pub struct StageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub observed_cloud_at: Option<Timestamp>,
+    /// The same by the time since the machine was booted, which nobody sets: processes of one boot count a soak together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_uptime: Option<Uptime>,
     /// When its soak is over at the latest, if Rollwave goes on working. Only while it soaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]

@@ -9,7 +9,7 @@
 //!
 //! Their jobs may go on. Whatever such a device reports later counts again: a success, or a failure.
 //!
-//! Time between two processes is distrusted as for a soak ([`Soak`]). Every clock may pass late, which costs time alone. None may
+//! Time between two processes is distrusted as for a soak ([`Wait`]). Every clock may pass late, which costs time alone. None may
 //! pass early: devices that have not begun would leave the sample, and a gate would decide on fewer devices than it was meant to.
 
 use super::Ground;
@@ -21,7 +21,7 @@ use crate::api::{
     AfterDeadline, CloudKind, Kind, OtaRolloutStatus, Period, RolloutPhase, StageClock, StageCounts,
     StageStatus, time_text,
 };
-use crate::plan::soak::Soak;
+use crate::plan::clocks::Wait;
 use crate::plan::stage::as_count;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -116,8 +116,9 @@ fn keep_clock(ground: &Ground<'_>, stage: &mut StageStatus, edited: bool) {
 
 /// Notes which limits have passed, and when the deadline will.
 fn pass(ground: &Ground<'_>, clock: &mut StageClock, limits: Limits, counts: StageCounts, resends: bool) {
-    let soak = |length: Period| Soak {
+    let soak = |length: Period| Wait {
         began: clock.since,
+        uptime: None,
         cloud_began: clock.since_cloud,
         length: length.as_signed(),
     };
@@ -133,7 +134,7 @@ fn pass(ground: &Ground<'_>, clock: &mut StageClock, limits: Limits, counts: Sta
 }
 
 /// True when the look was taken after the end: what happened before it is in the counts.
-fn has_passed(ground: &Ground<'_>, limit: &Soak) -> bool {
+fn has_passed(ground: &Ground<'_>, limit: &Wait<'_>) -> bool {
     ground.jobs.at.min(ground.fleet.at) >= limit.ends(&ground.clocks, ground.now)
 }
 
@@ -143,7 +144,7 @@ fn is_stuck(ground: &Ground<'_>, clock: &StageClock, limits: Limits) -> bool {
         Some(begun) => (begun, clock.begun_cloud_at),
         None => (clock.since, clock.since_cloud),
     };
-    let limit = |length: Period| Soak { began, cloud_began, length: length.as_signed() };
+    let limit = |length: Period| Wait { began, uptime: None, cloud_began, length: length.as_signed() };
     limits.in_progress.is_some_and(|length| has_passed(ground, &limit(length)))
 }
 

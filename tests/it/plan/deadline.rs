@@ -6,7 +6,7 @@ use rollwave::api::{
     OtaRolloutStatus, Request, RolloutPhase, STALLED, StageCounts, StagePhase, find_condition,
 };
 use rollwave::cloud::{CloudKind, DeviceOutcome, defaults::capabilities_of};
-use rollwave::plan::soak::{Clocks, CloudTime};
+use rollwave::plan::clocks::{Clocks, CloudTime};
 use rollwave::plan::{Again, Plan};
 use serde_json::{Value, json};
 
@@ -174,7 +174,7 @@ fn the_two_delivery_clocks_pass_before_the_deadline() {
 fn a_new_process_does_not_believe_that_time_has_passed_unless_the_cloud_says_so() {
     let mut world = begun(canary(&json!({"after": "1d"})), &[Fate::Sleeps; 3]);
     world.pass(30 * DAY);
-    world.clocks = Clocks { steady_since: world.now, cloud: None };
+    world.clocks = Clocks { steady_since: world.now, boot: None, cloud: None };
     world.reconcile();
     assert_eq!(reason(&world), "StageRunning", "our clock may have been set");
     after(&mut world, DAY);
@@ -186,7 +186,7 @@ fn a_new_process_does_not_believe_that_time_has_passed_unless_the_cloud_says_so(
     short.reconcile();
     short.run_devices(|id| if id.ends_with(['1', '2', '3']) { Fate::Sleeps } else { Fate::Succeeds });
     for _ in 0..27 {
-        short.clocks = Clocks { steady_since: short.now, cloud: told(short.now) };
+        short.clocks = Clocks { steady_since: short.now, boot: None, cloud: told(short.now) };
         short.reconcile();
         short.pass(3_600);
     }

@@ -61,7 +61,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     }
     let (origin, now) = (args.source.origin(&args.path), Timestamp::now());
     let wanted = intake::wanted(&snapshot, &stored, &origin, args.source.pruning(), now);
-    let survey = match look(&wanted, &stored).await {
+    let survey = match look(&wanted, &stored, ctx.state.path()).await {
         Ok(survey) => survey,
         Err(error) => return ctx.fail(error),
     };
@@ -94,11 +94,11 @@ fn stored(dir: &Path) -> Result<Vec<Arc<Object>>, StateError> {
     }
 }
 
-async fn look(wanted: &Wanted, stored: &[Arc<Object>]) -> Result<Survey, DriveError> {
+async fn look(wanted: &Wanted, stored: &[Arc<Object>], state: &Path) -> Result<Survey, DriveError> {
     let clock = SystemClock::new();
     let memory = Memory::new(stored.iter().cloned());
     memory.apply_desired(&wanted.objects, true, clock.now())?;
-    Ok(survey(Arc::new(memory), ports::real(clock)?).await?)
+    Ok(survey(Arc::new(memory), ports::of_state(clock, state)?).await?)
 }
 
 fn exit_of(survey: &Survey) -> Exit {

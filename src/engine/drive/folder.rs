@@ -46,7 +46,7 @@ pub enum Event {
 
 /// Where events come from: timers and watches of a real process, or a simulation.
 #[async_trait]
-pub trait Events: Send {
+pub trait Events: Send + Sync {
     /// The next event; waits for ever when none comes. May be dropped at any `.await` without losing one.
     async fn next(&mut self) -> Event;
 }

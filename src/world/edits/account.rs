@@ -17,7 +17,8 @@ pub(super) fn change(editor: &mut Editor<'_>, name: &str, spec: &mut Value) -> O
         }
         25..30 => drop(spec.as_object_mut().map(|spec| spec.remove("budget"))),
         30..50 => spec["driftInterval"] = editor.text_of(&["2m", "3m", "5m", "10m"]),
-        50..70 => client(editor, account, spec),
+        50..52 => spec["allowInsecure"] = json!(editor.dice.permille(500)),
+        52..70 => client(editor, account, spec),
         70..90 => keys(editor, spec, ""),
         _ => {
             let right = spec.clone();

@@ -16,7 +16,8 @@ pub(super) fn change(editor: &mut Editor<'_>, name: &str, spec: &mut Value) {
         35..60 => artifact(editor, account, spec),
         60..82 => verification(editor, account, spec),
         82..88 => spec["adoption"] = editor.text_of(&["IfMatches", "Never"]),
-        88..94 => spec["deletionPolicy"] = editor.text_of(&["Orphan", "Delete"]),
+        88..91 => spec["releaseCounter"] = json!(editor.dice.between(1, 9)),
+        91..95 => spec["deletionPolicy"] = editor.text_of(&["Orphan", "Delete"]),
         _ => spec["driftPolicy"] = editor.text_of(&["Correct", "Report"]),
     }
 }

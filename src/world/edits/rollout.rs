@@ -14,6 +14,8 @@ pub(super) fn change(editor: &mut Editor<'_>, spec: &mut Value) {
         68..78 => set(spec, "stop", stop(editor)),
         78..88 => set(spec, "delivery", delivery(editor)),
         88..93 => spec["readyWhen"] = editor.text_of(&["Accepted", "CanaryPassed", "Completed"]),
+        93..95 => spec["priority"] = json!(editor.dice.between(0, 3)),
+        95..97 => spec["newDevices"] = editor.text_of(&["Include", "Ignore"]),
         _ => spec["suspend"] = json!(!spec["suspend"].as_bool().unwrap_or(false)),
     }
 }
@@ -107,7 +109,7 @@ pub(super) fn delivery(editor: &mut Editor<'_>) -> Value {
         }
     };
     choose("start", json!("DeviceOnline"));
-    choose("timeout", json!("20m"));
+    choose("timeout", json!({"inProgress": "20m"}));
     choose("retry", json!({"limit": 1, "interval": "10m"}));
     choose("ratePerMinute", json!(10));
     choose("maxInFlight", json!(2));
@@ -125,7 +127,7 @@ pub(super) fn delivery(editor: &mut Editor<'_>) -> Value {
 fn vary(editor: &mut Editor<'_>, delivery: &mut Value) {
     let other: [(&str, Value); 6] = [
         ("start", json!("Now")),
-        ("timeout", json!("45m")),
+        ("timeout", json!({"inProgress": "45m", "queued": "2h"})),
         ("retry", json!({"limit": 2})),
         ("ratePerMinute", json!(100)),
         ("maxInFlight", json!(5)),

@@ -62,7 +62,8 @@ fn select(editor: &mut Editor<'_>, account: u64) -> Value {
 
 /// What one stage waits for becomes something else, or nothing.
 fn changed(editor: &mut Editor<'_>, mut stage: Value) -> Value {
-    let (field, value) = match editor.dice.between(0, 9) {
+    let (field, value) = match editor.dice.between(0, 10) {
+        10 => ("deadline", deadline(editor)),
         0..4 => ("gates", gates(editor)),
         4..6 => ("soak", editor.text_of(&["1m", "4m", "10m"])),
         6 => ("notBefore", hours::moment(&mut editor.dice)),
@@ -76,6 +77,10 @@ fn changed(editor: &mut Editor<'_>, mut stage: Value) -> Value {
         None => {}
     }
     stage
+}
+
+fn deadline(editor: &mut Editor<'_>) -> Value {
+    json!({"after": editor.text_of(&["1h", "12h", "7d"]), "then": editor.text_of(&["Judge", "Hold"])})
 }
 
 fn gates(editor: &mut Editor<'_>) -> Value {

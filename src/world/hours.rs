@@ -21,14 +21,20 @@ pub(super) fn draw(seed: u64, chance: u32, manifests: &mut BTreeMap<String, Valu
                 stage["windows"] = windows(&mut dice);
             }
             if dice.permille(chance / 3) {
-                let second = START.as_second() + i64::try_from(dice.between(60, 3_000)).unwrap_or(60);
-                stage["notBefore"] = json!(jiff::Timestamp::from_second(second).unwrap_or_default());
+                stage["notBefore"] = moment(&mut dice);
             }
         }
     }
 }
 
-fn windows(dice: &mut Dice) -> Value {
+/// A time within the first hour.
+pub(super) fn moment(dice: &mut Dice) -> Value {
+    let second = START.as_second() + i64::try_from(dice.between(60, 3_000)).unwrap_or(60);
+    json!(jiff::Timestamp::from_second(second).unwrap_or_default())
+}
+
+/// Windows of every half hour.
+pub(super) fn windows(dice: &mut Dice) -> Value {
     let zone = dice.pick(&["UTC", "Asia/Shanghai", "Asia/Kolkata"]).copied().unwrap_or("UTC");
     let minute = dice.between(0, 29);
     let starts = (0..24).flat_map(|hour| [(hour, minute), (hour, minute + 30)]);

@@ -6,6 +6,7 @@ use super::dice::Dice;
 use crate::cloud::PackageKind;
 use crate::simulator::Simulator;
 use jiff::Timestamp;
+use serde_json::Value;
 
 /// Something that is done in the portal.
 #[derive(Clone, Debug)]
@@ -22,6 +23,13 @@ pub(super) struct Upload {
     pub(super) kind: PackageKind,
     pub(super) version: String,
     pub(super) file: u64,
+}
+
+/// The upload that the spec of a package asks for.
+pub(super) fn upload_of(account: Account, spec: &Value) -> Portal {
+    let kind = if spec["type"] == "Software" { PackageKind::Software } else { PackageKind::Firmware };
+    let version = spec["version"].as_str().unwrap_or_default().to_owned();
+    Portal::Uploads(account, Upload { kind, version, file: account.n * 16 })
 }
 
 /// A package of a manifest, and how long people may take for it. What they do, by the second; second 0 is before all else.

@@ -4,6 +4,7 @@
 use super::asked::{self, Ask};
 use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
 use super::dice::Dice;
+use super::edits::{self, FIRST_OF_EDITS, Fields, Setting};
 use super::hours;
 use super::misfortune::{self, Misfortune};
 use super::parts::{self, FIRST_OF_PARTS};
@@ -21,6 +22,10 @@ use std::collections::BTreeMap;
 pub(super) enum Turn {
     /// The manifest of this name says something else in one place.
     Edit(String, &'static str, Value),
+    /// These fields of the manifest's `spec` say something else.
+    Rewrite(String, Fields),
+    /// The manifest is there, and says this.
+    Write(String, Value),
     /// The manifest is removed.
     Remove(String),
     /// It is there again, as it was at the start.
@@ -132,6 +137,8 @@ impl Scenario {
         }
         hours::draw(seed, profile.windows, &mut author.manifests);
         parts::draw(seed, &accounts, &mut author.manifests);
+        let setting = Setting { seed, home, accounts: &accounts, fleet, easy };
+        edits::add_releases(&setting, &mut author.manifests);
         let minutes = author.dice.between(20, 90);
         let chaos_ends = SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(20));
         let mut plot = author.plot(minutes * 60);
@@ -142,10 +149,17 @@ impl Scenario {
         let may_hold = misfortunes.iter().any(|(_, misfortune)| misfortune.may_hold());
         plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
         if home == Home::Kubernetes {
-            author.fit_cluster();
+            author
+                .manifests
+                .values_mut()
+                .filter_map(|manifest| manifest.get_mut("spec"))
+                .for_each(fit_cluster);
             let misfortunes = misfortune::plot_of_cluster(seed, profile, minutes * 60);
             plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
         }
+        let edited = edits::plot(&setting, minutes * 60, &author.manifests);
+        let is_edited = !edited.is_empty();
+        plot.extend(edited);
         let asked = asked::plot(seed, minutes * 60, easy, &author.manifests);
         plot.extend(asked.into_iter().map(|(at, ask)| (at, Turn::Ask(ask))));
         let mut portal = Vec::new();
@@ -162,7 +176,7 @@ impl Scenario {
             chaos_ends,
             clock_ahead: SignedDuration::from_secs(ahead),
             replicas: if profile.takeover > 0 || Dice::new(seed, "replicas").permille(300) { 2 } else { 1 },
-            must_complete: easy && !author.contested && !may_hold,
+            must_complete: easy && !author.contested && !may_hold && !is_edited,
             secrets: accounts.iter().flat_map(|account| account.side().secrets(account.n)).collect(),
             manifests: author.manifests,
         })
@@ -312,24 +326,6 @@ impl Author {
         done
     }
 
-    /// In a cluster keys are in Secrets, and files below the folder of their namespace.
-    fn fit_cluster(&mut self) {
-        for spec in self.manifests.values_mut().filter_map(|manifest| manifest.get_mut("spec")) {
-            if spec.get("credentials").is_some() {
-                put(spec, "/credentials", json!({"secretRef": {"name": "keys"}}));
-            }
-            let Some(artifact) = spec.get_mut("artifact") else { continue };
-            let several = artifact.get("files").and_then(Value::as_array).map_or(0, Vec::len);
-            let paths = (0..several).map(|n| format!("/files/{n}/file"));
-            for path in paths.chain(["/file".to_owned()]) {
-                let file = artifact.pointer(&path).and_then(Value::as_str);
-                if let Some(below) = file.and_then(|file| file.strip_prefix('/')).map(str::to_owned) {
-                    put(artifact, &path, json!(below));
-                }
-            }
-        }
-    }
-
     fn add(&mut self, kind: &str, name: &str, spec: &Value) {
         let manifest = json!({
             "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
@@ -346,8 +342,10 @@ impl Author {
         let shown = |Account { cloud, n }: &Account, name: String| json!({"name": group(*n), "id": group(*n), "cloud": cloud, "account": name});
         let groups: Vec<Value> = accounts.iter().map(|account| shown(account, account.name())).collect();
         let devices: Vec<Value> = accounts.iter().flat_map(|account| self.devices(*account)).collect();
+        let later: &[&str] = if seed >= FIRST_OF_EDITS { &["V4", "V5"] } else { &[] };
         let behaviours: Vec<Value> = ["V2", "V3", "S2"]
-            .into_iter()
+            .iter()
+            .chain(later)
             .map(|version| {
                 json!({
                     "version": version,
@@ -446,6 +444,22 @@ impl Author {
     }
 }
 
+/// In a cluster keys are in Secrets, and files below the folder of their namespace.
+pub(super) fn fit_cluster(spec: &mut Value) {
+    if spec.get("credentials").is_some_and(|keys| keys.get("secretRef").is_none()) {
+        put(spec, "/credentials", json!({"secretRef": {"name": "keys"}}));
+    }
+    let Some(artifact) = spec.get_mut("artifact") else { return };
+    let several = artifact.get("files").and_then(Value::as_array).map_or(0, Vec::len);
+    let paths = (0..several).map(|n| format!("/files/{n}/file"));
+    for path in paths.chain(["/file".to_owned()]) {
+        let file = artifact.pointer(&path).and_then(Value::as_str);
+        if let Some(below) = file.and_then(|file| file.strip_prefix('/')).map(str::to_owned) {
+            put(artifact, &path, json!(below));
+        }
+    }
+}
+
 /// The clouds of these accounts, each with its own.
 fn simulated(accounts: &[Account], switches: Switches) -> Value {
     let mut clouds = serde_json::Map::new();
@@ -457,7 +471,8 @@ fn simulated(accounts: &[Account], switches: Switches) -> Value {
     Value::Object(clouds)
 }
 
-fn group(account: u64) -> String {
+/// Id of the group of an account's devices.
+pub(super) fn group(account: u64) -> String {
     format!("a{account}")
 }
 
@@ -483,39 +498,43 @@ mod tests {
 
     #[test]
     fn every_manifest_of_every_seed_and_cloud_is_valid_and_taken_by_its_cloud() {
-        let seeds = || (0..100).chain(FIRST_OF_PARTS..FIRST_OF_PARTS + 100);
+        let latest = [FIRST_OF_PARTS, FIRST_OF_EDITS];
+        let seeds = || (0..100).chain(latest.into_iter().flat_map(|first| first..first + 100));
         let of = |clouds| seeds().map(move |seed| World { clouds, ..World::of_seed(seed) });
         for world in Clouds::ALL.into_iter().flat_map(of) {
             let scenario = Scenario::new(world).unwrap();
-            let edits = scenario.plot.iter().filter_map(|(_, turn)| match turn {
-                Turn::Edit(name, path, value) => Some((name, path, value)),
-                _ => None,
-            });
             let mut manifests = scenario.manifests.clone();
-            for (name, path, value) in edits {
-                put(manifests.get_mut(name).unwrap(), path, value.clone());
+            for manifest in manifests.values() {
+                assert_taken(world, &scenario.manifests, manifest);
             }
-            for manifests in [&scenario.manifests, &manifests] {
-                let objects = objects(manifests.values()).unwrap();
-                for object in objects.values() {
-                    assert_eq!(refusals(&objects, object), [], "{world:?}: {object:?}");
+            for (_, turn) in &scenario.plot {
+                super::super::play::edit(&mut manifests, turn);
+                if let Turn::Edit(name, ..) | Turn::Rewrite(name, _) | Turn::Write(name, _) = turn
+                    && let Some(manifest) = manifests.get(name)
+                {
+                    assert_taken(world, &scenario.manifests, manifest);
                 }
             }
         }
     }
 
-    /// What the object's cloud, whose number stands in its name, does not take.
-    fn refusals(objects: &BTreeMap<ObjectKey, Object>, object: &Object) -> Vec<support::Refusal> {
-        let number = object.key().name.chars().find(char::is_ascii_digit).unwrap();
-        let cloud = objects.values().find_map(|object| match object {
-            Object::Cloud(cloud) if object.key().name.ends_with(number) => Some(clouds::account_of(cloud).0),
-            _ => None,
-        });
-        let cloud = cloud.unwrap();
-        match object {
+    fn assert_taken(world: World, manifests: &BTreeMap<String, Value>, manifest: &Value) {
+        let (spec, object) = (&manifest["spec"], object(manifest).unwrap());
+        let named = spec["packageRef"]["name"].as_str().or_else(|| spec["cloudRef"]["name"].as_str());
+        let named = named.map_or_else(|| object.key().name, str::to_owned);
+        let number = named.find(|c: char| c.is_ascii_digit()).unwrap();
+        let cloud = cloud_of(&manifests[&format!("cloud{}", &named[number..=number])]);
+        let refused = match &object {
             Object::Cloud(_) => Vec::new(),
             Object::Package(package) => support::refusals(cloud, Kind::OtaPackage, &package.spec),
             Object::Rollout(rollout) => support::refusals(cloud, Kind::OtaRollout, &rollout.spec),
-        }
+        };
+        assert_eq!(refused, [], "{world:?}: {object:?}");
+    }
+
+    /// The cloud of an account.
+    fn cloud_of(account: &Value) -> crate::api::CloudKind {
+        let Object::Cloud(cloud) = object(account).unwrap() else { panic!("{account} is no account") };
+        clouds::account_of(&cloud).0
     }
 }

@@ -225,7 +225,7 @@ fn upload(app: &str, kind: PackageKind, version: &str, name: &str) -> Result<Upl
     };
     serde_json::from_value(json!({
         "app": app, "fileType": file_type, "product": PRODUCT, "version": version, "name": name,
-        "sourceVersions": ["V1", "V2", "V3", "S1"],
+        "sourceVersions": ["V1", "V2", "V3", "V4", "V5", "S1"],
     }))
 }
 

@@ -109,6 +109,11 @@ impl Lane {
         if let Some(plan) = plan::package::plan_unseen(package, self.ports.clock.now()) {
             return Ok(plan);
         }
+        if self.store.load(&self.home).await?.is_none()
+            && let Some(plan) = plan::package::plan_without_account(package, self.ports.clock.now())
+        {
+            return Ok(plan);
+        }
         let mut sight = self.observe_package(package, evidence, class).await?;
         let capabilities = self.connect().await?.account.cloud().capabilities().clone();
         let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());

@@ -54,6 +54,13 @@ pub fn plan_unseen(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackag
     leave::at_once(object, now)
 }
 
+/// What is decided of a package whose account is not there any more, if anything is: one that is being deleted does not wait for
+/// it unless something of ours would stay behind.
+#[must_use]
+pub fn plan_without_account(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackageStatus>> {
+    leave::without_account(object, now)
+}
+
 /// A verification of another package, or on other devices, proves nothing about this one.
 fn void_verification(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
     let Some(asked) = &view.object.spec.verification else { return };

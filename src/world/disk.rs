@@ -5,14 +5,18 @@ use super::Shared;
 use super::faults::Life;
 use super::mutation::Mutation;
 use crate::api::{Object, ObjectKey};
+use crate::engine::points::Point;
 use crate::state::local::Asked;
-use crate::state::{Desired, StateError, Store, memory::Memory};
+use crate::state::{Desired, ManifestStore, StateError, Store, memory::Memory};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+/// Where a process may die with a request half taken in: it is no write of the engine's.
+const REQUEST: &str = "Request";
 
 /// What survives a crash, and what the process sees.
 pub(super) struct Disk {
@@ -41,9 +45,10 @@ impl Disk {
     pub(super) fn apply_desired(
         &self,
         wanted: &BTreeMap<ObjectKey, Object>,
+        may_delete: bool,
         now: Timestamp,
     ) -> Result<Desired, StateError> {
-        let desired = self.seen().apply_desired(wanted, true, now)?;
+        let desired = self.seen().apply_desired(wanted, may_delete, now)?;
         self.sync();
         Ok(desired)
     }
@@ -113,6 +118,12 @@ pub(super) struct DiskPort {
 }
 
 impl DiskPort {
+    /// The same state, whose objects a mutant sees otherwise.
+    pub(super) fn seen_by(self, mutation: Mutation) -> MutantState {
+        let state = Arc::new(self);
+        MutantState { store: mutation.of_store(state.clone()), state }
+    }
+
     fn fence(&self) -> Result<(), StateError> {
         if self.shared.leads(self.run) { Ok(()) } else { Err(StateError::Deposed) }
     }
@@ -160,5 +171,78 @@ impl Store for DiskPort {
         seen.forget(key).await?;
         self.shared.disk.wrote(&self.shared);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl ManifestStore for DiskPort {
+    async fn take_manifests(
+        &self,
+        desired: &BTreeMap<ObjectKey, Object>,
+        may_delete: bool,
+        now: Timestamp,
+    ) -> Result<Desired, StateError> {
+        self.life.go_on().await;
+        self.fence()?;
+        self.shared.disk.apply_desired(desired, may_delete, now)
+    }
+
+    /// A request waits until what it asks is durable.
+    async fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError> {
+        self.life.go_on().await;
+        self.fence()?;
+        let mut concerned = Vec::new();
+        while let Some((number, asked)) = self.shared.disk.first_asked() {
+            self.life.survive(Point::before(REQUEST)).await;
+            self.fence()?;
+            let is_news = self.shared.disk.take_in(&asked);
+            let told = if is_news { "is taken in" } else { "changes nothing" };
+            self.shared.note(&format!("{} of {} {told}", asked.request.as_str(), asked.object));
+            self.life.survive(Point::after(REQUEST)).await;
+            self.shared.disk.answered(number);
+            concerned.extend(is_news.then_some(asked.object));
+        }
+        Ok(concerned)
+    }
+}
+
+/// Objects as a mutant sees them; manifests and requests are taken in as they are.
+pub(super) struct MutantState {
+    store: Arc<dyn Store>,
+    state: Arc<DiskPort>,
+}
+
+#[async_trait]
+impl Store for MutantState {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
+        self.store.load(key).await
+    }
+
+    async fn keys(&self) -> Result<Vec<ObjectKey>, StateError> {
+        self.store.keys().await
+    }
+
+    async fn save_status(&self, object: &Object) -> Result<(), StateError> {
+        self.store.save_status(object).await
+    }
+
+    async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
+        self.store.forget(key).await
+    }
+}
+
+#[async_trait]
+impl ManifestStore for MutantState {
+    async fn take_manifests(
+        &self,
+        desired: &BTreeMap<ObjectKey, Object>,
+        may_delete: bool,
+        now: Timestamp,
+    ) -> Result<Desired, StateError> {
+        self.state.take_manifests(desired, may_delete, now).await
+    }
+
+    async fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError> {
+        self.state.take_requests().await
     }
 }

@@ -317,7 +317,7 @@ impl Play {
     fn turn(&mut self, turn: Turn, now: Timestamp) {
         let kind = match turn {
             Turn::Edit(..) | Turn::Rewrite(..) | Turn::Write(..) | Turn::Remove(_) => {
-                edit(&mut self.manifests, &turn);
+                edits::follow(&mut self.manifests, &turn);
                 return self.manifests_changed(now);
             }
             Turn::Restore(name) => {
@@ -583,25 +583,6 @@ impl Play {
             lasted_secs: self.shared.timeline.now().duration_since(START).as_secs(),
             violation: violation.map(|what| Violation { what, last_events: trace.last() }),
         }
-    }
-}
-
-/// Does to the manifests what a turn says of them.
-pub(super) fn edit(manifests: &mut BTreeMap<String, Value>, turn: &Turn) {
-    match turn {
-        Turn::Edit(name, path, value) => {
-            if let Some(manifest) = manifests.get_mut(name) {
-                scenario::put(manifest, path, value.clone());
-            }
-        }
-        Turn::Rewrite(name, fields) => {
-            if let Some(manifest) = manifests.get_mut(name) {
-                edits::apply(manifest, fields);
-            }
-        }
-        Turn::Write(name, manifest) => drop(manifests.insert(name.clone(), manifest.clone())),
-        Turn::Remove(name) => drop(manifests.remove(name)),
-        _ => {}
     }
 }
 

@@ -1,4 +1,4 @@
-//! One run of the process: what `rollwave run` does around the engine, from start to crash.
+//! One run of the process, from start to crash: the shipped driver of a folder, on the ports of a world.
 
 use super::Shared;
 use super::clock::MachineClock;
@@ -8,20 +8,24 @@ use super::disk::DiskPort;
 use super::faults::Life;
 use super::mutation::Mutation;
 use super::network::{Dialler, Wire};
-use crate::api::ObjectKey;
-use crate::engine::points::Point;
+use crate::api::{Object, ObjectKey};
+use crate::engine::drive::folder::{Event, Events, FolderDriver, Step};
 use crate::engine::ports::{Deposed, Leadership, Ports, Silent, Sole};
-use crate::engine::{Engine, Report};
-use crate::state::{StateError, Store};
+use crate::source::{Place, Snapshot, Sourced};
+use crate::state::ManifestStore;
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
 };
 
-/// Where a process may die with a request half taken in: it is no write of the engine's.
-const REQUEST: &str = "Request";
+/// Where the manifests are.
+const ROOT: &str = "/manifests";
 
 /// What a process is started with.
 pub(super) struct Start {
@@ -62,22 +66,18 @@ impl Process {
             leadership: Arc::new(Lease { shared: shared.clone(), run }),
             faults: Arc::new(life.clone()),
         };
-        let store = Arc::new(DiskPort {
-            run,
-            ahead: shared.wall.ahead(),
-            shared: shared.clone(),
-            life: life.clone(),
-        });
-        let store: Arc<dyn Store> = match start.mutation {
-            Some(mutation) => mutation.of_store(store),
-            None => store,
+        let store = DiskPort { run, ahead: shared.wall.ahead(), shared: shared.clone(), life: life.clone() };
+        let state: Arc<dyn ManifestStore> = match start.mutation {
+            Some(mutation) => Arc::new(store.seen_by(mutation)),
+            None => Arc::new(store),
         };
-        let engine = Engine::new(store, ports);
         shared.note(&format!("process {} starts", start.run));
         shared.checkers().process_begins();
         let (changes, changed) = mpsc::unbounded_channel();
-        let home = Home { run, shared, engine, life: life.clone() };
-        Self { life, changes, task: tokio::spawn(home.run(changed)) }
+        let events = Folder { shared: shared.clone(), changed, due: VecDeque::from([Due::Manifests]) };
+        let driver = FolderDriver::new(Path::new(ROOT), state, ports, Box::new(events));
+        let work = work(driver, shared, life.clone());
+        Self { life, changes, task: tokio::spawn(work) }
     }
 
     /// The manifests changed, or somebody asks for something.
@@ -106,86 +106,70 @@ impl Leadership for Lease {
     }
 }
 
-struct Home {
-    run: u64,
-    shared: Arc<Shared>,
-    engine: Engine,
-    life: Life,
+/// What is due to be read.
+enum Due {
+    Manifests,
+    Requests,
 }
 
-impl Home {
-    async fn run(mut self, mut changes: UnboundedReceiver<()>) {
-        if let Err(error) = self.work(&mut changes).await {
-            self.shared.note(&format!("process ends: {error}"));
-        }
-        self.life.end();
-    }
+/// The folder of manifests and requests, as the driver learns of it.
+struct Folder {
+    shared: Arc<Shared>,
+    changed: UnboundedReceiver<()>,
+    due: VecDeque<Due>,
+}
 
-    async fn work(&mut self, changes: &mut UnboundedReceiver<()>) -> Result<(), StateError> {
-        // Before anything is due: what was to stand still must not move.
-        self.take_requests().await?;
-        self.take().await?;
-        let keys = self.shared.disk.seen().objects().iter().map(|object| object.key()).collect::<Vec<_>>();
-        self.engine.wake(keys).await?;
+#[async_trait]
+impl Events for Folder {
+    async fn next(&mut self) -> Event {
         loop {
-            tokio::select! {
-                biased;
-                change = changes.recv() => match change {
-                    Some(()) => {
-                        self.take().await?;
-                        let asked = self.take_requests().await?;
-                        self.engine.wake(asked).await?;
-                    }
-                    None => return Ok(()),
+            match self.due.pop_front() {
+                Some(Due::Manifests) => return Event::Manifests(snapshot(&super::lock(&self.shared.wanted))),
+                Some(Due::Requests) => return Event::Requests,
+                None => match self.changed.recv().await {
+                    Some(()) => self.due.extend([Due::Manifests, Due::Requests]),
+                    // Nothing changes any more: whoever could say so has ended.
+                    None => std::future::pending().await,
                 },
-                report = self.engine.next() => self.reported(report?).await?,
             }
         }
     }
+}
 
-    /// Takes over what the manifests say, and makes what changed due.
-    async fn take(&mut self) -> Result<(), StateError> {
-        if !self.shared.leads(self.run) {
-            return Err(StateError::Deposed);
-        }
-        let wanted = super::lock(&self.shared.wanted).clone();
-        self.life.survive(Point::before("Manifests")).await;
-        let desired = self.shared.disk.apply_desired(&wanted, self.shared.timeline.now())?;
-        self.life.survive(Point::after("Manifests")).await;
-        let keys: Vec<ObjectKey> = desired.changed.into_iter().chain(desired.deleting).collect();
-        if !keys.is_empty() {
-            let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
-            self.shared.note(&format!("manifests change {}", names.join(", ")));
-        }
-        self.engine.wake(keys).await
-    }
+/// What a folder holds with one file an object.
+fn snapshot(wanted: &BTreeMap<ObjectKey, Object>) -> Snapshot {
+    let sourced = |(key, object): (&ObjectKey, &Object)| {
+        let file = Path::new(ROOT).join(format!("{}.yaml", key.name));
+        let place = Place { file, line: 1, column: 1 };
+        (key.clone(), Sourced { object: object.clone(), place, fields: Box::default() })
+    };
+    Snapshot { objects: wanted.iter().map(sourced).collect(), problems: Vec::new() }
+}
 
-    /// Takes in what people ask for, as the state does: a request waits until what it asks is durable. Gives what it concerns.
-    async fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError> {
-        let mut concerned = Vec::new();
-        while let Some((number, asked)) = self.shared.disk.first_asked() {
-            self.life.survive(Point::before(REQUEST)).await;
-            if !self.shared.leads(self.run) {
-                return Err(StateError::Deposed);
+async fn work(mut driver: FolderDriver, shared: Arc<Shared>, life: Life) {
+    let error = loop {
+        match driver.step().await {
+            Ok(step) => told(&shared, step),
+            Err(error) => break error,
+        }
+    };
+    shared.note(&format!("process ends: {error}"));
+    life.end();
+}
+
+fn told(shared: &Shared, step: Step) {
+    match step {
+        Step::Reconciled(report) => shared.saw_report(&report),
+        Step::Took(taken) => {
+            let keys = taken.desired.changed.iter().chain(&taken.desired.deleting);
+            let names: Vec<String> = keys.map(ToString::to_string).collect();
+            if !names.is_empty() {
+                shared.note(&format!("manifests change {}", names.join(", ")));
             }
-            let is_news = self.shared.disk.take_in(&asked);
-            let told = if is_news { "is taken in" } else { "changes nothing" };
-            self.shared.note(&format!("{} of {} {told}", asked.request.as_str(), asked.object));
-            self.life.survive(Point::after(REQUEST)).await;
-            self.shared.disk.answered(number);
-            concerned.extend(is_news.then_some(asked.object));
+            for problem in taken.problems {
+                shared.note(&format!("refused: {problem}"));
+            }
         }
-        Ok(concerned)
-    }
-
-    /// An object that was let go, and is wanted again, comes in anew.
-    async fn reported(&mut self, report: Report) -> Result<(), StateError> {
-        self.shared.saw_report(&report);
-        let is_wanted = super::lock(&self.shared.wanted).contains_key(&report.key);
-        let is_there = self.shared.disk.seen().get(&report.key).is_some();
-        if is_wanted && !is_there {
-            self.take().await?;
-        }
-        Ok(())
+        Step::Requested(_) | Step::BeganAgain => {}
     }
 }

@@ -508,7 +508,7 @@ mod tests {
                 assert_taken(world, &scenario.manifests, manifest);
             }
             for (_, turn) in &scenario.plot {
-                super::super::play::edit(&mut manifests, turn);
+                edits::follow(&mut manifests, turn);
                 if let Turn::Edit(name, ..) | Turn::Rewrite(name, _) | Turn::Write(name, _) = turn
                     && let Some(manifest) = manifests.get(name)
                 {

@@ -45,7 +45,7 @@ pub enum Event {
 
 /// Where events come from: timers and watches of a real process, or a simulation.
 #[async_trait]
-pub trait Events: Send {
+pub trait Events: Send + Sync {
     /// The next event; waits for ever when none comes. May be dropped at any `.await` without losing one.
     async fn next(&mut self) -> Event;
 }
@@ -152,7 +152,7 @@ impl FolderDriver {
             self.state.take_requests().await?;
         }
         let desired = self.take_over(&snapshot).await?;
-        self.engine.wake(desired.changed.iter().chain(&desired.deleting).cloned()).await?;
+        self.engine.wake([desired.changed.clone(), desired.deleting.clone()].concat()).await?;
         if !self.is_started {
             self.wake_all().await?;
             self.is_started = true;
@@ -203,7 +203,7 @@ impl FolderDriver {
     async fn take_requests(&mut self) -> Result<Vec<ObjectKey>, StateError> {
         match self.state.take_requests().await {
             Ok(concerned) => {
-                self.engine.wake(concerned.iter().cloned()).await?;
+                self.engine.wake(concerned.clone()).await?;
                 Ok(concerned)
             }
             Err(error @ StateError::Deposed) => Err(error),

@@ -34,6 +34,33 @@ pub(super) fn at_once(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPac
     (is_leaving && has_nothing).then(|| finish(object, status, release("nothing was created"), now))
 }
 
+/// A package that leaves, and whose account is not there any more: it goes unless something of ours would stay behind that is
+/// to be deleted, or may exist.
+pub(super) fn without_account(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackageStatus>> {
+    object.metadata.deletion_timestamp.as_ref()?;
+    let status = object.status.clone().unwrap_or_default();
+    let (cloud, id) = (&object.spec.cloud_ref.name, status.package_id.as_deref().unwrap_or_default());
+    let stays = status.origin == Some(Origin::Adopted)
+        || object.spec.deletion_policy == DeletionPolicy::Orphan
+        || id.is_empty();
+    let waits = |why: &str, instead: &str| {
+        let message = format!(
+            "deletion waits for OtaCloud/{cloud}, which does not exist: {why}; write that OtaCloud again, or {instead}"
+        );
+        Outcome::stuck("AccountMissing", message)
+    };
+    let outcome = if !status.pending.is_empty() {
+        let why = "a request was sent through it whose outcome is unknown";
+        waits(why, "remove the finalizer and look in the cloud for what it made")
+    } else if stays {
+        release("its OtaCloud does not exist; what is in the cloud stays there")
+    } else {
+        let why = format!("package {id} was created through it (deletionPolicy: Delete)");
+        waits(&why, "set deletionPolicy: Orphan to leave the package in the cloud")
+    };
+    Some(finish(object, status, outcome, now))
+}
+
 /// A create whose answer was lost may have succeeded: an equal package that is there now is what it made.
 fn own_what_was_created(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
     let calls = status.pending.iter().filter(|intent| intent.operation == CreateOperation::CreatePackage);

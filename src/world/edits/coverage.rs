@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::api::definition;
+use crate::world::World;
 use crate::world::clouds::Clouds;
 use crate::world::scenario::Scenario;
-use crate::world::{World, play};
 use std::collections::BTreeSet;
 
 /// Fields that no user can edit, and why.
@@ -87,7 +87,7 @@ fn edited(worlds: impl Iterator<Item = World>) -> BTreeMap<Kind, BTreeSet<String
                 continue;
             };
             let before = manifests.get(name).cloned();
-            play::edit(&mut manifests, turn);
+            follow(&mut manifests, turn);
             let (Some(old), Some(new)) = (before, manifests.get(name)) else { continue };
             let kind = Kind::ALL.into_iter().find(|kind| new["kind"] == kind.as_str()).unwrap();
             changes(&old["spec"], &new["spec"], "spec", found.entry(kind).or_default());

@@ -39,8 +39,27 @@ pub(super) struct Setting<'a> {
     pub(super) easy: bool,
 }
 
+/// Does to the manifests what a turn says of them.
+pub(super) fn follow(manifests: &mut BTreeMap<String, Value>, turn: &Turn) {
+    match turn {
+        Turn::Edit(name, path, value) => {
+            if let Some(manifest) = manifests.get_mut(name) {
+                super::scenario::put(manifest, path, value.clone());
+            }
+        }
+        Turn::Rewrite(name, fields) => {
+            if let Some(manifest) = manifests.get_mut(name) {
+                apply(manifest, fields);
+            }
+        }
+        Turn::Write(name, manifest) => drop(manifests.insert(name.clone(), manifest.clone())),
+        Turn::Remove(name) => drop(manifests.remove(name)),
+        _ => {}
+    }
+}
+
 /// Writes these fields of a manifest's `spec`.
-pub(super) fn apply(manifest: &mut Value, fields: &Fields) {
+fn apply(manifest: &mut Value, fields: &Fields) {
     let Some(spec) = manifest.get_mut("spec").and_then(Value::as_object_mut) else { return };
     for (field, value) in fields {
         if value.is_null() {

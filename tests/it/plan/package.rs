@@ -353,6 +353,27 @@ fn a_package_of_which_nothing_was_created_leaves_without_a_look_at_the_cloud() {
 }
 
 #[test]
+fn a_package_whose_account_is_gone_leaves_unless_something_of_ours_would_stay_behind() {
+    let plan = |world: &World| rollwave::plan::package::plan_without_account(&world.package, world.now);
+    for (policy, origin, is_released) in [
+        ("Delete", Origin::Created, false),
+        ("Delete", Origin::Adopted, true),
+        ("Orphan", Origin::Created, true),
+    ] {
+        let mut world = world(json!({"deletionPolicy": policy}));
+        world.make_ready();
+        world.package.status.as_mut().unwrap().origin = Some(origin);
+        assert_eq!(plan(&world), None, "it is wanted");
+        world.package.metadata.deletion_timestamp = Some(Time(world.now));
+        let planned = plan(&world).unwrap();
+        assert_eq!(planned.actions == [Action::Release], is_released, "{policy} {origin:?}");
+        if !is_released {
+            insta::assert_snapshot!(planned.status.message, @"deletion waits for OtaCloud/lab, which does not exist: package pkg-1 was created through it (deletionPolicy: Delete); write that OtaCloud again, or set deletionPolicy: Orphan to leave the package in the cloud");
+        }
+    }
+}
+
+#[test]
 fn a_cloud_without_digests_is_a_difference() {
     let mut world = world(json!({}));
     foreign(&mut world, |package| {

@@ -13,7 +13,10 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 fn cloud(name: &str) -> String {
-    include_str!("../../examples/fleet/1-cloud.yaml").replace("name: meters", &format!("name: {name}"))
+    // Each name is an account of its own.
+    include_str!("../../examples/fleet/1-cloud.yaml")
+        .replace("name: meters", &format!("name: {name}"))
+        .replace("projectId: 84ffa6b1c9d0446b8f5d3e2a1b0c9d8e", &format!("projectId: {name}"))
 }
 
 /// A folder with these files.

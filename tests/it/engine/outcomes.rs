@@ -162,28 +162,3 @@ fn devices_that_report_an_odd_version_are_named_with_it() {
     assert!(!told.contains("went back to the old version"), "{told}");
     drop(process);
 }
-
-#[test]
-fn a_rollout_that_another_job_keeps_waiting_says_which_under_what_would_change_it() {
-    let two = rollout("first", "{devices: [off-0000]}", "") + &rollout("second", "{devices: [off-0000]}", "");
-    let lab = silent("V2", &two);
-    let process = Process::start(&mut lab.verb("run", &[]));
-    let blocked = |o: &serde_json::Value| {
-        let message = o["status"]["message"].as_str().unwrap_or_default();
-        message.contains("is not released")
-    };
-    let names = ["first", "second"];
-    let mut waiting = None;
-    lab.until("one waits for the other", || {
-        waiting = names.iter().find(|name| {
-            let object = format!("rollout/{name}");
-            let ended = Ended::of(&mut lab.rollwave(&["get", &object, "-o", "json"]));
-            blocked(&serde_json::from_str(&ended.out).unwrap_or_default())
-        });
-        waiting.is_some()
-    });
-    let told = why(&lab, waiting.unwrap());
-    let next = &told[told.find("What would change it").unwrap()..];
-    assert!(next.contains("It goes on when this is over") && next.contains("is not released"), "{told}");
-    drop(process);
-}

@@ -299,7 +299,7 @@ fn bad_targets_and_stop_rules_are_refused_in_plain_words() {
     f.yaml:28:30: spec.targets.tags[""]: has 0 items, at least 1
     --
     f.yaml:29:12: spec.suspend: true or false is wanted, and this is the text "yes"
-    f.yaml:30:3: spec.windows: unknown field `windows`: write delivery, order, packageRef, readyWhen, stages, stop, suspend or targets
+    f.yaml:30:3: spec.windows: unknown field `windows`: write delivery, newDevices, order, packageRef, priority, readyWhen, stages, stop, suspend or targets
     "##);
 }
 

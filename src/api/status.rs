@@ -6,12 +6,14 @@ mod evidence;
 mod intent;
 mod package;
 mod rollout;
+mod uptime;
 
 pub use counts::*;
 pub use evidence::*;
 pub use intent::*;
 pub use package::*;
 pub use rollout::*;
+pub use uptime::Uptime;
 
 use super::Condition;
 use jiff::Timestamp;

@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Make the cloud agree with the manifests.
 ///
 /// Creates what is missing, releases the stages that are due, and deletes, by their policies, objects whose manifests
-/// are gone from PATH. Without --wait it does what can be done now and ends; `rollwave run` keeps on.
+/// are gone from PATH. Without --wait it does what can be done now and ends: run it again, from cron for instance, until the
+/// exit code is not 2 any more. `rollwave run` keeps on.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// File or folder of manifests.
@@ -149,7 +150,11 @@ async fn summarise(driver: &FolderDriver, round: &Round, ctx: &Context) -> Resul
         ctx.printer.error(format!("{account} does not answer: {error}"));
     }
     ctx.printer.line(paint(DIM, format!("{} objects, {} calls", objects.len(), round.calls.total())));
-    Ok(exit_of(&objects, !round.silent.is_empty()))
+    let exit = exit_of(&objects, !round.silent.is_empty());
+    if exit == Exit::Pending {
+        ctx.printer.note("in progress: run `rollwave apply` again to go on, or use --wait");
+    }
+    Ok(exit)
 }
 
 fn line_of(object: &Object) -> String {
@@ -165,6 +170,8 @@ fn exit_of(objects: &[Arc<Object>], silent: bool) -> Exit {
         Exit::Failed
     } else if any(&[Health::Held, Health::Aborted]) {
         Exit::Held
+    } else if !all_settled(objects) {
+        Exit::Pending
     } else {
         Exit::Done
     }

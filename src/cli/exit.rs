@@ -9,12 +9,15 @@ pub enum Exit {
     Done,
     /// 1: failed.
     Failed,
-    /// 2: wrong usage; for `plan`: there is something to do (as `terraform plan -detailed-exitcode`).
-    Usage,
+    /// 2: for `plan`: changes are pending (as `terraform plan -detailed-exitcode`); for `apply` without `--wait`: work is in
+    /// progress, and the next `apply` goes on with it.
+    Pending,
     /// 3: held: a gate, a stop rule or `suspend` holds it, and it will not go on by itself.
     Held,
     /// 4: the time given with `--timeout` is over.
     Timeout,
+    /// 64: wrong usage (`EX_USAGE` of sysexits.h).
+    Usage,
 }
 
 impl From<Exit> for ExitCode {
@@ -22,9 +25,10 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Done => 0,
             Exit::Failed => 1,
-            Exit::Usage => 2,
+            Exit::Pending => 2,
             Exit::Held => 3,
             Exit::Timeout => 4,
+            Exit::Usage => 64,
         })
     }
 }

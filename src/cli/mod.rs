@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod apply;
+mod boot;
 pub mod clouds;
 pub mod completions;
 pub mod connect;
@@ -45,7 +46,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 /// Declarative GitOps reconciler for IoT over-the-air updates.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 held, 4 timeout. `plan` ends with 2 when there is something to do.
+/// Exit codes: 0 done, 1 failed, 2 changes pending (`plan`) or in progress (`apply`), 3 held, 4 timeout, 64 wrong usage.
 #[derive(Parser, Debug)]
 #[command(name = "rollwave", version, max_term_width = 110)]
 pub struct Cli {
@@ -101,15 +102,17 @@ pub enum Verb {
     /// Check manifests without calling any cloud.
     ///
     /// Every problem of every file is printed with its line and column, what is wrong, and what to write instead.
-    /// References between all the given files and folders are checked too. Exit codes: 0 no problems, 1 problems, 2 a
-    /// path is not there.
+    /// References between all the given files and folders are checked too. Exit codes: 0 no problems, 1 problems,
+    /// 64 a path is not there.
     Validate(validate::Args),
     /// Show what `apply` would do, and change nothing.
     Plan(plan::Args),
     /// Make the cloud agree with the manifests.
     ///
     /// Creates what is missing, releases the stages that are due, and deletes, by their policies, objects whose manifests
-    /// are gone from PATH. Without --wait it does what can be done now and ends; `rollwave run` keeps on.
+    /// are gone from PATH. Without --wait it does what can be done now and ends: run it again, from cron for instance, until
+    /// the exit code is not 2 any more. `rollwave run` keeps on. Exit codes: 0 done, 1 failed, 2 in progress, 3 held,
+    /// 4 timeout, 64 wrong usage.
     Apply(apply::Args),
     /// Keep the cloud agreeing with the manifests, until told to stop.
     ///

@@ -1,10 +1,12 @@
 //! The engine's ports in a real process: the machine's clock, a random source, HTTP.
 
+use super::boot;
 use super::connect::HttpConnector;
 use crate::cloud::TransportError;
 #[cfg(debug_assertions)]
 use crate::engine::points::Point;
 use crate::engine::ports::{Clock, Faults, LogRecorder, NoFaults, Ports, Rng, Sole};
+use crate::plan::clocks::Boot;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +37,7 @@ pub struct SystemClock {
     since: Timestamp,
     began: Instant,
     factor: u32,
+    boot: Option<Boot>,
 }
 
 impl SystemClock {
@@ -47,7 +50,8 @@ impl SystemClock {
     /// A clock that runs `factor` times as fast as the machine's from now on.
     #[must_use]
     pub fn faster(factor: u32) -> Self {
-        Self { since: Timestamp::now(), began: Instant::now(), factor: factor.max(1) }
+        let (since, began, factor) = (Timestamp::now(), Instant::now(), factor.max(1));
+        Self { since, began, factor, boot: boot::since(since, factor) }
     }
 
     /// The machine's time again, as fast as before.
@@ -90,6 +94,10 @@ impl Clock for SystemClock {
 
     fn wall(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn boot(&self) -> Option<Boot> {
+        self.boot
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {

@@ -10,7 +10,7 @@ use super::pulse::Pulse;
 use super::queue::Class;
 use crate::api;
 use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, LocalFile, PackageKey, Reply};
-use crate::plan::soak::CloudTime;
+use crate::plan::clocks::CloudTime;
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::Instrument as _;

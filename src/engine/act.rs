@@ -401,7 +401,7 @@ impl Lane {
             Err(error) => error,
         };
         if error.effect == Effect::Unknown {
-            journal::doubt(subject.pending(), &creation.token, now);
+            journal::doubt(subject.pending(), &creation.token, now, &self.clocks());
             say_in_doubt(subject, creation, limits, &self.times());
             tracing::warn!(token = creation.token, "{error}");
             self.save(creation.at("PackageInDoubt", "JobInDoubt"), &subject.object()).await?;

@@ -7,6 +7,7 @@
 
 use crate::api::{CreateOperation, Intent, IntentState};
 use crate::cloud::Capabilities;
+use crate::plan::clocks::{Clocks, Wait};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -40,6 +41,8 @@ pub struct Times {
     pub turn_began: Timestamp,
     /// It is now.
     pub now: Timestamp,
+    /// What that stands on.
+    pub clocks: Clocks,
 }
 
 impl Times {
@@ -76,11 +79,29 @@ pub fn permit(
 }
 
 /// From when on a look tells the truth about an intent: its request has ended, and what it did is visible. An intent of an
-/// earlier process is waited for anew.
+/// earlier process is waited for anew, unless it is known since when nobody waits for its answer: processes that live shortly
+/// would never settle it otherwise.
 #[must_use]
 pub fn settles_at(intent: &Intent, times: &Times, limits: &Capabilities) -> Timestamp {
-    let wait = limits.request_deadline.saturating_add(limits.visibility_lag);
-    times.counted_since(intent.at).saturating_add(wait).unwrap_or(Timestamp::MAX)
+    let (began, length) =
+        (times.counted_since(intent.at), limits.request_deadline.saturating_add(limits.visibility_lag));
+    let is_ambiguous = intent.state == IntentState::Ambiguous;
+    let uptime = intent.uptime.as_ref().filter(|_| is_ambiguous);
+    let cloud_began = intent.cloud_at.filter(|_| is_ambiguous);
+    let clocks = Clocks { steady_since: times.born, ..times.clocks };
+    Wait { began, uptime, cloud_began, length }.ends(&clocks, times.now)
+}
+
+/// Calls that an earlier process was about to make: it has ended, so that whatever left has left by now, and the next process
+/// need not wait for them anew.
+pub fn inherit(pending: &mut [Intent], times: &Times) {
+    let is_inherited = |intent: &&mut Intent| {
+        intent.state == IntentState::Intended && !(times.born..=times.now).contains(&intent.at)
+    };
+    pending
+        .iter_mut()
+        .filter(is_inherited)
+        .for_each(|intent| make_ambiguous(intent, times.now, &times.clocks));
 }
 
 /// When a look must have begun to be worth judging by, whoever took it: after an intent is settled, where it is; a moment ago,
@@ -121,16 +142,32 @@ pub fn intent(
     let body = serde_json::to_vec(request).unwrap_or_default();
     let digest = hex::encode(&Sha256::digest(body)[..8]);
     let (token, state) = (token.to_owned(), IntentState::Intended);
-    Intent { token, operation, stage, digest, at: now, state, likeness: None, package_id: None }
+    Intent {
+        token,
+        operation,
+        stage,
+        digest,
+        at: now,
+        state,
+        cloud_at: None,
+        uptime: None,
+        likeness: None,
+        package_id: None,
+    }
 }
 
 /// The answer was not definite, and nobody waits for it any more since `ended`. Its wait counts from then: a client may have
 /// signed in first, or sent a file.
-pub fn doubt(pending: &mut [Intent], token: &str, ended: Timestamp) {
-    for intent in pending.iter_mut().filter(|intent| intent.token == token) {
-        intent.state = IntentState::Ambiguous;
-        intent.at = ended;
-    }
+pub fn doubt(pending: &mut [Intent], token: &str, ended: Timestamp, clocks: &Clocks) {
+    let of_token = pending.iter_mut().filter(|intent| intent.token == token);
+    of_token.for_each(|intent| make_ambiguous(intent, ended, clocks));
+}
+
+fn make_ambiguous(intent: &mut Intent, ended: Timestamp, clocks: &Clocks) {
+    intent.state = IntentState::Ambiguous;
+    intent.at = ended;
+    intent.uptime = clocks.uptime(ended);
+    intent.cloud_at = clocks.cloud.map(|cloud| cloud.latest);
 }
 
 /// Nothing can tell any more whether it took effect.
@@ -179,7 +216,7 @@ mod tests {
     }
 
     fn times(born: i64, now: i64) -> Times {
-        Times { born: at(born), turn_began: at(300), now: at(now) }
+        Times { born: at(born), turn_began: at(300), now: at(now), clocks: Clocks::STEADY }
     }
 
     #[test]
@@ -197,6 +234,27 @@ mod tests {
             let early = permit(&[intent], "t", at(settles - 1), &times, &limits());
             assert_ne!(early, Permit::Send, "{name}");
         }
+    }
+
+    #[test]
+    fn processes_that_live_shortly_settle_an_intent_together() {
+        use crate::plan::clocks::Boot;
+        // Each lives a second, a minute after the one before; the machine was booted at 0 by its clock, which somebody has set
+        // forward by a day before the fourth.
+        let process = |n: i64| {
+            let ahead = if n < 3 { 0 } else { 86_400 };
+            let now = at(1_000 + 60 * n + ahead);
+            let clocks = Clocks { steady_since: now, boot: Some(Boot { id: 7, at: at(ahead) }), cloud: None };
+            Times { born: now, turn_began: now, now, clocks }
+        };
+        let mut pending = vec![intent("t", CreateOperation::CreateJob, None, &"body", at(970))];
+        let permits = (0..4).map(|n| {
+            let times = process(n);
+            inherit(&mut pending, &times);
+            permit(&pending, "t", times.now, &times, &limits())
+        });
+        let permits: Vec<bool> = permits.map(|permit| permit == Permit::Send).collect();
+        assert_eq!(permits, [false, false, true, true], "90 s after the first process found it");
     }
 
     #[test]
@@ -263,7 +321,7 @@ mod tests {
         assert_eq!(settles_at(&pending[0], &times(0, 1_000), &limits()), at(290));
         let lapsed = |at| has_lapsed(&pending[0], at, &times(0, 1_000), &limits());
         assert!(!lapsed(at(289)) && lapsed(at(290)));
-        doubt(&mut pending, "t", at(320));
+        doubt(&mut pending, "t", at(320), &Clocks::STEADY);
         assert_eq!(pending[0].state, IntentState::Ambiguous);
         assert_eq!(
             settles_at(&pending[0], &times(0, 1_000), &limits()),

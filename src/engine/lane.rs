@@ -11,7 +11,7 @@ use super::pulse::{Pulse, Pulses};
 use super::queue::{Class, Queue};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage};
 use crate::cloud::{CallError, Capabilities, ErrorClass};
-use crate::plan::soak::Clocks;
+use crate::plan::clocks::Clocks;
 use crate::state::{StateError, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
@@ -295,13 +295,13 @@ impl Lane {
 
     /// What the journal reckons with.
     pub(super) fn times(&self) -> Times {
-        Times { born: self.born, turn_began: self.began, now: self.ports.clock.now() }
+        Times { born: self.born, turn_began: self.began, now: self.ports.clock.now(), clocks: self.clocks() }
     }
 
     /// What the judge's time stands on.
     pub(super) fn clocks(&self) -> Clocks {
         let cloud = self.link.as_ref().and_then(|link| link.account.cloud_time());
-        Clocks { steady_since: self.steady_since, cloud }
+        Clocks { steady_since: self.steady_since, boot: self.ports.clock.boot(), cloud }
     }
 
     pub(super) fn capabilities(&self) -> Option<&Capabilities> {

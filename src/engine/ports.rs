@@ -5,6 +5,7 @@ use crate::api::{Event, Object, ObjectKey, OtaCloud};
 use crate::cloud::{
     CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
 };
+use crate::plan::clocks::Boot;
 use crate::state::kubernetes::lease::Held;
 use crate::state::kubernetes::share::Share;
 use async_trait::async_trait;
@@ -47,6 +48,12 @@ pub trait Clock: Send + Sync {
     /// rehearsal runs faster than life.
     fn wall(&self) -> Timestamp {
         self.now()
+    }
+
+    /// When the machine was booted, counted back by [`Self::now`]: what processes of one boot count waits by. The same for as
+    /// long as the engine lives; none where that cannot be told.
+    fn boot(&self) -> Option<Boot> {
+        None
     }
 
     /// Returns at `deadline`, counted as [`Self::now`] counts.

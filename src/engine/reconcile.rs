@@ -9,7 +9,7 @@ use crate::api::{Kind, Object, ObjectKey, OtaCloud, OtaPackage, OtaRollout, Requ
 use crate::cloud::{Call, Cursor, PackageKind};
 use crate::plan::{self, Again, Plan};
 use jiff::{SignedDuration, Timestamp};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Looks and creates in one turn; an object that needs more takes another turn, so that others come between.
 const PASSES: usize = 8;
@@ -45,12 +45,13 @@ impl Lane {
     }
 
     async fn reconcile_package(&mut self, stored: &OtaPackage, class: Class) -> Result<Turn, Trouble> {
-        let mut plan =
-            self.judge_package(stored, self.evidence.max(self.evidence_for(stored)), class).await?;
+        let package = self.with_intents_inherited(stored);
+        let evidence = self.evidence.max(self.evidence_for(package.as_ref()));
+        let mut plan = self.judge_package(&package, evidence, class).await?;
         if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
             return Ok(self.next_turn(false, plan.again, Class::Verify));
         }
-        let mut package = stored.clone();
+        let mut package = package.into_owned();
         for _ in 0..PASSES {
             let evidence = match self.act(&mut package, plan, class).await? {
                 Acted::LookFirst => self.evidence_to_create(&package),
@@ -71,12 +72,13 @@ impl Lane {
     }
 
     async fn reconcile_rollout(&mut self, stored: &OtaRollout, class: Class) -> Result<Turn, Trouble> {
-        let mut plan =
-            self.judge_rollout(stored, self.evidence.max(self.evidence_for(stored)), class).await?;
+        let rollout = self.with_intents_inherited(stored);
+        let evidence = self.evidence.max(self.evidence_for(rollout.as_ref()));
+        let mut plan = self.judge_rollout(&rollout, evidence, class).await?;
         if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
             return Ok(self.next_turn(false, plan.again, Class::RolloutStep));
         }
-        let mut rollout = stored.clone();
+        let mut rollout = rollout.into_owned();
         for _ in 0..PASSES {
             let evidence = match self.act(&mut rollout, plan, class).await? {
                 Acted::LookFirst => self.evidence_to_create(&rollout),
@@ -298,6 +300,15 @@ impl Lane {
             }
         }
         Ok(false)
+    }
+
+    /// The object with what an earlier process was about to send: it may have left, and is counted from now on.
+    fn with_intents_inherited<'a, S: Subject>(&self, stored: &'a S) -> Cow<'a, S> {
+        let mut subject = Cow::Borrowed(stored);
+        if stored.is_in_doubt() {
+            journal::inherit(subject.to_mut().pending(), &self.times());
+        }
+        subject
     }
 
     /// A call that is not settled is looked for in every turn, and whoever asks for a turn wants to know how things are now.

@@ -74,6 +74,8 @@ mod tests {
             digest,
             at,
             state,
+            cloud_at: None,
+            uptime: None,
             likeness: None,
             package_id: None,
         }

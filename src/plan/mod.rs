@@ -6,6 +6,7 @@
 //! The engine asks [`needs`] what must be looked at, looks, and calls [`package::plan`] or [`rollout::plan`].
 
 mod busy;
+pub mod clocks;
 pub mod cohort;
 pub mod confirm;
 pub mod explain;
@@ -14,7 +15,6 @@ pub mod needs;
 pub mod package;
 pub mod preview;
 pub mod rollout;
-pub mod soak;
 pub mod stage;
 pub mod stop;
 #[cfg(test)]
@@ -74,7 +74,7 @@ pub struct RolloutView<'a> {
     /// The time.
     pub now: Timestamp,
     /// What the time stands on.
-    pub clocks: soak::Clocks,
+    pub clocks: clocks::Clocks,
 }
 
 /// The devices of a product, and which of them the targets mean.

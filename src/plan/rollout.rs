@@ -21,9 +21,9 @@ mod run;
 mod success;
 mod survey;
 
+use super::clocks::Clocks;
 use super::cohort;
 use super::needs::{has_begun, is_dispatchable};
-use super::soak::Clocks;
 use super::stage::as_count;
 use super::token::{package_identity, plan_hash};
 use super::{Fleet, POLL, Plan, RolloutView, Seen};
@@ -188,6 +188,7 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         dispatched_at: None,
         observed_at: None,
         observed_cloud_at: None,
+        observed_uptime: None,
         soaks_until: None,
         passed_at: None,
         gates: Vec::new(),

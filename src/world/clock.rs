@@ -1,6 +1,7 @@
 //! Virtual time. It stands still while anything can run, and then jumps to the next moment at which something happens.
 
 use crate::engine::ports::Clock;
+use crate::plan::clocks::Boot;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -120,6 +121,8 @@ pub(super) struct MachineClock {
     pub(super) wall: Arc<WallClock>,
     /// What the machine's clock was ahead when the process began.
     pub(super) ahead: SignedDuration,
+    /// Which boot of which machine it is, and when that was in truth.
+    pub(super) boot: Boot,
 }
 
 impl MachineClock {
@@ -136,6 +139,11 @@ impl Clock for MachineClock {
 
     fn wall(&self) -> Timestamp {
         self.after(self.wall.ahead())
+    }
+
+    fn boot(&self) -> Option<Boot> {
+        let at = self.boot.at.saturating_add(self.ahead).unwrap_or(Timestamp::MAX);
+        Some(Boot { at, ..self.boot })
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {
@@ -159,7 +167,7 @@ mod tests {
         let timeline = Timeline::new(at(100));
         let (timeline_, ahead) = (timeline.clone(), SignedDuration::from_secs(5));
         let wall = Arc::new(WallClock::new(ahead));
-        let clock = MachineClock { timeline: timeline_, wall, ahead };
+        let clock = MachineClock { timeline: timeline_, wall, ahead, boot: Boot { id: 0, at: at(0) } };
         let mut first = clock.sleep_until(at(130));
         let mut never = clock.sleep_until(Timestamp::MAX);
         assert!(first.as_mut().now_or_never().is_none());

@@ -3,9 +3,14 @@
 use super::Shared;
 use super::cluster::Seats;
 use super::cron::Cron;
+use super::dice::Dice;
 use super::process::{Process, Start};
+use crate::plan::clocks::Boot;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
+
+/// In a thousand processes as many start on a machine that was booted since the one before, or on another one.
+const BOOTED_MEANWHILE: u32 = 250;
 
 /// Every process of a world.
 pub(super) enum Lives {
@@ -149,6 +154,11 @@ impl Local {
         self.starts_at = None;
         self.ends_at = self.cron.and_then(|cron| after(cron.lives));
         self.start.run += 1;
+        let mut dice = Dice::new(self.start.seed, &format!("boot{}", self.start.run));
+        // Cron starts its processes on one machine.
+        if self.cron.is_none() && dice.permille(BOOTED_MEANWHILE) {
+            self.start.boot = Boot { id: self.start.run, at: self.shared.timeline.now() };
+        }
         self.process = Some(Process::start(&self.start));
     }
 

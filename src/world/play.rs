@@ -135,7 +135,7 @@ impl Play {
             asked: Mutex::default(),
         });
         let at = |since: SignedDuration| START.saturating_add(since).unwrap_or(Timestamp::MAX);
-        let start = Start { shared: shared.clone(), seed: world.seed, run: 0, mutation: world.mutation };
+        let start = Start::first(shared.clone(), &world);
         let lives = match &shared.cluster {
             Some(server) => {
                 server.apply(&shared, START);

@@ -1,6 +1,5 @@
 //! One run of the process, from start to crash: the shipped driver of a folder, on the ports of a world.
 
-use super::Shared;
 use super::clock::MachineClock;
 use super::clouds;
 use super::dice::{Dice, Jitter};
@@ -8,9 +7,11 @@ use super::disk::DiskPort;
 use super::faults::Life;
 use super::mutation::Mutation;
 use super::network::{Dialler, Wire};
+use super::{Shared, World};
 use crate::api::{Object, ObjectKey};
 use crate::engine::drive::folder::{Event, Events, FolderDriver, Step};
 use crate::engine::ports::{Deposed, Leadership, Ports, Silent, Sole};
+use crate::plan::clocks::Boot;
 use crate::source::{Place, Snapshot, Sourced};
 use crate::state::ManifestStore;
 use async_trait::async_trait;
@@ -33,7 +34,17 @@ pub(super) struct Start {
     pub(super) seed: u64,
     /// Number of the run.
     pub(super) run: u64,
+    /// The boot of its machine, in true time.
+    pub(super) boot: Boot,
     pub(super) mutation: Option<Mutation>,
+}
+
+impl Start {
+    /// The first process of a world.
+    pub(super) fn first(shared: Arc<Shared>, world: &World) -> Self {
+        let boot = Boot { id: 0, at: shared.timeline.now() };
+        Self { shared, seed: world.seed, run: 0, boot, mutation: world.mutation }
+    }
 }
 
 /// A process that runs.
@@ -53,7 +64,7 @@ impl Process {
             Arc::new(Wire { run, ahead: shared.wall.ahead(), shared: shared.clone(), life: life.clone() });
         let (timeline, wall) = (shared.timeline.clone(), shared.wall.clone());
         let ports = Ports {
-            clock: Arc::new(MachineClock { timeline, ahead: wall.ahead(), wall }),
+            clock: Arc::new(MachineClock { timeline, ahead: wall.ahead(), wall, boot: start.boot }),
             rng: Arc::new(Jitter::new(Dice::new(start.seed, &format!("jitter{}", start.run)))),
             connector: Arc::new(Dialler {
                 wire,

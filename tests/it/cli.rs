@@ -117,7 +117,7 @@ fn machines_get_json_that_can_be_read() {
 }
 
 #[test]
-fn wrong_usage_says_what_was_meant_and_ends_with_2() {
+fn wrong_usage_says_what_was_meant_and_ends_with_64() {
     let dir = tempfile::tempdir().unwrap();
     for (args, expected) in [
         (&["statsu"][..], "'status'"),
@@ -126,11 +126,11 @@ fn wrong_usage_says_what_was_meant_and_ends_with_2() {
         (&["get", "-o", "xml"], "[possible values: table, wide, json, yaml]"),
     ] {
         let output = output(dir.path(), args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(output.status.code(), Some(64), "{args:?}");
         assert!(stderr(&output).contains(expected), "{args:?}: {}", stderr(&output));
     }
     let loud = rollwave(dir.path(), &["get"]).env("RUST_LOG", "rollwave=loud").output().unwrap();
-    assert_eq!(loud.status.code(), Some(2));
+    assert_eq!(loud.status.code(), Some(64));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod aliyun_modules;
 mod bad_input;
 mod calls;
 mod crash;
+mod cron;
 mod day_two;
 mod enos;
 mod folder;

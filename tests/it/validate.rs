@@ -80,7 +80,7 @@ fn machines_get_json() {
 #[test]
 fn a_path_that_is_not_there_is_wrong_usage() {
     let output = rollwave(&root(), &["validate", "examples/fleet", "examples/flet"]);
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(64));
     assert_eq!(text(&output.stderr), "error: examples/flet: there is no such file or folder\n");
 }
 

@@ -1,6 +1,6 @@
 //! The journal: calls that must happen once, written down before they leave.
 
-use super::timestamp;
+use super::{Uptime, timestamp};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,16 @@ pub struct Intent {
     pub stage: Option<String>,
     /// SHA-256 of the request, shortened.
     pub digest: String,
-    /// When it was about to leave.
+    /// When it was about to leave; once it is ambiguous, since when nobody waits for its answer.
     #[schemars(schema_with = "timestamp")]
     pub at: Timestamp,
+    /// The same at the latest by the cloud's own clock, where it says what time it is. Only while it is ambiguous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub cloud_at: Option<Timestamp>,
+    /// The same by the time since the machine was booted. Only while it is ambiguous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<Uptime>,
     /// What is known of it.
     pub state: IntentState,
     /// What tells the job that it makes, on a cloud whose jobs carry no token.

@@ -1,7 +1,7 @@
 //! Status of an `OtaRollout`: its stages, their jobs, and who is left out.
 
 use super::counts::is_zero;
-use super::{Decision, Evidence, Intent, StageCounts, conditions, never_observed, timestamp};
+use super::{Decision, Evidence, Intent, StageCounts, Uptime, conditions, never_observed, timestamp};
 use crate::api::Condition;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -160,6 +160,9 @@ pub struct StageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub observed_cloud_at: Option<Timestamp>,
+    /// The same by the time since the machine was booted, which nobody sets: processes of one boot count a soak together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_uptime: Option<Uptime>,
     /// When its soak is over at the latest, if Rollwave goes on working. Only while it soaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]

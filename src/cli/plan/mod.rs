@@ -98,7 +98,7 @@ fn exit_of(survey: &Survey) -> Exit {
     if survey.objects.iter().any(|object| object.forecast.is_err()) {
         Exit::Failed
     } else if survey.has_orders() {
-        Exit::Usage
+        Exit::Pending
     } else {
         Exit::Done
     }

@@ -9,7 +9,7 @@ use crate::api::{
 use crate::cloud::{
     CloudVerification, Device, Job, JobCounts, JobState, NewJob, NewPackage, Package, PackageKind, PackageRow,
 };
-use crate::plan::soak::Clocks;
+use crate::plan::clocks::Clocks;
 use crate::plan::stage::as_count;
 use crate::plan::{
     Action, Again, Fleet, POLL, PackageView, RolloutView, Seen, cohort, confirm, package as judge_package,

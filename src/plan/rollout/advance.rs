@@ -8,8 +8,8 @@ use crate::api::{
     OtaRolloutStatus, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction, Verdict,
     record_decision, time_text,
 };
+use crate::plan::clocks::Wait;
 use crate::plan::needs::{has_begun, is_dispatchable};
-use crate::plan::soak::Soak;
 use crate::plan::{Action, Again, POLL, gate, stop};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -259,20 +259,27 @@ impl Pass<'_, '_> {
             line += &format!(" ({} not begun: they may wait for their users to confirm)", counts.queued);
         }
         let looked_at = self.ground.jobs.at.min(self.ground.fleet.at);
-        // A time to come was written by a clock that has been set back since: it soaks anew.
-        if self.status.stages[index].observed_at.is_none_or(|at| at > self.ground.now) {
+        if !self.is_soaking(index) {
             if !gate::is_observed(&gates, &counts) {
                 self.enter(index, StagePhase::Running, "StageRunning", &line);
                 return Some(Outcome::working(RolloutPhase::Progressing, "StageRunning", line));
             }
             // Its devices had answered by now, and not by the time at which the older of two looks began.
-            let stage = &mut self.status.stages[index];
-            (stage.observed_at, stage.observed_cloud_at) = (Some(self.ground.now), None);
+            let (now, stage) = (self.ground.now, &mut self.status.stages[index]);
+            (stage.observed_at, stage.observed_cloud_at) = (Some(now), None);
+            stage.observed_uptime = self.ground.clocks.uptime(now);
         }
         if let Some(outcome) = self.soak(index, looked_at, &line) {
             return Some(outcome);
         }
         self.exit(index, &line)
+    }
+
+    /// A time to come was written by a clock that has been set back since: where nothing else tells when it was, it soaks anew.
+    fn is_soaking(&self, index: usize) -> bool {
+        let stage = &self.status.stages[index];
+        let is_known = || self.ground.clocks.time_of(stage.observed_uptime.as_ref()).is_some();
+        stage.observed_at.is_some_and(|at| at <= self.ground.now || is_known())
     }
 
     /// A stage is left on a look that was taken after its soak time, never on an older one.
@@ -282,7 +289,11 @@ impl Pass<'_, '_> {
         let began = stage.observed_at?;
         // As soon as it is known: a later beginning only makes it longer.
         stage.observed_cloud_at = stage.observed_cloud_at.or(clocks.cloud.map(|cloud| cloud.latest));
-        let soak = Soak { began, cloud_began: stage.observed_cloud_at, length };
+        if clocks.boot.is_some() && clocks.time_of(stage.observed_uptime.as_ref()).is_none() {
+            stage.observed_uptime = clocks.uptime(self.ground.now);
+        }
+        let uptime = stage.observed_uptime.as_ref();
+        let soak = Wait { began, uptime, cloud_began: stage.observed_cloud_at, length };
         let end = soak.ends(clocks, self.ground.now);
         if looked_at >= end {
             return None;

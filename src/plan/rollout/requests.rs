@@ -104,7 +104,7 @@ pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
 fn order(stage: &mut StageStatus) {
     stage.jobs.iter_mut().for_each(|job| job.retry_ordered = true);
     if stage.phase != StagePhase::Passed {
-        (stage.observed_at, stage.observed_cloud_at) = (None, None);
+        (stage.observed_at, stage.observed_cloud_at, stage.observed_uptime) = (None, None, None);
     }
     if stage.phase == StagePhase::Held {
         stage.phase = StagePhase::Running;

@@ -13,6 +13,7 @@ use super::time::LeaseTime;
 use crate::engine::Engine;
 use crate::engine::ports::{Clock, Leader, Leadership, Ports, Silent, Sole};
 use crate::engine::term::{Term, Told};
+use crate::plan::clocks::Boot;
 use crate::source::kubernetes::{Means, Patience, Seen, watch};
 use crate::state::kubernetes::Cluster;
 use crate::state::kubernetes::campaign::{Candidate, Standing};
@@ -40,7 +41,7 @@ pub(super) struct Controller {
 }
 
 impl Controller {
-    pub(super) fn start(start: &Start, server: &Arc<ApiServer>, name: &str) -> Self {
+    pub(super) fn start(start: &Start, server: &Arc<ApiServer>, name: &str, boot: Boot) -> Self {
         let shared = start.shared.clone();
         let life = Life::new(shared.chaos.clone());
         let link = Link::new(shared.clone(), server.clone(), name.to_owned(), life.clone());
@@ -52,6 +53,7 @@ impl Controller {
         shared.note(&format!("{name} starts"));
         let terms = Terms {
             seed: start.seed,
+            boot,
             mutation: start.mutation,
             link: link.clone(),
             held: held.clone(),
@@ -76,6 +78,7 @@ impl Controller {
 /// What every term of a process begins with.
 struct Terms {
     seed: u64,
+    boot: Boot,
     mutation: Option<Mutation>,
     link: Arc<Link>,
     held: Held,
@@ -125,7 +128,7 @@ impl Terms {
         let (wall, ahead) = (shared.wall.clone(), shared.wall.ahead());
         *super::super::lock(&self.link.ahead) = ahead;
         let wire = Arc::new(Wire { run: number, ahead, shared: shared.clone(), life: life.clone() });
-        let clock = MachineClock { timeline: shared.timeline.clone(), ahead, wall };
+        let clock = MachineClock { timeline: shared.timeline.clone(), ahead, wall, boot: self.boot };
         let leadership: Arc<dyn Leadership> = match self.mutation {
             Some(Mutation::LeaseNotChecked) => Arc::new(Sole),
             _ => Arc::new(Leader { held: self.held.clone(), share: Share::ALL }),
@@ -195,6 +198,10 @@ impl Clock for Stoppable {
 
     fn wall(&self) -> Timestamp {
         self.clock.wall()
+    }
+
+    fn boot(&self) -> Option<Boot> {
+        self.clock.boot()
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {

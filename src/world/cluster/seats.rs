@@ -4,6 +4,7 @@ use super::super::{Shared, lock};
 use super::ApiServer;
 use super::controller::Controller;
 use super::time::LeaseTime;
+use crate::plan::clocks::Boot;
 use crate::world::process::Start;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -19,13 +20,20 @@ pub(in crate::world) struct Seats {
 
 struct Seat {
     name: String,
+    /// Each has a machine of its own.
+    boot: Boot,
     controller: Option<Controller>,
     starts_at: Option<Timestamp>,
 }
 
 impl Seats {
     pub(in crate::world) fn new(start: Start, server: Arc<ApiServer>, replicas: u64, now: Timestamp) -> Self {
-        let seat = |n: u64| Seat { name: format!("controller-{n}"), controller: None, starts_at: Some(now) };
+        let seat = |n: u64| Seat {
+            name: format!("controller-{n}"),
+            boot: Boot { id: n, at: now },
+            controller: None,
+            starts_at: Some(now),
+        };
         Self { start, server, seats: (0..replicas).map(seat).collect(), clock_noticed: Timestamp::MAX }
     }
 
@@ -42,7 +50,7 @@ impl Seats {
         for seat in &mut self.seats {
             if seat.starts_at.is_some_and(|at| at <= now) {
                 seat.starts_at = None;
-                seat.controller = Some(Controller::start(&self.start, &self.server, &seat.name));
+                seat.controller = Some(Controller::start(&self.start, &self.server, &seat.name, seat.boot));
             }
         }
     }

@@ -7,8 +7,8 @@ use rollwave::cloud::{
     ArtifactRef, Capabilities, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, Package,
     PackageKey, PackageKind, PackageRow,
 };
+use rollwave::plan::clocks::{Clocks, CloudTime};
 use rollwave::plan::explain::explain;
-use rollwave::plan::soak::{Clocks, CloudTime};
 use rollwave::plan::{self, Action, Fleet, PackageView, RolloutView, Seen};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -91,7 +91,11 @@ fn check_rollout(rollout: &OtaRollout) {
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         results: results(),
         now: now(),
-        clocks: Clocks { steady_since: now(), cloud: Some(CloudTime { earliest: now(), latest: now() }) },
+        clocks: Clocks {
+            steady_since: now(),
+            boot: None,
+            cloud: Some(CloudTime { earliest: now(), latest: now() }),
+        },
     };
     let plan = plan::rollout::plan(&view);
     assert_eq!(plan, plan::rollout::plan(&view), "the same twice");

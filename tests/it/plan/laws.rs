@@ -217,6 +217,8 @@ impl History {
         let pending = &mut self.world.rollout.status.as_mut().unwrap().pending;
         pending.retain(|intent| intent.token != token);
         pending.push(Intent {
+            cloud_at: None,
+            uptime: None,
             likeness: None,
             package_id: None,
             token: token.into(),

@@ -87,6 +87,8 @@ fn a_package_whose_answer_was_lost_is_found_and_is_ours() {
         digest: String::new(),
         at: world.now,
         state: IntentState::Ambiguous,
+        cloud_at: None,
+        uptime: None,
         likeness: None,
         package_id: None,
     });
@@ -390,6 +392,8 @@ fn a_package_whose_create_was_in_doubt_goes_with_its_object() {
         panic!("nothing to create")
     };
     let intent = Intent {
+        cloud_at: None,
+        uptime: None,
         likeness: None,
         package_id: None,
         token,
@@ -461,6 +465,8 @@ fn a_package_is_not_replaced_before_its_verify_job_is_found_or_known_to_be_lost(
     let plan = world.plan_package();
     let [Action::CreateJob { job, .. }] = &plan.actions[..] else { panic!("{:?}", plan.actions) };
     let intent = Intent {
+        cloud_at: None,
+        uptime: None,
         likeness: None,
         package_id: None,
         token: job.token.clone(),

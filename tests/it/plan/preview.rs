@@ -3,8 +3,8 @@
 use super::world::{Fate, World};
 use rollwave::api::{OtaPackage, OtaRollout};
 use rollwave::cloud::{Capabilities, RowsLack};
+use rollwave::plan::clocks::Clocks;
 use rollwave::plan::preview::{self, End, KNOWN_AFTER_CREATE, Preview};
-use rollwave::plan::soak::Clocks;
 use rollwave::plan::{Action, Fleet, PackageView, RolloutView, Seen, needs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

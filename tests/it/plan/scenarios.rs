@@ -3,8 +3,8 @@
 use super::world::{Fate, World, device};
 use rollwave::api::{RolloutPhase, StagePhase, StageStatus};
 use rollwave::cloud::{CloudKind, JobState, defaults::capabilities_of};
+use rollwave::plan::clocks::{Boot, Clocks, CloudTime};
 use rollwave::plan::needs::{self, Need};
-use rollwave::plan::soak::{Clocks, CloudTime};
 use rollwave::plan::{Action, Again};
 use serde_json::{Value, json};
 
@@ -220,12 +220,12 @@ fn a_clock_that_was_set_forward_between_two_processes_ends_no_soak() {
         let cloud = |ahead: Option<i64>, truth: jiff::Timestamp| {
             ahead.and_then(|ahead| says(truth + jiff::SignedDuration::from_secs(ahead)))
         };
-        world.clocks = Clocks { steady_since: truth, cloud: cloud(before, truth) };
+        world.clocks = Clocks { steady_since: truth, boot: None, cloud: cloud(before, truth) };
         world.reconcile();
         // Killed at once, and started a minute later with a clock that is three hours ahead.
         world.pass(3 * 3_600 + 60);
         let truth = truth + jiff::SignedDuration::from_secs(60);
-        world.clocks = Clocks { steady_since: world.now, cloud: cloud(after, truth) };
+        world.clocks = Clocks { steady_since: world.now, boot: None, cloud: cloud(after, truth) };
         let plan = world.reconcile();
         assert_eq!(plan.actions, [], "{name}");
         let until = world.rollout_status().stages[0].soaks_until.unwrap();
@@ -235,6 +235,30 @@ fn a_clock_that_was_set_forward_between_two_processes_ends_no_soak() {
         world.pass(1);
         assert!(matches!(world.reconcile().actions[..], [Action::CreateJob { .. }]), "{name}");
         assert_eq!(world.rollout_status().stages[0].soaks_until, None, "{name}");
+    }
+}
+
+#[test]
+fn processes_that_live_shortly_end_a_soak_on_time_whatever_the_clock_is_set_to() {
+    let spec =
+        json!({"stages": [{"name": "canary", "select": {"count": 10}, "soak": "1h", "gates": ratio("90%")}]});
+    let secs = jiff::SignedDuration::from_secs;
+    for (name, set_by) in [("a sane clock", 0), ("set forward", 7_200), ("set back", -7_200)] {
+        let mut world = after_canary(spec.clone(), |_| Fate::Succeeds);
+        let booted = world.now - secs(86_400);
+        // A process a minute, of which each sees the rollout once; the clock is set after the first of them.
+        let mut ends = Vec::new();
+        for minute in 0..60 {
+            let ahead = secs(if minute == 0 { 0 } else { set_by });
+            let boot = Some(Boot { id: 7, at: booted + ahead });
+            world.clocks = Clocks { steady_since: world.now, boot, cloud: None };
+            assert_eq!(world.reconcile().actions, [], "{name}, minute {minute}");
+            ends.push(world.rollout_status().stages[0].soaks_until.unwrap() - ahead);
+            world.pass(60 + if minute == 0 { set_by } else { 0 });
+        }
+        assert!(ends.iter().all(|end| *end == booted + secs(86_400 + 3_600)), "{name}: {ends:?}");
+        world.clocks.steady_since = world.now;
+        assert!(matches!(world.reconcile().actions[..], [Action::CreateJob { .. }]), "{name}");
     }
 }
 

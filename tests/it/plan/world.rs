@@ -6,7 +6,7 @@ use rollwave::cloud::{
     Capabilities, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, NewJob, NewPackage, Package,
     PackageRow,
 };
-use rollwave::plan::soak::Clocks;
+use rollwave::plan::clocks::Clocks;
 use rollwave::plan::{self, Action, Again, Fleet, PackageView, Plan, RolloutView, Seen, confirm, needs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

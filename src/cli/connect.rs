@@ -50,6 +50,12 @@ impl HttpConnector {
         Ok(Self { transport, sessions, vault: None, leadership })
     }
 
+    /// The same connector, whose sessions are shared with other processes.
+    #[must_use]
+    pub fn sharing(self, shelf: Arc<dyn ocean_connect::Shelf>) -> Self {
+        Self { sessions: ocean_connect::Sessions::shared(shelf), ..self }
+    }
+
     /// The same connector, with Secrets to read keys from.
     #[must_use]
     pub fn with_vault(self, vault: Arc<dyn Vault>) -> Self {

@@ -7,7 +7,7 @@ use crate::source::folder::{TokioSettle, Watch, WatchOptions};
 use crate::state::local::Local;
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -29,7 +29,8 @@ pub fn open(
     clock: SystemClock,
     events: Box<dyn Events>,
 ) -> Result<FolderDriver, DriveError> {
-    let (ports, state) = (ports::real(clock)?, Arc::new(Local::open(dir)?));
+    let state = Arc::new(Local::open(dir)?);
+    let ports = ports::of_state(clock, dir)?;
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     Ok(FolderDriver::new(&root, state, ports, events).rehearsing(clock.is_faster()))
 }
@@ -65,20 +66,22 @@ pub struct Surroundings {
     /// Ends with this.
     _watching: JoinSet<()>,
     requests: Requests,
+    state: PathBuf,
     clock: SystemClock,
     clock_check: Interval,
 }
 
 impl Surroundings {
-    /// Begins to watch the manifests under `root`, and the machine's clock against this one.
+    /// Begins to watch the manifests under `root`, whose state is in `state`, and the machine's clock against this one.
     #[must_use]
-    pub fn watch(root: &Path, clock: SystemClock) -> Self {
+    pub fn watch(root: &Path, state: &Path, clock: SystemClock) -> Self {
         let (sender, manifests) = mpsc::channel(1);
         let mut watch = Watch::new(root, WatchOptions::default(), Arc::new(TokioSettle));
         let mut watching = JoinSet::new();
         watching.spawn(async move { while sender.send(watch.next().await).await.is_ok() {} });
         let (requests, clock_check) = (Requests::new(), every(CLOCK_CHECK));
-        Self { manifests, _watching: watching, requests, clock, clock_check }
+        let state = state.to_owned();
+        Self { manifests, _watching: watching, requests, state, clock, clock_check }
     }
 }
 
@@ -92,7 +95,7 @@ impl Events for Surroundings {
                 _ = self.clock_check.tick() => {
                     if self.clock.is_off(Timestamp::now()) {
                         self.clock = self.clock.anew();
-                        return Event::ClockSet(ports::real(self.clock));
+                        return Event::ClockSet(ports::of_state(self.clock, &self.state));
                     }
                 }
             }

@@ -28,6 +28,7 @@ pub mod progress;
 pub mod request;
 pub mod run;
 pub mod select;
+mod session_files;
 pub mod simulate;
 pub mod status;
 pub mod tree;

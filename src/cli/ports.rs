@@ -2,6 +2,7 @@
 
 use super::boot;
 use super::connect::HttpConnector;
+use super::session_files::SessionFiles;
 use crate::cloud::TransportError;
 #[cfg(debug_assertions)]
 use crate::engine::points::Point;
@@ -9,6 +10,7 @@ use crate::engine::ports::{Clock, Faults, LogRecorder, NoFaults, Ports, Rng, Sol
 use crate::plan::clocks::Boot;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,19 @@ pub fn real(clock: SystemClock) -> Result<Ports, TransportError> {
         recorder: Arc::new(LogRecorder),
         faults: faults(),
     })
+}
+
+/// The same, for one of the processes that work for the state in `dir`: they share their sessions.
+///
+/// # Errors
+/// As [`real`].
+pub fn of_state(clock: SystemClock, dir: &Path) -> Result<Ports, TransportError> {
+    let connector = HttpConnector::new()?;
+    let connector = match SessionFiles::beside(dir) {
+        Some(files) => connector.sharing(Arc::new(files)),
+        None => connector,
+    };
+    Ok(Ports { connector: Arc::new(connector), ..real(clock)? })
 }
 
 /// A clock that takes the time from the machine once and then goes on steadily, `factor` times as fast; a rehearsal speeds

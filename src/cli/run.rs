@@ -29,7 +29,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         return ctx.usage(format!("{}: there is no such file or folder", args.path.display()));
     }
     let clock = SystemClock::faster(args.time_factor);
-    let surroundings = Box::new(Surroundings::watch(&args.path, clock));
+    let surroundings = Box::new(Surroundings::watch(&args.path, ctx.state.path(), clock));
     let mut driver = match folder::open(&args.path, ctx.state.path(), clock, surroundings) {
         Ok(driver) => driver,
         Err(error) => return ctx.fail(error),

@@ -53,7 +53,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         }
         return ctx.fail(format!("{}: nothing was planned", snapshot.problems_text()));
     }
-    match look(&snapshot, &stored, &args.path).await {
+    match look(&snapshot, &stored, &args.path, ctx.state.path()).await {
         Ok(survey) => {
             match args.output {
                 Output::Text => ctx.printer.print(text::render(&survey)),
@@ -85,13 +85,14 @@ async fn look(
     snapshot: &Snapshot,
     stored: &[Arc<Object>],
     path: &Path,
+    state: &Path,
 ) -> Result<Survey, crate::engine::drive::folder::DriveError> {
     let clock = SystemClock::new();
     let root = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let wanted = intake::wanted(snapshot, stored, &root);
     let memory = Memory::new(stored.iter().cloned());
     memory.apply_desired(&wanted, true, clock.now())?;
-    Ok(survey(Arc::new(memory), ports::real(clock)?).await?)
+    Ok(survey(Arc::new(memory), ports::of_state(clock, state)?).await?)
 }
 
 fn exit_of(survey: &Survey) -> Exit {

@@ -16,6 +16,9 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 
+/// Tokens that may be refused before a call is given up.
+const TOKENS_REFUSED: usize = 2;
+
 /// An application of OceanConnect.
 pub struct OceanConnectClient {
     spec: OceanConnect,
@@ -49,8 +52,8 @@ impl OceanConnectClient {
         Self { spec: spec.clone(), secret, session: sessions.of(spec), transport, capabilities }
     }
 
-    /// A token may be taken away by a login elsewhere: it is fetched once more, and the call sent again. `1010005` is a
-    /// definite refusal, so nothing can happen twice.
+    /// A token may be taken away by a login elsewhere: another one is got, and the call sent again. Twice, since the token that
+    /// another process of ours has left may be as old. `1010005` is a definite refusal, so nothing can happen twice.
     async fn send_signed_in(
         &self,
         call: &Call,
@@ -59,12 +62,14 @@ impl OceanConnectClient {
     ) -> Result<WireResponse, CallError> {
         let (spec, secret, transport) = (&self.spec, &self.secret, self.transport.as_ref());
         let source = Source { spec, secret, transport, call };
-        let token = self.session.get(&source, None, now).await?;
-        let response = self.send(call, with_token(&request, &token)).await?;
-        if !refusal::is_bad_token(&response) {
-            return Ok(response);
+        let mut token = self.session.get(&source, None, now).await?;
+        for _ in 0..TOKENS_REFUSED {
+            let response = self.send(call, with_token(&request, &token)).await?;
+            if !refusal::is_bad_token(&response) {
+                return Ok(response);
+            }
+            token = self.session.get(&source, Some(&token), now).await?;
         }
-        let token = self.session.get(&source, Some(&token), now).await?;
         self.send(call, with_token(&request, &token)).await
     }
 

@@ -9,8 +9,10 @@ mod refusal;
 mod render;
 mod reply;
 mod session;
+mod shared;
 mod wire;
 
 pub(super) use client::capabilities;
 pub use client::{OceanConnectClient, connect};
 pub use session::Sessions;
+pub use shared::{Kept, Shelf};

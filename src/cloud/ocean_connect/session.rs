@@ -1,11 +1,13 @@
 //! The token of an application: fetched when none is held, refreshed before it ends, and fetched anew when it is refused.
 //!
 //! Only the last token of an application is valid (authentication page), so that whoever signs in puts everybody else out.
+//! Processes of one state therefore share it (`shared`): one whose token has ended first looks whether another has signed in.
 //! **Invariant:** in one process an application has one [`Session`], however many accounts name it.\
 //! **Invariant:** callers that need a token at the same time cost one request, also when that request fails.\
 //! **Invariant:** two programs that sign in with one application do not throw each other out in a loop: a token that was
 //! taken away soon after it was given is an error, which names the cause.
 
+use super::shared::{self, Shelf};
 use super::{refusal, render, wire};
 use crate::{
     api::OceanConnect,
@@ -35,29 +37,48 @@ const RECLAIM: SignedDuration = SignedDuration::from_mins(5);
 pub struct Token {
     /// Goes after `Bearer`.
     pub secret: SecretString,
-    id: u64,
-    refresh: Option<SecretString>,
-    renew_at: Timestamp,
+    pub(super) id: u64,
+    pub(super) refresh: Option<SecretString>,
+    pub(super) renew_at: Timestamp,
+}
+
+impl Token {
+    fn is_same(&self, other: &Self) -> bool {
+        self.secret.expose_secret() == other.secret.expose_secret()
+    }
 }
 
 /// The sessions of a process, one for each application of a platform.
 #[derive(Default)]
-pub struct Sessions(Mutex<BTreeMap<(String, String), Arc<Session>>>);
+pub struct Sessions {
+    of: Mutex<BTreeMap<(String, String), Arc<Session>>>,
+    shelf: Option<Arc<dyn Shelf>>,
+}
 
 impl Sessions {
+    /// Sessions that are shared with other processes.
+    #[must_use]
+    pub fn shared(shelf: Arc<dyn Shelf>) -> Self {
+        Self { shelf: Some(shelf), ..Self::default() }
+    }
+
     /// The session of an application.
     #[must_use]
     pub fn of(&self, spec: &OceanConnect) -> Arc<Session> {
         let key = (render::origin(&spec.endpoint).to_owned(), spec.app_id.clone());
+        let shelf = self.shelf.clone().map(|shelf| (shelf, shared::name_of(&key.0, &key.1)));
         // A panic elsewhere leaves the map as it was.
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(sessions.entry(key).or_default())
+        let mut sessions = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = || Arc::new(Session { shelf, ..Session::default() });
+        Arc::clone(sessions.entry(key).or_insert_with(begin))
     }
 }
 
 /// Holds the one token of an application.
 #[derive(Default)]
 pub struct Session {
+    /// Where its token is shared, and under which name.
+    shelf: Option<(Arc<dyn Shelf>, String)>,
     attempts: AtomicU64,
     held: tokio::sync::Mutex<Held>,
 }
@@ -69,6 +90,12 @@ struct Held {
     dead: Option<u64>,
     /// When a token was last fetched in the place of a refused one.
     reclaimed_at: Option<Timestamp>,
+}
+
+impl Held {
+    fn is_dead(&self, token: &Token) -> bool {
+        self.dead == Some(token.id)
+    }
 }
 
 impl Session {
@@ -86,26 +113,53 @@ impl Session {
         let attempts_before = self.attempts.load(Ordering::SeqCst);
         let mut held = self.held.lock().await;
         held.dead = refused.map(|refused| refused.id).or(held.dead);
-        let ending = match &held.last {
-            Some(Ok(token)) if held.dead == Some(token.id) => {
-                if held.reclaimed_at.is_some_and(|at| now.duration_since(at) < RECLAIM) {
-                    return Err(source.contested());
-                }
-                held.reclaimed_at = Some(now);
-                None
-            }
-            Some(Ok(token)) if now < token.renew_at => return Ok(token.clone()),
-            Some(Ok(token)) => token.refresh.clone(),
+        match &held.last {
+            Some(Ok(token)) if !held.is_dead(token) && now < token.renew_at => return Ok(token.clone()),
             Some(Err(error)) if self.attempts.load(Ordering::SeqCst) != attempts_before => {
                 return Err(error.clone());
             }
-            _ => None,
-        };
+            _ => {}
+        }
         let id = self.attempts.load(Ordering::SeqCst) + 1;
-        let fetched = source.renew(ending, id, now).await;
+        let fetched = self.renew(&mut held, source, id, now).await?;
         self.attempts.store(id, Ordering::SeqCst);
         held.last = Some(fetched.clone());
         fetched
+    }
+
+    /// Another token than the one that is held: that of another process, or a new one. The outer error is no answer to anybody
+    /// else.
+    async fn renew(
+        &self,
+        held: &mut Held,
+        source: &Source<'_>,
+        id: u64,
+        now: Timestamp,
+    ) -> Result<Result<Token, CallError>, CallError> {
+        let mut kept = match &self.shelf {
+            Some((shelf, name)) => shelf.open(name).await,
+            None => None,
+        };
+        let known = held.last.as_ref().and_then(|last| last.as_ref().ok());
+        let dead = known.filter(|token| held.is_dead(token));
+        let theirs = kept.as_mut().and_then(|kept| shared::read(kept.as_mut(), source.secret, id));
+        let theirs = theirs.filter(|theirs| dead.is_none_or(|dead| !dead.is_same(theirs)));
+        let ending = match theirs {
+            Some(theirs) if now < theirs.renew_at => return Ok(Ok(theirs)),
+            Some(theirs) => theirs.refresh,
+            None => known.filter(|_| dead.is_none()).and_then(|token| token.refresh.clone()),
+        };
+        if dead.is_some() {
+            if held.reclaimed_at.is_some_and(|at| now.duration_since(at) < RECLAIM) {
+                return Err(source.contested());
+            }
+            held.reclaimed_at = Some(now);
+        }
+        let fetched = source.renew(ending, id, now).await;
+        if let (Some(kept), Ok(token)) = (&mut kept, &fetched) {
+            shared::write(kept.as_mut(), source.secret, token);
+        }
+        Ok(fetched)
     }
 }
 

@@ -275,3 +275,26 @@ fn a_drift_round_reads_lists_and_nothing_else() {
     let calls: Vec<&str> = counters.keys().map(String::as_str).collect();
     assert_eq!(calls, ["ListUpgradePackages", "Login"], "{counters:?}");
 }
+
+/// `plan` and `get` beside `run`: whoever signs in puts everybody else out, so that they share one token.
+#[test]
+fn a_plan_beside_a_run_does_not_put_it_out() {
+    let lab = lab();
+    upload(&lab, "a");
+    lab.write("rollout.yaml", ROLLOUT);
+    let run = Process::start(&mut lab.verb("run", &[]));
+    lab.until("the canary is sent", || lab.tasks().len() > 1);
+    for _ in 0..3 {
+        let planned = Ended::of(&mut lab.rollwave(&["plan", "fleet"]));
+        assert!(matches!(planned.code, Some(0 | 2)), "{}", planned.said());
+    }
+    lab.until_object("rollout/wm1", "it completes", |object| object["status"]["phase"] == "Completed");
+    run.terminate();
+    assert_everything_once(&lab, "with plans beside it");
+    assert_eq!(lab.calls("Login"), 1, "one session for all of them");
+    let files: Vec<_> = fs_err::read_dir(lab.path().join("state/sessions")).unwrap().collect();
+    assert_eq!(files.len(), 1);
+    let path = files[0].as_ref().unwrap().path();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "for its owner only");
+}

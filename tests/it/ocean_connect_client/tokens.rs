@@ -1,6 +1,8 @@
 //! One token an application.
 
 use super::*;
+use rollwave::cloud::ocean_connect::{Kept, Shelf};
+use secrecy::SecretString;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -76,4 +78,62 @@ async fn a_wrong_secret_is_one_clear_error_that_shows_no_secret() {
     assert!(error.to_string().contains("spec.credentials.appSecret"), "{error}");
     let shown = format!("{error} {error:?} {:?}", wire.sent.lock().unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+/// What processes of one state share, without its files.
+#[derive(Clone, Default)]
+struct Drawer(Arc<tokio::sync::Mutex<Option<SecretString>>>);
+
+struct Open(tokio::sync::OwnedMutexGuard<Option<SecretString>>);
+
+#[async_trait]
+impl Shelf for Drawer {
+    async fn open(&self, _name: &str) -> Option<Box<dyn Kept>> {
+        Some(Box::new(Open(self.0.clone().lock_owned().await)))
+    }
+}
+
+impl Kept for Open {
+    fn read(&mut self) -> Option<SecretString> {
+        self.0.clone()
+    }
+
+    fn write(&mut self, text: &SecretString) {
+        *self.0 = Some(text.clone());
+    }
+}
+
+/// `rollwave plan` beside `rollwave run`: each has sessions of its own, and both have one shelf.
+#[tokio::test]
+async fn processes_of_one_state_share_a_token_and_never_put_each_other_out() {
+    let (wire, shelf) = (Wire::new(""), Drawer::default());
+    let process = || Sessions::shared(Arc::new(shelf.clone()));
+    let (run, plan) = (process(), process());
+    let (run, plan) = (client(&wire, &run, "s&cret=1"), client(&wire, &plan, "s&cret=1"));
+    run.perform(&list_packages(), wire.now()).await.unwrap();
+    plan.perform(&list_packages(), wire.now()).await.unwrap();
+    run.perform(&list_packages(), wire.now()).await.unwrap();
+    assert_eq!(wire.paths(), ["login", "category", "category", "category"]);
+    // One renews it: the other finds that its own has ended, and takes the new one.
+    wire.wait(SignedDuration::from_mins(56));
+    plan.perform(&list_packages(), wire.now()).await.unwrap();
+    run.perform(&list_packages(), wire.now()).await.unwrap();
+    assert_eq!(wire.paths(), ["refreshToken", "category", "category"]);
+    // Somebody else signs in: one of them takes it back, once, and the other follows.
+    perform(&wire, &list_packages()).await.unwrap();
+    wire.paths();
+    run.perform(&list_packages(), wire.now()).await.unwrap();
+    plan.perform(&list_packages(), wire.now()).await.unwrap();
+    assert_eq!(wire.paths(), ["category", "login", "category", "category", "category"]);
+}
+
+#[tokio::test]
+async fn a_shared_token_is_for_the_secret_that_it_was_given_for() {
+    let (wire, shelf) = (Wire::new(""), Drawer::default());
+    let process = || Sessions::shared(Arc::new(shelf.clone()));
+    client(&wire, &process(), "s&cret=1").perform(&list_packages(), wire.now()).await.unwrap();
+    let error = client(&wire, &process(), "hunter2").perform(&list_packages(), wire.now()).await.unwrap_err();
+    assert!(error.to_string().contains("spec.credentials.appSecret"), "{error}");
+    *shelf.0.lock().await = Some("{not what was written".into());
+    client(&wire, &process(), "s&cret=1").perform(&list_packages(), wire.now()).await.unwrap();
 }

@@ -155,7 +155,7 @@ impl View {
     /// [`StateError::Write`].
     pub fn ask(&self, object: &ObjectKey, request: Request, now: Timestamp) -> Result<Asked, StateError> {
         let asked = Asked { object: object.clone(), request, at: now.to_string() };
-        requests::put(&self.dir, &asked, now)?;
+        requests::put(&self.dir, &asked)?;
         Ok(asked)
     }
 

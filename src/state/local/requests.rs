@@ -2,20 +2,25 @@
 //! them in at the next glance.
 //!
 //! A file is whole when it has its name, and is removed once what it asks is durable: a crash in between takes it in again, which
-//! changes nothing.
+//! changes nothing. Files are numbered in the order in which they were written, one writer at a time: the machine's clock may be
+//! set between a pause and a resume.
 
 use super::{cannot_write, corrupt};
 use crate::api::{ObjectKey, Request};
 use crate::state::StateError;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const FOLDER: &str = "requests";
 /// Files that are being written begin with this.
 const UNFINISHED: &str = ".new-";
+/// Held while a file is written.
+const LOCK: &str = ".lock";
+const ATTEMPTS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A file, and what it asks.
 pub(super) type Waiting = (PathBuf, Result<Asked, Unreadable>);
@@ -33,12 +38,15 @@ pub struct Asked {
     pub at: String,
 }
 
-/// Writes down what is asked of an object, durably. Files sort by time, and no two have the same name.
-pub(super) fn put(dir: &Path, asked: &Asked, now: Timestamp) -> Result<(), StateError> {
+/// Writes down what is asked of an object, durably, after everything that waits already.
+pub(super) fn put(dir: &Path, asked: &Asked) -> Result<(), StateError> {
     let folder = dir.join(FOLDER);
-    let stem = format!("{:020}-{}-{}", now.as_nanosecond(), std::process::id(), asked.request.as_str());
     let write = || -> io::Result<()> {
         fs::create_dir_all(&folder)?;
+        // Until the file has its name.
+        let _lock = lock(&folder)?;
+        let last = fs::read_dir(&folder)?.filter_map(|entry| number_of(&entry.ok()?.path())).max();
+        let stem = format!("{:020}-{}-{}", last.unwrap_or(0) + 1, std::process::id(), asked.request.as_str());
         let unfinished = folder.join(format!("{UNFINISHED}{stem}"));
         let mut file = File::create_new(&unfinished)?;
         file.write_all(&serde_json::to_vec(asked)?)?;
@@ -47,6 +55,28 @@ pub(super) fn put(dir: &Path, asked: &Asked, now: Timestamp) -> Result<(), State
         File::open(&folder)?.sync_all()
     };
     write().map_err(|error| cannot_write(&folder, &error))
+}
+
+/// One writer at a time. A writer that is stopped half-way must not keep a pause from being written: then only the order of the
+/// two is open.
+fn lock(folder: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).open(folder.join(LOCK))?;
+    for _ in 0..ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => break,
+        }
+    }
+    Ok(file)
+}
+
+/// The number that a file's name begins with. Older versions wrote a time there, in nanoseconds: what follows counts on from it.
+fn number_of(path: &Path) -> Option<u128> {
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_prefix(UNFINISHED).unwrap_or(name);
+    name.split_once('-')?.0.parse().ok()
 }
 
 /// What waits, oldest first, with the file that it stands in.
@@ -68,7 +98,7 @@ pub(super) fn waiting(dir: &Path) -> Result<Vec<Waiting>, StateError> {
             Err(error) => return Err(corrupt(&path, &error)),
         }
     }
-    waiting.sort_by(|(a, _), (b, _)| a.cmp(b));
+    waiting.sort_by_cached_key(|(path, _)| (number_of(path), path.clone()));
     Ok(waiting)
 }
 
@@ -88,5 +118,35 @@ fn gone_or(path: &Path, result: io::Result<()>) -> Result<(), StateError> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot_write(path, &error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Kind;
+
+    fn asked(request: Request, at: &str) -> Asked {
+        Asked { object: ObjectKey::new(Kind::OtaRollout, "default", "meter"), request, at: at.to_owned() }
+    }
+
+    #[test]
+    fn requests_are_taken_in_the_order_in_which_they_were_made_whatever_the_clock_said() {
+        let dir = tempfile::tempdir().unwrap();
+        // Of an older version: a time.
+        fs::create_dir(dir.path().join(FOLDER)).unwrap();
+        let first = asked(Request::Retry, "2026-11-02T12:00:00Z");
+        let old = dir.path().join(FOLDER).join("01793620800000000000-17-retry.json");
+        fs::write(old, serde_json::to_vec(&first).unwrap()).unwrap();
+        let pause = asked(Request::Pause, "2026-11-02T12:00:01Z");
+        // The clock was set back by an hour.
+        let resume = asked(Request::Resume, "2026-11-02T11:00:02Z");
+        let again = asked(Request::Pause, "2026-11-02T11:00:03Z");
+        for one in [&pause, &resume, &again] {
+            put(dir.path(), one).unwrap();
+        }
+        let found: Vec<Asked> =
+            waiting(dir.path()).unwrap().into_iter().map(|(_, asked)| asked.unwrap()).collect();
+        assert_eq!(found, [first, pause, resume, again]);
     }
 }

@@ -1,8 +1,8 @@
 //! One word for how an object stands, derived from its status and nothing else.
 
 use super::{
-    HEALTHY, Kind, Object, ObjectKey, READY, RECONCILING, RolloutPhase, STALLED, condition_is_true,
-    find_condition,
+    HEALTHY, Kind, Object, ObjectKey, READY, RECONCILING, RolloutPhase, STALLED, SUSPENDED,
+    condition_is_true, find_condition,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -102,6 +102,12 @@ impl Object {
         } else {
             Health::Waiting
         }
+    }
+
+    /// True while it stands still because a user wants it to: by `spec.suspend`, or by a pause.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        condition_is_true(self.conditions(), SUSPENDED)
     }
 
     /// The generation that the status speaks of; -1 before the first reconcile.

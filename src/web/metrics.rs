@@ -1,7 +1,9 @@
 //! Figures for Prometheus; `docs/kubernetes.md` lists them. A label has as many values as there are accounts, rollouts or
 //! operations, and never as many as devices.
 
-use crate::api::{IN_SYNC, IntentState, Kind, Object, ObjectKey, OtaPackage, StageCounts, find_condition};
+use crate::api::{
+    Health, IN_SYNC, IntentState, Kind, Object, ObjectKey, OtaPackage, StageCounts, find_condition,
+};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 use prometheus_client::registry::Registry;
@@ -198,8 +200,7 @@ impl Metrics {
     }
 
     fn show(&self, object: &Object) {
-        let labels =
-            vec![("kind", object.kind().to_string()), ("health", object.health().as_str().replace(' ', "_"))];
+        let labels = vec![("kind", object.kind().to_string()), ("health", health_of(object))];
         self.objects.get_or_create(&labels).inc();
         for intent in object.pending() {
             let state = match intent.state {
@@ -243,6 +244,14 @@ impl Metrics {
     }
 }
 
+/// What a user paused is no news to anybody, and what is held is.
+fn health_of(object: &Object) -> String {
+    match object.health() {
+        Health::Held if object.is_suspended() => "suspended".to_owned(),
+        health => health.as_str().replace(' ', "_"),
+    }
+}
+
 /// Why a package that was in the cloud as its spec says is so no more.
 fn drift_of(package: &OtaPackage) -> Option<&str> {
     let in_sync = find_condition(&package.status.as_ref()?.conditions, IN_SYNC)?;
@@ -256,6 +265,25 @@ fn account_of(key: &ObjectKey) -> (&'static str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_user_paused_is_told_apart_from_what_is_held() {
+        let rollout = |reason: &str| {
+            let conditions = serde_json::json!([{"type": reason, "status": "True", "reason": "R", "message": "",
+                "lastTransitionTime": "2026-11-02T12:00:00Z"}]);
+            let rollout = serde_json::json!({
+                "metadata": {"name": reason.to_lowercase(), "generation": 1},
+                "spec": {"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []},
+                "status": {"observedGeneration": 1, "phase": "Held", "conditions": conditions},
+            });
+            Arc::new(Object::Rollout(serde_json::from_value(rollout).unwrap()))
+        };
+        let text = Metrics::default().render(true, &[rollout("Suspended"), rollout("Stalled")]);
+        for health in ["suspended", "held"] {
+            let line = format!("rollwave_objects{{kind=\"OtaRollout\",health=\"{health}\"}} 1");
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
+    }
 
     #[test]
     fn calls_are_counted_on_when_another_term_counts_from_zero() {

@@ -78,7 +78,13 @@ fn from_variable(name: &str, value: Option<OsString>) -> Result<SecretString, Se
     let value = value.ok_or_else(|| SecretError::Unset(name.to_owned()))?;
     let name = format!("environment variable {name}");
     let text = value.into_string().map_err(|_| SecretError::NotText(name.clone()))?;
-    if text.trim().is_empty() { Err(SecretError::Empty(name)) } else { Ok(text.into()) }
+    without_line_end(&text, &name)
+}
+
+/// Line ends belong to the tool that wrote the secret (`echo key | base64`).
+fn without_line_end(text: &str, what: &str) -> Result<SecretString, SecretError> {
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.trim().is_empty() { Err(SecretError::Empty(what.to_owned())) } else { Ok(text.into()) }
 }
 
 async fn from_file(path: &Path) -> Result<SecretString, SecretError> {
@@ -151,8 +157,7 @@ fn from_bytes(bytes: Vec<u8>, what: &str) -> Result<SecretString, SecretError> {
         return Err(SecretError::TooLong(what.to_owned()));
     }
     let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText(what.to_owned()))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.trim().is_empty() { Err(SecretError::Empty(what.to_owned())) } else { Ok(text.into()) }
+    without_line_end(&text, what)
 }
 
 /// What the shell started must not outlive it; std can only kill the shell. An error means that nothing is left to kill.
@@ -184,6 +189,14 @@ mod tests {
         assert_eq!(text("env:PATH", folder.path()).await, std::env::var("PATH").unwrap());
     }
 
+    #[test]
+    fn the_line_end_of_a_variable_is_no_part_of_its_secret() {
+        for value in ["hunter2", "hunter2\n", "hunter2\r\n"] {
+            let secret = from_variable("KEY", Some(value.into())).unwrap();
+            assert_eq!(secret.expose_secret(), "hunter2", "{value:?}");
+        }
+    }
+
     #[tokio::test]
     async fn what_cannot_be_read_is_said_and_never_shown() {
         let folder = tempfile::tempdir().unwrap();
@@ -210,8 +223,10 @@ mod tests {
             assert!(said.contains(expected), "{source}: {said}");
             assert!(!said.contains("hunter2") && !said.contains("more"), "{source}: {said}");
         }
-        let empty = from_variable("KEY", Some("".into())).unwrap_err();
-        assert_eq!(empty.to_string(), "environment variable KEY is empty; it must hold the secret");
+        for nothing in ["", "\n", " \r\n"] {
+            let empty = from_variable("KEY", Some(nothing.into())).unwrap_err();
+            assert_eq!(empty.to_string(), "environment variable KEY is empty; it must hold the secret");
+        }
     }
 
     async fn until(mut done: impl FnMut() -> bool) {

@@ -74,7 +74,9 @@ fn wait_for<S: Subject>(subject: &mut S, reason: &str, other: &ObjectKey, now: T
 
 /// True while a job of the object may exist that nobody has seen.
 fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities, times: &Times) -> bool {
-    let is_hidden = |id: &str, created: Option<Timestamp>| {
+    // What was seen to end is not hidden: somebody may have cleaned it up since, and no process would live long enough to see it.
+    let is_hidden = |id: &str, created: Option<Timestamp>, ended: Option<Timestamp>| {
+        let created = created.filter(|_| ended.is_none());
         // By the cloud's clock, which may be ahead of ours: then it is waited for longer, and never too short.
         let counted = created.map(|at| at.max(times.born));
         let visible = counted.and_then(|at| at.saturating_add(limits.visibility_lag).ok());
@@ -89,13 +91,41 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
             Object::Cloud(_) => false,
             Object::Package(package) => package.status.as_ref().is_some_and(|status| {
                 let trial = status.verification.as_ref();
-                let hidden =
-                    trial.and_then(|trial| Some(is_hidden(trial.job_id.as_deref()?, trial.dispatched_at)));
+                let hidden = trial.and_then(|trial| {
+                    Some(is_hidden(trial.job_id.as_deref()?, trial.dispatched_at, trial.finished_at))
+                });
                 hidden == Some(true)
             }),
             Object::Rollout(rollout) => rollout.status.as_ref().is_some_and(|status| {
                 let mut jobs = status.stages.iter().flat_map(|stage| &stage.jobs);
-                jobs.any(|job| is_hidden(&job.id, job.created_at))
+                jobs.any(|job| is_hidden(&job.id, job.created_at, job.finished_at))
             }),
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::{CloudKind, defaults::capabilities_of};
+    use crate::plan::clocks::Clocks;
+
+    fn with_job(job: &serde_json::Value) -> Object {
+        let spec = serde_json::json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
+        let stage = serde_json::json!({"name": "canary", "phase": "Passed", "jobs": [job]});
+        let rollout = serde_json::json!({"metadata": {}, "spec": spec, "status": {"stages": [stage]}});
+        Object::Rollout(serde_json::from_value(rollout).unwrap())
+    }
+
+    /// A process that has just begun, and whose first list lacks the job.
+    #[test]
+    fn a_job_that_has_ended_and_was_cleaned_up_keeps_no_short_process_from_sending() {
+        let now: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
+        let times = Times { born: now, turn_began: now, now, clocks: Clocks::STEADY };
+        let limits = capabilities_of(CloudKind::OceanConnect, jiff::SignedDuration::from_secs(60));
+        let mut job = serde_json::json!({"token": "t", "id": "1", "devices": 5, "state": "Running",
+            "createdAt": "2026-11-01T12:00:00Z"});
+        assert!(has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
+        job["finishedAt"] = "2026-11-01T13:00:00Z".into();
+        assert!(!has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
+    }
 }

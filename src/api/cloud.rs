@@ -20,6 +20,26 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+const NOT_ENCRYPTED: &str = "an http:// address is not encrypted: write https://, or allowInsecure: true where the network is trusted";
+
+/// The rule that an address, where it is given, is encrypted or of this machine. Its field is named whole: an API server reckons
+/// what a rule may cost by the length that the field may have.
+macro_rules! encrypted {
+    ($given:literal, $address:literal) => {
+        concat!(
+            "(has(self.allowInsecure) && self.allowInsecure) || !",
+            $given,
+            " || !",
+            $address,
+            ".startsWith('http://') || ",
+            $address,
+            ".startsWith('http://[::1]') || ",
+            $address,
+            ".matches('^http://(localhost|127[.][0-9]+[.][0-9]+[.][0-9]+)(:[0-9]+)?/?$')"
+        )
+    };
+}
+
 /// One cloud account: where it is, how to sign in, and how many calls a second it may cost.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
@@ -55,7 +75,14 @@ use std::fmt;
     validation = Rule::new("!has(self.enos) || !has(self.credentials.securityToken)")
         .message("enos knows no credentials.securityToken: leave it out"),
     validation = Rule::new("has(self.credentials.secretRef) || has(self.oceanConnect) == has(self.credentials.appSecret)")
-        .message("oceanConnect, and nothing else, signs in with credentials.appSecret")
+        .message("oceanConnect, and nothing else, signs in with credentials.appSecret"),
+    validation = Rule::new(encrypted!("has(self.huaweiIotda)", "self.huaweiIotda.endpoint")).message(NOT_ENCRYPTED),
+    validation = Rule::new(encrypted!("(has(self.huaweiIotda) && has(self.huaweiIotda.iamEndpoint))", "self.huaweiIotda.iamEndpoint")).message(NOT_ENCRYPTED),
+    validation = Rule::new(encrypted!("has(self.oceanConnect)", "self.oceanConnect.endpoint")).message(NOT_ENCRYPTED),
+    validation = Rule::new(encrypted!("has(self.aliyunIot)", "self.aliyunIot.endpoint")).message(NOT_ENCRYPTED),
+    validation = Rule::new(encrypted!("has(self.enos)", "self.enos.endpoint")).message(NOT_ENCRYPTED),
+    validation = Rule::new("!has(self.driftInterval) || !self.driftInterval.matches('^(0+d)?(0+h)?(0+m)?(0*[0-2]?[0-9]s)?$')")
+        .message("driftInterval is at least 30s: each round reads every list of the account")
 )]
 pub struct OtaCloudSpec {
     /// Huawei Cloud IoTDA.
@@ -70,6 +97,11 @@ pub struct OtaCloudSpec {
     /// Envision EnOS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enos: Option<Enos>,
+    /// Send keys and firmware over a connection that is not encrypted, to an `http://` address of another machine. Only where the
+    /// network between is trusted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub allow_insecure: bool,
     /// Where the keys are; never the keys themselves.
     pub credentials: Credentials,
     /// Calls that this account may cost; the cloud's documented limit with headroom when absent.
@@ -155,6 +187,19 @@ impl<'a> CloudRef<'a> {
             Self::AliyunIot(spec) => &spec.endpoint,
             Self::Enos(spec) => &spec.endpoint,
         }
+    }
+
+    /// Every address that keys are sent to, with the path of its field; the address that IAM has where none is given is not among
+    /// them.
+    #[must_use]
+    pub fn addresses(self) -> Vec<(String, &'a str)> {
+        let field = |name| format!("spec.{}.{name}", self.kind());
+        let iam = match self {
+            Self::HuaweiIotda(spec) => spec.iam_endpoint.as_deref(),
+            _ => None,
+        };
+        let iam = iam.map(|address| (field("iamEndpoint"), address));
+        std::iter::once((field("endpoint"), self.endpoint())).chain(iam).collect()
     }
 
     /// What people tell accounts of it apart by: its region, organization or application.

@@ -24,8 +24,8 @@ pub const PRODUCT_TEXT: &str = r"^[^/\s]([^/]*[^/\s])?$";
 pub const ARTIFACT_FILE: &str = r"^.+\.(bin|dav|tar|gz|zip|gzip|apk|tar\.gz|tar\.xz|pack)$";
 /// An MD5 digest.
 pub const MD5: &str = r"^[A-Fa-f0-9]{32}$";
-/// Address of a service: scheme, host and port, nothing else.
-pub const ADDRESS: &str = r"^https?://[^/?#\s@]+/?$";
+/// Address of a service: scheme, host and port (1 to 65535), nothing else.
+pub const ADDRESS: &str = r"^https?://([A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*\.?|\[[0-9A-Fa-f:.]+\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?/?$";
 /// Where a secret is.
 pub const SECRET_SOURCE: &str = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|exec:.+)$";
 /// A percentage.
@@ -64,7 +64,10 @@ const WORDS: [(&str, &str); 22] = [
     (PRODUCT_TEXT, "may not hold / or begin or end with a blank"),
     (ARTIFACT_FILE, "must end in one of .bin, .dav, .tar, .gz, .zip, .gzip, .apk, .tar.gz, .tar.xz, .pack"),
     (MD5, "is not an MD5: 32 hexadecimal digits are wanted"),
-    (ADDRESS, "is not an address: https://HOST or https://HOST:PORT is wanted, without path or user name"),
+    (
+        ADDRESS,
+        "is not an address: https://HOST or https://HOST:PORT is wanted, without path or user name, and an IPv6 address in brackets",
+    ),
     (SECRET_SOURCE, "is not the source of a secret: write env:VAR, file:PATH or exec:CMD"),
     (PERCENT, "is not a percentage (try 95%)"),
     (PERIOD, "is not a duration (try 30m, 24h or 7d)"),

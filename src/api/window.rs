@@ -14,7 +14,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 pub struct Window {
     /// Days on which it opens, as the place counts them; every day when left out. It may last into the day after.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 7))]
+    #[schemars(length(min = 1, max = 7))]
     pub days: Vec<Day>,
     /// When it opens by the clocks of the place: `01:00`. A time that a change of the clocks leaves out comes as much later as
     /// they are put forward; of a time that comes twice the first counts.

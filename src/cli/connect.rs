@@ -6,7 +6,9 @@ use crate::{
         OtaCloud, SecretSource, folder_of,
     },
     cloud::{
-        CallError, Cloud, ErrorClass, Transport, TransportError, aliyun_iot, enos,
+        CallError, Cloud, ErrorClass, Transport, TransportError,
+        address::{self, AllowedHost},
+        aliyun_iot, enos,
         huawei_iotda::{self, Keys, Scheme, User},
         listening, ocean_connect,
         transport::{HttpOptions, HttpTransport},
@@ -23,6 +25,8 @@ pub struct HttpConnector {
     transport: Arc<dyn Transport>,
     sessions: ocean_connect::Sessions,
     vault: Option<Arc<dyn Vault>>,
+    /// Hosts that keys may be sent to; any when there is none.
+    allowed: Vec<AllowedHost>,
     leadership: Arc<dyn Leadership>,
 }
 
@@ -47,7 +51,7 @@ impl HttpConnector {
     pub fn new() -> Result<Self, TransportError> {
         let transport = Arc::new(HttpTransport::new(HttpOptions::default())?);
         let (sessions, leadership) = (ocean_connect::Sessions::default(), Arc::new(Sole));
-        Ok(Self { transport, sessions, vault: None, leadership })
+        Ok(Self { transport, sessions, vault: None, allowed: Vec::new(), leadership })
     }
 
     /// The same connector, whose sessions are shared with other processes.
@@ -68,6 +72,31 @@ impl HttpConnector {
         Self { transport: Arc::new(Fenced::new(self.transport, leadership.clone())), leadership, ..self }
     }
 
+    /// The same connector, which sends keys to these hosts only.
+    #[must_use]
+    pub fn sending_to(self, allowed: Vec<AllowedHost>) -> Self {
+        Self { allowed, ..self }
+    }
+
+    /// Before any secret is read: keys go nowhere that they may not go to.
+    fn check_addresses(&self, cloud: &OtaCloud) -> Result<(), CallError> {
+        let named = cloud.spec.cloud().map(CloudRef::addresses).unwrap_or_default();
+        let derived = huawei_iotda::derived_iam(&cloud.spec);
+        let derived = derived.iter().map(|iam| ("the address of IAM".to_owned(), iam.as_str()));
+        for (field, address) in named.into_iter().chain(derived) {
+            let invalid = |message| CallError::new(ErrorClass::Invalid, "Connect", message);
+            let url = address::check(address, cloud.spec.allow_insecure)
+                .map_err(|why| invalid(format!("{field}: {why}")).next_step(format!("correct {field}")))?;
+            if !self.allowed.is_empty() && !self.allowed.iter().any(|host| host.allows(&url)) {
+                let message = format!("{field}: {address} is not among the hosts that keys may be sent to");
+                return Err(invalid(message).next_step(
+                    "correct the address, or have the operator of the controller allow the host (--allow-host)",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The Secret that the account names, if it names one.
     async fn entries(&self, cloud: &OtaCloud) -> Result<Option<Entries>, CallError> {
         let Some(named) = &cloud.spec.credentials.secret_ref else { return Ok(None) };
@@ -83,6 +112,7 @@ impl HttpConnector {
 #[async_trait]
 impl Connector for HttpConnector {
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
+        self.check_addresses(cloud)?;
         let secrets = Secrets {
             credentials: &cloud.spec.credentials,
             entries: self.entries(cloud).await?,
@@ -264,6 +294,46 @@ mod tests {
             let error = connector.connect(&cloud(auth, credentials, folder.path())).await.err().unwrap();
             assert_eq!(error.class, ErrorClass::Unauthorized);
             assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    /// A vault that must not be opened.
+    struct Sealed;
+
+    #[async_trait]
+    impl Vault for Sealed {
+        async fn read(&self, _: &str, name: &str) -> Result<Entries, CallError> {
+            Err(CallError::new(ErrorClass::Unavailable, "Connect", format!("{name} was read")))
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_not_even_read_for_an_address_that_they_may_not_be_sent_to() {
+        let hosts = |hosts: &[&str]| hosts.iter().map(|host| host.parse().unwrap()).collect::<Vec<_>>();
+        let mut account = cloud("Token", r#"{"secretRef": {"name": "keys"}}"#, Path::new(""));
+        let mut connect = async |endpoint: &str, allowed: &[&str]| {
+            account.spec.huawei_iotda.as_mut().unwrap().endpoint = endpoint.to_owned();
+            let connector = HttpConnector::new().unwrap().with_vault(Arc::new(Sealed));
+            connector.sending_to(hosts(allowed)).connect(&account).await.err().unwrap()
+        };
+        let iam = "iam.cn-north-4.myhuaweicloud.com";
+        for (endpoint, allowed, expected) in [
+            ("https://evil.example.com", &["iot.example.com", iam][..], "not among the hosts"),
+            ("https://iot.example.com", &["iot.example.com"], "the address of IAM: https://iam.cn-north-4"),
+            (
+                "http://iot.example.com",
+                &[],
+                "spec.huaweiIotda.endpoint: http://iot.example.com is not encrypted",
+            ),
+            ("https://iot.example.com:99999", &[], "is not an address"),
+        ] {
+            let error = connect(endpoint, allowed).await;
+            assert_eq!(error.class, ErrorClass::Invalid, "{endpoint}: {error}");
+            assert!(error.to_string().contains(expected), "{endpoint}: {error}");
+        }
+        for allowed in [&[][..], &["iot.example.com", iam], &["*.example.com", "*.myhuaweicloud.com"]] {
+            let error = connect("https://iot.example.com", allowed).await;
+            assert!(error.to_string().contains("keys was read"), "{allowed:?}: {error}");
         }
     }
 

@@ -5,6 +5,7 @@ mod term;
 
 use super::ports::SystemClock;
 use super::{Context, Exit};
+use crate::cloud::address::AllowedHost;
 use crate::source::kubernetes::patience;
 use crate::state::kubernetes::campaign::{Candidate, Standing};
 use crate::state::kubernetes::{share::Share, time::MachineTime};
@@ -41,6 +42,9 @@ pub struct Args {
     /// Folder that `spec.artifact.file` starts from: it holds a folder for each namespace.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
+    /// Send keys to this host only: HOST, HOST:PORT or *.DOMAIN; any when it is not given. May be given several times.
+    #[arg(long = "allow-host", value_name = "HOST")]
+    pub allowed_hosts: Vec<AllowedHost>,
     /// Address of /livez, /readyz and /metrics (0.0.0.0:8080); nothing is served when it is not given.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
@@ -80,6 +84,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         held,
         namespace: args.namespace.clone(),
         artifacts: args.artifacts.clone(),
+        allowed_hosts: args.allowed_hosts.clone(),
         clock: SystemClock::faster(args.time_factor),
         board,
     };

@@ -7,6 +7,7 @@
 //! **Invariant:** a client never retries, never sleeps and never reads a clock: `now` is an argument. The exception
 //! to "one call, one request" is signing in (a token is fetched when none is held, and renewed once on a 401).
 
+pub mod address;
 pub mod aliyun_iot;
 mod answer;
 pub mod defaults;

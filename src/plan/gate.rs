@@ -45,6 +45,17 @@ pub fn cannot_prove(stage: &str, size: u32, gate: &OutcomeGate) -> Option<String
             gate.min_sample
         ));
     }
+    if gate.min_success == Percent::ZERO {
+        return Some(format!(
+            "stage {stage}: its gate proves nothing: it passes with minSuccess {goal}, however many devices fail"
+        ));
+    }
+    if gate.min_observed == Percent::ZERO {
+        return Some(format!(
+            "stage {stage}: its gate proves little: with minObserved 0 % it asks no more than {} of its {size} devices",
+            gate.min_sample
+        ));
+    }
     if gate.method == GateMethod::Ratio {
         return None;
     }

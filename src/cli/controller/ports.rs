@@ -3,6 +3,7 @@
 use crate::api::{CloudRef, Event, Object, OtaCloud};
 use crate::cli::connect::{Entries, HttpConnector, Vault};
 use crate::cli::ports::{self, SystemClock};
+use crate::cloud::address::AllowedHost;
 use crate::cloud::{CallError, Cloud, ErrorClass, TransportError};
 use crate::engine::drive::rehearsal::is_loopback;
 use crate::engine::ports::{Connector, Leader, LogRecorder, Ports, Recorder};
@@ -21,9 +22,11 @@ pub(super) fn of(
     leader: Leader,
     clock: SystemClock,
     bulletin: Arc<Bulletin>,
+    allowed: Vec<AllowedHost>,
 ) -> Result<Ports, TransportError> {
     let leadership = Arc::new(leader);
     let http = HttpConnector::new()?.led_by(leadership.clone()).with_vault(Arc::new(Secrets(client)));
+    let http = http.sending_to(allowed);
     let connector: Arc<dyn Connector> =
         if clock.is_faster() { Arc::new(Rehearsal(http)) } else { Arc::new(http) };
     let recorder = Arc::new(Announcer(bulletin));

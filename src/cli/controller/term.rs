@@ -3,7 +3,7 @@
 use super::ports;
 use crate::api::Kind;
 use crate::cli::ports::SystemClock;
-use crate::cloud::TransportError;
+use crate::cloud::{TransportError, address::AllowedHost};
 use crate::engine::ports::Leader;
 use crate::engine::term::{Broken, Term as Work, Told};
 use crate::engine::{Engine, Report};
@@ -33,6 +33,7 @@ pub(super) struct Setup {
     pub(super) held: Held,
     pub(super) namespace: Option<String>,
     pub(super) artifacts: Option<PathBuf>,
+    pub(super) allowed_hosts: Vec<AllowedHost>,
     pub(super) clock: SystemClock,
     pub(super) board: Arc<Board>,
 }
@@ -58,7 +59,8 @@ impl Term {
         let clock = setup.clock.anew();
         let bulletin = Arc::new(Bulletin::new(setup.client.clone(), setup.identity.clone()));
         let leader = Leader { held: setup.held.clone(), share };
-        let ports = ports::of(setup.client.clone(), leader, clock, bulletin.clone())?;
+        let ports =
+            ports::of(setup.client.clone(), leader, clock, bulletin.clone(), setup.allowed_hosts.clone())?;
         let cluster =
             Arc::new(Cluster::new(setup.client.clone(), setup.held.clone(), setup.artifacts.clone()));
         setup.board.set_role(Role::Listing, Some((cluster.clone(), share)));

@@ -15,4 +15,4 @@ pub mod wire;
 pub(super) use client::capabilities;
 pub use client::{IotdaClient, Keys, Scheme, connect};
 pub use render::{task_name, token_of};
-pub use token::User;
+pub use token::{User, derived_iam};

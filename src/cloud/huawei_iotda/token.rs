@@ -4,7 +4,7 @@
 
 use super::{refusal, render, wire};
 use crate::{
-    api::HuaweiIotda,
+    api::{HuaweiIotda, IotdaAuth, OtaCloudSpec},
     cloud::{Call, CallError, Effect, ErrorClass, Transport, WireRequest, WireResponse, effect},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -35,6 +35,19 @@ pub struct Token {
     pub secret: SecretString,
     id: u64,
     renew_at: Timestamp,
+}
+
+/// Address of IAM in a region.
+fn iam_of(region: &str) -> String {
+    format!("https://iam.{region}.myhuaweicloud.com")
+}
+
+/// The address of IAM that an account signs in at although its manifest names none; none for those that do not.
+#[must_use]
+pub fn derived_iam(spec: &OtaCloudSpec) -> Option<String> {
+    let spec = spec.huawei_iotda.as_ref()?;
+    let is_derived = spec.auth == IotdaAuth::Token && spec.iam_endpoint.is_none();
+    is_derived.then(|| iam_of(&spec.region))
 }
 
 /// Holds the token of one account.
@@ -113,7 +126,7 @@ impl TokenSource<'_> {
     }
 
     fn request(&self) -> Result<WireRequest, CallError> {
-        let derived = format!("https://iam.{}.myhuaweicloud.com", self.spec.region);
+        let derived = iam_of(&self.spec.region);
         let origin = render::origin(self.spec.iam_endpoint.as_deref().unwrap_or(&derived)).to_owned();
         let body = serde_json::to_vec(&self.body())
             .map_err(|error| CallError::new(ErrorClass::Invalid, self.call.operation(), error.to_string()))?;

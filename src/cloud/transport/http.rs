@@ -211,8 +211,11 @@ fn never_sent(error: reqwest::Error) -> TransportError {
     }
 }
 
-/// Only an error of connecting means that nothing left: everything else may have reached the cloud.
+/// Only an error of connecting, or of building the request, means that nothing left: everything else may have reached the cloud.
 fn failed(error: reqwest::Error, origin: &str) -> TransportError {
+    if error.is_builder() {
+        return unsendable(&causes(error));
+    }
     let (effect, what, next_step) = match (error.is_connect(), error.is_timeout()) {
         (true, _) => (Effect::None, "cannot be reached", "check the endpoint, the network, and HTTPS_PROXY"),
         (false, true) => (Effect::Unknown, "took too long to answer", "wait"),

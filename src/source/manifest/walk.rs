@@ -37,6 +37,12 @@ impl Report<'_> {
             (Value::List(items), Shape::List) => self.list(node, items, schema, path),
             (Value::Text(text), Shape::Text | Shape::IntOrText) => self.text(node, text, schema, path),
             (Value::Number(number, raw), Shape::Integer | Shape::IntOrText) => match number.as_i64() {
+                Some(_) if is_octal(raw) => {
+                    let message = format!(
+                        "{raw} is {number} here and another number for other programs: write it without the 0 before it"
+                    );
+                    self.add(node.mark, path, message);
+                }
                 Some(number) => self.range(node, number, schema, path),
                 None => self.add(node.mark, path, not_an_integer(number.as_f64(), raw, schema)),
             },
@@ -106,6 +112,9 @@ impl Report<'_> {
             }
             "time-zone" => text.parse::<ZoneName>().err().map(|_| NotAZone(shown(text)).to_string()),
             "date-time" => not_a_time(text),
+            _ if schema.pattern.as_ref().is_some_and(|known| known.as_str() == pattern::ADDRESS) => {
+                text_problem(text, schema).or_else(|| not_an_address(text))
+            }
             _ if !schema.options.is_empty() => not_an_option(text, &schema.options),
             _ => text_problem(text, schema),
         };
@@ -168,6 +177,12 @@ pub(super) fn join(path: &str, key: &str) -> String {
     }
 }
 
+/// An octal number in YAML 1.1, which API servers read, and a decimal one in YAML 1.2.
+fn is_octal(raw: &str) -> bool {
+    let digits = raw.trim_start_matches(['-', '+']);
+    digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|digit| digit.is_ascii_digit())
+}
+
 fn unknown(key: &str, meant: Option<&str>, schema: &Schema) -> String {
     match meant {
         Some(name) => format!("unknown field `{key}`: did you mean `{name}`?"),
@@ -209,9 +224,22 @@ fn not_an_integer(number: Option<f64>, raw: &str, schema: &Schema) -> String {
     excess.map_or_else(|| format!("{raw} is not a whole number"), |most| format!("is {raw}, at most {most}"))
 }
 
+/// What no pattern tells: an IPv4 or IPv6 address that is none.
+fn not_an_address(text: &str) -> Option<String> {
+    let error = url::Url::parse(text).err()?;
+    Some(format!("{} is not an address: {error}", quoted(text)))
+}
+
 fn not_a_time(text: &str) -> Option<String> {
-    let is_time = text.parse::<Timestamp>().is_ok();
-    (!is_time).then(|| {
+    if text.parse::<Timestamp>().is_ok() {
+        return None;
+    }
+    // A day that is written for "never" lies behind the last moment of the calendar that is counted with.
+    let is_late = text.starts_with("9999-12-3")
+        && text.get(..19).is_some_and(|text| text.parse::<jiff::civil::DateTime>().is_ok());
+    Some(if is_late {
+        format!("{} is later than {}, the last time there is", quoted(text), Timestamp::MAX)
+    } else {
         format!("{} is not a time with its offset from UTC (try 2026-01-06T01:00:00+08:00)", quoted(text))
     })
 }

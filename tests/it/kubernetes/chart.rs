@@ -48,6 +48,7 @@ fn the_chart_passes_lint_and_refuses_values_that_it_does_not_know() {
         "replicas=0",
         EVERYTHING,
         "watchNamespace=field,serviceAccount.create=false",
+        "allowedHosts={iot.example.com,*.myhuaweicloud.com}",
     ] {
         let output = helm(&["lint", "--strict", "charts/rollwave", "--set", values]);
         assert!(output.status.success(), "{values}: {}", String::from_utf8_lossy(&output.stdout));
@@ -61,6 +62,7 @@ fn the_chart_passes_lint_and_refuses_values_that_it_does_not_know() {
         "image.pullPolicy=Maybe",
         "image.registry=example.com",
         "networkPolicy.egress=443",
+        "allowedHosts=iot.example.com",
     ] {
         let output = helm(&["template", "charts/rollwave", "--set", wrong]);
         let said = String::from_utf8(output.stderr).unwrap();

@@ -250,14 +250,13 @@ fn processes_that_live_shortly_end_a_soak_on_time_whatever_the_clock_is_set_to()
         let mut ends = Vec::new();
         for minute in 0..60 {
             let ahead = secs(if minute == 0 { 0 } else { set_by });
-            let boot = Some(Boot { id: 7, at: booted + ahead });
-            world.clocks = Clocks { steady_since: world.now, boot, cloud: None };
+            world.clocks.steady_since = world.now;
+            world.clocks.boot = Some(Boot { id: 7, at: booted + ahead });
             assert_eq!(world.reconcile().actions, [], "{name}, minute {minute}");
             ends.push(world.rollout_status().stages[0].soaks_until.unwrap() - ahead);
             world.pass(60 + if minute == 0 { set_by } else { 0 });
         }
         assert!(ends.iter().all(|end| *end == booted + secs(86_400 + 3_600)), "{name}: {ends:?}");
-        world.clocks.steady_since = world.now;
         assert!(matches!(world.reconcile().actions[..], [Action::CreateJob { .. }]), "{name}");
     }
 }

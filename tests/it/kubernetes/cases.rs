@@ -105,6 +105,7 @@ const fn refused(
     Case { name: to, base, from, to, refused: Some((path, words)) }
 }
 
+const NOT_ENCRYPTED: &str = "an http:// address is not encrypted";
 const KEYS: &str = "credentials: {secretRef: {name: keys}}";
 const IOTDA: &str =
     "huaweiIotda: {endpoint: \"https://iotda.example.com\", region: cn-north-4, projectId: p, appId: a}";
@@ -126,6 +127,13 @@ pub const CASES: &[Case] = &[
     accepted("a package of the portal", PACKAGE, OBS, "portal: {}"),
     accepted("devices by name", ROLLOUT, "{all: true}", "{devices: [a, b]}"),
     accepted("devices by tag", ROLLOUT, "{all: true}", "{tags: {site: [north, south]}}"),
+    accepted(
+        "a network that is trusted",
+        ENOS,
+        "enos: {endpoint: \"https",
+        "allowInsecure: true\n  enos: {endpoint: \"http",
+    ),
+    accepted("a simulator on this machine", ENOS, "https://apim.example.com", "http://[::1]:7070"),
     // OtaCloud
     refused(CLOUD, IOTDA_LINE, "", "spec", "give exactly one of huaweiIotda, oceanConnect, aliyunIot, enos"),
     refused(
@@ -140,6 +148,13 @@ pub const CASES: &[Case] = &[
     refused(CLOUD, "burst: 10", "burst: 0", "spec.budget.burst", ""),
     refused(CLOUD, "burst: 10", "burst: ten", "spec.budget.burst", ""),
     refused(CLOUD, "  budget", "  driftInterval: soon\n  budget", "spec.driftInterval", ""),
+    refused(CLOUD, "  budget", "  driftInterval: 29s\n  budget", "spec", "driftInterval is at least 30s"),
+    refused(CLOUD, "https://iotda", "http://iotda", "spec", NOT_ENCRYPTED),
+    refused(CLOUD, "appId: a}", "appId: a, iamEndpoint: \"http://iam.example.com\"}", "spec", NOT_ENCRYPTED),
+    refused(CLOUD, IOTDA, "oceanConnect: {endpoint: \"http://10.0.0.7\", appId: a}", "spec", NOT_ENCRYPTED),
+    refused(ALIYUN, "https://", "http://", "spec", NOT_ENCRYPTED),
+    refused(ENOS, "https://apim", "http://localhost.apim", "spec", NOT_ENCRYPTED),
+    refused(ENOS, "https://apim.example.com", "https://127.0.0.1:99999", "spec.enos.endpoint", ""),
     refused(CLOUD, "{name: keys}", "{name: My_Keys}", "spec.credentials.secretRef.name", ""),
     refused(
         CLOUD,

@@ -185,7 +185,12 @@ pub(super) fn record(
     } else {
         super::as_count(job.devices.len()).max(before.map_or(0, |b| b.devices))
     };
-    let (successes_read, successes, successes_at) = successes(job.counts.succeeded, before, now, read_at);
+    // A job that has ended is counted by itself.
+    let (successes_read, successes, successes_at) = if job.state.is_final() {
+        (0, 0, None)
+    } else {
+        successes(job.counts.succeeded, before, now, read_at)
+    };
     JobRef {
         successes_read,
         successes,

@@ -16,7 +16,6 @@ mod harness;
 mod quick_start;
 mod requests;
 mod scale;
-mod shards;
 mod statuses;
 mod trouble;
 mod unruly;

@@ -16,6 +16,7 @@ mod harness;
 mod quick_start;
 mod requests;
 mod scale;
+mod shards;
 mod statuses;
 mod trouble;
 mod unruly;

@@ -74,11 +74,14 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
         Ok(ground) => ground,
         Err(lack) => return without_ground(view, status, lack),
     };
+    let run_before = status.run;
     if let Some(outcome) = run::enter(&ground, &mut status) {
         return finish(view.object, status, outcome, view.now);
     }
     // A run that has just begun has sent nothing: what it waits for is told as at the next pass.
-    if let Err(lack) = gather(view, &status) {
+    if status.run > run_before.max(1)
+        && let Err(lack) = gather(view, &status)
+    {
         return without_ground(view, status, lack);
     }
     status.account = Some(ground.package.spec.cloud_ref.name.clone());

@@ -2,6 +2,7 @@
 //! happens at a time, so that an account has one budget, one inventory and no races, and a dead cloud holds up nobody else.
 
 use super::account::{Account, Calls};
+use super::basis::Wanted;
 use super::claims::Claims;
 use super::inventory::Inventory;
 use super::journal::Times;
@@ -9,7 +10,7 @@ use super::observe::Evidence;
 use super::ports::Ports;
 use super::pulse::{Pulse, Pulses};
 use super::queue::{Class, Queue};
-use crate::api::{Kind, Object, ObjectKey, OtaPackage};
+use crate::api::{Kind, Object, ObjectKey, OtaCloudSpec, OtaPackage};
 use crate::cloud::{CallError, Capabilities, ErrorClass};
 use crate::plan::clocks::Clocks;
 use crate::state::{StateError, Store};
@@ -68,8 +69,10 @@ pub(super) struct Link {
     pub(super) drift_interval: SignedDuration,
     /// When the account is compared with the specs again.
     pub(super) drift_due: Timestamp,
+    /// What its `OtaCloud` says.
+    pub(super) wanted: Wanted,
     uid: Option<String>,
-    generation: Option<i64>,
+    spec: OtaCloudSpec,
     /// The cloud refused the keys: they are read again, since they may have been put right.
     refused: bool,
 }
@@ -87,6 +90,8 @@ pub struct Lane {
     pub(super) ports: Ports,
     pub(super) queue: Queue,
     pub(super) link: Option<Link>,
+    /// The link is as its `OtaCloud` says: compared once in each pass, so that no pass stands on two accounts.
+    pub(super) is_connected: bool,
     pub(super) inventory: Inventory,
     outage: Option<Outage>,
     /// When this lane began: its clock goes on steadily since then.
@@ -116,6 +121,7 @@ impl Lane {
             ports,
             queue: Queue::default(),
             link: None,
+            is_connected: false,
             inventory: Inventory::default(),
             outage: None,
             steady_since: born,
@@ -185,6 +191,7 @@ impl Lane {
         // Whoever has it reports when it is done, and then it comes to the worker that it belongs to.
         let _claim = self.claims.claim(&key)?;
         let now = self.ports.clock.now();
+        self.is_connected = false;
         (self.began, self.evidence) = self.interrupted.remove(&key).unwrap_or((now, Evidence::Known));
         let span = tracing::info_span!("reconcile", object = %key);
         let result = self.reconcile(&key, class).instrument(span).await;
@@ -244,31 +251,48 @@ impl Lane {
     /// The account, connected; or why it cannot be asked now.
     pub(super) async fn connect(&mut self) -> Result<&mut Link, Trouble> {
         self.check_outage()?;
-        let object = self.store.load(&self.home).await?;
-        let Some(Object::Cloud(cloud)) = object.as_deref() else { return Err(no_cloud(&self.home).into()) };
-        let same =
-            |link: &Link| link.uid == cloud.metadata.uid && link.generation == cloud.metadata.generation;
-        let is_same = self.link.as_ref().is_some_and(same);
-        if !is_same || self.link.as_ref().is_some_and(|link| link.refused) {
-            let client = self.ports.connector.connect(cloud).await?;
-            if !is_same {
-                self.inventory = Inventory::default();
-            }
-            let account = match self.link.take() {
-                Some(before) => before.account.reconnected(client, cloud.spec.budget),
-                None => Account::new(client, cloud.spec.budget, self.ports.clone(), self.pulse.clone()),
-            };
-            let drift_interval = cloud.spec.drift_interval.as_signed();
-            self.link = Some(Link {
-                account,
-                drift_interval,
-                drift_due: self.ports.clock.now().saturating_add(drift_interval).unwrap_or(Timestamp::MAX),
-                uid: cloud.metadata.uid.clone(),
-                generation: cloud.metadata.generation,
-                refused: false,
-            });
+        if !self.is_connected {
+            self.connect_as_wanted().await?;
+            self.is_connected = true;
         }
         self.link.as_mut().ok_or_else(|| no_cloud(&self.home).into())
+    }
+
+    async fn connect_as_wanted(&mut self) -> Result<(), Trouble> {
+        let object = self.store.load(&self.home).await?;
+        let Some(Object::Cloud(cloud)) = object.as_deref() else { return Err(no_cloud(&self.home).into()) };
+        let wanted = Wanted::of(&Object::Cloud(cloud.clone()));
+        let before = self.link.take_if(|link| link.uid != cloud.metadata.uid || link.spec != cloud.spec);
+        if before.is_some() {
+            self.inventory = Inventory::default();
+        }
+        let before = before.or_else(|| self.link.take_if(|link| link.refused));
+        if let Some(link) = &mut self.link {
+            link.wanted = wanted;
+            return Ok(());
+        }
+        let client = match self.ports.connector.connect(cloud).await {
+            Ok(client) => client,
+            Err(error) => {
+                self.link = before.map(|link| Link { refused: true, ..link });
+                return Err(error.into());
+            }
+        };
+        let account = match before {
+            Some(before) => before.account.reconnected(client, cloud.spec.budget),
+            None => Account::new(client, cloud.spec.budget, self.ports.clone(), self.pulse.clone()),
+        };
+        let drift_interval = cloud.spec.drift_interval.as_signed();
+        self.link = Some(Link {
+            account,
+            drift_interval,
+            drift_due: self.ports.clock.now().saturating_add(drift_interval).unwrap_or(Timestamp::MAX),
+            wanted,
+            uid: cloud.metadata.uid.clone(),
+            spec: cloud.spec.clone(),
+            refused: false,
+        });
+        Ok(())
     }
 
     fn check_outage(&mut self) -> Result<(), Trouble> {

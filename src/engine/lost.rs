@@ -3,10 +3,10 @@
 //! Alibaba Cloud lists jobs by package alone (ListOTAJobByFirmware). Once somebody has deleted a package, no list shows its
 //! jobs, and what a truthful look does not find may be there all the same: sent again, it could be there twice.
 
-use super::act::Subject;
 use super::journal;
 use super::lane::{Lane, Trouble};
 use super::queue::Class;
+use super::subject::Subject;
 use crate::api::Intent;
 
 impl Lane {

@@ -8,8 +8,10 @@
 
 pub mod account;
 mod act;
+mod basis;
 pub mod budget;
 mod claims;
+mod create;
 pub mod drive;
 mod duplicate;
 mod holders;
@@ -30,6 +32,7 @@ mod reconcile;
 mod report;
 mod rivals;
 pub mod run;
+mod subject;
 pub mod survey;
 pub mod term;
 #[cfg(test)]

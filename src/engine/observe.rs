@@ -1,11 +1,11 @@
 //! Looking at what the judge needs: from the inventory where it is fresh enough, from the cloud otherwise.
 
-use super::act::Subject as _;
 use super::inventory::{DeviceSet, Inventory, Listed, SetName};
 use super::journal;
 use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use super::rivals::Rivals;
+use super::subject::Subject as _;
 use super::uniqueness::recorded;
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
 use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Job, Package, PackageKey, PackageKind};

@@ -3,10 +3,11 @@
 //! A device takes one job at a time, and the judge sees who is busy by the list of jobs. A job whose create was not answered,
 //! or which the list does not show yet, is not in it: nobody sends another one before it is.
 
-use super::act::{Acted, Subject};
+use super::act::Acted;
 use super::inventory::Inventory;
 use super::journal::{self, Times};
 use super::lane::{Lane, Trouble};
+use super::subject::Subject;
 use crate::api::{CreateOperation, Intent, Object, ObjectKey};
 use crate::cloud::Capabilities;
 use crate::plan::Again;

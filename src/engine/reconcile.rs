@@ -1,10 +1,12 @@
 //! One object's turn: load ▸ observe ▸ plan ▸ act ▸ report.
 
-use super::act::{Acted, Subject};
+use super::act::Acted;
+use super::basis::Basis;
 use super::journal::{self, LOOK_AGAIN};
 use super::lane::{Lane, Trouble};
 use super::observe::{Evidence, RolloutSight};
 use super::queue::Class;
+use super::subject::Subject;
 use crate::api::{Kind, Object, ObjectKey, OtaCloud, OtaPackage, OtaRollout, Request};
 use crate::cloud::{Call, Cursor, PackageKind};
 use crate::plan::{self, Again, Plan};
@@ -24,6 +26,12 @@ pub(super) struct Turn {
     pub(super) again: Option<(Class, Timestamp)>,
 }
 
+/// What was decided for an object, and by what.
+pub(super) struct Judged<S> {
+    pub(super) plan: Plan<S>,
+    pub(super) basis: Basis,
+}
+
 impl Turn {
     const fn over(changed: bool) -> Self {
         Self { changed, again: None }
@@ -39,66 +47,45 @@ impl Lane {
         self.check_sole_account(&object).await?;
         match object.as_ref() {
             Object::Cloud(cloud) => self.reconcile_cloud(cloud, class).await,
-            Object::Package(package) => self.reconcile_package(package, class).await,
-            Object::Rollout(rollout) => self.reconcile_rollout(rollout, class).await,
+            Object::Package(package) => self.reconcile_subject(package, class).await,
+            Object::Rollout(rollout) => self.reconcile_subject(rollout, class).await,
         }
     }
 
-    async fn reconcile_package(&mut self, stored: &OtaPackage, class: Class) -> Result<Turn, Trouble> {
-        let package = self.with_intents_inherited(stored);
-        let evidence = self.evidence.max(self.evidence_for(package.as_ref()));
-        let mut plan = self.judge_package(&package, evidence, class).await?;
-        if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
-            return Ok(self.next_turn(false, plan.again, Class::Verify));
+    async fn reconcile_subject<S: Subject>(&mut self, stored: &S, class: Class) -> Result<Turn, Trouble> {
+        let subject = self.with_intents_inherited(stored);
+        let evidence = self.evidence.max(self.evidence_for(subject.as_ref()));
+        let mut judged = subject.judge(self, evidence, class).await?;
+        if !stored.is_in_doubt() && changes_nothing(&judged.plan, stored.status()) {
+            return Ok(self.next_turn(false, judged.plan.again, S::CLASS));
         }
-        let mut package = package.into_owned();
+        let mut subject = subject.into_owned();
         for _ in 0..PASSES {
-            let evidence = match self.act(&mut package, plan, class).await? {
-                Acted::LookFirst => self.evidence_to_create(&package),
-                Acted::PlanAgain => self.evidence_for(&package),
+            let evidence = match self.act(&mut subject, judged, class).await? {
+                Acted::LookFirst => self.evidence_to_create(&subject),
+                Acted::PlanAgain => self.evidence_for(&subject),
                 Acted::Released => return Ok(Turn::over(true)),
-                Acted::Settled(again) => {
-                    let again = sooner_in_doubt(&package, again);
-                    let changed = package.status != stored.status;
-                    if changed {
-                        self.save("PackageStatus", &Object::Package(package)).await?;
-                    }
-                    return Ok(self.next_turn(changed, again, Class::Verify));
-                }
+                Acted::Settled(again) => return self.end_turn(stored, &subject, again).await,
             };
-            plan = self.judge_package(&package, evidence, class).await?;
+            self.is_connected = false;
+            if !self.renew(&mut subject).await? {
+                return Ok(Turn::over(true));
+            }
+            judged = subject.judge(self, evidence, class).await?;
         }
-        Ok(self.unfinished_turn(package.status != stored.status, class))
+        Ok(self.unfinished_turn(subject.status() != stored.status(), class))
     }
 
-    async fn reconcile_rollout(&mut self, stored: &OtaRollout, class: Class) -> Result<Turn, Trouble> {
-        let rollout = self.with_intents_inherited(stored);
-        let evidence = self.evidence.max(self.evidence_for(rollout.as_ref()));
-        let mut plan = self.judge_rollout(&rollout, evidence, class).await?;
-        if !stored.is_in_doubt() && changes_nothing(&plan, stored.status.as_ref()) {
-            return Ok(self.next_turn(false, plan.again, Class::RolloutStep));
+    async fn end_turn<S: Subject>(&mut self, stored: &S, subject: &S, again: Again) -> Result<Turn, Trouble> {
+        let again = sooner_in_doubt(subject, again);
+        let changed = subject.status() != stored.status();
+        if changed {
+            self.save(S::SAVE, &subject.object()).await?;
         }
-        let mut rollout = rollout.into_owned();
-        for _ in 0..PASSES {
-            let evidence = match self.act(&mut rollout, plan, class).await? {
-                Acted::LookFirst => self.evidence_to_create(&rollout),
-                Acted::PlanAgain => self.evidence_for(&rollout),
-                Acted::Released => return Ok(Turn::over(true)),
-                Acted::Settled(again) => {
-                    let again = sooner_in_doubt(&rollout, again);
-                    let changed = rollout.status != stored.status;
-                    if changed {
-                        self.save("RolloutStatus", &Object::Rollout(rollout)).await?;
-                    }
-                    return Ok(self.next_turn(changed, again, Class::RolloutStep));
-                }
-            };
-            plan = self.judge_rollout(&rollout, evidence, class).await?;
-        }
-        Ok(self.unfinished_turn(rollout.status != stored.status, class))
+        Ok(self.next_turn(changed, again, S::CLASS))
     }
 
-    /// What should happen to a package next, and which row of a list says so; looks, and changes nothing.
+    /// What should happen to a package next, and which row of a list says so; observes, and changes nothing.
     ///
     /// # Errors
     /// A call's, or the state's.
@@ -107,14 +94,14 @@ impl Lane {
         package: &OtaPackage,
         evidence: Evidence,
         class: Class,
-    ) -> Result<Plan<<OtaPackage as Subject>::Status>, Trouble> {
+    ) -> Result<Judged<<OtaPackage as Subject>::Status>, Trouble> {
         if let Some(plan) = plan::package::plan_unseen(package, self.ports.clock.now()) {
-            return Ok(plan);
+            return Ok(self.judged(plan, package, []));
         }
         if self.store.load(&self.home).await?.is_none()
             && let Some(plan) = plan::package::plan_without_account(package, self.ports.clock.now())
         {
-            return Ok(plan);
+            return Ok(self.judged(plan, package, []));
         }
         let mut sight = self.observe_package(package, evidence, class).await?;
         let capabilities = self.connect().await?.account.cloud().capabilities().clone();
@@ -127,10 +114,10 @@ impl Lane {
             plan = plan::package::plan(&view);
         }
         self.remember_comparison(package, &mut plan.status);
-        Ok(plan)
+        Ok(self.judged(plan, package, []))
     }
 
-    /// What should happen to a rollout next; looks, and changes nothing.
+    /// What should happen to a rollout next; observes, and changes nothing.
     ///
     /// # Errors
     /// A call's, or the state's.
@@ -139,9 +126,9 @@ impl Lane {
         rollout: &OtaRollout,
         evidence: Evidence,
         class: Class,
-    ) -> Result<Plan<<OtaRollout as Subject>::Status>, Trouble> {
+    ) -> Result<Judged<<OtaRollout as Subject>::Status>, Trouble> {
         if let Some(plan) = plan::rollout::plan_unseen(rollout, self.ports.clock.now()) {
-            return Ok(plan);
+            return Ok(self.judged(plan, rollout, []));
         }
         let key = ObjectKey::of(Kind::OtaRollout, &rollout.metadata);
         let named = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
@@ -151,16 +138,32 @@ impl Lane {
             && self.store.load(&self.home).await?.is_none()
         {
             self.link = None;
-            return Ok(self.plan_rollout(rollout, package, &RolloutSight::default()));
+            let plan = self.plan_rollout(rollout, package, &RolloutSight::default());
+            return Ok(self.judged(plan, rollout, object.as_deref()));
         }
         let mut sight = self.observe_rollout(rollout, package, evidence, class).await?;
-        let plan = self.plan_rollout(rollout, package, &sight);
+        let mut plan = self.plan_rollout(rollout, package, &sight);
         let held = self.ask_who_holds(&plan.actions, class).await?;
-        if held.is_empty() {
-            return Ok(plan);
+        if !held.is_empty() {
+            sight.results.extend(held);
+            plan = self.plan_rollout(rollout, package, &sight);
         }
-        sight.results.extend(held);
-        Ok(self.plan_rollout(rollout, package, &sight))
+        Ok(self.judged(plan, rollout, object.as_deref().into_iter().chain(sight.rivals.objects())))
+    }
+
+    /// A plan, and what it stands on where it sends anything.
+    fn judged<'a, S: Subject>(
+        &self,
+        plan: Plan<S::Status>,
+        subject: &S,
+        others: impl IntoIterator<Item = &'a Object>,
+    ) -> Judged<S::Status> {
+        if plan.actions.is_empty() {
+            return Judged { plan, basis: Basis::default() };
+        }
+        let account = self.link.as_ref().map(|link| &link.wanted);
+        let basis = Basis::default().in_account(&self.home, account).with(&subject.object());
+        Judged { plan, basis: others.into_iter().fold(basis, Basis::with) }
     }
 
     fn plan_rollout(

@@ -21,6 +21,11 @@ struct Read {
 }
 
 impl Rivals {
+    /// The rollouts and packages that were read.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.0.iter().flat_map(|read| [read.rollout.as_ref(), read.package.as_ref()])
+    }
+
     /// As the judge sees them.
     pub(super) fn seen(&self) -> Vec<Rival<'_>> {
         // A read holds a rollout and a package, and nothing else.
@@ -65,7 +70,7 @@ impl Lane {
 
     /// The other rollouts of the account that send a package for the same product, type and module, with that package. Those whose
     /// targets the cloud cannot resolve never send anything.
-    async fn others_of(
+    pub(super) async fn others_of(
         &self,
         object: &OtaRollout,
         package: &OtaPackage,

@@ -43,7 +43,11 @@ behaviours:
     pub(in crate::engine) struct Bench {
         simulator: Arc<Mutex<Simulator>>,
         clock: Arc<PausedClock>,
+        /// Requests that have left, as method and path.
+        sent: Sent,
     }
+
+    type Sent = Arc<Mutex<Vec<String>>>;
 
     impl Bench {
         /// Must be made on a runtime whose time is paused.
@@ -54,7 +58,7 @@ behaviours:
             });
             let world = World::parse("world.yaml", world).unwrap();
             let simulator = Simulator::new(&world, clock.now()).unwrap();
-            Self { simulator: Arc::new(Mutex::new(simulator)), clock }
+            Self { simulator: Arc::new(Mutex::new(simulator)), clock, sent: Sent::default() }
         }
 
         /// One more engine, with an empty state.
@@ -67,7 +71,11 @@ behaviours:
             let ports = Ports {
                 clock: self.clock.clone(),
                 rng: Arc::new(NoJitter),
-                connector: Arc::new(Dialler { simulator: self.simulator.clone(), clock: self.clock.clone() }),
+                connector: Arc::new(Dialler {
+                    simulator: self.simulator.clone(),
+                    clock: self.clock.clone(),
+                    sent: self.sent.clone(),
+                }),
                 leadership: Arc::new(Sole),
                 recorder: Arc::new(Silent),
                 faults: Arc::new(NoFaults),
@@ -102,6 +110,12 @@ behaviours:
 
         pub(in crate::engine) fn tasks(&self) -> Vec<TaskTruth> {
             self.cloud(|cloud, _| cloud.tasks())
+        }
+
+        /// How many requests of this method have left for a path that ends so.
+        pub(in crate::engine) fn sent(&self, method: &str, end: &str) -> usize {
+            let sent = self.sent.lock().unwrap();
+            sent.iter().filter(|sent| sent.starts_with(method) && sent.ends_with(end)).count()
         }
     }
 
@@ -230,6 +244,7 @@ behaviours:
     struct Dialler {
         simulator: Arc<Mutex<Simulator>>,
         clock: Arc<PausedClock>,
+        sent: Sent,
     }
 
     #[async_trait]
@@ -240,7 +255,8 @@ behaviours:
                 spec.ok_or_else(|| CallError::new(ErrorClass::Invalid, "Connect", "not simulated here"))?;
             let id = if spec.project_id == "b" { "KEY-B" } else { "KEY-A" };
             let keys = Keys::AccessKey { id: id.into(), secret: "secret".into(), security_token: None };
-            let wire = Wire { simulator: self.simulator.clone(), clock: self.clock.clone() };
+            let (simulator, clock) = (self.simulator.clone(), self.clock.clone());
+            let wire = Wire { simulator, clock, sent: self.sent.clone() };
             Ok(huawei_iotda::connect(spec, keys, Arc::new(wire)))
         }
     }
@@ -248,11 +264,13 @@ behaviours:
     struct Wire {
         simulator: Arc<Mutex<Simulator>>,
         clock: Arc<PausedClock>,
+        sent: Sent,
     }
 
     #[async_trait]
     impl Transport for Wire {
         async fn send(&self, mut request: WireRequest) -> Result<WireResponse, TransportError> {
+            self.sent.lock().unwrap().push(format!("{} {}", request.method, request.path));
             tokio::time::sleep(Duration::from_millis(20)).await;
             let host = request.origin.split_once("://").map_or("", |(_, host)| host).to_owned();
             if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {

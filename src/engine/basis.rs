@@ -1,0 +1,144 @@
+//! What a decision stands on: specs and requests of the objects that it was taken by. Nothing is sent once a user has changed
+//! one of them: minutes may pass between a decision and its request (a budget, an upload, other requests of the same reconcile).
+
+use super::lane::{Lane, Trouble};
+use super::queue::Class;
+use super::subject::Subject;
+use crate::api::{Kind, Object, ObjectKey};
+use std::collections::BTreeMap;
+
+/// The objects that a decision was taken by, as their users had left them.
+#[derive(Debug, Default)]
+pub(super) struct Basis(BTreeMap<ObjectKey, Wanted>);
+
+/// What users say of an object: everything but its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    uid: Option<String>,
+    generation: Option<i64>,
+    is_deleting: bool,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Wanted {
+    pub(super) fn of(object: &Object) -> Self {
+        let meta = object.meta();
+        Self {
+            uid: meta.uid.clone(),
+            generation: meta.generation,
+            is_deleting: object.is_deleting(),
+            annotations: meta.annotations.clone(),
+        }
+    }
+}
+
+impl Basis {
+    /// One more object that the decision was taken by.
+    pub(super) fn with(mut self, object: &Object) -> Self {
+        self.0.insert(object.key(), Wanted::of(object));
+        self
+    }
+
+    /// The account that it was taken in.
+    pub(super) fn in_account(mut self, account: &ObjectKey, wanted: Option<&Wanted>) -> Self {
+        self.0.extend(wanted.map(|wanted| (account.clone(), wanted.clone())));
+        self
+    }
+}
+
+impl Lane {
+    /// Waits until the budget lets a request leave; true when what was decided still is what users want.
+    pub(super) async fn may_leave(&mut self, basis: &Basis, class: Class) -> Result<bool, Trouble> {
+        self.connect().await?.account.wait_for_budget(class).await;
+        self.still_stands(basis).await
+    }
+
+    /// True while every object that the decision was taken by is as it was then.
+    pub(super) async fn still_stands(&self, basis: &Basis) -> Result<bool, Trouble> {
+        for (key, wanted) in &basis.0 {
+            if self.store.load(key).await?.is_none_or(|now| Wanted::of(&now) != *wanted) {
+                tracing::info!(changed = %key, "decided again before anything is sent");
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// True when no rollout has come since the decision that may own devices which it sends something.
+    pub(super) async fn has_no_new_rival(&self, object: &Object, basis: &Basis) -> Result<bool, Trouble> {
+        let Object::Rollout(rollout) = object else { return Ok(true) };
+        let named = object.key().sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+        let Some(package) = self.package(&named).await? else { return Ok(false) };
+        let rivals = self.others_of(rollout, &package).await?;
+        Ok(rivals.iter().all(|(rival, _)| basis.0.contains_key(&rival.key())))
+    }
+
+    /// Takes over what users changed of the object since it was loaded; false when it is gone, or another worker's by now.
+    pub(super) async fn renew<S: Subject>(&self, subject: &mut S) -> Result<bool, Trouble> {
+        let Some(stored) = self.store.load(&subject.key()).await? else { return Ok(false) };
+        Ok(self.owns(&stored).await? && subject.take_spec(&stored))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, Site, WORLD, cloud, package, rollout};
+    use crate::api::{Kind, ObjectKey, Request};
+    use jiff::SignedDuration;
+
+    fn jobs_sent(bench: &Bench) -> usize {
+        bench.sent("POST", "/a/batchtasks")
+    }
+
+    fn release() -> ObjectKey {
+        ObjectKey::new(Kind::OtaRollout, "default", "release")
+    }
+
+    fn manifests() -> String {
+        let slow = cloud("lab", "a") + "  budget: {requestsPerSecond: 1, burst: 1}\n";
+        [slow, package("v2", "lab", "V2"), rollout("release", "v2", 10)].concat()
+    }
+
+    async fn edit(site: &mut Site, edit: &str) {
+        match edit {
+            "suspend" => site.apply(&(rollout("release", "v2", 10) + "  suspend: true\n")).await,
+            "exclude" => {
+                let exclude = |n| format!("m-{n:04}");
+                let all = (0..30).map(exclude).collect::<Vec<_>>().join(", ");
+                let targets = format!("targets: {{all: true, exclude: {{devices: [{all}]}}}}");
+                site.apply(&rollout("release", "v2", 10).replace("targets: {all: true}", &targets)).await;
+            }
+            "pause" => assert!(site.store.request(&release(), Request::Pause, "2027-01-15T08:00:00Z")),
+            "delete" => site.remove(&release()).await,
+            "another package" => site.apply(&rollout("release", "v9", 10)).await,
+            "another account" => site.apply(&cloud("lab", "b")).await,
+            "an owner" => {
+                let owner = rollout("owner", "v2", 10) + "  priority: 7\n  suspend: true\n";
+                site.apply(&owner).await;
+            }
+            _ => panic!("{edit}"),
+        }
+    }
+
+    /// Each edit at each moment of the first dispatch, under a budget that lets requests wait for seconds.
+    #[tokio::test(start_paused = true)]
+    async fn no_job_leaves_after_an_edit_that_forbids_it_is_durable() {
+        let edits =
+            ["suspend", "exclude", "pause", "delete", "another package", "another account", "an owner"];
+        for name in edits {
+            let mut caught_before_the_job = 0;
+            for moment in 0..24 {
+                let bench = Bench::new(WORLD);
+                let mut site = bench.site();
+                site.apply(&manifests()).await;
+                site.work(SignedDuration::from_millis(400 * moment)).await;
+                let before = jobs_sent(&bench);
+                edit(&mut site, name).await;
+                site.work(SignedDuration::from_mins(3)).await;
+                assert_eq!(jobs_sent(&bench), before, "{name} after {moment} times 0.4 s");
+                caught_before_the_job += usize::from(before == 0);
+            }
+            assert!((6..24).contains(&caught_before_the_job), "{name}: {caught_before_the_job} of 24");
+        }
+    }
+}

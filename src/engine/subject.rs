@@ -1,0 +1,249 @@
+//! What the engine works on alike: a package or a rollout, with its status and its journal.
+
+use super::inventory::Inventory;
+use super::lane::{Lane, Trouble};
+use super::observe::Evidence;
+use super::queue::Class;
+use super::reconcile::Judged;
+use crate::api::{
+    Condition, CreateOperation, Decision, Intent, Kind, Object, ObjectKey, OtaPackage, OtaPackageStatus,
+    OtaRollout, OtaRolloutStatus, RECONCILING, Request, Truth, record_decision, set_condition,
+};
+use crate::cloud::NewJob;
+use crate::plan::needs::package_key;
+use crate::plan::{confirm, window};
+use jiff::Timestamp;
+
+/// An object whose plan is carried out.
+pub(super) trait Subject: Clone + Send + Sync {
+    /// Its status.
+    type Status: Clone + PartialEq + Send + Sync;
+    /// How urgent its next reconcile is, as a rule.
+    const CLASS: Class;
+    /// The failpoint around the write that ends its reconcile.
+    const SAVE: &'static str;
+
+    /// What should happen to it next; observes, and changes nothing.
+    fn judge(
+        &self,
+        lane: &mut Lane,
+        evidence: Evidence,
+        class: Class,
+    ) -> impl Future<Output = Result<Judged<Self::Status>, Trouble>> + Send;
+    fn key(&self) -> ObjectKey;
+    /// Takes over spec and metadata of the stored object; false when that is another one of the same name.
+    fn take_spec(&mut self, stored: &Object) -> bool;
+    fn status(&self) -> Option<&Self::Status>;
+    fn set_status(&mut self, status: Self::Status);
+    fn pending(&mut self) -> &mut Vec<Intent>;
+    /// Calls that are not settled.
+    fn intents(&self) -> &[Intent];
+    /// True when somebody asked for a look, and has had none since.
+    fn is_asked_to_look(&self) -> bool;
+    /// When the place where this call's work would show was last looked at.
+    fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp>;
+    /// True when the status proper holds what the create of this token made.
+    fn holds(&self, intent: &Intent) -> bool;
+    /// When a job for this stage may not be sent any more, if it may be sent now; none when it always may.
+    fn closes(&self, stage: Option<&str>, now: Timestamp) -> Option<Timestamp>;
+    /// Writes the id of what was created into the status proper, and takes the intent out of the journal.
+    fn confirm(&mut self, created: &Created<'_>, now: Timestamp);
+    /// The part of the status that people read.
+    fn words(&mut self) -> Words<'_>;
+    fn object(&self) -> Object;
+
+    /// True while a call is not settled, and a look may settle it.
+    fn is_in_doubt(&self) -> bool {
+        self.intents().iter().any(Intent::is_open)
+    }
+
+    /// Writes down what was decided, as the newest decision and as the reason why it is not ready.
+    fn say(&mut self, rule: &str, message: &str, now: Timestamp) {
+        let words = self.words();
+        set_condition(words.conditions, RECONCILING, Truth::True, rule, message, words.generation, now);
+        record_decision(words.decisions, now, rule, message);
+        message.clone_into(words.message);
+    }
+}
+
+/// The part of a status that people read.
+pub(super) struct Words<'a> {
+    generation: i64,
+    conditions: &'a mut Vec<Condition>,
+    decisions: &'a mut Vec<Decision>,
+    message: &'a mut String,
+}
+
+impl Subject for OtaPackage {
+    type Status = OtaPackageStatus;
+    const CLASS: Class = Class::Verify;
+    const SAVE: &'static str = "PackageStatus";
+
+    async fn judge(
+        &self,
+        lane: &mut Lane,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<Judged<Self::Status>, Trouble> {
+        lane.judge_package(self, evidence, class).await
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::of(Kind::OtaPackage, &self.metadata)
+    }
+
+    fn take_spec(&mut self, stored: &Object) -> bool {
+        let Object::Package(stored) = stored else { return false };
+        self.spec.clone_from(&stored.spec);
+        let before = std::mem::replace(&mut self.metadata, stored.metadata.clone());
+        before.uid == self.metadata.uid
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn set_status(&mut self, status: OtaPackageStatus) {
+        self.status = Some(status);
+    }
+
+    fn pending(&mut self) -> &mut Vec<Intent> {
+        &mut self.status.get_or_insert_default().pending
+    }
+
+    fn intents(&self) -> &[Intent] {
+        self.status.as_ref().map(|status| status.pending.as_slice()).unwrap_or_default()
+    }
+
+    fn is_asked_to_look(&self) -> bool {
+        let handled = self.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+        Request::Reconcile.open(&self.metadata, handled).is_some()
+    }
+
+    fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp> {
+        match operation {
+            CreateOperation::CreatePackage => inventory.packages.seen_at(&package_key(self)),
+            CreateOperation::CreateJob => inventory.jobs.listed_at(self.spec.kind),
+        }
+    }
+
+    fn holds(&self, intent: &Intent) -> bool {
+        let Some(status) = &self.status else { return false };
+        match intent.operation {
+            // The id that stands there may be that of the package before, deleted since: the judge settles what it finds.
+            CreateOperation::CreatePackage => false,
+            CreateOperation::CreateJob => {
+                status.verification.as_ref().is_some_and(|v| v.token == intent.token && v.job_id.is_some())
+            }
+        }
+    }
+
+    fn closes(&self, _: Option<&str>, _: Timestamp) -> Option<Timestamp> {
+        None
+    }
+
+    fn confirm(&mut self, created: &Created<'_>, now: Timestamp) {
+        let status = self.status.get_or_insert_default();
+        match created {
+            Created::Package { token, id } => confirm::package_created(status, token, id, now),
+            Created::Job { job, id, .. } => confirm::verify_job_created(status, &job.token, id, now),
+        }
+    }
+
+    fn words(&mut self) -> Words<'_> {
+        let generation = self.metadata.generation.unwrap_or(0);
+        let status = self.status.get_or_insert_default();
+        let (conditions, decisions) = (&mut status.conditions, &mut status.decisions);
+        Words { generation, conditions, decisions, message: &mut status.message }
+    }
+
+    fn object(&self) -> Object {
+        Object::Package(self.clone())
+    }
+}
+
+impl Subject for OtaRollout {
+    type Status = OtaRolloutStatus;
+    const CLASS: Class = Class::RolloutStep;
+    const SAVE: &'static str = "RolloutStatus";
+
+    async fn judge(
+        &self,
+        lane: &mut Lane,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<Judged<Self::Status>, Trouble> {
+        lane.judge_rollout(self, evidence, class).await
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::of(Kind::OtaRollout, &self.metadata)
+    }
+
+    fn take_spec(&mut self, stored: &Object) -> bool {
+        let Object::Rollout(stored) = stored else { return false };
+        self.spec.clone_from(&stored.spec);
+        let before = std::mem::replace(&mut self.metadata, stored.metadata.clone());
+        before.uid == self.metadata.uid
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn set_status(&mut self, status: OtaRolloutStatus) {
+        self.status = Some(status);
+    }
+
+    fn pending(&mut self) -> &mut Vec<Intent> {
+        &mut self.status.get_or_insert_default().pending
+    }
+
+    fn intents(&self) -> &[Intent] {
+        self.status.as_ref().map(|status| status.pending.as_slice()).unwrap_or_default()
+    }
+
+    fn is_asked_to_look(&self) -> bool {
+        let handled = self.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+        Request::Reconcile.open(&self.metadata, handled).is_some()
+    }
+
+    fn looked_at(&self, _: CreateOperation, inventory: &Inventory) -> Option<Timestamp> {
+        inventory.jobs.oldest_list()
+    }
+
+    fn holds(&self, intent: &Intent) -> bool {
+        let stages = self.status.iter().flat_map(|status| &status.stages);
+        stages.flat_map(|stage| &stage.jobs).any(|job| job.token == intent.token)
+    }
+
+    fn closes(&self, stage: Option<&str>, now: Timestamp) -> Option<Timestamp> {
+        let stage = self.spec.stages.iter().find(|spec| Some(spec.name.as_str()) == stage)?;
+        window::closes(stage, now)
+    }
+
+    fn confirm(&mut self, created: &Created<'_>, now: Timestamp) {
+        if let Created::Job { stage: Some(stage), job, id } = created {
+            confirm::job_created(self.status.get_or_insert_default(), stage, job, id, now);
+        }
+    }
+
+    fn words(&mut self) -> Words<'_> {
+        let generation = self.metadata.generation.unwrap_or(0);
+        let status = self.status.get_or_insert_default();
+        let (conditions, decisions) = (&mut status.conditions, &mut status.decisions);
+        Words { generation, conditions, decisions, message: &mut status.message }
+    }
+
+    fn object(&self) -> Object {
+        Object::Rollout(self.clone())
+    }
+}
+
+/// Something that was created, and its id.
+pub(super) enum Created<'a> {
+    /// A package.
+    Package { token: &'a str, id: &'a str },
+    /// A job; of a verification when it is of no stage.
+    Job { stage: Option<&'a str>, job: &'a NewJob, id: &'a str },
+}

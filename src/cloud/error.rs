@@ -21,13 +21,15 @@ pub enum ErrorClass {
     Unavailable,
     /// An answer that no document describes: nothing is concluded from it.
     Unintelligible,
+    /// Rollwave did not send it: its window closed, another instance leads, or another object must go first.
+    NotSent,
 }
 
 impl ErrorClass {
     /// True when waiting can help; false when somebody must change something first.
     #[must_use]
     pub const fn is_transient(self) -> bool {
-        matches!(self, Self::Throttled | Self::Unavailable | Self::Unintelligible)
+        matches!(self, Self::Throttled | Self::Unavailable | Self::Unintelligible | Self::NotSent)
     }
 
     /// CamelCase name, for conditions and counters.
@@ -42,6 +44,7 @@ impl ErrorClass {
             Self::Throttled => "Throttled",
             Self::Unavailable => "Unavailable",
             Self::Unintelligible => "Unintelligible",
+            Self::NotSent => "NotSent",
         }
     }
 }

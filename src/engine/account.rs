@@ -95,6 +95,17 @@ impl Account {
         self.answered
     }
 
+    /// Whether it answers must be found out again.
+    pub(super) const fn doubt(&mut self) {
+        self.answered = false;
+    }
+
+    /// Calls that succeeded so far.
+    #[must_use]
+    pub fn successes(&self) -> u64 {
+        self.calls.iter().filter(|((_, outcome), _)| *outcome == SUCCEEDED).map(|(_, calls)| calls).sum()
+    }
+
     /// Calls that it may cost.
     #[must_use]
     pub const fn limit(&self) -> api::Budget {
@@ -241,11 +252,11 @@ impl Account {
 }
 
 fn deposed(call: &Call) -> CallError {
-    CallError::new(ErrorClass::Unavailable, call.operation(), Deposed::MESSAGE).next_step(Deposed::NEXT_STEP)
+    CallError::new(ErrorClass::NotSent, call.operation(), Deposed::MESSAGE).next_step(Deposed::NEXT_STEP)
 }
 
 fn too_late(call: &Call) -> CallError {
-    CallError::new(ErrorClass::Unavailable, call.operation(), "not sent: its window closed meanwhile")
+    CallError::new(ErrorClass::NotSent, call.operation(), "not sent: its window closed meanwhile")
         .next_step("wait: it is sent when the next window opens")
 }
 

@@ -105,7 +105,7 @@ fn refusal(cloud: &ObjectKey, older: &OtaCloud) -> CallError {
     let error = |class, message| CallError::new(class, "Connect", message).because(REASON);
     if older.metadata.deletion_timestamp.is_some() {
         let message = format!("{cloud} waits until {key} is deleted, which is the same account ({account})");
-        return error(ErrorClass::Unavailable, message).next_step("nothing: it goes on then");
+        return error(ErrorClass::NotSent, message).next_step("nothing: it goes on then");
     }
     let message = format!(
         "{cloud} is the same account as {key}, which is older ({account}): nothing is sent through {cloud}"

@@ -7,9 +7,11 @@ use super::claims::Claims;
 use super::inventory::Inventory;
 use super::journal::Times;
 use super::observe::Evidence;
+use super::outage::{Outage, Suspicion};
 use super::ports::Ports;
 use super::pulse::{Pulse, Pulses};
 use super::queue::{Class, Queue};
+use super::reconcile::Turn;
 use crate::api::{Kind, Object, ObjectKey, OtaCloudSpec, OtaPackage};
 use crate::cloud::{CallError, Capabilities, ErrorClass};
 use crate::plan::clocks::Clocks;
@@ -47,8 +49,10 @@ pub(super) enum Trouble {
     Call(CallError),
     /// The state could not be read or written: nothing was sent after that.
     State(StateError),
-    /// A list has more pages: whatever is more urgent comes first, then the turn goes on.
-    MorePages,
+    /// The account is out of reach; nothing was asked.
+    Outage(CallError),
+    /// More requests are needed: whatever is more urgent comes first, then the turn goes on.
+    Yield,
 }
 
 impl From<CallError> for Trouble {
@@ -77,12 +81,6 @@ pub(super) struct Link {
     refused: bool,
 }
 
-/// The account does not answer, or not to us: nothing more is asked of it until then.
-struct Outage {
-    error: CallError,
-    until: Timestamp,
-}
-
 /// One cloud account's lane.
 pub struct Lane {
     pub(super) home: ObjectKey,
@@ -93,7 +91,7 @@ pub struct Lane {
     /// The link is as its `OtaCloud` says: compared once in each pass, so that no pass stands on two accounts.
     pub(super) is_connected: bool,
     pub(super) inventory: Inventory,
-    outage: Option<Outage>,
+    outage: Outage,
     /// When this lane began: its clock goes on steadily since then.
     steady_since: Timestamp,
     /// When this lane began, or last could not write down what came of a create: what stands in the journal from before may
@@ -123,7 +121,7 @@ impl Lane {
             link: None,
             is_connected: false,
             inventory: Inventory::default(),
-            outage: None,
+            outage: Outage::default(),
             steady_since: born,
             born,
             began: born,
@@ -181,7 +179,7 @@ impl Lane {
     pub fn wake(&mut self, key: ObjectKey) {
         self.queue.reset(&key);
         if key == self.home {
-            self.outage = None;
+            self.outage = Outage::default();
         }
         self.queue.push(key, Class::UserChange, self.ports.clock.now());
     }
@@ -193,59 +191,106 @@ impl Lane {
         let now = self.ports.clock.now();
         self.is_connected = false;
         (self.began, self.evidence) = self.interrupted.remove(&key).unwrap_or((now, Evidence::Known));
+        let successes = self.successes();
         let span = tracing::info_span!("reconcile", object = %key);
         let result = self.reconcile(&key, class).instrument(span).await;
-        let (changed, error) = match result {
+        let has_succeeded = self.successes() > successes;
+        if has_succeeded && self.outage.note_success() {
+            self.observe_account(now);
+        }
+        if let Err(Trouble::Yield) = result {
+            self.interrupted.insert(key.clone(), (self.began, self.evidence));
+            self.queue.push(key, class.max(Class::Verify), now);
+            return None;
+        }
+        let (changed, error) = self.end(&key, class, result, has_succeeded).await;
+        Some(self.report(key, changed, error, now))
+    }
+
+    /// Says when the object has its next turn; whether its status changed, and the error of a call.
+    async fn end(
+        &mut self,
+        key: &ObjectKey,
+        class: Class,
+        result: Result<Turn, Trouble>,
+        has_succeeded: bool,
+    ) -> (bool, Option<CallError>) {
+        let now = self.ports.clock.now();
+        match result {
             Ok(turn) => {
-                self.queue.succeeded(&key);
+                self.queue.succeeded(key);
                 if let Some((class, due)) = turn.again {
                     self.queue.push(key.clone(), class, due);
                 }
                 (turn.changed, None)
             }
             Err(Trouble::Call(error)) => {
-                let changed = self.report_failure(&key, &error).await;
-                self.back_off(&key, class, &error);
+                let changed = self.report_failure(key, &error).await;
+                self.back_off(key, class, &error, has_succeeded);
                 (changed, Some(error))
             }
-            Err(Trouble::MorePages) => {
-                self.interrupted.insert(key.clone(), (self.began, self.evidence));
-                self.queue.push(key, class, now);
-                return None;
+            Err(Trouble::Outage(error)) => {
+                let changed = self.report_failure(key, &error).await;
+                self.queue.push(key.clone(), class, self.outage.over(now));
+                (changed, Some(error))
             }
             Err(Trouble::State(error)) => {
                 tracing::error!(object = %key, "{error}");
-                let due = self.queue.failed(&key, self.ports.clock.now(), self.ports.rng.as_ref(), None);
+                let due = self.queue.failed(key, now, self.ports.rng.as_ref(), None);
                 self.queue.push(key.clone(), class, due);
                 (false, None)
             }
-        };
+            Err(Trouble::Yield) => (false, None),
+        }
+    }
+
+    fn report(&self, key: ObjectKey, changed: bool, error: Option<CallError>, since: Timestamp) -> Report {
         let account = self.link.as_ref().map(|link| &link.account);
-        let took = self.ports.clock.now().duration_since(now);
-        Some(Report {
+        Report {
             key,
             changed,
             error,
             account: self.home.clone(),
             calls: account.map(|account| account.calls().clone()).unwrap_or_default(),
             rate_milli: account.map(Account::rate_milli),
-            took,
+            took: self.ports.clock.now().duration_since(since),
             queued: self.queue.len(),
-        })
+        }
     }
 
-    fn back_off(&mut self, key: &ObjectKey, class: Class, error: &CallError) {
+    fn successes(&self) -> u64 {
+        self.link.as_ref().map_or(0, |link| link.account.successes())
+    }
+
+    fn back_off(&mut self, key: &ObjectKey, class: Class, error: &CallError, has_succeeded: bool) {
         let now = self.ports.clock.now();
-        let mut due = self.queue.failed(key, now, self.ports.rng.as_ref(), error.retry_after);
-        if let Some(outage) = &self.outage {
-            due = due.max(outage.until);
-        } else if concerns_the_account(error.class) {
-            if let Some(link) = self.link.as_mut().filter(|_| error.class == ErrorClass::Unauthorized) {
-                link.refused = true;
-            }
-            self.outage = Some(Outage { error: error.clone(), until: due });
-        }
+        let due = self.queue.failed(key, now, self.ports.rng.as_ref(), error.retry_after);
         self.queue.push(key.clone(), class, due);
+        // An account that has just answered another request is within reach.
+        if has_succeeded {
+            return;
+        }
+        match self.outage.note_failure(*key == self.home, error, now) {
+            Suspicion::None => {}
+            // Before any other object.
+            Suspicion::Probe => self.observe_account(Timestamp::MIN),
+            Suspicion::Outage(until) => {
+                if let Some(link) = self.link.as_mut().filter(|_| error.class == ErrorClass::Unauthorized) {
+                    link.refused = true;
+                }
+                self.observe_account(until);
+            }
+        }
+    }
+
+    /// Has the account's own object find out, or report, whether it answers.
+    fn observe_account(&mut self, due: Timestamp) {
+        if let Some(link) = &mut self.link {
+            link.account.doubt();
+        }
+        let account = self.home.clone();
+        self.queue.reset(&account);
+        self.queue.push(account, Class::UserChange, due);
     }
 
     /// The account, connected; or why it cannot be asked now.
@@ -295,14 +340,8 @@ impl Lane {
         Ok(())
     }
 
-    fn check_outage(&mut self) -> Result<(), Trouble> {
-        match &self.outage {
-            Some(outage) if self.ports.clock.now() < outage.until => Err(outage.error.clone().into()),
-            _ => {
-                self.outage = None;
-                Ok(())
-            }
-        }
+    fn check_outage(&self) -> Result<(), Trouble> {
+        self.outage.check(self.ports.clock.now()).map_err(Trouble::Outage)
     }
 
     pub(super) async fn package(&self, key: &ObjectKey) -> Result<Option<OtaPackage>, Trouble> {
@@ -349,11 +388,6 @@ pub(super) async fn home_of(store: &dyn Store, object: &Object) -> Result<Object
         None => None,
     };
     Ok(object.account(package.as_deref()))
-}
-
-/// Errors that every other call to the account would meet too.
-const fn concerns_the_account(class: ErrorClass) -> bool {
-    matches!(class, ErrorClass::Unauthorized | ErrorClass::Unavailable)
 }
 
 fn no_cloud(home: &ObjectKey) -> CallError {

@@ -23,6 +23,7 @@ mod likeness;
 mod lost;
 mod observe;
 mod others;
+mod outage;
 pub mod points;
 pub mod ports;
 pub mod prune;

@@ -289,7 +289,7 @@ impl Lane {
             return Ok(self.inventory.packages.look(account, key, now, class).await?);
         }
         if !self.inventory.packages.list_step(account, key.kind, since, class).await? {
-            return Err(Trouble::MorePages);
+            return Err(Trouble::Yield);
         }
         Ok(())
     }
@@ -363,7 +363,7 @@ impl Lane {
         let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
         let jobs = &mut self.inventory.jobs;
         if !jobs.list_step(account, kind, listed_since, class).await? {
-            return Err(Trouble::MorePages);
+            return Err(Trouble::Yield);
         }
         for id in ours {
             if jobs.get(id).is_none_or(|job| !job.state.is_final()) || jobs.lacks_devices(id) {
@@ -445,7 +445,7 @@ impl Lane {
         let since = self.since(drift);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(BTreeSet::new()) };
         if !self.inventory.devices.members_step(account, set, since, class).await? {
-            return Err(Trouble::MorePages);
+            return Err(Trouble::Yield);
         }
         Ok(self.inventory.devices.members(set).cloned().unwrap_or_default())
     }
@@ -464,7 +464,7 @@ impl Lane {
         let since = if evidence == Evidence::Known { by_jobs } else { by_jobs.max(self.since(POLL)) };
         let Some(Link { account, .. }) = &mut self.link else { return Ok(()) };
         let complete = self.inventory.devices.list_step(account, scope, since, class).await?;
-        if complete { Ok(()) } else { Err(Trouble::MorePages) }
+        if complete { Ok(()) } else { Err(Trouble::Yield) }
     }
 
     /// How new the look at a fleet must be, as its jobs have it.

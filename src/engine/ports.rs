@@ -146,7 +146,7 @@ impl Transport for Fenced {
             return self.transport.send(request).await;
         }
         Err(TransportError {
-            class: ErrorClass::Unavailable,
+            class: ErrorClass::NotSent,
             effect: Effect::None,
             message: Deposed::MESSAGE.to_owned(),
             next_step: Deposed::NEXT_STEP.to_owned(),

@@ -17,7 +17,7 @@ impl Lane {
                 tracing::error!(object = %key, "{problem}");
                 false
             }
-            Err(Trouble::Call(_) | Trouble::MorePages) => false,
+            Err(_) => false,
         }
     }
 
@@ -114,11 +114,21 @@ mod tests {
     #[test]
     fn what_is_told_as_a_refusal_is_what_stalls() {
         use ErrorClass::{
-            Conflict, Forbidden, Invalid, NotFound, Throttled, Unauthorized, Unavailable, Unintelligible,
+            Conflict, Forbidden, Invalid, NotFound, NotSent, Throttled, Unauthorized, Unavailable,
+            Unintelligible,
         };
-        for class in
-            [Conflict, Forbidden, Invalid, NotFound, Throttled, Unauthorized, Unavailable, Unintelligible]
-        {
+        let all = [
+            Conflict,
+            Forbidden,
+            Invalid,
+            NotFound,
+            NotSent,
+            Throttled,
+            Unauthorized,
+            Unavailable,
+            Unintelligible,
+        ];
+        for class in all {
             assert_eq!(REFUSALS.contains(&class.as_str()), !class.is_transient(), "{class:?}");
         }
     }

@@ -180,10 +180,10 @@ pub async fn survey(store: Arc<dyn Store>, ports: Ports) -> Result<Survey, State
         let forecast = loop {
             match surveyor.forecast(&key, &object, &account).await {
                 Ok(forecast) => break Ok(forecast),
-                Err(Trouble::Call(error)) => break Err(error),
+                Err(Trouble::Call(error) | Trouble::Outage(error)) => break Err(error),
                 Err(Trouble::State(error)) => return Err(error),
                 // Nothing is more urgent here.
-                Err(Trouble::MorePages) => {}
+                Err(Trouble::Yield) => {}
             }
         };
         survey.objects.push(Surveyed { key, account, forecast });

@@ -43,11 +43,17 @@ behaviours:
     pub(in crate::engine) struct Bench {
         simulator: Arc<Mutex<Simulator>>,
         clock: Arc<PausedClock>,
-        /// Requests that have left, as method and path.
-        sent: Sent,
+        line: Arc<Line>,
     }
 
-    type Sent = Arc<Mutex<Vec<String>>>;
+    /// What is between the engines and the cloud.
+    #[derive(Default)]
+    struct Line {
+        /// Requests that have left, as method and path.
+        sent: Mutex<Vec<String>>,
+        /// Requests whose path has one of these in it are answered with 503.
+        broken: Mutex<Vec<String>>,
+    }
 
     impl Bench {
         /// Must be made on a runtime whose time is paused.
@@ -58,7 +64,7 @@ behaviours:
             });
             let world = World::parse("world.yaml", world).unwrap();
             let simulator = Simulator::new(&world, clock.now()).unwrap();
-            Self { simulator: Arc::new(Mutex::new(simulator)), clock, sent: Sent::default() }
+            Self { simulator: Arc::new(Mutex::new(simulator)), clock, line: Arc::default() }
         }
 
         /// One more engine, with an empty state.
@@ -74,7 +80,7 @@ behaviours:
                 connector: Arc::new(Dialler {
                     simulator: self.simulator.clone(),
                     clock: self.clock.clone(),
-                    sent: self.sent.clone(),
+                    line: self.line.clone(),
                 }),
                 leadership: Arc::new(Sole),
                 recorder: Arc::new(Silent),
@@ -112,9 +118,14 @@ behaviours:
             self.cloud(|cloud, _| cloud.tasks())
         }
 
+        /// From now on requests whose path has one of these in it are answered with 503.
+        pub(in crate::engine) fn break_paths(&self, parts: &[&str]) {
+            *self.line.broken.lock().unwrap() = parts.iter().map(|part| (*part).to_owned()).collect();
+        }
+
         /// How many requests of this method have left for a path that ends so.
         pub(in crate::engine) fn sent(&self, method: &str, end: &str) -> usize {
-            let sent = self.sent.lock().unwrap();
+            let sent = self.line.sent.lock().unwrap();
             sent.iter().filter(|sent| sent.starts_with(method) && sent.ends_with(end)).count()
         }
     }
@@ -244,7 +255,7 @@ behaviours:
     struct Dialler {
         simulator: Arc<Mutex<Simulator>>,
         clock: Arc<PausedClock>,
-        sent: Sent,
+        line: Arc<Line>,
     }
 
     #[async_trait]
@@ -256,7 +267,7 @@ behaviours:
             let id = if spec.project_id == "b" { "KEY-B" } else { "KEY-A" };
             let keys = Keys::AccessKey { id: id.into(), secret: "secret".into(), security_token: None };
             let (simulator, clock) = (self.simulator.clone(), self.clock.clone());
-            let wire = Wire { simulator, clock, sent: self.sent.clone() };
+            let wire = Wire { simulator, clock, line: self.line.clone() };
             Ok(huawei_iotda::connect(spec, keys, Arc::new(wire)))
         }
     }
@@ -264,14 +275,18 @@ behaviours:
     struct Wire {
         simulator: Arc<Mutex<Simulator>>,
         clock: Arc<PausedClock>,
-        sent: Sent,
+        line: Arc<Line>,
     }
 
     #[async_trait]
     impl Transport for Wire {
         async fn send(&self, mut request: WireRequest) -> Result<WireResponse, TransportError> {
-            self.sent.lock().unwrap().push(format!("{} {}", request.method, request.path));
+            self.line.sent.lock().unwrap().push(format!("{} {}", request.method, request.path));
             tokio::time::sleep(Duration::from_millis(20)).await;
+            if self.line.broken.lock().unwrap().iter().any(|part| request.path.contains(part)) {
+                let body = r#"{"error_code": "IOTDA.000099", "error_msg": "broken"}"#.into();
+                return Ok(WireResponse { status: 503, headers: Vec::new(), body });
+            }
             let host = request.origin.split_once("://").map_or("", |(_, host)| host).to_owned();
             if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
                 request.headers.push(("host".to_owned(), host));

@@ -134,7 +134,7 @@ fn next_step(class: ErrorClass, code: &str, clock_minutes: Option<i64>) -> Strin
         ErrorClass::NotFound => "check spec.aliyunIot and the id",
         ErrorClass::Conflict => "see what the cloud says, and change that or wait until its state allows it",
         ErrorClass::Throttled => "wait, or lower spec.budget",
-        ErrorClass::Unavailable => "wait; if it stays, ask the cloud's support",
+        ErrorClass::Unavailable | ErrorClass::NotSent => "wait; if it stays, ask the cloud's support",
         ErrorClass::Unintelligible => {
             "check that endpoint is the service address of the region, without a proxy that answers for it"
         }

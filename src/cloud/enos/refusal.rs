@@ -109,7 +109,7 @@ fn next_step(class: ErrorClass, code: Option<i64>, clock_minutes: Option<i64>) -
         (ErrorClass::NotFound, _) => "check spec.enos.orgId and the id",
         (ErrorClass::Conflict, _) => "wait until its state allows it",
         (ErrorClass::Throttled, _) => "wait, or lower spec.budget",
-        (ErrorClass::Unavailable, _) => "wait; if it stays, ask the cloud's support",
+        (ErrorClass::Unavailable | ErrorClass::NotSent, _) => "wait; if it stays, ask the cloud's support",
         (ErrorClass::Unintelligible, _) => {
             "check that endpoint is the address of the EnOS API gateway, without a proxy that answers for it"
         }

@@ -92,7 +92,7 @@ fn next_step(error: &CallError, code: &str, clock_minutes: Option<i64>) -> Strin
         ErrorClass::NotFound => "check endpoint, projectId and the id",
         ErrorClass::Conflict => "wait until its state allows it",
         ErrorClass::Throttled => "wait, or lower spec.budget",
-        ErrorClass::Unavailable => "wait; if it stays, ask the cloud's support",
+        ErrorClass::Unavailable | ErrorClass::NotSent => "wait; if it stays, ask the cloud's support",
         ErrorClass::Unintelligible => {
             "check that endpoint is the application access address of the instance, without a proxy that answers for it"
         }

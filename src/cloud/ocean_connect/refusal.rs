@@ -126,7 +126,7 @@ const fn next_step(class: ErrorClass) -> &'static str {
         ErrorClass::NotFound => "check spec.oceanConnect.endpoint and the id",
         ErrorClass::Conflict => "wait until its state allows it",
         ErrorClass::Throttled => "wait, or lower spec.budget",
-        ErrorClass::Unavailable => "wait; if it stays, ask the cloud's support",
+        ErrorClass::Unavailable | ErrorClass::NotSent => "wait; if it stays, ask the cloud's support",
         ErrorClass::Unintelligible => {
             "check that spec.oceanConnect.endpoint is the platform's application access address, without a proxy that answers for it"
         }

@@ -1,0 +1,193 @@
+//! When an account counts as out of reach, so that its objects do not each find that out by requests of their own.
+//!
+//! One resource that always fails is no outage: it takes failures of the account's own probe and of another object, with no
+//! successful request in between. An outage lasts seconds; after each pause both are tried again.
+
+use crate::cloud::{CallError, ErrorClass};
+use jiff::{SignedDuration, Timestamp};
+
+/// The first pause of an outage; it doubles with each probe that fails.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
+/// The longest pause between two probes.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
+/// What is known of an account's reachability.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    /// The probe failed since the last request that succeeded, or since the last pause.
+    probe_failed: bool,
+    /// A request of another object did.
+    object_failed: bool,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    error: CallError,
+    until: Timestamp,
+    pauses: u32,
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Suspicion {
+    /// It concerns the object alone.
+    None,
+    /// It may be the account: its probe tells.
+    Probe,
+    /// It is the account: nothing but the probe is sent before then.
+    Outage(Timestamp),
+}
+
+impl Outage {
+    /// The error of an outage that lasts.
+    ///
+    /// # Errors
+    /// That one.
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), CallError> {
+        match &self.open {
+            Some(open) if now < open.until => Err(open.error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// When other objects may go on, after the probe that is sent first.
+    pub(super) fn over(&self, now: Timestamp) -> Timestamp {
+        let until = self.open.as_ref().map_or(now, |open| open.until.max(now));
+        until.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// A request of the account succeeded; true when that ends an outage.
+    pub(super) fn note_success(&mut self) -> bool {
+        std::mem::take(self).open.is_some()
+    }
+
+    /// A request of the probe, or of another object, failed.
+    pub(super) fn note_failure(&mut self, is_probe: bool, error: &CallError, now: Timestamp) -> Suspicion {
+        if !concerns_the_account(error.class) {
+            return Suspicion::None;
+        }
+        self.probe_failed |= is_probe;
+        self.object_failed |= !is_probe;
+        if !self.object_failed {
+            return Suspicion::None;
+        }
+        if !self.probe_failed {
+            return Suspicion::Probe;
+        }
+        let before = std::mem::take(self).open;
+        let pauses = before.as_ref().map_or(0, |open| open.pauses.saturating_add(1));
+        let until = now.saturating_add(pause(pauses)).unwrap_or(Timestamp::MAX);
+        // The words of one outage stay: objects are not written again at each probe.
+        let kept = before.map(|open| open.error).filter(|kept| kept.class == error.class);
+        let error = kept.unwrap_or_else(|| error.clone());
+        self.open = Some(Open { error, until, pauses });
+        Suspicion::Outage(until)
+    }
+}
+
+/// Errors that every other request of the account may meet too. What Rollwave itself did not send is none of them.
+const fn concerns_the_account(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::Unauthorized | ErrorClass::Unavailable)
+}
+
+fn pause(pauses: u32) -> SignedDuration {
+    (FIRST_PAUSE * (1 << pauses.min(5))).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, WORLD, cloud, package};
+    use super::*;
+    use crate::api::{Kind, Object, ObjectKey, RolloutPhase};
+
+    fn key(kind: Kind, name: &str) -> ObjectKey {
+        ObjectKey::new(kind, "default", name)
+    }
+
+    /// A rollout to one device.
+    fn to_device(name: &str, package: &str, device: &str) -> String {
+        format!(
+            "---\napiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaRollout\nmetadata: {{name: {name}}}\nspec:\n  packageRef: \
+             {{name: {package}}}\n  targets: {{devices: [{device}]}}\n  stages: [{{name: all, select: {{rest: true}}}}]\n"
+        )
+    }
+
+    fn is_completed(object: &Object) -> bool {
+        let Object::Rollout(rollout) = object else { return false };
+        rollout.status.as_ref().is_some_and(|status| status.phase == RolloutPhase::Completed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resource_that_always_fails_delays_no_other_object_and_is_nobody_elses_error() {
+        let bench = Bench::new(WORLD);
+        bench.break_paths(&["/devices/m-0000", "/devices/m-0001"]);
+        let mut site = bench.site();
+        let broken = to_device("broken", "v2", "m-0000") + &to_device("broken-too", "v2", "m-0001");
+        site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2"), broken].concat()).await;
+        site.work(SignedDuration::from_hours(2)).await;
+        site.apply(&to_device("fine", "v2", "m-0002")).await;
+        let fine = key(Kind::OtaRollout, "fine");
+        for _ in 0..50 {
+            site.work(SignedDuration::from_secs(30)).await;
+            let (reason, message) = site.said(&fine);
+            assert!(!message.contains("broken") && reason != "Unavailable", "{reason}: {message}");
+        }
+        assert!(is_completed(&site.object(&fine)), "{:?}", site.said(&fine));
+        assert_eq!(site.said(&key(Kind::OtaRollout, "broken")).0, "Unavailable");
+        assert_eq!(site.said(&key(Kind::OtaCloud, "lab")).0, "Connected");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_out_of_reach_is_probed_seconds_apart_and_all_go_on_when_it_is_back() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let packages = (0..20).map(|n| package(&format!("p-{n}"), "lab", &format!("V{n}")));
+        site.apply(&packages.fold(cloud("lab", "a"), |text, more| text + &more)).await;
+        site.work(SignedDuration::from_mins(1)).await;
+        bench.break_paths(&["/"]);
+        let more = (20..40).map(|n| package(&format!("p-{n}"), "lab", &format!("V{n}")));
+        site.apply(&more.collect::<String>()).await;
+        let (before, length) = (bench.sent("", ""), 60);
+        site.work(SignedDuration::from_mins(length)).await;
+        // Three attempts of the probe and of one object, twice a minute.
+        let sent = bench.sent("", "") - before;
+        assert!(sent <= 6 * (2 * usize::try_from(length).unwrap() + 10), "{sent} requests in an hour");
+        assert_eq!(site.said(&key(Kind::OtaCloud, "lab")).0, "Unavailable");
+        assert_eq!(site.said(&key(Kind::OtaPackage, "p-39")).0, "Unavailable");
+        bench.break_paths(&[]);
+        site.work(SignedDuration::from_secs(90)).await;
+        for n in 0..40 {
+            let (reason, message) = site.said(&key(Kind::OtaPackage, &format!("p-{n}")));
+            assert_ne!(reason, "Unavailable", "p-{n}: {message}");
+        }
+        assert_eq!(site.said(&key(Kind::OtaCloud, "lab")).0, "Connected");
+    }
+
+    #[test]
+    fn it_takes_the_probe_and_an_object_and_nothing_that_was_not_sent() {
+        let error = |class| CallError::new(class, "ShowDevice", "broken");
+        let (away, ours) = (error(ErrorClass::Unavailable), error(ErrorClass::NotSent));
+        let now = Timestamp::UNIX_EPOCH;
+        let at = |second| Suspicion::Outage(Timestamp::from_second(second).unwrap());
+        let mut outage = Outage::default();
+        assert_eq!(outage.note_failure(false, &ours, now), Suspicion::None);
+        assert_eq!(outage.note_failure(true, &away, now), Suspicion::None, "nobody else is concerned");
+        assert!(!outage.note_success());
+        assert_eq!(outage.note_failure(false, &away, now), Suspicion::Probe);
+        assert_eq!(outage.note_failure(false, &away, now), Suspicion::Probe);
+        assert!(!outage.note_success(), "it answers");
+        assert_eq!(outage.note_failure(false, &away, now), Suspicion::Probe);
+        assert_eq!(outage.note_failure(true, &away, now), at(2));
+        assert_eq!((outage.check(now), outage.over(now) > now), (Err(away.clone()), true));
+        let again = |outage: &mut Outage| {
+            assert_eq!(outage.note_failure(true, &away, now), Suspicion::None);
+            outage.note_failure(false, &away, now)
+        };
+        let pauses: Vec<Suspicion> = (0..5).map(|_| again(&mut outage)).collect();
+        assert_eq!(pauses, [at(4), at(8), at(16), at(30), at(30)]);
+        assert!(outage.note_success());
+        assert_eq!(outage.check(now), Ok(()));
+        assert_eq!(outage.note_failure(false, &away, now), Suspicion::Probe);
+    }
+}

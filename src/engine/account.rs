@@ -100,6 +100,12 @@ impl Account {
         self.answered = false;
     }
 
+    /// Calls made so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.calls.values().sum()
+    }
+
     /// Calls that succeeded so far.
     #[must_use]
     pub fn successes(&self) -> u64 {

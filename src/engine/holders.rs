@@ -19,10 +19,11 @@ impl Lane {
     ) -> Result<BTreeMap<String, Vec<DeviceResult>>, Trouble> {
         let Some(new) = next_job(actions) else { return Ok(BTreeMap::new()) };
         let questions = self.questions(new);
-        let since = self.since(JUST_POLLED);
+        let (since, slice) = (self.since(JUST_POLLED), self.slice);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(BTreeMap::new()) };
         let product = &new.package.product;
         for Question { job, devices } in questions {
+            slice.check(account)?;
             let named = NamedDevices { product: product.clone(), ids: devices };
             self.inventory.jobs.ask(account, &job, named, since, class).await?;
         }

@@ -12,6 +12,7 @@ use super::ports::Ports;
 use super::pulse::{Pulse, Pulses};
 use super::queue::{Class, Queue};
 use super::reconcile::Turn;
+use super::slice::Slice;
 use crate::api::{Kind, Object, ObjectKey, OtaCloudSpec, OtaPackage};
 use crate::cloud::{CallError, Capabilities, ErrorClass};
 use crate::plan::clocks::Clocks;
@@ -103,6 +104,8 @@ pub struct Lane {
     pub(super) evidence: Evidence,
     /// Turns that were left between two pages of a list: when they began, and how fresh their evidence must be.
     interrupted: BTreeMap<ObjectKey, (Timestamp, Evidence)>,
+    /// When whatever else is due comes first.
+    pub(super) slice: Slice,
     pulse: Pulse,
     /// Which rollouts other workers have in hand.
     claims: Claims,
@@ -127,6 +130,7 @@ impl Lane {
             began: born,
             evidence: Evidence::Known,
             interrupted: BTreeMap::new(),
+            slice: Slice::default(),
             pulse,
             claims: Claims::default(),
         }
@@ -190,6 +194,7 @@ impl Lane {
         let _claim = self.claims.claim(&key)?;
         let now = self.ports.clock.now();
         self.is_connected = false;
+        self.begin_slice();
         (self.began, self.evidence) = self.interrupted.remove(&key).unwrap_or((now, Evidence::Known));
         let successes = self.successes();
         let span = tracing::info_span!("reconcile", object = %key);
@@ -338,6 +343,11 @@ impl Lane {
             refused: false,
         });
         Ok(())
+    }
+
+    /// The reconcile goes on, after whatever else was due.
+    pub(super) fn begin_slice(&mut self) {
+        self.slice = Slice::after(self.link.as_ref().map_or(0, |link| link.account.requests()));
     }
 
     fn check_outage(&self) -> Result<(), Trouble> {

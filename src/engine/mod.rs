@@ -33,6 +33,7 @@ mod reconcile;
 mod report;
 mod rivals;
 pub mod run;
+mod slice;
 mod subject;
 pub mod survey;
 pub mod term;

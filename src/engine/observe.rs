@@ -360,18 +360,23 @@ impl Lane {
             Evidence::Since(since) => since,
         };
         let polled_since = self.since(JUST_POLLED);
+        let slice = self.slice;
         let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
         let jobs = &mut self.inventory.jobs;
         if !jobs.list_step(account, kind, listed_since, class).await? {
             return Err(Trouble::Yield);
         }
         for id in ours {
+            slice.check(account)?;
             if jobs.get(id).is_none_or(|job| !job.state.is_final()) || jobs.lacks_devices(id) {
                 jobs.look(account, id, polled_since, class).await?;
             }
         }
         for id in jobs.without_details(kind, ours, polled_since) {
-            jobs.read_details(account, &id, class).await?;
+            slice.check(account)?;
+            if !jobs.read_details(account, &id, polled_since, class).await? {
+                return Err(Trouble::Yield);
+            }
         }
         Ok(jobs.listed_at(kind))
     }
@@ -381,6 +386,7 @@ impl Lane {
         ours: &[String],
         class: Class,
     ) -> Result<BTreeMap<String, Vec<DeviceResult>>, Trouble> {
+        let slice = self.slice;
         let Some(Link { account, .. }) = &mut self.link else { return Ok(BTreeMap::new()) };
         let jobs = &mut self.inventory.jobs;
         let mut results: BTreeMap<String, Vec<DeviceResult>> = BTreeMap::new();
@@ -390,7 +396,8 @@ impl Lane {
                 continue;
             }
             for outcome in jobs.get(id).map(needs::outcomes_needed).unwrap_or_default() {
-                let found = jobs.results(account, id, outcome, class).await?;
+                slice.check(account)?;
+                let found = jobs.results(account, id, outcome, class).await?.ok_or(Trouble::Yield)?;
                 results.entry(id.clone()).or_default().extend(found);
             }
         }
@@ -424,9 +431,10 @@ impl Lane {
         class: Class,
     ) -> Result<Seen<BTreeMap<String, Device>>, Trouble> {
         let (polled_since, mut devices) = (self.since(JUST_POLLED), BTreeMap::new());
-        let mut at = self.ports.clock.now();
+        let (mut at, slice) = (self.ports.clock.now(), self.slice);
         if let Some(Link { account, .. }) = &mut self.link {
             for id in ids {
+                slice.check(account)?;
                 let device = self.inventory.devices.look(account, scope, id, polled_since, class).await?;
                 devices.extend(device.map(|device| (id.clone(), device)));
                 // What is known together is as old as its oldest part.

@@ -183,7 +183,7 @@ pub async fn survey(store: Arc<dyn Store>, ports: Ports) -> Result<Survey, State
                 Err(Trouble::Call(error) | Trouble::Outage(error)) => break Err(error),
                 Err(Trouble::State(error)) => return Err(error),
                 // Nothing is more urgent here.
-                Err(Trouble::Yield) => {}
+                Err(Trouble::Yield) => surveyor.lanes.values_mut().for_each(Lane::begin_slice),
             }
         };
         survey.objects.push(Surveyed { key, account, forecast });

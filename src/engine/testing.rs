@@ -49,8 +49,8 @@ behaviours:
     /// What is between the engines and the cloud.
     #[derive(Default)]
     struct Line {
-        /// Requests that have left, as method and path.
-        sent: Mutex<Vec<String>>,
+        /// Requests that have left, as method and path, and when.
+        sent: Mutex<Vec<(Timestamp, String)>>,
         /// Requests whose path has one of these in it are answered with 503.
         broken: Mutex<Vec<String>>,
     }
@@ -125,8 +125,18 @@ behaviours:
 
         /// How many requests of this method have left for a path that ends so.
         pub(in crate::engine) fn sent(&self, method: &str, end: &str) -> usize {
+            self.times(method, end).len()
+        }
+
+        /// When they have left.
+        pub(in crate::engine) fn times(&self, method: &str, end: &str) -> Vec<Timestamp> {
             let sent = self.line.sent.lock().unwrap();
-            sent.iter().filter(|sent| sent.starts_with(method) && sent.ends_with(end)).count()
+            let of_kind = sent.iter().filter(|(_, sent)| sent.starts_with(method) && sent.ends_with(end));
+            of_kind.map(|(at, _)| *at).collect()
+        }
+
+        pub(in crate::engine) fn now(&self) -> Timestamp {
+            self.clock.now()
         }
     }
 
@@ -281,7 +291,8 @@ behaviours:
     #[async_trait]
     impl Transport for Wire {
         async fn send(&self, mut request: WireRequest) -> Result<WireResponse, TransportError> {
-            self.line.sent.lock().unwrap().push(format!("{} {}", request.method, request.path));
+            let sent = format!("{} {}", request.method, request.path);
+            self.line.sent.lock().unwrap().push((self.clock.now(), sent));
             tokio::time::sleep(Duration::from_millis(20)).await;
             if self.line.broken.lock().unwrap().iter().any(|part| request.path.contains(part)) {
                 let body = r#"{"error_code": "IOTDA.000099", "error_msg": "broken"}"#.into();

@@ -1,7 +1,6 @@
 //! What rows of jobs lack on some clouds ([`RowsLack`]): it is read from the results of all devices of a job.
 
-use super::jobs::{JobDevices, Jobs, Row, is_as_far};
-use super::listing::Reading;
+use super::jobs::{Jobs, Row, is_as_far};
 use crate::cloud::{CallError, DeviceOutcome, DeviceResult, ErrorClass, JobState, PackageKind, RowsLack};
 use crate::engine::{account::Account, queue::Class};
 use jiff::Timestamp;
@@ -70,7 +69,7 @@ impl Jobs {
         self.rows.get(id)?.details.as_ref().map(|details| details.unfinished.as_slice())
     }
 
-    /// Reads the results of all devices of a job, and fills in what its row lacks.
+    /// Reads one page of the results of all devices of a job, and fills in what its row lacks once all are read; true then.
     ///
     /// # Errors
     /// The call's, but for "not found" of a job that is not there any more.
@@ -78,18 +77,20 @@ impl Jobs {
         &mut self,
         account: &mut Account,
         id: &str,
+        not_before: Timestamp,
         urgency: Class,
-    ) -> Result<(), CallError> {
-        let question = JobDevices { id: id.to_owned(), outcome: None, only: None };
-        let mut read = match Reading::begin(question, account.now()).finish(account, urgency).await {
+    ) -> Result<bool, CallError> {
+        let mut read = match self.turn_devices(account, (id.to_owned(), None), not_before, urgency).await {
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.show(account, id, urgency).await?;
-                return if self.rows.contains_key(id) { Err(error) } else { Ok(()) };
+                return if self.rows.contains_key(id) { Err(error) } else { Ok(true) };
             }
-            read => read?,
+            Ok(None) => return Ok(false),
+            Ok(Some(read)) => read,
+            Err(error) => return Err(error),
         };
         let (lack, lag) = (self.rows_lack, account.cloud().capabilities().visibility_lag);
-        let Some(row) = self.rows.get_mut(id) else { return Ok(()) };
+        let Some(row) = self.rows.get_mut(id) else { return Ok(true) };
         let mut job = row.job.clone();
         job.state = row.stands.clone();
         let is_visible = row.changed_at.saturating_add(lag).is_ok_and(|visible| visible <= read.at);
@@ -99,7 +100,7 @@ impl Jobs {
         }
         read.rows.retain(|result| result.outcome != DeviceOutcome::Succeeded);
         row.details = Some(Details { at: read.at, stood: row.stands.clone(), unfinished: read.rows });
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::answers::Answers;
 use super::job_details::Details;
-use super::listing::{Question, Reading, turn_page};
+use super::listing::{Question, Read, Reading, turn_page};
 use super::misfit;
 use crate::api::Intent;
 use crate::cloud::{
@@ -21,6 +21,10 @@ pub struct Jobs {
     /// How many calls the last list took.
     list_calls: BTreeMap<PackageKind, u64>,
     under_way: BTreeMap<PackageKind, Reading<JobList>>,
+    /// Devices of jobs that are being read, by job and outcome.
+    pub(super) devices_under_way: BTreeMap<(String, Option<DeviceOutcome>), Reading<JobDevices>>,
+    /// Jobs that were not there when they were last asked for.
+    missing: BTreeMap<String, Timestamp>,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
     /// What jobs of somebody else said of devices that they were asked for.
     pub(super) answers: Answers,
@@ -144,9 +148,9 @@ impl Jobs {
         self.told_by_devices = limits.job_identity == JobIdentity::Devices;
         self.rows_lack = limits.job_rows_lack;
         let mut under_way = self.under_way.remove(&kind);
-        let read = turn_page(&mut under_way, JobList(kind), account, not_before, urgency).await?;
+        let turned = turn_page(&mut under_way, JobList(kind), account, not_before, urgency).await;
         self.under_way.extend(under_way.map(|reading| (kind, reading)));
-        let Some(read) = read else { return Ok(false) };
+        let Some(read) = turned? else { return Ok(false) };
         let mut before = std::mem::take(&mut self.rows);
         // What was seen since the list was begun is newer than the list, which may lag behind besides.
         self.rows = before.extract_if(.., |_, row| row.job.kind != kind || row.seen_at > read.at).collect();
@@ -170,6 +174,8 @@ impl Jobs {
         self.list_calls.insert(kind, read.calls);
         let rows = &self.rows;
         self.results.retain(|(id, _), _| rows.contains_key(id));
+        self.devices_under_way.retain(|(id, _), _| rows.contains_key(id));
+        self.missing.retain(|_, at| *at >= read.at);
         Ok(true)
     }
 
@@ -184,7 +190,8 @@ impl Jobs {
         not_before: Timestamp,
         urgency: Class,
     ) -> Result<(), CallError> {
-        if self.rows.get(id).is_some_and(|row| row.seen_at >= not_before) {
+        let seen_at = self.seen_at(id).max(self.missing.get(id).copied());
+        if seen_at >= Some(not_before) {
             return Ok(());
         }
         self.show(account, id, urgency).await
@@ -211,13 +218,15 @@ impl Jobs {
             Ok(_) => Err(misfit(&call)),
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.rows.remove(id);
+                self.missing.insert(id.to_owned(), now);
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
 
-    /// The devices of a job that had this outcome, read again only when the job's counters changed.
+    /// The devices of a job that had this outcome, read again only when the job's counters changed; none while there are more
+    /// pages to read.
     ///
     /// # Errors
     /// The call's.
@@ -227,18 +236,38 @@ impl Jobs {
         id: &str,
         outcome: DeviceOutcome,
         urgency: Class,
-    ) -> Result<Vec<DeviceResult>, CallError> {
+    ) -> Result<Option<Vec<DeviceResult>>, CallError> {
         let counts = self.get(id).map(|job| job.counts).unwrap_or_default();
         let key = (id.to_owned(), outcome);
         if let Some((known, results)) = self.results.get(&key)
             && *known == counts
         {
-            return Ok(results.clone());
+            return Ok(Some(results.clone()));
         }
-        let question = JobDevices { id: key.0.clone(), outcome: Some(key.1.clone()), only: None };
-        let results = Reading::begin(question, account.now()).finish(account, urgency).await?.rows;
-        self.results.insert(key, (counts, results.clone()));
-        Ok(results)
+        let (id, outcome) = key.clone();
+        // Pages from before the counters changed would not add up to them.
+        let not_before = self.changed_at(&id).unwrap_or(Timestamp::MIN);
+        let Some(read) = self.turn_devices(account, (id, Some(outcome)), not_before, urgency).await? else {
+            return Ok(None);
+        };
+        self.results.insert(key, (counts, read.rows.clone()));
+        Ok(Some(read.rows))
+    }
+
+    /// Reads one page of the devices of a job; all of them once they are read.
+    pub(super) async fn turn_devices(
+        &mut self,
+        account: &mut Account,
+        key: (String, Option<DeviceOutcome>),
+        not_before: Timestamp,
+        urgency: Class,
+    ) -> Result<Option<Read<DeviceResult>>, CallError> {
+        let (id, outcome) = key.clone();
+        let question = JobDevices { id, outcome, only: None };
+        let mut under_way = self.devices_under_way.remove(&key);
+        let turned = turn_page(&mut under_way, question, account, not_before, urgency).await;
+        self.devices_under_way.extend(under_way.map(|reading| (key, reading)));
+        turned
     }
 
     /// Gives the jobs that lost calls have made the tokens of those calls, where jobs carry none.
@@ -255,6 +284,7 @@ impl Jobs {
     /// Takes in a job as it was just seen.
     pub fn add(&mut self, job: Job, at: Timestamp) {
         let known = self.rows.remove(&job.id);
+        self.missing.remove(&job.id);
         self.insert(job, known, at);
     }
 

@@ -16,6 +16,9 @@ pub(super) trait Question: Clone {
     fn page(reply: Reply) -> Option<Page<Self::Row>>;
 }
 
+/// A page that fails so often is read again from the first one: its cursor may have expired.
+const MOST_FAILURES: u32 = 5;
+
 /// A list that is being read.
 #[derive(Debug)]
 pub(super) struct Reading<Q: Question> {
@@ -23,6 +26,8 @@ pub(super) struct Reading<Q: Question> {
     began: Timestamp,
     cursor: Cursor,
     calls: u64,
+    /// Failures of the page at the cursor.
+    failures: u32,
     rows: Vec<Q::Row>,
 }
 
@@ -39,47 +44,46 @@ pub(super) struct Read<T> {
 
 impl<Q: Question> Reading<Q> {
     pub(super) fn begin(question: Q, now: Timestamp) -> Self {
-        Self { question, began: now, cursor: Cursor::start(), calls: 0, rows: Vec::new() }
+        Self { question, began: now, cursor: Cursor::start(), calls: 0, failures: 0, rows: Vec::new() }
     }
 
-    /// Reads one page. `Ok(Ok(_))` at the end of the list, `Ok(Err(self))` when there is more.
+    /// Reads one page; the whole list at its end.
     pub(super) async fn step(
-        mut self,
+        &mut self,
         account: &mut Account,
         urgency: Class,
-    ) -> Result<Result<Read<Q::Row>, Self>, CallError> {
+    ) -> Result<Option<Read<Q::Row>>, CallError> {
         let call = self.question.call(self.cursor.clone());
         let reply = account.call(&call, urgency).await?;
         let page = Q::page(reply).ok_or_else(|| super::misfit(&call))?;
         self.rows.extend(page.items);
         self.calls += 1;
-        match page.next {
-            None => Ok(Ok(Read { at: self.began, calls: self.calls, rows: self.rows })),
-            Some(next) => {
-                self.cursor = next;
-                Ok(Err(self))
-            }
-        }
+        self.failures = 0;
+        let Some(next) = page.next else {
+            let rows = std::mem::take(&mut self.rows);
+            return Ok(Some(Read { at: self.began, calls: self.calls, rows }));
+        };
+        self.cursor = next;
+        Ok(None)
     }
 
     /// Reads to the end.
     pub(super) async fn finish(
-        self,
+        mut self,
         account: &mut Account,
         urgency: Class,
     ) -> Result<Read<Q::Row>, CallError> {
-        let mut reading = self;
         loop {
-            match reading.step(account, urgency).await? {
-                Ok(read) => return Ok(read),
-                Err(more) => reading = more,
+            if let Some(read) = self.step(account, urgency).await? {
+                return Ok(read);
             }
         }
     }
 }
 
 /// Reads one page: of the reading that is under way, if it began at `not_before` or later, or else of a new one. The whole
-/// list once it is complete; until then whatever else is due comes between two pages.
+/// list once it is complete; until then whatever else is due comes between two pages. After an error that may pass the reading goes
+/// on where it was.
 pub(super) async fn turn_page<Q: Question>(
     under_way: &mut Option<Reading<Q>>,
     question: Q,
@@ -88,12 +92,15 @@ pub(super) async fn turn_page<Q: Question>(
     urgency: Class,
 ) -> Result<Option<Read<Q::Row>>, CallError> {
     let reading = under_way.take().filter(|reading| reading.began >= not_before);
-    let reading = reading.unwrap_or_else(|| Reading::begin(question, account.now()));
-    match reading.step(account, urgency).await? {
-        Ok(read) => Ok(Some(read)),
-        Err(more) => {
-            *under_way = Some(more);
-            Ok(None)
+    let mut reading = reading.unwrap_or_else(|| Reading::begin(question, account.now()));
+    let turned = reading.step(account, urgency).await;
+    let goes_on = match &turned {
+        Ok(read) => read.is_none(),
+        Err(error) => {
+            reading.failures += 1;
+            error.class.is_transient() && reading.failures < MOST_FAILURES
         }
-    }
+    };
+    *under_way = goes_on.then_some(reading);
+    turned
 }

@@ -102,7 +102,7 @@ impl Packages {
     /// once the list is complete. Whatever else is due comes between two pages.
     ///
     /// # Errors
-    /// The call's; the pages read so far are given up.
+    /// The call's; the pages read so far are kept when it may pass.
     pub async fn list_step(
         &mut self,
         account: &mut Account,
@@ -112,9 +112,9 @@ impl Packages {
     ) -> Result<bool, CallError> {
         let question = PackageList { kind, exactly: None };
         let mut under_way = self.reading.remove(&kind);
-        let read = turn_page(&mut under_way, question, account, not_before, urgency).await?;
+        let turned = turn_page(&mut under_way, question, account, not_before, urgency).await;
         self.reading.extend(under_way.map(|reading| (kind, reading)));
-        let Some(read) = read else { return Ok(false) };
+        let Some(read) = turned? else { return Ok(false) };
         let took = account.now().duration_since(read.at);
         self.last_list.insert(kind, (usize::try_from(read.calls).unwrap_or(usize::MAX), took));
         let hidden = self.hidden_from(read.at, account, |key| key.kind == kind);

@@ -121,8 +121,9 @@ impl Lane {
         let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
         let mut plan = plan::package::plan(&view);
         let held = self.ask_who_holds(&plan.actions, class).await?;
-        if !held.is_empty() {
-            sight.results.extend(held);
+        if !held.is_nothing() {
+            sight.unasked_jobs = held.unasked;
+            sight.results.extend(held.results);
             let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
             plan = plan::package::plan(&view);
         }
@@ -156,10 +157,11 @@ impl Lane {
         let mut sight = self.observe_rollout(rollout, package, evidence, class).await?;
         let plan = self.plan_rollout(rollout, package, &sight);
         let held = self.ask_who_holds(&plan.actions, class).await?;
-        if held.is_empty() {
+        if held.is_nothing() {
             return Ok(plan);
         }
-        sight.results.extend(held);
+        sight.unasked_jobs = held.unasked;
+        sight.results.extend(held.results);
         Ok(self.plan_rollout(rollout, package, &sight))
     }
 

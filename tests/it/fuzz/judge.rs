@@ -69,6 +69,7 @@ fn check_package(package: &OtaPackage) {
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         devices: Some(Seen { at: now(), value: devices() }),
         results: results(),
+        unasked_jobs: 0,
         now: now(),
     };
     let plan = plan::package::plan(&view);
@@ -90,6 +91,7 @@ fn check_rollout(rollout: &OtaRollout) {
         fleet: Some(Seen { at: now(), value: Fleet { devices: &devices, members: None } }),
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         results: results(),
+        unasked_jobs: 0,
         rivals: Vec::new(),
         now: now(),
         clocks: Clocks {
@@ -144,6 +146,7 @@ fn ready_package() -> OtaPackage {
             jobs: Some(Seen { at: now(), value: vec![] }),
             devices: None,
             results: BTreeMap::new(),
+            unasked_jobs: 0,
             now: now(),
         };
         package.status = Some(plan::package::plan(&view).status);

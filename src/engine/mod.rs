@@ -8,6 +8,7 @@
 
 pub mod account;
 mod act;
+mod broken;
 pub mod budget;
 mod claims;
 pub mod drive;

@@ -35,6 +35,7 @@ const LIMITS: Capabilities = Capabilities {
     lists_jobs_by_package: false,
     visibility_lag: SignedDuration::from_secs(10),
     request_deadline: SignedDuration::from_secs(30),
+    package_deadline: SignedDuration::from_secs(30),
     requests_per_second: 10,
     burst: 10,
 };

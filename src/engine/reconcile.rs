@@ -245,6 +245,7 @@ impl Lane {
         for key in self.needing().await? {
             self.queue.push(key, Class::Drift, now);
         }
+        self.inventory.devices.end_round();
         let link = self.connect().await?;
         link.drift_due = now.saturating_add(link.drift_interval).unwrap_or(Timestamp::MAX);
         Ok(link.drift_due)

@@ -194,6 +194,7 @@ impl Connector for ToFake {
             lists_jobs_by_package: false,
             visibility_lag: SignedDuration::from_secs(30),
             request_deadline: SignedDuration::from_secs(90),
+            package_deadline: SignedDuration::from_secs(90),
             requests_per_second: 1000,
             burst: 1000,
         })))

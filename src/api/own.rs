@@ -39,7 +39,12 @@ pub fn folder_of(meta: &ObjectMeta) -> PathBuf {
     manifest.and_then(|manifest| Path::new(manifest).parent()).unwrap_or(Path::new("")).to_owned()
 }
 
-/// Folder beneath which the files of an object are opened: that of its manifest when no other is known.
+/// Why no file of a package can be opened: its folder is not known.
+pub const NO_FILES: &str =
+    "this controller has no folder of files: start it with --artifacts DIR, or use spec.artifact.obs";
+
+/// Folder beneath which the files of an object are opened: that of its manifest when no other is known. Empty when neither is:
+/// then no file of it may be opened.
 #[must_use]
 pub fn root_of(meta: &ObjectMeta) -> PathBuf {
     annotation(meta, SOURCE_ROOT_ANNOTATION).map_or_else(|| folder_of(meta), PathBuf::from)

@@ -67,8 +67,9 @@ holds one of its devices, and says which job.
 
 Jobs are asked right before a job is sent, and only those that are not over, not Rollwave's, not known to send a package of another product, and not known
 to have other devices. It costs a call for each such job and each 50 devices of the new job; `rollwave plan` counts them among the looks. On EnOS no job ever ends by itself:
-whoever stops jobs that are done spares these calls. The youngest are asked first, and no more once that took 40 calls before one job: what an older one holds is
-left to the cloud then.
+whoever stops jobs that are done spares these calls. At most 40 jobs are queried before one dispatch. Where more may hold its devices, none is queried and nothing is sent:
+the rollout is held, or the verification of the package waits, with the reason `TooManyExternalJobs` and the number of jobs. Stop external jobs that are not needed any more;
+it goes on by itself once at most 40 are left. Jobs that run already are observed and judged meanwhile.
 ";
 
 /// Prints the page.

@@ -1,5 +1,6 @@
 //! The defaults of each cloud without an account of it, and where their numbers come from: for `docs/clouds.md`.
 
+use super::transport::UPLOAD_TIMEOUT;
 use super::{Capabilities, CloudKind, aliyun_iot, enos, huawei_iotda, ocean_connect};
 use jiff::SignedDuration;
 
@@ -10,7 +11,7 @@ pub fn capabilities_of(cloud: CloudKind, total_timeout: SignedDuration) -> Capab
         CloudKind::HuaweiIotda => huawei_iotda::capabilities(total_timeout),
         CloudKind::OceanConnect => ocean_connect::capabilities(total_timeout),
         CloudKind::AliyunIot => aliyun_iot::capabilities(total_timeout),
-        CloudKind::Enos => enos::capabilities(total_timeout),
+        CloudKind::Enos => enos::capabilities(total_timeout, UPLOAD_TIMEOUT),
     }
 }
 

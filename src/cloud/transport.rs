@@ -16,6 +16,9 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 use std::fmt;
 
+/// How long a request with a file in it may take, unless a transport says otherwise: 1,000 MB at 4.7 Mbit/s.
+pub const UPLOAD_TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
+
 /// One HTTP request as it goes over the wire. `Debug` and `Display` never show `Authorization`, signatures,
 /// tokens or secrets.
 #[derive(Clone, PartialEq, Eq)]
@@ -124,6 +127,6 @@ pub trait Transport: Send + Sync {
 
     /// The longest that a request with a file in it may take; half an hour unless an implementation says otherwise.
     fn upload_timeout(&self) -> SignedDuration {
-        SignedDuration::from_mins(30)
+        UPLOAD_TIMEOUT
     }
 }

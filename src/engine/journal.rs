@@ -83,8 +83,11 @@ pub fn permit(
 /// would never settle it otherwise.
 #[must_use]
 pub fn settles_at(intent: &Intent, times: &Times, limits: &Capabilities) -> Timestamp {
-    let (began, length) =
-        (times.counted_since(intent.at), limits.request_deadline.saturating_add(limits.visibility_lag));
+    let deadline = match intent.operation {
+        CreateOperation::CreatePackage => limits.package_deadline,
+        CreateOperation::CreateJob => limits.request_deadline,
+    };
+    let (began, length) = (times.counted_since(intent.at), deadline.saturating_add(limits.visibility_lag));
     let is_ambiguous = intent.state == IntentState::Ambiguous;
     let uptime = intent.uptime.as_ref().filter(|_| is_ambiguous);
     let cloud_began = intent.cloud_at.filter(|_| is_ambiguous);
@@ -206,6 +209,7 @@ mod tests {
             lists_jobs_by_package: false,
             visibility_lag: SignedDuration::from_secs(30),
             request_deadline: SignedDuration::from_secs(60),
+            package_deadline: SignedDuration::from_secs(60),
             requests_per_second: 1,
             burst: 1,
         }
@@ -234,6 +238,16 @@ mod tests {
             let early = permit(&[intent], "t", at(settles - 1), &times, &limits());
             assert_ne!(early, Permit::Send, "{name}");
         }
+    }
+
+    #[test]
+    fn the_create_of_a_package_is_waited_for_as_long_as_its_file_may_take() {
+        let limits = Capabilities { package_deadline: SignedDuration::from_mins(30), ..limits() };
+        let settles = |operation| {
+            settles_at(&intent("t", operation, None, &"body", at(1_000)), &times(900, 1_001), &limits)
+        };
+        assert_eq!(settles(CreateOperation::CreatePackage), at(1_000 + 1_800 + 30));
+        assert_eq!(settles(CreateOperation::CreateJob), at(1_000 + 60 + 30));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod account;
 mod act;
 mod basis;
+mod broken;
 pub mod budget;
 mod claims;
 mod create;

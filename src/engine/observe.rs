@@ -40,6 +40,8 @@ pub(super) struct PackageSight {
     jobs_at: Option<Timestamp>,
     devices: Option<Seen<BTreeMap<String, Device>>>,
     pub(super) results: BTreeMap<String, Vec<DeviceResult>>,
+    /// External jobs that are too many to be queried.
+    pub(super) unasked_jobs: usize,
 }
 
 /// What was seen for a rollout.
@@ -50,6 +52,8 @@ pub(super) struct RolloutSight {
     members: Option<BTreeSet<String>>,
     jobs_at: Option<Timestamp>,
     pub(super) results: BTreeMap<String, Vec<DeviceResult>>,
+    /// External jobs that are too many to be queried.
+    pub(super) unasked_jobs: usize,
     pub(super) rivals: Rivals,
 }
 
@@ -69,6 +73,7 @@ impl PackageSight {
             jobs,
             devices: self.devices.clone(),
             results: self.results.clone(),
+            unasked_jobs: self.unasked_jobs,
             now,
         }
     }
@@ -86,7 +91,8 @@ impl RolloutSight {
     ) -> RolloutView<'a> {
         let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.all().collect() });
         let (fleet, results, rivals) = (self.fleet(inventory), self.results.clone(), self.rivals.seen());
-        RolloutView { object, package, capabilities, fleet, jobs, results, rivals, now, clocks }
+        let unasked_jobs = self.unasked_jobs;
+        RolloutView { object, package, capabilities, fleet, jobs, results, unasked_jobs, rivals, now, clocks }
     }
 
     fn fleet<'a>(&'a self, inventory: &'a Inventory) -> Option<Seen<Fleet<'a>>> {

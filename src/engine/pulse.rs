@@ -56,6 +56,7 @@ mod tests {
 
     #[test]
     fn who_works_and_does_not_move_is_overdue_and_who_rests_never_is() {
+        assert!(LONGEST_STEP > crate::cloud::transport::UPLOAD_TIMEOUT, "an upload is no account that hangs");
         let at = |second| Timestamp::from_second(second).unwrap();
         let account =
             |name: &str| ObjectKey { kind: Kind::OtaCloud, namespace: "default".into(), name: name.into() };

@@ -108,8 +108,9 @@ impl Lane {
         let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
         let mut plan = plan::package::plan(&view);
         let held = self.ask_who_holds(&plan.actions, class).await?;
-        if !held.is_empty() {
-            sight.results.extend(held);
+        if !held.is_nothing() {
+            sight.unasked_jobs = held.unasked;
+            sight.results.extend(held.results);
             let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
             plan = plan::package::plan(&view);
         }
@@ -144,8 +145,9 @@ impl Lane {
         let mut sight = self.observe_rollout(rollout, package, evidence, class).await?;
         let mut plan = self.plan_rollout(rollout, package, &sight);
         let held = self.ask_who_holds(&plan.actions, class).await?;
-        if !held.is_empty() {
-            sight.results.extend(held);
+        if !held.is_nothing() {
+            sight.unasked_jobs = held.unasked;
+            sight.results.extend(held.results);
             plan = self.plan_rollout(rollout, package, &sight);
         }
         Ok(self.judged(plan, rollout, object.as_deref().into_iter().chain(sight.rivals.objects())))
@@ -246,6 +248,7 @@ impl Lane {
         for key in self.needing().await? {
             self.queue.push(key, Class::Drift, now);
         }
+        self.inventory.devices.end_round();
         let link = self.connect().await?;
         link.drift_due = now.saturating_add(link.drift_interval).unwrap_or(Timestamp::MAX);
         Ok(link.drift_due)

@@ -1,7 +1,7 @@
 //! What would be done, without doing it: load ▸ observe ▸ preview for every object. Looks at the clouds, changes nothing.
 
 use super::lane::{Lane, Trouble, home_of};
-use super::observe::Evidence;
+use super::observe::{Evidence, RolloutSight};
 use super::ports::Ports;
 use super::queue::Class;
 use crate::api::{Budget, Kind, Object, ObjectKey, OtaPackage, OtaRollout, Period};
@@ -251,10 +251,14 @@ impl Lane {
     }
 
     async fn forecast_package(&mut self, package: &OtaPackage) -> Result<(Forecast, OtaPackage), Trouble> {
-        let sight = self.observe_package(package, Evidence::Known, Class::UserChange).await?;
+        let mut sight = self.observe_package(package, Evidence::Known, Class::UserChange).await?;
         let capabilities = self.connect().await?.account.cloud().capabilities().clone();
         let now = self.ports.clock.now();
-        let preview = preview::package(&sight.view(package, &capabilities, &self.inventory, now));
+        let mut preview = preview::package(&sight.view(package, &capabilities, &self.inventory, now));
+        sight.unasked_jobs = self.unasked_before(&preview.steps);
+        if sight.unasked_jobs > 0 {
+            preview = preview::package(&sight.view(package, &capabilities, &self.inventory, now));
+        }
         if new_packages(&preview.steps) > 0 {
             check_files(package)?;
         }
@@ -267,16 +271,28 @@ impl Lane {
         rollout: &OtaRollout,
         package: Option<&OtaPackage>,
     ) -> Result<Forecast, Trouble> {
-        let sight = self.observe_rollout(rollout, package, Evidence::Known, Class::UserChange).await?;
+        let mut sight = self.observe_rollout(rollout, package, Evidence::Known, Class::UserChange).await?;
         let now = self.ports.clock.now();
         let waits = !package.is_some_and(|package| self.is_there(package));
-        let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now, self.clocks());
-        let preview = preview::rollout(&view, waits);
+        let preview_of = |sight: &RolloutSight| {
+            let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now, self.clocks());
+            preview::rollout(&view, waits)
+        };
+        let mut preview = preview_of(&sight);
+        sight.unasked_jobs = self.unasked_before(&preview.steps);
+        if sight.unasked_jobs > 0 {
+            preview = preview_of(&sight);
+        }
         let rivals = sight.rivals.seen();
         let Some(package) = package else { return self.unpriced(preview) };
         let mut needs = needs::for_rollout(rollout, package);
         needs.extend(rivals.iter().flat_map(|rival| needs::for_rival(rival.rollout)));
         self.priced(preview, &needs, package)
+    }
+
+    /// External jobs that would have to be queried before the first of these jobs, when they are too many.
+    fn unasked_before(&self, steps: &[preview::Step]) -> usize {
+        new_jobs(steps).next().and_then(|job| self.questions(job).err()).unwrap_or(0)
     }
 
     /// True when the cloud holds the package already, verified: nothing has to happen before it can be sent.
@@ -293,7 +309,7 @@ impl Lane {
         let ours = jobs.of(key.kind).filter(|job| job.token.is_some()).map(|job| job.devices.len());
         let fleet = self.inventory.devices.of_product(&key.scope());
         let asked = new_jobs(steps)
-            .map(|job| self.questions(job))
+            .filter_map(|job| self.questions(job).ok())
             .max_by_key(|questions| questions.iter().map(|question| question.devices.len()).sum::<usize>());
         preview::Known {
             devices: fleet.map_or(0, |(_, devices)| devices.len()),

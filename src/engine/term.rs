@@ -1,14 +1,16 @@
 //! One term of a controller: from when it leads until it does not. A term begins with empty hands, by listing everything:
 //! what was known before says nothing about what another leader did meanwhile.
 
+pub use super::broken::Broken;
+use super::broken::{Write, Writes, Written};
 use super::{Engine, Report};
-use crate::api::{Kind, ObjectKey, ObjectMeta};
+use crate::api::{Kind, ObjectKey};
 use crate::source::kubernetes::Seen;
 use crate::state::kubernetes::Cluster;
 use crate::state::{StateError, Store as _};
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use kube::runtime::watcher;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The engine on the objects of a cluster.
@@ -18,19 +20,9 @@ pub struct Term {
     seen: BoxStream<'static, Seen>,
     /// Kinds whose list was complete once. The engine begins when all are: an object must not seem to be gone.
     listed: BTreeSet<Kind>,
-    /// Objects of which it could not be written into their status what is wrong with them.
-    unsaid: BTreeMap<ObjectKey, Broken>,
+    /// What is wrong with objects, on its way into their statuses.
+    writes: Writes,
     tell: Tell,
-}
-
-/// An object that cannot be understood, or cannot work in a cluster.
-pub struct Broken {
-    /// Which.
-    pub key: ObjectKey,
-    /// Its metadata.
-    pub meta: Box<ObjectMeta>,
-    /// What is wrong with it.
-    pub why: String,
 }
 
 /// Told of an object once its status says what is wrong with it.
@@ -40,6 +32,8 @@ pub type Tell = Box<dyn Fn(&Broken) + Send + Sync>;
 pub enum Step {
     /// A watch told something.
     Seen(Box<Seen>),
+    /// What is wrong with an object was written into its status, or could not be.
+    Written(Box<Broken>, Written),
     /// A lane did something.
     Done(Result<Box<Report>, StateError>),
 }
@@ -60,7 +54,23 @@ impl Term {
     /// A term of an engine whose store is `cluster`, told by `seen`.
     #[must_use]
     pub fn new(cluster: Arc<Cluster>, engine: Engine, seen: BoxStream<'static, Seen>, tell: Tell) -> Self {
-        Self { cluster, engine, seen, listed: BTreeSet::new(), unsaid: BTreeMap::new(), tell }
+        let writer = cluster.clone();
+        let write = move |broken: Broken| {
+            let cluster = writer.clone();
+            async move { cluster.say_broken(&broken.key, &broken.meta, &broken.why).await }.boxed()
+        };
+        Self::writing(cluster, engine, seen, tell, Box::new(write))
+    }
+
+    /// A term that writes so what is wrong with objects.
+    fn writing(
+        cluster: Arc<Cluster>,
+        engine: Engine,
+        seen: BoxStream<'static, Seen>,
+        tell: Tell,
+        write: Write,
+    ) -> Self {
+        Self { cluster, engine, seen, listed: BTreeSet::new(), writes: Writes::new(write), tell }
     }
 
     /// Waits for what happens next. A caller may give up waiting at any time, and must [`Self::take`] what it was given.
@@ -69,6 +79,7 @@ impl Term {
         tokio::select! {
             biased;
             Some(seen) = self.seen.next() => Step::Seen(Box::new(seen)),
+            Some((broken, written)) = self.writes.next() => Step::Written(Box::new(broken), written),
             report = self.engine.next(), if is_complete => Step::Done(report.map(Box::new)),
         }
     }
@@ -80,6 +91,12 @@ impl Term {
     pub async fn take(&mut self, step: Step) -> Result<Told, StateError> {
         match step {
             Step::Seen(seen) => self.take_seen(*seen).await,
+            Step::Written(broken, written) => {
+                if let Some(broken) = self.writes.take(*broken, written) {
+                    (self.tell)(&broken);
+                }
+                Ok(Told::Nothing)
+            }
             Step::Done(report) => report.map(Told::Turn),
         }
     }
@@ -91,9 +108,9 @@ impl Term {
     }
 
     /// Says again what could not be said of objects that cannot be understood.
-    pub async fn say_again(&mut self) {
-        for broken in std::mem::take(&mut self.unsaid).into_values() {
-            self.set_aside(broken).await;
+    pub fn say_again(&mut self) {
+        for broken in self.writes.take_failed() {
+            self.set_aside(broken);
         }
     }
 
@@ -116,21 +133,22 @@ impl Term {
             Seen::ListBegins(kind) => self.cluster.begin_list(kind),
             Seen::Listed(object) => {
                 let key = object.key();
+                self.writes.forget(&key);
                 if self.cluster.take_listed(object) {
                     self.wake([key]).await?;
                 }
             }
             Seen::Changed(object) => {
                 let key = object.key();
-                self.unsaid.remove(&key);
+                self.writes.forget(&key);
                 if self.cluster.take(object) {
                     self.wake([key]).await?;
                 }
             }
             Seen::ListEnds(kind) => return self.end_list(kind).await,
-            Seen::Broken { key, meta, why } => self.set_aside(Broken { key, meta, why }).await,
+            Seen::Broken { key, meta, why } => self.set_aside(Broken { key, meta, why }),
             Seen::Gone(key) => {
-                self.unsaid.remove(&key);
+                self.writes.forget(&key);
                 if self.cluster.remove(&key) {
                     self.engine.gone(key);
                 }
@@ -157,20 +175,52 @@ impl Term {
     }
 
     /// Where the account of such an object cannot be told, the object's own name says whose it is to speak.
-    async fn set_aside(&mut self, broken: Broken) {
+    fn set_aside(&mut self, broken: Broken) {
         self.engine.gone(broken.key.clone());
+        self.cluster.remove(&broken.key);
         if !self.engine.serves(&broken.key) {
-            self.cluster.remove(&broken.key);
             return;
         }
         tracing::warn!(object = %broken.key, "{}", broken.why);
-        match self.cluster.set_aside(&broken.key, &broken.meta, &broken.why).await {
-            Ok(true) => (self.tell)(&broken),
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(object = %broken.key, "its status could not be written: {error}");
-                self.unsaid.insert(broken.key.clone(), broken);
-            }
+        self.writes.say(broken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::{Bench, WORLD};
+    use crate::state::kubernetes::{campaign::Candidate, time::MachineTime};
+    use futures::stream;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_is_not_answered_keeps_no_watch_waiting_and_is_told_of_once_it_is() {
+        let client = kube::Client::new(axum::Router::new(), "default");
+        let time = Arc::new(MachineTime::default());
+        let held = Candidate::new(client.clone(), "n", "lease", "me".into(), time).held();
+        let cluster = Arc::new(Cluster::new(client, held, None));
+        let key = ObjectKey { kind: Kind::OtaCloud, namespace: "n".into(), name: "broken".into() };
+        let broken = Seen::Broken { key: key.clone(), meta: Box::default(), why: "wrong".into() };
+        let seen = [broken].into_iter().chain(Kind::ALL.into_iter().map(Seen::ListEnds));
+        let seen = stream::iter(seen).chain(stream::pending()).boxed();
+        let told = Arc::new(AtomicBool::new(false));
+        let tell = {
+            let told = told.clone();
+            move |broken: &Broken| told.store(broken.key == key, Ordering::Relaxed)
+        };
+        let slow = |_| tokio::time::sleep(Duration::from_mins(10)).map(|()| Ok(true)).boxed();
+        let engine = Bench::new(WORLD).site().engine;
+        let mut term = Term::writing(cluster, engine, seen, Box::new(tell), Box::new(slow));
+        let mut steps = Vec::new();
+        for _ in 0..4 {
+            let step = term.next().await;
+            steps.push(matches!(term.take(step).await, Ok(Told::Known(0))));
         }
+        assert_eq!((steps, told.load(Ordering::Relaxed)), (vec![false, false, false, true], false));
+        let step = term.next().await;
+        assert!(matches!(term.take(step).await, Ok(Told::Nothing)));
+        assert!(told.load(Ordering::Relaxed));
     }
 }

@@ -74,7 +74,18 @@ behaviours:
 
         /// One more engine, with this state.
         pub(in crate::engine) fn site_on(&self, store: Memory) -> Site {
-            let ports = Ports {
+            let store = Arc::new(store);
+            Site {
+                engine: Engine::new(store.clone(), self.ports()),
+                store,
+                clock: self.clock.clone(),
+                wanted: BTreeMap::new(),
+            }
+        }
+
+        /// What an engine needs from outside.
+        pub(in crate::engine) fn ports(&self) -> Ports {
+            Ports {
                 clock: self.clock.clone(),
                 rng: Arc::new(NoJitter),
                 connector: Arc::new(Dialler {
@@ -85,13 +96,6 @@ behaviours:
                 leadership: Arc::new(Sole),
                 recorder: Arc::new(Silent),
                 faults: Arc::new(NoFaults),
-            };
-            let store = Arc::new(store);
-            Site {
-                engine: Engine::new(store.clone(), ports),
-                store,
-                clock: self.clock.clone(),
-                wanted: BTreeMap::new(),
             }
         }
 

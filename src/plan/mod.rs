@@ -54,6 +54,9 @@ pub struct PackageView<'a> {
     pub devices: Option<Seen<BTreeMap<String, Device>>>,
     /// Failed devices of the verify job, and what jobs of somebody else said of devices that they were asked for; by job id.
     pub results: BTreeMap<String, Vec<DeviceResult>>,
+    /// External jobs that may hold the devices that are sent next, when they are too many to be queried
+    /// ([`needs::within_limit`]); 0 otherwise.
+    pub unasked_jobs: usize,
     /// The time.
     pub now: Timestamp,
 }
@@ -73,6 +76,9 @@ pub struct RolloutView<'a> {
     pub jobs: Option<Seen<Vec<&'a Job>>>,
     /// Failed devices of our jobs, and what jobs of somebody else said of devices that they were asked for; by job id.
     pub results: BTreeMap<String, Vec<DeviceResult>>,
+    /// External jobs that may hold the devices that are sent next, when they are too many to be queried
+    /// ([`needs::within_limit`]); 0 otherwise.
+    pub unasked_jobs: usize,
     /// The other rollouts of the account, with their packages.
     pub rivals: Vec<ownership::Rival<'a>>,
     /// The time.

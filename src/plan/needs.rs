@@ -140,12 +140,12 @@ pub fn outcomes_needed(job: &Job) -> Vec<DeviceOutcome> {
     failed.into_iter().chain(ambiguous.then_some(DeviceOutcome::Stopped)).collect()
 }
 
-/// Before a job is created no further job of somebody else is asked once others took so many calls. On EnOS no job ends by itself: an account
-/// may have thousands that somebody never stopped.
+/// External jobs that are queried before a job is created, at most. On EnOS no job ends by itself: an account may have thousands that
+/// were never stopped.
 const MOST_QUESTIONS: usize = 40;
 
-/// What these jobs must be asked before a new one is sent, where rows do not tell whom they hold: the youngest first, which are the
-/// likeliest to hold anybody. A job that overwrites asks nobody: the cloud takes what has not begun out of its way.
+/// What these jobs must be asked before a new one is sent, where rows do not tell whom they hold; the youngest job first.
+/// A job that overwrites asks nobody: the cloud takes what has not begun out of its way.
 #[must_use]
 pub fn questions<'a>(
     new: &NewJob,
@@ -162,13 +162,24 @@ pub fn questions<'a>(
         let devices = new.devices.iter().filter(|id| named.is_empty() || named.contains(id));
         Question { job: job.id.clone(), devices: devices.cloned().collect() }
     });
-    let mut calls = 0;
-    let fits = |question: &Question| {
-        let fits = calls < MOST_QUESTIONS;
-        calls += question.devices.len().div_ceil(limits.max_devices_per_question);
-        fits
-    };
-    asked.filter(|question| !question.devices.is_empty()).take_while(fits).collect()
+    asked.filter(|question| !question.devices.is_empty()).collect()
+}
+
+/// These questions, where all of them may be asked before one job.
+///
+/// # Errors
+/// How many jobs would have to be queried. Then none is: what was left out could hold the devices, so nothing may be sent anyway.
+pub fn within_limit(questions: Vec<Question>) -> Result<Vec<Question>, usize> {
+    if questions.len() > MOST_QUESTIONS { Err(questions.len()) } else { Ok(questions) }
+}
+
+/// Why nothing is sent while so many external jobs are not queried; none when all of them were.
+pub(super) fn unasked(jobs: usize) -> Option<String> {
+    (jobs > 0).then(|| {
+        format!(
+            "{jobs} external jobs may hold these devices, and at most {MOST_QUESTIONS} are queried before a dispatch; stop external jobs that are not needed any more"
+        )
+    })
 }
 
 fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {

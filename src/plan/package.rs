@@ -17,8 +17,8 @@ use super::needs::unsupported;
 use super::token::{is_verification_of, package_identity, package_token};
 use super::{Action, PackageView, Plan, Seen};
 use crate::api::{
-    Adoption, CreateOperation, DriftPolicy, Kind, Origin, OtaPackage, OtaPackageStatus, Truth, VERIFIED,
-    condition_is_true, support::refusals,
+    Adoption, CreateOperation, DriftPolicy, Kind, NO_FILES, Origin, OtaPackage, OtaPackageStatus, Truth,
+    VERIFIED, condition_is_true, support::refusals,
 };
 use crate::cloud::Package;
 use compare::{Compared, compare};
@@ -121,6 +121,9 @@ fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     {
         return Outcome::stuck("NotSupported", message).in_sync(Truth::False);
     }
+    if let Some(why) = lacks_files(view.object) {
+        return Outcome::stuck("FilesUnavailable", why).in_sync(Truth::False);
+    }
     let token = token(view);
     let other = |intent: &&crate::api::Intent| {
         intent.operation == CreateOperation::CreatePackage && intent.token != token
@@ -137,6 +140,12 @@ fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     let message = format!("version {} is not in the cloud, and is created", package.key.version);
     let outcome = Outcome::working("Creating", message).in_sync(Truth::False);
     outcome.with([Action::CreatePackage { token, package }])
+}
+
+/// Why a package that would be uploaded cannot be.
+fn lacks_files(object: &OtaPackage) -> Option<String> {
+    let (field, _) = local_files(object).into_iter().find(|(_, file)| file.root.as_os_str().is_empty())?;
+    Some(format!("{field}: {NO_FILES}"))
 }
 
 fn vanished(view: &PackageView<'_>, status: &OtaPackageStatus, id: &str) -> Outcome {
@@ -232,6 +241,10 @@ fn differs(
     if !holders.is_empty() {
         let holders = leave::describe(&holders);
         let message = format!("{message}; it cannot be replaced while something needs it: {holders}");
+        return Outcome::stuck("DriftBlocked", message).in_sync(Truth::False);
+    }
+    if let Some(why) = lacks_files(view.object) {
+        let message = format!("{message}; it is not deleted, because it could not be created again: {why}");
         return Outcome::stuck("DriftBlocked", message).in_sync(Truth::False);
     }
     // Where jobs are listed by package, one that nobody has seen could not be found any more, and would be sent again.

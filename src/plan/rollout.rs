@@ -54,6 +54,8 @@ struct Ground<'a> {
     jobs: Seen<Vec<&'a Job>>,
     fleet: Seen<Fleet<'a>>,
     results: &'a BTreeMap<String, Vec<DeviceResult>>,
+    /// External jobs that are too many to be queried.
+    unasked_jobs: usize,
     ownership: Ownership<'a>,
     now: Timestamp,
     clocks: Clocks,
@@ -163,6 +165,7 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
         jobs,
         fleet,
         results: &view.results,
+        unasked_jobs: view.unasked_jobs,
         ownership: Ownership::new(rollout, package, &view.rivals),
         now: view.now,
         clocks: view.clocks,

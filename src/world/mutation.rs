@@ -168,6 +168,7 @@ impl Mutation {
         if self == Self::NoWait {
             capabilities.visibility_lag = SignedDuration::ZERO;
             capabilities.request_deadline = SignedDuration::ZERO;
+            capabilities.package_deadline = SignedDuration::ZERO;
         }
         let (believed, down_until) = (Mutex::default(), Mutex::default());
         Arc::new(Mutant { mutation: self, cloud, capabilities, believed, down_until })

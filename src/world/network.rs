@@ -271,6 +271,11 @@ impl Transport for Wire {
     fn total_timeout(&self) -> SignedDuration {
         TIMEOUT
     }
+
+    /// Files are as fast as anything here.
+    fn upload_timeout(&self) -> SignedDuration {
+        TIMEOUT
+    }
 }
 
 /// A request as HTTP hands it over: names of headers in lower case, the host, and files as the bytes that they are.

@@ -458,3 +458,12 @@ fn software_is_asked_for_without_a_request() {
     let Ok(Reply::Jobs(page)) = bench.perform(&call, start(), &[]) else { panic!() };
     assert!(page.items.is_empty() && page.next.is_none() && bench.paths().is_empty());
 }
+
+#[test]
+fn the_create_of_a_package_may_take_effect_for_as_long_as_its_file_is_on_its_way() {
+    let bench = Bench::new();
+    let limits = bench.client.capabilities();
+    assert!(limits.package_deadline > bench.script.upload_timeout(), "its file goes with it");
+    assert!(limits.request_deadline > bench.script.total_timeout());
+    assert!(limits.request_deadline < bench.script.upload_timeout(), "no other request carries one");
+}

@@ -206,6 +206,7 @@ fn limits() -> Capabilities {
         lists_jobs_by_package: false,
         visibility_lag: SignedDuration::from_secs(30),
         request_deadline: SignedDuration::from_secs(90),
+        package_deadline: SignedDuration::from_secs(90),
         requests_per_second: 10,
         burst: 10,
     }

@@ -86,7 +86,7 @@ impl Term {
                     if self.clock.is_off(Timestamp::now()) {
                         return Ended::ClockSet;
                     }
-                    self.work.say_again().await;
+                    self.work.say_again();
                     continue;
                 }
             };

@@ -168,6 +168,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         lists_jobs_by_package: true,
         visibility_lag: SignedDuration::from_secs(30),
         request_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),
+        package_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),
         requests_per_second: 5,
         burst: 5,
     }

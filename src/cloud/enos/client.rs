@@ -44,7 +44,7 @@ impl EnosClient {
     /// A client for an organisation. Sends nothing.
     #[must_use]
     pub fn new(spec: &Enos, keys: Keys, transport: Arc<dyn Transport>) -> Self {
-        let capabilities = capabilities(transport.total_timeout());
+        let capabilities = capabilities(transport.total_timeout(), transport.upload_timeout());
         Self { spec: spec.clone(), keys, tokens: TokenCache::default(), transport, capabilities }
     }
 
@@ -114,7 +114,10 @@ impl Cloud for EnosClient {
 
 /// Rows per page and about two seconds until searches show a change are documented; ten are waited, because "about" is no
 /// bound. The rest is *assumed*: tenants set the calls a second, and no document names a number.
-pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilities {
+pub(in crate::cloud) fn capabilities(
+    total_timeout: SignedDuration,
+    upload_timeout: SignedDuration,
+) -> Capabilities {
     Capabilities {
         cloud: CloudKind::Enos,
         creates_packages: true,
@@ -134,6 +137,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         lists_jobs_by_package: false,
         visibility_lag: SignedDuration::from_secs(10),
         request_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),
+        package_deadline: upload_timeout.saturating_add(SignedDuration::from_secs(30)),
         requests_per_second: 5,
         burst: 10,
     }

@@ -43,6 +43,8 @@ pub struct Capabilities {
     pub visibility_lag: SignedDuration,
     /// How long after a request left it may still take effect (total timeout of the request included).
     pub request_deadline: SignedDuration,
+    /// The same for the create of a package: longer where its file goes with it.
+    pub package_deadline: SignedDuration,
     /// Calls a second that the cloud documents for one account, with headroom; the default budget.
     pub requests_per_second: u32,
     /// Calls at once after a quiet time; the default budget.

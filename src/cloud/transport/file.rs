@@ -1,5 +1,6 @@
 //! A package's file on this machine: opened beneath the folder of its manifests, and checked before any byte of it is used.
 
+use crate::api::NO_FILES;
 use crate::cloud::LocalFile;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
@@ -25,6 +26,9 @@ pub enum FileError {
         /// Why.
         error: io::Error,
     },
+    /// It is not known beneath which folder it has to be.
+    #[error("{}: {NO_FILES}", .0.display())]
+    NoFolder(PathBuf),
     /// By `..`, by an absolute path, or by a link.
     #[error("{path} leads out of {root}, where files of its manifests have to be", path = path.display(), root = root.display())]
     Outside {
@@ -98,8 +102,10 @@ pub fn open_checked(wanted: &LocalFile) -> Result<Opened, FileError> {
 fn open_beneath(root: &Path, path: &Path) -> Result<File, FileError> {
     let outside = || FileError::Outside { path: path.to_owned(), root: root.to_owned() };
     let unreadable = |error| FileError::Unreadable { path: path.to_owned(), error };
+    if root.as_os_str().is_empty() {
+        return Err(FileError::NoFolder(path.to_owned()));
+    }
     let inside = path.strip_prefix(root).map_err(|_| outside())?;
-    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
     let folder = Dir::open_ambient_dir(root, ambient_authority()).map_err(unreadable)?;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(NONBLOCK);
@@ -206,5 +212,7 @@ mod tests {
             assert!(said.contains(expected), "{path}: {said}");
         }
         assert!(said(&root, dir.path().join("outside.bin")).contains(leads_out));
+        let nowhere = said(Path::new(""), PathBuf::from("Cargo.toml"));
+        assert!(nowhere.contains("start it with --artifacts"), "{nowhere}");
     }
 }

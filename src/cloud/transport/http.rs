@@ -1,6 +1,6 @@
 //! HTTP over TCP and TLS.
 
-use super::{Transport, TransportError, WireRequest, WireResponse, upload::FileBody};
+use super::{Transport, TransportError, UPLOAD_TIMEOUT, WireRequest, WireResponse, upload::FileBody};
 use crate::cloud::{Effect, ErrorClass};
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -39,7 +39,7 @@ impl Default for HttpOptions {
         Self {
             connect_timeout: Duration::from_secs(10),
             total_timeout: Duration::from_secs(60),
-            upload_timeout: Duration::from_secs(30 * 60),
+            upload_timeout: UPLOAD_TIMEOUT.unsigned_abs(),
             body_limit: 16 * 1024 * 1024,
             ca_bundle: None,
             client_identity: None,

@@ -12,8 +12,22 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Devices {
     products: BTreeMap<DeviceScope, Kept<ProductDevices, BTreeMap<String, Device>>>,
     /// By scope and id.
-    single: BTreeMap<(DeviceScope, String), (Timestamp, Option<Device>)>,
+    single: BTreeMap<(DeviceScope, String), Single>,
     sets: BTreeMap<DeviceSet, Kept<DeviceSet, BTreeSet<String>>>,
+}
+
+/// A drift round must end so often, without that anything is asked for, until it is dropped: once for the round in which it was
+/// asked for last, and twice more.
+const ROUNDS_KEPT: u8 = 3;
+
+/// A device as it was read last, on its own.
+#[derive(Debug)]
+struct Single {
+    at: Timestamp,
+    /// None when the cloud does not know it.
+    device: Option<Device>,
+    /// Drift rounds that have ended since it was asked for.
+    idle_rounds: u8,
 }
 
 /// A list as it was read last, and the reading of it that is under way.
@@ -24,11 +38,13 @@ struct Kept<Q: Question, Rows> {
     took: SignedDuration,
     rows: Rows,
     under_way: Option<Reading<Q>>,
+    /// Drift rounds that have ended since it was asked for.
+    idle_rounds: u8,
 }
 
 impl<Q: Question, Rows: Default> Default for Kept<Q, Rows> {
     fn default() -> Self {
-        Self { at: None, took: SignedDuration::ZERO, rows: Rows::default(), under_way: None }
+        Self { at: None, took: SignedDuration::ZERO, rows: Rows::default(), under_way: None, idle_rounds: 0 }
     }
 }
 
@@ -115,6 +131,7 @@ impl Devices {
     ) -> Result<bool, CallError> {
         let question = ProductDevices(scope.clone());
         let kept = self.products.entry(scope.clone()).or_default();
+        kept.idle_rounds = 0;
         if kept.at >= Some(not_before) {
             return Ok(true);
         }
@@ -139,10 +156,11 @@ impl Devices {
         urgency: Class,
     ) -> Result<Option<Device>, CallError> {
         let key = (scope.clone(), id.to_owned());
-        if let Some((at, device)) = self.single.get(&key)
-            && *at >= not_before
-        {
-            return Ok(device.clone());
+        if let Some(single) = self.single.get_mut(&key) {
+            single.idle_rounds = 0;
+            if single.at >= not_before {
+                return Ok(single.device.clone());
+            }
         }
         let (now, call) = (account.now(), Call::ShowDevice { scope: scope.clone(), id: id.to_owned() });
         let device = match account.call(&call, urgency).await {
@@ -151,7 +169,7 @@ impl Devices {
             Err(error) if error.class == ErrorClass::NotFound => None,
             Err(error) => return Err(error),
         };
-        self.single.insert(key, (now, device.clone()));
+        self.single.insert(key, Single { at: now, device: device.clone(), idle_rounds: 0 });
         self.refresh_in_product(scope, device.as_ref());
         Ok(device)
     }
@@ -159,7 +177,7 @@ impl Devices {
     /// When a single device was last read.
     #[must_use]
     pub fn seen_at(&self, scope: &DeviceScope, id: &str) -> Option<Timestamp> {
-        self.single.get(&(scope.clone(), id.to_owned())).map(|(at, _)| *at)
+        self.single.get(&(scope.clone(), id.to_owned())).map(|single| single.at)
     }
 
     /// The ids of a group or tag, once they were read.
@@ -180,6 +198,7 @@ impl Devices {
         urgency: Class,
     ) -> Result<bool, CallError> {
         let kept = self.sets.entry(set.clone()).or_default();
+        kept.idle_rounds = 0;
         if kept.at >= Some(not_before) {
             return Ok(true);
         }
@@ -190,6 +209,14 @@ impl Devices {
         Ok(true)
     }
 
+    /// A drift round ends, in which every object of the account asks for what it needs: what none of them has asked for during
+    /// the last two rounds is dropped.
+    pub fn end_round(&mut self) {
+        self.products.retain(|_, kept| is_kept(&mut kept.idle_rounds));
+        self.single.retain(|_, single| is_kept(&mut single.idle_rounds));
+        self.sets.retain(|_, kept| is_kept(&mut kept.idle_rounds));
+    }
+
     /// A single look is newer than the product's list.
     fn refresh_in_product(&mut self, scope: &DeviceScope, device: Option<&Device>) {
         if let Some(device) = device
@@ -197,5 +224,80 @@ impl Devices {
         {
             product.rows.insert(device.id.clone(), device.clone());
         }
+    }
+}
+
+/// Counts a round that has ended; false when it was one too many.
+const fn is_kept(idle_rounds: &mut u8) -> bool {
+    *idle_rounds += 1;
+    *idle_rounds < ROUNDS_KEPT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Kind, ObjectKey};
+    use crate::engine::lane::{Lane, Trouble};
+    use crate::engine::testing::{Bench, WORLD, cloud, package, rollout};
+    use crate::plan::needs::package_key;
+    use crate::source::manifest;
+    use crate::state::memory::Memory;
+    use std::{path::Path, sync::Arc, time::Duration};
+
+    /// A lane of the account `lab` with these objects.
+    fn lane(bench: &Bench, text: &str) -> (Lane, Vec<ObjectKey>) {
+        let (objects, problems) = manifest::parse(Path::new("test.yaml"), text);
+        assert!(problems.is_empty(), "{problems:?}");
+        let wanted: BTreeMap<_, _> =
+            objects.into_iter().map(|sourced| (sourced.object.key(), sourced.object)).collect();
+        let (store, ports) = (Memory::default(), bench.ports());
+        store.apply_desired(&wanted, true, ports.clock.now()).unwrap();
+        let keys: Vec<ObjectKey> = wanted.into_keys().collect();
+        let home = keys.iter().find(|key| key.kind == Kind::OtaCloud).unwrap().clone();
+        (Lane::new(home, Arc::new(store), ports), keys)
+    }
+
+    async fn turn(lane: &mut Lane, key: &ObjectKey) {
+        lane.began = lane.ports.clock.now();
+        while let Err(trouble) = lane.reconcile(key, Class::Drift).await {
+            assert!(matches!(trouble, Trouble::MorePages), "{trouble:?}");
+        }
+    }
+
+    /// Waits for the next drift round, and goes through it.
+    async fn drift_round(lane: &mut Lane) {
+        tokio::time::sleep(Duration::from_mins(6)).await;
+        let (home, now) = (lane.home.clone(), lane.ports.clock.now());
+        while lane.link.as_ref().is_none_or(|link| link.drift_due <= now) {
+            turn(lane, &home).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nothing_asks_for_during_two_drift_rounds_is_dropped_and_nothing_else() {
+        let bench = Bench::new(WORLD);
+        let few = rollout("few", "v2", 1).replace("{all: true}", "{devices: [m-1]}");
+        let text = [cloud("lab", "a"), package("v2", "lab", "V2"), rollout("all", "v2", 1), few].concat();
+        let (mut lane, keys) = lane(&bench, &text);
+        for key in &keys {
+            turn(&mut lane, key).await;
+        }
+        let all = keys.iter().find(|key| key.name == "all").unwrap();
+        let key = keys.iter().find(|key| key.kind == Kind::OtaPackage).unwrap();
+        let stored = lane.store.load(key).await.unwrap().unwrap();
+        let scope = package_key(stored.as_package().unwrap()).scope();
+        let mut known = Vec::new();
+        for _ in 0..6 {
+            turn(&mut lane, all).await;
+            let devices = &lane.inventory.devices;
+            known.push((devices.of_product(&scope).is_some(), devices.seen_at(&scope, "m-1").is_some()));
+            drift_round(&mut lane).await;
+        }
+        let (both, all) = ((true, true), (true, false));
+        assert_eq!(known, [both, both, both, all, all, all], "one rollout is not looked at any more");
+        for _ in 0..2 {
+            drift_round(&mut lane).await;
+        }
+        assert!(lane.inventory.devices.of_product(&scope).is_none(), "nor is the other one");
     }
 }

@@ -8,7 +8,7 @@ use crate::api::{
 use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
 use crate::plan::gate::{reaches, spaced};
-use crate::plan::needs::package_key;
+use crate::plan::needs::{package_key, unasked};
 use crate::plan::stage::{JobSight, Target, Uniqueness, as_count, tally, versions_of};
 use crate::plan::token::{is_verification_of, package_identity, verify_token};
 use crate::plan::{Action, PackageView, Seen, confirm, lost_call};
@@ -365,6 +365,10 @@ impl Trial<'_> {
             let message =
                 "verification waits: the cloud verifies the package already, by a job of somebody else";
             return Outcome::working("Verifying", message).verified(Truth::Unknown);
+        }
+        if let Some(why) = unasked(self.view.unasked_jobs) {
+            let message = format!("verification waits: {why}");
+            return Outcome::stuck("TooManyExternalJobs", message).verified(Truth::Unknown);
         }
         let name = self.view.object.metadata.name.as_deref().unwrap_or_default();
         let job = NewJob {

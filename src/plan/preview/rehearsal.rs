@@ -44,6 +44,7 @@ pub fn package(view: &PackageView<'_>) -> Preview<OtaPackage> {
             jobs: Some(Seen { at: stage.now, value: jobs.iter().collect() }),
             devices: Some(Seen { at: stage.now, value: stage.devices.clone() }),
             results: view.results.clone(),
+            unasked_jobs: view.unasked_jobs,
             now: stage.now,
         });
         let mut status = plan.status;
@@ -133,6 +134,7 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
             jobs: Some(Seen { at: stage.now, value: jobs.iter().collect() }),
             rivals: view.rivals.clone(),
             results: view.results.clone(),
+            unasked_jobs: view.unasked_jobs,
             now: stage.now,
             clocks: Clocks::STEADY,
         });

@@ -9,7 +9,7 @@ use crate::api::{RolloutPhase, StagePhase, support::rollout_refusals};
 use crate::cloud::{JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
 use crate::plan::cohort::{assign, rank, seed};
-use crate::plan::needs::{package_key, unsupported};
+use crate::plan::needs::{package_key, unasked, unsupported};
 use crate::plan::stage::{Target, versions_of};
 use crate::plan::token::{JobSlot, job_token};
 use crate::plan::window::{self, Wait};
@@ -46,6 +46,11 @@ impl<'a> Pass<'_, 'a> {
             let message =
                 format!("stage {name} ({} devices) is not released: it {}", devices.len(), wait.text());
             return Some(self.wait_for_opening(&wait, message));
+        }
+        if let Some(outcome) =
+            self.unasked(&format!("stage {name} ({} devices) is not released", devices.len()))
+        {
+            return Some(outcome);
         }
         let actions = match self.jobs_for(index, devices.clone()) {
             Ok(actions) => actions,
@@ -170,6 +175,14 @@ impl<'a> Pass<'_, 'a> {
                 let message = format!("stage {name}: {who} when it {}", wait.text());
                 return Some(self.wait_for_opening(&wait, message));
             }
+            let again = format!(
+                "stage {}: {} devices get no other job",
+                self.status.stages[index].name,
+                devices.len()
+            );
+            if let Some(outcome) = self.unasked(&again) {
+                return Some(outcome);
+            }
             stopped += self.survey.unfinished[index].stopped.len();
             failed += self.survey.unfinished[index].failed.len();
             match self.jobs_for(index, devices) {
@@ -219,6 +232,12 @@ impl<'a> Pass<'_, 'a> {
         let Ground { jobs, fleet, results, capabilities, .. } = self.ground;
         let (fleet, lack) = (fleet.value.devices, capabilities.job_rows_lack);
         holders(devices, Sight { jobs: &jobs.value, fleet, results, lack })
+    }
+
+    /// Holds while external jobs that may have the devices are too many to be queried.
+    pub(super) fn unasked(&self, what: &str) -> Option<Outcome> {
+        let why = unasked(self.ground.unasked_jobs)?;
+        Some(Outcome::held("TooManyExternalJobs", format!("{what}: {why}"), self.is_live()))
     }
 
     /// The create calls for these devices. While a call is unsettled only that one is made again: it may have taken effect.

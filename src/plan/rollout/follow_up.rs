@@ -79,6 +79,9 @@ impl<'a> Pass<'_, 'a> {
         if let Some(wait) = self.closed(last) {
             return self.wait_for_opening(&wait, format!("{who}: sent when stage {stage} {}", wait.text()));
         }
+        if let Some(outcome) = self.unasked(&format!("{who}: not sent")) {
+            return outcome;
+        }
         match self.jobs_for(last, late) {
             Ok(actions) => progressing("FollowUp", format!("{who}: sent now in stage {stage}")).with(actions),
             Err(message) => progressing("DispatchBlocked", format!("{who}: {message}")),

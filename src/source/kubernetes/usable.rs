@@ -1,16 +1,23 @@
 //! What a manifest may say in a folder, and not in a cluster: the machine that the controller runs on is not the author's.
 
 use super::Means;
-use crate::api::{Artifact, Object, OtaCloudSpec};
+use crate::api::{Artifact, NO_FILES, Object, OtaCloudSpec, OtaPackage};
 use std::path::{Component, Path};
 
 /// Why an object cannot work in a cluster; none when it can.
 pub(super) fn refusal(object: &Object, means: Means) -> Option<String> {
     match object {
         Object::Cloud(cloud) => of_cloud(&cloud.spec),
+        // What may be in the cloud is observed whatever the flags are now. Only its creation needs the files, and is refused there.
+        Object::Package(package) if may_be_in_the_cloud(package) => None,
         Object::Package(package) => of_artifact(&package.spec.artifact, means),
         Object::Rollout(_) => None,
     }
+}
+
+fn may_be_in_the_cloud(package: &OtaPackage) -> bool {
+    let status = package.status.as_ref();
+    status.is_some_and(|status| status.package_id.is_some() || !status.pending.is_empty())
 }
 
 fn of_cloud(spec: &OtaCloudSpec) -> Option<String> {
@@ -29,9 +36,7 @@ fn of_cloud(spec: &OtaCloudSpec) -> Option<String> {
 fn of_artifact(artifact: &Artifact, means: Means) -> Option<String> {
     artifact.paths().find_map(|(field, file)| {
         if !means.has_files {
-            return Some(format!(
-                "{field}: this controller has no folder of files: start it with --artifacts DIR, or use spec.artifact.obs"
-            ));
+            return Some(format!("{field}: {NO_FILES}"));
         }
         let stays =
             Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -70,6 +75,16 @@ mod tests {
         let second = |file: &str| json!({"files": [of("a", "a.bin"), of("b", file)]});
         assert!(said(package(one("a.bin")), false).contains("--artifacts"));
         assert!(said(package(second("b.bin")), false).contains("--artifacts"));
+        let intent = json!({"token": "t", "operation": "CreatePackage", "digest": "d", "at": "2026-01-01T00:00:00Z",
+                            "state": "Intended"});
+        for (status, refused) in
+            [(json!({}), true), (json!({"packageId": "p-1"}), false), (json!({"pending": [intent]}), false)]
+        {
+            let mut created = package(one("../a.bin"));
+            created["status"] = status.clone();
+            let said = said(created, false);
+            assert_eq!(said.contains("--artifacts"), refused, "{status}: {said}");
+        }
         for (file, refused) in [
             ("a/b.bin", false),
             ("./b.bin", false),

@@ -70,13 +70,17 @@ impl Cluster {
         self.cache().remove(key)
     }
 
-    /// The object cannot be understood: says so in its status, and acts on it no more; true when that was not said before. One
-    /// that is being deleted is let go: what is in the cloud stays there.
+    /// The object cannot be understood: says so in its status; true when that was not said before, and false also when the
+    /// object has changed since. One that is being deleted is let go: what is in the cloud stays there.
     ///
     /// # Errors
     /// [`StateError`]: it could not be written; the watch tells of the object again.
-    pub async fn set_aside(&self, key: &ObjectKey, meta: &ObjectMeta, why: &str) -> Result<bool, StateError> {
-        self.remove(key);
+    pub async fn say_broken(
+        &self,
+        key: &ObjectKey,
+        meta: &ObjectMeta,
+        why: &str,
+    ) -> Result<bool, StateError> {
         self.fence()?;
         let written = if meta.deletion_timestamp.is_some() {
             self.writer.release(key, meta).await.map(|()| false)

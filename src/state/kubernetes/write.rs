@@ -127,6 +127,11 @@ impl Writer {
     ) -> Result<bool, Failure> {
         let api = self.any(key);
         let found = in_time(&*self.time, api.get(&key.name)).await?;
+        // What is wrong with what it was is not said of what it has become: the watch tells of that.
+        let is_same = |a: &ObjectMeta| (&a.uid, a.generation) == (&meta.uid, meta.generation);
+        if !is_same(&found.metadata) {
+            return Ok(false);
+        }
         let status = found.data.get("status").cloned().unwrap_or_default();
         let mut conditions: Vec<Condition> =
             serde_json::from_value(status.get("conditions").cloned().unwrap_or_default()).unwrap_or_default();

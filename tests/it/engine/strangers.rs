@@ -90,6 +90,14 @@ impl Cloud {
         };
         assert!(answer["Success"] == json!(true) || answer["code"] == json!(0), "{answer}");
     }
+
+    /// Somebody ends a job that has one device left.
+    fn stop(self, lab: &Lab, job: &str, last: &str) {
+        match self {
+            Aliyun => self.lets_go(lab, job, last),
+            Enos => drop(enos::ask(lab, &[("action", "stop"), ("jobId", job)], &json!({}))),
+        }
+    }
 }
 
 /// Calls Alibaba Cloud, not over the network.
@@ -152,4 +160,32 @@ fn a_job_of_somebody_else_with_other_devices_blocks_nothing_and_costs_a_call_for
         lab.until("the stage is sent", || lab.tasks().len() == 3);
         assert_eq!(lab.calls(cloud.question()), calls, "{cloud:?}");
     }
+}
+
+#[test]
+fn a_stage_is_held_while_more_external_jobs_than_may_be_queried_could_hold_its_devices() {
+    each(&[Aliyun, Enos], |cloud| {
+        let lab = cloud.lab(120);
+        let others: Vec<String> = (0..41).map(|n| format!("meter-{n:04}")).collect();
+        // Each was made for a device of the stage, and lets go of it at once: nothing but the job itself tells that.
+        let jobs: Vec<String> = others
+            .iter()
+            .map(|other| {
+                let job = cloud.job_of_somebody(&lab, &[other, "meter-0119"]);
+                cloud.lets_go(&lab, &job, "meter-0119");
+                job
+            })
+            .collect();
+        lab.write("rollout.yaml", &ROLLOUT.replace("count: 5", "devices: [meter-0118, meter-0119]"));
+        lab.cloud(Simulator::reset_counters);
+        let running = Process::start(&mut lab.verb("run", &[]));
+        let held = "stage canary (2 devices) is not released: 41 external jobs may hold these devices, \
+                    and at most 40 are queried before a dispatch; stop external jobs that are not needed any more";
+        lab.until_object("rollout/meter", "it is held", |object| object["status"]["message"] == held);
+        assert_eq!(lab.tasks().len(), 1 + jobs.len(), "{cloud:?}: the verification, and theirs");
+        drop(running);
+        cloud.stop(&lab, &jobs[0], &others[0]);
+        let _running = Process::start(&mut lab.verb("run", &[]));
+        lab.until("the stage is sent once 40 are left", || lab.tasks().len() == 2 + jobs.len());
+    });
 }

@@ -35,6 +35,7 @@ const LIMITS: Capabilities = Capabilities {
     lists_jobs_by_package: false,
     visibility_lag: SignedDuration::from_secs(10),
     request_deadline: SignedDuration::from_secs(30),
+    package_deadline: SignedDuration::from_secs(30),
     requests_per_second: 10,
     burst: 10,
 };
@@ -69,6 +70,7 @@ fn check_package(package: &OtaPackage) {
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         devices: Some(Seen { at: now(), value: devices() }),
         results: results(),
+        unasked_jobs: 0,
         now: now(),
     };
     let plan = plan::package::plan(&view);
@@ -90,6 +92,7 @@ fn check_rollout(rollout: &OtaRollout) {
         fleet: Some(Seen { at: now(), value: Fleet { devices: &devices, members: None } }),
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         results: results(),
+        unasked_jobs: 0,
         rivals: Vec::new(),
         now: now(),
         clocks: Clocks {
@@ -144,6 +147,7 @@ fn ready_package() -> OtaPackage {
             jobs: Some(Seen { at: now(), value: vec![] }),
             devices: None,
             results: BTreeMap::new(),
+            unasked_jobs: 0,
             now: now(),
         };
         package.status = Some(plan::package::plan(&view).status);

@@ -5,7 +5,7 @@ use rollwave::api::{
     Condition, CreateOperation, IN_SYNC, Intent, IntentState, Origin, READY, STALLED, Time, Truth, VERIFIED,
     condition_is_true, find_condition,
 };
-use rollwave::cloud::{ArtifactRef, CloudVerification, ObsArtifact, Package};
+use rollwave::cloud::{ArtifactRef, CloudKind, CloudVerification, HeldArtifact, ObsArtifact, Package};
 use rollwave::plan::{Action, needs};
 use serde_json::{Value, json};
 
@@ -526,4 +526,36 @@ fn a_package_that_was_found_under_a_clock_that_was_ahead_is_not_waited_for_longe
     assert_eq!(world.reconcile_package().actions, [], "it may not be listed yet");
     world.pass(11);
     assert!(matches!(world.reconcile_package().actions[..], [Action::CreatePackage { .. }]));
+}
+
+/// A package whose file was uploaded, by a controller that is started without a folder of files now.
+fn uploaded_without_files() -> World {
+    let mut world = world(json!({"driftPolicy": "Correct"}));
+    world.reconcile_package();
+    world.reconcile_package();
+    world.package.spec.artifact =
+        serde_json::from_value(json!({"sha256": "ab".repeat(32), "file": "v2.bin"})).unwrap();
+    world.capabilities.cloud = CloudKind::Enos;
+    world
+}
+
+const NO_FILES: &str = "spec.artifact.file: this controller has no folder of files: start it with --artifacts DIR, \
+                        or use spec.artifact.obs";
+
+#[test]
+fn without_a_folder_of_files_only_the_creation_of_a_package_is_refused() {
+    let mut world = uploaded_without_files();
+    let stored = world.packages[0].clone();
+    world.packages[0].artifact =
+        Some(ArtifactRef::Held(HeldArtifact { sha256: Some("ab".repeat(32)), ..HeldArtifact::default() }));
+    assert_eq!(world.reconcile_package().actions, []);
+    assert!(needs::is_dispatchable(&world.package), "{}", message(&world));
+    world.packages[0] = stored;
+    assert_eq!(world.reconcile_package().actions, [], "it could not be created again");
+    assert_eq!(reason(&world), "DriftBlocked", "{}", message(&world));
+    assert!(message(&world).ends_with(NO_FILES), "{}", message(&world));
+    world.packages.clear();
+    world.pass(600);
+    assert_eq!(world.reconcile_package().actions, []);
+    assert_eq!((reason(&world), message(&world)), ("FilesUnavailable", NO_FILES));
 }

@@ -17,6 +17,7 @@ fn preview_package(world: &World) -> Preview<OtaPackage> {
         jobs: Some(Seen { at: world.now, value: world.jobs.iter().collect() }),
         devices: Some(Seen { at: world.now, value: world.devices.clone() }),
         results: BTreeMap::new(),
+        unasked_jobs: 0,
         now: world.now,
     })
 }
@@ -29,6 +30,7 @@ pub(super) fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<Ot
         fleet: Some(Seen { at: world.now, value: Fleet { devices: &world.devices, members: None } }),
         jobs: Some(Seen { at: world.now, value: world.jobs.iter().collect() }),
         results: BTreeMap::new(),
+        unasked_jobs: 0,
         rivals: world.rivals(),
         now: world.now,
         clocks: Clocks::STEADY,

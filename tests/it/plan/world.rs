@@ -31,6 +31,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     lists_jobs_by_package: false,
     visibility_lag: SignedDuration::from_secs(10),
     request_deadline: SignedDuration::from_secs(30),
+    package_deadline: SignedDuration::from_secs(30),
     requests_per_second: 10,
     burst: 10,
 };
@@ -65,6 +66,8 @@ pub struct World {
     pub jobs: Vec<Job>,
     /// Outcome of every device of a job.
     pub outcomes: BTreeMap<String, BTreeMap<String, (DeviceOutcome, &'static str)>>,
+    /// External jobs that the engine did not query because they are too many.
+    pub unasked_jobs: usize,
     pub now: Timestamp,
     pub clocks: Clocks,
     pub created: u32,
@@ -109,6 +112,7 @@ impl World {
             outcomes: BTreeMap::new(),
             now: Timestamp::from_second(1_700_000_000).unwrap(),
             clocks: Clocks::STEADY,
+            unasked_jobs: 0,
             created: 0,
             hidden: Vec::new(),
         }
@@ -191,6 +195,7 @@ impl World {
             fleet: Some(Seen { at: self.now, value: Fleet { devices: &self.devices, members } }),
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             results: self.results(),
+            unasked_jobs: self.unasked_jobs,
             rivals: self.rivals(),
             now: self.now,
             clocks: self.clocks,
@@ -207,6 +212,7 @@ impl World {
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             devices: Some(Seen { at: self.now, value: self.devices.clone() }),
             results: self.results(),
+            unasked_jobs: self.unasked_jobs,
             now: self.now,
         })
     }

@@ -3,9 +3,10 @@
 use super::{request, transport};
 use axum::{Router, body::to_bytes, extract::Request, routing::post};
 use rollwave::cloud::{
-    Effect, ErrorClass, LocalFile, Transport, TransportError, WireRequest, transport::Upload,
+    Effect, ErrorClass, LocalFile, Transport, TransportError, WireRequest,
+    transport::{HttpOptions, HttpTransport, Upload},
 };
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{net::TcpListener, sync::mpsc};
 
 const BYTES: &[u8] = b"firmware";
@@ -89,4 +90,24 @@ async fn of_another_file_no_byte_is_sent() {
         assert_eq!((error.class, error.effect), (ErrorClass::Invalid, Effect::None), "{error}");
         assert!(told.is_none(), "{expected}: the server was called");
     }
+}
+
+#[tokio::test]
+async fn a_request_with_a_file_has_the_time_of_an_upload_and_not_that_of_other_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v2.bin");
+    fs_err::write(&path, BYTES).unwrap();
+    let slow = post(|request: Request| async {
+        drop(to_bytes(request.into_body(), usize::MAX).await);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/", slow)).await });
+    let options = HttpOptions { total_timeout: Duration::from_millis(300), ..HttpOptions::default() };
+    let transport = HttpTransport::new(options).unwrap();
+    assert_eq!(transport.send(with(address, file(path))).await.unwrap().status, 200);
+    let plain = WireRequest { method: "POST", ..request(&format!("http://{address}"), "/") };
+    let error = transport.send(plain).await.unwrap_err();
+    assert!(error.message.contains("took too long to answer"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! Who is in which stage: reproducible on any machine, and nothing per device is stored.
 
 use super::token::artifact_digest;
-use crate::api::{OtaPackage, OtaRolloutSpec, Percent, Select, Stage};
+use crate::api::{OtaPackage, OtaRolloutSpec, Percent, Select, Stage, StageStatus};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +39,22 @@ fn free_name(stages: &[Stage]) -> String {
     let names: BTreeSet<&str> = stages.iter().map(|s| s.name.as_str()).collect();
     let candidates = std::iter::once("rest".to_owned()).chain((2..=60).map(|n| format!("rest-{n}")));
     candidates.into_iter().find(|name| !names.contains(name.as_str())).unwrap_or_default()
+}
+
+/// A short name for what a stage selects.
+#[must_use]
+pub fn select_digest(select: &Select) -> String {
+    let text = serde_json::to_vec(select).unwrap_or_default();
+    hex::encode(&Sha256::digest(text)[..8])
+}
+
+/// The stages that were released by another `select` than they have now, and keep the devices that they were released with.
+pub fn reselected<'a>(stages: &'a [Stage], known: &'a [StageStatus]) -> impl Iterator<Item = &'a str> {
+    let selected_by = |name: &str| known.iter().find(|known| known.name == name)?.selected_by.as_deref();
+    let differs = move |stage: &&Stage| {
+        selected_by(&stage.name).is_some_and(|digest| digest != select_digest(&stage.select))
+    };
+    stages.iter().filter(differs).map(|stage| stage.name.as_str())
 }
 
 /// Seed of the ranking: `spec.order.seed`, else what the package's bytes are ([`artifact_digest`]), so that canaries rotate from release

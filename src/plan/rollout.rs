@@ -200,6 +200,7 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         jobs: Vec::new(),
         opens_at: None,
         dispatched_at: None,
+        selected_by: None,
         clock: None,
         findings: Vec::new(),
         observed_at: None,

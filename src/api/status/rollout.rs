@@ -159,6 +159,9 @@ pub struct StageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub dispatched_at: Option<Timestamp>,
+    /// Digest of the `select` that its devices were chosen by. A later edit of `select` is not followed within a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_by: Option<String>,
     /// What its deadline is counted by, once it has a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<StageClock>,

@@ -260,7 +260,7 @@ mod tests {
     async fn turn(lane: &mut Lane, key: &ObjectKey) {
         lane.began = lane.ports.clock.now();
         while let Err(trouble) = lane.reconcile(key, Class::Drift).await {
-            assert!(matches!(trouble, Trouble::MorePages), "{trouble:?}");
+            assert!(matches!(trouble, Trouble::Yield), "{trouble:?}");
         }
     }
 

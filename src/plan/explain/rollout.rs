@@ -8,6 +8,7 @@ use crate::api::{
     Verdict, find_condition, time_text,
 };
 use crate::plan::{
+    cohort,
     gate::{self, spaced},
     stop, window,
 };
@@ -46,6 +47,12 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
         }
         seen.extend(stage.gates.iter().map(|gate| said("Gate", gate)));
     }
+    seen.extend(cohort::reselected(&rollout.spec.stages, &status.stages).map(|stage| {
+        format!(
+            "Stage {stage} keeps the devices that its select named when it was sent; the edit of it is followed by {}.",
+            command("restart", key)
+        )
+    }));
     let package = package_of(rollout, key, all);
     let version = package.map(|package| package.spec.version.as_str());
     seen.extend(status.stages.iter().flat_map(|stage| found(stage, version)));
@@ -321,7 +328,9 @@ fn hopeless(
     open: u32,
 ) -> String {
     if let (0, Some(why)) = (counts.failures(), gate::cannot_prove(stage, counts.assigned, gate)) {
-        return format!("{name} cannot pass: {why}. Select more devices, or ask for less.");
+        return format!(
+            "{name} cannot pass: {why}. Ask for less in the gate; or select more devices, and begin a new run with `rollwave restart`."
+        );
     }
     let best = StageCounts { queued: 0, in_flight: 0, succeeded: counts.succeeded + open, ..counts };
     let reach = gate::judge("", gate, &best, Timestamp::UNIX_EPOCH).value;

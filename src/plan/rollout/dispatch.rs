@@ -8,7 +8,7 @@ use super::{Ground, as_count};
 use crate::api::{RolloutPhase, StagePhase, support::rollout_refusals};
 use crate::cloud::{JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
-use crate::plan::cohort::{assign, rank, seed};
+use crate::plan::cohort::{assign, rank, seed, select_digest};
 use crate::plan::needs::{package_key, unasked, unsupported};
 use crate::plan::stage::{Target, versions_of};
 use crate::plan::token::{JobSlot, job_token};
@@ -65,6 +65,8 @@ impl<'a> Pass<'_, 'a> {
         }
         let stage = &mut self.status.stages[index];
         stage.dispatched_at = stage.dispatched_at.or(Some(self.ground.now));
+        let selected_by = self.ground.stages.get(index).map(|stage| select_digest(&stage.select));
+        stage.selected_by = stage.selected_by.take().or(selected_by);
         Some(Outcome::working(RolloutPhase::Progressing, "StageDispatching", message).with(actions))
     }
 

@@ -1,7 +1,8 @@
 //! Runs: the fleet goes to the package that the spec names now, also back to an earlier one.
 
 use super::world::{Fate, World};
-use rollwave::api::{OtaRolloutStatus, Request, RolloutPhase};
+use rollwave::api::{Object, OtaRolloutStatus, Request, RolloutPhase};
+use rollwave::plan::explain::explain;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -127,4 +128,32 @@ fn a_restart_of_a_rollout_that_has_sent_nothing_is_answered_although_it_is_suspe
     assert_eq!(plan.status.last_handled_restart_at.as_deref(), Request::Restart.of(&world.rollout.metadata));
     world.edit_rollout(|rollout| rollout.spec.suspend = false);
     assert_eq!(world.settle(|_| Fate::Succeeds).status.run, 1);
+}
+
+#[test]
+fn an_edit_of_what_a_sent_stage_selects_is_told_as_not_followed_and_followed_by_a_restart() {
+    let stages = |count: u32| {
+        json!([{"name": "canary", "select": {"count": count}},
+               {"name": "rest", "select": {"rest": true}}])
+    };
+    let mut world = World::new(20, json!({"stages": stages(3)}));
+    world.reconcile();
+    let told = |world: &World| {
+        let decisions = world.rollout_status().decisions;
+        decisions.into_iter().filter(|decision| decision.rule == "SelectNotFollowed").collect::<Vec<_>>()
+    };
+    world.edit_rollout(|rollout| rollout.spec.stop.clear());
+    world.reconcile();
+    assert_eq!(told(&world), [], "another edit");
+    world.edit_rollout(|rollout| rollout.spec.stages = serde_json::from_value(stages(5)).unwrap());
+    world.reconcile();
+    world.reconcile();
+    let decisions = told(&world);
+    assert_eq!(decisions.len(), 1, "{decisions:?}");
+    insta::assert_snapshot!(decisions[0].message, @"select of stage canary was edited after its devices were sent: it is not followed in this run; `rollwave restart` begins a new run with it");
+    let why = explain(&Object::Rollout(world.rollout.clone()), &[], world.now);
+    assert!(why.seen.iter().any(|line| line.contains("keeps the devices")), "{why:#?}");
+    world.ask(Request::Restart);
+    let plan = world.settle(|_| Fate::Succeeds);
+    assert_eq!(plan.status.stages[0].counts.assigned, 5, "{}", plan.status.message);
 }

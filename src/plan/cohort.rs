@@ -1,7 +1,8 @@
 //! Who is in which stage: reproducible on any machine, and nothing per device is stored.
 
 use super::token::artifact_digest;
-use crate::api::{OtaPackage, OtaRolloutSpec, Percent, Select, Stage, StageStatus};
+use crate::api::{OtaPackage, OtaPackageSpec, OtaRolloutSpec, Percent, Select, Stage, StageStatus};
+use crate::cloud::Device;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +40,13 @@ fn free_name(stages: &[Stage]) -> String {
     let names: BTreeSet<&str> = stages.iter().map(|s| s.name.as_str()).collect();
     let candidates = std::iter::once("rest".to_owned()).chain((2..=60).map(|n| format!("rest-{n}")));
     candidates.into_iter().find(|name| !names.contains(name.as_str())).unwrap_or_default()
+}
+
+/// The product of a device that is of another one than the package. A device is read by its id alone on some clouds, and may then
+/// be of any product.
+pub fn other_product<'d>(device: &'d Device, package: &OtaPackageSpec) -> Option<&'d str> {
+    let product = device.product.as_str();
+    (!product.is_empty() && product != package.product.to_string()).then_some(product)
 }
 
 /// A short name for what a stage selects.

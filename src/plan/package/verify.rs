@@ -7,6 +7,7 @@ use crate::api::{
 };
 use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
+use crate::plan::cohort::other_product;
 use crate::plan::gate::{reaches, spaced};
 use crate::plan::needs::{package_key, unasked};
 use crate::plan::stage::{JobSight, Target, Uniqueness, as_count, tally, versions_of};
@@ -37,8 +38,10 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         .as_ref()
         .is_some_and(|known| is_verification_of(view.object, verification, known));
     if is_known && condition_is_true(&status.conditions, VERIFIED) {
-        let counts = status.verification.as_ref().map(|known| known.counts).unwrap_or_default();
-        return held_back(view, package_id, &counts).unwrap_or_else(|| done(summary(&counts)));
+        let known = status.verification.as_ref();
+        let (counts, was_sent) =
+            known.map_or((StageCounts::default(), true), |known| (known.counts, known.job_id.is_some()));
+        return held_back(view, package_id, &counts).unwrap_or_else(|| passed(&counts, was_sent));
     }
     let (Some(jobs), Some(devices)) = (&view.jobs, &view.devices) else {
         return Outcome::working("Observing", "looking at the devices of the verification")
@@ -54,6 +57,9 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
             unknown.join(", ")
         );
         return Outcome::stuck("VerificationDevicesUnknown", message).verified(Truth::Unknown);
+    }
+    if let Some(unfit) = of_another_product(view, &named, &devices.value) {
+        return unfit;
     }
     if !is_known {
         status.verification = Some(begin(view, verification, last_attempt(view, verification, &jobs.value)));
@@ -165,7 +171,7 @@ impl Trial<'_> {
         known.counts = counts;
         let call = status.pending.iter().find(|intent| intent.token == self.token);
         let in_doubt = job.is_none() && call.is_some_and(Intent::is_open);
-        if let Some(outcome) = self.verdict(&counts) {
+        if let Some(outcome) = self.verdict(&counts, known.job_id.is_some()) {
             return match (in_doubt, outcome.standing) {
                 (true, _) => self.looking(&counts),
                 (false, Standing::Done) => self.confirmed(known, job).unwrap_or(outcome),
@@ -252,10 +258,10 @@ impl Trial<'_> {
     }
 
     /// Passed as soon as enough devices run the version; failed as soon as that cannot happen any more.
-    fn verdict(&self, counts: &StageCounts) -> Option<Outcome> {
+    fn verdict(&self, counts: &StageCounts, was_sent: bool) -> Option<Outcome> {
         let min = self.verification.min_success;
         if reaches(counts.succeeded, counts.assigned, min) {
-            return Some(done(summary(counts)));
+            return Some(passed(counts, was_sent));
         }
         let possible = counts.assigned.saturating_sub(counts.failures());
         (!reaches(possible, counts.assigned, min)).then(|| {
@@ -434,6 +440,36 @@ const fn purpose(of_the_cloud: Option<&CloudVerification>) -> JobPurpose {
 fn of_the_cloud<'v>(view: &'v PackageView<'_>, package_id: &str) -> Option<&'v CloudVerification> {
     let packages = &view.packages.as_ref()?.value;
     packages.iter().find(|package| package.row.id == package_id)?.row.verification.as_ref()
+}
+
+/// Devices are read by their id alone on some clouds, and may then be of any product: a job would fail on them.
+fn of_another_product(
+    view: &PackageView<'_>,
+    named: &BTreeSet<&str>,
+    devices: &BTreeMap<String, Device>,
+) -> Option<Outcome> {
+    let spec = &view.object.spec;
+    let others =
+        named.iter().filter_map(|id| Some(format!("{id} ({})", other_product(devices.get(*id)?, spec)?)));
+    let others: Vec<String> = others.collect();
+    let message = format!(
+        "{} of {} devices that verification names {} of another product: {}; name devices of product {}",
+        others.len(),
+        named.len(),
+        if others.len() == 1 { "is" } else { "are" },
+        others.join(", "),
+        spec.product
+    );
+    (!others.is_empty()).then(|| Outcome::stuck("VerificationDevicesUnfit", message).verified(Truth::Unknown))
+}
+
+fn passed(counts: &StageCounts, was_sent: bool) -> Outcome {
+    let mut message = summary(counts);
+    if !was_sent {
+        message +=
+            "; they ran it before anything was sent, so that nothing is proven of this package's own files";
+    }
+    done(message)
 }
 
 fn done(message: impl Into<String>) -> Outcome {

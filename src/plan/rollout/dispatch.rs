@@ -1,14 +1,13 @@
 //! Sending: a stage's devices, in chunks that the cloud takes, under tokens that find them again.
 
 use super::advance::Pass;
-use super::population::other_product;
 use super::report::Outcome;
 use super::survey::Unfinished;
 use super::{Ground, as_count};
 use crate::api::{RolloutPhase, StagePhase, support::rollout_refusals};
 use crate::cloud::{JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
-use crate::plan::cohort::{assign, rank, seed, select_digest};
+use crate::plan::cohort::{assign, other_product, rank, seed, select_digest};
 use crate::plan::needs::{package_key, unasked, unsupported};
 use crate::plan::stage::{Target, versions_of};
 use crate::plan::token::{JobSlot, job_token};

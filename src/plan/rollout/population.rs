@@ -4,6 +4,7 @@ use super::overlap::Shared;
 use crate::api::{Excluded, MAX_EXAMPLES, OtaPackageSpec, OtaRolloutSpec};
 use crate::cloud::Device;
 use crate::plan::Fleet;
+use crate::plan::cohort::other_product;
 use crate::plan::ownership::Ownership;
 use crate::plan::stage::{Tally, Target, as_count};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,13 +119,6 @@ pub(super) fn population<'a>(
     let examples = unmatched.iter().take(MAX_EXAMPLES);
     found.excluded.exclude_unmatched_examples = examples.map(ToString::to_string).collect();
     Some(found)
-}
-
-/// The product of a device that is of another one than the package. A device is read by its id alone on some clouds, and may then
-/// be of any product.
-pub(super) fn other_product<'d>(device: &'d Device, package: &OtaPackageSpec) -> Option<&'d str> {
-    let product = device.product.as_str();
-    (!product.is_empty() && product != package.product.to_string()).then_some(product)
 }
 
 fn candidates<'a>(spec: &'a OtaRolloutSpec, fleet: &Fleet<'a>) -> Option<BTreeSet<&'a str>> {

@@ -212,6 +212,18 @@ fn devices_that_run_the_version_already_need_no_job() {
     world.devices.insert("dev-000".into(), device("dev-000", "V2"));
     world.make_ready();
     assert!(world.jobs.is_empty());
+    insta::assert_snapshot!(message(&world), @"package pkg-1 was created by Rollwave; 1 of 1 devices run it (100.0 %), 0 failed, 0 timed out, 0 went back; they ran it before anything was sent, so that nothing is proven of this package's own files");
+}
+
+#[test]
+fn a_verification_device_of_another_product_is_named_and_nothing_is_sent() {
+    let mut world = world(verified_on(&["dev-000", "dev-001"]));
+    world.devices.get_mut("dev-001").unwrap().product = "lamp".into();
+    for _ in 0..4 {
+        world.reconcile_package();
+    }
+    assert_eq!((reason(&world), world.jobs.len()), ("VerificationDevicesUnfit", 0));
+    insta::assert_snapshot!(message(&world), @"1 of 2 devices that verification names is of another product: dev-001 (lamp); name devices of product meter");
 }
 
 #[test]

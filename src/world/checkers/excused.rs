@@ -173,7 +173,7 @@ mod tests {
             Object::Package(serde_json::from_value(object).unwrap())
         };
         let rollout = |name: &str, package: &str, device: &str, job: &str| {
-            let job = json!({"id": job, "token": "t", "createdAt": "2026-01-05T12:00:00Z"});
+            let job = json!({"id": job, "token": "t", "devices": 1, "state": "Running", "createdAt": "2026-01-05T12:00:00Z"});
             let stage = json!({"name": "s", "phase": "Running", "jobs": [job]});
             let targets = json!({"devices": [device]});
             let spec = json!({"packageRef": {"name": package}, "targets": targets, "stages": []});

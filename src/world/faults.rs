@@ -3,6 +3,7 @@
 //! Every fault is drawn from the world's seed. A crash point is enabled in about every second world and then strikes with
 //! the profile's chance, so that each world has its own kind of bad luck.
 
+use super::broken::BrokenThings;
 use super::clock::Timeline;
 use super::clouds::{Deed, Order};
 use super::dice::Dice;
@@ -224,6 +225,8 @@ pub(super) struct Chaos {
     pub(super) points: BTreeSet<Point>,
     /// The points at which crashes strike in this world, as far as it was asked.
     enabled: BTreeMap<Point, bool>,
+    /// What fails for ever.
+    pub(super) broken: BrokenThings,
 }
 
 impl Chaos {
@@ -231,12 +234,14 @@ impl Chaos {
         let dice = selection.luck.as_deref().map_or_else(|| Dice::new(seed, "chaos"), Dice::given);
         let ledger = Ledger::new(selection.faults.clone());
         let (faults, points, enabled) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        Self { seed, profile, dice, on: true, crashes: 0, ledger, faults, points, enabled }
+        let broken = BrokenThings::default();
+        Self { seed, profile, dice, on: true, crashes: 0, ledger, faults, points, enabled, broken }
     }
 
-    /// From now on nothing goes wrong any more.
+    /// From now on nothing goes wrong any more, but for what fails for ever.
     pub(super) fn end(&mut self) {
         self.on = false;
+        self.broken.faults_end();
     }
 
     pub(super) const fn dice(&mut self) -> &mut Dice {
@@ -271,7 +276,13 @@ impl Chaos {
     }
 
     /// What happens to a request.
-    pub(super) fn strikes(&mut self, order: &Order) -> Option<Strike> {
+    pub(super) fn strikes(&mut self, order: &Order, now: Timestamp) -> Option<Strike> {
+        let ledger = &mut self.ledger;
+        let of_broken = self.broken.strikes(order, now, |what| ledger.lets(|| what));
+        if of_broken.is_some() {
+            self.count("Broken");
+            return of_broken;
+        }
         if !self.on {
             return None;
         }

@@ -9,6 +9,7 @@
 //! **Invariant:** the engine is the shipped one. Mutants (`mutation`) are made at its ports.
 
 mod asked;
+mod broken;
 mod checkers;
 mod clock;
 mod clouds;
@@ -38,6 +39,7 @@ mod shrink;
 mod trace;
 
 pub use crate::engine::points::Point;
+pub use broken::FIRST_OF_BROKEN;
 pub use checkers::{Law, Laws};
 pub use clouds::Clouds;
 pub use edits::FIRST_OF_EDITS;
@@ -51,14 +53,15 @@ pub use shrink::{Shrunk, shrink};
 use crate::api::{Object, ObjectKey};
 use crate::cloud::{TransportError, WireRequest, WireResponse};
 use crate::engine::Report;
+use crate::simulator::Simulator;
 use checkers::Checkers;
 use clock::{Timeline, WallClock};
-use clouds::Order;
+use clouds::{Deed, Order};
 use cluster::ApiServer;
 use cron::Cron;
 use disk::Disk;
 use faults::{Chaos, Strike as Fault};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use network::Network;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -163,6 +166,8 @@ struct Shared {
     writes: Mutex<u64>,
     /// How often each address was asked since the world came to rest; none before.
     asked: Mutex<Option<BTreeMap<String, u64>>>,
+    /// Objects that need something that fails for ever, when that was last asked.
+    excused: Mutex<BTreeSet<ObjectKey>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -213,6 +218,36 @@ impl Shared {
         *lock(&self.writes)
     }
 
+    /// A status was written: news, unless what its object needs fails for ever.
+    fn counts_write_of(&self, key: &ObjectKey) {
+        if !lock(&self.excused).contains(key) {
+            *lock(&self.writes) += 1;
+        }
+    }
+
+    /// An object asks for it that needs something that fails for ever.
+    fn is_of_an_excused(&self, deed: &Deed, durable: &[Arc<Object>]) -> bool {
+        let named = match deed {
+            Deed::CreateJob { token: Some(token), .. } => token.as_str(),
+            Deed::CreatePackage { version } => version.as_str(),
+            _ => deed.id(),
+        };
+        let excused = lock(&self.excused);
+        let mut objects = durable.iter().filter(|object| excused.contains(&object.key()));
+        !named.is_empty()
+            && objects.any(|object| serde_json::to_string(object).is_ok_and(|text| text.contains(named)))
+    }
+
+    /// Something may have changed in the clouds.
+    fn truth_is(&self, simulator: &Simulator, now: Timestamp) {
+        let broken = self.chaos().broken.broken();
+        self.checkers().truth_is(simulator, now);
+        if !broken.is_empty() {
+            let (durable, jobs) = (self.durable(), clouds::jobs(simulator));
+            self.checkers().delays_are(&broken, &durable, &jobs, now);
+        }
+    }
+
     fn saw_request(
         &self,
         wire: &network::Wire,
@@ -228,13 +263,13 @@ impl Shared {
             id => format!(" {id}"),
         };
         self.note(&format!("{} of {} leaves {}{struck}{what}", order.operation, order.account, wire.run));
-        if !order.deed.is_read() {
-            *lock(&self.writes) += 1;
-        }
         if let Some(asked) = lock(&self.asked).as_mut() {
             *asked.entry(order.question.clone()).or_default() += 1;
         }
         let durable = self.durable();
+        if !order.deed.is_read() && !self.is_of_an_excused(&order.deed, &durable) {
+            *lock(&self.writes) += 1;
+        }
         if let Some(cluster) = self.cluster.as_ref().filter(|_| !order.deed.is_read()) {
             self.checkers().judge(cluster.leads(wire.run));
         }
@@ -247,7 +282,7 @@ impl Shared {
         self.checkers().ended(run, self.timeline.now());
         let end = match answer {
             Ok(reply) => {
-                self.checkers().answered(run, order, reply);
+                self.checkers().answered(run, order, reply, self.timeline.now());
                 format!("{}, {} bytes", reply.status, reply.body.len())
             }
             Err(error) => error.message.clone(),
@@ -266,7 +301,7 @@ impl Shared {
         if stored.is_some_and(|stored| *stored == *object) {
             return;
         }
-        *lock(&self.writes) += 1;
+        self.counts_write_of(&key);
         let status = text.split_once("\"status\":").map_or("", |(_, status)| status);
         self.note(&format!("save {key} {status}"));
     }
@@ -275,6 +310,6 @@ impl Shared {
         let error = report.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         let changed = if report.changed { "changed" } else { "looked at" };
         self.note(&format!("{changed} {}{error}", report.key));
-        self.checkers().reconciled(report, || self.durable(), self.timeline.now());
+        self.checkers().reconciled(report, self.timeline.now());
     }
 }

@@ -2,6 +2,7 @@
 //! real one in every world.
 
 use super::asked::FIRST_OF_REQUESTS;
+use super::broken::FIRST_OF_BROKEN;
 use super::checkers::FIRST_OF_INTENT;
 use super::{Home, Law};
 use crate::api::{Budget, LocalRef, Object, ObjectKey, Order, OtaRollout, Request, StageCounts};
@@ -139,6 +140,7 @@ impl Mutation {
     pub const fn first_seed(self) -> u64 {
         match self {
             Self::PauseNotHeeded | Self::RetryForgotten => FIRST_OF_REQUESTS,
+            Self::FailureIsOutage => FIRST_OF_BROKEN,
             _ if self.breaks().is_some() => FIRST_OF_INTENT,
             _ => 0,
         }

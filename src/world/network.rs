@@ -256,7 +256,7 @@ impl Transport for Wire {
         let Some(mut order) = clouds::order_of(&request) else { return Err(refused()) };
         let operation = order.operation;
         self.life.survive(Point::before(operation)).await;
-        let strike = self.shared.chaos().strikes(&order);
+        let strike = self.shared.chaos().strikes(&order, self.shared.timeline.now());
         self.shared.saw_request(self, &request, &mut order, strike);
         let answer = if strike == Some(Strike::ConnectionRefused) {
             Err(refused())

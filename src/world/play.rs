@@ -118,10 +118,15 @@ impl Play {
         for portal in &scenario.portal {
             portal::act(&mut simulator, portal, START);
         }
-        let checkers = Checkers::new(scenario.secrets, world.laws);
+        let mut checkers = Checkers::new(scenario.secrets, world.laws);
+        let mut chaos = Chaos::new(world.seed, world.profile, selection);
+        chaos.broken = scenario.broken;
+        if scenario.is_quiet {
+            checkers.faults_end();
+        }
         let shared = Arc::new(Shared {
             timeline: Timeline::new(START),
-            chaos: Arc::new(Mutex::new(Chaos::new(world.seed, world.profile, selection))),
+            chaos: Arc::new(Mutex::new(chaos)),
             network: Mutex::new(Network::new(world.seed)),
             disk: Disk::new(world.mutation),
             trace: Mutex::new(Trace::new(world.events_kept)),
@@ -133,6 +138,7 @@ impl Play {
             mutation: world.mutation,
             writes: Mutex::new(0),
             asked: Mutex::default(),
+            excused: Mutex::default(),
         });
         let at = |since: SignedDuration| START.saturating_add(since).unwrap_or(Timestamp::MAX);
         let start = Start::first(shared.clone(), &world);
@@ -309,6 +315,9 @@ impl Play {
         while let Some((_, turn)) = self.plot.pop_front_if(|(at, _)| *at <= now) {
             if self.turns.lets(|| format!("{turn:?}")) {
                 self.shared.note(&format!("{turn:?}"));
+                if turn.stops_an_account(&self.original) {
+                    self.shared.checkers().faults_begin();
+                }
                 self.turn(turn, now);
             }
         }
@@ -386,7 +395,7 @@ impl Play {
             if request.order.shows_versions || matches!(request.order.deed, Deed::CreateJob { .. }) {
                 self.shared.checkers().versions_are(clouds::versions(&self.simulator));
             }
-            self.shared.checkers().truth_is(&self.simulator, now);
+            self.shared.truth_is(&self.simulator, now);
             self.shared.network().reply(now, request, answer);
         }
     }
@@ -553,11 +562,17 @@ impl Play {
 
     fn at_rest<T>(&mut self, now: Timestamp, look: impl FnOnce(&Rest<'_>, &Checkers) -> T) -> T {
         self.simulator.advance(now);
+        let broken = self.shared.chaos().broken.broken();
+        let objects = self.shared.durable();
+        let (jobs, packages) = (clouds::jobs(&self.simulator), clouds::packages(&self.simulator));
+        let excused = self.shared.checkers().excused(&broken, &objects, &jobs, &packages);
+        lock(&self.shared.excused).clone_from(&excused);
         let rest = Rest {
-            objects: &self.shared.durable(),
+            objects: &objects,
+            excused: &excused,
             wanted: &lock(&self.shared.wanted),
-            jobs: &clouds::jobs(&self.simulator),
-            packages: &clouds::packages(&self.simulator),
+            jobs: &jobs,
+            packages: &packages,
             versions: &clouds::versions(&self.simulator).collect::<Vec<_>>(),
             online: &clouds::online(&self.simulator, now),
         };

@@ -2,14 +2,16 @@
 //! from the seed before the world begins.
 
 use super::asked::{self, Ask};
+use super::broken::{self, BrokenThings};
 use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
 use super::dice::Dice;
 use super::edits::{self, FIRST_OF_EDITS, Fields, Setting};
 use super::hours;
 use super::misfortune::{self, Misfortune};
 use super::parts::{self, FIRST_OF_PARTS};
+use super::play;
 use super::portal::{self, Portal, Upload};
-use super::{Home, World};
+use super::{Home, Profile, World};
 use crate::api::{Kind, Object, ObjectKey};
 use crate::cloud::PackageKind;
 use crate::simulator::World as CloudWorld;
@@ -46,6 +48,19 @@ pub(super) enum Turn {
     Portal(Portal),
 }
 
+impl Turn {
+    /// It may keep a whole account from being asked.
+    pub(super) fn stops_an_account(&self, manifests: &BTreeMap<String, Value>) -> bool {
+        match self {
+            Self::Edit(name, ..) | Self::Rewrite(name, _) | Self::Remove(name) | Self::Restore(name) => {
+                manifests.get(name).is_none_or(|of| of["kind"] == "OtaCloud")
+            }
+            Self::Storm(_) | Self::ExpireTokens | Self::Befall(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// What happens in a world besides faults.
 pub(super) struct Scenario {
     pub(super) cloud: CloudWorld,
@@ -63,6 +78,10 @@ pub(super) struct Scenario {
     pub(super) replicas: u64,
     /// Nothing stands in the way: every rollout must be completed.
     pub(super) must_complete: bool,
+    /// What fails for a long time, or for ever.
+    pub(super) broken: BrokenThings,
+    /// But for what fails for ever, and what is in the plot, nothing goes wrong at any time.
+    pub(super) is_quiet: bool,
     /// Texts that must never be seen outside of a request.
     pub(super) secrets: Vec<String>,
 }
@@ -137,6 +156,7 @@ impl Scenario {
         }
         hours::draw(seed, profile.windows, &mut author.manifests);
         parts::draw(seed, &accounts, &mut author.manifests);
+        broken::set_apart(seed, &accounts, fleet, &mut author.manifests);
         let setting = Setting { seed, home, accounts: &accounts, fleet, easy };
         edits::add_releases(&setting, &mut author.manifests);
         let minutes = author.dice.between(20, 90);
@@ -168,6 +188,8 @@ impl Scenario {
             if second == 0 { portal.push(done) } else { plot.push((at, Turn::Portal(done))) }
         }
         plot.sort_by_key(|(at, _)| *at);
+        let broken = BrokenThings::of_seed(seed, &accounts, play::START, minutes * 60);
+        let is_quiet = profile == Profile::CALM && !broken.concern_all();
         let ahead = i64::try_from(author.dice.between(0, 240)).unwrap_or(0) - 120;
         Ok(Self {
             cloud: author.cloud(seed, profile.crowd > 0)?,
@@ -176,6 +198,8 @@ impl Scenario {
             chaos_ends,
             clock_ahead: SignedDuration::from_secs(ahead),
             replicas: if profile.takeover > 0 || Dice::new(seed, "replicas").permille(300) { 2 } else { 1 },
+            broken,
+            is_quiet,
             must_complete: easy && !author.contested && !may_hold && !is_edited,
             secrets: accounts.iter().flat_map(|account| account.side().secrets(account.n)).collect(),
             manifests: author.manifests,

@@ -115,9 +115,11 @@ impl Creates {
                 let (package, object) = released(rollout, &stage, durable)?;
                 ran.is_verified(object)?;
                 ran.have_passed(rollout, object, &stage, self)?;
-                stages::within_share(rollout, object, &stage, devices)?;
                 within_hours(rollout, &stage, machine)?;
-                let sent = Sent { uid, package, stage: Some(stage) };
+                let sent = Sent { uid, package, stage: Some(stage.clone()) };
+                // Who was sent before stays in the stage, whatever its order says since.
+                let members = self.members.get(&sent).cloned().unwrap_or_default();
+                stages::within_share(rollout, object, &stage, &(devices - &members))?;
                 self.keeps_its_stage(rollout, &sent, devices)?;
                 sent
             }

@@ -3,6 +3,7 @@
 
 mod budget;
 mod creates;
+mod excused;
 mod hours;
 mod intent;
 mod leaving;
@@ -18,13 +19,14 @@ pub use intent::{Law, Laws};
 pub(super) use leaving::is_kept;
 pub(super) use rest::{Facts, Rest, Unrest};
 
-use crate::api::{Object, Origin};
+use crate::api::{Object, ObjectKey, Origin};
 use crate::cloud::WireResponse;
 use crate::engine::Report;
 use crate::simulator::Simulator;
-use crate::world::clouds::{self, Deed, JobTruth, Order, PackageTruth, VersionTruth};
+use crate::world::broken::Broken;
+use crate::world::clouds::{self, Deed, JobTruth, Order, PackageTruth, Topic, VersionTruth};
 use budget::Budgets;
-use intent::{Fleet, Intent, Reconciled};
+use intent::{Fleet, Intent};
 use jiff::{SignedDuration, Timestamp};
 use promptness::Promptness;
 use soaks::Soaks;
@@ -144,7 +146,14 @@ impl Checkers {
     }
 
     /// A request was answered; the client sends it once more when its token was refused.
-    pub(super) fn answered(&mut self, run: u64, order: &Order, answer: &WireResponse) {
+    pub(super) fn answered(&mut self, run: u64, order: &Order, answer: &WireResponse, now: Timestamp) {
+        let read = match &order.topic {
+            Topic::Job(id) | Topic::JobDevices(id) if answer.status < 300 => Some(id),
+            _ => None,
+        };
+        if let Some(sent) = read.and_then(|id| self.creates.sent_by(id)) {
+            self.intent.looks_at(&sent.uid, now);
+        }
         if clouds::side(order.cloud).refuses_token(answer) {
             self.budgets.signs_in(run);
         }
@@ -222,6 +231,11 @@ impl Checkers {
         &self.intent.completed
     }
 
+    /// From now on something may go wrong for a whole account.
+    pub(super) fn faults_begin(&mut self) {
+        self.intent.faults_begin();
+    }
+
     /// No fault strikes everything any more.
     pub(super) fn faults_end(&mut self) {
         self.intent.faults_end();
@@ -232,18 +246,37 @@ impl Checkers {
         self.intent.process_begins();
     }
 
-    /// An object was reconciled; `durable` gives what is durable since.
-    pub(super) fn reconciled(
+    /// An object was reconciled.
+    pub(super) fn reconciled(&mut self, report: &Report, now: Timestamp) {
+        if report.error.is_none() {
+            self.intent.reconciled(&report.key, report.took, now);
+        }
+    }
+
+    /// Something fails for ever: whoever does not need it is looked at in time.
+    pub(super) fn delays_are(
         &mut self,
-        report: &Report,
-        durable: impl FnOnce() -> Vec<Arc<Object>>,
+        broken: &[Broken],
+        durable: &[Arc<Object>],
+        jobs: &[JobTruth],
         now: Timestamp,
     ) {
-        if self.intent.watches() {
-            let of = Reconciled { failed: report.error.is_some(), took: report.took };
-            let law = self.intent.reconciled(&report.key, &durable(), of, now);
-            self.judge(law);
-        }
+        let law = self.intent.delays_are(broken, durable, jobs, &self.creates, now);
+        self.judge(law);
+    }
+
+    /// Objects that need something that fails for ever.
+    pub(super) fn excused(
+        &self,
+        broken: &[Broken],
+        durable: &[Arc<Object>],
+        jobs: &[JobTruth],
+        packages: &[PackageTruth],
+    ) -> BTreeSet<ObjectKey> {
+        excused::who_needs(
+            broken,
+            &excused::Scene { objects: durable, jobs, packages, creates: &self.creates },
+        )
     }
 
     /// The laws of intent at rest.

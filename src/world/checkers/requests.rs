@@ -9,15 +9,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests to try again that were taken, by the identity of the object that they were made of.
 #[derive(Default)]
-pub(super) struct Retries(BTreeMap<String, BTreeSet<String>>);
+pub(super) struct Retries {
+    taken: BTreeMap<String, BTreeSet<String>>,
+    /// What packages said of what is to be verified, and how: whoever edits that asks for another verification.
+    trials: BTreeMap<String, BTreeSet<String>>,
+}
 
 impl Retries {
     /// A status is, or is about to be, durable: what became of a request stands in it together with its value.
     pub(super) fn status_is(&mut self, object: &Object) {
+        if let (Object::Package(package), Some(uid)) = (object, &object.meta().uid) {
+            let trial = format!("{:?} {:?}", package.spec.artifact, package.spec.verification);
+            self.trials.entry(uid.clone()).or_default().insert(trial);
+        }
         let (Some(handled), Some(uid)) = (object.handled(Request::Retry), &object.meta().uid) else { return };
         let answer = object.decisions().iter().rfind(|decision| decision.rule.starts_with("Retry"));
         if answer.is_some_and(|decision| decision.rule == "RetryTaken") {
-            self.0.entry(uid.clone()).or_default().insert(handled.to_owned());
+            self.taken.entry(uid.clone()).or_default().insert(handled.to_owned());
         }
     }
 
@@ -30,7 +38,9 @@ impl Retries {
         devices: &BTreeSet<String>,
         earlier: impl Iterator<Item = &'a JobTruth> + Clone,
     ) -> Result<(), String> {
-        let asked = self.0.get(&sent.uid).map_or(0, BTreeSet::len);
+        let count = |of: &BTreeMap<String, BTreeSet<String>>| of.get(&sent.uid).map_or(0, BTreeSet::len);
+        let edits = if sent.stage.is_none() { count(&self.trials).saturating_sub(1) } else { 0 };
+        let asked = count(&self.taken) + edits;
         let earlier = earlier.filter(|other| other.packages == job.packages);
         for device in devices {
             let answered = earlier.clone().filter(|other| other.answered.contains(device)).count();

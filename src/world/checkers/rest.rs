@@ -2,6 +2,7 @@
 //! writes nothing any more.
 
 use super::creates::run_key;
+use super::intent::package_of;
 use super::stages::kind_of;
 use super::{Creates, requests};
 use crate::api::{
@@ -16,6 +17,8 @@ use std::sync::Arc;
 /// Everything that a world at rest is judged by.
 pub(in crate::world) struct Rest<'a> {
     pub(in crate::world) objects: &'a [Arc<Object>],
+    /// Those that need something that fails for ever.
+    pub(in crate::world) excused: &'a BTreeSet<ObjectKey>,
     pub(in crate::world) wanted: &'a BTreeMap<ObjectKey, Object>,
     pub(in crate::world) jobs: &'a [JobTruth],
     pub(in crate::world) packages: &'a [PackageTruth],
@@ -50,20 +53,37 @@ impl Rest<'_> {
         Facts { open: open.collect(), versions: self.versions.iter().map(version).collect() }
     }
 
+    /// Without an account nothing can be answered: the object says that there is none.
+    fn has_account(&self, object: &Object) -> bool {
+        let package = match object {
+            Object::Rollout(rollout) => package_of(rollout, self.objects),
+            _ => object.as_package(),
+        };
+        let is_of = |package: &OtaPackage, other: &Object| {
+            matches!(other, Object::Cloud(_)) && other.key().name == package.spec.cloud_ref.name
+        };
+        package.is_none_or(|package| self.objects.iter().any(|other| is_of(package, other)))
+    }
+
+    /// Objects that the laws of rest are held against.
+    fn held(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.objects.iter().filter(|object| !self.excused.contains(&object.key()))
+    }
+
     /// The first object that is not at rest.
     pub(in crate::world) fn unrest(&self, creates: &Creates) -> Option<Unrest> {
         let is_ours = |job: &JobTruth| job.token.is_some() || creates.is_ours(&job.id);
         let missing = self.wanted.keys().find(|key| self.objects.iter().all(|object| object.key() != **key));
         let why = match missing {
             Some(key) => Some(format!("{key} is wanted, and is not there")),
-            None => self.objects.iter().find_map(|object| self.restless(object)),
+            None => self.held().find_map(|object| self.restless(object)),
         };
         let mut live = self.jobs.iter().filter(|job| !job.is_final);
         if let Some(why) = why {
             let is_justified = live.any(|job| is_ours(job) || why.contains(&job.id));
             return Some(Unrest { why, is_justified });
         }
-        let mut staying = self.objects.iter().filter(|object| !object.is_deleting());
+        let mut staying = self.held().filter(|object| !object.is_deleting() && self.has_account(object));
         let why = staying.find_map(|object| requests::unanswered(object))?;
         let is_justified = live.any(|job| why.contains(&job.id));
         Some(Unrest { why, is_justified })
@@ -72,7 +92,7 @@ impl Rest<'_> {
     /// Every rollout is completed, but for those whose stage selects none of the few devices that are left for it, or that
     /// somebody paused: people decide.
     pub(in crate::world) fn all_completed(&self) -> Result<(), String> {
-        for object in self.objects {
+        for object in self.held() {
             if let Object::Rollout(rollout) = object.as_ref()
                 && rollout.status.as_ref().map(|status| status.phase) != Some(RolloutPhase::Completed)
             {
@@ -91,7 +111,7 @@ impl Rest<'_> {
 
     /// The numbers of completed rollouts are those of the cloud.
     pub(in crate::world) fn counts_are_true(&self, creates: &Creates) -> Result<(), String> {
-        for object in self.objects {
+        for object in self.held() {
             if let Object::Rollout(rollout) = object.as_ref() {
                 self.counts_of(rollout, creates)?;
             }
@@ -151,7 +171,7 @@ impl Rest<'_> {
 
     /// Every package that says it is in the cloud is.
     pub(in crate::world) fn packages_are_there(&self) -> Result<(), String> {
-        for object in self.objects {
+        for object in self.held() {
             if let Object::Package(package) = object.as_ref()
                 && let Some(status) = &package.status
                 && condition_is_true(&status.conditions, READY)

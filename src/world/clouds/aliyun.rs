@@ -1,6 +1,8 @@
 //! Alibaba Cloud IoT Platform, as the world must know it.
 
-use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask, standing_at};
+use super::{
+    Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, Topic, ask, standing_at,
+};
 use crate::api::{CloudKind, Kind, OtaCloud};
 use crate::cloud::aliyun_iot::sign::{self, Pairs, Scheme, Signer};
 use crate::cloud::aliyun_iot::{self, Keys};
@@ -142,6 +144,15 @@ impl Side for Aliyun {
             ) => Deed::Show,
             _ => Deed::Never,
         };
+        let topic = match Action::named(operation) {
+            // The versions of a device's modules are read one by one, by lists of devices, too.
+            Some(Action::QueryDeviceDetail) => Topic::Device(of("DeviceName")),
+            Some(Action::QueryOTAJob) => Topic::Job(of("JobId")),
+            Some(Action::ListOTATaskByJob) => Topic::JobDevices(of("JobId")),
+            Some(Action::QueryOTAFirmware) => Topic::Package(of("FirmwareId")),
+            Some(_) if matches!(deed, Deed::List { .. }) => Topic::List,
+            _ => Topic::Other,
+        };
         let show_versions = ["QueryDeviceDetail", "BatchQueryDeviceDetail", "ListOTAModuleVersionsByDevice"];
         let shows_versions = show_versions.contains(&operation);
         let mut asked = query.clone();
@@ -151,6 +162,7 @@ impl Side for Aliyun {
             operation,
             account: of("IotInstanceId"),
             deed,
+            topic,
             shows_versions,
             question: format!("{operation} {}", sign::canonical_query(&asked)),
         })
@@ -180,10 +192,12 @@ impl Side for Aliyun {
 
     fn job(&self, task: TaskTruth) -> JobTruth {
         let (open, answered) = (standing_at(&task, &OPEN), standing_at(&task, &ANSWERED));
+        // Its tags, of which ours is the first.
+        let tag = task.name.split(' ').next().unwrap_or_default();
         JobTruth {
             account: task.account,
             id: task.id,
-            token: token_of(&task.name),
+            token: token_of(tag),
             name: task.name,
             kind: PackageKind::Firmware,
             is_final: FINAL.contains(&task.status.as_str()),

@@ -1,6 +1,8 @@
 //! Envision EnOS, as the world must know it.
 
-use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask, standing_at};
+use super::{
+    Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, Topic, ask, standing_at,
+};
 use crate::api::{CloudKind, Kind, OtaCloud};
 use crate::cloud::enos::{self, Keys, sign, token_of};
 use crate::cloud::{Cloud, PackageKind, Transport, WireRequest, WireResponse};
@@ -110,12 +112,22 @@ impl Side for Enos {
             Operation::GetFirmware | Operation::GetJob => Deed::Show,
             _ => Deed::Never,
         };
+        let topic = match operation {
+            Operation::GetJob => Topic::Job(of("jobId")),
+            Operation::SearchTasks => Topic::JobDevices(job_in(&body)),
+            Operation::GetFirmware => Topic::Package(of("firmwareId")),
+            Operation::SearchFirmwares | Operation::SearchDeviceUpgrades | Operation::SearchJobs => {
+                Topic::List
+            }
+            _ => Topic::Other,
+        };
         let asked = if deed == Deed::SignIn { Value::Null } else { body };
         Some(Order {
             cloud: CloudKind::Enos,
             operation: operation.as_str(),
             account: of("orgId"),
             deed,
+            topic,
             shows_versions: operation == Operation::SearchDeviceUpgrades,
             question: format!("{request} {asked}"),
         })
@@ -195,6 +207,13 @@ fn version_in(form: &[u8]) -> String {
     let text = String::from_utf8_lossy(form);
     let metadata = text.split("\r\n").find_map(|line| serde_json::from_str::<Value>(line).ok());
     metadata.and_then(|metadata| Some(metadata["version"].as_str()?.to_owned())).unwrap_or_default()
+}
+
+/// The job whose devices are searched for, as our client writes it.
+fn job_in(search: &Value) -> String {
+    let expression = search["expression"].as_str().unwrap_or_default();
+    let named = expression.split_once("jobId = ").map_or("", |(_, named)| named);
+    named.split(['\'', '"']).nth(1).unwrap_or_default().to_owned()
 }
 
 fn job(body: &Value) -> Deed {

@@ -1,6 +1,8 @@
 //! Huawei Cloud IoTDA, as the world must know it.
 
-use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask, standing_at};
+use super::{
+    Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, Topic, ask, standing_at,
+};
 use crate::api::{CloudKind, IotdaAuth, Kind, OtaCloud};
 use crate::cloud::huawei_iotda::sign::{self, AccountHeaders, Algorithm, Signer, Subject};
 use crate::cloud::huawei_iotda::{self, Keys, User, token_of};
@@ -106,6 +108,7 @@ impl Side for Iotda {
         let route = Route::of(request.method, &request.path)?;
         let id = route.id;
         let shows_versions = matches!(route.operation, Operation::ListDevices | Operation::ShowDevice);
+        let topic = topic(route.operation, &id);
         let deed = match route.operation {
             Operation::CreateToken | Operation::ListProjects => Deed::SignIn,
             Operation::CreateOtaPackage => {
@@ -128,6 +131,7 @@ impl Side for Iotda {
             operation: route.operation.as_str(),
             account: route.project,
             deed,
+            topic,
             shows_versions,
             question: request.to_string(),
         })
@@ -171,6 +175,21 @@ impl Side for Iotda {
 
     fn act(&self, simulator: &mut Simulator, n: u64, deed: &StrangeDeed, now: Timestamp) -> String {
         ask(simulator, &of_a_stranger(n, deed, now), now)
+    }
+}
+
+fn topic(operation: Operation, id: &str) -> Topic {
+    match operation {
+        Operation::ShowDevice => Topic::Device(id.to_owned()),
+        // Job and devices are one answer.
+        Operation::ShowBatchTask => Topic::JobDevices(id.to_owned()),
+        Operation::ShowOtaPackage => Topic::Package(id.to_owned()),
+        Operation::ListOtaPackageInfo
+        | Operation::ListBatchTasks
+        | Operation::ListDevices
+        | Operation::ShowDevicesInGroup
+        | Operation::ListResourcesByTags => Topic::List,
+        _ => Topic::Other,
     }
 }
 

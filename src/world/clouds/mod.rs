@@ -199,6 +199,22 @@ impl Deed {
     }
 }
 
+/// The one resource that a read is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Topic {
+    Device(String),
+    /// A job, without its devices.
+    Job(String),
+    /// Devices of a job: all of them, or a page.
+    JobDevices(String),
+    Package(String),
+    /// A list that many objects need.
+    List,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
 /// A request, read.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
@@ -208,6 +224,7 @@ pub(super) struct Order {
     /// The account, as [`Side::account`] gives it; empty while signing in.
     pub(super) account: String,
     pub(super) deed: Deed,
+    pub(super) topic: Topic,
     /// The answer says which versions devices run.
     pub(super) shows_versions: bool,
     /// What is asked, without what changes from request to request; no secrets.

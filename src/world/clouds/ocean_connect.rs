@@ -1,6 +1,8 @@
 //! Huawei OceanConnect, as the world must know it: packages come by hand, jobs carry nothing of ours, and no call stops one.
 
-use super::{Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, ask, standing_at};
+use super::{
+    Deed, JobTruth, Order, Run, Side, SimulatedPackage, StrangeDeed, Switches, Topic, ask, standing_at,
+};
 use crate::api::{CloudKind, Kind, OtaCloud};
 use crate::cloud::{Cloud, PackageKind, Transport, WireRequest, WireResponse, ocean_connect};
 use crate::simulator::ocean_connect::{Operation, Route, UploadSpec};
@@ -99,6 +101,7 @@ impl Side for OceanConnect {
         let (operation, id) = (route.operation, route.id);
         let key = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("app_key"));
         let goes_on = request.query.split('&').any(|pair| pair.starts_with("pageNo=") && pair != "pageNo=0");
+        let topic = topic(operation, &id);
         let deed = match operation {
             Operation::Login | Operation::RefreshToken => Deed::SignIn,
             Operation::CreateFirmwareUpgradeTask => job(PackageKind::Firmware, &request.body),
@@ -117,6 +120,7 @@ impl Side for OceanConnect {
             operation: operation.as_str(),
             account: key.map(|(_, key)| key.clone()).unwrap_or_default(),
             deed,
+            topic,
             shows_versions: matches!(operation, Operation::ListDevices | Operation::ShowDevice),
             question: request.to_string(),
         })
@@ -187,6 +191,20 @@ impl Side for OceanConnect {
             StrangeDeed::DeleteJob { .. } => "nobody can delete a task".to_owned(),
             StrangeDeed::DeleteDevice { id } => super::removed(simulator, id, now),
         }
+    }
+}
+
+fn topic(operation: Operation, id: &str) -> Topic {
+    match operation {
+        Operation::ShowDevice => Topic::Device(id.to_owned()),
+        Operation::ShowUpgradeTask => Topic::Job(id.to_owned()),
+        Operation::ListUpgradeSubTasks => Topic::JobDevices(id.to_owned()),
+        Operation::ShowUpgradePackage => Topic::Package(id.to_owned()),
+        Operation::ListUpgradePackages
+        | Operation::ListUpgradeTasks
+        | Operation::ListDevices
+        | Operation::ListGroupMembers => Topic::List,
+        _ => Topic::Other,
     }
 }
 

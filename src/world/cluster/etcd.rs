@@ -6,6 +6,7 @@
 //! stays until the last of them is gone (Kubernetes API concepts).
 
 use super::super::scenario;
+use super::admission::admit;
 use crate::api::{Kind, Object, ObjectKey};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -122,6 +123,7 @@ impl Etcd {
             object.insert("metadata".to_owned(), meta);
             object.remove("status");
         }
+        admit(key.kind, &json, None)?;
         self.put(key, json, "ADDED", now)
     }
 
@@ -180,6 +182,7 @@ impl Etcd {
             return Ok(Arc::new(json));
         }
         if json["spec"] != before["spec"] {
+            admit(key.kind, &json, Some(before))?;
             json["metadata"]["generation"] =
                 (before["metadata"]["generation"].as_i64().unwrap_or(0) + 1).into();
         }
@@ -294,6 +297,21 @@ mod tests {
         assert_eq!(meta(&etcd, &key, "generation"), 1, "a status is no spec");
         etcd.edit(&key, NOW, |json| json["spec"]["suspend"] = true.into()).unwrap();
         assert_eq!(meta(&etcd, &key, "generation"), 2);
+    }
+
+    #[test]
+    fn a_change_that_the_rules_refuse_leaves_what_is_there() {
+        let manifest = json!({
+            "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaPackage", "metadata": {"name": "p"},
+            "spec": {"cloudRef": {"name": "cloud0"}, "type": "Firmware", "product": {"id": "meter"}, "version": "V2",
+                "artifact": {"sha256": "ab".repeat(32), "file": "a"}},
+        });
+        let mut etcd = Etcd::default();
+        let wanted = scenario::object(&manifest).unwrap();
+        let before = etcd.create(&wanted, NOW).unwrap();
+        let edited = etcd.edit(&wanted.key(), NOW, |json| json["spec"]["version"] = "V3".into());
+        assert_eq!(edited, Err(INVALID));
+        assert_eq!(etcd.get(&wanted.key()), Ok(before));
     }
 
     #[test]

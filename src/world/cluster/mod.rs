@@ -6,8 +6,9 @@
 //! `people` apply manifests, and meddle.
 //!
 //! Not modelled: more than one API server (each with a cache of its own that lags), a watch that falls silent and stays open (the
-//! watcher's own timer ends it), admission and defaults, Secrets.
+//! watcher's own timer ends it), defaults and schemas (rules are: `admission`), Secrets.
 
+mod admission;
 mod bell;
 mod controller;
 mod etcd;

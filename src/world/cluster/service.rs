@@ -191,7 +191,7 @@ impl Link {
         answer: &Answer,
         before: Option<&Object>,
     ) {
-        *lock(&self.shared.writes) += 1;
+        self.shared.counts_write_of(key);
         let end = match answer {
             Answer::Refused(refusal) => format!("{} {}", refusal.0, refusal.1),
             _ => "200".to_owned(),

@@ -40,6 +40,8 @@ fn client(editor: &mut Editor<'_>, account: Account, spec: &mut Value) {
             keys(editor, spec, "");
         }
         CloudKind::AliyunIot => spec["aliyunIot"]["signature"] = editor.text_of(&["Acs3", "Rpc"]),
+        // In a cluster they stand in the Secret.
+        CloudKind::OceanConnect if editor.setting.home == Home::Kubernetes => keys(editor, spec, ""),
         CloudKind::OceanConnect => {
             let source = |name: &str, n: u64| json!(format!("env:{name}_{n}"));
             let n = editor.dice.between(0, 3);

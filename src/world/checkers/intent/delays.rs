@@ -1,33 +1,44 @@
 //! Law (f): an object whose requests fail for ever delays no other object by more than two polling intervals.
+//!
+//! A rollout with a job that runs is looked at in every poll: a read of one of its jobs is answered, or a reconcile of it ends
+//! without an error. What reconciles of others that did not fail have taken is no delay by those that fail.
 
+use super::eligible::package_of;
 use crate::api::{Object, ObjectKey, OtaRollout, RolloutPhase, StagePhase};
+use crate::world::broken::Broken;
+use crate::world::checkers::excused::{Scene, who_owns};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How often a rollout is looked at while a stage of it runs.
 const POLL: SignedDuration = SignedDuration::from_secs(30);
+/// What an object that fails may delay another one by.
+const DELAY: SignedDuration = SignedDuration::from_secs(60);
 
-/// The end of one reconcile.
+/// When an object was last looked at, and what reconciles that did not fail took since.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::world::checkers) struct Reconciled {
-    /// A call failed.
-    pub(in crate::world::checkers) failed: bool,
-    /// How long it took.
-    pub(in crate::world::checkers) took: SignedDuration,
+struct Look {
+    at: Timestamp,
+    others: SignedDuration,
 }
 
-/// When objects were reconciled, since the faults that strike everything have ended and this process works.
+/// Looks at rollouts, while nothing fails but what fails for ever, and this process works.
 #[derive(Default)]
 pub(super) struct Delays {
-    /// By object: when it was last reconciled, and what the reconciles of others that did not fail took since.
-    last: BTreeMap<ObjectKey, (Timestamp, SignedDuration)>,
-    /// Objects with a call that failed.
-    failing: BTreeSet<ObjectKey>,
-    /// No fault strikes everything any more.
+    looks: BTreeMap<ObjectKey, Look>,
+    /// Keys of the objects that are watched, by identity.
+    uids: BTreeMap<String, ObjectKey>,
+    /// No fault strikes everything.
     is_calm: bool,
 }
 
 impl Delays {
+    /// From now on something may go wrong for a whole account.
+    pub(super) const fn faults_begin(&mut self) {
+        self.is_calm = false;
+    }
+
     /// From now on only single resources fail.
     pub(super) fn faults_end(&mut self) {
         self.is_calm = true;
@@ -36,77 +47,97 @@ impl Delays {
 
     /// Whoever works begins.
     pub(super) fn begin(&mut self) {
-        self.last.clear();
-        self.failing.clear();
+        self.looks.clear();
     }
 
-    /// An object was reconciled; `durable` is what it is since.
-    pub(super) fn reconciled(
-        &mut self,
-        key: &ObjectKey,
-        durable: Option<&Object>,
-        of: Reconciled,
-        now: Timestamp,
-    ) -> Result<(), String> {
-        if !self.is_calm {
+    /// A read of one of its jobs was answered.
+    pub(super) fn looks_at(&mut self, uid: &str, now: Timestamp) {
+        if let Some(look) = self.uids.get(uid).and_then(|key| self.looks.get_mut(key)) {
+            *look = Look { at: now, others: SignedDuration::ZERO };
+        }
+    }
+
+    /// An object was reconciled, which took so long, and no call failed.
+    pub(super) fn reconciled(&mut self, key: &ObjectKey, took: SignedDuration, now: Timestamp) {
+        for (of, look) in &mut self.looks {
+            look.others = look.others.saturating_add(took);
+            if of == key {
+                *look = Look { at: now, others: SignedDuration::ZERO };
+            }
+        }
+    }
+
+    /// These things fail for ever.
+    pub(super) fn are(&mut self, broken: &[Broken], scene: &Scene<'_>, now: Timestamp) -> Result<(), String> {
+        if !self.is_calm || broken.is_empty() {
             return Ok(());
         }
-        if of.failed {
-            self.failing.insert(key.clone());
-        } else {
-            self.last.values_mut().for_each(|(_, others)| *others = others.saturating_add(of.took));
+        let failing = who_owns(broken, scene);
+        let is_watched = |object: &&Arc<Object>| {
+            !failing.contains(&object.key())
+                && broken.iter().any(|of| scene.is_in(object, of))
+                && is_running(object, scene)
+        };
+        let watched: Vec<&Arc<Object>> = scene.objects.iter().filter(is_watched).collect();
+        let keys: BTreeSet<ObjectKey> = watched.iter().map(|object| object.key()).collect();
+        self.looks.retain(|key, _| keys.contains(key));
+        let uids = watched.iter().filter_map(|object| Some((object.meta().uid.clone()?, object.key())));
+        self.uids = uids.collect();
+        let most = POLL.saturating_add(DELAY * i32::try_from(failing.len().max(1)).unwrap_or(1));
+        for key in keys {
+            let look =
+                self.looks.entry(key.clone()).or_insert(Look { at: now, others: SignedDuration::ZERO });
+            let waited = now.duration_since(look.at).saturating_sub(look.others);
+            if waited > most {
+                return Err(told(&key, waited, &failing, broken));
+            }
         }
-        let before = self.last.remove(key);
-        if !durable.is_some_and(is_watched) {
-            return Ok(());
-        }
-        self.last.insert(key.clone(), (now, SignedDuration::ZERO));
-        let (Some((before, others)), false) = (before, self.failing.contains(key)) else { return Ok(()) };
-        let [failing] = self.failing.iter().collect::<Vec<_>>()[..] else { return Ok(()) };
-        let waited = now.duration_since(before).saturating_sub(others).saturating_sub(POLL);
-        if waited <= POLL.saturating_add(POLL) {
-            return Ok(());
-        }
-        Err(format!("{key} waited {waited:#} longer than a poll, while requests of {failing} failed"))
+        Ok(())
     }
 }
 
-/// A stage of it runs, so that it is looked at in every poll.
-fn is_watched(object: &Object) -> bool {
-    let Object::Rollout(OtaRollout { status: Some(status), .. }) = object else { return false };
+fn told(key: &ObjectKey, waited: SignedDuration, failing: &BTreeSet<ObjectKey>, broken: &[Broken]) -> String {
+    let failing: Vec<String> = failing.iter().map(ToString::to_string).collect();
+    let things: Vec<String> = broken.iter().map(|of| format!("{:?}", of.what)).collect();
+    let (failing, things) = (failing.join(", "), things.join(", "));
+    format!("{key} was not looked at for {waited:#}, while {things} failed, which {failing} needs")
+}
+
+/// A stage of it runs, so that it is looked at in every poll, and a device of its jobs is still to answer.
+fn is_running(object: &Object, scene: &Scene<'_>) -> bool {
+    let Object::Rollout(rollout) = object else { return false };
+    let OtaRollout { status: Some(status), .. } = rollout else { return false };
+    let uid = rollout.metadata.uid.as_deref().unwrap_or_default();
     status.phase == RolloutPhase::Progressing
+        && rollout.metadata.deletion_timestamp.is_none()
+        && package_of(rollout, scene.objects).is_some()
         && status.stages.iter().any(|stage| stage.phase == StagePhase::Running)
+        && scene.creates.of(uid, scene.jobs).iter().any(|job| !job.open.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::Kind;
-    use serde_json::json;
-
-    fn rollout(name: &str) -> Object {
-        let spec = json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
-        let status = json!({"phase": "Progressing", "stages": [{"name": "canary", "phase": "Running"}]});
-        let object =
-            json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec, "status": status});
-        Object::Rollout(serde_json::from_value(object).unwrap())
-    }
 
     #[test]
-    fn a_failing_object_may_delay_another_one_by_two_polls() {
+    fn a_look_is_a_reconcile_of_it_or_a_read_of_its_job() {
         let key = |name| ObjectKey::new(Kind::OtaRollout, "default", name);
         let at = |second| Timestamp::from_second(second).unwrap();
-        let of = |failed, took| Reconciled { failed, took: SignedDuration::from_secs(took) };
-        for (fails, second, took, expected) in
-            [(true, 90, 0, true), (true, 91, 0, false), (true, 100, 10, true), (false, 600, 0, true)]
-        {
-            let mut delays = Delays::default();
-            delays.faults_end();
-            let other = rollout("other");
-            delays.reconciled(&key("other"), Some(&other), of(false, 0), at(0)).unwrap();
-            delays.reconciled(&key("failing"), Some(&rollout("failing")), of(fails, 0), at(1)).unwrap();
-            let law = delays.reconciled(&key("other"), Some(&other), of(false, took), at(second));
-            assert_eq!(law.is_ok(), expected, "{fails} {second} {took}: {law:?}");
+        let mut delays = Delays::default();
+        delays.faults_end();
+        delays.uids.insert("u".to_owned(), key("a"));
+        for name in ["a", "b"] {
+            delays.looks.insert(key(name), Look { at: at(0), others: SignedDuration::ZERO });
         }
+        delays.reconciled(&key("b"), SignedDuration::from_secs(7), at(10));
+        let look = |delays: &Delays, name| {
+            delays.looks.get(&key(name)).map(|look| (look.at.as_second(), look.others.as_secs()))
+        };
+        assert_eq!((look(&delays, "a"), look(&delays, "b")), (Some((0, 7)), Some((10, 0))));
+        delays.looks_at("u", at(20));
+        assert_eq!(look(&delays, "a"), Some((20, 0)));
+        delays.begin();
+        assert_eq!(look(&delays, "a"), None);
     }
 }

@@ -17,7 +17,11 @@ fn is_grouped(device: &str) -> bool {
 }
 
 /// Whether the targets mean this device of the package's account.
-pub(super) fn is_targeted(rollout: &OtaRollout, package: &OtaPackage, device: &str) -> bool {
+pub(in crate::world::checkers) fn is_targeted(
+    rollout: &OtaRollout,
+    package: &OtaPackage,
+    device: &str,
+) -> bool {
     let Some(account) = account_of(device) else { return false };
     package.spec.cloud_ref.name == format!("cloud{account}")
         && is_named(&rollout.spec.targets, account, device)
@@ -55,7 +59,10 @@ pub(super) fn source_versions<'a>(
 }
 
 /// The package of a rollout.
-pub(super) fn package_of<'a>(rollout: &OtaRollout, objects: &'a [Arc<Object>]) -> Option<&'a OtaPackage> {
+pub(in crate::world::checkers) fn package_of<'a>(
+    rollout: &OtaRollout,
+    objects: &'a [Arc<Object>],
+) -> Option<&'a OtaPackage> {
     let namespace = &rollout.metadata.namespace;
     objects.iter().filter_map(|object| object.as_package()).find(|package| {
         package.metadata.name.as_deref() == Some(rollout.spec.package_ref.name.as_str())

@@ -17,17 +17,18 @@ mod verdict;
 mod warrant;
 
 use super::creates::run_key;
+use super::excused::Scene;
 use super::stages::kind_of;
 use super::{Creates, Sent};
 use crate::api::{Object, ObjectKey, OtaRollout, RolloutPhase};
+use crate::world::broken::Broken;
 use crate::world::clouds::{JobTruth, VersionTruth};
 use delays::Delays;
-use eligible::package_of;
 use excluded::selects;
 use failures::Failures;
 use gates::have_passed;
 use holds::may_be_sent;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use overlap::have_a_device_each;
 use reached::have_reached;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +38,7 @@ use stops::{StopRules, has_fired_at_rest, has_not_fired};
 use truth::{Goal, Run, Truth};
 use warrant::{Dispatch, Warrants};
 
-pub(super) use delays::Reconciled;
+pub(super) use eligible::{is_targeted, package_of};
 pub(super) use reached::Fleet;
 
 /// Simulation runs of earlier seeds are judged by no law of intent: their histories are older.
@@ -207,6 +208,11 @@ impl Intent {
         }
     }
 
+    /// From now on something may go wrong for a whole account.
+    pub(super) fn faults_begin(&mut self) {
+        self.delays.faults_begin();
+    }
+
     /// From now on only single resources fail.
     pub(super) fn faults_end(&mut self) {
         self.delays.faults_end();
@@ -217,16 +223,29 @@ impl Intent {
         self.delays.begin();
     }
 
-    /// An object was reconciled.
-    pub(super) fn reconciled(
+    /// An object was reconciled, and no call failed.
+    pub(super) fn reconciled(&mut self, key: &ObjectKey, took: SignedDuration, now: Timestamp) {
+        self.delays.reconciled(key, took, now);
+    }
+
+    /// A job of this object was read.
+    pub(super) fn looks_at(&mut self, uid: &str, now: Timestamp) {
+        self.delays.looks_at(uid, now);
+    }
+
+    /// Something fails for ever.
+    pub(super) fn delays_are(
         &mut self,
-        key: &ObjectKey,
-        durable: &[Arc<Object>],
-        of: Reconciled,
+        broken: &[Broken],
+        objects: &[Arc<Object>],
+        jobs: &[JobTruth],
+        creates: &Creates,
         now: Timestamp,
     ) -> Result<(), String> {
-        let object = durable.iter().map(Arc::as_ref).find(|object| object.key() == *key);
-        let law = self.delays.reconciled(key, object, of, now);
+        if !self.laws.has(Law::Delays) {
+            return Ok(());
+        }
+        let law = self.delays.are(broken, &Scene { objects, jobs, packages: &[], creates }, now);
         self.told(Law::Delays, law)
     }
 

@@ -33,7 +33,7 @@ pub(super) fn enter(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Optio
     if let Some(outcome) = leave::turn(ground, status) {
         return Some(outcome);
     }
-    *status = next(std::mem::take(status), version, before == ground.identity, ground.now);
+    *status = next(std::mem::take(status), ground.package, before == ground.identity, ground.now);
     take_restart(ground, status);
     None
 }
@@ -44,8 +44,10 @@ fn take_restart(ground: &Ground<'_>, status: &mut OtaRolloutStatus) {
     }
 }
 
-/// The status of a new run: what was said and asked stays, what was sent and counted belongs to the run before.
-fn next(before: OtaRolloutStatus, version: &str, restarted: bool, now: Timestamp) -> OtaRolloutStatus {
+/// The status of a new run: what was said and asked stays, what was sent and counted belongs to the run before. It names its package
+/// from the beginning: a run that may have to wait for it has taken its number.
+fn next(before: OtaRolloutStatus, package: &OtaPackage, restarted: bool, now: Timestamp) -> OtaRolloutStatus {
+    let version = &package.spec.version;
     let run = before.run.saturating_add(1);
     let previous = if restarted { before.previous_version } else { before.version };
     let mut decisions = before.decisions;
@@ -57,8 +59,9 @@ fn next(before: OtaRolloutStatus, version: &str, restarted: bool, now: Timestamp
     record_decision(&mut decisions, now, "RunStarted", format!("run {run} to {version} begins: {why}"));
     OtaRolloutStatus {
         run,
-        version: Some(version.to_owned()),
+        version: Some(version.clone()),
         previous_version: previous,
+        package_identity: Some(package_identity(package)),
         conditions: before.conditions,
         decisions,
         paused_at: before.paused_at,
@@ -73,8 +76,7 @@ fn next(before: OtaRolloutStatus, version: &str, restarted: bool, now: Timestamp
 
 /// The status of the run to a package in another account, once nothing of the run before is left in its own.
 pub(super) fn elsewhere(before: OtaRolloutStatus, package: &OtaPackage, now: Timestamp) -> OtaRolloutStatus {
-    let next = next(before, &package.spec.version, false, now);
-    OtaRolloutStatus { package_identity: Some(package_identity(package)), ..next }
+    next(before, package, false, now)
 }
 
 /// How the end is held where the run before sent other bytes under the same version: who reports the version may run either.

@@ -157,3 +157,21 @@ fn an_edit_of_what_a_sent_stage_selects_is_told_as_not_followed_and_followed_by_
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!(plan.status.stages[0].counts.assigned, 5, "{}", plan.status.message);
 }
+
+#[test]
+fn a_run_whose_package_is_not_ready_has_taken_its_number_all_the_same() {
+    let mut world = World::new(10, json!({}));
+    world.settle(|_| Fate::Succeeds);
+    turn_to(&mut world, "V3", "cd");
+    world.package.status = None;
+    world.reconcile();
+    world.reconcile();
+    assert_eq!((world.rollout_status().run, world.jobs.len()), (2, 1), "it waits for its package");
+    turn_to(&mut world, "V2", "ab");
+    world.devices.get_mut("dev-003").unwrap().firmware = Some("V1".into());
+    world.settle(|_| Fate::Succeeds);
+    let (status, tokens) = (world.rollout_status(), world.jobs.iter().map(|job| job.token.clone()));
+    assert_eq!((status.run, status.phase), (3, RolloutPhase::Completed), "{}", status.message);
+    let distinct: std::collections::BTreeSet<_> = tokens.collect();
+    assert_eq!((distinct.len(), world.jobs.len()), (2, 2), "no key is used twice");
+}

@@ -32,6 +32,12 @@ impl ErrorClass {
         matches!(self, Self::Throttled | Self::Unavailable | Self::Unintelligible | Self::NotSent)
     }
 
+    /// True for an error of one group, tag or job that says nothing of the account: that one may be broken for ever.
+    #[must_use]
+    pub const fn may_concern_one_resource(self) -> bool {
+        !matches!(self, Self::Unauthorized | Self::Throttled | Self::NotSent)
+    }
+
     /// CamelCase name, for conditions and counters.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -380,8 +380,14 @@ impl Lane {
         }
         for id in jobs.without_details(kind, ours, polled_since) {
             slice.check(account)?;
-            if !jobs.read_details(account, &id, polled_since, class).await? {
-                return Err(Trouble::Yield);
+            match jobs.read_details(account, &id, polled_since, class).await {
+                Ok(true) => {}
+                Ok(false) => return Err(Trouble::Yield),
+                // What cannot be read of a job of another object is told there. Whom it holds is left open.
+                Err(error) if !ours.contains(&id) && error.class.may_concern_one_resource() => {
+                    jobs.note_unreadable(&id, account.now());
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(jobs.listed_at(kind))

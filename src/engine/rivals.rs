@@ -3,7 +3,6 @@
 use super::lane::{Lane, Trouble};
 use super::queue::Class;
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout, support};
-use crate::cloud::ErrorClass;
 use crate::plan::needs::{self, package_key};
 use crate::plan::ownership::Rival;
 use std::collections::BTreeSet;
@@ -56,7 +55,7 @@ impl Lane {
             for need in needs::for_rival(rival) {
                 match self.look_at_members(need, package, &mut members, class).await {
                     Ok(()) => {}
-                    Err(Trouble::Call(error)) if concerns_it_alone(error.class) => {
+                    Err(Trouble::Call(error)) if error.class.may_concern_one_resource() => {
                         members = None;
                         break;
                     }
@@ -100,9 +99,4 @@ impl Lane {
         }
         Ok(found)
     }
-}
-
-/// Errors of a group or tag that say nothing of the account: it may be broken for ever.
-const fn concerns_it_alone(class: ErrorClass) -> bool {
-    !matches!(class, ErrorClass::Unauthorized | ErrorClass::Throttled)
 }

@@ -30,6 +30,10 @@ pub(super) fn holders(devices: &[&str], sight: Sight<'_>) -> Option<String> {
     let upgrading = |id: &str| fleet.get(id).is_some_and(|device| device.upgrading == Some(true));
     let wanted: BTreeSet<&str> = devices.iter().copied().collect();
     let live = jobs.iter().copied().filter(|job| !job.state.is_final());
+    let is_unread = |job: &&Job| lack != RowsLack::Nothing && job.token.is_some() && job.devices.is_empty();
+    if let Some(job) = live.clone().find(is_unread) {
+        return Some(format!("the devices of job {} cannot be read, and it may have some of these", job.id));
+    }
     let mut held: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut hold = |device, job| {
         held.entry(device).or_default().insert(job);
@@ -102,9 +106,14 @@ mod tests {
         let running = |token| job("j", token, Running, &["a"]);
         let held = Some("1 of its devices are still in job j");
         let unnamed = Some("device a is being upgraded by a job that does not name its devices");
+        let unread = |token| job("j", token, Running, &[]);
+        let unreadable = Some("the devices of job j cannot be read, and it may have some of these");
         for (name, job, fleet, lack, expected) in [
             ("somebody's", running(None), &silent, Nothing, held),
             ("somebody's that ended", job("j", None, Succeeded, &["a"]), &silent, Nothing, None),
+            ("ours, that cannot be read", unread(Some("t")), &silent, Progress, unreadable),
+            ("somebody's, that cannot be read", unread(None), &silent, Progress, None),
+            ("ours, where rows tell all", unread(Some("t")), &silent, Nothing, None),
             ("of another device", job("j", None, Running, &["b"]), &silent, Nothing, None),
             ("ours", running(Some("t")), &idle, Progress, held),
             ("somebody's, at it", running(None), &busy, Progress, held),

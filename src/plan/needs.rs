@@ -2,10 +2,11 @@
 //!
 //! Look at jobs before devices: a device is called reverted only by a look that began after its job was seen to be final.
 
+use super::gate::reaches;
 use super::token::is_verification_of;
 use crate::api::{
     IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, Targets, VERIFIED,
-    Verification, condition_is_true, support::Refusal,
+    Verification, VerificationStatus, condition_is_true, support::Refusal,
 };
 use crate::cloud::{
     Capabilities, DeviceOutcome, DeviceScope, Job, JobState, NewJob, PackageKey, PackageKind,
@@ -198,8 +199,11 @@ fn sets(targets: &Targets) -> impl Iterator<Item = Need> + '_ {
 
 fn needs_verification(package: &OtaPackage, verification: &Verification) -> bool {
     let known = package.status.as_ref().and_then(|status| status.verification.as_ref());
+    let is_enough = |known: &VerificationStatus| {
+        reaches(known.counts.succeeded, known.counts.assigned, verification.min_success)
+    };
     !has_condition(package, VERIFIED)
-        || known.is_none_or(|known| !is_verification_of(package, verification, known))
+        || known.is_none_or(|known| !is_verification_of(package, verification, known) || !is_enough(known))
 }
 
 fn has_dispatched(status: &OtaRolloutStatus) -> bool {

@@ -3,7 +3,10 @@
 use super::jobs::{Jobs, Row, is_as_far};
 use crate::cloud::{CallError, DeviceOutcome, DeviceResult, ErrorClass, JobState, PackageKind, RowsLack};
 use crate::engine::{account::Account, queue::Class};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// How long a job of another object that cannot be read is left alone.
+const UNREADABLE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the devices of a job told.
 #[derive(Debug)]
@@ -57,10 +60,21 @@ impl Jobs {
     #[must_use]
     pub fn without_details(&self, kind: PackageKind, ours: &[String], not_before: Timestamp) -> Vec<String> {
         let of_kind = self.rows.iter().filter(|(_, row)| row.job.kind == kind);
+        // Its own object asks for it meanwhile.
+        let is_left_alone = |id: &String| {
+            let tried = self.unreadable.get(id).and_then(|at| at.checked_add(UNREADABLE).ok());
+            !ours.contains(id) && tried > Some(not_before)
+        };
         of_kind
+            .filter(|(id, _)| !is_left_alone(id))
             .filter(|(id, row)| row.asks_for_details(self.rows_lack, ours.contains(id), not_before))
             .map(|(id, _)| id.clone())
             .collect()
+    }
+
+    /// The devices of a job of another object could not be read.
+    pub fn note_unreadable(&mut self, id: &str, at: Timestamp) {
+        self.unreadable.insert(id.to_owned(), at);
     }
 
     /// The devices of a job that have not succeeded, where the results of all of them were read.
@@ -90,6 +104,7 @@ impl Jobs {
             Err(error) => return Err(error),
         };
         let (lack, lag) = (self.rows_lack, account.cloud().capabilities().visibility_lag);
+        self.unreadable.remove(id);
         let Some(row) = self.rows.get_mut(id) else { return Ok(true) };
         let mut job = row.job.clone();
         job.state = row.stands.clone();

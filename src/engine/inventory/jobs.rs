@@ -23,6 +23,8 @@ pub struct Jobs {
     under_way: BTreeMap<PackageKind, Reading<JobList>>,
     /// Devices of jobs that are being read, by job and outcome.
     pub(super) devices_under_way: BTreeMap<(String, Option<DeviceOutcome>), Reading<JobDevices>>,
+    /// Jobs of other objects whose devices could not be read, and when that was tried.
+    pub(super) unreadable: BTreeMap<String, Timestamp>,
     /// Jobs that were not there when they were last asked for.
     missing: BTreeMap<String, Timestamp>,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
@@ -175,6 +177,7 @@ impl Jobs {
         let rows = &self.rows;
         self.results.retain(|(id, _), _| rows.contains_key(id));
         self.devices_under_way.retain(|(id, _), _| rows.contains_key(id));
+        self.unreadable.retain(|id, _| rows.contains_key(id));
         self.missing.retain(|_, at| *at >= read.at);
         Ok(true)
     }

@@ -37,11 +37,14 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         .verification
         .as_ref()
         .is_some_and(|known| is_verification_of(view.object, verification, known));
-    if is_known && condition_is_true(&status.conditions, VERIFIED) {
-        let known = status.verification.as_ref();
-        let (counts, was_sent) =
-            known.map_or((StageCounts::default(), true), |known| (known.counts, known.job_id.is_some()));
-        return held_back(view, package_id, &counts).unwrap_or_else(|| passed(&counts, was_sent));
+    // What it asks for may have been raised since.
+    let is_enough = |known: &&VerificationStatus| {
+        reaches(known.counts.succeeded, known.counts.assigned, verification.min_success)
+    };
+    let was_verified = is_known && condition_is_true(&status.conditions, VERIFIED);
+    if let Some(known) = status.verification.as_ref().filter(|_| was_verified).filter(is_enough) {
+        return held_back(view, package_id, &known.counts)
+            .unwrap_or_else(|| passed(&known.counts, known.job_id.is_some()));
     }
     let (Some(jobs), Some(devices)) = (&view.jobs, &view.devices) else {
         return Outcome::working("Observing", "looking at the devices of the verification")

@@ -286,6 +286,24 @@ fn other_bytes_or_other_devices_are_verified_anew() {
 }
 
 #[test]
+fn a_verified_package_is_not_verified_any_more_once_more_is_asked_of_it() {
+    let half =
+        json!({"verification": {"devices": ["dev-000", "dev-001"], "minSuccess": "50%", "timeout": "1h"}});
+    let mut world = world(half);
+    world.reconcile_package();
+    world.reconcile_package();
+    world.run_devices(|id| if id == "dev-000" { Fate::Succeeds } else { Fate::Fails });
+    world.reconcile_package();
+    world.reconcile_package();
+    assert!(needs::is_dispatchable(&world.package), "{}", message(&world));
+    world.package.spec.verification.as_mut().unwrap().min_success = "77%".parse().unwrap();
+    world.package.metadata.generation = Some(2);
+    world.reconcile_package();
+    assert_eq!(reason(&world), "VerificationFailed", "{}", message(&world));
+    assert!(!needs::is_dispatchable(&world.package));
+}
+
+#[test]
 fn deletion_follows_the_policy_and_waits_for_jobs() {
     let deleted = |world: &mut World| {
         world.package.metadata.deletion_timestamp = Some(Time(world.now));

@@ -106,6 +106,8 @@ pub struct Lane {
     interrupted: BTreeMap<ObjectKey, (Timestamp, Evidence)>,
     /// When whatever else is due comes first.
     pub(super) slice: Slice,
+    /// What the keys of jobs begin with that are the present object's, recorded or not.
+    pub(super) own_keys: Vec<String>,
     pulse: Pulse,
     /// Which rollouts other workers have in hand.
     claims: Claims,
@@ -131,6 +133,7 @@ impl Lane {
             evidence: Evidence::Known,
             interrupted: BTreeMap::new(),
             slice: Slice::default(),
+            own_keys: Vec::new(),
             pulse,
             claims: Claims::default(),
         }

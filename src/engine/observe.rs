@@ -113,6 +113,9 @@ impl Lane {
         class: Class,
     ) -> Result<PackageSight, Trouble> {
         self.evidence = evidence;
+        let verified = object.status.iter().flat_map(|status| &status.verification);
+        let sent = object.intents().iter().map(|intent| &intent.token);
+        self.own_keys = verified.map(|verification| &verification.token).chain(sent).cloned().collect();
         let drift = within(self.connect().await?.drift_interval);
         let mut sight = PackageSight::default();
         for need in needs::for_package(object) {
@@ -169,6 +172,7 @@ impl Lane {
         class: Class,
     ) -> Result<RolloutSight, Trouble> {
         self.evidence = evidence;
+        self.own_keys = vec![rollout_mark(object.metadata.uid.as_deref().unwrap_or_default())];
         let mut sight = RolloutSight::default();
         let Some(package) = package else { return Ok(sight) };
         let drift = within(self.connect().await?.drift_interval);
@@ -366,7 +370,11 @@ impl Lane {
             Evidence::Since(since) => since,
         };
         let polled_since = self.since(JUST_POLLED);
-        let slice = self.slice;
+        let (slice, own_keys) = (self.slice, &self.own_keys);
+        let is_own = |job: &Job| {
+            let has_key = |token: &String| own_keys.iter().any(|own| token.starts_with(own.as_str()));
+            ours.contains(&job.id) || job.token.as_ref().is_some_and(has_key)
+        };
         let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
         let jobs = &mut self.inventory.jobs;
         if !jobs.list_step(account, kind, listed_since, class).await? {
@@ -378,13 +386,15 @@ impl Lane {
                 jobs.look(account, id, polled_since, class).await?;
             }
         }
-        for id in jobs.without_details(kind, ours, polled_since) {
+        for id in jobs.without_details(kind, is_own, polled_since) {
             slice.check(account)?;
             match jobs.read_details(account, &id, polled_since, class).await {
                 Ok(true) => {}
                 Ok(false) => return Err(Trouble::Yield),
                 // What cannot be read of a job of another object is told there. Whom it holds is left open.
-                Err(error) if !ours.contains(&id) && error.class.may_concern_one_resource() => {
+                Err(error)
+                    if !jobs.get(&id).is_some_and(is_own) && error.class.may_concern_one_resource() =>
+                {
                     jobs.note_unreadable(&id, account.now());
                 }
                 Err(error) => return Err(error.into()),

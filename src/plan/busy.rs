@@ -145,12 +145,13 @@ mod tests {
                     Sight { jobs: &[job], fleet: &silent, results: &results, lack: RowsLack::Devices };
                 holders(&["a"], sight)
             };
+            let of_others = job("j", Some("t"), JobState::Running, &["b"]);
             let job = |token, state| job("j", token, state, &[]);
             let theirs = case(&job(None, JobState::Running), "a");
             assert_eq!(theirs.as_deref(), held.filter(|_| is_held), "{outcome:?}");
             assert_eq!(case(&job(None, JobState::Running), "b"), None, "another device");
             assert_eq!(case(&job(None, JobState::Stopped), "a"), None, "it is over");
-            assert_eq!(case(&job(Some("t"), JobState::Running), "a"), None, "ours says it by its devices");
+            assert_eq!(case(&of_others, "a"), None, "ours says it by its devices");
         }
     }
 }

@@ -261,6 +261,7 @@ mod tests {
         lane.began = lane.ports.clock.now();
         while let Err(trouble) = lane.reconcile(key, Class::Drift).await {
             assert!(matches!(trouble, Trouble::Yield), "{trouble:?}");
+            lane.begin_slice();
         }
     }
 

@@ -1,7 +1,9 @@
 //! What rows of jobs lack on some clouds ([`RowsLack`]): it is read from the results of all devices of a job.
 
 use super::jobs::{Jobs, Row, is_as_far};
-use crate::cloud::{CallError, DeviceOutcome, DeviceResult, ErrorClass, JobState, PackageKind, RowsLack};
+use crate::cloud::{
+    CallError, DeviceOutcome, DeviceResult, ErrorClass, Job, JobState, PackageKind, RowsLack,
+};
 use crate::engine::{account::Account, queue::Class};
 use jiff::{SignedDuration, Timestamp};
 
@@ -58,16 +60,21 @@ impl Jobs {
     /// Jobs of a kind, of this object or of others, whose devices must be asked, because rows of this cloud's jobs lack what
     /// they tell; unless they were asked at `not_before` or later, or nothing happens to them any more.
     #[must_use]
-    pub fn without_details(&self, kind: PackageKind, ours: &[String], not_before: Timestamp) -> Vec<String> {
+    pub fn without_details(
+        &self,
+        kind: PackageKind,
+        is_ours: impl Fn(&Job) -> bool,
+        not_before: Timestamp,
+    ) -> Vec<String> {
         let of_kind = self.rows.iter().filter(|(_, row)| row.job.kind == kind);
         // Its own object asks for it meanwhile.
-        let is_left_alone = |id: &String| {
-            let tried = self.unreadable.get(id).and_then(|at| at.checked_add(UNREADABLE).ok());
-            !ours.contains(id) && tried > Some(not_before)
+        let is_left_alone = |job: &Job| {
+            let tried = self.unreadable.get(&job.id).and_then(|at| at.checked_add(UNREADABLE).ok());
+            !is_ours(job) && tried > Some(not_before)
         };
         of_kind
-            .filter(|(id, _)| !is_left_alone(id))
-            .filter(|(id, row)| row.asks_for_details(self.rows_lack, ours.contains(id), not_before))
+            .filter(|(_, row)| !is_left_alone(&row.job))
+            .filter(|(_, row)| row.asks_for_details(self.rows_lack, is_ours(&row.job), not_before))
             .map(|(id, _)| id.clone())
             .collect()
     }
@@ -122,7 +129,7 @@ impl Jobs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::{Job, JobCounts};
+    use crate::cloud::JobCounts;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -123,7 +123,8 @@ fn pass(ground: &Ground<'_>, clock: &mut StageClock, limits: Limits, counts: Sta
         length: length.as_signed(),
     };
     let deadline = soak(limits.deadline);
-    if !resends && has_passed(ground, &deadline) {
+    // A stage whose devices have all answered has nothing to be late with.
+    if !resends && counts.outstanding() > 0 && has_passed(ground, &deadline) {
         clock.deadline_passed_at = clock.deadline_passed_at.or(Some(ground.now));
     }
     if !resends && limits.queued.is_some_and(|length| has_passed(ground, &soak(length))) {

@@ -44,7 +44,7 @@ pub(super) fn who_needs(broken: &[Broken], scene: &Scene<'_>) -> BTreeSet<Object
 pub(super) fn who_owns(broken: &[Broken], scene: &Scene<'_>) -> BTreeSet<ObjectKey> {
     let owns = |object: &Object| broken.iter().any(|of| scene.owns(object, of));
     let of_package = |object: &Object| match object {
-        Object::Rollout(rollout) => scene.package_of(rollout).is_some_and(|package| owns(package)),
+        Object::Rollout(rollout) => scene.package_of(rollout).is_some_and(&owns),
         _ => false,
     };
     let found = scene.objects.iter().filter(|object| owns(object) || of_package(object));

@@ -86,7 +86,15 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
             |visible: Timestamp| inventory.jobs.oldest_list().is_none_or(|began| began < visible);
         visible.is_some_and(may_be_missed) && inventory.jobs.get(id).is_none()
     };
-    let is_job = |intent: &Intent| intent.operation == CreateOperation::CreateJob && intent.is_open();
+    // An object whose own requests fail for ever cannot settle its calls; the lists that others read prove as much.
+    let is_told = |intent: &Intent| {
+        let is_listed_by = intent.package_id.as_ref().is_none_or(|id| inventory.packages.has(id));
+        let looked_at = inventory.jobs.oldest_list();
+        is_listed_by && looked_at.is_some_and(|at| journal::has_lapsed(intent, at, times, limits))
+    };
+    let is_job = |intent: &Intent| {
+        intent.operation == CreateOperation::CreateJob && intent.is_open() && !is_told(intent)
+    };
     object.pending().iter().any(is_job)
         || match object {
             Object::Cloud(_) => false,
@@ -107,7 +115,7 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::{CloudKind, defaults::capabilities_of};
+    use crate::cloud::{CloudKind, PackageKind, defaults::capabilities_of};
     use crate::plan::clocks::Clocks;
 
     fn with_job(job: &serde_json::Value) -> Object {
@@ -128,5 +136,26 @@ mod tests {
         assert!(has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
         job["finishedAt"] = "2026-11-01T13:00:00Z".into();
         assert!(!has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
+    }
+
+    /// Its object may never get so far as to find that out.
+    #[test]
+    fn a_call_that_lists_prove_never_happened_keeps_no_other_object_waiting() {
+        let began: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
+        let late = began + jiff::SignedDuration::from_mins(10);
+        let times = Times { born: began, turn_began: late, now: late, clocks: Clocks::STEADY };
+        let limits = capabilities_of(CloudKind::HuaweiIotda, jiff::SignedDuration::from_secs(60));
+        let spec = serde_json::json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
+        let doubt = serde_json::json!({"token": "t", "operation": "CreateJob", "stage": "canary", "digest": "d",
+            "at": began, "state": "Ambiguous"});
+        let rollout = serde_json::json!({"metadata": {}, "spec": spec, "status": {"pending": [doubt]}});
+        let object = Object::Rollout(serde_json::from_value(rollout).unwrap());
+        let mut inventory = Inventory::default();
+        let is_unseen = |inventory: &Inventory| has_unseen_job(&object, inventory, &limits, &times);
+        assert!(is_unseen(&inventory), "nothing was listed");
+        inventory.jobs.note_listed(PackageKind::Firmware, began);
+        assert!(is_unseen(&inventory), "it was listed too early");
+        inventory.jobs.note_listed(PackageKind::Firmware, late);
+        assert!(!is_unseen(&inventory));
     }
 }

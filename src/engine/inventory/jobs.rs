@@ -284,6 +284,12 @@ impl Jobs {
         }
     }
 
+    /// The list of this kind was read then, and showed nothing.
+    #[cfg(test)]
+    pub fn note_listed(&mut self, kind: PackageKind, at: Timestamp) {
+        self.listed_at.insert(kind, at);
+    }
+
     /// Takes in a job as it was just seen.
     pub fn add(&mut self, job: Job, at: Timestamp) {
         let known = self.rows.remove(&job.id);

@@ -74,6 +74,12 @@ impl Packages {
         Some(key.product.as_str()).filter(|product| !product.is_empty())
     }
 
+    /// True when a package of this id was seen.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.rows.values().flatten().any(|listed| listed.row.id == id)
+    }
+
     /// When this natural key was last looked at, by a list or by itself.
     #[must_use]
     pub fn seen_at(&self, key: &PackageKey) -> Option<Timestamp> {

@@ -80,7 +80,7 @@ impl Lane {
         let again = sooner_in_doubt(subject, again);
         let changed = subject.status() != stored.status();
         if changed {
-            self.save(S::SAVE, &subject.object()).await?;
+            self.save(S::pick("PackageStatus", "RolloutStatus"), &subject.object()).await?;
         }
         Ok(self.next_turn(changed, again, S::CLASS))
     }

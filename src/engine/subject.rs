@@ -20,8 +20,6 @@ pub(super) trait Subject: Clone + Send + Sync {
     type Status: Clone + PartialEq + Send + Sync;
     /// How urgent its next reconcile is, as a rule.
     const CLASS: Class;
-    /// The failpoint around the write that ends its reconcile.
-    const SAVE: &'static str;
 
     /// What should happen to it next; observes, and changes nothing.
     fn judge(
@@ -31,6 +29,8 @@ pub(super) trait Subject: Clone + Send + Sync {
         class: Class,
     ) -> impl Future<Output = Result<Judged<Self::Status>, Trouble>> + Send;
     fn key(&self) -> ObjectKey;
+    /// The name for this kind.
+    fn pick(package: &'static str, rollout: &'static str) -> &'static str;
     /// Takes over spec and metadata of the stored object; false when that is another one of the same name.
     fn take_spec(&mut self, stored: &Object) -> bool;
     fn status(&self) -> Option<&Self::Status>;
@@ -77,7 +77,6 @@ pub(super) struct Words<'a> {
 impl Subject for OtaPackage {
     type Status = OtaPackageStatus;
     const CLASS: Class = Class::Verify;
-    const SAVE: &'static str = "PackageStatus";
 
     async fn judge(
         &self,
@@ -90,6 +89,10 @@ impl Subject for OtaPackage {
 
     fn key(&self) -> ObjectKey {
         ObjectKey::of(Kind::OtaPackage, &self.metadata)
+    }
+
+    fn pick(package: &'static str, _: &'static str) -> &'static str {
+        package
     }
 
     fn take_spec(&mut self, stored: &Object) -> bool {
@@ -165,7 +168,6 @@ impl Subject for OtaPackage {
 impl Subject for OtaRollout {
     type Status = OtaRolloutStatus;
     const CLASS: Class = Class::RolloutStep;
-    const SAVE: &'static str = "RolloutStatus";
 
     async fn judge(
         &self,
@@ -178,6 +180,10 @@ impl Subject for OtaRollout {
 
     fn key(&self) -> ObjectKey {
         ObjectKey::of(Kind::OtaRollout, &self.metadata)
+    }
+
+    fn pick(_: &'static str, rollout: &'static str) -> &'static str {
+        rollout
     }
 
     fn take_spec(&mut self, stored: &Object) -> bool {

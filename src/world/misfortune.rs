@@ -114,7 +114,20 @@ impl Misfortune {
 }
 
 /// What befalls the worlds of a seed within so many seconds.
-pub(super) fn plot(
+pub(super) fn plot_of_all(
+    seed: u64,
+    profile: Profile,
+    seconds: u64,
+    accounts: &[Account],
+    fleet: u64,
+) -> Vec<(SignedDuration, Misfortune)> {
+    let mut plot = plot(seed, profile, seconds, accounts, fleet);
+    plot.extend(plot_of_later(seed, profile, seconds));
+    plot.extend(plot_of_latest(seed, profile, seconds));
+    plot
+}
+
+fn plot(
     seed: u64,
     profile: Profile,
     seconds: u64,
@@ -142,7 +155,7 @@ pub(super) fn plot(
 }
 
 /// What befalls worlds of later seeds: a state that is lost, and gateways whose clocks are wrong.
-pub(super) fn plot_of_later(seed: u64, profile: Profile, seconds: u64) -> Vec<(SignedDuration, Misfortune)> {
+fn plot_of_later(seed: u64, profile: Profile, seconds: u64) -> Vec<(SignedDuration, Misfortune)> {
     if seed < FIRST_OF_ALL_HOMES || profile == Profile::CALM {
         return Vec::new();
     }
@@ -162,7 +175,7 @@ pub(super) fn plot_of_later(seed: u64, profile: Profile, seconds: u64) -> Vec<(S
 }
 
 /// What befalls worlds of seeds that are later still: clocks that are set while nobody works.
-pub(super) fn plot_of_latest(seed: u64, profile: Profile, seconds: u64) -> Vec<(SignedDuration, Misfortune)> {
+fn plot_of_latest(seed: u64, profile: Profile, seconds: u64) -> Vec<(SignedDuration, Misfortune)> {
     if seed < FIRST_OF_DATES || profile == Profile::CALM {
         return Vec::new();
     }

@@ -1,5 +1,7 @@
 //! The play of a world: bad luck and edits first, then calm, then rest.
 
+mod outcome;
+
 use super::asked::Ask;
 use super::checkers::{Checkers, Facts, Rest, Unrest};
 use super::clock::{Timeline, WallClock};
@@ -577,27 +579,6 @@ impl Play {
             online: &clouds::online(&self.simulator, now),
         };
         look(&rest, &self.shared.checkers())
-    }
-
-    fn outcome(self) -> Outcome {
-        let trace = lock(&self.shared.trace);
-        let chaos = self.shared.chaos();
-        let since_start = |at: &Timestamp| at.duration_since(START).as_secs();
-        let checkers = self.shared.checkers();
-        let violation = checkers.violation().map(str::to_owned);
-        let completed = checkers.completed().iter().map(|(name, at)| (name.clone(), since_start(at)));
-        Outcome {
-            completed: completed.collect(),
-            trace_hash: trace.hash(),
-            steps: self.steps,
-            events: trace.events(),
-            faults: chaos.faults.clone(),
-            struck: chaos.struck(),
-            turns: self.turns.happened(),
-            points: chaos.points.clone(),
-            lasted_secs: self.shared.timeline.now().duration_since(START).as_secs(),
-            violation: violation.map(|what| Violation { what, last_events: trace.last() }),
-        }
     }
 }
 

@@ -88,6 +88,9 @@ impl Lane {
         if let Some(wait) = self.wait_to_create(subject, &creation, &limits).await? {
             return Ok(wait);
         }
+        let key = subject.key();
+        self.check_refused(&key, &creation.call)?;
+        let asked = creation.call.clone();
         let creation = self.with_bytes(creation, &limits, class).await?;
         // Before the intent: it counts from when it is written, and a budget may let wait for minutes.
         if !self.may_create(subject, &creation, basis, class).await? {
@@ -104,6 +107,9 @@ impl Lane {
         }
         let closes = subject.closes(creation.stage.as_deref(), self.ports.clock.now());
         let result = self.connect().await?.account.create(&creation.call, class, closes).await;
+        if let Err(error) = &result {
+            self.refused.note(key, &asked, error, self.ports.clock.now());
+        }
         let acted = self.take_answer(subject, &creation, result, &limits).await;
         if let Err(Trouble::State(_)) = acted {
             self.count_anew();
@@ -274,7 +280,7 @@ fn looked_for(intent: &Intent) -> String {
 }
 
 /// What the digest of an intent is taken over.
-fn request_of(call: &Call) -> serde_json::Value {
+pub(super) fn request_of(call: &Call) -> serde_json::Value {
     match call {
         Call::CreatePackage(package) => serde_json::to_value(package),
         Call::CreateJob(job) => serde_json::to_value(job),

@@ -12,6 +12,7 @@ use super::ports::Ports;
 use super::pulse::{Pulse, Pulses};
 use super::queue::{Class, Queue};
 use super::reconcile::Turn;
+use super::refused::Refused;
 use super::slice::Slice;
 use crate::api::{Kind, Object, ObjectKey, OtaCloudSpec, OtaPackage};
 use crate::cloud::{CallError, Capabilities, ErrorClass};
@@ -93,6 +94,7 @@ pub struct Lane {
     pub(super) is_connected: bool,
     pub(super) inventory: Inventory,
     outage: Outage,
+    pub(super) refused: Refused,
     /// When this lane began: its clock goes on steadily since then.
     steady_since: Timestamp,
     /// When this lane began, or last could not write down what came of a create: what stands in the journal from before may
@@ -127,6 +129,7 @@ impl Lane {
             is_connected: false,
             inventory: Inventory::default(),
             outage: Outage::default(),
+            refused: Refused::default(),
             steady_since: born,
             born,
             began: born,
@@ -185,8 +188,10 @@ impl Lane {
     /// The object changed: it is due now, and its backoff is over.
     pub fn wake(&mut self, key: ObjectKey) {
         self.queue.reset(&key);
+        self.refused.forget(&key);
         if key == self.home {
             self.outage = Outage::default();
+            self.refused.clear();
         }
         self.queue.push(key, Class::UserChange, self.ports.clock.now());
     }

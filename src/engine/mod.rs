@@ -31,6 +31,7 @@ pub mod prune;
 mod pulse;
 pub mod queue;
 mod reconcile;
+mod refused;
 mod report;
 mod rivals;
 pub mod run;

@@ -45,6 +45,8 @@ const ASK: SignedDuration = SignedDuration::from_mins(5);
 const BOUND: SignedDuration = SignedDuration::from_hours(3);
 /// What is told of a world that does not.
 pub(super) const NO_REST: &str = "no rest";
+/// Longest wait for a window that is borne.
+const LONGEST_WINDOW_WAIT: SignedDuration = SignedDuration::from_hours(24);
 /// While something in the cloud goes on that may never end (a device that does not answer), the world is let go once it
 /// has written nothing for this long: longer than the timeouts and soaks of its manifests.
 const STILL: SignedDuration = SignedDuration::from_mins(45);
@@ -490,7 +492,7 @@ impl Play {
     }
 
     fn has_come_to_rest(&mut self, since: Timestamp, now: Timestamp, has_settled: bool) -> Act {
-        let is_late = now.duration_since(since) >= BOUND;
+        let is_late = now.duration_since(since.max(self.last_opening(since))) >= BOUND;
         let is_still = now.duration_since(self.last_written(now)) >= STILL;
         match self.unrest(now) {
             // People are not done yet.

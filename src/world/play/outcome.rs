@@ -1,6 +1,7 @@
-//! What came of a play.
+//! What came of a play, and what it still waits for.
 
-use super::{Play, START};
+use super::{LONGEST_WINDOW_WAIT, Play, START, later};
+use crate::api::Object;
 use crate::world::{Outcome, Violation, lock};
 use jiff::Timestamp;
 
@@ -24,5 +25,16 @@ impl Play {
             lasted_secs: self.shared.timeline.now().duration_since(START).as_secs(),
             violation: violation.map(|what| Violation { what, last_events: trace.last() }),
         }
+    }
+
+    /// When the last window opens that a stage waits for, within a day: until then it is right to wait.
+    pub(super) fn last_opening(&self, since: Timestamp) -> Timestamp {
+        let objects = self.shared.durable();
+        let statuses = objects.iter().filter_map(|object| match object.as_ref() {
+            Object::Rollout(rollout) => rollout.status.as_ref(),
+            _ => None,
+        });
+        let openings = statuses.flat_map(|status| &status.stages).filter_map(|stage| stage.opens_at);
+        openings.max().map_or(since, |last| last.min(later(since, LONGEST_WINDOW_WAIT)))
     }
 }

@@ -23,7 +23,7 @@ fn see(seen: &Seen, name: &str, object: &Value) {
 
 /// One release from its first manifest to its end, and an edit that nobody has looked at.
 fn a_good_release(seen: &Seen) {
-    let field = Field::new(shared());
+    let field = field();
     field.apply(PACKAGE);
     field.apply(&ROLLOUT.replace("soak: 1m", "soak: 5d"));
     field.apply(&ROLLOUT.replace("name: meter}", "name: early}").replace("meter-v2", "meter-v3"));
@@ -46,6 +46,18 @@ fn a_good_release(seen: &Seen) {
     see(seen, "edited", &field.get(KIND, "meter").unwrap());
 }
 
+/// All devices of a job end at one time, and long after it was first observed: no status depends on how fast this machine is.
+fn field() -> Field<'static> {
+    let field = Field::new(shared());
+    let duration = json!({"min": "2m", "max": "2m"});
+    let good = ["V2", "V3"].map(|version| json!({"version": version, "duration": duration}));
+    let bad = json!({"version": "bad", "failureRate": "100%", "duration": duration});
+    let behaviours = good.into_iter().chain([bad]).collect();
+    let behaviours = serde_json::from_value(Value::Array(behaviours)).unwrap();
+    field.lab.cloud(|cloud| cloud.set_behaviours(behaviours).unwrap());
+    field
+}
+
 /// The devices of a job may have ended a look before its row says so: `jobs_ended` makes one status of the two.
 fn soaks(stage: usize) -> impl Fn(&Value) -> bool {
     move |object| object["status"]["stages"][stage]["phase"] == "Soaking" && jobs_ended(object)
@@ -64,7 +76,7 @@ fn bad() -> String {
 }
 
 fn a_canary_that_a_stop_rule_ends(seen: &Seen) {
-    let field = Field::new(shared());
+    let field = field();
     field.apply(&bad());
     let rule = "{name: too-many-failures, method: Ratio, maxFailure: 10%, minSample: 1, action: Pause}";
     let (head, _) = ROLLOUT.split_once("  stop:").unwrap();
@@ -76,7 +88,7 @@ fn a_canary_that_a_stop_rule_ends(seen: &Seen) {
 }
 
 fn a_canary_that_does_not_pass_its_gate(seen: &Seen) {
-    let field = Field::new(shared());
+    let field = field();
     field.apply(&bad());
     let (rollout, _) = ROLLOUT.split_once("  stop:").unwrap();
     field.apply(&rollout.replace("count: 5", "count: 1"));
@@ -90,7 +102,7 @@ fn is_held(object: &Value) -> bool {
 }
 
 fn a_package_that_fails_its_verification(seen: &Seen) {
-    let field = Field::new(shared());
+    let field = field();
     field.apply(&PACKAGE.replace("version: V2", "version: bad").replace(", verify-2]", "]"));
     let controller = Process::start(&mut field.controller());
     let has_failed = |object: &Value| condition(object, "Verified")["reason"] == "VerificationFailed";
@@ -102,7 +114,7 @@ fn a_package_that_fails_its_verification(seen: &Seen) {
 }
 
 fn a_verify_job_that_somebody_deletes(seen: &Seen) {
-    let field = Field::new(shared());
+    let field = field();
     let slow = r#"[{"version": "V2", "duration": {"min": "200h", "max": "200h"}}]"#;
     field.lab.cloud(|cloud| cloud.set_behaviours(serde_json::from_str(slow).unwrap()).unwrap());
     field.apply(&PACKAGE.replace(", verify-2]", "]").replace("timeout: 2h", "timeout: 200h"));
@@ -125,7 +137,7 @@ fn a_verify_job_that_somebody_deletes(seen: &Seen) {
 }
 
 fn references_to_nowhere(seen: &Seen) {
-    let field = Field::new(shared());
+    let field = field();
     field.apply(&PACKAGE.replace("name: lab", "name: missing"));
     field.apply(ROLLOUT);
     let controller = Process::start(&mut field.controller());
@@ -135,7 +147,7 @@ fn references_to_nowhere(seen: &Seen) {
 }
 
 fn a_rollout_that_is_suspended(seen: &Seen) {
-    let field = Field::new(shared());
+    let field = field();
     field.apply(PACKAGE);
     field.apply(&ROLLOUT.replace("spec:", "spec:\n  suspend: true"));
     let controller = Process::start(&mut field.controller());
@@ -144,7 +156,7 @@ fn a_rollout_that_is_suspended(seen: &Seen) {
 }
 
 fn a_rollout_that_is_paused(seen: &Seen) {
-    let field = Field::new(shared());
+    let field = field();
     let (unverified, _) = PACKAGE.split_once("  verification").unwrap();
     field.apply(unverified);
     field.apply(&ROLLOUT.replace("soak: 1m", "soak: 5d"));
@@ -159,7 +171,7 @@ fn a_rollout_that_is_paused(seen: &Seen) {
 fn a_rollout_that_is_ready_early(seen: &Seen) {
     let (unverified, _) = PACKAGE.split_once("  verification").unwrap();
     for (when, name, stage) in [("Accepted", "accepted", 0), ("CanaryPassed", "canary-passed", 1)] {
-        let field = Field::new(shared());
+        let field = field();
         field.apply(unverified);
         let canary_soaks = if stage == 0 { "soak: 5d" } else { "soak: 1m" };
         let rollout = ROLLOUT

@@ -25,8 +25,8 @@ fn see(seen: &Seen, name: &str, object: &Value) {
 fn a_good_release(seen: &Seen) {
     let field = field();
     field.apply(PACKAGE);
-    field.apply(&ROLLOUT.replace("soak: 1m", "soak: 5d"));
-    field.apply(&ROLLOUT.replace("name: meter}", "name: early}").replace("meter-v2", "meter-v3"));
+    field.apply(&rollout().replace("soak: 1m", "soak: 5d"));
+    field.apply(&rollout().replace("name: meter}", "name: early}").replace("meter-v2", "meter-v3"));
     for (kind, name) in [("OtaCloud", "lab"), ("OtaPackage", "meter-v2"), (KIND, "meter")] {
         see(seen, "new", &field.get(kind, name).unwrap());
     }
@@ -36,26 +36,31 @@ fn a_good_release(seen: &Seen) {
     see(seen, "verified", &field.get("OtaPackage", "meter-v2").unwrap());
     see(seen, "ready", &field.until("OtaCloud", "lab", "it answers", |cloud| says(cloud, "answers")));
     see(seen, "no-package", &field.until(KIND, "early", "its package is missed", is_seen));
-    field.apply(ROLLOUT);
+    field.apply(&rollout());
     let completed = field.until(KIND, "meter", "it ends", |object| {
         object["status"]["phase"] == "Completed" && jobs_ended(object)
     });
     see(seen, "completed", &completed);
     drop(controller);
-    field.apply(&ROLLOUT.replace("soak: 1m", "soak: 2m"));
+    field.apply(&rollout().replace("soak: 1m", "soak: 2m"));
     see(seen, "edited", &field.get(KIND, "meter").unwrap());
 }
 
 /// All devices of a job end at one time, and long after it was first observed: no status depends on how fast this machine is.
 fn field() -> Field<'static> {
     let field = Field::new(shared());
-    let duration = json!({"min": "2m", "max": "2m"});
+    let duration = json!({"min": "5m", "max": "5m"});
     let good = ["V2", "V3"].map(|version| json!({"version": version, "duration": duration}));
     let bad = json!({"version": "bad", "failureRate": "100%", "duration": duration});
     let behaviours = good.into_iter().chain([bad]).collect();
     let behaviours = serde_json::from_value(Value::Array(behaviours)).unwrap();
     field.lab.cloud(|cloud| cloud.set_behaviours(behaviours).unwrap());
     field
+}
+
+/// Its canary soaks once every device has answered: devices of a job begin one after the other.
+fn rollout() -> String {
+    ROLLOUT.replace("minSuccess: 90%", "minSuccess: 90%, minObserved: 100%")
 }
 
 /// The devices of a job may have ended a look before its row says so: `jobs_ended` makes one status of the two.
@@ -79,7 +84,8 @@ fn a_canary_that_a_stop_rule_ends(seen: &Seen) {
     let field = field();
     field.apply(&bad());
     let rule = "{name: too-many-failures, method: Ratio, maxFailure: 10%, minSample: 1, action: Pause}";
-    let (head, _) = ROLLOUT.split_once("  stop:").unwrap();
+    let whole = rollout();
+    let (head, _) = whole.split_once("  stop:").unwrap();
     let rollout = format!("{head}  stop:\n  - {rule}\n").replace("count: 5", "count: 1");
     field.apply(&rollout);
     let controller = Process::start(&mut field.controller());
@@ -90,7 +96,8 @@ fn a_canary_that_a_stop_rule_ends(seen: &Seen) {
 fn a_canary_that_does_not_pass_its_gate(seen: &Seen) {
     let field = field();
     field.apply(&bad());
-    let (rollout, _) = ROLLOUT.split_once("  stop:").unwrap();
+    let whole = rollout();
+    let (rollout, _) = whole.split_once("  stop:").unwrap();
     field.apply(&rollout.replace("count: 5", "count: 1"));
     let controller = Process::start(&mut field.controller());
     see(seen, "gate-failed", &field.until(KIND, "meter", "its gate fails", is_held));
@@ -139,7 +146,7 @@ fn a_verify_job_that_somebody_deletes(seen: &Seen) {
 fn references_to_nowhere(seen: &Seen) {
     let field = field();
     field.apply(&PACKAGE.replace("name: lab", "name: missing"));
-    field.apply(ROLLOUT);
+    field.apply(&rollout());
     let controller = Process::start(&mut field.controller());
     see(seen, "no-cloud", &field.until("OtaPackage", "meter-v2", "it is told so", is_seen));
     see(seen, "no-cloud", &field.until(KIND, "meter", "it is told so", is_seen));
@@ -149,7 +156,7 @@ fn references_to_nowhere(seen: &Seen) {
 fn a_rollout_that_is_suspended(seen: &Seen) {
     let field = field();
     field.apply(PACKAGE);
-    field.apply(&ROLLOUT.replace("spec:", "spec:\n  suspend: true"));
+    field.apply(&rollout().replace("spec:", "spec:\n  suspend: true"));
     let controller = Process::start(&mut field.controller());
     see(seen, "suspended", &field.until(KIND, "meter", "it is suspended", is_held));
     drop(controller);
@@ -159,7 +166,7 @@ fn a_rollout_that_is_paused(seen: &Seen) {
     let field = field();
     let (unverified, _) = PACKAGE.split_once("  verification").unwrap();
     field.apply(unverified);
-    field.apply(&ROLLOUT.replace("soak: 1m", "soak: 5d"));
+    field.apply(&rollout().replace("soak: 1m", "soak: 5d"));
     let controller = Process::start(&mut field.controller());
     field.until(KIND, "meter", "it soaks", soaks(0));
     field.annotate(KIND, "meter", "ota.rollwave.dev/pause-requested-at", "2026-01-01T00:00:00Z");
@@ -174,7 +181,7 @@ fn a_rollout_that_is_ready_early(seen: &Seen) {
         let field = field();
         field.apply(unverified);
         let canary_soaks = if stage == 0 { "soak: 5d" } else { "soak: 1m" };
-        let rollout = ROLLOUT
+        let rollout = rollout()
             .replace("soak: 1m", canary_soaks)
             .replace("spec:", &format!("spec:\n  readyWhen: {when}"));
         field.apply(&rollout.replace("select: {rest: true}", "select: {rest: true}\n    soak: 5d"));

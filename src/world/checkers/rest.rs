@@ -89,8 +89,8 @@ impl Rest<'_> {
         Some(Unrest { why, is_justified })
     }
 
-    /// Every rollout is completed, but for those whose stage selects none of the few devices that are left for it, or that
-    /// somebody paused: people decide.
+    /// Every rollout is completed, but for those whose stage selects none of the few devices that are left for it, that somebody
+    /// paused, or that more external jobs stand in the way of than are queried: people decide.
     pub(in crate::world) fn all_completed(&self) -> Result<(), String> {
         for object in self.held() {
             if let Object::Rollout(rollout) = object.as_ref()
@@ -98,9 +98,11 @@ impl Rest<'_> {
             {
                 let is_paused = rollout.status.as_ref().is_some_and(|status| status.paused_at.is_some());
                 let message = rollout.status.as_ref().map(|status| status.message.as_str());
-                if is_paused
-                    || message.is_some_and(|message| message.contains(" selects nobody, so its gates"))
-                {
+                let needs_a_user = |message: &str| {
+                    message.contains(" selects nobody, so its gates")
+                        || message.contains(" external jobs may hold these devices")
+                };
+                if is_paused || message.is_some_and(needs_a_user) {
                     continue;
                 }
                 return Err(format!("{} is not completed: {}", object.key(), message.unwrap_or_default()));

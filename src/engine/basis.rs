@@ -141,4 +141,22 @@ mod tests {
             assert!((6..24).contains(&caught_before_the_job), "{name}: {caught_before_the_job} of 24");
         }
     }
+
+    /// Somebody takes the finalizer off the account while its worker is connected: what is left of it must not wait for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_package_whose_account_was_removed_by_force_is_deleted() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2")].concat()).await;
+        site.work(SignedDuration::from_mins(2)).await;
+        let (account, package) = (
+            ObjectKey::new(Kind::OtaCloud, "default", "lab"),
+            ObjectKey::new(Kind::OtaPackage, "default", "v2"),
+        );
+        site.store.remove_by_force(&account);
+        site.remove(&account).await;
+        site.remove(&package).await;
+        site.work(SignedDuration::from_mins(30)).await;
+        assert!(site.store.get(&package).is_none(), "{:?}", site.said(&package));
+    }
 }

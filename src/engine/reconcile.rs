@@ -163,7 +163,8 @@ impl Lane {
         if plan.actions.is_empty() {
             return Judged { plan, basis: Basis::default() };
         }
-        let account = self.link.as_ref().map(|link| &link.wanted);
+        // What is decided without the account, because it is gone, does not stand on it.
+        let account = self.link.as_ref().filter(|_| self.is_connected).map(|link| &link.wanted);
         let basis = Basis::default().in_account(&self.home, account).with(&subject.object());
         Judged { plan, basis: others.into_iter().fold(basis, Basis::with) }
     }

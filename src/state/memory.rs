@@ -79,6 +79,12 @@ impl Memory {
         next.is_some_and(|next| contents.objects.insert(key.clone(), Arc::new(next)).is_some())
     }
 
+    /// Removes an object as somebody does who takes its finalizer off.
+    #[cfg(test)]
+    pub(crate) fn remove_by_force(&self, key: &ObjectKey) {
+        self.contents().objects.remove(key);
+    }
+
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }

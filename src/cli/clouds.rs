@@ -67,7 +67,7 @@ holds one of its devices, and says which job.
 
 Jobs are asked right before a job is sent, and only those that are not over, not Rollwave's, not known to send a package of another product, and not known
 to have other devices. It costs a call for each such job and each 50 devices of the new job; `rollwave plan` counts them among the looks. On EnOS no job ever ends by itself:
-whoever stops jobs that are done spares these calls. At most 40 jobs are queried before one dispatch. Where more may hold its devices, none is queried and nothing is sent:
+stop jobs that are done, and these calls are saved. At most 40 jobs are queried before one dispatch. Where more may hold its devices, none is queried and nothing is sent:
 the rollout is held, or the verification of the package waits, with the reason `TooManyExternalJobs` and the number of jobs. Stop external jobs that are not needed any more;
 it goes on by itself once at most 40 are left. Jobs that run already are observed and judged meanwhile.
 ";

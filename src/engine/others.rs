@@ -87,13 +87,13 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
         visible.is_some_and(may_be_missed) && inventory.jobs.get(id).is_none()
     };
     // An object whose own requests fail for ever cannot settle its calls; the lists that others read prove as much.
-    let is_told = |intent: &Intent| {
+    let is_disproved = |intent: &Intent| {
         let is_listed_by = intent.package_id.as_ref().is_none_or(|id| inventory.packages.has(id));
         let looked_at = inventory.jobs.oldest_list();
         is_listed_by && looked_at.is_some_and(|at| journal::has_lapsed(intent, at, times, limits))
     };
     let is_job = |intent: &Intent| {
-        intent.operation == CreateOperation::CreateJob && intent.is_open() && !is_told(intent)
+        intent.operation == CreateOperation::CreateJob && intent.is_open() && !is_disproved(intent)
     };
     object.pending().iter().any(is_job)
         || match object {

@@ -56,6 +56,18 @@ pub fn select_digest(select: &Select) -> String {
     hex::encode(&Sha256::digest(text)[..8])
 }
 
+/// What is said of stages whose `select` was edited after their devices were sent; none when there is none.
+#[must_use]
+pub fn not_followed(stages: &[Stage], known: &[StageStatus]) -> Option<String> {
+    let names: Vec<&str> = reselected(stages, known).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "select of stage {} was edited after its devices were sent: it is not followed in this run; `rollwave restart` begins a new run with it",
+            names.join(", ")
+        )
+    })
+}
+
 /// The stages that were released by another `select` than they have now, and keep the devices that they were released with.
 pub fn reselected<'a>(stages: &'a [Stage], known: &'a [StageStatus]) -> impl Iterator<Item = &'a str> {
     let selected_by = |name: &str| known.iter().find(|known| known.name == name)?.selected_by.as_deref();

@@ -197,13 +197,17 @@ fn sets(targets: &Targets) -> impl Iterator<Item = Need> + '_ {
     groups.chain(tags.map(|(key, values)| Need::Tag { key: key.clone(), values: sorted(values) }))
 }
 
+/// True when as many devices run the package as the verification asks for now.
+pub(super) fn is_enough(verification: &Verification, known: &VerificationStatus) -> bool {
+    reaches(known.counts.succeeded, known.counts.assigned, verification.min_success)
+}
+
 fn needs_verification(package: &OtaPackage, verification: &Verification) -> bool {
     let known = package.status.as_ref().and_then(|status| status.verification.as_ref());
-    let is_enough = |known: &VerificationStatus| {
-        reaches(known.counts.succeeded, known.counts.assigned, verification.min_success)
-    };
     !has_condition(package, VERIFIED)
-        || known.is_none_or(|known| !is_verification_of(package, verification, known) || !is_enough(known))
+        || known.is_none_or(|known| {
+            !is_verification_of(package, verification, known) || !is_enough(verification, known)
+        })
 }
 
 fn has_dispatched(status: &OtaRolloutStatus) -> bool {

@@ -113,21 +113,8 @@ impl Misfortune {
     }
 }
 
-/// What befalls the worlds of a seed within so many seconds.
-pub(super) fn plot_of_all(
-    seed: u64,
-    profile: Profile,
-    seconds: u64,
-    accounts: &[Account],
-    fleet: u64,
-) -> Vec<(SignedDuration, Misfortune)> {
-    let mut plot = plot(seed, profile, seconds, accounts, fleet);
-    plot.extend(plot_of_later(seed, profile, seconds));
-    plot.extend(plot_of_latest(seed, profile, seconds));
-    plot
-}
-
-fn plot(
+/// The faults of a seed within so many seconds.
+pub(super) fn plot(
     seed: u64,
     profile: Profile,
     seconds: u64,
@@ -151,6 +138,8 @@ fn plot(
         }
     }
     fate.sleepers(seed, profile, seconds, &mut plot);
+    plot.extend(plot_of_later(seed, profile, seconds));
+    plot.extend(plot_of_latest(seed, profile, seconds));
     plot
 }
 

@@ -162,7 +162,7 @@ impl Scenario {
         let minutes = author.dice.between(20, 90);
         let chaos_ends = SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(20));
         let mut plot = author.plot(minutes * 60);
-        let misfortunes = misfortune::plot_of_all(seed, profile, minutes * 60, &accounts, fleet);
+        let misfortunes = misfortune::plot(seed, profile, minutes * 60, &accounts, fleet);
         let may_hold = misfortunes.iter().any(|(_, misfortune)| misfortune.may_hold());
         plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
         if home == Home::Kubernetes {

@@ -9,7 +9,7 @@ use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
 use crate::plan::cohort::other_product;
 use crate::plan::gate::{reaches, spaced};
-use crate::plan::needs::{package_key, unasked};
+use crate::plan::needs::{is_enough, package_key, unasked};
 use crate::plan::stage::{JobSight, Target, Uniqueness, as_count, tally, versions_of};
 use crate::plan::token::{is_verification_of, package_identity, verify_token};
 use crate::plan::{Action, PackageView, Seen, confirm, lost_call};
@@ -37,12 +37,10 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         .verification
         .as_ref()
         .is_some_and(|known| is_verification_of(view.object, verification, known));
-    // What it asks for may have been raised since.
-    let is_enough = |known: &&VerificationStatus| {
-        reaches(known.counts.succeeded, known.counts.assigned, verification.min_success)
-    };
     let was_verified = is_known && condition_is_true(&status.conditions, VERIFIED);
-    if let Some(known) = status.verification.as_ref().filter(|_| was_verified).filter(is_enough) {
+    // What it asks for may have been raised since.
+    let enough = status.verification.as_ref().filter(|known| was_verified && is_enough(verification, known));
+    if let Some(known) = enough {
         return held_back(view, package_id, &known.counts)
             .unwrap_or_else(|| passed(&known.counts, known.job_id.is_some()));
     }

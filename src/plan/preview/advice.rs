@@ -166,9 +166,7 @@ pub(super) fn rollout_warnings(
     warnings.extend(spec.stop.iter().filter_map(|rule| never_fires(rule, stages)));
     let written = cohort::stages(spec);
     let known = view.object.status.as_ref().map_or(&[][..], |status| &status.stages);
-    warnings.extend(cohort::reselected(&written, known).map(|stage| {
-        format!("select of stage {stage} was edited after its devices were sent: it is not followed in this run; `rollwave restart` begins a new run with it")
-    }));
+    warnings.extend(cohort::not_followed(&written, known));
     let last = written.len().saturating_sub(1);
     for (index, stage) in written.iter().enumerate() {
         let size =

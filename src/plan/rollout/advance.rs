@@ -91,24 +91,14 @@ fn adopt_spec(ground: &Ground<'_>, status: &mut OtaRolloutStatus, edited: bool) 
         status.stages.push(kept);
     }
     if edited {
-        tell_of_reselected(ground, status);
+        // Devices of a stage are chosen once in a run: more of them would be in no proof that it has given.
+        if let Some(message) = cohort::not_followed(&ground.stages, &status.stages) {
+            record_decision(&mut status.decisions, ground.now, "SelectNotFollowed", &message);
+        }
         status.stopped_by = None;
         status.plan_hash = Some(ground.hash.clone());
         status.package_identity = Some(ground.identity.clone());
     }
-}
-
-/// Devices of a stage are chosen once in a run: more of them would be in no proof that it has given.
-fn tell_of_reselected(ground: &Ground<'_>, status: &mut OtaRolloutStatus) {
-    let names: Vec<&str> = cohort::reselected(&ground.stages, &status.stages).collect();
-    if names.is_empty() {
-        return;
-    }
-    let message = format!(
-        "select of stage {} was edited after its devices were sent: it is not followed in this run; `rollwave restart` begins a new run with it",
-        names.join(", ")
-    );
-    record_decision(&mut status.decisions, ground.now, "SelectNotFollowed", &message);
 }
 
 /// Why an edit of the stages cannot be followed: the stages that were released must stand first, in the same order, and

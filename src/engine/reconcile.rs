@@ -325,7 +325,8 @@ impl Lane {
         } else if subject.is_in_doubt() {
             self.evidence_to_create(subject)
         } else {
-            Evidence::Known
+            let due = subject.look_due(&self.clocks(), self.ports.clock.now());
+            due.map_or(Evidence::Known, Evidence::Since)
         }
     }
 

@@ -11,7 +11,7 @@ use crate::api::{
 };
 use crate::cloud::NewJob;
 use crate::plan::needs::package_key;
-use crate::plan::{confirm, window};
+use crate::plan::{clocks::Clocks, confirm, rollout::soak, window};
 use jiff::Timestamp;
 
 /// An object whose plan is carried out.
@@ -51,6 +51,11 @@ pub(super) trait Subject: Clone + Send + Sync {
     /// The part of the status that people read.
     fn words(&mut self) -> Words<'_>;
     fn object(&self) -> Object;
+
+    /// What is known must have been observed then or later, for the next verdict.
+    fn look_due(&self, _: &Clocks, _: Timestamp) -> Option<Timestamp> {
+        None
+    }
 
     /// True while a call is not settled, and a look may settle it.
     fn is_in_doubt(&self) -> bool {
@@ -244,6 +249,10 @@ impl Subject for OtaRollout {
     fn object(&self) -> Object {
         Object::Rollout(self.clone())
     }
+
+    fn look_due(&self, clocks: &Clocks, now: Timestamp) -> Option<Timestamp> {
+        soak::look_due(self, clocks, now)
+    }
 }
 
 /// Something that was created, and its id.
@@ -252,4 +261,35 @@ pub(super) enum Created<'a> {
     Package { token: &'a str, id: &'a str },
     /// A job; of a verification when it is of no stage.
     Job { stage: Option<&'a str>, job: &'a NewJob, id: &'a str },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, WORLD, cloud, package, rollout};
+    use super::*;
+    use crate::api::StagePhase;
+    use crate::state::memory::Memory;
+    use jiff::SignedDuration;
+
+    /// The fleet is listed once in a drift interval, which may be much longer than a soak.
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_is_left_when_its_soak_ends_and_not_at_the_next_drift_round() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let cloud = cloud("lab", "a").replace("spec:\n", "spec:\n  driftInterval: 6h\n");
+        let rollout =
+            rollout("r", "v2", 3).replace("select: {count: 3}", "select: {count: 3}\n    soak: 10m");
+        site.apply(&[cloud, package("v2", "lab", "V2"), rollout].concat()).await;
+        let key = ObjectKey::new(Kind::OtaRollout, "default", "r");
+        let canary = |store: &Memory| match store.get(&key).as_deref() {
+            Some(Object::Rollout(rollout)) => rollout.status.as_ref()?.stages.first().cloned(),
+            _ => None,
+        };
+        let is = |phase: StagePhase| move |stage: &crate::api::StageStatus| stage.phase == phase;
+        site.until("it soaks", |store| canary(store).as_ref().is_some_and(is(StagePhase::Soaking))).await;
+        let ends = canary(&site.store).and_then(|stage| stage.soaks_until).unwrap();
+        site.until("it passed", |store| canary(store).as_ref().is_some_and(is(StagePhase::Passed))).await;
+        let late = canary(&site.store).and_then(|stage| stage.passed_at).unwrap().duration_since(ends);
+        assert!(late < SignedDuration::from_secs(5), "{late:#} after the end of its soak");
+    }
 }

@@ -23,6 +23,7 @@ mod population;
 mod report;
 mod requests;
 mod run;
+pub mod soak;
 mod success;
 mod survey;
 
@@ -185,7 +186,7 @@ fn package_message(package: &OtaPackage) -> String {
 /// Nothing was seen, so nothing is concluded: what was known stands.
 fn wait_for_a_look(view: &RolloutView<'_>, status: OtaRolloutStatus) -> Plan<OtaRolloutStatus> {
     if status.observed_generation == view.object.metadata.generation.unwrap_or(0) {
-        return Plan { status, actions: Vec::new(), again: super::Again::After(POLL) };
+        return Plan { status, actions: Vec::new(), again: Again::After(POLL) };
     }
     let outcome = Outcome::working(status.phase, "Observing", "looking at the cloud's jobs and devices");
     finish(view.object, status, outcome, view.now)

@@ -3,12 +3,11 @@
 use super::jobs::{can_be_stopped, unstoppable};
 use super::report::{Outcome, total};
 use super::survey::{Survey, survey};
-use super::{Ground, deadline, findings, follow_up, overlap, requests, run, waiting_stage};
+use super::{Ground, deadline, findings, follow_up, overlap, requests, run, soak, waiting_stage};
 use crate::api::{
     Decision, OtaRolloutStatus, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction, Verdict,
     record_decision, time_text,
 };
-use crate::plan::clocks::Wait;
 use crate::plan::needs::{has_begun, is_dispatchable};
 use crate::plan::{Action, Again, POLL, cohort, gate, stop};
 use jiff::{SignedDuration, Timestamp};
@@ -329,16 +328,14 @@ impl Pass<'_, '_> {
 
     /// A stage is left on a look that was taken after its soak time, never on an older one.
     fn soak(&mut self, index: usize, looked_at: Timestamp, line: &str) -> Option<Outcome> {
-        let length = self.ground.stages.get(index).and_then(|stage| stage.soak)?.as_signed();
+        let spec = self.ground.stages.get(index).filter(|spec| spec.soak.is_some())?;
         let (clocks, stage) = (&self.ground.clocks, &mut self.status.stages[index]);
-        let began = stage.observed_at?;
         // As soon as it is known: a later beginning only makes it longer.
         stage.observed_cloud_at = stage.observed_cloud_at.or(clocks.cloud.map(|cloud| cloud.latest));
         if clocks.boot.is_some() && clocks.time_of(stage.observed_uptime.as_ref()).is_none() {
             stage.observed_uptime = clocks.uptime(self.ground.now);
         }
-        let uptime = stage.observed_uptime.as_ref();
-        let soak = Wait { began, uptime, cloud_began: stage.observed_cloud_at, length };
+        let soak = soak::of(spec, stage)?;
         let end = soak.ends(clocks, self.ground.now);
         if looked_at >= end {
             return None;

@@ -8,7 +8,7 @@ use super::{Context, Exit};
 use crate::cloud::address::AllowedHost;
 use crate::source::kubernetes::patience;
 use crate::state::kubernetes::campaign::{Candidate, Standing};
-use crate::state::kubernetes::{share::Share, time::MachineTime};
+use crate::state::kubernetes::{schema, share::Share, time::MachineTime};
 use crate::web::{self, Board, Role};
 use kube::Client;
 use std::net::SocketAddr;
@@ -68,6 +68,10 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
             ));
         }
     };
+    if let Err(stopped) = definitions(&client, &board).await {
+        serving.abort();
+        return stopped.map_or(Exit::Done, |error| ctx.fail(error));
+    }
     let namespace = args.lease_namespace.as_deref().unwrap_or(&own_namespace);
     let identity = identity();
     let time = Arc::new(MachineTime::default());
@@ -96,6 +100,44 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     match ended.and(given_back.map_err(|error| error.to_string())) {
         Ok(()) => Exit::Done,
         Err(error) => ctx.fail(error),
+    }
+}
+
+/// Waits until the installed CustomResourceDefinitions have every field that this controller writes. Until then it does not take
+/// part in the election: an older controller that fits them goes on.
+///
+/// # Errors
+/// It was told to stop; or why it cannot wait for that.
+async fn definitions(client: &Client, board: &Board) -> Result<(), Option<String>> {
+    let (mut stop, mut said) = (pin!(super::run::stop_signal()), None);
+    loop {
+        let problem = tokio::select! {
+            biased;
+            signal = &mut stop => return Err(signal.err().map(|error| error.to_string())),
+            problem = schema::problem(client) => problem,
+        };
+        let problem = match problem {
+            Ok(problem) => problem,
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                tracing::warn!(
+                    "the installed CustomResourceDefinitions cannot be compared: {}",
+                    status.message
+                );
+                None
+            }
+            Err(error) => Some(format!("the installed CustomResourceDefinitions cannot be read: {error}")),
+        };
+        board.beat();
+        board.set_problem(problem.clone());
+        let Some(problem) = problem else { return Ok(()) };
+        if said.replace(problem.clone()).as_ref() != Some(&problem) {
+            tracing::error!("{problem}");
+        }
+        tokio::select! {
+            biased;
+            signal = &mut stop => return Err(signal.err().map(|error| error.to_string())),
+            () = tokio::time::sleep(BEAT) => {}
+        }
     }
 }
 

@@ -29,6 +29,8 @@ struct Told {
     /// Last sign of life; none before the first.
     beat: Option<Instant>,
     role: Role,
+    /// Why it cannot work at all.
+    problem: Option<String>,
     work: Option<(Arc<Cluster>, Share)>,
 }
 
@@ -57,6 +59,11 @@ impl Board {
         let mut told = self.told();
         told.role = role;
         told.work = work;
+    }
+
+    /// Why it cannot work at all; none when it can.
+    pub fn set_problem(&self, problem: Option<String>) {
+        self.told().problem = problem;
     }
 
     /// It knows every object now.
@@ -106,16 +113,19 @@ fn alive(since: Option<Duration>) -> (StatusCode, String) {
     }
 }
 
-async fn readyz(State(board): State<Arc<Board>>) -> (StatusCode, &'static str) {
-    match board.told().role {
-        Role::Starting => (StatusCode::SERVICE_UNAVAILABLE, "has not looked at the Lease yet\n"),
-        Role::Listing => (StatusCode::SERVICE_UNAVAILABLE, "does not know every object yet\n"),
-        Role::Waiting => (StatusCode::OK, "ready to take over\n"),
-        Role::Leading => (StatusCode::OK, "leading\n"),
-    }
+async fn readyz(State(board): State<Arc<Board>>) -> (StatusCode, String) {
+    let told = board.told();
+    let (code, text) = match (&told.problem, told.role) {
+        (Some(problem), _) => (StatusCode::SERVICE_UNAVAILABLE, problem.as_str()),
+        (None, Role::Starting) => (StatusCode::SERVICE_UNAVAILABLE, "has not looked at the Lease yet"),
+        (None, Role::Listing) => (StatusCode::SERVICE_UNAVAILABLE, "does not know every object yet"),
+        (None, Role::Waiting) => (StatusCode::OK, "ready to take over"),
+        (None, Role::Leading) => (StatusCode::OK, "leading"),
+    };
+    (code, format!("{text}\n"))
 }
 
-async fn figures(State(board): State<Arc<Board>>) -> ([(axum::http::HeaderName, &'static str); 1], String) {
+async fn figures(State(board): State<Arc<Board>>) -> ([(http::HeaderName, &'static str); 1], String) {
     let (leads, objects) = board.seen();
     let text = board.metrics.render(leads, &objects);
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)

@@ -12,6 +12,7 @@ pub mod campaign;
 pub mod events;
 pub mod lease;
 pub mod request;
+pub mod schema;
 pub mod share;
 pub mod time;
 mod write;

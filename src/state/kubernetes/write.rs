@@ -1,6 +1,7 @@
 //! The requests that write: each is sent once, with a resource version as its precondition.
 
 use super::cache::is_held;
+use super::schema::first_dropped;
 use super::time::{Time, within};
 use crate::api::{
     Condition, FINALIZER, GROUP, Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout,
@@ -152,7 +153,13 @@ impl Writer {
         let name = object.meta().name.clone().unwrap_or_default();
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let api = self.typed(object.meta().namespace.as_deref().unwrap_or_default());
-        Ok(in_time(&*self.time, api.replace_status(&name, &params, object)).await?)
+        let written = in_time(&*self.time, api.replace_status(&name, &params, object)).await?;
+        match dropped(object, &written) {
+            Some(field) => Err(Failure::Other(format!(
+                "the API server dropped {field}: the installed CustomResourceDefinitions are older than this controller: apply those of this version"
+            ))),
+            None => Ok(written),
+        }
     }
 
     async fn patch<K: OneOfOurs>(&self, key: &ObjectKey, patch: &Value) -> Result<K, Failure> {
@@ -189,6 +196,14 @@ fn understood(kind: Kind, json: Value) -> Option<Object> {
         Kind::OtaPackage => Object::Package(serde_json::from_value(json).ok()?),
         Kind::OtaRollout => Object::Rollout(serde_json::from_value(json).ok()?),
     })
+}
+
+/// A field of the status that was sent and is not in what was stored.
+fn dropped<K: Serialize>(sent: &K, stored: &K) -> Option<String> {
+    let status = |object: &K| {
+        serde_json::to_value(object).ok().and_then(|mut json| Some(json.get_mut("status")?.take()))
+    };
+    first_dropped("status", &status(sent)?, status(stored).as_ref())
 }
 
 /// True when everything that `part` says stands in `whole`.

@@ -290,7 +290,7 @@ fn response(answer: &Answer) -> Response {
         Answer::Refused(refusal) => (refusal.0, status(*refusal).to_string()),
     };
     let mut response = Response::new(Body::from(text));
-    *response.status_mut() = axum::http::StatusCode::from_u16(code).unwrap_or_default();
+    *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
     response
 }
 

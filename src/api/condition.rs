@@ -1,7 +1,7 @@
 //! Conditions by the kstatus rules: `Ready` always, `Reconciling`, `Stalled` and `Suspended` only while they are true.
 
 use super::{Condition, Time};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// The whole summary: does the cloud hold what the spec says.
 pub const READY: &str = "Ready";
@@ -55,6 +55,27 @@ pub fn condition_is_true(conditions: &[Condition], type_: &str) -> bool {
     find_condition(conditions, type_).is_some_and(|c| c.status == Truth::True.as_str())
 }
 
+/// Reasons of `Ready` for something that the object names, and that does not exist: a Secret, an `OtaCloud`, an `OtaPackage`.
+pub const MISSING: [&str; 3] = ["AccountMissing", "PackageMissing", "SecretMissing"];
+
+/// How long what an object names may be missing before somebody must act: one `kubectl apply`, a sync wave or an operator of
+/// Secrets may still be about to create it.
+pub const MISSING_GRACE: SignedDuration = SignedDuration::from_mins(2);
+
+/// For how long something that the object names may still appear, before its absence is an error.
+#[must_use]
+pub fn missing_grace_left(conditions: &[Condition], now: Timestamp) -> SignedDuration {
+    let not_ready = find_condition(conditions, READY).filter(|ready| ready.status != Truth::True.as_str());
+    let since = not_ready.map_or(now, |ready| ready.last_transition_time.0);
+    let missing_for = now.duration_since(since);
+    // A clock that was set back since proves nothing.
+    if missing_for.is_negative() {
+        SignedDuration::ZERO
+    } else {
+        MISSING_GRACE - missing_for.min(MISSING_GRACE)
+    }
+}
+
 /// Sets a condition; `lastTransitionTime` moves only when the truth does, so that an idle object's status never changes.
 /// Conditions stay sorted by type.
 pub fn set_condition(
@@ -89,6 +110,19 @@ pub fn clear_condition(conditions: &mut Vec<Condition>, type_: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_may_appear_for_two_minutes_after_the_object_was_last_ready() {
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let mut conditions = Vec::new();
+        assert_eq!(missing_grace_left(&conditions, at(0)), MISSING_GRACE);
+        set_condition(&mut conditions, READY, Truth::True, "Done", "", 1, at(50));
+        assert_eq!(missing_grace_left(&conditions, at(900)), MISSING_GRACE);
+        set_condition(&mut conditions, READY, Truth::False, "SecretMissing", "", 1, at(900));
+        let left: Vec<i64> =
+            [800, 900, 930, 1020, 9999].map(|s| missing_grace_left(&conditions, at(s)).as_secs()).to_vec();
+        assert_eq!(left, [0, 120, 90, 0, 0]);
+    }
 
     #[test]
     fn transition_time_moves_with_the_truth_only() {

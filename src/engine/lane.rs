@@ -409,6 +409,7 @@ pub(super) async fn home_of(store: &dyn Store, object: &Object) -> Result<Object
 }
 
 fn no_cloud(home: &ObjectKey) -> CallError {
-    CallError::new(ErrorClass::Invalid, "Connect", format!("there is no {home}"))
-        .next_step("write an OtaCloud of that name")
+    let error = CallError::new(ErrorClass::Invalid, "Connect", format!("there is no {home}"))
+        .next_step("write an OtaCloud of that name");
+    CallError { reason: Some("AccountMissing"), ..error }
 }

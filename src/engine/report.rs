@@ -2,8 +2,8 @@
 
 use super::lane::{Lane, Trouble};
 use crate::api::{
-    CloudRef, Condition, Kind, Object, ObjectKey, OtaCloud, READY, RECONCILING, Request, STALLED, Truth,
-    clear_condition, set_condition,
+    CloudRef, Condition, Kind, MISSING, Object, ObjectKey, OtaCloud, READY, RECONCILING, Request,
+    RolloutPhase, STALLED, Truth, clear_condition, missing_grace_left, set_condition,
 };
 use crate::cloud::CallError;
 use jiff::Timestamp;
@@ -100,8 +100,11 @@ fn failed_conditions(
 ) {
     let reason = error.reason();
     set_condition(conditions, READY, Truth::False, reason, text, generation, now);
-    let (present, absent) =
-        if error.class.is_transient() { (RECONCILING, STALLED) } else { (STALLED, RECONCILING) };
+    let (present, absent) = if error.class.is_transient() || may_appear {
+        (RECONCILING, STALLED)
+    } else {
+        (STALLED, RECONCILING)
+    };
     set_condition(conditions, present, Truth::True, reason, text, generation, now);
     clear_condition(conditions, absent);
 }
@@ -122,6 +125,7 @@ mod tests {
             Forbidden,
             Invalid,
             NotFound,
+    let may_appear = MISSING.contains(&reason) && missing_grace_left(conditions, now).is_positive();
             NotSent,
             Throttled,
             Unauthorized,

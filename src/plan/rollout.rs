@@ -33,9 +33,10 @@ use super::needs::{has_begun, is_dispatchable};
 use super::ownership::Ownership;
 use super::stage::as_count;
 use super::token::{package_identity, plan_hash};
-use super::{Fleet, POLL, Plan, RolloutView, Seen};
+use super::{Again, Fleet, POLL, Plan, RolloutView, Seen};
 use crate::api::{
     OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus,
+    missing_grace_left,
 };
 use crate::cloud::{Capabilities, DeviceResult, Job};
 use jiff::Timestamp;
@@ -137,8 +138,16 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
     let name = &rollout.spec.package_ref.name;
     let package = view.package.ok_or_else(|| {
         let message = format!("there is no OtaPackage {name}; nothing is sent without it");
-        // It is looked at again when such a package appears.
-        Lack::Other(Box::new(Outcome::held("PackageMissing", message, false)))
+        let conditions = rollout.status.as_ref().map(|status| status.conditions.as_slice());
+        let left = missing_grace_left(conditions.unwrap_or_default(), view.now);
+        let outcome = match left.is_positive() {
+            true => {
+                Outcome { again: Again::After(left), ..Outcome::working(phase, "PackageMissing", message) }
+            }
+            // It is looked at again when such a package appears.
+            false => Outcome::held("PackageMissing", message, false),
+        };
+        Lack::Other(Box::new(outcome))
     })?;
     if let Some((reason, words)) = requests::stands_still(rollout, status).filter(|_| !begun) {
         let outcome = Outcome::held(reason, format!("{words}: {}", advance::NOTHING_SENT), false).still();

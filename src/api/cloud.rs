@@ -214,6 +214,22 @@ impl<'a> CloudRef<'a> {
     }
 }
 
+impl OtaCloud {
+    /// Names of the Secrets that its keys come from: the one that it names, and the one that they were read from last.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let named = self.spec.credentials.secret_ref.as_ref().map(|secret| secret.name.as_str());
+        named.into_iter().chain(self.former_secret())
+    }
+
+    /// The Secret that its keys were read from, where it names another one now, or none.
+    #[must_use]
+    pub fn former_secret(&self) -> Option<&str> {
+        let read = self.status.as_ref()?.secret_name.as_deref()?;
+        let named = self.spec.credentials.secret_ref.as_ref().map(|secret| secret.name.as_str());
+        (named != Some(read)).then_some(read)
+    }
+}
+
 impl OtaCloudSpec {
     /// The cloud that it names; none when it names none or several, which validation refuses.
     #[must_use]

@@ -72,6 +72,7 @@ reasons! {
     RetryRefused, true, "`OtaRollout`, `OtaPackage`: nothing is tried again, and why";
     CreateInDoubt, true, "the answer to a create was lost: it is looked for, and not sent again before that";
     Refused, true, "a call was refused for good, or a reference leads nowhere";
+    DeletionWaits, false, "it is being deleted, and what it waits for";
     Held, true, "it does not go on by itself; the sentence begins with the reason of the condition `Stalled`";
     InvalidObject, true, "it cannot be understood, or cannot work in a cluster";
 }
@@ -91,6 +92,7 @@ pub fn events(before: Option<&Object>, after: &Object) -> Vec<Event> {
     }
     told.of_journal(before, after);
     told.of_hold(before, after);
+    told.of_deletion(before, after);
     told.events
 }
 
@@ -214,6 +216,21 @@ impl Teller {
             if !before.is_some_and(|before| doubted(before, &intent.token)) {
                 self.tell(Reason::CreateInDoubt, after.message());
             }
+        }
+    }
+
+    /// Once for each reason: how many jobs are left changes often.
+    fn of_deletion(&mut self, before: Option<&Object>, after: &Object) {
+        let waits = |object: &Object| {
+            let ready = find_condition(object.conditions(), READY).filter(|_| object.is_deleting())?;
+            Some(ready.reason.clone())
+        };
+        let is_refused = find_condition(after.conditions(), STALLED).is_some();
+        if let Some(reason) = waits(after)
+            && !is_refused
+            && before.and_then(waits).as_ref() != Some(&reason)
+        {
+            self.tell(Reason::DeletionWaits, after.message());
         }
     }
 

@@ -142,7 +142,10 @@ impl Object {
         match self.phase()? {
             RolloutPhase::Aborted => Some(Health::Aborted),
             RolloutPhase::Held => Some(Health::Held),
-            RolloutPhase::Pending | RolloutPhase::Progressing | RolloutPhase::Completed => None,
+            RolloutPhase::Pending
+            | RolloutPhase::Progressing
+            | RolloutPhase::Completed
+            | RolloutPhase::Deleting => None,
         }
     }
 

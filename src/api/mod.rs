@@ -216,6 +216,18 @@ impl Object {
         self.meta().deletion_timestamp.is_some()
     }
 
+    /// The kubectl command that takes our finalizer off, so that a deletion does not wait for Rollwave; none where there is no
+    /// such finalizer.
+    #[must_use]
+    pub fn finalizer_command(&self) -> Option<String> {
+        let finalizers = self.meta().finalizers.as_ref()?;
+        let index = finalizers.iter().position(|name| name == FINALIZER)?;
+        let key = self.key();
+        let (namespace, kind) = (&key.namespace, key.kind.as_str().to_lowercase());
+        let patch = format!(r#"[{{"op":"remove","path":"/metadata/finalizers/{index}"}}]"#);
+        Some(format!("kubectl patch -n {namespace} {kind}/{} --type=json -p '{patch}'", key.name))
+    }
+
     /// Creates of this object that are not settled.
     #[must_use]
     pub fn pending(&self) -> &[Intent] {

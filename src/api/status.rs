@@ -63,6 +63,9 @@ pub struct OtaCloudStatus {
     /// The `reconcile-requested-at` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// Name of the Secret that the keys were read from: it is kept for as long as this account needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_name: Option<String>,
 }
 
 /// A decision and the rule that took it.
@@ -85,6 +88,7 @@ impl Default for OtaCloudStatus {
             conditions: Vec::new(),
             message: String::new(),
             last_handled_reconcile_at: None,
+            secret_name: None,
         }
     }
 }

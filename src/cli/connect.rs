@@ -14,7 +14,7 @@ use crate::{
         transport::{HttpOptions, HttpTransport},
     },
     engine::ports::{Connector, Fenced, Leadership, Sole},
-    source::secret,
+    source::{kubernetes::secret::Named, secret},
 };
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
@@ -36,11 +36,28 @@ pub type Entries = BTreeMap<String, SecretString>;
 /// Where the Secrets are that `spec.credentials.secretRef` names: in a cluster.
 #[async_trait]
 pub trait Vault: Send + Sync {
-    /// The entries of a Secret, read anew each time.
+    /// The entries of a Secret, read anew each time. From then on it is kept for its holder.
     ///
     /// # Errors
     /// [`CallError`]: it is not there, may not be read, or cannot be asked for now.
-    async fn read(&self, namespace: &str, name: &str) -> Result<Entries, CallError>;
+    async fn read(&self, secret: Named<'_>) -> Result<Entries, CallError>;
+
+    /// Sees to it that a Secret that was read stays while its holder does.
+    ///
+    /// # Errors
+    /// [`CallError`]: it cannot be told or done now.
+    async fn keep(&self, secret: Named<'_>) -> Result<(), CallError>;
+
+    /// The holder does not need it any more.
+    ///
+    /// # Errors
+    /// [`CallError`]: it may still be kept.
+    async fn release(&self, secret: Named<'_>) -> Result<(), CallError>;
+}
+
+fn named<'a>(cloud: &'a OtaCloud, name: &'a str) -> Named<'a> {
+    let namespace = cloud.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    Named { namespace, name, holder: cloud.metadata.uid.as_deref().unwrap_or_default() }
 }
 
 impl HttpConnector {
@@ -99,13 +116,12 @@ impl HttpConnector {
 
     /// The Secret that the account names, if it names one.
     async fn entries(&self, cloud: &OtaCloud) -> Result<Option<Entries>, CallError> {
-        let Some(named) = &cloud.spec.credentials.secret_ref else { return Ok(None) };
+        let Some(reference) = &cloud.spec.credentials.secret_ref else { return Ok(None) };
         let Some(vault) = &self.vault else {
             return Err(refused("spec.credentials.secretRef names a Secret of a cluster".to_owned())
                 .next_step("name each key with env:VAR, file:PATH or exec:CMD, or use rollwave controller"));
         };
-        let namespace = cloud.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        vault.read(namespace, &named.name).await.map(Some)
+        vault.read(named(cloud, &reference.name)).await.map(Some)
     }
 }
 
@@ -124,6 +140,20 @@ impl Connector for HttpConnector {
             Some(CloudRef::Enos(spec)) => self.enos(spec, &secrets).await,
             Some(CloudRef::AliyunIot(spec)) => self.aliyun(spec, &secrets).await,
             None => Err(refused("spec names no cloud, or several".to_owned())),
+        }
+    }
+
+    async fn keep_secret(&self, cloud: &OtaCloud) -> Result<(), CallError> {
+        match (&self.vault, &cloud.spec.credentials.secret_ref) {
+            (Some(vault), Some(reference)) => vault.keep(named(cloud, &reference.name)).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn release_secret(&self, cloud: &OtaCloud, name: &str) -> Result<(), CallError> {
+        match &self.vault {
+            Some(vault) => vault.release(named(cloud, name)).await,
+            None => Ok(()),
         }
     }
 }
@@ -302,8 +332,16 @@ mod tests {
 
     #[async_trait]
     impl Vault for Sealed {
-        async fn read(&self, _: &str, name: &str) -> Result<Entries, CallError> {
-            Err(CallError::new(ErrorClass::Unavailable, "Connect", format!("{name} was read")))
+        async fn read(&self, secret: Named<'_>) -> Result<Entries, CallError> {
+            Err(CallError::new(ErrorClass::Unavailable, "Connect", format!("{} was read", secret.name)))
+        }
+
+        async fn keep(&self, _: Named<'_>) -> Result<(), CallError> {
+            Ok(())
+        }
+
+        async fn release(&self, _: Named<'_>) -> Result<(), CallError> {
+            Ok(())
         }
     }
 

@@ -203,7 +203,7 @@ type Look = (&'static str, &'static str, Style);
 const fn look_in(rollout: RolloutPhase, stage: StagePhase) -> Look {
     match (rollout, stage) {
         (
-            RolloutPhase::Held | RolloutPhase::Aborted,
+            RolloutPhase::Held | RolloutPhase::Aborted | RolloutPhase::Deleting,
             StagePhase::Dispatching | StagePhase::Running | StagePhase::Soaking,
         ) => ("‖", "stopped", WARN),
         _ => phase_look(stage),

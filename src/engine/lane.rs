@@ -329,8 +329,15 @@ impl Lane {
             link.wanted = wanted;
             return Ok(());
         }
+        let is_same = |link: Option<&Link>| link.is_some_and(|link| link.spec == cloud.spec);
         let client = match self.ports.connector.connect(cloud).await {
             Ok(client) => client,
+            // Whatever is deleted with its keys is stopped with those that were read before.
+            Err(error) if cloud.metadata.deletion_timestamp.is_some() && is_same(before.as_ref()) => {
+                tracing::warn!(account = %self.home, "goes on with the keys that were read before: {error}");
+                self.link = before.map(|link| Link { wanted, ..link });
+                return Ok(());
+            }
             Err(error) => {
                 self.link = before.map(|link| Link { refused: true, ..link });
                 return Err(error.into());

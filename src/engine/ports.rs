@@ -75,6 +75,22 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// [`CallError`] when a secret cannot be read or the address is not usable; says which.
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError>;
+
+    /// Sees to it that the Secret with the keys stays for as long as the account needs it, where there are Secrets.
+    ///
+    /// # Errors
+    /// [`CallError`] when that is not known to be so.
+    async fn keep_secret(&self, _cloud: &OtaCloud) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    /// The account does not need the Secret of this name any more.
+    ///
+    /// # Errors
+    /// [`CallError`] when the Secret may still be kept.
+    async fn release_secret(&self, _cloud: &OtaCloud, _name: &str) -> Result<(), CallError> {
+        Ok(())
+    }
 }
 
 /// Whether this instance is the one that acts. Asked right before every call that changes something in a cloud, after the

@@ -186,6 +186,9 @@ impl Lane {
             return self.serve_cloud(cloud, None, class).await;
         }
         let Some(why) = self.needed_by().await? else {
+            for name in cloud.secrets() {
+                self.ports.connector.release_secret(cloud, name).await?;
+            }
             self.forget("ForgetCloud", &self.home).await?;
             self.link = None;
             return Ok(Turn::over(true));
@@ -209,12 +212,20 @@ impl Lane {
         }
         self.check_answers(class).await?;
         let due = self.connect().await?.drift_due;
+        if let Some(former) = cloud.former_secret() {
+            self.ports.connector.release_secret(cloud, former).await?;
+        }
         let changed = self.report_cloud(cloud, kept_by.as_deref()).await?;
         if now < due {
             return Ok(Turn { changed, again: Some((Class::Drift, due)) });
         }
         if !self.drift_step().await? {
             return Ok(Turn { changed, again: Some((Class::Drift, now)) });
+        }
+        if kept_by.is_none()
+            && let Err(error) = self.ports.connector.keep_secret(cloud).await
+        {
+            tracing::warn!("{error}");
         }
         let due = self.end_drift_round(now).await?;
         Ok(Turn { changed, again: Some((Class::Drift, due)) })

@@ -48,6 +48,7 @@ impl Lane {
         let status = after.status.get_or_insert_default();
         status.observed_generation = generation;
         status.message.clone_from(&message);
+        status.secret_name = cloud.spec.credentials.secret_ref.as_ref().map(|secret| secret.name.clone());
         if let Some(asked) = Request::Reconcile.of(&cloud.metadata) {
             status.last_handled_reconcile_at = Some(asked.to_owned());
         }
@@ -70,8 +71,19 @@ impl Lane {
     }
 }
 
+/// What a message begins with while a deletion cannot go on.
+const WAITS: &str = "deletion waits: ";
+
+/// How an object goes that cannot be settled, for people.
+fn way_out(object: &Object) -> String {
+    let by_hand = object.finalizer_command();
+    by_hand.map_or_else(String::new, |command| {
+        format!("; to delete it and leave what is in the cloud as it is: {command}")
+    })
+}
+
 fn fail(object: &mut Object, error: &CallError, now: Timestamp) {
-    let generation = object.generation();
+    let (generation, way_out) = (object.generation(), object.is_deleting().then(|| way_out(object)));
     let (observed, conditions, message) = match object {
         Object::Cloud(o) => {
             let status = o.status.get_or_insert_default();
@@ -82,12 +94,23 @@ fn fail(object: &mut Object, error: &CallError, now: Timestamp) {
             (&mut status.observed_generation, &mut status.conditions, &mut status.message)
         }
         Object::Rollout(o) => {
+            let is_leaving = o.metadata.deletion_timestamp.is_some();
             let status = o.status.get_or_insert_default();
+            if is_leaving {
+                status.phase = RolloutPhase::Deleting;
+            }
             (&mut status.observed_generation, &mut status.conditions, &mut status.message)
         }
     };
     *observed = generation;
-    *message = error.text_after(message);
+    *message = way_out.map_or_else(
+        || error.text_after(message),
+        |way_out| {
+            let told =
+                message.strip_prefix(WAITS).and_then(|rest| rest.strip_suffix(&way_out)).unwrap_or_default();
+            format!("{WAITS}{}{way_out}", error.text_after(told))
+        },
+    );
     failed_conditions(conditions, error, message, generation, now);
 }
 
@@ -99,6 +122,7 @@ fn failed_conditions(
     now: Timestamp,
 ) {
     let reason = error.reason();
+    let may_appear = MISSING.contains(&reason) && missing_grace_left(conditions, now).is_positive();
     set_condition(conditions, READY, Truth::False, reason, text, generation, now);
     let (present, absent) = if error.class.is_transient() || may_appear {
         (RECONCILING, STALLED)
@@ -125,7 +149,6 @@ mod tests {
             Forbidden,
             Invalid,
             NotFound,
-    let may_appear = MISSING.contains(&reason) && missing_grace_left(conditions, now).is_positive();
             NotSent,
             Throttled,
             Unauthorized,

@@ -135,6 +135,8 @@ pub enum RolloutPhase {
     Aborted,
     /// Every stage passed.
     Completed,
+    /// It is being deleted: its jobs are stopped first.
+    Deleting,
 }
 
 /// One stage.

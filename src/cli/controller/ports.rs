@@ -7,9 +7,10 @@ use crate::cloud::address::AllowedHost;
 use crate::cloud::{CallError, Cloud, ErrorClass, TransportError};
 use crate::engine::drive::rehearsal::is_loopback;
 use crate::engine::ports::{Connector, Leader, LogRecorder, Ports, Recorder};
-use crate::source::kubernetes::secret::{self, SecretError};
+use crate::source::kubernetes::secret::{Named, SecretError};
 use crate::state::kubernetes::events::Bulletin;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use kube::Client;
 use std::sync::Arc;
 
@@ -47,16 +48,30 @@ struct Secrets(Client);
 
 #[async_trait]
 impl Vault for Secrets {
-    async fn read(&self, namespace: &str, name: &str) -> Result<Entries, CallError> {
-        secret::read(&self.0, namespace, name).await.map_err(|error| {
-            let class = match &error {
-                SecretError::Unavailable { .. } => ErrorClass::Unavailable,
-                _ => ErrorClass::Unauthorized,
-            };
-            CallError::new(class, "Connect", error.to_string())
-                .next_step(format!("put the keys into the Secret {name}; it is read again by itself"))
-        })
+    async fn read(&self, secret: Named<'_>) -> Result<Entries, CallError> {
+        secret.read(&self.0).await.map_err(|error| failed(&error, secret.name))
     }
+
+    async fn keep(&self, secret: Named<'_>) -> Result<(), CallError> {
+        secret.keep(&self.0, Timestamp::now()).await.map_err(|error| failed(&error, secret.name))
+    }
+
+    async fn release(&self, secret: Named<'_>) -> Result<(), CallError> {
+        secret.release(&self.0).await.map_err(|error| failed(&error, secret.name))
+    }
+}
+
+fn failed(error: &SecretError, name: &str) -> CallError {
+    let class = match error {
+        SecretError::Unavailable { .. } => ErrorClass::Unavailable,
+        _ => ErrorClass::Unauthorized,
+    };
+    let next_step = match error {
+        SecretError::NotKept { .. } => "give the role `patch` on secrets again".to_owned(),
+        _ => format!("put the keys into the Secret {name}; it is read again by itself"),
+    };
+    let reason = matches!(error, SecretError::Absent { .. }).then_some("SecretMissing");
+    CallError { reason, ..CallError::new(class, "Connect", error.to_string()).next_step(next_step) }
 }
 
 /// Soaks that last a sixtieth of their time would let a bad firmware through to real devices.
@@ -73,5 +88,13 @@ impl Connector for Rehearsal {
             format!("--time-factor is for rehearsals against a simulator on this machine, not {endpoint}");
         Err(CallError::new(ErrorClass::Invalid, "Connect", message)
             .next_step("start the controller without --time-factor"))
+    }
+
+    async fn keep_secret(&self, cloud: &OtaCloud) -> Result<(), CallError> {
+        self.0.keep_secret(cloud).await
+    }
+
+    async fn release_secret(&self, cloud: &OtaCloud, name: &str) -> Result<(), CallError> {
+        self.0.release_secret(cloud, name).await
     }
 }

@@ -44,7 +44,7 @@ pub fn explain(object: &Object, all: &[Object], now: Timestamp) -> Explanation {
     let health = object.health();
     let first = match health {
         Health::New => Some(NOT_LOOKED_AT.to_owned()),
-        Health::Deleting => Some(DELETING.to_owned()),
+        Health::Deleting => Some(deleting(object)),
         Health::Stalled => Some(person_needed(object)),
         _ => None,
     };
@@ -70,7 +70,18 @@ pub fn explain(object: &Object, all: &[Object], now: Timestamp) -> Explanation {
 const NOT_LOOKED_AT: &str =
     "Nothing was decided on this spec yet: `rollwave apply` or `rollwave run` looks at it.";
 
-const DELETING: &str = "It goes once nothing of it is left to do in the cloud.";
+/// Since when, and what can be done if it takes too long.
+fn deleting(object: &Object) -> String {
+    let since = object.meta().deletion_timestamp.as_ref().map(|at| format!(" since {}", time_text(at.0)));
+    let by_hand = object
+        .finalizer_command()
+        .map(|command| format!(" To delete it at once and leave what is in the cloud as it is: {command}"));
+    format!(
+        "It is being deleted{}, and goes once nothing of it is left to do in the cloud.{}",
+        since.unwrap_or_default(),
+        by_hand.unwrap_or_default()
+    )
+}
 
 fn by_default(health: Health) -> String {
     match health {

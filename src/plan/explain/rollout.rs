@@ -148,6 +148,7 @@ fn next(
         return next;
     }
     match status.phase {
+        RolloutPhase::Deleting => {}
         RolloutPhase::Completed => next.extend(retry_next(status, key)),
         RolloutPhase::Pending => next.extend(package_next(rollout, key, all)),
         RolloutPhase::Aborted => next.push(NOT_CONTINUED.to_owned()),

@@ -36,7 +36,7 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
         }
         return release(view.object, status, view.now);
     };
-    let (phase, reason) = (status.phase, "Deleting");
+    let (phase, reason) = (RolloutPhase::Deleting, "Deleting");
     if let (Some((account, _)), None) = (account_left(view), view.capabilities) {
         let message = format!("OtaCloud/{account} is gone; left as they are: {running}");
         record_decision(&mut status.decisions, view.now, "JobsLeftRunning", message);
@@ -75,7 +75,8 @@ fn sent_nothing(status: &OtaRolloutStatus) -> bool {
 }
 
 fn release(object: &OtaRollout, status: OtaRolloutStatus, now: Timestamp) -> Plan<OtaRolloutStatus> {
-    let outcome = Outcome::working(status.phase, "Deleting", "nothing is left to do").with([Action::Release]);
+    let outcome =
+        Outcome::working(RolloutPhase::Deleting, "Deleting", "nothing is left to do").with([Action::Release]);
     finish(object, status, outcome, now)
 }
 

@@ -1,12 +1,22 @@
-//! Secrets of a cluster: read by name when they are needed, never listed, never kept.
+//! Secrets of a cluster: read by name when they are needed, never listed, never cached. A finalizer keeps a Secret for as long
+//! as an account needs it, so that jobs can still be stopped when everything is deleted at once.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use secrecy::SecretString;
+use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 
-/// How long a read may take.
+/// How long a request may take.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long a deleted Secret stays for an account that is not deleted: `kubectl delete -f` deletes one after the other.
+const HELD_AFTER_DELETION: SignedDuration = SignedDuration::from_mins(1);
+/// Name under which the API server notes who wrote a field.
+const MANAGER: &str = "rollwave";
+/// What the names of our finalizers begin with; the uid of the account follows.
+const FINALIZER_PREFIX: &str = "ota.rollwave.dev/account-";
 
 /// Why a Secret cannot be read. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +34,16 @@ pub enum SecretError {
         "the controller may not read the Secret {name} in namespace {namespace}: its role needs `get` on secrets"
     )]
     Forbidden {
+        /// Where.
+        namespace: String,
+        /// Which.
+        name: String,
+    },
+    /// The controller's role does not let it write our finalizer.
+    #[error(
+        "the controller may not change the finalizers of the Secret {name} in namespace {namespace}: its role needs `patch` on secrets"
+    )]
+    NotKept {
         /// Where.
         namespace: String,
         /// Which.
@@ -47,37 +67,239 @@ pub enum SecretError {
     },
 }
 
-/// The entries of a Secret by their keys; a line break at the end of a value does not belong to it.
-///
-/// # Errors
-/// [`SecretError`]
-pub async fn read(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-) -> Result<BTreeMap<String, SecretString>, SecretError> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let unavailable = |cause: String| SecretError::Unavailable { name: name.to_owned(), cause };
-    let read = tokio::time::timeout(LIMIT, api.get(name)).await;
-    let secret = match read
-        .map_err(|_| unavailable(format!("no answer within {} seconds", LIMIT.as_secs())))?
-    {
-        Ok(secret) => secret,
-        Err(kube::Error::Api(status)) if status.code == 404 => {
-            return Err(SecretError::Absent { namespace: namespace.to_owned(), name: name.to_owned() });
+/// A Secret, and the account that needs it.
+#[derive(Clone, Copy)]
+pub struct Named<'a> {
+    /// Of both.
+    pub namespace: &'a str,
+    /// Of the Secret.
+    pub name: &'a str,
+    /// Uid of the `OtaCloud`.
+    pub holder: &'a str,
+}
+
+impl Named<'_> {
+    /// The entries of the Secret by their keys; a line break at the end of a value does not belong to it. From now on the Secret
+    /// is kept for its holder, if the controller may do that.
+    ///
+    /// # Errors
+    /// [`SecretError`]
+    pub async fn read(&self, client: &Client) -> Result<BTreeMap<String, SecretString>, SecretError> {
+        let secret = self.get(client).await?;
+        self.hold(client, &secret).await?;
+        let entries = secret.data.unwrap_or_default().into_iter();
+        let unusable = |key: &str| SecretError::Unusable { name: self.name.to_owned(), key: key.to_owned() };
+        entries
+            .map(|(key, value)| text(value.0).ok_or_else(|| unusable(&key)).map(|text| (key, text)))
+            .collect()
+    }
+
+    /// Keeps a Secret that lost our finalizer; lets one go that was deleted while its account stays.
+    ///
+    /// # Errors
+    /// [`SecretError`]
+    pub async fn keep(&self, client: &Client, now: Timestamp) -> Result<(), SecretError> {
+        let secret = match self.get(client).await {
+            Err(SecretError::Absent { .. }) => return Ok(()),
+            found => found?,
+        };
+        match &secret.metadata.deletion_timestamp {
+            None => self.hold(client, &secret).await,
+            Some(deleted) if now.duration_since(deleted.0) < HELD_AFTER_DELETION => Ok(()),
+            Some(_) => self.let_go(client, &secret).await,
         }
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            return Err(SecretError::Forbidden { namespace: namespace.to_owned(), name: name.to_owned() });
+    }
+
+    /// The account does not need the Secret any more.
+    ///
+    /// # Errors
+    /// [`SecretError`]
+    pub async fn release(&self, client: &Client) -> Result<(), SecretError> {
+        match self.get(client).await {
+            Err(SecretError::Absent { .. } | SecretError::Forbidden { .. }) => Ok(()),
+            Err(error) => Err(error),
+            Ok(secret) => self.let_go(client, &secret).await,
         }
-        Err(error) => return Err(unavailable(error.to_string())),
-    };
-    let entries = secret.data.unwrap_or_default().into_iter();
-    let unusable = |key: &str| SecretError::Unusable { name: name.to_owned(), key: key.to_owned() };
-    entries.map(|(key, value)| text(value.0).ok_or_else(|| unusable(&key)).map(|text| (key, text))).collect()
+    }
+
+    fn finalizer(&self) -> String {
+        format!("{FINALIZER_PREFIX}{}", self.holder)
+    }
+
+    async fn hold(&self, client: &Client, secret: &Secret) -> Result<(), SecretError> {
+        // An API server takes no new finalizer for an object that is being deleted.
+        if secret.metadata.deletion_timestamp.is_some() || self.is_held(secret) {
+            return Ok(());
+        }
+        let ours = self.finalizer();
+        let finalizers: Vec<&String> = secret.metadata.finalizers.iter().flatten().chain([&ours]).collect();
+        match self.write_finalizers(client, secret, &finalizers).await {
+            Err(SecretError::NotKept { .. }) => {
+                tracing::info!(
+                    "the Secret {} in namespace {} is not kept while it is needed: the controller's role has no `patch` on secrets",
+                    self.name,
+                    self.namespace
+                );
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    async fn let_go(&self, client: &Client, secret: &Secret) -> Result<(), SecretError> {
+        if !self.is_held(secret) {
+            return Ok(());
+        }
+        let ours = self.finalizer();
+        let others: Vec<&String> =
+            secret.metadata.finalizers.iter().flatten().filter(|name| **name != ours).collect();
+        match self.write_finalizers(client, secret, &others).await {
+            Err(SecretError::Absent { .. }) => Ok(()),
+            written => written,
+        }
+    }
+
+    fn is_held(&self, secret: &Secret) -> bool {
+        let ours = self.finalizer();
+        secret.metadata.finalizers.iter().flatten().any(|name| *name == ours)
+    }
+
+    async fn write_finalizers(
+        &self,
+        client: &Client,
+        secret: &Secret,
+        finalizers: &[&String],
+    ) -> Result<(), SecretError> {
+        let version = &secret.metadata.resource_version;
+        let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}}));
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        self.answer(self.api(client).patch_metadata(self.name, &params, &patch), true).await.map(drop)
+    }
+
+    async fn get(&self, client: &Client) -> Result<Secret, SecretError> {
+        self.answer(self.api(client).get(self.name), false).await
+    }
+
+    fn api(&self, client: &Client) -> Api<Secret> {
+        Api::namespaced(client.clone(), self.namespace)
+    }
+
+    async fn answer<T>(
+        &self,
+        request: impl Future<Output = kube::Result<T>>,
+        writes: bool,
+    ) -> Result<T, SecretError> {
+        let (namespace, name) = (self.namespace.to_owned(), self.name.to_owned());
+        let unavailable = |cause: String| SecretError::Unavailable { name: self.name.to_owned(), cause };
+        let answer = tokio::time::timeout(LIMIT, request).await;
+        match answer.map_err(|_| unavailable(format!("no answer within {} seconds", LIMIT.as_secs())))? {
+            Ok(answer) => Ok(answer),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                Err(SecretError::Absent { namespace, name })
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 && writes => {
+                Err(SecretError::NotKept { namespace, name })
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                Err(SecretError::Forbidden { namespace, name })
+            }
+            Err(error) => Err(unavailable(error.to_string())),
+        }
+    }
 }
 
 fn text(bytes: Vec<u8>) -> Option<SecretString> {
     let text = String::from_utf8(bytes).ok()?;
     let text = text.trim_end_matches(['\r', '\n']);
     (!text.trim().is_empty()).then(|| text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::StatusCode;
+    use axum::{Json, Router, routing::get};
+    use secrecy::ExposeSecret as _;
+    use serde_json::Value;
+    use std::sync::{Arc, Mutex};
+
+    /// An API server with one Secret, whose finalizers may be written or not.
+    struct Server {
+        client: Client,
+        secret: Arc<Mutex<Value>>,
+    }
+
+    impl Server {
+        fn new(may_write: bool) -> Self {
+            let metadata =
+                json!({"name": "keys", "namespace": "n", "resourceVersion": "7", "finalizers": ["other"]});
+            let secret = json!({"metadata": metadata, "data": {"accessKey": "QUsK"}});
+            let secret = Arc::new(Mutex::new(secret));
+            let (read, written) = (secret.clone(), secret.clone());
+            let read = move || async move { Json(read.lock().unwrap().clone()) };
+            let write = move |Json(patch): Json<Value>| async move {
+                let mut secret = written.lock().unwrap();
+                assert_eq!(patch["metadata"]["resourceVersion"], secret["metadata"]["resourceVersion"]);
+                if !may_write {
+                    let status =
+                        json!({"status": "Failure", "message": "no", "reason": "Forbidden", "code": 403});
+                    return (StatusCode::FORBIDDEN, Json(status));
+                }
+                secret["metadata"]["finalizers"] = patch["metadata"]["finalizers"].clone();
+                (StatusCode::OK, Json(json!({"metadata": secret["metadata"]})))
+            };
+            let router = Router::new().route("/api/v1/namespaces/n/secrets/keys", get(read).patch(write));
+            Self { client: Client::new(router, "n"), secret }
+        }
+
+        fn finalizers(&self) -> Value {
+            self.secret.lock().unwrap()["metadata"]["finalizers"].clone()
+        }
+    }
+
+    const KEYS: Named<'_> = Named { namespace: "n", name: "keys", holder: "u-1" };
+
+    #[tokio::test]
+    async fn a_secret_is_kept_from_when_it_is_read_until_its_account_is_gone() {
+        let server = Server::new(true);
+        let entries = KEYS.read(&server.client).await.unwrap();
+        assert_eq!(entries["accessKey"].expose_secret(), "AK");
+        let held = json!(["other", "ota.rollwave.dev/account-u-1"]);
+        assert_eq!(server.finalizers(), held);
+        let another = Named { holder: "u-2", ..KEYS };
+        another.read(&server.client).await.unwrap();
+        another.release(&server.client).await.unwrap();
+        assert_eq!(server.finalizers(), held, "each account has a finalizer of its own");
+        KEYS.release(&server.client).await.unwrap();
+        assert_eq!(server.finalizers(), json!(["other"]));
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_deleted_alone_goes_after_a_minute_and_a_lost_finalizer_comes_back() {
+        let server = Server::new(true);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        KEYS.keep(&server.client, at(0)).await.unwrap();
+        let held = json!(["other", "ota.rollwave.dev/account-u-1"]);
+        assert_eq!(server.finalizers(), held);
+        server.secret.lock().unwrap()["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:01:00Z");
+        KEYS.keep(&server.client, at(119)).await.unwrap();
+        assert_eq!(server.finalizers(), held);
+        KEYS.keep(&server.client, at(120)).await.unwrap();
+        assert_eq!(server.finalizers(), json!(["other"]));
+        KEYS.read(&server.client).await.unwrap();
+        assert_eq!(server.finalizers(), json!(["other"]), "what is being deleted takes no finalizer");
+    }
+
+    #[tokio::test]
+    async fn a_controller_that_may_not_keep_a_secret_reads_it_all_the_same() {
+        let server = Server::new(false);
+        assert_eq!(KEYS.read(&server.client).await.unwrap().len(), 1);
+        KEYS.release(&server.client).await.unwrap();
+        server.secret.lock().unwrap()["metadata"]["finalizers"] = json!(["ota.rollwave.dev/account-u-1"]);
+        let refused = KEYS.release(&server.client).await.unwrap_err();
+        assert!(refused.to_string().contains("`patch` on secrets"), "{refused}");
+        let absent = Named { name: "others", ..KEYS };
+        assert!(matches!(absent.read(&server.client).await, Err(SecretError::Absent { .. })));
+        assert!(absent.keep(&server.client, Timestamp::UNIX_EPOCH).await.is_ok());
+    }
 }

@@ -74,20 +74,62 @@ fn reach(field: &Field<'_>, phase: &Phase) {
     });
 }
 
+const EVERYTHING: [(&str, &str); 4] =
+    [("Secret", "keys"), ("OtaCloud", "lab"), ("OtaPackage", "meter-v2"), ("OtaRollout", "meter")];
+
+fn assert_nothing_is_left(field: &Field<'_>, case: &str) {
+    EVERYTHING.iter().rev().for_each(|(kind, name)| field.until_gone(kind, name));
+    let open: Vec<_> =
+        field.lab.tasks().into_iter().filter(|task| OPEN.contains(&task.status.as_str())).collect();
+    assert!(open.is_empty(), "{case}: {open:#?}");
+    assert_eq!(field.lab.packages(), [], "{case}");
+    assert!(field.lab.sent().values().all(|times| *times == 1), "{case}: {:?}", field.lab.sent());
+}
+
 #[test]
 fn a_release_that_is_deleted_at_any_point_leaves_nothing_behind() {
     each(&phases(), |phase| {
         let field = Field::new(shared());
         let controller = Process::start(&mut field.controller());
         reach(&field, phase);
-        let objects = [("OtaCloud", "lab"), ("OtaPackage", "meter-v2"), ("OtaRollout", "meter")];
-        objects.iter().for_each(|(kind, name)| field.delete(kind, name));
-        objects.iter().rev().for_each(|(kind, name)| field.until_gone(kind, name));
-        let open: Vec<_> =
-            field.lab.tasks().into_iter().filter(|task| OPEN.contains(&task.status.as_str())).collect();
-        assert!(open.is_empty(), "{}: {open:#?}", phase.name);
-        assert_eq!(field.lab.packages(), [], "{}", phase.name);
-        assert!(field.lab.sent().values().all(|times| *times == 1), "{}: {:?}", phase.name, field.lab.sent());
+        EVERYTHING.iter().for_each(|(kind, name)| field.delete(kind, name));
+        assert_nothing_is_left(&field, phase.name);
         drop(controller);
     });
 }
+
+/// As when a namespace is deleted: in any order, and nobody may be at work just then.
+#[test]
+fn a_release_that_is_deleted_in_any_order_while_no_controller_runs_leaves_nothing_behind() {
+    let orders: [[usize; 4]; 4] = [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1]];
+    each(&orders, |order| {
+        let field = Field::new(shared());
+        let mut controller = Process::start(&mut field.controller());
+        let phases = phases();
+        let runs = phases.iter().find(|phase| phase.name == "the canary runs").unwrap();
+        reach(&field, runs);
+        controller.kill();
+        order.iter().map(|index| EVERYTHING[*index]).for_each(|(kind, name)| field.delete(kind, name));
+        assert_eq!(field.get("Secret", "keys").unwrap()["metadata"]["deletionTimestamp"].is_string(), true);
+        let controller = Process::start(&mut field.controller());
+        assert_nothing_is_left(&field, &format!("{order:?}"));
+        drop(controller);
+    });
+}
+
+#[test]
+fn a_secret_that_the_account_does_not_name_any_more_can_be_deleted() {
+    let field = Field::new(shared());
+    let controller = Process::start(&mut field.controller());
+    field.until("OtaCloud", "lab", "it answers", |cloud| cloud["status"]["secretName"] == "keys");
+    field.apply(&KEYS.replace("keys", "other"));
+    field.apply(&field.account().replace("name: keys", "name: other"));
+    field.delete("Secret", "keys");
+    field.until_gone("Secret", "keys");
+    field.until("OtaCloud", "lab", "it answers", |cloud| cloud["status"]["secretName"] == "other");
+    let kept = field.get("Secret", "other").unwrap();
+    assert_eq!(kept["metadata"]["finalizers"].as_array().map(Vec::len), Some(1), "{kept:#}");
+    drop(controller);
+}
+
+const KEYS: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {accessKey: THE-ACCESS-KEY, secretKey: the-secret-key}\n";

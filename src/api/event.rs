@@ -69,6 +69,7 @@ reasons! {
     RetryTaken, false, "`OtaRollout`, `OtaPackage`: what failed is tried again, by request";
     AnotherInstance, true, "`OtaRollout`: another instance with a state of its own sends to the same devices";
     SelectNotFollowed, true, "`OtaRollout`: `select` of a stage was edited after its devices were sent";
+    SafeguardsRemoved, true, "`OtaRollout`: an edit removed stages, gates or stop rules of a rollout that is under way";
     RetryRefused, true, "`OtaRollout`, `OtaPackage`: nothing is tried again, and why";
     CreateInDoubt, true, "the answer to a create was lost: it is looked for, and not sent again before that";
     Refused, true, "a call was refused for good, or a reference leads nowhere";
@@ -185,6 +186,7 @@ impl Teller {
                 "RetryTaken" => self.tell(Reason::RetryTaken, &decision.message),
                 "RetryRefused" => self.tell(Reason::RetryRefused, &decision.message),
                 "AnotherInstance" => self.tell(Reason::AnotherInstance, &decision.message),
+                "SafeguardsRemoved" => self.tell(Reason::SafeguardsRemoved, &decision.message),
                 "SelectNotFollowed" => self.tell(Reason::SelectNotFollowed, &decision.message),
                 _ => {}
             }

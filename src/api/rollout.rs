@@ -55,14 +55,16 @@ pub struct OtaRolloutSpec {
         validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stage names must differ"),
         validation = Rule::new("!self.exists_one(s, has(s.select.rest)) || has(self[size(self) - 1].select.rest)")
             .message("the stage that selects the rest must be the last"),
-        validation = Rule::new("self.filter(s, has(s.select.rest)).size() <= 1").message("only one stage can select the rest")
+        validation = Rule::new("self.filter(s, has(s.select.rest)).size() <= 1").message("only one stage can select the rest"),
+        merge_strategy = ListMerge::Map(vec!["name".to_owned()])
     )]
     pub stages: Vec<Stage>,
     /// Rules that are watched in every stage, also while it soaks. Without any, nothing but the gates stops a bad package.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     #[x_kube(
-        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stop rule names must differ")
+        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stop rule names must differ"),
+        merge_strategy = ListMerge::Map(vec!["name".to_owned()])
     )]
     pub stop: Vec<StopRule>,
     /// How devices get the package.

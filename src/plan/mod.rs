@@ -16,6 +16,7 @@ pub mod ownership;
 pub mod package;
 pub mod preview;
 pub mod rollout;
+pub mod safeguards;
 pub mod stage;
 pub mod stop;
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod events;
 mod examples;
 mod flux;
 mod harness;
+mod kustomize;
 mod outdated;
 mod quick_start;
 mod requests;

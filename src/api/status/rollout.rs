@@ -54,6 +54,9 @@ pub struct OtaRolloutStatus {
     /// The stages in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageStatus>,
+    /// The stages, gates and stop rules of the spec that is followed: an edit that removes some of them is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub safeguards: Vec<String>,
     /// Devices that the targets name and that are left out.
     #[serde(default)]
     pub excluded: Excluded,
@@ -107,6 +110,7 @@ impl Default for OtaRolloutStatus {
             last_handled_restart_at: None,
             phase: RolloutPhase::default(),
             stages: Vec::new(),
+            safeguards: Vec::new(),
             excluded: Excluded::default(),
             stopped_by: None,
             pending: Vec::new(),

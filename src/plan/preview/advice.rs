@@ -4,7 +4,7 @@ use super::PreviewStage;
 use crate::api::{CountOrPercent, OtaPackage, OtaRollout, Owner, StopMethod, StopRule};
 use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::plan::needs::Need;
-use crate::plan::{Action, PackageView, RolloutView, cohort, gate};
+use crate::plan::{Action, PackageView, RolloutView, cohort, gate, safeguards};
 
 /// Calls of one operation, and how the number comes about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +167,7 @@ pub(super) fn rollout_warnings(
     let written = cohort::stages(spec);
     let known = view.object.status.as_ref().map_or(&[][..], |status| &status.stages);
     warnings.extend(cohort::not_followed(&written, known));
+    warnings.extend(view.object.status.as_ref().and_then(|status| safeguards::removed(spec, status)));
     let last = written.len().saturating_sub(1);
     for (index, stage) in written.iter().enumerate() {
         let size =

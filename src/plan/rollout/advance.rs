@@ -9,7 +9,7 @@ use crate::api::{
     record_decision, time_text,
 };
 use crate::plan::needs::{has_begun, is_dispatchable};
-use crate::plan::{Action, Again, POLL, cohort, gate, stop};
+use crate::plan::{Action, Again, POLL, cohort, gate, safeguards, stop};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
@@ -77,6 +77,10 @@ fn count<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus, edited: bool) -
 
 /// Takes over an edited spec: stages keep what they know, holds are judged anew.
 fn adopt_spec(ground: &Ground<'_>, status: &mut OtaRolloutStatus, edited: bool) {
+    if let Some(message) = safeguards::removed(&ground.rollout.spec, status) {
+        record_decision(&mut status.decisions, ground.now, "SafeguardsRemoved", &message);
+    }
+    status.safeguards = safeguards::of(&ground.rollout.spec);
     let mut known = std::mem::take(&mut status.stages);
     for stage in &ground.stages {
         let index = known.iter().position(|known| known.name == stage.name);

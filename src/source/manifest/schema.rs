@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_rule_compiles_and_the_walk_knows_every_keyword() {
-        const KNOWN: [&str; 24] = [
+        const KNOWN: [&str; 26] = [
             "type",
             "format",
             "properties",
@@ -207,6 +207,8 @@ mod tests {
             "title",
             "x-kubernetes-validations",
             "x-kubernetes-int-or-string",
+            "x-kubernetes-list-type",
+            "x-kubernetes-list-map-keys",
             "x-refused",
             "uniqueItems",
         ];

@@ -57,8 +57,8 @@ macro_rules! encrypted {
         name = "Ready",
         type_ = "string"
     ),
-    printcolumn(json_path = ".status.message", name = "Message", type_ = "string"),
-    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date"),
+    printcolumn(json_path = ".status.message", name = "Message", type_ = "string")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(

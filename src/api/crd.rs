@@ -30,6 +30,7 @@ pub fn schema(kind: Kind) -> Value {
 #[must_use]
 pub fn definition(kind: Kind) -> Value {
     let mut definition = definition_of(kind);
+    definition["metadata"]["labels"] = json!({"app.kubernetes.io/part-of": "rollwave"});
     if let Some(place) = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
         *place = schema(kind);
         without_own_formats(place);

@@ -29,8 +29,8 @@ use std::fmt;
         name = "Ready",
         type_ = "string"
     ),
-    printcolumn(json_path = ".status.message", name = "Message", type_ = "string"),
-    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date"),
+    printcolumn(json_path = ".status.message", name = "Message", type_ = "string")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(

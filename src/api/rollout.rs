@@ -27,8 +27,8 @@ use std::collections::BTreeMap;
         name = "Ready",
         type_ = "string"
     ),
-    printcolumn(json_path = ".status.message", name = "Message", type_ = "string"),
-    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date"),
+    printcolumn(json_path = ".status.message", name = "Message", type_ = "string")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OtaRolloutSpec {

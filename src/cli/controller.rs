@@ -48,6 +48,9 @@ pub struct Args {
     /// Address of /livez, /readyz and /metrics (0.0.0.0:8080); nothing is served when it is not given.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// Give each of so many objects a figure of its own in /metrics, rollwave_object_health with its name; none by default.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub object_metrics: usize,
     /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub time_factor: u32,
@@ -55,7 +58,7 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::naming(args.object_metrics));
     let serving = match serve(args.listen, board.clone()).await {
         Ok(serving) => serving,
         Err(error) => return ctx.fail(error),

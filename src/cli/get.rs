@@ -53,7 +53,7 @@ async fn show(args: &Args, ctx: &Context) -> Result<Exit, String> {
     let found = select(&objects, &args.wanted, place.namespace())?;
     let text = match args.output {
         Form::Table | Form::Wide if found.is_empty() => {
-            ctx.printer.note("nothing was applied yet");
+            ctx.printer.note(place.nothing());
             return Ok(Exit::Done);
         }
         Form::Table | Form::Wide => Ok(tables(&found, args.output == Form::Wide, Timestamp::now())),

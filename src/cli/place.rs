@@ -113,6 +113,16 @@ impl Found {
         }
     }
 
+    /// What is said where there is no object.
+    #[must_use]
+    pub fn nothing(&self) -> String {
+        match self {
+            Self::Folder(_) => "nothing was applied yet".to_owned(),
+            Self::Cluster { all: true, .. } => "the cluster has no object of Rollwave".to_owned(),
+            Self::Cluster { namespace, .. } => format!("namespace {namespace} has no object of Rollwave"),
+        }
+    }
+
     /// How often it is worth looking again. Each look at a cluster is a few requests.
     #[must_use]
     pub const fn look_every(&self) -> Duration {

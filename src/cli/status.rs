@@ -78,7 +78,7 @@ async fn text(args: &Args, place: &Found, ctx: &Context) -> Result<String, Strin
     let shown = with_what_they_need(&objects, &args.wanted, place.namespace())?;
     let forest = tree::forest(&shown);
     let json = match args.output {
-        Form::Tree if shown.is_empty() => return Ok("nothing was applied yet\n".to_owned()),
+        Form::Tree if shown.is_empty() => return Ok(place.nothing() + "\n"),
         Form::Tree => return Ok(tree::draw(&forest)),
         Form::Json if args.watch => serde_json::to_string(&forest),
         Form::Json => serde_json::to_string_pretty(&forest),

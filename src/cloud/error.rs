@@ -26,6 +26,19 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// Every class.
+    pub const ALL: [Self; 9] = [
+        Self::Invalid,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::Unintelligible,
+        Self::NotSent,
+    ];
+
     /// True when waiting can help; false when somebody must change something first.
     #[must_use]
     pub const fn is_transient(self) -> bool {

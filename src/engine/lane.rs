@@ -32,6 +32,8 @@ pub struct Report {
     pub changed: bool,
     /// Why it could not be brought further, when a call failed.
     pub error: Option<CallError>,
+    /// Its status could not be read or written.
+    pub state_failed: bool,
     /// The account that it belongs to.
     pub account: ObjectKey,
     /// Calls to that account so far.
@@ -216,8 +218,9 @@ impl Lane {
             self.queue.push(key, class.max(Class::Verify), now);
             return None;
         }
+        let state_failed = matches!(result, Err(Trouble::State(_)));
         let (changed, error) = self.end(&key, class, result, has_succeeded).await;
-        Some(self.report(key, changed, error, now))
+        Some(Report { changed, error, state_failed, ..self.report(key, now) })
     }
 
     /// Says when the object has its next turn; whether its status changed, and the error of a call.
@@ -257,12 +260,13 @@ impl Lane {
         }
     }
 
-    fn report(&self, key: ObjectKey, changed: bool, error: Option<CallError>, since: Timestamp) -> Report {
+    fn report(&self, key: ObjectKey, since: Timestamp) -> Report {
         let account = self.link.as_ref().map(|link| &link.account);
         Report {
             key,
-            changed,
-            error,
+            changed: false,
+            error: None,
+            state_failed: false,
             account: self.home.clone(),
             calls: account.map(|account| account.calls().clone()).unwrap_or_default(),
             rate_milli: account.map(Account::rate_milli),

@@ -140,22 +140,7 @@ mod tests {
 
     #[test]
     fn what_is_told_as_a_refusal_is_what_stalls() {
-        use ErrorClass::{
-            Conflict, Forbidden, Invalid, NotFound, NotSent, Throttled, Unauthorized, Unavailable,
-            Unintelligible,
-        };
-        let all = [
-            Conflict,
-            Forbidden,
-            Invalid,
-            NotFound,
-            NotSent,
-            Throttled,
-            Unauthorized,
-            Unavailable,
-            Unintelligible,
-        ];
-        for class in all {
+        for class in ErrorClass::ALL {
             assert_eq!(REFUSALS.contains(&class.as_str()), !class.is_transient(), "{class:?}");
         }
     }

@@ -1,16 +1,20 @@
 //! Figures for Prometheus; `docs/kubernetes.md` lists them. A label has as many values as there are accounts, rollouts or
 //! operations, and never as many as devices.
 
+use super::process::Process;
 use crate::api::{
-    Health, IN_SYNC, IntentState, Kind, Object, ObjectKey, OtaPackage, StageCounts, find_condition,
+    CreateOperation, Health, IN_SYNC, IntentState, Kind, Object, ObjectKey, OtaPackage, StageCounts,
+    find_condition,
 };
 use prometheus_client::encoding::text;
-use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
+use prometheus_client::metrics::{
+    counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info,
+};
 use prometheus_client::registry::Registry;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 type Labels = Vec<(&'static str, String)>;
@@ -30,6 +34,8 @@ pub struct Reconciled<'a> {
     pub changed: bool,
     /// Class of the error that ended it.
     pub error: Option<&'static str>,
+    /// Its status could not be read or written.
+    pub state_failed: bool,
     /// How long it took.
     pub took: Duration,
     /// Objects of the account that wait for a turn or a time.
@@ -43,6 +49,7 @@ pub struct Reconciled<'a> {
 /// Every figure.
 pub struct Metrics {
     registry: Registry,
+    process: Process,
     leader: Gauge,
     objects: Gauges,
     pending: Gauges,
@@ -55,6 +62,12 @@ pub struct Metrics {
     seconds: Histograms,
     calls: Counters,
     watch_failures: Counters,
+    state_failures: Counters,
+    named: Gauges,
+    /// So many objects have a figure of their own, by name.
+    most_named: usize,
+    /// Accounts that have figures, and the classes of their errors.
+    accounts: Mutex<BTreeMap<ObjectKey, BTreeSet<&'static str>>>,
     /// Calls that were counted already.
     counted: Mutex<BTreeMap<(ObjectKey, &'static str, &'static str), u64>>,
 }
@@ -72,7 +85,8 @@ fn seconds() -> Histogram {
 impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
-            registry: Registry::with_prefix("rollwave"),
+            registry: Registry::default(),
+            process: Process::default(),
             leader: Gauge::default(),
             objects: Gauges::default(),
             pending: Gauges::default(),
@@ -85,62 +99,106 @@ impl Default for Metrics {
             seconds: Family::new_with_constructor(seconds),
             calls: Counters::default(),
             watch_failures: Counters::default(),
+            state_failures: Counters::default(),
+            named: Gauges::default(),
+            most_named: 0,
+            accounts: Mutex::default(),
             counted: Mutex::default(),
         };
-        let registry = &mut metrics.registry;
-        registry.register("leader", "1 while this process leads", metrics.leader.clone());
-        registry.register("objects", "Objects by kind and health", metrics.objects.clone());
-        registry.register(
-            "journal_pending",
-            "Creates that are not settled, by operation and state",
-            metrics.pending.clone(),
-        );
-        registry.register("rollout_devices", "Devices of a rollout by outcome", metrics.devices.clone());
-        registry.register(
-            "packages_drifted",
-            "Packages that differ from what the cloud holds, by namespace and reason",
-            metrics.drifted.clone(),
-        );
-        registry.register(
-            "budget_calls_per_second",
-            "Calls a second that an account may cost at present",
-            metrics.rates.clone(),
-        );
-        registry.register(
-            "queue_depth",
-            "Objects of an account that wait for a turn or a time",
-            metrics.queued.clone(),
-        );
-        registry.register("reconciles", "Turns of objects, by kind and result", metrics.turns.clone());
-        registry.register(
-            "errors",
-            "Turns that a failed call ended, by account and class",
-            metrics.errors.clone(),
-        );
-        registry.register("reconcile_seconds", "How long turns took, by kind", metrics.seconds.clone());
-        registry.register(
-            "cloud_calls",
-            "Calls to a cloud, by account, operation and outcome",
-            metrics.calls.clone(),
-        );
-        registry.register(
-            "watch_failures",
-            "Watches that failed and were begun anew",
-            metrics.watch_failures.clone(),
-        );
+        metrics.register();
+        metrics.begin();
         metrics
     }
 }
 
 impl Metrics {
+    fn register(&mut self) {
+        self.process.register(&mut self.registry);
+        let registry = self.registry.sub_registry_with_prefix("rollwave");
+        registry.register("leader", "1 while this process leads", self.leader.clone());
+        registry.register("objects", "Objects by kind and health", self.objects.clone());
+        registry.register(
+            "journal_pending",
+            "Creates that are not settled, by operation and state",
+            self.pending.clone(),
+        );
+        registry.register("rollout_devices", "Devices of a rollout by outcome", self.devices.clone());
+        registry.register(
+            "packages_drifted",
+            "Packages that differ from what the cloud holds, by namespace and reason",
+            self.drifted.clone(),
+        );
+        registry.register(
+            "budget_calls_per_second",
+            "Calls a second that an account may cost at present",
+            self.rates.clone(),
+        );
+        registry.register(
+            "queue_depth",
+            "Objects of an account that wait for a turn or a time",
+            self.queued.clone(),
+        );
+        registry.register("reconciles", "Turns of objects, by kind and result", self.turns.clone());
+        registry.register(
+            "errors",
+            "Turns that a failed call ended, by account and class",
+            self.errors.clone(),
+        );
+        registry.register("reconcile_seconds", "How long turns took, by kind", self.seconds.clone());
+        registry.register(
+            "cloud_calls",
+            "Calls to a cloud, by account, operation and outcome",
+            self.calls.clone(),
+        );
+        registry.register(
+            "watch_failures",
+            "Watches that failed and were begun anew",
+            self.watch_failures.clone(),
+        );
+        registry.register(
+            "state_failures",
+            "Turns that ended because a status could not be read from or written to the API server",
+            self.state_failures.clone(),
+        );
+        registry.register("object_health", "1 for the health of an object, by its name", self.named.clone());
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Version of this program", build);
+    }
+
+    /// The same figures, with one of its own for each of so many objects.
+    #[must_use]
+    pub fn naming(self, most_named: usize) -> Self {
+        Self { most_named, ..self }
+    }
+
+    /// Counters are there from the start, so that their first step is seen as an increase.
+    fn begin(&self) {
+        for kind in Kind::ALL {
+            let labels = vec![("kind", kind.to_string())];
+            drop(self.watch_failures.get_or_create(&labels));
+            drop(self.state_failures.get_or_create(&labels));
+            for result in ["changed", "same", "failed"] {
+                drop(
+                    self.turns
+                        .get_or_create(&vec![("kind", kind.to_string()), ("result", result.to_owned())]),
+                );
+            }
+        }
+    }
+
     /// Counts one object's turn.
     pub fn reconciled(&self, turn: &Reconciled<'_>) {
         let kind = || vec![("kind", turn.kind.to_string())];
         let result = match (turn.error, turn.changed) {
+            _ if turn.state_failed => "failed",
             (Some(_), _) => "failed",
             (None, true) => "changed",
             (None, false) => "same",
         };
+        if turn.state_failed {
+            self.state_failures.get_or_create(&kind()).inc();
+        }
+        lock(&self.accounts).entry(turn.account.clone()).or_default().extend(turn.error);
         let mut labels = kind();
         labels.push(("result", result.to_owned()));
         self.turns.get_or_create(&labels).inc();
@@ -165,27 +223,25 @@ impl Metrics {
     }
 
     fn count_calls(&self, turn: &Reconciled<'_>) {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = lock(&self.counted);
         for ((operation, outcome), total) in turn.calls {
             let before = counted.insert((turn.account.clone(), operation, outcome), *total).unwrap_or(0);
             // Less than before: another term counts from zero.
             let more = if *total >= before { total - before } else { *total };
-            let labels = vec![
-                account_of(turn.account),
-                ("operation", (*operation).to_owned()),
-                ("outcome", (*outcome).to_owned()),
-            ];
-            self.calls.get_or_create(&labels).inc_by(more);
+            self.calls.get_or_create(&labels_of_call(turn.account, operation, outcome)).inc_by(more);
         }
     }
 
     /// Every figure as text, with what the objects say now.
     #[must_use]
     pub fn render(&self, leads: bool, objects: &[Arc<Object>]) -> String {
+        self.process.read();
         self.leader.set(i64::from(leads));
-        for family in [&self.objects, &self.pending, &self.devices, &self.drifted] {
+        for family in [&self.objects, &self.pending, &self.devices, &self.drifted, &self.named] {
             family.clear();
         }
+        self.show_kinds();
+        self.forget_accounts(objects);
         if !leads {
             self.queued.clear();
             self.rates.clear();
@@ -193,10 +249,61 @@ impl Metrics {
         for object in objects {
             self.show(object);
         }
+        objects.iter().take(self.most_named).for_each(|object| self.show_named(object));
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = text::encode(&mut text, &self.registry);
         text
+    }
+
+    /// What may be zero is there from the start.
+    fn show_kinds(&self) {
+        for kind in Kind::ALL {
+            for health in HEALTHS {
+                let labels = vec![("kind", kind.to_string()), ("health", health.to_owned())];
+                drop(self.objects.get_or_create(&labels));
+            }
+        }
+        for operation in [CreateOperation::CreatePackage, CreateOperation::CreateJob] {
+            for state in ["intended", "ambiguous", "lost"] {
+                let labels = vec![("operation", format!("{operation:?}")), ("state", state.to_owned())];
+                drop(self.pending.get_or_create(&labels));
+            }
+        }
+    }
+
+    /// Accounts that are gone keep no figure.
+    fn forget_accounts(&self, objects: &[Arc<Object>]) {
+        let there: BTreeSet<ObjectKey> =
+            objects.iter().map(|object| object.key()).filter(|key| key.kind == Kind::OtaCloud).collect();
+        let mut known = lock(&self.accounts);
+        for (gone, classes) in known.iter().filter(|(account, _)| !there.contains(account)) {
+            let labels = vec![account_of(gone)];
+            self.queued.remove(&labels);
+            self.rates.remove(&labels);
+            for class in classes {
+                self.errors.remove(&vec![account_of(gone), ("class", (*class).to_owned())]);
+            }
+        }
+        lock(&self.counted).retain(|(account, operation, outcome), _| {
+            let stays = there.contains(account) || !known.contains_key(account);
+            if !stays {
+                self.calls.remove(&labels_of_call(account, operation, outcome));
+            }
+            stays
+        });
+        known.retain(|account, _| there.contains(account));
+    }
+
+    fn show_named(&self, object: &Object) {
+        let key = object.key();
+        let labels = vec![
+            ("kind", key.kind.to_string()),
+            ("namespace", key.namespace),
+            ("name", key.name),
+            ("health", health_of(object)),
+        ];
+        self.named.get_or_create(&labels).set(1);
     }
 
     fn show(&self, object: &Object) {
@@ -243,6 +350,28 @@ impl Metrics {
             self.devices.get_or_create(&labels).set(i64::from(count));
         }
     }
+}
+
+/// Every health that an object may have, as a label.
+const HEALTHS: [&str; 10] = [
+    "new",
+    "deleting",
+    "aborted",
+    "stalled",
+    "held",
+    "suspended",
+    "unhealthy",
+    "in_progress",
+    "waiting",
+    "ready",
+];
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn labels_of_call(account: &ObjectKey, operation: &str, outcome: &str) -> Labels {
+    vec![account_of(account), ("operation", operation.to_owned()), ("outcome", outcome.to_owned())]
 }
 
 /// What a user paused is no news to anybody, and what is held is.
@@ -298,24 +427,33 @@ mod tests {
                 account: &account,
                 changed: false,
                 error: (total == 2).then_some("Unavailable"),
+                state_failed: total == 5,
                 took: Duration::from_millis(20),
                 queued: 4,
                 calls: &calls,
                 rate_milli: Some(100 * total),
             });
         }
-        let text = metrics.render(true, &[]);
+        let lab = serde_json::json!({"apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaCloud",
+            "metadata": {"name": "lab", "namespace": "field"}, "spec": {"credentials": {}}});
+        let text = metrics.render(true, &[Arc::new(serde_json::from_value(lab).unwrap())]);
         for line in [
             "rollwave_cloud_calls_total{account=\"field/lab\",operation=\"ListJobs\",outcome=\"Succeeded\"} 7",
             "rollwave_cloud_calls_total{account=\"field/lab\",operation=\"ListJobs\",outcome=\"Throttled\"} 1",
             "rollwave_budget_calls_per_second{account=\"field/lab\"} 0.2",
             "rollwave_errors_total{account=\"field/lab\",class=\"Unavailable\"} 1",
-            "rollwave_reconciles_total{kind=\"OtaCloud\",result=\"same\"} 2",
+            "rollwave_reconciles_total{kind=\"OtaCloud\",result=\"same\"} 1",
             "rollwave_queue_depth{account=\"field/lab\"} 4",
             "rollwave_leader 1",
+            "rollwave_state_failures_total{kind=\"OtaCloud\"} 1",
+            "rollwave_state_failures_total{kind=\"OtaRollout\"} 0",
+            "rollwave_journal_pending{operation=\"CreateJob\",state=\"ambiguous\"} 0",
+            "rollwave_build_info{version=",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+        let gone = metrics.render(true, &[]);
+        assert!(!gone.contains("field/lab"), "{gone}");
         assert!(!metrics.render(false, &[]).contains("queue_depth{"), "who does not lead has no queue");
     }
 }

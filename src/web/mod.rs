@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here changes anything, and no answer holds a secret.
 
 mod metrics;
+mod process;
 
 pub use metrics::{Metrics, Reconciled};
 
@@ -49,6 +50,12 @@ pub enum Role {
 }
 
 impl Board {
+    /// A board whose figures name so many objects.
+    #[must_use]
+    pub fn naming(most: usize) -> Self {
+        Self { metrics: Metrics::default().naming(most), ..Self::default() }
+    }
+
     /// A sign of life.
     pub fn beat(&self) {
         self.told().beat = Some(Instant::now());

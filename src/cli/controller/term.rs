@@ -137,6 +137,7 @@ fn turn_of(report: &Report) -> Reconciled<'_> {
         account: &report.account,
         changed: report.changed,
         error: report.error.as_ref().map(|error| error.class.as_str()),
+        state_failed: report.state_failed,
         took: report.took.unsigned_abs(),
         queued: report.queued,
         calls: &report.calls,

@@ -4,7 +4,7 @@ use super::deadline;
 use crate::api::{
     HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, ReadyWhen, Request, RolloutPhase,
     STALLED, SUSPENDED, StageCounts, StagePhase, StageStatus, Truth, Verdict, clear_condition,
-    find_condition, record_decision, set_condition,
+    condition_is_true, find_condition, record_decision, set_condition,
 };
 use crate::plan::{Action, Again, Plan};
 use jiff::Timestamp;
@@ -83,7 +83,9 @@ pub(super) fn finish(
     let outcome = deadline::end_of_patience(&mut status, outcome, now);
     let generation = object.metadata.generation.unwrap_or(0);
     let reason_before = find_condition(&status.conditions, PROGRESSING).map(|known| known.reason.clone());
-    let is_news = reason_before.as_deref() != Some(outcome.reason);
+    let was_stuck = condition_is_true(&status.conditions, STALLED);
+    let is_news = reason_before.as_deref() != Some(outcome.reason)
+        || (outcome.standing == Standing::Stuck && !was_stuck);
     if is_news
         && (outcome.standing != Standing::Working
             || matches!(outcome.reason, "StageResumed" | "StageRetried"))
@@ -180,14 +182,13 @@ fn progress(status: &OtaRolloutStatus) -> String {
     let current = status.stages.iter().position(|stage| stage.phase != StagePhase::Passed);
     match current.and_then(|index| status.stages.get(index).map(|stage| (index, stage))) {
         Some((index, stage)) if status.phase != RolloutPhase::Pending => {
-            let counts = stage.counts;
-            format!(
-                "{} {}/{}, stage {} of {stages}",
-                stage.name,
-                counts.succeeded,
-                counts.assigned,
-                index + 1
-            )
+            let (counts, number) = (stage.counts, index + 1);
+            // How many devices it has is known once it was released.
+            let tally = match counts.assigned {
+                0 => String::new(),
+                assigned => format!(" {}/{assigned}", counts.succeeded),
+            };
+            format!("{}{tally}, stage {number} of {stages}", stage.name)
         }
         None if status.phase == RolloutPhase::Progressing && stages > 0 => {
             format!("follow-up {}/{}", total.succeeded, total.assigned)

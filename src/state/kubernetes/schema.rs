@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 const DOCUMENT: &str = "/openapi/v3/apis/ota.rollwave.dev/v1alpha1";
 /// What the names of our schemas in that document begin with: the group, backwards.
 const SCHEMAS: &str = "dev.rollwave.ota";
+/// What brings them up to date.
+const APPLY: &str = "apply those of this version: rollwave crds | kubectl apply --server-side -f -";
 /// So many missing fields are named.
 const NAMED: usize = 3;
 
@@ -22,10 +24,13 @@ pub async fn problem(client: &Client) -> Result<Option<String>, kube::Error> {
         Err(kube::Error::Api(status)) if status.code == 404 => Value::Null,
         document => document?,
     };
+    if document.is_null() {
+        return Ok(Some(format!("the CustomResourceDefinitions are not installed: {APPLY}")));
+    }
     let outdated: Vec<String> = Kind::ALL.into_iter().filter_map(|kind| outdated(kind, &document)).collect();
     Ok((!outdated.is_empty()).then(|| {
         format!(
-            "the installed CustomResourceDefinitions are older than this controller: {}: apply those of this version first (rollwave crds | kubectl apply --server-side -f -)",
+            "the installed CustomResourceDefinitions are older than this controller: {}: {APPLY}",
             outdated.join("; ")
         )
     }))

@@ -61,6 +61,7 @@ fn the_chart_passes_lint_and_refuses_values_that_it_does_not_know() {
         "port=80",
         "image.pullPolicy=Maybe",
         "image.registry=example.com",
+        "image.digest=sha256:short",
         "networkPolicy.egress=443",
         "allowedHosts=iot.example.com",
     ] {
@@ -77,14 +78,47 @@ fn its_roles_are_those_of_the_example() {
     let example: Vec<Value> = serde_yaml::from_multiple(&text).unwrap();
     let rules: Vec<&Value> = example.iter().map(|role| &role["rules"]).collect();
     let everywhere = render("ota", "replicas=1");
-    let roles = [of_kind(&everywhere, "ClusterRole"), of_kind(&everywhere, "Role")].concat();
+    let (aggregated, own): (Vec<&Value>, Vec<&Value>) =
+        of_kind(&everywhere, "ClusterRole").into_iter().partition(|role| is_aggregated(role));
+    let roles = [own, of_kind(&everywhere, "Role")].concat();
     assert_eq!(roles.iter().map(|role| &role["rules"]).collect::<Vec<_>>(), rules);
+    let groups: Vec<&Value> = aggregated.iter().flat_map(|role| role["rules"].as_array().unwrap()).collect();
+    assert_eq!(aggregated.len(), 2);
+    assert!(groups.iter().all(|rule| rule["apiGroups"] == json!(["ota.rollwave.dev"])), "{groups:?}");
     let in_one = render("ota", "watchNamespace=field");
     assert!(of_kind(&in_one, "ClusterRole").is_empty() && of_kind(&in_one, "ClusterRoleBinding").is_empty());
     let roles = of_kind(&in_one, "Role");
     assert_eq!(roles.iter().map(|role| &role["rules"]).collect::<Vec<_>>(), rules);
     let places: Vec<&Value> = roles.iter().map(|role| &role["metadata"]["namespace"]).collect();
     assert_eq!(places, ["field", "ota"]);
+}
+
+/// It is for people, by way of the roles that Kubernetes has for them.
+fn is_aggregated(role: &Value) -> bool {
+    role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
+}
+
+#[test]
+fn a_cluster_can_put_its_own_in_place_of_what_the_chart_sets() {
+    let values = "podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null,podSecurityContext.fsGroup=null,\
+                  image.digest=sha256:4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a,\
+                  extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=http://proxy.example.com,strategy.type=Recreate,\
+                  extraVolumes[0].name=ca,extraVolumes[0].configMap.name=ca,\
+                  extraVolumeMounts[0].name=ca,extraVolumeMounts[0].mountPath=/etc/ssl/certs";
+    let values = values.split_whitespace().collect::<String>();
+    let manifests = render("ota", &values);
+    let deployment = &of_kind(&manifests, "Deployment")[0]["spec"];
+    assert_eq!(deployment["strategy"]["type"], "Recreate");
+    let pod = &deployment["template"]["spec"];
+    assert_eq!(
+        pod["securityContext"],
+        json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}})
+    );
+    let container = &pod["containers"][0];
+    let digest = "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a";
+    assert_eq!(container["image"], format!("rollwave@sha256:{digest}"));
+    assert_eq!(container["env"][1], json!({"name": "HTTPS_PROXY", "value": "http://proxy.example.com"}));
+    assert_eq!(container["volumeMounts"], json!([{"name": "ca", "mountPath": "/etc/ssl/certs"}]));
 }
 
 /// Applies what the API server knows; gives what belongs to the Prometheus operator.
@@ -176,6 +210,49 @@ fn its_alerts_ask_for_figures_that_exist() {
         assert!(expression.contains("{job=\"rollwave-metrics\""), "{expression}");
     }
     assert!(rules.len() > 3);
+}
+
+#[test]
+fn the_board_of_grafana_asks_for_figures_that_exist() {
+    let registered = include_str!("../../../src/web/metrics.rs");
+    let board: Value =
+        serde_json::from_str(include_str!("../../../integrations/grafana/rollwave.json")).unwrap();
+    let panels = board["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    for expression in targets.map(|target| target["expr"].as_str().unwrap()) {
+        for (_, rest) in expression.match_indices("rollwave_").map(|(at, _)| expression.split_at(at + 9)) {
+            let name = rest.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap();
+            let name = name.trim_end_matches("_total").trim_end_matches("_bucket");
+            assert!(registered.contains(&format!("\"{name}\"")), "{name}: {expression}");
+        }
+    }
+    assert!(panels.len() > 8);
+}
+
+/// Where fields lead to in the installed definitions.
+#[test]
+fn the_figures_of_kube_state_metrics_are_of_fields_that_exist() {
+    let text = include_str!("../../../integrations/prometheus/kube-state-metrics.yaml");
+    let config: Value = serde_yaml::from_str(text).unwrap();
+    let resources = config["spec"]["resources"].as_array().unwrap();
+    assert_eq!(resources.len(), Kind::ALL.len());
+    for resource in resources {
+        let kind = Kind::ALL.into_iter().find(|kind| resource["groupVersionKind"]["kind"] == kind.as_str());
+        let schema = rollwave::api::schema(kind.unwrap());
+        for metric in resource["metrics"].as_array().unwrap() {
+            let each = &metric["each"];
+            let part = if each["type"] == "StateSet" { &each["stateSet"] } else { &each["gauge"] };
+            let path = part["path"].as_array().unwrap().iter().map(|field| field.as_str().unwrap());
+            let place = path.fold(schema.clone(), |at, field| at["properties"][field].clone());
+            assert!(place.is_object(), "{metric}");
+            if let Some(list) = part["list"].as_array() {
+                let known: Vec<&str> = place["enum"]
+                    .as_array()
+                    .map_or_else(Vec::new, |values| values.iter().filter_map(Value::as_str).collect());
+                assert_eq!(list.iter().map(|value| value.as_str().unwrap()).collect::<Vec<_>>(), known);
+            }
+        }
+    }
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl ControlPlane {
         *self.api_server.lock().unwrap() = Some(server);
         let runtime = runtime();
         let client = runtime.block_on(self.client(ADMIN));
-        let ready = axum::http::Request::get("/readyz").body(Vec::new()).unwrap();
+        let ready = http::Request::get("/readyz").body(Vec::new()).unwrap();
         let begin = Instant::now();
         while runtime.block_on(client.request_text(ready.clone())).is_err() {
             let is_dead = self.api_server.lock().unwrap().as_ref().is_none_or(Supervised::is_dead);
@@ -146,7 +146,7 @@ impl ControlPlane {
     pub fn kubeconfig_of_account(&self, namespace: &str, name: &str) -> PathBuf {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
         let wanted = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
-        let request = axum::http::Request::post(path).header("content-type", "application/json");
+        let request = http::Request::post(path).header("content-type", "application/json");
         let request = request.body(wanted.to_string().into_bytes()).unwrap();
         let runtime = runtime();
         let answer: Value =

@@ -104,13 +104,13 @@ fn a_release_that_is_deleted_in_any_order_while_no_controller_runs_leaves_nothin
     let orders: [[usize; 4]; 4] = [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1]];
     each(&orders, |order| {
         let field = Field::new(shared());
-        let mut controller = Process::start(&mut field.controller());
+        let controller = Process::start(&mut field.controller());
         let phases = phases();
         let runs = phases.iter().find(|phase| phase.name == "the canary runs").unwrap();
         reach(&field, runs);
         controller.kill();
         order.iter().map(|index| EVERYTHING[*index]).for_each(|(kind, name)| field.delete(kind, name));
-        assert_eq!(field.get("Secret", "keys").unwrap()["metadata"]["deletionTimestamp"].is_string(), true);
+        assert!(field.get("Secret", "keys").unwrap()["metadata"]["deletionTimestamp"].is_string());
         let controller = Process::start(&mut field.controller());
         assert_nothing_is_left(&field, &format!("{order:?}"));
         drop(controller);

@@ -35,7 +35,7 @@ fn a_good_release(seen: &Seen) {
     see(seen, "soaking", &soaking);
     see(seen, "verified", &field.get("OtaPackage", "meter-v2").unwrap());
     see(seen, "ready", &field.until("OtaCloud", "lab", "it answers", |cloud| says(cloud, "answers")));
-    see(seen, "no-package", &field.until(KIND, "early", "its package is missed", is_seen));
+    see(seen, "no-package", &field.until(KIND, "early", "its package is missed", is_stalled));
     field.apply(&rollout());
     let completed = field.until(KIND, "meter", "it ends", |object| {
         object["status"]["phase"] == "Completed" && jobs_ended(object)
@@ -148,8 +148,8 @@ fn references_to_nowhere(seen: &Seen) {
     field.apply(&PACKAGE.replace("name: lab", "name: missing"));
     field.apply(&rollout());
     let controller = Process::start(&mut field.controller());
-    see(seen, "no-cloud", &field.until("OtaPackage", "meter-v2", "it is told so", is_seen));
-    see(seen, "no-cloud", &field.until(KIND, "meter", "it is told so", is_seen));
+    see(seen, "no-cloud", &field.until("OtaPackage", "meter-v2", "it is told so", is_stalled));
+    see(seen, "no-cloud", &field.until(KIND, "meter", "it is told so", is_stalled));
     drop(controller);
 }
 
@@ -189,6 +189,11 @@ fn a_rollout_that_is_ready_early(seen: &Seen) {
         see(seen, name, &field.until(KIND, "meter", "it soaks", soaks(stage)));
         drop(controller);
     }
+}
+
+/// What it names has been missing for longer than it may be.
+fn is_stalled(object: &Value) -> bool {
+    condition(object, "Stalled")["status"] == "True"
 }
 
 fn is_seen(object: &Value) -> bool {

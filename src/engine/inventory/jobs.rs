@@ -273,9 +273,10 @@ impl Jobs {
         turned
     }
 
-    /// Gives the jobs that lost calls have made the tokens of those calls, where jobs carry none.
-    pub fn recognise<'a>(&mut self, pending: impl Iterator<Item = &'a Intent>) {
-        for intent in pending {
+    /// Gives the jobs that lost calls have made the tokens of those calls, where jobs carry none. The newest call comes first: what
+    /// was there before it is the work of an earlier one that looks the same, and nothing else is.
+    pub fn recognise<'a>(&mut self, pending: impl DoubleEndedIterator<Item = &'a Intent>) {
+        for intent in pending.rev() {
             for row in self.rows.values_mut().filter(|row| row.job.token.is_none()) {
                 if likeness::is_of(intent, &row.job) {
                     row.job.token = Some(intent.token.clone());

@@ -66,8 +66,11 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         status.verification = Some(begin(view, verification, last_attempt(view, verification, &jobs.value)));
     }
     let token = status.verification.as_ref().map(|known| known.token.clone()).unwrap_or_default();
-    // What was lost of another attempt, or of another package, stands in the way of nothing.
-    status.pending.retain(|intent| intent.is_open() || intent.token == token);
+    // What was lost of another attempt, or of another package, stands in the way of nothing; and a call whose job has ended is
+    // settled: where jobs carry no token, the next one for the same devices would look like its work.
+    status
+        .pending
+        .retain(|intent| intent.token == token || (intent.is_open() && !has_ended(&jobs.value, intent)));
     Trial { view, verification, token, package_id, named: named.into_iter().collect(), jobs, devices }
         .judge(status)
 }
@@ -131,6 +134,12 @@ pub(super) fn find_job<'a>(jobs: &[&'a Job], token: &str, id: Option<&str>) -> O
     by_id.filter(|job| job.token.as_deref() != Some(token)).or(oldest).or(by_id)
 }
 
+/// The job that the call made is listed, and over.
+fn has_ended(jobs: &[&Job], call: &Intent) -> bool {
+    call.operation == CreateOperation::CreateJob
+        && find_job(jobs, &call.token, None).is_some_and(|job| job.state.is_final())
+}
+
 /// Takes in the verify job whose create was not answered, if it is listed; the token of one that is not.
 pub(super) fn unsettled(status: &mut OtaPackageStatus, jobs: &[&Job], now: Timestamp) -> Option<String> {
     let is_job = |intent: &&Intent| intent.operation == CreateOperation::CreateJob && intent.is_open();
@@ -187,7 +196,7 @@ impl Trial<'_> {
             (None, Some(id)) => self.hidden(id, known),
             (None, None) => match call.filter(|call| !call.is_open()) {
                 Some(call) => lost(call),
-                None => self.dispatch(),
+                None => self.dispatch(&status.pending),
             },
         }
     }
@@ -352,8 +361,25 @@ impl Trial<'_> {
         Outcome::stuck("JobVanished", message).verified(Truth::Unknown)
     }
 
+    /// The call of an earlier verification that may still take effect: its job would hold the same devices, and no list shows it.
+    fn earlier_call<'s>(&self, pending: &'s [Intent]) -> Option<&'s Intent> {
+        pending.iter().find(|intent| {
+            intent.operation == CreateOperation::CreateJob
+                && intent.is_open()
+                && intent.token != self.token
+                && find_job(&self.jobs.value, &intent.token, None).is_none()
+        })
+    }
+
     /// One job for the devices that do not run the version yet, once no other job holds them.
-    fn dispatch(&self) -> Outcome {
+    fn dispatch(&self, pending: &[Intent]) -> Outcome {
+        if let Some(call) = self.earlier_call(pending) {
+            let message = format!(
+                "verification waits: the outcome of call {}, which was sent before the spec was edited, is unknown",
+                call.token
+            );
+            return Outcome::working("Verifying", message).verified(Truth::Unknown);
+        }
         let spec = &self.view.object.spec;
         let target = Target { kind: spec.kind, version: &spec.version };
         let waits = |id: &&str| self.devices.value.get(*id).is_some_and(|d| !target.is_reported_by(d));
@@ -487,4 +513,84 @@ fn summary(counts: &StageCounts) -> String {
         counts.timed_out,
         counts.reverted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::IntentState;
+    use crate::cloud::{CloudKind, JobCounts, JobState, PackageKind, defaults::capabilities_of};
+    use crate::plan::testing::package;
+    use jiff::SignedDuration;
+
+    fn job(token: &str, state: JobState) -> Job {
+        Job {
+            id: "job-1".into(),
+            token: Some(token.into()),
+            title: String::new(),
+            kind: PackageKind::Firmware,
+            module: None,
+            package_ids: vec!["pkg-1".into()],
+            devices: vec!["dev-1".into()],
+            delivery: None,
+            state,
+            counts: JobCounts::default(),
+            created_at: None,
+        }
+    }
+
+    #[test]
+    fn an_edited_verification_is_sent_once_the_call_before_the_edit_is_settled() {
+        let capabilities = capabilities_of(CloudKind::OceanConnect, SignedDuration::from_secs(60));
+        let now: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
+        let device = Device {
+            id: "dev-1".into(),
+            product: "meter".into(),
+            firmware: Some("V1".into()),
+            software: None,
+            online: None,
+            upgrading: None,
+        };
+        let devices = BTreeMap::from([("dev-1".to_owned(), device)]);
+        let asked = serde_json::json!({"devices": ["dev-1"], "timeout": "1h"});
+        let mut object = package();
+        object.spec.verification = Some(serde_json::from_value(asked).unwrap());
+        let call = |state: IntentState| -> Intent {
+            let call = serde_json::json!({"token": "before", "operation": "CreateJob", "digest": "d", "at": now,
+                "state": state});
+            serde_json::from_value(call).unwrap()
+        };
+        for (name, call, job, is_sent) in [
+            ("its outcome is unknown", Some(call(IntentState::Ambiguous)), None, false),
+            (
+                "its job runs",
+                Some(call(IntentState::Ambiguous)),
+                Some(job("before", JobState::Running)),
+                false,
+            ),
+            (
+                "its job has ended",
+                Some(call(IntentState::Ambiguous)),
+                Some(job("before", JobState::Failed)),
+                true,
+            ),
+            ("nothing can tell any more", Some(call(IntentState::Lost)), None, true),
+            ("it never happened", None, None, true),
+        ] {
+            let view = PackageView {
+                object: &object,
+                capabilities: &capabilities,
+                packages: None,
+                jobs: Some(Seen { at: now, value: job.iter().collect() }),
+                devices: Some(Seen { at: now, value: devices.clone() }),
+                results: BTreeMap::new(),
+                unasked_jobs: 0,
+                now,
+            };
+            let mut status = OtaPackageStatus { pending: call.into_iter().collect(), ..Default::default() };
+            let outcome = verify(&view, &mut status, "pkg-1");
+            assert_eq!(!outcome.actions.is_empty(), is_sent, "{name}: {}", outcome.message);
+            assert_eq!(status.pending.is_empty(), is_sent, "{name}: what is sent is the only call in doubt");
+        }
+    }
 }

@@ -4,8 +4,8 @@ use super::hours::within_hours;
 use super::requests::{self, Retries};
 use super::stages::{self, Ran};
 use crate::api::{
-    CreateOperation, Object, OtaPackage, OtaRollout, OtaRolloutStatus, StagePhase, VERIFIED, Verdict,
-    condition_is_true,
+    CreateOperation, IntentState, Object, OtaPackage, OtaRollout, OtaRolloutStatus, StagePhase, VERIFIED,
+    Verdict, condition_is_true,
 };
 use crate::cloud::PackageKind;
 use crate::world::clouds::{JobTruth, PackageTruth};
@@ -255,7 +255,8 @@ pub(super) fn package_leaves(version: &str, durable: &[Arc<Object>]) -> Result<(
     if is_durable { Ok(()) } else { Err(format!("package {version} leaves, and no intent of it is durable")) }
 }
 
-/// The token of the last intent whose job would look like this.
+/// The token of the last intent whose job would look like this. What leaves is about to be sent; one whose outcome is unknown may
+/// say a later time, by a clock that has been set back since.
 pub(super) fn token_of(likeness: &str, durable: &[Arc<Object>]) -> Option<String> {
     let pending = durable.iter().flat_map(|object| match object.as_ref() {
         Object::Rollout(rollout) => rollout.status.iter().flat_map(|status| &status.pending).collect(),
@@ -264,7 +265,9 @@ pub(super) fn token_of(likeness: &str, durable: &[Arc<Object>]) -> Option<String
     });
     let alike =
         pending.filter(|intent| intent.likeness.as_ref().is_some_and(|known| known.digest == likeness));
-    alike.max_by_key(|intent| intent.at).map(|intent| intent.token.clone())
+    alike
+        .max_by_key(|intent| (intent.state == IntentState::Intended, intent.at))
+        .map(|intent| intent.token.clone())
 }
 
 /// True for the last stage once all have passed: devices that came later are sent in it.

@@ -132,7 +132,7 @@ impl Lane {
                 say_in_doubt(subject, creation, limits, &times);
                 Ok(Some(Acted::Settled(Again::After(until.duration_since(times.now)))))
             }
-            Permit::Send => self.wait_for_others(subject, &creation.token, creation.operation, limits).await,
+            Permit::Send => self.wait_for_others(subject, creation.operation, limits).await,
         }
     }
 

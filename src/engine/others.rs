@@ -14,17 +14,15 @@ use crate::plan::Again;
 use jiff::Timestamp;
 
 impl Lane {
-    /// How a job that has not left before waits for the jobs of other objects; none when all of them are seen.
+    /// How a job waits for the jobs of other objects; none when all of them are seen. One whose call left before waits, too: others
+    /// may have sent theirs meanwhile. Nobody waits for ever: lists disprove a call once its time is over, whoever reads them.
     pub(super) async fn wait_for_others<S: Subject>(
         &mut self,
         subject: &mut S,
-        token: &str,
         operation: CreateOperation,
         limits: &Capabilities,
     ) -> Result<Option<Acted>, Trouble> {
-        // What left before goes on: two that wait for each other would wait for ever.
-        let has_left = subject.pending().iter().any(|intent| intent.token == token);
-        if operation != CreateOperation::CreateJob || has_left {
+        if operation != CreateOperation::CreateJob {
             return Ok(None);
         }
         let key = subject.object().key();
@@ -114,9 +112,12 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{Bench, WORLD, cloud, package};
     use super::*;
+    use crate::api::Kind;
     use crate::cloud::{CloudKind, PackageKind, defaults::capabilities_of};
     use crate::plan::clocks::Clocks;
+    use jiff::SignedDuration;
 
     fn with_job(job: &serde_json::Value) -> Object {
         let spec = serde_json::json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
@@ -130,7 +131,7 @@ mod tests {
     fn a_job_that_has_ended_and_was_cleaned_up_keeps_no_short_process_from_sending() {
         let now: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
         let times = Times { born: now, turn_began: now, now, clocks: Clocks::STEADY };
-        let limits = capabilities_of(CloudKind::OceanConnect, jiff::SignedDuration::from_secs(60));
+        let limits = capabilities_of(CloudKind::OceanConnect, SignedDuration::from_secs(60));
         let mut job = serde_json::json!({"token": "t", "id": "1", "devices": 5, "state": "Running",
             "createdAt": "2026-11-01T12:00:00Z"});
         assert!(has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
@@ -142,9 +143,9 @@ mod tests {
     #[test]
     fn a_call_that_lists_prove_never_happened_keeps_no_other_object_waiting() {
         let began: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
-        let late = began + jiff::SignedDuration::from_mins(10);
+        let late = began + SignedDuration::from_mins(10);
         let times = Times { born: began, turn_began: late, now: late, clocks: Clocks::STEADY };
-        let limits = capabilities_of(CloudKind::HuaweiIotda, jiff::SignedDuration::from_secs(60));
+        let limits = capabilities_of(CloudKind::HuaweiIotda, SignedDuration::from_secs(60));
         let spec = serde_json::json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
         let doubt = serde_json::json!({"token": "t", "operation": "CreateJob", "stage": "canary", "digest": "d",
             "at": began, "state": "Ambiguous"});
@@ -157,5 +158,33 @@ mod tests {
         assert!(is_unseen(&inventory), "it was listed too early");
         inventory.jobs.note_listed(PackageKind::Firmware, late);
         assert!(!is_unseen(&inventory));
+    }
+
+    /// One object cannot settle its call, because a device of it cannot be read; another one, which wants the same device, goes on.
+    #[tokio::test(start_paused = true)]
+    async fn a_create_is_not_sent_again_while_one_of_another_object_may_take_effect() {
+        const CREATES: &str = "POST /v5/iot/a/batchtasks";
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let verified = |n: u32, devices: &str| {
+            let verification = format!("  verification: {{devices: [{devices}], timeout: 1h}}\n");
+            package(&format!("v{n}"), "lab", &format!("V{n}")) + &verification
+        };
+        let sent = || bench.sent("POST", "/batchtasks");
+        bench.break_paths(&[CREATES]);
+        site.apply(&(cloud("lab", "a") + &verified(2, "m-0000, m-0001"))).await;
+        site.work(SignedDuration::from_secs(5)).await;
+        assert_eq!(sent(), 1, "its outcome is unknown");
+        bench.break_paths(&[CREATES, "devices/m-0001"]);
+        site.apply(&verified(3, "m-0000")).await;
+        while sent() == 1 {
+            site.work(SignedDuration::from_secs(1)).await;
+        }
+        bench.break_paths(&[CREATES]);
+        site.engine.wake([ObjectKey::new(Kind::OtaPackage, "default", "v2")]).await.unwrap();
+        site.work(SignedDuration::from_secs(45)).await;
+        assert_eq!(sent(), 2, "the second one may still take effect");
+        site.work(SignedDuration::from_mins(10)).await;
+        assert!(sent() > 2, "nobody waits for ever");
     }
 }

@@ -51,7 +51,7 @@ behaviours:
     struct Line {
         /// Requests that have left, as method and path, and when.
         sent: Mutex<Vec<(Timestamp, String)>>,
-        /// Requests whose path has one of these in it are answered with 503.
+        /// Requests whose method and path have one of these in them are answered with 503.
         broken: Mutex<Vec<String>>,
     }
 
@@ -122,7 +122,7 @@ behaviours:
             self.cloud(|cloud, _| cloud.tasks())
         }
 
-        /// From now on requests whose path has one of these in it are answered with 503.
+        /// From now on requests whose method and path have one of these in them are answered with 503.
         pub(in crate::engine) fn break_paths(&self, parts: &[&str]) {
             *self.line.broken.lock().unwrap() = parts.iter().map(|part| (*part).to_owned()).collect();
         }
@@ -296,9 +296,10 @@ behaviours:
     impl Transport for Wire {
         async fn send(&self, mut request: WireRequest) -> Result<WireResponse, TransportError> {
             let sent = format!("{} {}", request.method, request.path);
+            let is_broken = self.line.broken.lock().unwrap().iter().any(|part| sent.contains(part));
             self.line.sent.lock().unwrap().push((self.clock.now(), sent));
             tokio::time::sleep(Duration::from_millis(20)).await;
-            if self.line.broken.lock().unwrap().iter().any(|part| request.path.contains(part)) {
+            if is_broken {
                 let body = r#"{"error_code": "IOTDA.000099", "error_msg": "broken"}"#.into();
                 return Ok(WireResponse { status: 503, headers: Vec::new(), body });
             }

@@ -128,6 +128,7 @@ impl Jobs {
 
 #[cfg(test)]
 mod tests {
+    use super::super::jobs::keep_one_row_each;
     use super::*;
     use crate::cloud::JobCounts;
 
@@ -184,5 +185,14 @@ mod tests {
             row.job.token = None;
             assert!(!asks(&row, false), "{lack:?}: {name}: of somebody else");
         }
+    }
+
+    #[test]
+    fn a_device_whose_row_shows_on_two_pages_is_counted_once_as_it_was_read_last() {
+        use DeviceOutcome::{InFlight, Queued, Succeeded};
+        let row = |device: &str, outcome| DeviceResult { device: device.into(), outcome, reason: None };
+        let mut rows = vec![row("a", Succeeded), row("b", Queued), row("a", Succeeded), row("b", InFlight)];
+        keep_one_row_each(&mut rows);
+        assert_eq!(rows, [row("a", Succeeded), row("b", InFlight)]);
     }
 }

@@ -11,7 +11,7 @@ use crate::cloud::{
 };
 use crate::engine::{account::Account, likeness, queue::Class};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Jobs of one account.
 #[derive(Debug, Default)]
@@ -270,7 +270,9 @@ impl Jobs {
         let mut under_way = self.devices_under_way.remove(&key);
         let turned = turn_page(&mut under_way, question, account, not_before, urgency).await;
         self.devices_under_way.extend(under_way.map(|reading| (key, reading)));
-        turned
+        let mut turned = turned?;
+        turned.iter_mut().for_each(|read| keep_one_row_each(&mut read.rows));
+        Ok(turned)
     }
 
     /// Gives the jobs that lost calls have made the tokens of those calls, where jobs carry none. The newest call comes first: what
@@ -334,6 +336,15 @@ impl Jobs {
             }
         }
     }
+}
+
+/// A row may show on two pages, when rows came or went between them: the one that was read last counts. Counted twice, a device that
+/// succeeded would be taken for two, and another one, which has not answered, for one that went back.
+pub(super) fn keep_one_row_each(rows: &mut Vec<DeviceResult>) {
+    let mut seen = BTreeSet::new();
+    rows.reverse();
+    rows.retain(|row| seen.insert(row.device.clone()));
+    rows.reverse();
 }
 
 /// True when a row says that a job stands where it stood. Rows may not tell how it ended.

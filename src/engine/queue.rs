@@ -42,6 +42,8 @@ pub const PATIENCE_SHARE: u64 = 8;
 pub const BACKOFF_BASE: Duration = Duration::from_secs(1);
 /// Longest wait after any number of failures.
 pub const BACKOFF_CAP: Duration = Duration::from_mins(5);
+/// For so many failures one success makes up.
+const MADE_UP: u32 = 2;
 
 /// Objects that wait for a look.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +116,7 @@ impl Queue {
     }
 
     /// A look at `key` failed: says when to try again, a random time (full jitter) within a limit that doubles with every
-    /// failure in a row from [`BACKOFF_BASE`] to [`BACKOFF_CAP`], but not before `floor` (the cloud's `Retry-After`).
+    /// failure from [`BACKOFF_BASE`] to [`BACKOFF_CAP`], but not before `floor` (the cloud's `Retry-After`).
     /// The caller pushes the key again; nobody gets it earlier.
     pub fn failed(
         &mut self,
@@ -134,9 +136,14 @@ impl Queue {
         until
     }
 
-    /// A look at `key` succeeded: its backoff is over.
+    /// A look at `key` succeeded: its backoff is over. It makes up for [`MADE_UP`] failures only, so that a resource that always fails
+    /// is not read often because the looks between, which do not need it, succeed.
     pub fn succeeded(&mut self, key: &ObjectKey) {
-        self.failures.remove(key);
+        let Some(failures) = self.failures.remove(key) else { return };
+        let count = failures.count.saturating_sub(MADE_UP);
+        if count > 0 {
+            self.failures.insert(key.clone(), Failures { count, until: Timestamp::MIN });
+        }
     }
 
     /// The spec of `key` changed: what failed before says nothing any more. Push the key afterwards.
@@ -150,7 +157,7 @@ impl Queue {
         self.failures.remove(key);
     }
 
-    /// Failures of `key` in a row.
+    /// Failures of `key` that its backoff goes by.
     #[must_use]
     pub fn failures(&self, key: &ObjectKey) -> u32 {
         self.failures.get(key).map_or(0, |f| f.count)
@@ -328,14 +335,19 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_doubles_up_to_the_cap_and_a_success_ends_it() {
+    fn the_limit_doubles_up_to_the_cap_and_successes_bring_it_down_again() {
         let mut queue = Queue::default();
         let waits: Vec<i64> =
             (0..11).map(|_| queue.failed(&key("a"), at(0), &Highest, None).as_second()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(queue.failures(&key("a")), 11);
         queue.succeeded(&key("a"));
-        assert_eq!(queue.failed(&key("a"), at(0), &Highest, None), at(1));
+        queue.push(key("a"), Class::Drift, at(0));
+        assert_eq!(queue.next_due(), Some(at(0)), "nothing is waited for after a success");
+        (0..2).for_each(|_| queue.succeeded(&key("a")));
+        assert_eq!(queue.failed(&key("a"), at(0), &Highest, None), at(32), "the 6th that counts");
+        (0..3).for_each(|_| queue.succeeded(&key("a")));
+        assert_eq!(queue.failed(&key("a"), at(0), &Highest, None), at(1), "successes end it");
     }
 
     #[test]

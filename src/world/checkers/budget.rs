@@ -2,9 +2,13 @@
 
 use crate::api::{Budget, Object};
 use crate::world::clouds::{self, Deed, Order};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Who works hears of an edited budget within this time: a watch may tell it late, by up to a minute. Until then the larger one
+/// counts.
+const HEARD_WITHIN: SignedDuration = SignedDuration::from_secs(90);
 
 /// A bucket for every account and run of the process, which begins with a full one.
 #[derive(Default)]
@@ -18,6 +22,25 @@ pub(super) struct Budgets {
 struct Bucket {
     level: i64,
     at: Timestamp,
+    limit: Budget,
+    /// The budget before the last edit, and when that was seen.
+    before: Option<(Budget, Timestamp)>,
+}
+
+impl Bucket {
+    /// Calls a second, and the burst, that may be used now that the manifest says this.
+    fn allowed(&mut self, limit: Budget, now: Timestamp) -> Budget {
+        if self.limit != limit {
+            self.before = Some((std::mem::replace(&mut self.limit, limit), now));
+        }
+        match self.before.filter(|(_, since)| now.duration_since(*since) < HEARD_WITHIN) {
+            Some((before, _)) => Budget {
+                requests_per_second: limit.requests_per_second.max(before.requests_per_second),
+                burst: limit.burst.max(before.burst),
+            },
+            None => limit,
+        }
+    }
 }
 
 impl Budgets {
@@ -46,9 +69,11 @@ impl Budgets {
         let Some(spec) = clouds.into_iter().next() else { return Ok(()) };
         let (requests_per_second, burst) = clouds::side(order.cloud).default_budget();
         let limit = spec.budget.unwrap_or(Budget { requests_per_second, burst });
+        let full = i64::from(limit.burst) * 1000;
+        let bucket = self.buckets.entry((run, order.account.clone()));
+        let bucket = bucket.or_insert(Bucket { level: full, at: now, limit, before: None });
+        let limit = bucket.allowed(limit, now);
         let (rate, burst) = (i64::from(limit.requests_per_second), i64::from(limit.burst) * 1000);
-        let bucket =
-            self.buckets.entry((run, order.account.clone())).or_insert(Bucket { level: burst, at: now });
         // A millisecond more, for what is rounded away.
         let millis = now.as_millisecond() - bucket.at.as_millisecond() + 1;
         bucket.level = bucket.level.saturating_add(millis.saturating_mul(rate)).min(burst) - 1000;
@@ -62,5 +87,27 @@ impl Budgets {
             return Err(format!("{} exceeds the budget of {}", order.operation, order.account));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edited_budget_counts_once_it_was_heard_of() {
+        let budget = |requests_per_second, burst| Budget { requests_per_second, burst };
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (large, small) = (budget(5, 5), budget(1, 6));
+        let mut bucket = Bucket { level: 0, at: at(0), limit: large, before: None };
+        for (limit, second, expected) in [
+            (large, 0, large),
+            (small, 10, budget(5, 6)),
+            (small, 99, budget(5, 6)),
+            (small, 100, small),
+            (large, 200, budget(5, 6)),
+        ] {
+            assert_eq!(bucket.allowed(limit, at(second)), expected, "{second}");
+        }
     }
 }

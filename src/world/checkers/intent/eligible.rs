@@ -44,7 +44,7 @@ fn is_named(targets: &Targets, account: &str, device: &str) -> bool {
 }
 
 /// Whether the rollout names this device as one that is never touched.
-pub(super) fn is_excluded(rollout: &OtaRollout, device: &str) -> bool {
+pub(in crate::world::checkers) fn is_excluded(rollout: &OtaRollout, device: &str) -> bool {
     let exclude = rollout.spec.targets.exclude.iter().flat_map(|exclude| &exclude.devices);
     exclude.into_iter().any(|excluded| excluded == device)
 }

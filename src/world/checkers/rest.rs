@@ -172,6 +172,20 @@ impl Rest<'_> {
         Ok(())
     }
 
+    /// Writes that are no unrest: a create that was refused is sent again once an hour, in case a right was given or a name was freed
+    /// meanwhile. That is an intent, the request, its answer and a status of the package, and two statuses of each rollout of it.
+    pub(in crate::world) fn writes_of_retries(&self) -> u64 {
+        let packages = self.held().filter_map(|object| object.as_package());
+        let refused: Vec<&OtaPackage> = packages.filter(|package| is_refused(package)).collect();
+        let waits = |object: &Object| match object {
+            Object::Rollout(rollout) => {
+                package_of(rollout, self.objects).is_some_and(|package| refused.contains(&package))
+            }
+            _ => false,
+        };
+        (4 * refused.len() + 2 * self.held().filter(|object| waits(object)).count()) as u64
+    }
+
     /// Every package that says it is in the cloud is.
     pub(in crate::world) fn packages_are_there(&self) -> Result<(), String> {
         for object in self.held() {
@@ -291,6 +305,13 @@ fn outstanding(package: &OtaPackage) -> u32 {
         find_condition(&status.conditions, READY).is_some_and(|ready| ready.reason == "VerificationFailed");
     let counts = status.verification.as_ref().map(|trial| trial.counts).filter(|_| has_failed);
     counts.map_or(0, |counts| counts.queued + counts.in_flight)
+}
+
+/// The cloud, or our client, refuses what the spec asks for: its create was answered with an error that waiting does not change.
+fn is_refused(package: &OtaPackage) -> bool {
+    package.status.as_ref().is_some_and(|status| {
+        condition_is_true(&status.conditions, STALLED) && status.message.starts_with("CreatePackage: ")
+    })
 }
 
 fn says_what_it_waits_for(object: &Object) -> bool {

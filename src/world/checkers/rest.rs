@@ -2,7 +2,7 @@
 //! writes nothing any more.
 
 use super::creates::run_key;
-use super::intent::{is_excluded, is_targeted, package_of};
+use super::intent::{is_excluded, is_targeted, package_of, source_versions};
 use super::stages::kind_of;
 use super::{Creates, requests};
 use crate::api::{
@@ -152,9 +152,17 @@ impl Rest<'_> {
             // A device that was deleted is in no stage any more.
             let members: BTreeSet<&str> = members.filter(|device| there.contains(device)).collect();
             let truth = (members.len(), members.intersection(&runs).count());
-            // One whose job was stopped, and that is not meant any more, may be in no number: nobody will send it anything.
-            let is_left_out =
-                |device: &str| !is_targeted(rollout, package, device) || is_excluded(rollout, device);
+            // One whose job was stopped, and that is not meant any more, may be in no number of its stage: nobody will send it anything.
+            // That is so, too, once another rollout has taken it to a version that is not upgraded from.
+            let is_left_out = |device: &str| {
+                let mut seen = self.versions.iter().filter(|seen| seen.device == device && seen.kind == kind);
+                let is_fit = |version: &str| {
+                    source_versions(rollout, package).all(|of| of.iter().any(|v| v == version))
+                };
+                !is_targeted(rollout, package, device)
+                    || is_excluded(rollout, device)
+                    || seen.any(|seen| !is_fit(seen.version))
+            };
             let left_out = members.difference(&runs).filter(|device| is_left_out(device)).count();
             let told = (
                 (stage.counts.assigned + stage.counts.unseen + stage.counts.owned_elsewhere

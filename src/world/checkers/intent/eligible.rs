@@ -50,7 +50,7 @@ pub(in crate::world::checkers) fn is_excluded(rollout: &OtaRollout, device: &str
 }
 
 /// Lists of versions of which a device must run one: what the rollout says, and what the package says.
-pub(super) fn source_versions<'a>(
+pub(in crate::world::checkers) fn source_versions<'a>(
     rollout: &'a OtaRollout,
     package: &'a OtaPackage,
 ) -> impl Iterator<Item = &'a [String]> {

@@ -94,6 +94,7 @@ $(VENV)/.stamp: $(REQUIREMENTS)
 crds: need-cargo ## Write crds/ and those of the chart from the types
 	$(CARGO) run --quiet -- crds --dir crds
 	$(CARGO) run --quiet -- crds --dir charts/rollwave/crds
+	$(CARGO) run --quiet -- crds --json-schemas schemas
 
 docs: need-cargo ## Write docs/clouds.md from the table in src/api/support/
 	@mkdir -p target

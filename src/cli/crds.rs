@@ -1,7 +1,7 @@
-//! `rollwave crds`: the CustomResourceDefinitions.
+//! `rollwave crds`: the CustomResourceDefinitions, and the same as JSON Schemas.
 
 use super::{Context, Exit};
-use crate::api::{Kind, definition_file, definition_yaml};
+use crate::api::{Kind, definition_file, definition_yaml, json_schema, json_schema_file};
 use fs_err as fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,27 +12,38 @@ pub struct Args {
     /// Write one file for each kind into this folder instead.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Write the kinds as JSON Schemas into this folder instead, for editors and kubeconform.
+    #[arg(long, value_name = "DIR", conflicts_with = "dir")]
+    pub json_schemas: Option<PathBuf>,
 }
 
 /// Prints or writes the definitions.
 #[must_use]
 pub fn run(args: &Args, ctx: &Context) -> Exit {
+    if let Some(folder) = &args.json_schemas {
+        let file = |kind| (json_schema_file(kind), format!("{:#}\n", json_schema(kind)));
+        return written(folder, Kind::ALL.map(file), ctx);
+    }
     let Some(folder) = &args.dir else {
         let definitions: Vec<String> = Kind::ALL.into_iter().map(definition_yaml).collect();
         ctx.printer.print(definitions.join("---\n"));
         return Exit::Done;
     };
-    match write(folder, ctx) {
+    written(folder, Kind::ALL.map(|kind| (definition_file(kind).to_owned(), definition_yaml(kind))), ctx)
+}
+
+fn written(folder: &Path, files: [(String, String); 3], ctx: &Context) -> Exit {
+    match write(folder, files, ctx) {
         Ok(()) => Exit::Done,
         Err(error) => ctx.fail(error),
     }
 }
 
-fn write(folder: &Path, ctx: &Context) -> io::Result<()> {
+fn write(folder: &Path, files: [(String, String); 3], ctx: &Context) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    for kind in Kind::ALL {
-        let file = folder.join(definition_file(kind));
-        fs::write(&file, definition_yaml(kind))?;
+    for (name, text) in files {
+        let file = folder.join(name);
+        fs::write(&file, text)?;
         ctx.printer.line(file.display());
     }
     Ok(())

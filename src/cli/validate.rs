@@ -85,8 +85,12 @@ fn print_text(reading: &Reading, warnings: &[Problem], ctx: &Context) {
     for warning in warnings {
         ctx.printer.warning(warning);
     }
+    let others = match reading.snapshot.others {
+        0 => String::new(),
+        others => format!(", {} passed over", counted(others, "other document")),
+    };
     ctx.printer.line(format_args!(
-        "{} in {}, {}",
+        "{} in {}, {}{others}",
         counted(reading.snapshot.objects.len(), "object"),
         counted(reading.files.len(), "file"),
         counted(reading.snapshot.problems.len(), "problem"),
@@ -107,6 +111,7 @@ fn as_json(reading: &Reading, warnings: &[Problem]) -> serde_json::Value {
     json!({
         "objects": reading.snapshot.objects.len(),
         "files": reading.files.len(),
+        "otherDocuments": reading.snapshot.others,
         "problems": reading.snapshot.problems.iter().map(problem).collect::<Vec<_>>(),
         "warnings": warnings.iter().map(problem).collect::<Vec<_>>(),
     })

@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub objects: BTreeMap<ObjectKey, Sourced>,
     /// Every problem of every file. While there is one, nothing is deleted: an object may only seem to be gone.
     pub problems: Vec<Problem>,
+    /// Documents of other kinds, passed over: a repository also holds Secrets and the like.
+    pub others: usize,
 }
 
 impl Snapshot {

@@ -159,7 +159,7 @@ fn snapshot(wanted: &BTreeMap<ObjectKey, Object>) -> Snapshot {
         let place = Place { file, line: 1, column: 1 };
         (key.clone(), Sourced { object: object.clone(), place, fields: Box::default() })
     };
-    Snapshot { objects: wanted.iter().map(sourced).collect(), problems: Vec::new() }
+    Snapshot { objects: wanted.iter().map(sourced).collect(), ..Snapshot::default() }
 }
 
 async fn work(mut driver: FolderDriver, shared: Arc<Shared>, life: Life) {

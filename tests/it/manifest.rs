@@ -539,6 +539,15 @@ fn the_committed_definitions_are_what_the_types_say() {
         let read: serde_json::Value = serde_yaml::from_str(&committed).unwrap();
         assert_eq!(read, api::definition(kind));
     }
+    for kind in Kind::ALL {
+        let file = root().join("schemas").join(api::json_schema_file(kind));
+        let committed = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            committed == format!("{:#}\n", api::json_schema(kind)),
+            "{}: run `make crds`",
+            file.display()
+        );
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Makes a snapshot of what was read: refuses objects of one name, and references to objects that are not there.
 #[must_use]
 pub fn gather(manifests: Manifests) -> Snapshot {
-    let Manifests { objects, mut broken, problems } = manifests;
-    let mut snapshot = Snapshot { objects: BTreeMap::new(), problems };
+    let Manifests { objects, mut broken, problems, others } = manifests;
+    let mut snapshot = Snapshot { objects: BTreeMap::new(), problems, others };
     for sourced in objects {
         let key = sourced.object.key();
         match snapshot.objects.get(&key) {

@@ -19,7 +19,7 @@ mod yaml;
 pub use link::{gather, link};
 
 use super::{FieldPlace, Place, Problem, Sourced};
-use crate::api::{API_VERSION, DEFAULT_NAMESPACE, Kind, Object, ObjectKey, SOURCE_FILE_ANNOTATION};
+use crate::api::{API_VERSION, DEFAULT_NAMESPACE, GROUP, Kind, Object, ObjectKey, SOURCE_FILE_ANNOTATION};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -38,6 +38,8 @@ pub struct Manifests {
     pub broken: BTreeSet<ObjectKey>,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
+    /// Documents of other kinds.
+    pub others: usize,
 }
 
 /// Reads the documents of one file: the objects that are free of errors, and every problem, by place.
@@ -76,6 +78,10 @@ impl Manifests {
         let (documents, unreadable) = yaml::read(text);
         let mut objects = Vec::new();
         for node in documents.iter().flat_map(|document| items(document)) {
+            if is_foreign(node) {
+                self.others += 1;
+                continue;
+            }
             let first = report.problems.len();
             objects.extend(object(&mut report, node));
             if report.problems.len() > first {
@@ -106,6 +112,16 @@ fn items(document: &Node) -> Vec<&Node> {
         Some(items) if is_list => items.items().iter().flat_map(self::items).collect(),
         _ => vec![document],
     }
+}
+
+/// True for an object of somebody else's: neither its kind nor its group is ours, or nearly ours. What may be a slip of the pen
+/// stays a problem, because an object that is not there any more is deleted.
+fn is_foreign(document: &Node) -> bool {
+    let text = |field: &str| document.get(field).and_then(Node::text).filter(|text| !text.is_empty());
+    let (Some(kind), Some(version)) = (text("kind"), text("apiVersion")) else { return false };
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let is_near = |text: &str, names: &[&str]| words::nearest(text, names.iter().copied()).is_some();
+    !is_near(kind, &Kind::ALL.map(Kind::as_str)) && !is_near(group, &[GROUP])
 }
 
 /// The key of a document, as far as it can be told.
@@ -189,4 +205,32 @@ fn sourced(file: &Path, node: &Node, mut object: Object) -> Sourced {
     });
     let place = Place { file: file.to_owned(), line: node.mark.line, column: node.mark.column };
     Sourced { object, place, fields: fields.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_of_others_are_passed_over_and_slips_of_the_pen_are_not() {
+        for (version, kind, problems) in [
+            ("v1", "Secret", 0),
+            ("kustomize.config.k8s.io/v1beta1", "Kustomization", 0),
+            ("external-secrets.io/v1", "ExternalSecret", 0),
+            ("ota.rollwave.dev/v1alpha1", "Secret", 1),
+            ("ota.rollwave.dev/v1", "OtaRollouts", 2),
+            ("ota.rolwave.dev/v1alpha1", "Widget", 2),
+            ("apps/v1", "OtaRollout", 2),
+            ("v1", "OtaRolout", 2),
+        ] {
+            let mut manifests = Manifests::default();
+            manifests.add(
+                Path::new("a.yaml"),
+                &format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n"),
+            );
+            let said: Vec<String> = manifests.problems.iter().map(ToString::to_string).collect();
+            assert_eq!(said.len(), problems, "{version} {kind}: {said:#?}");
+            assert_eq!(manifests.others, usize::from(problems == 0), "{version} {kind}");
+        }
+    }
 }

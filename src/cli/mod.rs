@@ -27,12 +27,14 @@ pub mod printer;
 pub mod progress;
 pub mod request;
 pub mod run;
+
 pub mod select;
 mod session_files;
 pub mod simulate;
 pub mod status;
 pub mod tree;
 pub mod validate;
+mod vault;
 pub mod why;
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub struct Place {
 
 impl Place {
     /// True when a cluster is meant whatever folders there are.
-    const fn names_a_cluster(&self) -> bool {
+    pub const fn names_a_cluster(&self) -> bool {
         self.kubeconfig.is_some() || self.context.is_some() || self.namespace.is_some() || self.all_namespaces
     }
 }

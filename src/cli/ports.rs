@@ -3,6 +3,7 @@
 use super::boot;
 use super::connect::HttpConnector;
 use super::session_files::SessionFiles;
+use super::vault::SecretVault;
 use crate::cloud::TransportError;
 #[cfg(debug_assertions)]
 use crate::engine::points::Point;
@@ -10,6 +11,7 @@ use crate::engine::ports::{Clock, Faults, LogRecorder, NoFaults, Ports, Rng, Sol
 use crate::plan::clocks::Boot;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use kube::Client;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -42,6 +44,15 @@ pub fn of_state(clock: SystemClock, dir: &Path) -> Result<Ports, TransportError>
         Some(files) => connector.sharing(Arc::new(files)),
         None => connector,
     };
+    Ok(Ports { connector: Arc::new(connector), ..real(clock)? })
+}
+
+/// The same, for somebody who looks at a cluster's accounts and changes nothing.
+///
+/// # Errors
+/// As [`real`].
+pub fn of_cluster(clock: SystemClock, client: Client) -> Result<Ports, TransportError> {
+    let connector = HttpConnector::new()?.with_vault(Arc::new(SecretVault::peeked(client)));
     Ok(Ports { connector: Arc::new(connector), ..real(clock)? })
 }
 

@@ -15,6 +15,7 @@ mod flux;
 mod harness;
 mod kustomize;
 mod outdated;
+mod plan;
 mod quick_start;
 mod requests;
 mod scale;

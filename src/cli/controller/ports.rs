@@ -1,16 +1,15 @@
 //! The engine's ports in a cluster: who leads by the Lease, keys from Secrets.
 
 use crate::api::{CloudRef, Event, Object, OtaCloud};
-use crate::cli::connect::{Entries, HttpConnector, Vault};
+use crate::cli::connect::HttpConnector;
 use crate::cli::ports::{self, SystemClock};
+use crate::cli::vault::SecretVault;
 use crate::cloud::address::AllowedHost;
 use crate::cloud::{CallError, Cloud, ErrorClass, TransportError};
 use crate::engine::drive::rehearsal::is_loopback;
 use crate::engine::ports::{Connector, Leader, LogRecorder, Ports, Recorder};
-use crate::source::kubernetes::secret::{Named, SecretError};
 use crate::state::kubernetes::events::Bulletin;
 use async_trait::async_trait;
-use jiff::Timestamp;
 use kube::Client;
 use std::sync::Arc;
 
@@ -26,7 +25,8 @@ pub(super) fn of(
     allowed: Vec<AllowedHost>,
 ) -> Result<Ports, TransportError> {
     let leadership = Arc::new(leader);
-    let http = HttpConnector::new()?.led_by(leadership.clone()).with_vault(Arc::new(Secrets(client)));
+    let http =
+        HttpConnector::new()?.led_by(leadership.clone()).with_vault(Arc::new(SecretVault::kept(client)));
     let http = http.sending_to(allowed);
     let connector: Arc<dyn Connector> =
         if clock.is_faster() { Arc::new(Rehearsal(http)) } else { Arc::new(http) };
@@ -42,36 +42,6 @@ impl Recorder for Announcer {
         LogRecorder.record(object, event);
         self.0.take(object, event);
     }
-}
-
-struct Secrets(Client);
-
-#[async_trait]
-impl Vault for Secrets {
-    async fn read(&self, secret: Named<'_>) -> Result<Entries, CallError> {
-        secret.read(&self.0).await.map_err(|error| failed(&error, secret.name))
-    }
-
-    async fn keep(&self, secret: Named<'_>) -> Result<(), CallError> {
-        secret.keep(&self.0, Timestamp::now()).await.map_err(|error| failed(&error, secret.name))
-    }
-
-    async fn release(&self, secret: Named<'_>) -> Result<(), CallError> {
-        secret.release(&self.0).await.map_err(|error| failed(&error, secret.name))
-    }
-}
-
-fn failed(error: &SecretError, name: &str) -> CallError {
-    let class = match error {
-        SecretError::Unavailable { .. } => ErrorClass::Unavailable,
-        _ => ErrorClass::Unauthorized,
-    };
-    let next_step = match error {
-        SecretError::NotKept { .. } => "give the role `patch` on secrets again".to_owned(),
-        _ => format!("put the keys into the Secret {name}; it is read again by itself"),
-    };
-    let reason = matches!(error, SecretError::Absent { .. }).then_some("SecretMissing");
-    CallError { reason, ..CallError::new(class, "Connect", error.to_string()).next_step(next_step) }
 }
 
 /// Soaks that last a sixtieth of their time would let a bad firmware through to real devices.

@@ -1,10 +1,12 @@
 //! `rollwave plan`: what `apply` would do, in the cloud's own requests.
 
 mod body;
+mod cluster;
 mod json;
 mod text;
 
 use super::folder::{SourceArgs, elsewhere_text};
+use super::place::Place;
 use super::ports::{self, SystemClock};
 use super::{Context, Exit};
 use crate::api::Object;
@@ -21,7 +23,8 @@ use std::sync::Arc;
 
 /// Show what `apply` would do, and change nothing.
 ///
-/// Reads the manifests, the state and the clouds. Shows every request that would be sent, to the end of every rollout if
+/// Reads the manifests, the state and the clouds. With a flag that names a cluster it shows what `kubectl apply` of the manifests would do
+/// there: the state is the cluster's, and the Secrets that its accounts name are read. Shows every request that would be sent, to the end of every rollout if
 /// all goes well; the devices of each stage; what cannot be undone; and warns of what cannot work. Exit codes: 0 nothing
 /// to do, 2 there is something to do, 1 something is wrong.
 #[derive(clap::Args, Debug)]
@@ -31,6 +34,9 @@ pub struct Args {
     /// Which source it is.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Which cluster, if any.
+    #[command(flatten)]
+    pub place: Place,
     /// How to print it; docs/cli.md describes the JSON.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -47,6 +53,9 @@ pub enum Output {
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
+    if args.place.names_a_cluster() {
+        return cluster::run(args, ctx).await;
+    }
     let mut snapshot = folder::read(&args.path);
     let stored = match stored(ctx.state.path()) {
         Ok(stored) => stored,

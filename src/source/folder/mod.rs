@@ -5,7 +5,7 @@ mod watch;
 
 pub use watch::{Settle, TokioSettle, Watch, WatchOptions};
 
-use super::manifest::{self, Manifests};
+use super::manifest::{self, Manifests, Surroundings};
 use super::{Place, Problem, Snapshot};
 use files::{Found, Text};
 use sha2::{Digest as _, Sha256};
@@ -28,9 +28,19 @@ pub fn read(root: &Path) -> Snapshot {
     read_all(&[root.to_owned()]).snapshot
 }
 
+/// The same, for a place where there are other objects already.
+#[must_use]
+pub fn read_for(root: &Path, surroundings: &Surroundings) -> Snapshot {
+    read_in(&[root.to_owned()], surroundings).snapshot
+}
+
 /// Reads several files and folders as one: references go from each to each.
 #[must_use]
 pub fn read_all(roots: &[PathBuf]) -> Reading {
+    read_in(roots, &Surroundings::default())
+}
+
+fn read_in(roots: &[PathBuf], surroundings: &Surroundings) -> Reading {
     let found = files::find(roots);
     let mut manifests = Manifests::default();
     let mut files = Vec::new();
@@ -56,5 +66,5 @@ pub fn read_all(roots: &[PathBuf]) -> Reading {
             }
         }
     }
-    Reading { snapshot: manifest::gather(manifests), files, digest: hash.finalize().into() }
+    Reading { snapshot: manifest::gather_in(manifests, surroundings), files, digest: hash.finalize().into() }
 }

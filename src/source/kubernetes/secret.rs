@@ -87,6 +87,18 @@ impl Named<'_> {
     pub async fn read(&self, client: &Client) -> Result<BTreeMap<String, SecretString>, SecretError> {
         let secret = self.get(client).await?;
         self.hold(client, &secret).await?;
+        self.entries(secret)
+    }
+
+    /// The same, for somebody who changes nothing.
+    ///
+    /// # Errors
+    /// [`SecretError`]
+    pub async fn peek(&self, client: &Client) -> Result<BTreeMap<String, SecretString>, SecretError> {
+        self.entries(self.get(client).await?)
+    }
+
+    fn entries(&self, secret: Secret) -> Result<BTreeMap<String, SecretString>, SecretError> {
         let entries = secret.data.unwrap_or_default().into_iter();
         let unusable = |key: &str| SecretError::Unusable { name: self.name.to_owned(), key: key.to_owned() };
         entries

@@ -8,12 +8,29 @@ use crate::api::{
 use crate::source::{Problem, Snapshot, Sourced};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Where manifests are meant for.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Namespace of objects that name none; the usual one without it.
+    pub namespace: Option<String>,
+    /// Objects that are there already: a reference to one of them is not wrong.
+    pub known: BTreeSet<ObjectKey>,
+}
+
 /// Makes a snapshot of what was read: refuses objects of one name, and references to objects that are not there.
 #[must_use]
 pub fn gather(manifests: Manifests) -> Snapshot {
+    gather_in(manifests, &Surroundings::default())
+}
+
+/// The same, for a place where there are other objects already.
+#[must_use]
+pub fn gather_in(manifests: Manifests, surroundings: &Surroundings) -> Snapshot {
     let Manifests { objects, mut broken, problems, others } = manifests;
     let mut snapshot = Snapshot { objects: BTreeMap::new(), problems, others };
-    for sourced in objects {
+    for mut sourced in objects {
+        let place = &mut sourced.object.meta_mut().namespace;
+        *place = place.take().or_else(|| surroundings.namespace.clone());
         let key = sourced.object.key();
         match snapshot.objects.get(&key) {
             Some(first) => {
@@ -35,6 +52,7 @@ pub fn gather(manifests: Manifests) -> Snapshot {
     refuse_second_of_account(&mut snapshot, &mut broken);
     refuse_twins(&mut snapshot, &mut broken);
     refuse_what_no_cloud_does(&mut snapshot, &mut broken);
+    broken.extend(surroundings.known.iter().cloned());
     link_to(&mut snapshot, broken);
     snapshot.problems.sort();
     snapshot.problems.dedup();

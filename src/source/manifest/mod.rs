@@ -16,7 +16,7 @@ mod walk;
 mod words;
 mod yaml;
 
-pub use link::{gather, link};
+pub use link::{Surroundings, gather, gather_in, link};
 
 use super::{FieldPlace, Place, Problem, Sourced};
 use crate::api::{API_VERSION, DEFAULT_NAMESPACE, GROUP, Kind, Object, ObjectKey, SOURCE_FILE_ANNOTATION};

@@ -1,0 +1,79 @@
+//! What an apply of some manifests would do in a cluster.
+
+use super::{Args, Output, exit_of, json, text};
+use crate::api::{Object, ObjectKey};
+use crate::cli::place::Found;
+use crate::cli::ports::{self, SystemClock};
+use crate::cli::{Context, Exit};
+use crate::engine::intake::{self, Wanted};
+use crate::engine::ports::Clock as _;
+use crate::engine::survey::{Survey, survey};
+use crate::source::kubernetes::list;
+use crate::source::{Snapshot, folder, manifest::Surroundings};
+use crate::state::memory::Memory;
+use kube::Client;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Runs the verb for the cluster that the flags name.
+pub(super) async fn run(args: &Args, ctx: &Context) -> Exit {
+    match plan(args, ctx).await {
+        Ok(exit) => exit,
+        Err(error) => ctx.fail(error),
+    }
+}
+
+async fn plan(args: &Args, ctx: &Context) -> Result<Exit, String> {
+    let Found::Cluster { client, namespace, .. } = Found::find(&args.place, ctx).await? else {
+        return Err("the flags name no cluster".to_owned());
+    };
+    let (mut snapshot, stored) = read(&args.path, &client, namespace).await?;
+    intake::admit(&mut snapshot, &stored);
+    for problem in &snapshot.problems {
+        ctx.printer.problem(problem);
+    }
+    if !snapshot.problems.is_empty() {
+        return Err(format!("{}: nothing was planned", snapshot.problems_text()));
+    }
+    let wanted = wanted(&snapshot, &stored);
+    let survey = look(&wanted, &stored, client).await?;
+    match args.output {
+        Output::Text => ctx.printer.print(text::render(&survey)),
+        Output::Json => ctx.printer.line(json::render(&survey, &wanted)),
+    }
+    Ok(exit_of(&survey))
+}
+
+/// The manifests, and what the cluster holds in the namespaces that they are for.
+async fn read(
+    path: &Path,
+    client: &Client,
+    namespace: String,
+) -> Result<(Snapshot, Vec<Arc<Object>>), String> {
+    let mut surroundings = Surroundings { namespace: Some(namespace.clone()), ..Surroundings::default() };
+    let written = folder::read_for(path, &surroundings);
+    let named = written.objects.keys().map(|key| key.namespace.as_str());
+    let named: BTreeSet<&str> = named.chain([namespace.as_str()]).collect();
+    let spaces: Vec<Option<&str>> = named.into_iter().map(Some).collect();
+    let (objects, _) = list(client, &spaces).await.map_err(|error| error.to_string())?;
+    surroundings.known = objects.iter().map(Object::key).collect();
+    Ok((folder::read_for(path, &surroundings), objects.into_iter().map(Arc::new).collect()))
+}
+
+/// `kubectl apply` deletes nothing: what the cluster holds beside the manifests stays.
+fn wanted(snapshot: &Snapshot, stored: &[Arc<Object>]) -> Wanted {
+    let stored = stored.iter().map(|object| (object.key(), Object::clone(object)));
+    let mut objects: BTreeMap<ObjectKey, Object> = stored.collect();
+    objects.extend(snapshot.objects.iter().map(|(key, sourced)| (key.clone(), sourced.object.clone())));
+    Wanted { objects, withheld: None, elsewhere: Vec::new() }
+}
+
+async fn look(wanted: &Wanted, stored: &[Arc<Object>], client: Client) -> Result<Survey, String> {
+    let clock = SystemClock::new();
+    let memory = Memory::new(stored.iter().cloned());
+    let applied = memory.apply_desired(&wanted.objects, false, clock.now());
+    applied.map_err(|error| error.to_string())?;
+    let ports = ports::of_cluster(clock, client).map_err(|error| error.to_string())?;
+    survey(Arc::new(memory), ports).await.map_err(|error| error.to_string())
+}

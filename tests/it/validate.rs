@@ -36,6 +36,18 @@ fn good_manifests_end_with_0() {
 }
 
 #[test]
+fn a_secret_beside_an_account_is_passed_over_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {accessKey: a}\n---\n";
+    let cloud = "apiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaCloud\nmetadata: {name: lab}\nspec:\n  \
+        enos: {endpoint: \"https://enos.example\", orgId: o1}\n  credentials: {secretRef: {name: keys}}\n";
+    std::fs::write(folder.path().join("all.yaml"), format!("{secret}{cloud}")).unwrap();
+    let output = rollwave(folder.path(), &["validate", "."]);
+    assert_eq!(text(&output.stdout), "1 object in 1 file, 0 problems, 1 other document passed over\n");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn mistakes_are_printed_by_place_and_end_with_1() {
     let folder = folder_with_mistakes();
     let output = rollwave(folder.path(), &["validate", "--quiet", "."]);
@@ -89,6 +101,7 @@ fn machines_get_json() {
     {
       "files": 2,
       "objects": 1,
+      "otherDocuments": 0,
       "problems": [
         {
           "column": 14,

@@ -1,11 +1,12 @@
 //! Everything is deleted at once, at each point of a release: it goes, nothing is left behind in the cloud, and nothing is sent
 //! meanwhile.
 
-use super::control_plane::shared;
-use super::harness::Field;
+use super::control_plane::{ADMIN, find_parts, shared};
+use super::harness::{Field, says};
 use crate::engine::harness::{PACKAGE, Process, ROLLOUT, each};
 use rollwave::simulator::faults::{Kind, When};
 use serde_json::{Value, json};
+use std::process::Command;
 
 /// A point of a release.
 struct Phase {
@@ -129,6 +130,37 @@ fn a_secret_that_the_account_does_not_name_any_more_can_be_deleted() {
     field.until("OtaCloud", "lab", "it answers", |cloud| cloud["status"]["secretName"] == "other");
     let kept = field.get("Secret", "other").unwrap();
     assert_eq!(kept["metadata"]["finalizers"].as_array().map(Vec::len), Some(1), "{kept:#}");
+    drop(controller);
+}
+
+/// The keys are gone for good, and nobody who knew them is alive.
+#[test]
+fn a_deletion_that_cannot_go_on_says_why_and_shows_a_command_that_ends_it() {
+    let field = Field::new(shared());
+    let controller = Process::start(&mut field.controller());
+    let phases = phases();
+    reach(&field, phases.iter().find(|phase| phase.name == "the canary runs").unwrap());
+    controller.kill();
+    field.drop_finalizers("Secret", "keys");
+    EVERYTHING.iter().for_each(|(kind, name)| field.delete(kind, name));
+    field.until_gone("Secret", "keys");
+    let controller = Process::start(&mut field.controller());
+    let waits = field.until("OtaRollout", "meter", "it says so", |rollout| says(rollout, "deletion waits: "));
+    assert!(says(&waits, "there is no Secret keys"), "{waits:#}");
+    assert_eq!(waits["status"]["phase"], "Deleting");
+    field.lab.until("it is told", || {
+        let told = field.list("Event").iter().map(|event| event["reason"].clone()).collect::<Vec<_>>();
+        told.iter().any(|reason| reason == "DeletionWaits")
+    });
+    let message = waits["status"]["message"].as_str().unwrap();
+    let (_, command) = message.split_once("leave what is in the cloud as it is: ").unwrap();
+    let kubectl = &find_parts(&["kubectl"])["kubectl"];
+    let command = command.replacen("kubectl", &kubectl.display().to_string(), 1);
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &command]).env("KUBECONFIG", field.plane.kubeconfig_file(ADMIN));
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    field.until_gone("OtaRollout", "meter");
     drop(controller);
 }
 

@@ -127,6 +127,12 @@ impl<'a> Field<'a> {
         self.runtime.block_on(self.api(kind).patch(name, &PatchParams::default(), &patch)).unwrap();
     }
 
+    /// Takes every finalizer off, as somebody might who is in a hurry.
+    pub fn drop_finalizers(&self, kind: &str, name: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        self.runtime.block_on(self.api(kind).patch(name, &PatchParams::default(), &patch)).unwrap();
+    }
+
     /// Writes into a status, as somebody might who is not the controller.
     pub fn patch_status(&self, kind: &str, name: &str, status: &Value) {
         let patch = Patch::Merge(json!({"status": status}));

@@ -317,12 +317,15 @@ impl Lane {
             self.connect_as_wanted().await?;
             self.is_connected = true;
         }
-        self.link.as_mut().ok_or_else(|| no_cloud(&self.home).into())
+        let (store, home) = (&self.store, &self.home);
+        self.link.as_mut().ok_or_else(|| no_cloud(store.as_ref(), home).into())
     }
 
     async fn connect_as_wanted(&mut self) -> Result<(), Trouble> {
         let object = self.store.load(&self.home).await?;
-        let Some(Object::Cloud(cloud)) = object.as_deref() else { return Err(no_cloud(&self.home).into()) };
+        let Some(Object::Cloud(cloud)) = object.as_deref() else {
+            return Err(no_cloud(self.store.as_ref(), &self.home).into());
+        };
         let wanted = Wanted::of(&Object::Cloud(cloud.clone()));
         let before = self.link.take_if(|link| link.uid != cloud.metadata.uid || link.spec != cloud.spec);
         if before.is_some() {
@@ -419,7 +422,12 @@ pub(super) async fn home_of(store: &dyn Store, object: &Object) -> Result<Object
     Ok(object.account(package.as_deref()))
 }
 
-fn no_cloud(home: &ObjectKey) -> CallError {
+fn no_cloud(store: &dyn Store, home: &ObjectKey) -> CallError {
+    if store.is_set_aside(home) {
+        let error = CallError::new(ErrorClass::Invalid, "Connect", format!("{home} cannot be understood"));
+        let error = error.next_step("correct that OtaCloud: its own status says what is wrong with it");
+        return CallError { reason: Some("AccountInvalid"), ..error };
+    }
     let error = CallError::new(ErrorClass::Invalid, "Connect", format!("there is no {home}"))
         .next_step("write an OtaCloud of that name");
     CallError { reason: Some("AccountMissing"), ..error }

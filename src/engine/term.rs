@@ -177,7 +177,7 @@ impl Term {
     /// Where the account of such an object cannot be told, the object's own name says whose it is to speak.
     fn set_aside(&mut self, broken: Broken) {
         self.engine.gone(broken.key.clone());
-        self.cluster.remove(&broken.key);
+        self.cluster.set_aside(&broken.key);
         if !self.engine.serves(&broken.key) {
             return;
         }

@@ -34,6 +34,11 @@ pub trait Store: Send + Sync {
 
     /// Lets a deleted object go for good.
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError>;
+
+    /// True when there is such an object, and it cannot be understood: it is left alone until it is corrected.
+    fn is_set_aside(&self, _key: &ObjectKey) -> bool {
+        false
+    }
 }
 
 /// A state that takes over manifests of a folder, and what users request beside them.

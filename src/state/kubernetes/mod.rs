@@ -24,6 +24,7 @@ use cache::{Base, Cache, Seen};
 use kube::Client;
 use lease::Held;
 use share::Share;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use write::{Failure, Writer};
@@ -36,6 +37,8 @@ pub struct Cluster {
     cache: Mutex<Cache>,
     writer: Writer,
     held: Held,
+    /// Objects that cannot be understood.
+    set_aside: Mutex<BTreeSet<ObjectKey>>,
 }
 
 impl Cluster {
@@ -43,16 +46,18 @@ impl Cluster {
     #[must_use]
     pub fn new(client: Client, held: Held, files: Option<PathBuf>) -> Self {
         let writer = Writer::new(client, held.time());
-        Self { cache: Mutex::new(Cache::with_files(files)), writer, held }
+        Self { cache: Mutex::new(Cache::with_files(files)), writer, held, set_aside: Mutex::default() }
     }
 
     /// Takes in an object that a watch told of; true when somebody must look at it.
     pub fn take(&self, object: Object) -> bool {
+        lock(&self.set_aside).remove(&object.key());
         self.cache().take(object, Seen::Event)
     }
 
     /// Takes in an object of the list with which a watch begins; true when somebody must look at it.
     pub fn take_listed(&self, object: Object) -> bool {
+        lock(&self.set_aside).remove(&object.key());
         self.cache().take(object, Seen::List)
     }
 
@@ -68,7 +73,14 @@ impl Cluster {
 
     /// The object is gone; true when it was known.
     pub fn remove(&self, key: &ObjectKey) -> bool {
+        lock(&self.set_aside).remove(key);
         self.cache().remove(key)
+    }
+
+    /// The object cannot be understood: it is left alone until it is corrected.
+    pub fn set_aside(&self, key: &ObjectKey) {
+        self.cache().remove(key);
+        lock(&self.set_aside).insert(key.clone());
     }
 
     /// The object cannot be understood: says so in its status; true when that was not said before, and false also when the
@@ -146,7 +158,7 @@ impl Cluster {
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.cache)
     }
 
     async fn save(&self, key: &ObjectKey, object: &Object) -> Result<(), StateError> {
@@ -186,6 +198,10 @@ impl Cluster {
     }
 }
 
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[async_trait]
 impl Store for Cluster {
     async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
@@ -207,5 +223,9 @@ impl Store for Cluster {
     /// Takes our finalizer off: with the last one, the API server lets the object go.
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
         self.release(key).await
+    }
+
+    fn is_set_aside(&self, key: &ObjectKey) -> bool {
+        lock(&self.set_aside).contains(key)
     }
 }

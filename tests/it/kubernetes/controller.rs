@@ -60,6 +60,15 @@ fn one_broken_object_is_told_so_and_stops_nothing_else() {
     field.until("OtaCloud", "own-machine", "it is told so", |object| {
         says(object, "spec.credentials.secretRef")
     });
+    let other =
+        PACKAGE.replace("{name: meter-v2}", "{name: other}").replace("{name: lab}", "{name: own-machine}");
+    field.apply(&other);
+    field.until("OtaPackage", "other", "its account is not called missing", |package| {
+        says(package, "own-machine cannot be understood")
+            && says(package, "its own status says what is wrong")
+    });
+    field.delete("OtaPackage", "other");
+    field.until_gone("OtaPackage", "other");
     // It can be deleted all the same, or put right.
     field.patch_status("OtaRollout", "broken", &json!({"excluded": {"unknown": 0}}));
     field.until("OtaRollout", "broken", "it is looked at again", |object| {

@@ -9,6 +9,8 @@
 //!
 //! Their jobs may go on. Whatever such a device reports later counts again: a success, or a failure.
 //!
+//! Once nobody is waited for, nothing is noted: a rollout at rest writes nothing.
+//!
 //! Time between two processes is distrusted as for a soak ([`Wait`]). Every clock may pass late, which costs time alone. None may
 //! pass early: devices that have not begun would leave the sample, and a gate would decide on fewer devices than it was meant to.
 
@@ -21,7 +23,7 @@ use crate::api::{
     AfterDeadline, CloudKind, Kind, OtaRolloutStatus, Period, RolloutPhase, StageClock, StageCounts,
     StageStatus, time_text,
 };
-use crate::plan::clocks::Wait;
+use crate::plan::clocks::{Clocks, Wait};
 use crate::plan::stage::as_count;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -53,6 +55,21 @@ impl Limits {
     }
 }
 
+/// What time it is, and when the counts were read.
+#[derive(Clone, Copy)]
+struct Times {
+    now: Timestamp,
+    looked_at: Timestamp,
+    clocks: Clocks,
+}
+
+impl Times {
+    fn of(ground: &Ground<'_>) -> Self {
+        let looked_at = ground.jobs.at.min(ground.fleet.at);
+        Self { now: ground.now, looked_at, clocks: ground.clocks }
+    }
+}
+
 /// True where no cloud limits how long a device upgrades.
 fn is_emulated(cloud: CloudKind) -> bool {
     let mut rows = support::rows(Kind::OtaRollout).iter();
@@ -63,6 +80,7 @@ fn is_emulated(cloud: CloudKind) -> bool {
 /// Counts devices that took too long. `edited`: the limits may be others now.
 pub(super) fn judge(ground: &Ground<'_>, stages: &mut [StageStatus], survey: &Survey<'_>, edited: bool) {
     let before = ground.rollout.status.iter().flat_map(|status| &status.stages);
+    let times = Times::of(ground);
     let overdue =
         |name: &str| before.clone().find(|stage| stage.name == name).map_or(0, |s| s.counts.overdue);
     for (index, stage) in stages.iter_mut().enumerate() {
@@ -73,16 +91,16 @@ pub(super) fn judge(ground: &Ground<'_>, stages: &mut [StageStatus], survey: &Su
         let resends = survey.unfinished.get(index).is_some_and(|left| !left.devices().is_empty());
         let limits = Limits::of(ground, index);
         let overdue = overdue(&stage.name);
-        keep_clock(ground, stage, edited);
+        keep_clock(&times, stage, edited);
         let Some(clock) = stage.clock.as_mut() else { continue };
-        pass(ground, clock, limits, stage.counts, resends);
+        pass(&times, clock, limits, stage.counts, resends);
         // Devices that wait for another job have all of their time when they get it.
         if !resends {
             let passed = Passed {
                 deadline: clock.deadline_passed_at.is_some() && limits.then == AfterDeadline::Judge,
-                just_now: clock.deadline_passed_at == Some(ground.now),
+                just_now: clock.deadline_passed_at == Some(times.now),
                 queued: clock.queued_passed_at.is_some(),
-                in_progress: is_stuck(ground, clock, limits),
+                in_progress: is_stuck(&times, clock, limits),
                 overdue,
             };
             stage.counts = passed.judge(stage.counts);
@@ -91,21 +109,25 @@ pub(super) fn judge(ground: &Ground<'_>, stages: &mut [StageStatus], survey: &Su
 }
 
 /// Starts the clock with every job, and notes when a device begins.
-fn keep_clock(ground: &Ground<'_>, stage: &mut StageStatus, edited: bool) {
-    let (now, jobs, queued) = (ground.now, as_count(stage.jobs.len()), stage.counts.queued);
+fn keep_clock(times: &Times, stage: &mut StageStatus, edited: bool) {
+    let (now, jobs, queued) = (times.now, as_count(stage.jobs.len()), stage.counts.queued);
     if jobs == 0 {
         stage.clock = None;
         return;
     }
-    // A time to come was written by a clock that has been set back since.
-    let is_valid = |clock: &&mut StageClock| clock.jobs >= jobs && clock.since <= now;
+    let is_waited_for = stage.counts.outstanding() > 0;
+    // A time to come was written by a clock that has been set back since: it counts for nothing, but where nobody is waited for.
+    let is_to_come = |at: Timestamp| is_waited_for && at > now;
+    let is_valid = |clock: &&mut StageClock| clock.jobs >= jobs && !is_to_come(clock.since);
     if stage.clock.as_mut().filter(is_valid).is_none() {
         stage.clock = Some(StageClock::start(jobs, now, queued));
     }
     let Some(clock) = stage.clock.as_mut() else { return };
-    let cloud = ground.clocks.cloud.map(|cloud| cloud.latest);
-    clock.since_cloud = clock.since_cloud.or(cloud);
-    if queued < clock.queued || clock.begun_at.is_some_and(|at| at > now) {
+    let cloud = times.clocks.cloud.map(|cloud| cloud.latest);
+    if is_waited_for {
+        clock.since_cloud = clock.since_cloud.or(cloud);
+    }
+    if queued < clock.queued || clock.begun_at.is_some_and(is_to_come) {
         (clock.begun_at, clock.begun_cloud_at) = (Some(now), cloud);
     }
     clock.queued = queued;
@@ -115,7 +137,7 @@ fn keep_clock(ground: &Ground<'_>, stage: &mut StageStatus, edited: bool) {
 }
 
 /// Notes which limits have passed, and when the deadline will.
-fn pass(ground: &Ground<'_>, clock: &mut StageClock, limits: Limits, counts: StageCounts, resends: bool) {
+fn pass(times: &Times, clock: &mut StageClock, limits: Limits, counts: StageCounts, resends: bool) {
     let soak = |length: Period| Wait {
         began: clock.since,
         uptime: None,
@@ -123,30 +145,31 @@ fn pass(ground: &Ground<'_>, clock: &mut StageClock, limits: Limits, counts: Sta
         length: length.as_signed(),
     };
     let deadline = soak(limits.deadline);
-    // A stage whose devices have all answered has nothing to be late with.
-    if !resends && counts.outstanding() > 0 && has_passed(ground, &deadline) {
-        clock.deadline_passed_at = clock.deadline_passed_at.or(Some(ground.now));
+    // Nothing is noted of a stage that nobody is waited for in: it has nothing to be late with.
+    if !resends && counts.outstanding() > 0 && has_passed(times, &deadline) {
+        clock.deadline_passed_at = clock.deadline_passed_at.or(Some(times.now));
     }
-    if !resends && limits.queued.is_some_and(|length| has_passed(ground, &soak(length))) {
-        clock.queued_passed_at = clock.queued_passed_at.or(Some(ground.now));
+    let queued_passed = limits.queued.is_some_and(|length| has_passed(times, &soak(length)));
+    if !resends && counts.queued > 0 && queued_passed {
+        clock.queued_passed_at = clock.queued_passed_at.or(Some(times.now));
     }
     let is_open = counts.outstanding() > 0 && clock.deadline_passed_at.is_none();
-    clock.deadline_at = is_open.then(|| deadline.ends_as_told(&ground.clocks, ground.now));
+    clock.deadline_at = is_open.then(|| deadline.ends_as_told(&times.clocks, times.now));
 }
 
 /// True when the look was taken after the end: what happened before it is in the counts.
-fn has_passed(ground: &Ground<'_>, limit: &Wait<'_>) -> bool {
-    ground.jobs.at.min(ground.fleet.at) >= limit.ends(&ground.clocks, ground.now)
+fn has_passed(times: &Times, limit: &Wait<'_>) -> bool {
+    times.looked_at >= limit.ends(&times.clocks, times.now)
 }
 
 /// True when no device has begun for so long that those that are upgrading have all taken too long.
-fn is_stuck(ground: &Ground<'_>, clock: &StageClock, limits: Limits) -> bool {
+fn is_stuck(times: &Times, clock: &StageClock, limits: Limits) -> bool {
     let (began, cloud_began) = match clock.begun_at {
         Some(begun) => (begun, clock.begun_cloud_at),
         None => (clock.since, clock.since_cloud),
     };
     let limit = |length: Period| Wait { began, uptime: None, cloud_began, length: length.as_signed() };
-    limits.in_progress.is_some_and(|length| has_passed(ground, &limit(length)))
+    limits.in_progress.is_some_and(|length| has_passed(times, &limit(length)))
 }
 
 /// Which limits of a stage have passed.
@@ -260,6 +283,7 @@ pub(super) fn late_text(counts: StageCounts) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     /// Queued, in flight, never began, timed out.
     fn judged(passed: Passed, queued: u32, in_flight: u32) -> [u32; 4] {
@@ -290,6 +314,56 @@ mod tests {
         // The one that was overdue has an outcome: the others began later.
         let later = Passed { overdue: 0, ..later };
         assert_eq!(judged(later, 1, 2), [0, 0, 3, 0]);
+    }
+
+    /// A stage whose devices have one job and did this, after a minute, an hour and a day.
+    fn clocks(counts: StageCounts) -> [StageClock; 3] {
+        let limits = Limits {
+            deadline: Period::hours(2),
+            then: AfterDeadline::Hold,
+            queued: Some(Period::hours(1)),
+            in_progress: None,
+        };
+        let mut clock = StageClock::start(1, Timestamp::UNIX_EPOCH, counts.queued);
+        [60, 3_600, 86_400].map(|second| {
+            let now = Timestamp::from_second(second).unwrap();
+            pass(&Times { now, looked_at: now, clocks: Clocks::STEADY }, &mut clock, limits, counts, false);
+            clock.clone()
+        })
+    }
+
+    #[test]
+    fn nothing_is_noted_of_a_stage_once_nobody_is_waited_for() {
+        let passed =
+            |clock: &StageClock| (clock.queued_passed_at.is_some(), clock.deadline_passed_at.is_some());
+        let of = |queued, in_flight| StageCounts { assigned: 5, queued, in_flight, ..StageCounts::default() };
+        let noted = |counts| clocks(counts).each_ref().map(passed);
+        assert_eq!(noted(of(1, 1)), [(false, false), (true, false), (true, true)]);
+        assert_eq!(noted(of(0, 1)), [(false, false), (false, false), (false, true)], "all have begun");
+        let [first, .., last] = clocks(of(0, 0));
+        assert_eq!(first, last, "all have answered");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_starts_no_wait_again_once_nobody_is_waited_for() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let counts = StageCounts { assigned: 5, succeeded: 5, ..StageCounts::default() };
+        let times = Times { now: at(10), looked_at: at(10), clocks: Clocks::STEADY };
+        let mut stage = stage(counts);
+        let clock = StageClock { begun_at: Some(at(70)), ..StageClock::start(1, at(60), 0) };
+        stage.clock = Some(clock.clone());
+        keep_clock(&times, &mut stage, false);
+        assert_eq!(stage.clock, Some(clock));
+        stage.counts.queued = 1;
+        keep_clock(&times, &mut stage, false);
+        assert_eq!(stage.clock.map(|clock| clock.since), Some(at(10)));
+    }
+
+    fn stage(counts: StageCounts) -> StageStatus {
+        let job = json!({"id": "1", "token": "t", "devices": 5, "state": "Running", "createdAt": "1970-01-01T00:00:00Z"});
+        let counts = serde_json::to_value(counts).unwrap();
+        let stage = json!({"name": "s", "phase": "Running", "counts": counts, "jobs": [job]});
+        serde_json::from_value(stage).unwrap()
     }
 
     proptest! {

@@ -71,6 +71,7 @@ reasons! {
     SelectNotFollowed, true, "`OtaRollout`: `select` of a stage was edited after its devices were sent";
     SafeguardsRemoved, true, "`OtaRollout`: an edit removed stages, gates or stop rules of a rollout that is under way";
     RetryRefused, true, "`OtaRollout`, `OtaPackage`: nothing is tried again, and why";
+    RestartRefused, true, "`OtaRollout`: no new run begins by request, and why";
     CreateInDoubt, true, "the answer to a create was lost: it is looked for, and not sent again before that";
     Refused, true, "a call was refused for good, or a reference leads nowhere";
     DeletionWaits, false, "it is being deleted, and what it waits for";
@@ -185,6 +186,7 @@ impl Teller {
                 "RunStarted" => self.tell(Reason::RunStarted, &decision.message),
                 "RetryTaken" => self.tell(Reason::RetryTaken, &decision.message),
                 "RetryRefused" => self.tell(Reason::RetryRefused, &decision.message),
+                "RestartRefused" => self.tell(Reason::RestartRefused, &decision.message),
                 "AnotherInstance" => self.tell(Reason::AnotherInstance, &decision.message),
                 "SafeguardsRemoved" => self.tell(Reason::SafeguardsRemoved, &decision.message),
                 "SelectNotFollowed" => self.tell(Reason::SelectNotFollowed, &decision.message),

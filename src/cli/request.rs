@@ -166,9 +166,15 @@ impl Waiting {
 
 /// What came of a request, in a sentence, and whether it was refused.
 fn answer(request: Request, object: &Object) -> (String, bool) {
-    let decided = object.decisions().iter().rev().find(|decision| decision.rule.starts_with("Retry"));
-    match decided.filter(|_| request == Request::Retry) {
-        Some(decision) => (decision.message.clone(), decision.rule == "RetryRefused"),
+    let (rules, refused): (&[&str], &str) = match request {
+        Request::Retry => (&["RetryTaken", "RetryRefused"], "RetryRefused"),
+        Request::Restart => (&["RunStarted", "RestartRefused"], "RestartRefused"),
+        _ => (&[], ""),
+    };
+    let decided = object.decisions().iter().rfind(|decision| rules.contains(&decision.rule.as_str()));
+    let told = decided.filter(|decision| request == Request::Retry || decision.rule == refused);
+    match told {
+        Some(decision) => (decision.message.clone(), decision.rule == refused),
         None => (object.message().to_owned(), false),
     }
 }

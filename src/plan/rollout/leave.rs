@@ -2,7 +2,7 @@
 
 use super::jobs::{OurJobs, can_be_stopped, may_be_hidden, unlisted};
 use super::report::{Outcome, finish};
-use super::{Ground, account_left, run, wait_for_a_look};
+use super::{Ground, account_left, requests, run, wait_for_a_look};
 use crate::api::{CreateOperation, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision};
 use crate::cloud::{Capabilities, Job, JobState};
 use crate::plan::{Action, Plan, RolloutView, Seen, lost_call};
@@ -103,7 +103,13 @@ pub(super) fn account(
     package: &OtaPackage,
 ) -> Plan<OtaRolloutStatus> {
     let stands_in_the_way = match (view.capabilities, &view.jobs) {
-        (None, _) => account_is_gone(&status, account),
+        (None, _) => {
+            let gone = account_is_gone(&status, account);
+            if let Some(outcome) = &gone {
+                requests::refuse_restart(view.object, &mut status, &outcome.message, view.now);
+            }
+            gone
+        }
         (Some(_), None) => return wait_for_a_look(view, status),
         (Some(capabilities), Some(jobs)) => abandon(jobs, capabilities, view.now, &mut status),
     };
@@ -141,22 +147,19 @@ fn abandon(
     let end = if by_hand.is_empty() { "are stopped" } else { "end" };
     if !remains.waits_for.is_empty() {
         let message =
-            format!("jobs of the package before {end} first: {}{by_hand}", remains.waits_for.join(", "));
+            format!("jobs of the run before {end} first: {}{by_hand}", remains.waits_for.join(", "));
         let outcome = Outcome::working(RolloutPhase::Pending, "StoppingPreviousJobs", message);
         return Some(outcome.with(remains.stops));
     }
-    if let Some(call) = status.pending.iter().find(|call| !call.is_open()) {
-        let message = format!("{}; delete this rollout and write a new one to go on", lost_call(call));
-        return Some(Outcome::held("CallLost", message, false).with(remains.stops));
-    }
-    if !remains.vanished.is_empty() {
-        let message = format!(
-            "jobs of the package before are not in the cloud's list, and were not seen to be final: {}; delete this rollout and write a new one to go on",
-            remains.vanished.join(", ")
-        );
-        return Some(Outcome::held("JobVanished", message, false).with(remains.stops));
-    }
-    None
+    let (reason, message) = remains.obstacle(status)?;
+    Some(Outcome::held(reason, message, false).with(remains.stops))
+}
+
+/// What keeps the run before from ending, and does not end by itself.
+pub(super) fn obstacle(ground: &Ground<'_>, status: &OtaRolloutStatus) -> Option<String> {
+    let (mut status, jobs) = (status.clone(), &ground.jobs);
+    let remains = remains(&mut status, &jobs.value, jobs.at, ground.capabilities, ground.now);
+    remains.obstacle(&status).map(|(_, message)| message)
 }
 
 /// Looks up every recorded job and every unsettled call, and orders the live ones to stop; where a stopped one would keep its
@@ -208,6 +211,21 @@ fn remains(
 }
 
 impl Remains {
+    /// What only a user can end: the reason, and a sentence.
+    fn obstacle(&self, status: &OtaRolloutStatus) -> Option<(&'static str, String)> {
+        let way_out = "delete this rollout and write a new one to go on";
+        if let Some(call) = status.pending.iter().find(|call| !call.is_open()) {
+            return Some(("CallLost", format!("{}; {way_out}", lost_call(call))));
+        }
+        let vanished = self.vanished.join(", ");
+        (!vanished.is_empty()).then(|| {
+            let message = format!(
+                "jobs of the run before are not in the cloud's list, and were not seen to be final: {vanished}; {way_out}"
+            );
+            ("JobVanished", message)
+        })
+    }
+
     /// Where no call stops a job, none is ordered, and the sentence ends with who can.
     fn by_hand(&mut self, capabilities: &Capabilities) -> &'static str {
         if capabilities.stops_jobs {

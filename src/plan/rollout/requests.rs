@@ -61,11 +61,22 @@ pub(super) fn answer_unjudged(
         // It has sent nothing: its first run begins anyway.
         status.last_handled_restart_at = Some(asked.to_owned());
     }
+    if outcome.reason == "PackageMissing" {
+        refuse_restart(rollout, status, &outcome.message, now);
+    }
     match outcome.reason {
         _ if total(&status.stages).failures() == 0 => refuse_retry(rollout, status, NONE_FAILED, now),
         "PackageMissing" => refuse_retry(rollout, status, &outcome.message, now),
         _ => {}
     }
+}
+
+/// Refuses a request to begin again, if there is one: what stands in the way does not end by itself.
+pub(super) fn refuse_restart(rollout: &OtaRollout, status: &mut OtaRolloutStatus, why: &str, now: Timestamp) {
+    let handled = status.last_handled_restart_at.as_ref();
+    let Some(asked) = Request::Restart.open(&rollout.metadata, handled) else { return };
+    status.last_handled_restart_at = Some(asked.to_owned());
+    record_decision(&mut status.decisions, now, "RestartRefused", format!("no new run begins: {why}"));
 }
 
 /// Refuses a request to try again, if there is one.

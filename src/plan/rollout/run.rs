@@ -4,7 +4,7 @@
 
 use super::jobs::OurJobs;
 use super::report::Outcome;
-use super::{Ground, leave};
+use super::{Ground, leave, requests};
 use crate::api::{OtaPackage, OtaRolloutStatus, Request, record_decision};
 use crate::cloud::Job;
 use crate::plan::token::{JobSlot, job_token, package_identity, rollout_mark};
@@ -26,14 +26,23 @@ pub(super) fn enter(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Optio
         return None;
     };
     status.run = status.run.max(1);
-    let asked = Request::Restart.open(&ground.rollout.metadata, status.last_handled_restart_at.as_ref());
-    if before == ground.identity && asked.is_none() {
+    let handled = status.last_handled_restart_at.as_ref();
+    let mut is_asked = Request::Restart.open(&ground.rollout.metadata, handled).is_some();
+    if let Some(why) = is_asked.then(|| leave::obstacle(ground, status)).flatten() {
+        requests::refuse_restart(ground.rollout, status, &why, ground.now);
+        is_asked = false;
+    }
+    let is_same = before == ground.identity;
+    if is_same && !is_asked {
         return None;
     }
-    if let Some(outcome) = leave::turn(ground, status) {
+    if let Some(mut outcome) = leave::turn(ground, status) {
+        if is_same {
+            outcome.message.insert_str(0, "a restart was requested: ");
+        }
         return Some(outcome);
     }
-    *status = next(std::mem::take(status), ground.package, before == ground.identity, ground.now);
+    *status = next(std::mem::take(status), ground.package, is_same, ground.now);
     take_restart(ground, status);
     None
 }

@@ -121,6 +121,36 @@ fn new_bytes_under_the_version_of_the_run_before_are_held_and_not_called_complet
 }
 
 #[test]
+fn a_restart_is_refused_while_a_job_that_vanished_holds_the_run() {
+    let mut world = World::new(30, json!({}));
+    world.reconcile();
+    world.hidden.push(world.jobs[0].id.clone());
+    world.pass(600);
+    world.ask(Request::Restart);
+    let plan = world.reconcile();
+    assert_eq!((plan.status.phase, plan.status.run), (RolloutPhase::Held, 1), "{}", plan.status.message);
+    assert_eq!(plan.status.last_handled_restart_at.as_deref(), Request::Restart.of(&world.rollout.metadata));
+    let refused = plan.status.decisions.iter().find(|decision| decision.rule == "RestartRefused").unwrap();
+    assert!(refused.message.contains("are not in the cloud's list"), "{}", refused.message);
+}
+
+#[test]
+fn a_restart_that_waits_for_a_job_to_end_says_so_and_is_followed_then() {
+    let mut world = World::new(30, json!({}));
+    world.reconcile();
+    world.pass(60);
+    world.ask(Request::Restart);
+    let plan = world.reconcile();
+    assert!(
+        plan.status.message.starts_with("a restart was requested: jobs of the run before "),
+        "{}",
+        plan.status.message
+    );
+    assert_eq!((plan.status.run, plan.status.last_handled_restart_at), (1, None));
+    assert_eq!(world.settle(|_| Fate::Succeeds).status.run, 2);
+}
+
+#[test]
 fn a_restart_of_a_rollout_that_has_sent_nothing_is_answered_although_it_is_suspended() {
     let mut world = World::new(30, json!({"suspend": true}));
     world.ask(Request::Restart);

@@ -4,6 +4,7 @@
 use super::asked::FIRST_OF_REQUESTS;
 use super::broken::FIRST_OF_BROKEN;
 use super::checkers::FIRST_OF_INTENT;
+use super::cluster::FIRST_OF_SECRETS;
 use super::{Home, Law};
 use crate::api::{Budget, LocalRef, Object, ObjectKey, Order, OtaRollout, Request, StageCounts};
 use crate::cloud::{
@@ -73,11 +74,13 @@ pub enum Mutation {
     OthersNotSeen,
     /// Each process begins a soak again.
     SoakForgotten,
+    /// Nothing keeps a Secret that an account needs.
+    SecretNotKept,
 }
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -102,6 +105,7 @@ impl Mutation {
         Self::SuspendIgnored,
         Self::OthersNotSeen,
         Self::SoakForgotten,
+        Self::SecretNotKept,
     ];
 
     /// The law of intent that must notice it; none when another law does.
@@ -125,7 +129,9 @@ impl Mutation {
     #[must_use]
     pub const fn home(self) -> Option<Home> {
         match self {
-            Self::NoPrecondition | Self::LeaseNotChecked | Self::StaleCache => Some(Home::Kubernetes),
+            Self::NoPrecondition | Self::LeaseNotChecked | Self::StaleCache | Self::SecretNotKept => {
+                Some(Home::Kubernetes)
+            }
             Self::JournalNotDurable
             | Self::StaleLeaderNotFenced
             | Self::PauseNotHeeded
@@ -141,6 +147,7 @@ impl Mutation {
         match self {
             Self::PauseNotHeeded | Self::RetryForgotten => FIRST_OF_REQUESTS,
             Self::FailureIsOutage => FIRST_OF_BROKEN,
+            Self::SecretNotKept => FIRST_OF_SECRETS,
             _ if self.breaks().is_some() => FIRST_OF_INTENT,
             // A list must get shorter between two of its pages, right after a create whose answer is lost: one world in hundreds.
             Self::CountEndsList => 300,
@@ -155,6 +162,7 @@ impl Mutation {
             Self::StaleLeaderNotFenced | Self::LeaseNotChecked => "restless",
             Self::CountEndsList => "thronged",
             Self::NoWindows => "punctual",
+            Self::SecretNotKept => "crashing",
             Self::JobSuccessCounts
             | Self::BudgetPerObject
             | Self::NoSoak

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::clouds::{self, Account, Order};
+use super::cluster::ApiServer;
 use super::crowd;
 use super::dice::Dice;
 use super::faults::{Life, Strike};
@@ -303,14 +304,45 @@ pub(super) struct Dialler {
     pub(super) mutation: Option<Mutation>,
 }
 
+impl Dialler {
+    fn server(&self) -> Option<&ApiServer> {
+        self.wire.shared.cluster.as_deref()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.wire.shared.timeline.now()
+    }
+
+    fn keeps_secrets(&self) -> bool {
+        self.mutation != Some(Mutation::SecretNotKept)
+    }
+}
+
 #[async_trait]
 impl Connector for Dialler {
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
+        if let Some(server) = self.server() {
+            server.read_secret(cloud, self.keeps_secrets(), self.now())?;
+        }
         let wire: Arc<dyn Transport> = Arc::new(Fenced::new(self.wire.clone(), self.leadership.clone()));
         let client = clouds::connect(cloud, &wire, &self.clients)?;
         Ok(match self.mutation {
             Some(mutation) => mutation.of(client),
             None => client,
         })
+    }
+
+    async fn keep_secret(&self, cloud: &OtaCloud) -> Result<(), CallError> {
+        if let Some(server) = self.server().filter(|_| self.keeps_secrets()) {
+            server.keep_secret(cloud, self.now());
+        }
+        Ok(())
+    }
+
+    async fn release_secret(&self, cloud: &OtaCloud, name: &str) -> Result<(), CallError> {
+        if let Some(server) = self.server() {
+            server.release_secret(cloud, name);
+        }
+        Ok(())
     }
 }

@@ -138,7 +138,7 @@ impl Play {
             wanted: Mutex::new(scenario::objects(scenario.manifests.values())?),
             wall: Arc::new(WallClock::new(scenario.clock_ahead)),
             leader: Mutex::new(0),
-            cluster: (world.home == Home::Kubernetes).then(|| Arc::new(ApiServer::new())),
+            cluster: (world.home == Home::Kubernetes).then(|| Arc::new(ApiServer::new(world.seed))),
             mutation: world.mutation,
             writes: Mutex::new(0),
             asked: Mutex::default(),
@@ -206,6 +206,7 @@ impl Play {
             self.plot.front().map(|(at, _)| *at),
             self.lives.next_due(),
             self.shared.cluster.as_ref().and_then(|cluster| cluster.people_look_at()),
+            self.shared.cluster.as_ref().and_then(|cluster| cluster.secrets_due()),
             Some(self.act.due()),
         ];
         moments.into_iter().flatten().min()
@@ -311,10 +312,11 @@ impl Play {
             self.forget(&clouds::tellable(&self.simulator));
         }
         self.lives.turn(now);
-        if let Some(cluster) = &self.shared.cluster
-            && cluster.people_look_at().is_some_and(|at| at <= now)
-        {
-            cluster.apply(&self.shared, now);
+        if let Some(cluster) = &self.shared.cluster {
+            if cluster.people_look_at().is_some_and(|at| at <= now) {
+                cluster.apply(&self.shared, now);
+            }
+            cluster.delete_secrets(&self.shared, now);
         }
         while let Some((_, turn)) = self.plot.pop_front_if(|(at, _)| *at <= now) {
             if self.turns.lets(|| format!("{turn:?}")) {

@@ -4,6 +4,7 @@
 use super::asked::{self, Ask};
 use super::broken::{self, BrokenThings};
 use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
+use super::cluster::FIRST_OF_SECRETS;
 use super::dice::Dice;
 use super::edits::{self, FIRST_OF_EDITS, Fields, Setting};
 use super::hours;
@@ -162,6 +163,7 @@ impl Scenario {
         let minutes = author.dice.between(20, 90);
         let chaos_ends = SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(20));
         let mut plot = author.plot(minutes * 60);
+        author.delete_everything(seed, home, minutes * 60, &mut plot);
         let misfortunes = misfortune::plot(seed, profile, minutes * 60, &accounts, fleet);
         let may_hold = misfortunes.iter().any(|(_, misfortune)| misfortune.may_hold());
         plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
@@ -424,6 +426,27 @@ impl Author {
         for name in self.manifests.keys().filter(of_account) {
             plot.push((moment(gone), Turn::Remove(name.clone())));
             plot.extend(back.map(|back| (moment(back), Turn::Restore(name.clone()))));
+        }
+    }
+
+    /// Users delete everything of an account, rollouts too, in any order, and perhaps while no controller runs.
+    fn delete_everything(&self, seed: u64, home: Home, seconds: u64, plot: &mut Vec<(SignedDuration, Turn)>) {
+        let mut dice = Dice::new(seed, "deletion");
+        let has_secrets = home == Home::Kubernetes && seed >= FIRST_OF_SECRETS;
+        if self.easy || !has_secrets || !dice.permille(250) {
+            return;
+        }
+        let (moment, spread) = (dice.between(1, seconds), if dice.permille(500) { 0 } else { 60 });
+        let at = |second: u64| SignedDuration::from_secs(i64::try_from(second).unwrap_or(1));
+        if dice.permille(500) {
+            plot.push((at(moment), Turn::Kill));
+        }
+        let of_account = |name: &&String| name.starts_with("cloud0") || name.starts_with("package0");
+        let mut names: Vec<&String> = self.manifests.keys().filter(of_account).collect();
+        while !names.is_empty() {
+            let next = usize::try_from(dice.between(0, names.len() as u64 - 1)).unwrap_or(0);
+            let later = dice.between(0, spread);
+            plot.push((at(moment + later), Turn::Remove(names.swap_remove(next).clone())));
         }
     }
 

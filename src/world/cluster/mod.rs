@@ -3,10 +3,10 @@
 //!
 //! `etcd` is what the API server keeps; `questions` reads requests; `service` is the way from a controller to it and back, with
 //! all that happens on the way; `watching` tells of changes, late; `controller` is one process, and `seats` are all of them;
-//! `people` apply manifests, and meddle.
+//! `people` apply manifests, and meddle; `secrets` are the keys of accounts.
 //!
 //! Not modelled: more than one API server (each with a cache of its own that lags), a watch that falls silent and stays open (the
-//! watcher's own timer ends it), defaults and schemas (rules are: `admission`), Secrets.
+//! watcher's own timer ends it), defaults and schemas (rules are: `admission`), lost and late requests about Secrets.
 
 mod admission;
 mod bell;
@@ -16,18 +16,21 @@ mod luck;
 mod people;
 mod questions;
 mod seats;
+mod secrets;
 mod service;
 mod time;
 mod watching;
 
 pub(super) use people::Meddling;
 pub(super) use seats::Seats;
+pub(super) use secrets::FIRST_OF_SECRETS;
 
 use super::lock;
 use crate::api::{Object, ObjectKey};
 use bell::Bell;
 use etcd::Etcd;
 use jiff::Timestamp;
+use secrets::Secrets;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -47,12 +50,14 @@ pub(super) struct ApiServer {
     people_look_at: Mutex<Option<Timestamp>>,
     /// Objects that are gone, as they were.
     gone: Mutex<Vec<Arc<Object>>>,
+    /// None where nobody deletes any.
+    secrets: Mutex<Option<Secrets>>,
     /// Nobody competes for the Lease any more: the time that it is counted in stands still.
     still: Mutex<Option<crate::state::kubernetes::time::Moment>>,
 }
 
 impl ApiServer {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             etcd: Mutex::default(),
             announced: Mutex::default(),
@@ -62,6 +67,7 @@ impl ApiServer {
             terms: Mutex::default(),
             people_look_at: Mutex::default(),
             gone: Mutex::default(),
+            secrets: Mutex::new(Secrets::of_seed(seed)),
             still: Mutex::default(),
         }
     }
@@ -105,6 +111,7 @@ impl ApiServer {
     /// etcd is what it was at a moment, and is there again then; nobody holds the Lease.
     pub(super) fn restore(&self, at: Timestamp, back: Timestamp) {
         self.etcd().restore(at);
+        self.restore_secrets();
         self.go_away(back);
     }
 

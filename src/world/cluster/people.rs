@@ -37,14 +37,17 @@ impl ApiServer {
             };
             changed.push(format!("{key}{}", if done.is_err() { " (refused)" } else { "" }));
         }
+        let mut left = Vec::new();
         let there: Vec<Arc<Object>> = etcd.objects();
         for object in there.iter().filter(|there| !wanted.contains_key(&there.key()) && !there.is_deleting())
         {
             // It is there.
             let _ = etcd.delete(&object.key(), now);
             changed.push(object.key().to_string());
+            left.extend(matches!(object.as_ref(), Object::Cloud(_)).then(|| object.key().name));
         }
         drop(etcd);
+        self.apply_secrets(wanted.values(), &left, now);
         *lock(&self.people_look_at) = None;
         if !changed.is_empty() {
             shared.note(&format!("people apply {}", changed.join(", ")));

@@ -121,7 +121,13 @@ impl HttpConnector {
             return Err(refused("spec.credentials.secretRef names a Secret of a cluster".to_owned())
                 .next_step("name each key with env:VAR, file:PATH or exec:CMD, or use rollwave controller"));
         };
-        vault.read(named(cloud, &reference.name)).await.map(Some)
+        match (vault.read(named(cloud, &reference.name)).await, cloud.former_secret()) {
+            // Deleted before the new keys were ever read: what was made with the former ones is stopped with them.
+            (Err(error), Some(former)) if cloud.metadata.deletion_timestamp.is_some() => {
+                vault.read(named(cloud, former)).await.map_err(|_| error).map(Some)
+            }
+            (read, _) => read.map(Some),
+        }
     }
 }
 
@@ -291,7 +297,7 @@ fn refused(message: String) -> CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::SOURCE_FILE_ANNOTATION;
+    use crate::api::{OtaCloudStatus, SOURCE_FILE_ANNOTATION, Time};
     use std::path::Path;
 
     fn cloud(auth: &str, credentials: &str, folder: &Path) -> OtaCloud {
@@ -373,6 +379,38 @@ mod tests {
             let error = connect("https://iot.example.com", allowed).await;
             assert!(error.to_string().contains("keys was read"), "{allowed:?}: {error}");
         }
+    }
+
+    /// A cluster with one Secret.
+    struct Only(&'static str);
+
+    #[async_trait]
+    impl Vault for Only {
+        async fn read(&self, secret: Named<'_>) -> Result<Entries, CallError> {
+            let keys = ["accessKey", "secretKey"].map(|key| (key.to_owned(), SecretString::from("k")));
+            let absent = || refused(format!("there is no Secret {}", secret.name));
+            if secret.name == self.0 { Ok(keys.into()) } else { Err(absent()) }
+        }
+
+        async fn keep(&self, _: Named<'_>) -> Result<(), CallError> {
+            Ok(())
+        }
+
+        async fn release(&self, _: Named<'_>) -> Result<(), CallError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_former_keys_settle_an_account_that_is_deleted_before_its_new_ones_were_read() {
+        let mut account = cloud("Auto", r#"{"secretRef": {"name": "new"}}"#, Path::new(""));
+        let status = OtaCloudStatus { secret_name: Some("old".into()), ..OtaCloudStatus::default() };
+        account.status = Some(status);
+        let connector = HttpConnector::new().unwrap().with_vault(Arc::new(Only("old")));
+        let missing = connector.connect(&account).await.err().unwrap();
+        assert!(missing.to_string().contains("there is no Secret new"), "{missing}");
+        account.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        assert!(connector.connect(&account).await.is_ok());
     }
 
     #[tokio::test]

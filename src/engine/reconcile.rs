@@ -212,7 +212,7 @@ impl Lane {
         }
         self.check_answers(class).await?;
         let due = self.connect().await?.drift_due;
-        if let Some(former) = cloud.former_secret() {
+        if let Some(former) = cloud.former_secret().filter(|_| kept_by.is_none()) {
             self.ports.connector.release_secret(cloud, former).await?;
         }
         let changed = self.report_cloud(cloud, kept_by.as_deref()).await?;

@@ -48,7 +48,9 @@ impl Lane {
         let status = after.status.get_or_insert_default();
         status.observed_generation = generation;
         status.message.clone_from(&message);
-        status.secret_name = cloud.spec.credentials.secret_ref.as_ref().map(|secret| secret.name.clone());
+        if kept_by.is_none() {
+            status.secret_name = cloud.spec.credentials.secret_ref.as_ref().map(|secret| secret.name.clone());
+        }
         if let Some(asked) = Request::Reconcile.of(&cloud.metadata) {
             status.last_handled_reconcile_at = Some(asked.to_owned());
         }

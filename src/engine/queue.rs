@@ -136,7 +136,7 @@ impl Queue {
         until
     }
 
-    /// A look at `key` succeeded: its backoff is over. It makes up for [`MADE_UP`] failures only, so that a resource that always fails
+    /// A look at `key` succeeded: its backoff is over. It makes up for two failures only, so that a resource that always fails
     /// is not read often because the looks between, which do not need it, succeed.
     pub fn succeeded(&mut self, key: &ObjectKey) {
         let Some(failures) = self.failures.remove(key) else { return };

@@ -124,17 +124,18 @@ impl Round {
 
     async fn take(&mut self, report: Report, driver: &FolderDriver, ctx: &Context) -> Result<(), DriveError> {
         self.outstanding.done(&report.key);
-        self.calls.take(report.account.clone(), report.calls);
+        // An object that needed no call says nothing of its account.
+        let has_answered = self.calls.take(report.account.clone(), report.calls);
         match report.error {
             Some(error) if error.class.is_transient() => {
                 let since =
                     self.silent.entry(report.account).or_insert_with(|| (Instant::now(), String::new()));
                 since.1 = error.to_string();
             }
-            Some(_) => {}
-            None => {
+            None if has_answered => {
                 self.silent.remove(&report.account);
             }
+            Some(_) | None => {}
         }
         if let Some(object) = driver.object(&report.key).await? {
             self.say(&object, ctx);

@@ -1,7 +1,7 @@
 //! How far a run of `apply` has come.
 
 use crate::api::{Object, ObjectKey};
-use crate::engine::account::Calls;
+use crate::engine::account::{Calls, SUCCEEDED};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,9 +10,13 @@ use std::sync::Arc;
 pub struct CallCount(BTreeMap<ObjectKey, Calls>);
 
 impl CallCount {
-    /// Takes in what a lane reported under the account's name.
-    pub fn take(&mut self, account: ObjectKey, calls: Calls) {
-        self.0.insert(account, calls);
+    /// Takes in what a lane reported under the account's name; true when a call has succeeded since the last time.
+    pub fn take(&mut self, account: ObjectKey, calls: Calls) -> bool {
+        let successes = |calls: &Calls| -> u64 {
+            calls.iter().filter(|((_, outcome), _)| *outcome == SUCCEEDED).map(|(_, count)| count).sum()
+        };
+        let now = successes(&calls);
+        self.0.insert(account, calls).map_or(now > 0, |before| now > successes(&before))
     }
 
     /// All calls.

@@ -226,7 +226,11 @@ impl Object {
         let index = finalizers.iter().position(|name| name == FINALIZER)?;
         let key = self.key();
         let (namespace, kind) = (&key.namespace, key.kind.as_str().to_lowercase());
-        let patch = format!(r#"[{{"op":"remove","path":"/metadata/finalizers/{index}"}}]"#);
+        let path = format!("/metadata/finalizers/{index}");
+        // Nobody else's finalizer is taken off if their order has changed meanwhile.
+        let patch = format!(
+            r#"[{{"op":"test","path":"{path}","value":"{FINALIZER}"}},{{"op":"remove","path":"{path}"}}]"#
+        );
         Some(format!("kubectl patch -n {namespace} {kind}/{} --type=json -p '{patch}'", key.name))
     }
 

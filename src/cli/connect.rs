@@ -36,7 +36,7 @@ pub type Entries = BTreeMap<String, SecretString>;
 /// Where the Secrets are that `spec.credentials.secretRef` names: in a cluster.
 #[async_trait]
 pub trait Vault: Send + Sync {
-    /// The entries of a Secret, read anew each time. From then on it is kept for its holder.
+    /// The entries of a Secret, read at each call. A controller keeps the Secret for its holder from then on.
     ///
     /// # Errors
     /// [`CallError`]: it is not there, may not be read, or cannot be asked for now.

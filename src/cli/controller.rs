@@ -48,7 +48,7 @@ pub struct Args {
     /// Address of /livez, /readyz and /metrics (0.0.0.0:8080); nothing is served when it is not given.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
-    /// Give each of so many objects a figure of its own in /metrics, rollwave_object_health with its name; none by default.
+    /// Show the health of at most N objects by name in /metrics, as rollwave_object_health.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub object_metrics: usize,
     /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.

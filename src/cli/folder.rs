@@ -42,6 +42,12 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
+    /// True when one of these flags was given.
+    #[must_use]
+    pub const fn is_given(&self) -> bool {
+        self.source.is_some() || self.allow_prune || self.prune_all
+    }
+
     /// The source of these manifests.
     #[must_use]
     pub fn origin(&self, path: &Path) -> Origin {

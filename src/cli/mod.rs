@@ -27,7 +27,6 @@ pub mod printer;
 pub mod progress;
 pub mod request;
 pub mod run;
-
 pub mod select;
 mod session_files;
 pub mod simulate;

@@ -23,6 +23,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tracing::Instrument as _;
 
+/// How often a Secret that does not exist is looked for.
+const SECRET_RETRY: SignedDuration = SignedDuration::from_secs(15);
+
 /// What a lane tells after each reconcile.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -281,7 +284,11 @@ impl Lane {
 
     fn back_off(&mut self, key: &ObjectKey, class: Class, error: &CallError, has_succeeded: bool) {
         let now = self.ports.clock.now();
-        let due = self.queue.failed(key, now, self.ports.rng.as_ref(), error.retry_after);
+        let due = match error.reason {
+            // Reading a Secret costs the account nothing, and it may be created at any moment.
+            Some("SecretMissing") if *key == self.home => now.saturating_add(SECRET_RETRY).unwrap_or(now),
+            _ => self.queue.failed(key, now, self.ports.rng.as_ref(), error.retry_after),
+        };
         self.queue.push(key.clone(), class, due);
         // An account that has just answered another request is within reach.
         if has_succeeded {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 impl Lane {
     /// How a job waits for the jobs of other objects; none when all of them are seen. One whose call left before waits, too: others
-    /// may have sent theirs meanwhile. Nobody waits for ever: lists disprove a call once its time is over, whoever reads them.
+    /// may have sent theirs meanwhile. The wait ends: once its time is over, any list disproves a request.
     pub(super) async fn wait_for_others<S: Subject>(
         &mut self,
         subject: &mut S,

@@ -97,9 +97,14 @@ fn pause(pauses: u32) -> SignedDuration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Bench, WORLD, cloud, package};
+    use super::super::Engine;
+    use super::super::ports::{Connector, Ports};
+    use super::super::testing::{Bench, Site, WORLD, cloud, package};
     use super::*;
-    use crate::api::{Kind, Object, ObjectKey, RolloutPhase};
+    use crate::api::{Kind, Object, ObjectKey, OtaCloud, RolloutPhase, STALLED, condition_is_true};
+    use crate::cloud::Cloud;
+    use async_trait::async_trait;
+    use std::sync::Arc;
 
     fn key(kind: Kind, name: &str) -> ObjectKey {
         ObjectKey::new(kind, "default", name)
@@ -136,6 +141,42 @@ mod tests {
         assert!(is_completed(&site.object(&fine)), "{:?}", site.said(&fine));
         assert_eq!(site.said(&key(Kind::OtaRollout, "broken")).0, "Unavailable");
         assert_eq!(site.said(&key(Kind::OtaCloud, "lab")).0, "Connected");
+    }
+
+    /// Secrets that do not exist before a time.
+    struct LateKeys {
+        from: Timestamp,
+        ports: Ports,
+    }
+
+    #[async_trait]
+    impl Connector for LateKeys {
+        async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
+            if self.ports.clock.now() < self.from {
+                let error = CallError::new(ErrorClass::Unauthorized, "Connect", "there is no Secret");
+                return Err(CallError { reason: Some("SecretMissing"), ..error });
+            }
+            self.ports.connector.connect(cloud).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_come_late_are_waited_for_stall_after_a_while_and_are_noticed_within_seconds() {
+        let bench = Bench::new(WORLD);
+        let from = bench.now() + SignedDuration::from_mins(30);
+        let connector = Arc::new(LateKeys { from, ports: bench.ports() });
+        let mut site = bench.site();
+        site.engine = Engine::new(site.store.clone(), Ports { connector, ..bench.ports() });
+        site.apply(&cloud("lab", "a")).await;
+        let lab = key(Kind::OtaCloud, "lab");
+        let stalled = |site: &Site| condition_is_true(site.object(&lab).conditions(), STALLED);
+        site.work(SignedDuration::from_secs(100)).await;
+        assert_eq!((site.said(&lab).0.as_str(), stalled(&site)), ("SecretMissing", false));
+        site.work(SignedDuration::from_secs(40)).await;
+        assert!(stalled(&site), "{:?}", site.said(&lab));
+        site.work(from.duration_since(bench.now())).await;
+        site.work(SignedDuration::from_secs(17)).await;
+        assert_eq!(site.said(&lab).0, "Connected");
     }
 
     #[tokio::test(start_paused = true)]

@@ -189,11 +189,10 @@ impl Metrics {
     /// Counts one object's turn.
     pub fn reconciled(&self, turn: &Reconciled<'_>) {
         let kind = || vec![("kind", turn.kind.to_string())];
-        let result = match (turn.error, turn.changed) {
-            _ if turn.state_failed => "failed",
-            (Some(_), _) => "failed",
-            (None, true) => "changed",
-            (None, false) => "same",
+        let result = match (turn.error.is_some() || turn.state_failed, turn.changed) {
+            (true, _) => "failed",
+            (false, true) => "changed",
+            (false, false) => "same",
         };
         if turn.state_failed {
             self.state_failures.get_or_create(&kind()).inc();

@@ -24,7 +24,7 @@ impl Process {
         registry.register("process_cpu_seconds", "User and system time that it took", self.cpu.clone());
     }
 
-    /// Reads them anew.
+    /// Updates them.
     #[cfg(target_os = "linux")]
     #[allow(clippy::cast_precision_loss)] // Seconds and bytes are far below 2^52.
     pub(super) fn read(&self) {

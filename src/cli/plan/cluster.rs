@@ -25,10 +25,17 @@ pub(super) async fn run(args: &Args, ctx: &Context) -> Exit {
 }
 
 async fn plan(args: &Args, ctx: &Context) -> Result<Exit, String> {
-    let Found::Cluster { client, namespace, .. } = Found::find(&args.place, ctx).await? else {
+    if args.source.is_given() {
+        return Err(
+            "--source, --allow-prune and --prune-all are about the state of a folder, and the other flags name a cluster: leave them out"
+                .to_owned(),
+        );
+    }
+    let Found::Cluster { client, namespace, all } = Found::find(&args.place, ctx).await? else {
         return Err("the flags name no cluster".to_owned());
     };
-    let (mut snapshot, stored) = read(&args.path, &client, namespace).await?;
+    let (mut snapshot, stored, invalid) = read(&args.path, &client, namespace, all).await?;
+    invalid.iter().for_each(|invalid| ctx.printer.note(invalid));
     intake::admit(&mut snapshot, &stored);
     for problem in &snapshot.problems {
         ctx.printer.problem(problem);
@@ -45,20 +52,22 @@ async fn plan(args: &Args, ctx: &Context) -> Result<Exit, String> {
     Ok(exit_of(&survey))
 }
 
-/// The manifests, and what the cluster holds in the namespaces that they are for.
+/// The manifests, what the cluster holds in the namespaces that they are for (in all of them, where that was asked for), and what is
+/// wrong with objects there that cannot be read.
 async fn read(
     path: &Path,
     client: &Client,
     namespace: String,
-) -> Result<(Snapshot, Vec<Arc<Object>>), String> {
+    all: bool,
+) -> Result<(Snapshot, Vec<Arc<Object>>, Vec<String>), String> {
     let mut surroundings = Surroundings { namespace: Some(namespace.clone()), ..Surroundings::default() };
     let written = folder::read_for(path, &surroundings);
     let named = written.objects.keys().map(|key| key.namespace.as_str());
     let named: BTreeSet<&str> = named.chain([namespace.as_str()]).collect();
-    let spaces: Vec<Option<&str>> = named.into_iter().map(Some).collect();
-    let (objects, _) = list(client, &spaces).await.map_err(|error| error.to_string())?;
+    let spaces = if all { vec![None] } else { named.into_iter().map(Some).collect() };
+    let (objects, invalid) = list(client, &spaces).await.map_err(|error| error.to_string())?;
     surroundings.known = objects.iter().map(Object::key).collect();
-    Ok((folder::read_for(path, &surroundings), objects.into_iter().map(Arc::new).collect()))
+    Ok((folder::read_for(path, &surroundings), objects.into_iter().map(Arc::new).collect(), invalid))
 }
 
 /// `kubectl apply` deletes nothing: what the cluster holds beside the manifests stays.

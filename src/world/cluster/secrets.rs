@@ -1,5 +1,5 @@
-//! Secrets with the keys of accounts: whoever connects reads the one that its account names, and a finalizer for each account
-//! keeps it. Each account has Secrets of its own. As `source::kubernetes::secret`, without the way to the API server.
+//! Secrets with the keys of accounts: connecting reads the one that the account names, and a finalizer for each account keeps it.
+//! Each account has Secrets of its own. As `source::kubernetes::secret`, without the way to the API server.
 
 use super::super::dice::Dice;
 use super::super::{Shared, lock};

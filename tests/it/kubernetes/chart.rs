@@ -85,6 +85,15 @@ fn its_roles_are_those_of_the_example() {
     let groups: Vec<&Value> = aggregated.iter().flat_map(|role| role["rules"].as_array().unwrap()).collect();
     assert_eq!(aggregated.len(), 2);
     assert!(groups.iter().all(|rule| rule["apiGroups"] == json!(["ota.rollwave.dev"])), "{groups:?}");
+    let least = render("ota", "rbac.keepSecrets=false");
+    let keeps = |manifests: &[Value]| {
+        let roles = of_kind(manifests, "ClusterRole").into_iter();
+        let rules = roles.flat_map(|role| role["rules"].as_array().unwrap());
+        rules
+            .filter(|rule| rule["resources"] == json!(["secrets"]))
+            .any(|rule| rule["verbs"] == json!(["get", "patch"]))
+    };
+    assert!(keeps(&everywhere) && !keeps(&least));
     let in_one = render("ota", "watchNamespace=field");
     assert!(of_kind(&in_one, "ClusterRole").is_empty() && of_kind(&in_one, "ClusterRoleBinding").is_empty());
     let roles = of_kind(&in_one, "Role");

@@ -7,12 +7,16 @@ use serde_json::Value;
 use std::process::{Command, Output};
 
 fn plan(field: &Field<'_>, manifests: &str) -> Output {
+    plan_with(field, manifests, &[])
+}
+
+fn plan_with(field: &Field<'_>, manifests: &str, more: &[&str]) -> Output {
     let folder = field.lab.path().join("wanted");
     fs_err::create_dir_all(&folder).unwrap();
     fs_err::write(folder.join("all.yaml"), manifests).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollwave"));
     command.args(["plan", "wanted", "-o", "json", "-n", &field.namespace, "--kubeconfig"]);
-    command.arg(field.plane.kubeconfig_file(ADMIN)).current_dir(field.lab.path());
+    command.arg(field.plane.kubeconfig_file(ADMIN)).args(more).current_dir(field.lab.path());
     ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].iter().for_each(|name| {
         command.env_remove(name);
     });
@@ -49,6 +53,9 @@ fn a_plan_says_what_an_apply_to_the_cluster_would_do_and_writes_nothing() {
     assert_eq!(release.status.code(), Some(2));
     assert_eq!(orders(&release)["CreatePackage"], 1, "{}", orders(&release));
     assert_eq!(field.plane.writes(CONTROLLER, &field.namespace), writes);
+    let pruning = plan_with(&field, &everything, &["--prune-all"]);
+    let said = String::from_utf8_lossy(&pruning.stderr).into_owned();
+    assert!(pruning.status.code() == Some(1) && said.contains("leave them out"), "{said}");
     let astray = plan(&field, &ROLLOUT.replace("name: meter-v2", "name: meter-v9"));
     let said = String::from_utf8_lossy(&astray.stderr).into_owned();
     assert!(astray.status.code() == Some(1) && said.contains("there is no OtaPackage"), "{said}");

@@ -335,5 +335,5 @@ fn a_stage_waits_for_devices_that_a_job_of_somebody_else_is_at() {
     let cancelled =
         ask(&lab, &[("action", "cancelTask"), ("jobId", &foreign)], &json!({"deviceKeys": ["meter-0001"]}));
     assert_eq!(cancelled["code"], 0, "{cancelled}");
-    lab.until("the stage is sent", || lab.tasks().len() == 3);
+    lab.until("the stage is sent", || lab.tasks().len() >= 3);
 }

@@ -77,5 +77,5 @@ fn a_stage_waits_for_devices_that_a_task_of_somebody_else_still_holds() {
     lab.until_object("rollout/meter", "it waits", |object| object["status"]["message"] == waiting.as_str());
     assert_eq!(lab.tasks().len(), 2, "the verification, and somebody's");
     stops(&lab, &foreign);
-    lab.until("the stage is sent", || lab.tasks().len() == 3);
+    lab.until("the stage is sent", || lab.tasks().len() >= 3);
 }

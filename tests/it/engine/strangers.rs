@@ -142,7 +142,7 @@ fn a_stage_waits_for_devices_that_a_job_of_somebody_else_has_still_to_do() {
         let counters = lab.cloud(|cloud| cloud.counters());
         assert!(lab.calls(cloud.list()) <= 2, "{cloud:?}: lists are not read for it: {counters:?}");
         cloud.lets_go(&lab, &foreign, "meter-0001");
-        lab.until("the stage is sent", || lab.tasks().len() == 3);
+        lab.until("the stage is sent", || lab.tasks().len() >= 3);
     });
 }
 
@@ -157,7 +157,7 @@ fn a_job_of_somebody_else_with_other_devices_blocks_nothing_and_costs_a_call_for
         lab.write("rollout.yaml", &ROLLOUT.replace("count: 5", &stage));
         lab.cloud(Simulator::reset_counters);
         let _running = Process::start(&mut lab.verb("run", &[]));
-        lab.until("the stage is sent", || lab.tasks().len() == 3);
+        lab.until("the stage is sent", || lab.tasks().len() >= 3);
         assert_eq!(lab.calls(cloud.question()), calls, "{cloud:?}");
     }
 }
@@ -186,6 +186,6 @@ fn a_stage_is_held_while_more_external_jobs_than_may_be_queried_could_hold_its_d
         drop(running);
         cloud.stop(&lab, &jobs[0], &others[0]);
         let _running = Process::start(&mut lab.verb("run", &[]));
-        lab.until("the stage is sent once 40 are left", || lab.tasks().len() == 2 + jobs.len());
+        lab.until("the stage is sent once 40 are left", || lab.tasks().len() >= 2 + jobs.len());
     });
 }

@@ -3,7 +3,8 @@
 
 use super::{
     Condition, Decision, IntentState, Object, Origin, OtaPackageStatus, OtaRolloutStatus, READY,
-    RolloutPhase, STALLED, SUSPENDED, StagePhase, StageStatus, VERIFIED, condition_is_true, find_condition,
+    RolloutPhase, STALLED, SUSPENDED, StagePhase, StageStatus, VERIFIED, condition_is_true, counted,
+    find_condition,
 };
 
 /// Something that happened to an object.
@@ -198,7 +199,8 @@ impl Teller {
     fn of_stage(&mut self, before: Option<&StageStatus>, after: &StageStatus) {
         let was = |phase| before.is_some_and(|before| before.phase == phase);
         if let Some(job) = after.jobs.first().filter(|_| before.is_none_or(|before| before.jobs.is_empty())) {
-            let message = format!("stage {}: job {} with {} devices", after.name, job.id, job.devices);
+            let message =
+                format!("stage {}: job {} with {}", after.name, job.id, counted(job.devices, "device"));
             self.tell(Reason::StageDispatched, message);
         }
         if after.phase == StagePhase::Passed && !was(StagePhase::Passed) {

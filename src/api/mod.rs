@@ -21,6 +21,7 @@ mod rollout;
 mod status;
 pub mod support;
 mod window;
+mod words;
 
 pub use cloud::*;
 pub use condition::*;
@@ -36,6 +37,7 @@ pub use request::{Request, is_paused};
 pub use rollout::*;
 pub use status::*;
 pub use window::*;
+pub use words::{counted, verb};
 
 use kube::Resource as _;
 use serde::{Deserialize, Serialize};

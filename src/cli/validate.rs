@@ -1,7 +1,7 @@
 //! `rollwave validate`: everything that is wrong with some manifests.
 
 use super::{Context, Exit};
-use crate::api::Object;
+use crate::api::{Object, counted};
 use crate::cloud::transport::file::open_checked;
 use crate::plan::ownership::{Foreseen, foresee};
 use crate::plan::package::local_files;
@@ -95,10 +95,6 @@ fn print_text(reading: &Reading, warnings: &[Problem], ctx: &Context) {
         counted(reading.files.len(), "file"),
         counted(reading.snapshot.problems.len(), "problem"),
     ));
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn as_json(reading: &Reading, warnings: &[Problem]) -> serde_json::Value {

@@ -1,7 +1,7 @@
 //! Gates at the end of a stage: Pass, Fail or Inconclusive, and the evidence. Only Pass advances.
 
 use super::wilson;
-use crate::api::{Evidence, GateMethod, OutcomeGate, Percent, StageCounts, Verdict, percent_text};
+use crate::api::{Evidence, GateMethod, OutcomeGate, Percent, StageCounts, Verdict, counted, percent_text};
 use jiff::Timestamp;
 
 /// What the gate says of these counts.
@@ -41,7 +41,8 @@ pub fn cannot_prove(stage: &str, size: u32, gate: &OutcomeGate) -> Option<String
     let goal = spaced(gate.min_success);
     if size < gate.min_sample {
         return Some(format!(
-            "stage {stage} ({size} devices) is smaller than its gate's minSample {}",
+            "stage {stage} ({}) is smaller than its gate's minSample {}",
+            counted(size, "device"),
             gate.min_sample
         ));
     }
@@ -61,11 +62,12 @@ pub fn cannot_prove(stage: &str, size: u32, gate: &OutcomeGate) -> Option<String
     }
     match wilson::smallest_provable(gate.min_success, gate.confidence) {
         None => Some(format!(
-            "stage {stage} ({size} devices) cannot prove {goal} at {} confidence: no number of devices can",
+            "stage {stage} ({}) cannot prove {goal} at {} confidence: no number of devices can",
+            counted(size, "device"),
             spaced(gate.confidence)
         )),
         Some(needed) if size < needed => {
-            Some(format!("stage {stage} ({size} devices) cannot prove {goal}: needs {needed}"))
+            Some(format!("stage {stage} ({}) cannot prove {goal}: needs {needed}", counted(size, "device")))
         }
         Some(_) => None,
     }
@@ -99,7 +101,10 @@ impl<'a> Measured<'a> {
         if size < gate.min_sample {
             return (
                 Verdict::Inconclusive,
-                format!("cannot prove {goal}: needs {} devices, the stage has {size}", gate.min_sample),
+                format!(
+                    "cannot prove {goal}: needs {}, the stage has {size}",
+                    counted(gate.min_sample, "device")
+                ),
             );
         }
         if !self.reached_with(best, size) {
@@ -140,10 +145,12 @@ impl<'a> Measured<'a> {
             Some(_) if failures > 0 => {
                 let size = self.counts.sample();
                 format!(
-                    "cannot prove {goal}: a stage of {size} devices with {failures} failures is too small"
+                    "cannot prove {goal}: a stage of {} with {} is too small",
+                    counted(size, "device"),
+                    counted(failures, "failure")
                 )
             }
-            Some(needed) => format!("cannot prove {goal}: needs {needed} devices"),
+            Some(needed) => format!("cannot prove {goal}: needs {}", counted(needed, "device")),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::gate::{millionths, reaches, spaced};
 use crate::api::{
-    CountOrPercent, Evidence, Percent, StageCounts, StopMethod, StopRule, Verdict, percent_text,
+    CountOrPercent, Evidence, Percent, StageCounts, StopMethod, StopRule, Verdict, counted, percent_text,
 };
 use jiff::Timestamp;
 
@@ -26,7 +26,7 @@ pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
                 f64::from(failures),
                 f64::from(max),
                 verdict,
-                format!("{failures} devices failed; {} stops at {max}", rule.name),
+                format!("{} failed; {} stops at {max}", counted(failures, "device"), rule.name),
             )
         }
         (method, max) => (

@@ -6,7 +6,7 @@ pub mod manifest;
 pub mod origin;
 pub mod secret;
 
-use crate::api::{Object, ObjectKey};
+use crate::api::{Object, ObjectKey, counted};
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 /// Everything that a folder says at one moment.
@@ -24,10 +24,7 @@ impl Snapshot {
     /// How many problems there are, as people read it: `1 problem`.
     #[must_use]
     pub fn problems_text(&self) -> String {
-        match self.problems.len() {
-            1 => "1 problem".to_owned(),
-            count => format!("{count} problems"),
-        }
+        counted(self.problems.len(), "problem")
     }
 }
 

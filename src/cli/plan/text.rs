@@ -2,7 +2,7 @@
 
 use super::body;
 use super::json::body_of;
-use crate::api::ObjectKey;
+use crate::api::{ObjectKey, counted};
 use crate::cli::get::aligned;
 use crate::cli::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::cloud::{CallClass, WireRequest};
@@ -85,8 +85,7 @@ fn order_lines(order: &Order) -> Vec<String> {
     };
     let devices = match order.devices().len() {
         0 => String::new(),
-        1 => " for 1 device".to_owned(),
-        many => format!(" for {many} devices"),
+        some => format!(" for {}", counted(some, "device")),
     };
     let title = format!("{} {}{devices}, {}", paint(style, sign), order.operation(), paint(DIM, &order.when));
     let requests = order.requests.iter().flat_map(request_lines);
@@ -141,5 +140,5 @@ fn load_line(account: &ObjectKey, load: &Load) -> String {
 }
 
 fn calls(count: u64) -> String {
-    if count == 1 { "1 call".to_owned() } else { format!("{count} calls") }
+    counted(count, "call")
 }

@@ -9,8 +9,8 @@ mod package;
 mod rollout;
 
 use crate::api::{
-    CreateOperation, Decision, Health, Intent, IntentState, Kind, Object, ObjectKey, STALLED, find_condition,
-    time_text, withheld_since,
+    CreateOperation, Decision, Health, Intent, IntentState, Kind, Object, ObjectKey, STALLED, counted,
+    find_condition, time_text, withheld_since,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -155,12 +155,6 @@ fn listed_ids(count: u32, examples: &[String]) -> String {
         all if all.len() == count as usize => format!(": {}", all.join(", ")),
         some => format!(", such as {}", some.join(", ")),
     }
-}
-
-/// `1 success`, `3 failures`, `2 successes`.
-fn counted(count: u32, noun: &str) -> String {
-    let plural = if noun.ends_with('s') { "es" } else { "s" };
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}{plural}") }
 }
 
 /// `3 failed, 1 queued`: the parts that are not zero.

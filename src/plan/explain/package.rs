@@ -1,9 +1,9 @@
 //! Why a package stands as it does.
 
-use super::{command, counted, devices, listed, pending};
+use super::{command, devices, listed, pending};
 use crate::api::{
     Decision, DriftPolicy, IN_SYNC, Kind, ObjectKey, OtaPackage, OtaPackageStatus, Percent, Verification,
-    VerificationStatus, find_condition, time_text,
+    VerificationStatus, counted, find_condition, time_text,
 };
 use crate::plan::gate::spaced;
 

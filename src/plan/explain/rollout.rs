@@ -1,11 +1,11 @@
 //! Why a rollout stands as it does.
 
 use super::devices::{cloud_of, found, outstanding, package_of};
-use super::{ask, command, counted, devices, listed, pending, smallest};
+use super::{ask, command, devices, listed, pending, smallest};
 use crate::api::{
     Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
     Owner, PROGRESSING, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule,
-    Verdict, find_condition, time_text,
+    Verdict, counted, find_condition, time_text,
 };
 use crate::plan::{
     cohort,

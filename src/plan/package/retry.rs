@@ -8,7 +8,7 @@ use super::report::{Outcome, Standing};
 use super::verify::{begin, find_job};
 use crate::api::{
     Intent, OtaPackageStatus, Request, StageCounts, VERIFIED, Verification, VerificationStatus,
-    clear_condition, record_decision,
+    clear_condition, counted, record_decision, verb,
 };
 use crate::cloud::{Job, JobState};
 use crate::plan::stage::Target;
@@ -68,7 +68,8 @@ fn decide(view: &PackageView<'_>, status: &OtaPackageStatus, reason: &str) -> An
         );
     }
     let next = begin(view, asked, known.attempt.saturating_add(1));
-    let message = format!("verified again by request, on {left} devices that do not run the version");
+    let (devices, do_not) = (counted(left, "device"), verb(left, "does not", "do not"));
+    let message = format!("verified again by request, on {devices} that {do_not} run the version");
     Answer::Taken(next, message)
 }
 

@@ -3,7 +3,7 @@
 use super::report::{Outcome, Standing};
 use crate::api::{
     CreateOperation, Intent, OtaPackageStatus, StageCounts, Truth, VERIFIED, Verification,
-    VerificationStatus, condition_is_true, percent_text,
+    VerificationStatus, condition_is_true, counted, percent_text,
 };
 use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
@@ -414,7 +414,7 @@ impl Trial<'_> {
             delivery: self.verification.delivery.clone().unwrap_or_default(),
             devices: devices.iter().map(ToString::to_string).collect(),
         };
-        let message = format!("verifying on {} devices", devices.len());
+        let message = format!("verifying on {}", counted(devices.len(), "device"));
         let outcome = Outcome::working("Verifying", message).verified(Truth::Unknown);
         outcome.with([Action::CreateJob { stage: None, job }])
     }

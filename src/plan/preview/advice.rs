@@ -1,7 +1,7 @@
 //! What a person should know before it begins.
 
 use super::PreviewStage;
-use crate::api::{CountOrPercent, OtaPackage, OtaRollout, Owner, StopMethod, StopRule};
+use crate::api::{CountOrPercent, OtaPackage, OtaRollout, Owner, StopMethod, StopRule, counted, verb};
 use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::plan::needs::Need;
 use crate::plan::{Action, PackageView, RolloutView, cohort, gate, safeguards};
@@ -50,7 +50,7 @@ pub fn watching(needs: &[Need], limits: &Capabilities, known: &Known) -> Vec<(Ne
         Need::Devices(ids) => vec![Estimate {
             operation: "ShowDevice",
             calls: ids.len() as u64,
-            formula: format!("{} devices, one by one", ids.len()),
+            formula: format!("{}, one by one", counted(ids.len(), "device")),
         }],
     };
     needs.iter().flat_map(|need| estimates(need).into_iter().map(|look| (need.clone(), look))).collect()
@@ -129,8 +129,9 @@ pub(super) fn irreversible<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec
             _ => {}
         }
     }
-    let sent = (devices > 0)
-        .then(|| format!("an upgrade that a device has got cannot be recalled: {devices} devices"));
+    let sent = (devices > 0).then(|| {
+        format!("an upgrade that a device has got cannot be recalled: {}", counted(devices, "device"))
+    });
     deleted.into_iter().chain(sent).collect()
 }
 
@@ -211,13 +212,15 @@ fn excluded(end: &OtaRollout) -> Vec<String> {
         let more = if more { ", …" } else { "" };
         format!("the cloud does not know {} of the named devices: {examples}{more}", excluded.unknown)
     });
-    let version = (excluded.by_version > 0).then(|| match excluded.by_version {
-        1 => "1 device is left out: it reports a version that is not upgraded from".to_owned(),
-        many => format!("{many} devices are left out: they report versions that are not upgraded from"),
+    let left_out = |count| format!("{} {} left out", counted(count, "device"), verb(count, "is", "are"));
+    let version = (excluded.by_version > 0).then(|| {
+        let (count, report) =
+            (excluded.by_version, verb(excluded.by_version, "it reports a version", "they report versions"));
+        format!("{}: {report} that {} not upgraded from", left_out(count), verb(count, "is", "are"))
     });
     let owners = excluded.owners.iter().map(|owner| {
         let Owner { rollout, devices, why } = owner;
-        format!("{devices} devices are left out: OtaRollout {rollout} owns them ({why})")
+        format!("{}: OtaRollout {rollout} owns {} ({why})", left_out(*devices), verb(*devices, "it", "them"))
     });
     unknown.into_iter().chain(version).chain(owners).collect()
 }

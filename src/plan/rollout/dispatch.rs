@@ -4,7 +4,7 @@ use super::advance::Pass;
 use super::report::Outcome;
 use super::survey::Unfinished;
 use super::{Ground, as_count};
-use crate::api::{RolloutPhase, StagePhase, support::rollout_refusals};
+use crate::api::{RolloutPhase, StagePhase, counted, support::rollout_refusals, verb};
 use crate::cloud::{JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
 use crate::plan::cohort::{assign, other_product, rank, seed, select_digest};
@@ -26,9 +26,10 @@ impl<'a> Pass<'_, 'a> {
         if devices.is_empty() {
             return self.nobody_left(index, &name);
         }
+        let size = counted(devices.len(), "device");
         let unproven = self.unproven_before(index);
         if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
-            let message = format!("stage {name} ({} devices) is not released: {message}", devices.len());
+            let message = format!("stage {name} ({size}) is not released: {message}");
             return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
         }
         if let Some(message) = self.too_few(index, devices.len()).filter(|_| waiting) {
@@ -42,13 +43,10 @@ impl<'a> Pass<'_, 'a> {
             return Some(Outcome::held("NotSupported", message, false));
         }
         if let Some(wait) = self.closed(index) {
-            let message =
-                format!("stage {name} ({} devices) is not released: it {}", devices.len(), wait.text());
+            let message = format!("stage {name} ({size}) is not released: it {}", wait.text());
             return Some(self.wait_for_opening(&wait, message));
         }
-        if let Some(outcome) =
-            self.unasked(&format!("stage {name} ({} devices) is not released", devices.len()))
-        {
+        if let Some(outcome) = self.unasked(&format!("stage {name} ({size}) is not released")) {
             return Some(outcome);
         }
         let actions = match self.jobs_for(index, devices.clone()) {
@@ -57,8 +55,8 @@ impl<'a> Pass<'_, 'a> {
                 return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
             }
         };
-        let jobs = if actions.len() == 1 { "1 job".to_owned() } else { format!("{} jobs", actions.len()) };
-        let message = format!("stage {name}: {} devices in {jobs}", devices.len());
+        let jobs = counted(actions.len(), "job");
+        let message = format!("stage {name}: {size} in {jobs}");
         if waiting {
             self.enter(index, StagePhase::Dispatching, "StageReleased", &message);
         }
@@ -83,7 +81,10 @@ impl<'a> Pass<'_, 'a> {
         let elsewhere = self.status.excluded.by_version;
         (elsewhere > 0 && as_count(devices) < asked).then(|| {
             format!(
-                "it would have {devices} devices now, and its gate asks for {asked}; {elsewhere} devices report a version that is not upgraded from, and may come to it later"
+                "it would have {} now, and its gate asks for {asked}; {} {} a version that is not upgraded from, and may come to it later",
+                counted(devices, "device"),
+                counted(elsewhere, "device"),
+                verb(elsewhere, "reports", "report")
             )
         })
     }
@@ -104,8 +105,9 @@ impl<'a> Pass<'_, 'a> {
         }
         if self.would_skip_its_proof(index) {
             let message = format!(
-                "stage {name} selects nobody, so its gates prove nothing for the {} devices that come after it; let it select some of them, or take it out of the spec",
-                self.survey.population.eligible.len()
+                "stage {name} selects nobody, so its gates prove nothing for the {} that {} after it; let it select some of them, or take it out of the spec",
+                counted(self.survey.population.eligible.len(), "device"),
+                verb(self.survey.population.eligible.len(), "comes", "come")
             );
             return Some(Outcome::held("StageEmpty", message, false));
         }
@@ -177,9 +179,10 @@ impl<'a> Pass<'_, 'a> {
                 return Some(self.wait_for_opening(&wait, message));
             }
             let again = format!(
-                "stage {}: {} devices get no other job",
+                "stage {}: {} {} no other job",
                 self.status.stages[index].name,
-                devices.len()
+                counted(devices.len(), "device"),
+                verb(devices.len(), "gets", "get")
             );
             if let Some(outcome) = self.unasked(&again) {
                 return Some(outcome);
@@ -290,8 +293,17 @@ impl<'a> Pass<'_, 'a> {
 /// Who gets another job.
 fn taken_up(stopped: usize, failed: usize) -> String {
     match (stopped, failed) {
-        (_, 0) => format!("{stopped} devices whose job was stopped get another one"),
-        (0, _) => format!("{failed} devices that failed get another job"),
-        _ => format!("{stopped} devices whose job was stopped, and {failed} that failed, get another one"),
+        (_, 0) => {
+            let get = verb(stopped, "gets", "get");
+            format!("{} whose job was stopped {get} another one", counted(stopped, "device"))
+        }
+        (0, _) => {
+            let get = verb(failed, "gets", "get");
+            format!("{} that failed {get} another job", counted(failed, "device"))
+        }
+        _ => {
+            let stopped = counted(stopped, "device");
+            format!("{stopped} whose job was stopped, and {failed} that failed, get another one")
+        }
     }
 }

@@ -6,7 +6,9 @@ use super::advance::Pass;
 use super::jobs::within;
 use super::report::{Outcome, total};
 use super::{Ground, as_count};
-use crate::api::{JobRef, MAX_EXAMPLES, NewDevices, OtaRolloutStatus, RolloutPhase, StagePhase, StageStatus};
+use crate::api::{
+    JobRef, MAX_EXAMPLES, NewDevices, OtaRolloutStatus, RolloutPhase, StagePhase, StageStatus, counted,
+};
 use crate::plan::cohort::{Taken, assign, seed};
 use std::collections::BTreeSet;
 
@@ -61,7 +63,7 @@ impl<'a> Pass<'_, 'a> {
     }
 
     fn send_follow_up(&mut self, last: usize, late: Vec<&'a str>) -> Outcome {
-        let who = format!("follow-up of {} that became eligible late", counted(late.len()));
+        let who = format!("follow-up of {} that became eligible late", counted(late.len(), "device"));
         if let Some(why) = self.unproven(last) {
             let message = format!(
                 "{who}: not sent, because {why}; let that stage select devices, or set spec.newDevices: Ignore"
@@ -101,8 +103,9 @@ impl<'a> Pass<'_, 'a> {
         let devices = live.iter().map(|job| job.devices).sum::<u32>();
         let counts = total(&self.status.stages);
         let message = format!(
-            "follow-up: {devices} devices in {} of stage {} that were sent after every stage had passed; {} of {} devices succeeded in all, {} failed",
-            if live.len() == 1 { "1 job".to_owned() } else { format!("{} jobs", live.len()) },
+            "follow-up: {} in {} of stage {}, sent after every stage had passed; {} of {} devices succeeded in all, {} failed",
+            counted(devices, "device"),
+            counted(live.len(), "job"),
             stage.name,
             counts.succeeded,
             counts.assigned,
@@ -132,10 +135,6 @@ impl<'a> Pass<'_, 'a> {
             Some(format!("the gates of stage {} have passed on no device", stages[skipped].name))
         })
     }
-}
-
-fn counted(devices: usize) -> String {
-    if devices == 1 { "1 device".to_owned() } else { format!("{devices} devices") }
 }
 
 /// Who is left alone because `spec.newDevices` is `Ignore`, for the end of a sentence; nothing when nobody is.

@@ -1,6 +1,6 @@
 //! Which of the cloud's jobs are ours, and under which token the next one goes.
 
-use crate::api::{CreateOperation, Intent, JobRef, OtaRolloutStatus};
+use crate::api::{CreateOperation, Intent, JobRef, OtaRolloutStatus, counted, verb};
 use crate::cloud::{Job, JobState};
 use crate::plan::token::{JobSlot, job_token};
 use jiff::{SignedDuration, Timestamp};
@@ -257,7 +257,9 @@ pub(super) fn unstoppable(live: &[&Job]) -> String {
     let (devices, ids): (u32, Vec<&str>) =
         (live.iter().map(open).sum(), live.iter().map(|job| job.id.as_str()).collect());
     format!(
-        "; no call stops a job of this cloud: {devices} devices are still reached by what runs ({}); stop it in the portal if it must not go on",
+        "; no call stops a job of this cloud: {} {} still reached by what runs ({}); stop it in the portal if it must not go on",
+        counted(devices, "device"),
+        verb(devices, "is", "are"),
         ids.join(", ")
     )
 }

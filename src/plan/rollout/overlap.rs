@@ -4,7 +4,8 @@ use super::advance::Pass;
 use super::jobs::can_be_stopped;
 use super::report::{Outcome, Standing};
 use crate::api::{
-    Excluded, MAX_EXAMPLES, OtaRolloutStatus, Owner as OwnerStatus, RolloutPhase, StagePhase, record_decision,
+    Excluded, MAX_EXAMPLES, OtaRolloutStatus, Owner as OwnerStatus, RolloutPhase, StagePhase, counted,
+    record_decision, verb,
 };
 use crate::cloud::Device;
 use crate::plan::needs::has_begun;
@@ -114,7 +115,9 @@ fn owned_text(excluded: &Excluded) -> String {
         .owners
         .iter()
         .map(|owner| {
-            format!("{} devices belong to OtaRollout {} ({})", owner.devices, owner.rollout, owner.why)
+            let (devices, belong) =
+                (counted(owner.devices, "device"), verb(owner.devices, "belongs", "belong"));
+            format!("{devices} {belong} to OtaRollout {} ({})", owner.rollout, owner.why)
         })
         .collect();
     let rest = excluded.owned_elsewhere - excluded.owners.iter().map(|owner| owner.devices).sum::<u32>();

@@ -5,8 +5,8 @@
 
 use super::report::{Outcome, total};
 use crate::api::{
-    OtaRollout, OtaRolloutStatus, Request, StageCounts, StagePhase, StageStatus, is_paused, record_decision,
-    time_text,
+    OtaRollout, OtaRolloutStatus, Request, StageCounts, StagePhase, StageStatus, counted, is_paused,
+    record_decision, time_text, verb,
 };
 use crate::plan::needs::has_begun;
 use jiff::Timestamp;
@@ -107,7 +107,9 @@ pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
         return false;
     }
     let message = format!(
-        "{failures} devices that failed get another attempt, each once its job has ended, by request"
+        "{} that failed {} another attempt, each once its job has ended, by request",
+        counted(failures, "device"),
+        verb(failures, "gets", "get")
     );
     decide("RetryTaken", message);
     status.stages.iter_mut().filter(|stage| failed(stage.counts) > 0).for_each(order);

@@ -3,7 +3,9 @@
 use super::jobs::{OurJob, OurJobs, may_be_hidden, record, unlisted};
 use super::population::{Population, population};
 use super::{Ground, as_count, requests};
-use crate::api::{Intent, JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus, time_text};
+use crate::api::{
+    Intent, JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus, counted, time_text,
+};
 use crate::cloud::{Job, JobState};
 use crate::plan::cohort::Taken;
 use crate::plan::lost_call;
@@ -166,7 +168,11 @@ impl<'a> Survey<'a> {
         let job = ours.job;
         if job.devices.is_empty() && job.counts.total > 0 {
             let total = job.counts.total;
-            let message = format!("job {} holds {total} devices, and the cloud does not say which", job.id);
+            let message = format!(
+                "job {} holds {}, and the cloud does not say which",
+                job.id,
+                counted(total, "device")
+            );
             self.doubt("JobDevicesUnknown", message);
         }
         let lag = ground.capabilities.visibility_lag;
@@ -208,12 +214,12 @@ impl<'a> Survey<'a> {
 
     fn note_missing(&mut self, ground: &Ground<'_>, jobs: &OurJobs<'_>) {
         for missing in &jobs.missing {
-            let (id, devices) = (&missing.job.id, missing.job.devices);
+            let (id, devices) = (&missing.job.id, counted(missing.job.devices, "device"));
             if may_be_hidden(&missing.job, ground.jobs.at, ground.capabilities.visibility_lag) {
-                self.hidden = Some(format!("job {id} ({devices} devices) is not listed yet"));
+                self.hidden = Some(format!("job {id} ({devices}) is not listed yet"));
             } else {
                 let message = format!(
-                    "job {id} ({devices} devices) is not in the cloud any more: what became of its devices cannot be told, and it is not created again; delete this rollout and write a new one to go on"
+                    "job {id} ({devices}) is not in the cloud any more: what became of its devices cannot be told, and it is not created again; delete this rollout and write a new one to go on"
                 );
                 self.doubt("JobVanished", message);
             }

@@ -2,10 +2,10 @@
 
 use super::schema::{Schema, Shape};
 use super::tree::{Entry, Mark, Node, Value};
-use super::words::{counted, nearest, one_of, quoted, what};
+use super::words::{nearest, one_of, quoted, what};
 use crate::api::{
     NotAPercentage, NotAPeriod, NotATimeOfDay, NotAWindowLength, NotAZone, Percent, Period, TimeOfDay,
-    WindowLength, ZoneName, pattern,
+    WindowLength, ZoneName, counted, pattern,
 };
 use crate::source::{Place, Problem};
 use jiff::Timestamp;

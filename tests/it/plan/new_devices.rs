@@ -45,7 +45,7 @@ fn a_device_that_registers_later_is_sent_the_package_and_the_rollout_completes_a
         (plan.status.phase, plan.again),
         (RolloutPhase::Progressing, Again::After(rollwave::plan::POLL))
     );
-    insta::assert_snapshot!(format!("{} ({})", plan.status.message, plan.status.progress), @"follow-up: 2 devices in 1 job of stage rest that were sent after every stage had passed; 41 of 42 devices succeeded in all, 0 failed (follow-up 41/42)");
+    insta::assert_snapshot!(format!("{} ({})", plan.status.message, plan.status.progress), @"follow-up: 2 devices in 1 job of stage rest, sent after every stage had passed; 41 of 42 devices succeeded in all, 0 failed (follow-up 41/42)");
     let object = Object::Rollout(world.rollout.clone());
     insta::assert_snapshot!(explain(&object, &[object.clone(), Object::Package(world.package.clone())], world.now).next.join("\n"), @"Every stage has passed. Devices that became eligible later are sent the package in jobs of the last stage, under the same stop rules; it completes again when those jobs have ended.");
     // Another one does not wait for the first ones.

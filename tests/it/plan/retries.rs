@@ -71,7 +71,7 @@ fn a_request_verifies_once_more_those_that_do_not_run_the_version() {
         let plan = world.reconcile_package();
         assert!(condition_is_true(&plan.status.conditions, VERIFIED), "{fate:?}: {}", plan.status.message);
         assert_eq!((plan.actions, world.jobs.len()), (vec![], 2));
-        let words = "verified again by request, on 1 devices that do not run the version";
+        let words = "verified again by request, on 1 device that does not run the version";
         assert_eq!(answers(&world), [("RetryTaken", words)]);
     }
 }

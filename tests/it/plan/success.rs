@@ -73,7 +73,7 @@ fn devices_that_go_back_after_the_end_take_completed_away_and_a_retry_is_waited_
     world.pass(30);
     let plan = world.reconcile();
     assert_eq!(plan.status.phase, RolloutPhase::Progressing, "nobody has answered: {}", plan.status.message);
-    insta::assert_snapshot!(plan.status.message, @"follow-up: 2 devices in 1 job of stage rest that were sent after every stage had passed; 0 of 2 devices succeeded in all, 0 failed");
+    insta::assert_snapshot!(plan.status.message, @"follow-up: 2 devices in 1 job of stage rest, sent after every stage had passed; 0 of 2 devices succeeded in all, 0 failed");
     assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
 }
 

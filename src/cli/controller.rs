@@ -27,9 +27,9 @@ const BEAT: Duration = Duration::from_secs(15);
 /// Keep the clouds agreeing with the objects of a Kubernetes cluster.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Namespace to work in; all of them when it is not given.
-    #[arg(long, value_name = "NAME")]
-    pub namespace: Option<String>,
+    /// Namespace to work in; all of them when none is given. May be given several times.
+    #[arg(long = "namespace", value_name = "NAME")]
+    pub namespaces: Vec<String>,
     /// Name of the Lease that decides which one of several controllers works.
     #[arg(long, value_name = "NAME", default_value = "rollwave")]
     pub lease: String,
@@ -89,7 +89,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         client,
         identity,
         held,
-        namespace: args.namespace.clone(),
+        namespaces: args.namespaces.clone(),
         artifacts: args.artifacts.clone(),
         allowed_hosts: args.allowed_hosts.clone(),
         clock: SystemClock::faster(args.time_factor),

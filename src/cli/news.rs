@@ -1,7 +1,7 @@
 //! What becomes of objects while somebody waits for them: told by a watch of the cluster, or by the folder of the state.
 
 use super::place::Found;
-use crate::api::{Kind, Object, ObjectKey};
+use crate::api::{Object, ObjectKey, Scope};
 use crate::source::kubernetes::{Means, Patience, Seen, watch};
 use crate::state::local::View;
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -65,7 +65,8 @@ fn in_cluster(client: &Client, keys: &BTreeSet<ObjectKey>) -> BoxStream<'static,
     let one = |namespace: &String| {
         let keys = keys.iter().filter(|key| key.namespace == *namespace).cloned().collect();
         let mut listing = Listing { keys, unlisted: BTreeSet::new() };
-        let seen = watch(client, Some(namespace), Means { has_files: true }, &Patience::default());
+        let scopes = Scope::of_namespaces(std::slice::from_ref(namespace));
+        let seen = watch(client, &scopes, Means { has_files: true }, &Patience::default());
         seen.flat_map(move |seen| stream::iter(listing.take(seen))).boxed()
     };
     stream::select_all(namespaces.into_iter().map(one)).boxed()
@@ -84,8 +85,8 @@ struct Listing {
 impl Listing {
     fn take(&mut self, seen: Seen) -> Vec<News> {
         match seen {
-            Seen::ListBegins(kind) => {
-                self.unlisted.extend(self.keys.iter().filter(|key| key.kind == kind).cloned());
+            Seen::ListBegins(scope) => {
+                self.unlisted.extend(self.keys.iter().filter(|key| scope.holds(key)).cloned());
                 Vec::new()
             }
             Seen::Listed(object) | Seen::Changed(object) => {
@@ -95,8 +96,10 @@ impl Listing {
                 self.known(&key).then_some(News::Wrong(key, why)).into_iter().collect()
             }
             Seen::Gone(key) => self.known(&key).then_some(News::Gone(key)).into_iter().collect(),
-            Seen::ListEnds(kind) => self.end(kind).map(News::Gone).collect(),
-            Seen::Failed(kind, error) => vec![News::Silence(format!("the watch of {kind}s failed: {error}"))],
+            Seen::ListEnds(scope) => self.end(scope).map(News::Gone).collect(),
+            Seen::Failed(scope, error) => {
+                vec![News::Silence(format!("the watch of {scope} failed: {error}"))]
+            }
         }
     }
 
@@ -106,8 +109,8 @@ impl Listing {
         self.keys.contains(key)
     }
 
-    fn end(&mut self, kind: Kind) -> impl Iterator<Item = ObjectKey> + use<> {
-        self.unlisted.extract_if(.., |key| key.kind == kind).collect::<Vec<_>>().into_iter()
+    fn end(&mut self, scope: Scope) -> impl Iterator<Item = ObjectKey> + use<> {
+        self.unlisted.extract_if(.., |key| scope.holds(key)).collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -121,6 +124,7 @@ mod tests {
         let object = samples::named("meter-v2");
         let (there, kind) = (object.key(), object.kind());
         let away = ObjectKey::new(kind, &there.namespace, "away");
+        let scope = Scope { kind, namespace: Some(there.namespace.clone()) };
         let mut listing = Listing { keys: [there.clone(), away.clone()].into(), unlisted: BTreeSet::new() };
         let told = |news: Vec<News>| match news.as_slice() {
             [] => String::new(),
@@ -130,10 +134,10 @@ mod tests {
         };
         let other = ObjectKey::new(kind, &there.namespace, "other");
         for (seen, expected) in [
-            (Seen::ListBegins(kind), String::new()),
+            (Seen::ListBegins(scope.clone()), String::new()),
             (Seen::Gone(other), String::new()),
             (Seen::Listed(object), format!("is {there}")),
-            (Seen::ListEnds(kind), format!("gone {away}")),
+            (Seen::ListEnds(scope), format!("gone {away}")),
             (Seen::Gone(there.clone()), format!("gone {there}")),
         ] {
             assert_eq!(told(listing.take(seen)), expected);

@@ -4,7 +4,7 @@
 pub use super::broken::Broken;
 use super::broken::{Write, Writes, Written};
 use super::{Engine, Report};
-use crate::api::{Kind, ObjectKey};
+use crate::api::{ObjectKey, Scope};
 use crate::source::kubernetes::Seen;
 use crate::state::kubernetes::Cluster;
 use crate::state::{StateError, Store as _};
@@ -18,12 +18,15 @@ pub struct Term {
     cluster: Arc<Cluster>,
     engine: Engine,
     seen: BoxStream<'static, Seen>,
-    /// Kinds whose list was complete once. The engine begins when all are: an object must not seem to be gone.
-    listed: BTreeSet<Kind>,
+    /// What no complete list was read of so far. The engine begins when there is nothing: an object must not seem to be gone.
+    unlisted: BTreeSet<Scope>,
     /// What is wrong with objects, on its way into their statuses.
     writes: Writes,
     tell: Tell,
 }
+
+/// What is watched, and the watches.
+pub type Watches = (BTreeSet<Scope>, BoxStream<'static, Seen>);
 
 /// Told of an object once its status says what is wrong with it.
 pub type Tell = Box<dyn Fn(&Broken) + Send + Sync>;
@@ -45,32 +48,32 @@ pub enum Told {
     /// An object had its turn.
     Turn(Box<Report>),
     /// A watch failed, and is begun anew.
-    WatchFailed(Kind, watcher::Error),
+    WatchFailed(Scope, watcher::Error),
     /// Nothing that anybody asked for.
     Nothing,
 }
 
 impl Term {
-    /// A term of an engine whose store is `cluster`, told by `seen`.
+    /// A term of an engine whose store is `cluster`, with the watches that tell of these scopes.
     #[must_use]
-    pub fn new(cluster: Arc<Cluster>, engine: Engine, seen: BoxStream<'static, Seen>, tell: Tell) -> Self {
+    pub fn new(cluster: Arc<Cluster>, engine: Engine, watches: Watches, tell: Tell) -> Self {
         let writer = cluster.clone();
         let write = move |broken: Broken| {
             let cluster = writer.clone();
             async move { cluster.say_broken(&broken.key, &broken.meta, &broken.why).await }.boxed()
         };
-        Self::writing(cluster, engine, seen, tell, Box::new(write))
+        Self::writing(cluster, engine, watches, tell, Box::new(write))
     }
 
     /// A term that writes so what is wrong with objects.
     fn writing(
         cluster: Arc<Cluster>,
         engine: Engine,
-        seen: BoxStream<'static, Seen>,
+        (unlisted, seen): Watches,
         tell: Tell,
         write: Write,
     ) -> Self {
-        Self { cluster, engine, seen, listed: BTreeSet::new(), writes: Writes::new(write), tell }
+        Self { cluster, engine, seen, unlisted, writes: Writes::new(write), tell }
     }
 
     /// Waits for what happens next. A caller may give up waiting at any time, and must [`Self::take`] what it was given.
@@ -125,12 +128,12 @@ impl Term {
     }
 
     fn is_complete(&self) -> bool {
-        self.listed.len() == Kind::ALL.len()
+        self.unlisted.is_empty()
     }
 
     async fn take_seen(&mut self, seen: Seen) -> Result<Told, StateError> {
         match seen {
-            Seen::ListBegins(kind) => self.cluster.begin_list(kind),
+            Seen::ListBegins(scope) => self.cluster.begin_list(scope),
             Seen::Listed(object) => {
                 let key = object.key();
                 self.writes.forget(&key);
@@ -145,7 +148,7 @@ impl Term {
                     self.wake([key]).await?;
                 }
             }
-            Seen::ListEnds(kind) => return self.end_list(kind).await,
+            Seen::ListEnds(scope) => return self.end_list(&scope).await,
             Seen::Broken { key, meta, why } => self.set_aside(Broken { key, meta, why }),
             Seen::Gone(key) => {
                 self.writes.forget(&key);
@@ -153,14 +156,14 @@ impl Term {
                     self.engine.gone(key);
                 }
             }
-            Seen::Failed(kind, error) => return Ok(Told::WatchFailed(kind, error)),
+            Seen::Failed(scope, error) => return Ok(Told::WatchFailed(scope, error)),
         }
         Ok(Told::Nothing)
     }
 
-    async fn end_list(&mut self, kind: Kind) -> Result<Told, StateError> {
-        self.cluster.end_list(kind).into_iter().for_each(|key| self.engine.gone(key));
-        if self.listed.insert(kind) && self.is_complete() {
+    async fn end_list(&mut self, scope: &Scope) -> Result<Told, StateError> {
+        self.cluster.end_list(scope).into_iter().for_each(|key| self.engine.gone(key));
+        if self.unlisted.remove(scope) && self.is_complete() {
             let keys = self.cluster.keys().await?;
             let known = keys.len();
             self.engine.wake(keys).await?;
@@ -189,6 +192,7 @@ impl Term {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Kind;
     use crate::engine::testing::{Bench, WORLD};
     use crate::state::kubernetes::{campaign::Candidate, time::MachineTime};
     use futures::stream;
@@ -203,7 +207,8 @@ mod tests {
         let cluster = Arc::new(Cluster::new(client, held, None));
         let key = ObjectKey { kind: Kind::OtaCloud, namespace: "n".into(), name: "broken".into() };
         let broken = Seen::Broken { key: key.clone(), meta: Box::default(), why: "wrong".into() };
-        let seen = [broken].into_iter().chain(Kind::ALL.into_iter().map(Seen::ListEnds));
+        let scopes = Scope::of_namespaces(&[]);
+        let seen = [broken].into_iter().chain(scopes.clone().into_iter().map(Seen::ListEnds));
         let seen = stream::iter(seen).chain(stream::pending()).boxed();
         let told = Arc::new(AtomicBool::new(false));
         let tell = {
@@ -212,7 +217,7 @@ mod tests {
         };
         let slow = |_| tokio::time::sleep(Duration::from_mins(10)).map(|()| Ok(true)).boxed();
         let engine = Bench::new(WORLD).site().engine;
-        let mut term = Term::writing(cluster, engine, seen, Box::new(tell), Box::new(slow));
+        let mut term = Term::writing(cluster, engine, (scopes, seen), Box::new(tell), Box::new(slow));
         let mut steps = Vec::new();
         for _ in 0..4 {
             let step = term.next().await;

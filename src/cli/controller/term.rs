@@ -1,7 +1,7 @@
 //! A term of this process, with what people are told of it.
 
 use super::ports;
-use crate::api::Kind;
+use crate::api::Scope;
 use crate::cli::ports::SystemClock;
 use crate::cloud::{TransportError, address::AllowedHost};
 use crate::engine::ports::Leader;
@@ -31,7 +31,7 @@ pub(super) struct Setup {
     /// Name of this process among the controllers.
     pub(super) identity: String,
     pub(super) held: Held,
-    pub(super) namespace: Option<String>,
+    pub(super) namespaces: Vec<String>,
     pub(super) artifacts: Option<PathBuf>,
     pub(super) allowed_hosts: Vec<AllowedHost>,
     pub(super) clock: SystemClock,
@@ -65,10 +65,11 @@ impl Term {
             Arc::new(Cluster::new(setup.client.clone(), setup.held.clone(), setup.artifacts.clone()));
         setup.board.set_role(Role::Listing, Some((cluster.clone(), share)));
         let means = Means { has_files: setup.artifacts.is_some() };
-        let seen = watch(&setup.client, setup.namespace.as_deref(), means, &Patience::default());
+        let scopes = Scope::of_namespaces(&setup.namespaces);
+        let seen = watch(&setup.client, &scopes, means, &Patience::default());
         let engine = Engine::new(cluster.clone(), ports);
         let tell = move |broken: &Broken| bulletin.take_broken(&broken.key, &broken.meta, &broken.why);
-        let work = Work::new(cluster, engine, seen.boxed(), Box::new(tell));
+        let work = Work::new(cluster, engine, (scopes, seen.boxed()), Box::new(tell));
         Ok(Self { work, board: setup.board.clone(), clock })
     }
 
@@ -107,9 +108,9 @@ impl Term {
                 self.board.metrics.reconciled(&turn_of(report));
                 log(report);
             }
-            Told::WatchFailed(kind, error) => {
-                self.board.metrics.watch_failed(*kind);
-                log_failure(*kind, error);
+            Told::WatchFailed(scope, error) => {
+                self.board.metrics.watch_failed(scope.kind);
+                log_failure(scope, error);
             }
             Told::Nothing => {}
         }
@@ -154,12 +155,12 @@ fn log(report: &Report) {
     }
 }
 
-fn log_failure(kind: Kind, error: &watcher::Error) {
+fn log_failure(scope: &Scope, error: &watcher::Error) {
     if let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error
         && status.code == 404
     {
-        tracing::warn!("the cluster does not know {kind}: rollwave crds | kubectl apply --server-side -f -");
+        tracing::warn!("the cluster does not know {scope}: rollwave crds | kubectl apply --server-side -f -");
     } else {
-        tracing::warn!("the watch of {kind} failed, and is begun anew: {error}");
+        tracing::warn!("the watch of {scope} failed, and is begun anew: {error}");
     }
 }

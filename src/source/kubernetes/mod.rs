@@ -6,26 +6,27 @@ pub mod patience;
 pub mod secret;
 mod usable;
 
-use crate::api::{Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout};
-use futures::{Stream, StreamExt as _, stream};
+use crate::api::{Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout, Scope};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, error_boundary::InvalidObject};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 pub use patience::Patience;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 /// What a watch tells.
 #[derive(Debug)]
 pub enum Seen {
-    /// It begins, or begins anew, with a list of everything.
-    ListBegins(Kind),
+    /// It begins, or begins anew, with a list of everything that it covers.
+    ListBegins(Scope),
     /// An object of that list.
     Listed(Object),
     /// The list is complete.
-    ListEnds(Kind),
+    ListEnds(Scope),
     /// An object is new or changed.
     Changed(Object),
     /// An object cannot be understood, or cannot work in a cluster.
@@ -40,7 +41,7 @@ pub enum Seen {
     /// An object is gone.
     Gone(ObjectKey),
     /// The watch failed, and goes on by itself after a while.
-    Failed(Kind, watcher::Error),
+    Failed(Scope, watcher::Error),
 }
 
 /// What there is to work with.
@@ -50,19 +51,22 @@ pub struct Means {
     pub has_files: bool,
 }
 
-/// Watches every kind, in one namespace or in all of them. Never ends.
+/// Watches what these scopes cover, each by a watch of its own. Never ends.
 pub fn watch(
     client: &Client,
-    namespace: Option<&str>,
+    scopes: &BTreeSet<Scope>,
     means: Means,
     patience: &Patience,
 ) -> impl Stream<Item = Seen> + Send + use<> {
-    let with = || (means, patience.clone());
-    stream::select_all([
-        one(api::<OtaCloud>(client, namespace), Kind::OtaCloud, Object::Cloud, with()).boxed(),
-        one(api::<OtaPackage>(client, namespace), Kind::OtaPackage, Object::Package, with()).boxed(),
-        one(api::<OtaRollout>(client, namespace), Kind::OtaRollout, Object::Rollout, with()).boxed(),
-    ])
+    let watch_one = |scope: &Scope| -> BoxStream<'static, Seen> {
+        let with = (means, patience.clone());
+        match scope.kind {
+            Kind::OtaCloud => one::<OtaCloud>(client, scope.clone(), Object::Cloud, with).boxed(),
+            Kind::OtaPackage => one::<OtaPackage>(client, scope.clone(), Object::Package, with).boxed(),
+            Kind::OtaRollout => one::<OtaRollout>(client, scope.clone(), Object::Rollout, with).boxed(),
+        }
+    };
+    stream::select_all(scopes.iter().map(watch_one))
 }
 
 /// Every object of these namespaces (none: of all), in order of their keys; and what is wrong with those that cannot be understood.
@@ -117,11 +121,11 @@ where
 }
 
 fn one<K>(
-    api: Api<DeserializeGuard<K>>,
-    kind: Kind,
+    client: &Client,
+    scope: Scope,
     wrap: fn(K) -> Object,
     (means, patience): (Means, Patience),
-) -> impl Stream<Item = Seen> + Send
+) -> impl Stream<Item = Seen> + Send + use<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -131,15 +135,16 @@ where
         + 'static,
 {
     // Pages of 500, bookmarks, 410 Gone and watches that fall silent are the watcher's business.
-    let config = patience.config.clone();
+    let (config, kind) = (patience.config.clone(), scope.kind);
+    let api = api::<K>(client, scope.namespace.as_deref());
     patience::patiently(move || watcher(api.clone(), config.clone()).boxed(), patience).map(move |event| {
         match event {
-            Ok(watcher::Event::Init) => Seen::ListBegins(kind),
+            Ok(watcher::Event::Init) => Seen::ListBegins(scope.clone()),
             Ok(watcher::Event::InitApply(object)) => understood(kind, object, wrap, Seen::Listed, means),
-            Ok(watcher::Event::InitDone) => Seen::ListEnds(kind),
+            Ok(watcher::Event::InitDone) => Seen::ListEnds(scope.clone()),
             Ok(watcher::Event::Apply(object)) => understood(kind, object, wrap, Seen::Changed, means),
             Ok(watcher::Event::Delete(object)) => Seen::Gone(ObjectKey::of(kind, object.meta())),
-            Err(error) => Seen::Failed(kind, error),
+            Err(error) => Seen::Failed(scope.clone(), error),
         }
     })
 }

@@ -4,8 +4,8 @@
 //! (KEP-5504); a list is believed even where it goes back, since etcd may have been restored from a backup.
 
 use crate::api::{
-    FINALIZER, Intent, IntentState, Kind, OWN_ANNOTATIONS, Object, ObjectKey, ObjectMeta,
-    SOURCE_FILE_ANNOTATION, SOURCE_ROOT_ANNOTATION,
+    FINALIZER, Intent, IntentState, OWN_ANNOTATIONS, Object, ObjectKey, ObjectMeta, SOURCE_FILE_ANNOTATION,
+    SOURCE_ROOT_ANNOTATION, Scope,
 };
 use crate::state::{StateError, codec};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,7 +27,7 @@ pub(super) enum Seen {
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     entries: BTreeMap<ObjectKey, Entry>,
-    listings: BTreeMap<Kind, Listing>,
+    listings: BTreeMap<Scope, Listing>,
     /// Folder with a folder of files for each namespace.
     files: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ struct Entry {
     object: Arc<Object>,
     /// Revisions from which the status came to be what it is by our own writes alone, newest last.
     lineage: VecDeque<String>,
-    /// In which listing of its kind it was last written by us.
+    /// In which listing of what holds it it was last written by us.
     written_in: u64,
     is_being_written: bool,
 }
@@ -90,9 +90,11 @@ impl Cache {
     pub(super) fn take(&mut self, object: Object, seen: Seen) -> bool {
         let object = self.tidied(object);
         let key = object.key();
-        let listing = self.listings.entry(key.kind).or_default();
+        let number = self.listing_number(&key);
         if seen == Seen::List {
-            listing.seen.insert(key.clone());
+            for (_, listing) in self.listings.iter_mut().filter(|(scope, _)| scope.holds(&key)) {
+                listing.seen.insert(key.clone());
+            }
         }
         if is_let_go(&object) {
             return self.remove(&key);
@@ -104,7 +106,7 @@ impl Cache {
             self.entries.insert(key, Entry { object, lineage, written_in, is_being_written: false });
             return true;
         };
-        let goes_back = seen == Seen::List && old.written_in < listing.number;
+        let goes_back = seen == Seen::List && old.written_in < number;
         if !is_newer(&old.object, &object, goes_back) {
             return false;
         }
@@ -120,20 +122,26 @@ impl Cache {
         self.entries.remove(key).is_some()
     }
 
-    /// A watch begins with a list of all objects of this kind.
-    pub(super) fn begin_list(&mut self, kind: Kind) {
-        let listing = self.listings.entry(kind).or_default();
+    /// A watch begins with a list of everything that it covers.
+    pub(super) fn begin_list(&mut self, scope: Scope) {
+        let listing = self.listings.entry(scope).or_default();
         listing.number += 1;
         listing.seen.clear();
     }
 
     /// The list is complete: gives the objects that it does not hold any more, and forgets them.
-    pub(super) fn end_list(&mut self, kind: Kind) -> Vec<ObjectKey> {
-        let listing = self.listings.entry(kind).or_default();
-        let of_kind = self.entries.keys().filter(|key| key.kind == kind);
-        let gone: Vec<ObjectKey> = of_kind.filter(|key| !listing.seen.contains(key)).cloned().collect();
+    pub(super) fn end_list(&mut self, scope: &Scope) -> Vec<ObjectKey> {
+        let Some(listing) = self.listings.get(scope) else { return Vec::new() };
+        let covered = self.entries.keys().filter(|key| scope.holds(key));
+        let gone: Vec<ObjectKey> = covered.filter(|key| !listing.seen.contains(key)).cloned().collect();
         gone.iter().for_each(|key| drop(self.entries.remove(key)));
         gone
+    }
+
+    /// How often a list that covers the object has begun.
+    fn listing_number(&self, key: &ObjectKey) -> u64 {
+        let covering = self.listings.iter().find(|(scope, _)| scope.holds(key));
+        covering.map_or(0, |(_, listing)| listing.number)
     }
 
     /// What a write of the status of `object` starts from.
@@ -163,7 +171,7 @@ impl Cache {
     /// Takes in what the API server made of a write.
     pub(super) fn wrote(&mut self, base: &Base, object: Object) {
         let object = self.tidied(object);
-        let number = self.listings.get(&base.object.kind()).map_or(0, |listing| listing.number);
+        let number = self.listing_number(&base.object.key());
         let Some(entry) = self.entries.get_mut(&object.key()) else { return };
         let revision = revision_of(&object);
         let is_overtaken = is_newer(&object, &entry.object, false);
@@ -234,8 +242,12 @@ pub(super) fn announces(object: &Object, known: &Object) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{OtaRollout, OtaRolloutStatus};
+    use crate::api::{Kind, OtaRollout, OtaRolloutStatus};
     use serde_json::{Value, json};
+
+    fn rollouts() -> Scope {
+        Scope { kind: Kind::OtaRollout, namespace: None }
+    }
 
     /// A rollout at a revision, with this message in its status.
     fn rollout(revision: u64, message: &str) -> Object {
@@ -339,17 +351,38 @@ mod tests {
     #[test]
     fn a_list_tells_what_is_gone_and_is_believed_where_etcd_went_back() {
         let mut cache = cache_of(rollout(9, "a"));
-        cache.begin_list(Kind::OtaRollout);
+        cache.begin_list(rollouts());
         assert!(cache.take(rollout(4, "restored"), Seen::List));
         assert_eq!(known(&cache), "4 restored");
-        assert_eq!(cache.end_list(Kind::OtaRollout), []);
-        cache.begin_list(Kind::OtaRollout);
+        assert_eq!(cache.end_list(&rollouts()), []);
+        cache.begin_list(rollouts());
         write(&mut cache, &rollout(4, "restored"), 10, "b");
         assert!(!cache.take(rollout(4, "restored"), Seen::List), "written since the list began");
-        assert_eq!(cache.end_list(Kind::OtaRollout), []);
-        cache.begin_list(Kind::OtaRollout);
-        assert_eq!(cache.end_list(Kind::OtaPackage), []);
-        assert_eq!(cache.end_list(Kind::OtaRollout), [rollout(0, "").key()]);
+        assert_eq!(cache.end_list(&rollouts()), []);
+        cache.begin_list(rollouts());
+        assert_eq!(cache.end_list(&Scope { kind: Kind::OtaPackage, namespace: None }), []);
+        assert_eq!(cache.end_list(&rollouts()), [rollout(0, "").key()]);
+    }
+
+    #[test]
+    fn the_list_of_a_namespace_says_nothing_of_another_one() {
+        let mut cache = Cache::default();
+        let scopes = Scope::of_namespaces(&["n".into(), "m".into()]);
+        let [n, m] = ["n", "m"].map(|name| {
+            scopes.iter().find(|scope| scope.holds(&ObjectKey::new(Kind::OtaRollout, name, "r"))).unwrap()
+        });
+        for scope in [n, m] {
+            cache.begin_list(scope.clone());
+        }
+        assert!(cache.take(rollout(7, "listed"), Seen::List));
+        assert_eq!((cache.end_list(n), cache.end_list(m)), (vec![], vec![]));
+        cache.begin_list(m.clone());
+        assert_eq!(cache.end_list(m), []);
+        assert!(!cache.take(rollout(6, "older"), Seen::Event));
+        cache.begin_list(n.clone());
+        assert!(cache.take(rollout(5, "restored"), Seen::List));
+        cache.begin_list(n.clone());
+        assert_eq!(cache.end_list(n), [rollout(0, "").key()]);
         assert!(cache.keys().is_empty());
     }
 

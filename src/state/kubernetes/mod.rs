@@ -18,7 +18,7 @@ pub mod time;
 mod write;
 
 use super::{StateError, Store, codec};
-use crate::api::{Kind, Object, ObjectKey, ObjectMeta};
+use crate::api::{Object, ObjectKey, ObjectMeta, Scope};
 use async_trait::async_trait;
 use cache::{Base, Cache, Seen};
 use kube::Client;
@@ -61,14 +61,14 @@ impl Cluster {
         self.cache().take(object, Seen::List)
     }
 
-    /// A watch of this kind begins anew, with a list.
-    pub fn begin_list(&self, kind: Kind) {
-        self.cache().begin_list(kind);
+    /// A watch begins anew, with a list of what it covers.
+    pub fn begin_list(&self, scope: Scope) {
+        self.cache().begin_list(scope);
     }
 
     /// The list is complete; gives what has gone meanwhile.
-    pub fn end_list(&self, kind: Kind) -> Vec<ObjectKey> {
-        self.cache().end_list(kind)
+    pub fn end_list(&self, scope: &Scope) -> Vec<ObjectKey> {
+        self.cache().end_list(scope)
     }
 
     /// The object is gone; true when it was known.

@@ -10,6 +10,7 @@ use super::super::process::Start;
 use super::ApiServer;
 use super::service::Link;
 use super::time::LeaseTime;
+use crate::api::Scope;
 use crate::engine::Engine;
 use crate::engine::ports::{Clock, Leader, Leadership, Ports, Silent, Sole};
 use crate::engine::term::{Term, Told};
@@ -118,9 +119,10 @@ impl Terms {
         self.link.shared.note(&format!("term {number} of {} begins", self.link.instance));
         let client = self.link.client();
         let cluster = Arc::new(Cluster::new(client.clone(), self.held.clone(), Some(files())));
-        let seen = watch(&client, None, Means { has_files: true }, &self.patience());
+        let scopes = Scope::of_namespaces(&[]);
+        let seen = watch(&client, &scopes, Means { has_files: true }, &self.patience());
         let (store, seen) = self.store(&cluster, seen.boxed());
-        Term::new(cluster, Engine::new(store, self.ports(number)), seen, Box::new(|_| {}))
+        Term::new(cluster, Engine::new(store, self.ports(number)), (scopes, seen), Box::new(|_| {}))
     }
 
     fn ports(&self, number: u64) -> Ports {
@@ -218,9 +220,9 @@ struct StaleCache {
 
 fn tell(cluster: &Cluster, seen: &Seen) {
     match seen {
-        Seen::ListBegins(kind) => cluster.begin_list(*kind),
+        Seen::ListBegins(scope) => cluster.begin_list(scope.clone()),
         Seen::Listed(object) => drop(cluster.take_listed(object.clone())),
-        Seen::ListEnds(kind) => drop(cluster.end_list(*kind)),
+        Seen::ListEnds(scope) => drop(cluster.end_list(scope)),
         Seen::Changed(object) => drop(cluster.take(object.clone())),
         Seen::Gone(key) => drop(cluster.remove(key)),
         Seen::Broken { .. } | Seen::Failed(..) => {}

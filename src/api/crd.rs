@@ -4,6 +4,15 @@ use super::{Kind, OtaCloud, OtaPackage, OtaRollout};
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
+/// What `kubectl explain` adds to the description of a text of these formats.
+const FORMS: [(&str, &str); 5] = [
+    ("percent", "A percentage such as 95% or 99.5%."),
+    ("period", "A duration such as 30m, 1h30m or 7d."),
+    ("time-of-day", "A time such as 01:00 or 22:30."),
+    ("time-zone", "A name such as Asia/Shanghai or UTC."),
+    ("window-length", "A duration such as 4h or 7d."),
+];
+
 /// Formats that only Rollwave knows: they pick the words of an error, and the pattern beside them says the same.
 const OWN_FORMATS: [&str; 6] =
     ["percent", "period", "secret-source", "time-of-day", "time-zone", "window-length"];
@@ -82,6 +91,11 @@ fn tidy_fields(fields: &mut Map<String, Value>) {
     if fields.get("nullable").is_some_and(Value::is_boolean) {
         fields.remove("nullable");
     }
+    let format = fields.get("format").and_then(Value::as_str);
+    if let Some((_, form)) = FORMS.iter().find(|(known, _)| Some(*known) == format) {
+        let description = fields.get("description").and_then(Value::as_str).unwrap_or_default();
+        fields.insert("description".to_owned(), format!("{description} {form}").trim_start().into());
+    }
     // OpenAPI has no unsigned integers; `minimum` says it.
     if fields.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
         fields.remove("format");
@@ -138,6 +152,7 @@ fn without_own_formats(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// Every schema in a schema, with its path.
     fn visit(schema: &Value, path: &str, see: &mut dyn FnMut(&str, &Map<String, Value>)) {
@@ -191,6 +206,23 @@ mod tests {
             };
             assert!(fields.contains_key(limit), "{path} has no {limit}");
         });
+    }
+
+    #[test]
+    fn every_duration_and_percentage_of_a_spec_says_how_it_is_written() {
+        let mut told = BTreeSet::new();
+        for kind in Kind::ALL {
+            visit(&schema(kind), kind.as_str(), &mut |path, fields| {
+                let format = fields.get("format").and_then(Value::as_str);
+                let Some((format, form)) = FORMS.iter().find(|(known, _)| Some(*known) == format) else {
+                    return;
+                };
+                let description = fields["description"].as_str().unwrap();
+                assert!(description.contains(form), "{path}: {description}");
+                told.insert(*format);
+            });
+        }
+        assert_eq!(told.len(), FORMS.len(), "{told:?}");
     }
 
     #[test]

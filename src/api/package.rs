@@ -18,6 +18,9 @@ use std::fmt;
     category = "rollwave",
     doc = "One firmware or software version, and how it is tried before anything is rolled out.",
     derive = "PartialEq",
+    selectable = ".spec.cloudRef.name",
+    selectable = ".spec.product.id",
+    selectable = ".spec.version",
     printcolumn(json_path = ".spec.version", name = "Version", type_ = "string"),
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Verified\")].status",

@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
     category = "rollwave",
     doc = "A staged upgrade of a set of devices to a package.",
     derive = "PartialEq",
+    selectable = ".spec.packageRef.name",
+    selectable = ".status.phase",
     printcolumn(json_path = ".spec.packageRef.name", name = "Package", type_ = "string"),
     printcolumn(json_path = ".status.phase", name = "Phase", type_ = "string"),
     printcolumn(json_path = ".status.progress", name = "Progress", type_ = "string"),

@@ -196,6 +196,33 @@ async fn columns(client: &kube::Client, kind: Kind) -> Vec<String> {
 }
 
 #[test]
+fn objects_are_found_by_what_they_refer_to() {
+    let plane = shared();
+    let namespace = plane.namespace();
+    runtime().block_on(async {
+        let client = plane.client(ADMIN).await;
+        let mut rollout = CASES[2].json(&namespace);
+        assert_eq!(rollout["kind"], "OtaRollout");
+        for (name, package) in [("one", "meter-v2"), ("two", "meter-v3")] {
+            rollout["metadata"]["name"] = name.into();
+            rollout["spec"]["packageRef"]["name"] = package.into();
+            apply(&client, &rollout).await.unwrap();
+        }
+        for (selector, expected) in [
+            ("spec.packageRef.name=meter-v3", vec!["two"]),
+            ("spec.packageRef.name!=meter-v3", vec!["one"]),
+            ("status.phase=Completed", vec![]),
+        ] {
+            let found =
+                api_of(&client, &rollout).list(&ListParams::default().fields(selector)).await.unwrap();
+            let names: Vec<String> =
+                found.items.into_iter().filter_map(|object| object.metadata.name).collect();
+            assert_eq!(names, expected, "{selector}");
+        }
+    });
+}
+
+#[test]
 fn two_who_apply_different_fields_do_not_undo_each_other() {
     let plane = shared();
     let namespace = plane.namespace();

@@ -79,13 +79,18 @@ impl Candidate {
 
     /// Tries to lead, and to go on leading, until `resign` is true; then gives back what is its own.
     pub async fn campaign(mut self, mut resign: watch::Receiver<bool>) {
+        let mut failures = 0_u64;
         loop {
             let time = self.time.clone();
             let round = within(&*time, LIMIT, self.round(), || Err(no_answer())).await;
             let (is_known, pause) = match round {
-                Ok(pause) => (true, pause),
+                Ok(pause) => {
+                    log_answer(std::mem::take(&mut failures));
+                    (true, pause)
+                }
                 Err(error) => {
-                    tracing::warn!("a Lease could not be read or written: {error}");
+                    failures += 1;
+                    log_failure(failures, &error);
                     (false, LOOK)
                 }
             };
@@ -169,5 +174,22 @@ impl Candidate {
             None => seat,
         };
         self.held.set(oldest);
+    }
+}
+
+/// The first of several failures, and then ever fewer of them: an API server may be away for hours.
+const fn is_told(failures: u64) -> bool {
+    failures.is_power_of_two() || failures % 64 == 0
+}
+
+fn log_failure(failures: u64, error: &kube::Error) {
+    if is_told(failures) {
+        tracing::warn!("a Lease could not be read or written, {failures} times in a row: {error}");
+    }
+}
+
+fn log_answer(failures: u64) {
+    if failures > 0 {
+        tracing::info!("Leases can be read and written again, after {failures} failures");
     }
 }

@@ -165,7 +165,7 @@ fn definitions_that_come_late_and_an_api_server_that_is_away_longer_than_the_lea
     let (calls, lines) = (field.lab.all_calls(), logged("\n"));
     let looked = logged("Lease could not be read");
     field.lab.until("the Lease was looked for a few times more", || {
-        logged("Lease could not be read") >= looked + 5
+        logged("Lease could not be read") >= looked + 2
     });
     assert_eq!(field.lab.all_calls(), calls, "nobody works who does not lead");
     assert!(logged("\n") < lines + 30, "no hot loop: {} lines more", logged("\n") - lines);

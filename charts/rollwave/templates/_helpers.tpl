@@ -31,7 +31,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{- /* Roles for the whole cluster, or for the one namespace that is worked in. */ -}}
+{{- /* Roles for the whole cluster, or for each namespace that is worked in. */ -}}
 {{- define "rollwave.roleKind" -}}
-{{- ternary "Role" "ClusterRole" (ne .Values.watchNamespace "") -}}
+{{- ternary "ClusterRole" "Role" (empty .Values.watchNamespaces) -}}
 {{- end -}}

@@ -1,11 +1,11 @@
 //! The Helm chart: what it renders is taken by a real API server, and the controller works with exactly the account, the
 //! roles and the arguments that stand in it.
 
-use super::control_plane::{ADMIN, ControlPlane, api_of, apply, find_parts, runtime, shared};
+use super::control_plane::{ADMIN, ControlPlane, SOMEBODY, api_of, apply, find_parts, runtime, shared};
 use super::harness::Field;
 use crate::engine::harness::{PACKAGE, Process, ROLLOUT};
-use kube::api::PostParams;
-use rollwave::api::{Kind, definition_file};
+use kube::api::{Patch, PatchParams, PostParams};
+use rollwave::api::{API_VERSION, Kind, Request, definition_file};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -47,7 +47,7 @@ fn the_chart_passes_lint_and_refuses_values_that_it_does_not_know() {
         "replicas=5,shards=4",
         "replicas=0",
         EVERYTHING,
-        "watchNamespace=field,serviceAccount.create=false",
+        "watchNamespaces={field,other},serviceAccount.create=false",
         "allowedHosts={iot.example.com,*.myhuaweicloud.com}",
     ] {
         let output = helm(&["lint", "--strict", "charts/rollwave", "--set", values]);
@@ -57,7 +57,7 @@ fn the_chart_passes_lint_and_refuses_values_that_it_does_not_know() {
         "replica=1",
         "shards=3",
         "replicas=two",
-        "watchNamespace=No_Name",
+        "watchNamespaces={No_Name}",
         "port=80",
         "image.pullPolicy=Maybe",
         "image.registry=example.com",
@@ -94,12 +94,13 @@ fn its_roles_are_those_of_the_example() {
             .any(|rule| rule["verbs"] == json!(["get", "patch"]))
     };
     assert!(keeps(&everywhere) && !keeps(&least));
-    let in_one = render("ota", "watchNamespace=field");
-    assert!(of_kind(&in_one, "ClusterRole").is_empty() && of_kind(&in_one, "ClusterRoleBinding").is_empty());
-    let roles = of_kind(&in_one, "Role");
-    assert_eq!(roles.iter().map(|role| &role["rules"]).collect::<Vec<_>>(), rules);
+    let in_two = render("ota", "watchNamespaces={field,other}");
+    assert!(of_kind(&in_two, "ClusterRole").is_empty() && of_kind(&in_two, "ClusterRoleBinding").is_empty());
+    let roles = of_kind(&in_two, "Role");
+    let expected = [rules[0], rules[0], rules[1]];
+    assert_eq!(roles.iter().map(|role| &role["rules"]).collect::<Vec<_>>(), expected);
     let places: Vec<&Value> = roles.iter().map(|role| &role["metadata"]["namespace"]).collect();
-    assert_eq!(places, ["field", "ota"]);
+    assert_eq!(places, ["field", "other", "ota"]);
 }
 
 /// It is for people, by way of the roles that Kubernetes has for them.
@@ -145,7 +146,7 @@ fn an_api_server_takes_what_it_renders_and_its_pods_keep_to_the_restricted_profi
     let plane = shared();
     let namespace = plane.namespace();
     let manifests =
-        render(&namespace, &format!("{EVERYTHING},watchNamespace={namespace},priorityClassName="));
+        render(&namespace, &format!("{EVERYTHING},watchNamespaces={{{namespace}}},priorityClassName="));
     runtime().block_on(async {
         let client = plane.client(ADMIN).await;
         let foreign = install(&client, &manifests).await;
@@ -183,8 +184,8 @@ fn deployed(field: &Field<'_>, manifests: &[Value]) -> Command {
     field.controller_with(&args, &kubeconfig)
 }
 
-/// Everything converges, and the probes and figures that the chart speaks of are there.
-fn assert_works(field: &Field<'_>, manifests: &[Value]) {
+/// Everything converges, and the probes and figures that the chart speaks of are there, and so does more.
+fn assert_works(field: &Field<'_>, manifests: &[Value], assert_more: impl Fn()) {
     runtime().block_on(async { install(&field.plane.client(ADMIN).await, manifests).await });
     let log = field.lab.path().join("log");
     let controller = Process::start_with_log(&mut deployed(field, manifests), &log);
@@ -200,6 +201,7 @@ fn assert_works(field: &Field<'_>, manifests: &[Value]) {
     let (code, figures) = field.ask(&log, monitor);
     assert_eq!(code, 200);
     assert!(figures.contains("rollwave_leader 1\n"), "{figures}");
+    assert_more();
     let (ended, _) = controller.terminate();
     assert!(ended.success(), "{ended}: {}", fs_err::read_to_string(&log).unwrap());
 }
@@ -265,10 +267,20 @@ fn the_figures_of_kube_state_metrics_are_of_fields_that_exist() {
 }
 
 #[test]
-fn the_controller_works_with_the_charts_account_and_roles_in_one_namespace() {
-    let field = Field::new(shared());
-    let values = format!("{EVERYTHING},artifacts=null,watchNamespace={}", field.namespace);
-    assert_works(&field, &render(&field.namespace, &values));
+fn the_controller_works_with_the_charts_account_and_roles_in_the_namespaces_that_it_is_given() {
+    let (field, second, other) = (Field::new(shared()), Field::new(shared()), Field::new(shared()));
+    let values =
+        format!("{EVERYTHING},artifacts=null,watchNamespaces={{{},{}}}", field.namespace, second.namespace);
+    for field in [&second, &other] {
+        field.apply(PACKAGE);
+    }
+    assert_works(&field, &render(&field.namespace, &values), || {
+        second.apply(ROLLOUT);
+        second.assert_converges("in the second namespace");
+        second.delete("OtaRollout", "meter");
+        second.until_gone("OtaRollout", "meter");
+    });
+    assert_eq!(other.lab.all_calls(), 0, "in a namespace that it was not given");
 }
 
 #[test]
@@ -284,5 +296,47 @@ fn the_controller_works_with_the_charts_definitions_and_roles_in_all_namespaces(
     });
     plane.wait_for_definitions();
     let field = Field::new(&plane);
-    assert_works(&field, &render(&field.namespace, &format!("{EVERYTHING},artifacts=null")));
+    let manifests = render(&field.namespace, &format!("{EVERYTHING},artifacts=null,rbac.requests=true"));
+    assert_works(&field, &manifests, || assert_requests_alone(&field));
+}
+
+/// The chart's role for requests lets people make each of them, and change nothing else.
+fn assert_requests_alone(field: &Field<'_>) {
+    field.apply(&format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: on-call}}\n\
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: rollwave-request}}\n\
+         subjects: [{{kind: User, name: {SOMEBODY}}}]\n"
+    ));
+    let patch = |patch: Value| {
+        runtime().block_on(async {
+            let client = field.plane.client(SOMEBODY).await;
+            let object = json!({"apiVersion": API_VERSION, "kind": "OtaRollout",
+                "metadata": {"namespace": field.namespace}});
+            let api = api_of(&client, &object);
+            api.patch("meter", &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
+        })
+    };
+    // The API server learns of a new policy, and of a new role, within seconds.
+    let refuses = |change: Value, words: &str| {
+        let refused = patch(change.clone()).unwrap_err().to_string();
+        assert!(
+            refused.contains(words) && refused.contains("that needs the verb update"),
+            "{change}: {refused}"
+        );
+    };
+    field.lab.until("the role is bound", || patch(json!({})).is_ok());
+    refuses(json!({"spec": {"suspend": true}}), "not change the spec");
+    for metadata in [
+        json!({"labels": {"team": "other"}}),
+        json!({"annotations": {"note": "mine"}}),
+        json!({"finalizers": []}),
+    ] {
+        refuses(json!({"metadata": metadata}), "not change other metadata");
+    }
+    for request in Request::ALL {
+        let annotation = json!({request.annotation(): "2026-11-30T10:00:00Z"});
+        patch(json!({"metadata": {"annotations": annotation}})).unwrap();
+        patch(json!({"metadata": {"annotations": {request.annotation(): null}}})).unwrap();
+    }
+    field.annotate("OtaRollout", "meter", "note", "of an editor");
 }

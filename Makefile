@@ -38,8 +38,8 @@ doc: need-cargo
 unit: need-cargo
 	$(CARGO) test
 
-control-plane: need-go ## A real API server, etcd, kubectl, Helm and Argo CD for the tests: found, or built once with Go
-	@tests/kubernetes/control-plane etcd kube-apiserver kubectl helm argocd argocd-redis
+control-plane: need-go ## A real API server, etcd, kubectl, Helm, Argo CD and promtool for the tests: found, or made once
+	@tests/kubernetes/control-plane etcd kube-apiserver kubectl helm promtool argocd argocd-redis
 
 test-argocd: need-cargo control-plane ## Argo CD itself syncs integrations/argocd/example from git; part of `make test`
 	$(CARGO) test --test it -- kubernetes::argo_sync

@@ -1,5 +1,6 @@
 //! The Kubernetes home against a real API server, with the simulator as the cloud.
 
+mod alerts;
 mod argo_cd;
 mod argo_sync;
 mod cases;

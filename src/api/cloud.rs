@@ -6,6 +6,7 @@ mod credentials;
 mod enos;
 mod huawei_iotda;
 mod ocean_connect;
+mod reference;
 
 pub use account::AccountId;
 pub use aliyun_iot::{AliyunIot, AliyunSignature};
@@ -13,8 +14,9 @@ pub use credentials::{Credentials, SecretSource};
 pub use enos::Enos;
 pub use huawei_iotda::{DocumentKey, HuaweiIotda, IotdaAuth};
 pub use ocean_connect::{ClientCert, OceanConnect};
+pub use reference::AccountRef;
 
-use super::{OtaCloudStatus, Period};
+use super::{OtaCloudStatus, Period, pattern};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -111,6 +113,10 @@ pub struct OtaCloudSpec {
     #[serde(default = "five_minutes")]
     #[schemars(default = "five_minutes")]
     pub drift_interval: Period,
+    /// Other namespaces whose packages may name this account; `*`: all of them. They never see its keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 63), regex(pattern = pattern::LABEL_OR_ANY)))]
+    pub allowed_namespaces: Vec<String>,
 }
 
 const fn five_minutes() -> Period {

@@ -69,7 +69,7 @@ impl Object {
     pub fn waits_for(&self) -> Option<ObjectKey> {
         match self {
             Self::Cloud(_) => None,
-            Self::Package(o) => Some(self.key().sibling(Kind::OtaCloud, &o.spec.cloud_ref.name)),
+            Self::Package(o) => Some(o.account()),
             Self::Rollout(o) => Some(self.key().sibling(Kind::OtaPackage, &o.spec.package_ref.name)),
         }
     }

@@ -128,7 +128,7 @@ impl ObjectKey {
         Self::new(kind, namespace, meta.name.as_deref().unwrap_or_default())
     }
 
-    /// The key of an object that this one refers to: references never leave the namespace.
+    /// The key of an object of the same namespace.
     #[must_use]
     pub fn sibling(&self, kind: Kind, name: &str) -> Self {
         Self::new(kind, self.namespace.clone(), name)
@@ -248,12 +248,12 @@ impl Object {
         }
     }
 
-    /// Name of the `OtaCloud` that this object names itself; a rollout reaches its cloud through its package.
+    /// The `OtaCloud` that this object names itself; a rollout reaches its cloud through its package.
     #[must_use]
-    pub fn cloud_ref(&self) -> Option<&str> {
+    pub fn cloud_ref(&self) -> Option<ObjectKey> {
         match self {
-            Self::Cloud(o) => o.metadata.name.as_deref(),
-            Self::Package(o) => Some(&o.spec.cloud_ref.name),
+            Self::Cloud(_) => Some(self.key()),
+            Self::Package(o) => Some(o.account()),
             Self::Rollout(_) => None,
         }
     }
@@ -263,11 +263,11 @@ impl Object {
     /// name, where it can only be told so.
     #[must_use]
     pub fn account(&self, package: Option<&Self>) -> ObjectKey {
-        let name = match self {
+        let account = match self {
             Self::Rollout(rollout) => rollout.account_of_jobs().or_else(|| package.and_then(Self::cloud_ref)),
             Self::Cloud(_) | Self::Package(_) => self.cloud_ref(),
         };
-        self.key().sibling(Kind::OtaCloud, name.unwrap_or_default())
+        account.unwrap_or_else(|| self.key().sibling(Kind::OtaCloud, ""))
     }
 
     /// The generation of the spec; 0 before a state home has seen the object.
@@ -288,18 +288,19 @@ impl Object {
 }
 
 impl OtaRollout {
-    /// Name of the `OtaCloud` in whose account the jobs and unsettled calls of this rollout are; none without any.
+    /// The `OtaCloud` in whose account the jobs and unsettled calls of this rollout are; none without any.
     #[must_use]
-    pub fn account_of_jobs(&self) -> Option<&str> {
+    pub fn account_of_jobs(&self) -> Option<ObjectKey> {
         let status = self.status.as_ref()?;
         let has_any = !status.pending.is_empty() || status.stages.iter().any(|stage| !stage.jobs.is_empty());
-        status.account.as_deref().filter(|_| has_any)
+        let account = status.account.as_deref().filter(|_| has_any)?;
+        Some(AccountRef::parse(account).key(&ObjectKey::of(Kind::OtaRollout, &self.metadata).namespace))
     }
 
     /// The same, when the package is in another account now.
     #[must_use]
-    pub fn account_left(&self, package: &OtaPackage) -> Option<&str> {
-        self.account_of_jobs().filter(|account| *account != package.spec.cloud_ref.name)
+    pub fn account_left(&self, package: &OtaPackage) -> Option<ObjectKey> {
+        self.account_of_jobs().filter(|account| *account != package.account())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `OtaPackage`: one immutable firmware or software version.
 
-use super::{Delivery, LocalRef, OtaPackageStatus, Percent, Period, pattern};
+use super::{AccountRef, Delivery, OtaPackageStatus, Percent, Period, pattern};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ use std::fmt;
 pub struct OtaPackageSpec {
     /// The account that holds the package.
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another account"))]
-    pub cloud_ref: LocalRef,
+    pub cloud_ref: AccountRef,
     /// What is upgraded.
     #[serde(rename = "type")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another type"))]

@@ -40,6 +40,8 @@ pub const TIME_ZONE: &str = r"^[A-Za-z][A-Za-z0-9_+/-]*$";
 pub const TAG_VALUE: &str = r"^[\x{4e00}-\x{9fa5}A-Za-z0-9_.-]+$";
 /// DNS-1123 label: names of namespaces, stages and stop rules.
 pub const LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// The same, or `*` for any namespace.
+pub const LABEL_OR_ANY: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\*)$";
 /// DNS-1123 subdomain: names of objects.
 pub const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// Value of a Kubernetes label.
@@ -49,7 +51,7 @@ pub const QUALIFIED_NAME: &str =
     r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
 /// What to say to somebody whose text does not match: follows the quoted text.
-const WORDS: [(&str, &str); 22] = [
+const WORDS: [(&str, &str); 23] = [
     (ID, "may hold letters, digits, - and _ only"),
     (DEVICE, "may hold letters, digits, -, _, ., : and @ only"),
     (VERSION, "may hold letters, digits, ., - and _ only"),
@@ -74,6 +76,7 @@ const WORDS: [(&str, &str); 22] = [
     (TIME_OF_DAY, "is not a time of day: two digits for the hour and two for the minute are wanted (01:00)"),
     (TIME_ZONE, "is not the name of a time zone (try Asia/Shanghai or UTC)"),
     (TAG_VALUE, "may hold letters, digits, Chinese characters, ., - and _ only"),
+    (LABEL_OR_ANY, "is not the name of a namespace, and not * for all of them"),
     (LABEL, "may hold small letters, digits and - only, and begins and ends with a letter or digit"),
     (NAME, "may hold small letters, digits, - and . only, and begins and ends with a letter or digit"),
     (LABEL_VALUE, "may hold letters, digits, -, _ and . only, and begins and ends with a letter or digit"),

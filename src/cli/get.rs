@@ -104,7 +104,7 @@ fn row(object: &Object, wide: bool, now: Timestamp) -> Vec<String> {
             let id = status.and_then(|s| s.package_id.clone());
             let origin = status.and_then(|s| s.origin).map(|origin| format!("{origin:?}"));
             let more =
-                [format!("{:?}", o.spec.kind), o.spec.product.to_string(), o.spec.cloud_ref.name.clone()]
+                [format!("{:?}", o.spec.kind), o.spec.product.to_string(), o.spec.cloud_ref.to_string()]
                     .into();
             (
                 vec![o.spec.version.clone(), truth(object, VERIFIED)],

@@ -414,7 +414,7 @@ impl Lane {
     pub(super) async fn owns(&self, object: &Object) -> Result<bool, Trouble> {
         match object {
             Object::Rollout(_) => Ok(home_of(self.store.as_ref(), object).await? == self.home),
-            _ => Ok(object.cloud_ref() == Some(&self.home.name) && object.namespace() == self.home.namespace),
+            _ => Ok(object.cloud_ref().as_ref() == Some(&self.home)),
         }
     }
 }

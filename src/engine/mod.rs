@@ -8,6 +8,7 @@
 
 pub mod account;
 mod act;
+mod allowed;
 mod basis;
 mod broken;
 pub mod budget;

@@ -54,6 +54,8 @@ pub(super) struct RolloutSight {
     pub(super) results: BTreeMap<String, Vec<DeviceResult>>,
     /// External jobs that are too many to be queried.
     pub(super) unasked_jobs: usize,
+    /// Why the account lets this namespace create nothing.
+    refusal: Option<String>,
     pub(super) rivals: Rivals,
 }
 
@@ -91,8 +93,20 @@ impl RolloutSight {
     ) -> RolloutView<'a> {
         let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.all().collect() });
         let (fleet, results, rivals) = (self.fleet(inventory), self.results.clone(), self.rivals.seen());
-        let unasked_jobs = self.unasked_jobs;
-        RolloutView { object, package, capabilities, fleet, jobs, results, unasked_jobs, rivals, now, clocks }
+        let (unasked_jobs, refusal) = (self.unasked_jobs, self.refusal.clone());
+        RolloutView {
+            object,
+            package,
+            capabilities,
+            fleet,
+            jobs,
+            results,
+            unasked_jobs,
+            refusal,
+            rivals,
+            now,
+            clocks,
+        }
     }
 
     fn fleet<'a>(&'a self, inventory: &'a Inventory) -> Option<Seen<Fleet<'a>>> {
@@ -173,7 +187,8 @@ impl Lane {
     ) -> Result<RolloutSight, Trouble> {
         self.evidence = evidence;
         self.own_keys = vec![rollout_mark(object.metadata.uid.as_deref().unwrap_or_default())];
-        let mut sight = RolloutSight::default();
+        let refusal = self.refusal_of(object.metadata.namespace.as_deref()).await?;
+        let mut sight = RolloutSight { refusal, ..RolloutSight::default() };
         let Some(package) = package else { return Ok(sight) };
         let drift = within(self.connect().await?.drift_interval);
         let mut ours: Vec<String> = object

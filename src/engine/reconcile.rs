@@ -95,7 +95,8 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<Judged<<OtaPackage as Subject>::Status>, Trouble> {
-        if let Some(plan) = plan::package::plan_unseen(package, self.ports.clock.now()) {
+        let refusal = self.refusal_of(package.metadata.namespace.as_deref()).await?;
+        if let Some(plan) = plan::package::plan_unseen(package, refusal, self.ports.clock.now()) {
             return Ok(self.judged(plan, package, []));
         }
         if self.store.load(&self.home).await?.is_none()
@@ -272,7 +273,7 @@ impl Lane {
             if key.kind == Kind::OtaPackage
                 && let Some(object) = self.store.load(&key).await?
                 && let Object::Package(package) = object.as_ref()
-                && key.sibling(Kind::OtaCloud, &package.spec.cloud_ref.name) == self.home
+                && package.account() == self.home
                 && !kinds.contains(&package.spec.kind)
             {
                 kinds.push(package.spec.kind);

@@ -100,8 +100,7 @@ impl Engine {
         let object = self.store.load(key).await?;
         let Some(Object::Package(package)) = object.as_deref() else { return Ok(None) };
         let spec = &package.spec;
-        let account = key.sibling(Kind::OtaCloud, &spec.cloud_ref.name);
-        Ok(Some((account, format!("{:?} {} {:?}", spec.kind, spec.product, spec.module()))))
+        Ok(Some((package.account(), format!("{:?} {} {:?}", spec.kind, spec.product, spec.module()))))
     }
 
     /// Another address, other keys or another budget concern everything in the account, and every other `OtaCloud` of it.

@@ -251,6 +251,10 @@ impl Lane {
     }
 
     async fn forecast_package(&mut self, package: &OtaPackage) -> Result<(Forecast, OtaPackage), Trouble> {
+        if let Some(why) = self.refusal_of(package.metadata.namespace.as_deref()).await? {
+            let error = CallError::new(ErrorClass::Invalid, "Connect", why);
+            return Err(error.because("NamespaceNotAllowed").into());
+        }
         let mut sight = self.observe_package(package, Evidence::Known, Class::UserChange).await?;
         let capabilities = self.connect().await?.account.cloud().capabilities().clone();
         let now = self.ports.clock.now();

@@ -80,6 +80,8 @@ pub struct RolloutView<'a> {
     /// External jobs that may hold the devices that are sent next, when they are too many to be queried
     /// ([`needs::within_limit`]); 0 otherwise.
     pub unasked_jobs: usize,
+    /// Why the account lets this namespace create nothing; none when it does.
+    pub refusal: Option<String>,
     /// The other rollouts of the account, with their packages.
     pub rivals: Vec<ownership::Rival<'a>>,
     /// The time.

@@ -49,10 +49,20 @@ pub fn plan(view: &PackageView<'_>) -> Plan<OtaPackageStatus> {
     finish(view.object, status, outcome, view.now)
 }
 
-/// What is decided without a look at the cloud, if anything is: a package that leaves no trace there goes at once.
+/// What is decided without a look at the cloud, if anything is: a package that leaves no trace there goes at once, and one that
+/// its account refuses (why, if it does) stands still.
 #[must_use]
-pub fn plan_unseen(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackageStatus>> {
-    leave::at_once(object, now)
+pub fn plan_unseen(
+    object: &OtaPackage,
+    refusal: Option<String>,
+    now: Timestamp,
+) -> Option<Plan<OtaPackageStatus>> {
+    let is_refused = || {
+        let why = refusal.filter(|_| object.metadata.deletion_timestamp.is_none())?;
+        let status = object.status.clone().unwrap_or_default();
+        Some(finish(object, status, Outcome::stuck("NamespaceNotAllowed", why), now))
+    };
+    leave::at_once(object, now).or_else(is_refused)
 }
 
 /// What is decided of a package whose account is not there any more, if anything is: one that is being deleted does not wait for

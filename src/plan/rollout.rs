@@ -35,8 +35,8 @@ use super::stage::as_count;
 use super::token::{package_identity, plan_hash};
 use super::{Again, Fleet, POLL, Plan, RolloutView, Seen};
 use crate::api::{
-    OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus,
-    missing_grace_left,
+    ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, Stage, StageCounts, StagePhase,
+    StageStatus, missing_grace_left,
 };
 use crate::cloud::{Capabilities, DeviceResult, Job};
 use jiff::Timestamp;
@@ -58,6 +58,8 @@ struct Ground<'a> {
     results: &'a BTreeMap<String, Vec<DeviceResult>>,
     /// External jobs that are too many to be queried.
     unasked_jobs: usize,
+    /// Why the account lets this namespace create nothing.
+    refusal: Option<String>,
     ownership: Ownership<'a>,
     now: Timestamp,
     clocks: Clocks,
@@ -72,7 +74,7 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     }
     requests::take_pause(view.object, &mut status, view.now);
     if let Some((account, package)) = account_left(view) {
-        return leave::account(view, status, account, package);
+        return leave::account(view, status, &account, package);
     }
     let ground = match gather(view, &status) {
         Ok(ground) => ground,
@@ -88,7 +90,7 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     {
         return without_ground(view, status, lack);
     }
-    status.account = Some(ground.package.spec.cloud_ref.name.clone());
+    status.account = Some(ground.package.spec.cloud_ref.to_string());
     match advance::advance(&ground, &mut status) {
         Some(outcome) => finish(view.object, status, outcome, view.now),
         None => wait_for_a_look(view, view.object.status.clone().unwrap_or_default()),
@@ -96,7 +98,7 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
 }
 
 /// The account in which its jobs are, and its package, when that is in another account now.
-fn account_left<'a>(view: &RolloutView<'a>) -> Option<(&'a str, &'a OtaPackage)> {
+fn account_left<'a>(view: &RolloutView<'a>) -> Option<(ObjectKey, &'a OtaPackage)> {
     let package = view.package?;
     Some((view.object.account_left(package)?, package))
 }
@@ -154,12 +156,15 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
         return Err(Lack::Other(Box::new(outcome)));
     }
     let capabilities = view.capabilities.ok_or_else(|| {
-        let cloud = &package.spec.cloud_ref.name;
+        let cloud = &package.spec.cloud_ref;
         lack(
             "CloudUnreachable",
             format!("OtaCloud {cloud} cannot be reached: nothing is concluded, nothing is sent"),
         )
     })?;
+    if let Some(why) = view.refusal.clone().filter(|_| !begun) {
+        return Err(lack("NamespaceNotAllowed", why));
+    }
     if !begun && !is_dispatchable(package) {
         return Err(lack("PackageNotReady", package_message(package)));
     }
@@ -176,6 +181,7 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
         fleet,
         results: &view.results,
         unasked_jobs: view.unasked_jobs,
+        refusal: view.refusal.clone(),
         ownership: Ownership::new(rollout, package, &view.rivals),
         now: view.now,
         clocks: view.clocks,

@@ -416,12 +416,20 @@ fn references_and_names_are_checked_between_files() {
     let astray = RELEASE.replace("packageRef: {name: meter-v2.0}", "packageRef: {name: meter-v20}");
     let elsewhere = RELEASE.replace("metadata:\n", "metadata:\n  namespace: field\n");
     let broken = RELEASE.replace("version: V2.0\n", "version: 2.0\n");
-    let cases: [&[(&str, &str)]; 5] = [
+    let shared =
+        elsewhere.replace("cloudRef: {name: meters}", "cloudRef: {name: meters, namespace: default}");
+    assert_ne!(shared, elsewhere);
+    let allowing = format!("{CLOUD}  allowedNamespaces: [field]\n");
+    let of_others = shared.replace("namespace: default", "namespace: platform");
+    let cases: [&[(&str, &str)]; 8] = [
         &[("cloud.yaml", CLOUD), ("b.yaml", &astray)],
         &[("b.yaml", RELEASE)],
         &[("cloud.yaml", CLOUD), ("field.yaml", &elsewhere)],
         &[("a.yaml", CLOUD), ("b.yaml", RELEASE), ("c.yaml", CLOUD)],
         &[("cloud.yaml", CLOUD), ("b.yaml", &broken)],
+        &[("cloud.yaml", CLOUD), ("field.yaml", &shared)],
+        &[("cloud.yaml", &allowing), ("field.yaml", &shared)],
+        &[("field.yaml", &of_others)],
     ];
     let said = cases.map(|files| {
         let snapshot = snapshot(files);
@@ -448,6 +456,17 @@ fn references_and_names_are_checked_between_files() {
     b.yaml:10:12: spec.version: text is wanted, and this is the number 2.0: quote it ("2.0")
     + OtaCloud/meters
     + OtaRollout/meter-v2.0
+    --
+    field.yaml:8:13: spec.cloudRef.namespace: OtaCloud/meters does not allow namespace field: add it to spec.allowedNamespaces of that OtaCloud
+    + OtaCloud/meters
+    + OtaRollout/field/meter-v2.0
+    --
+    + OtaCloud/meters
+    + OtaPackage/field/meter-v2.0
+    + OtaRollout/field/meter-v2.0
+    --
+    + OtaPackage/field/meter-v2.0
+    + OtaRollout/field/meter-v2.0
     "##);
 }
 

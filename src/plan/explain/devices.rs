@@ -69,8 +69,8 @@ pub(super) fn package_of<'a>(
 }
 
 /// The cloud that its package is in.
-pub(super) fn cloud_of(package: &OtaPackage, key: &ObjectKey, all: &[Object]) -> Option<CloudKind> {
-    let wanted = key.sibling(Kind::OtaCloud, &package.spec.cloud_ref.name);
+pub(super) fn cloud_of(package: &OtaPackage, all: &[Object]) -> Option<CloudKind> {
+    let wanted = package.account();
     match all.iter().find(|object| object.key() == wanted)? {
         Object::Cloud(cloud) => cloud.spec.cloud().map(CloudRef::kind),
         _ => None,

@@ -162,7 +162,7 @@ fn next(
             }
             if let Some((spec, stage)) = current(rollout, status) {
                 next.extend(stage_next(spec, stage, status, now));
-                let cloud = package_of(rollout, key, all).and_then(|package| cloud_of(package, key, all));
+                let cloud = package_of(rollout, key, all).and_then(|package| cloud_of(package, all));
                 if !rollout.spec.suspend && status.paused_at.is_none() {
                     next.extend(outstanding(spec, stage, cloud));
                 }

@@ -67,8 +67,7 @@ impl<'a> Entry<'a> {
     }
 
     fn shares_an_account_with(&self, other: &Self) -> bool {
-        self.key.namespace == other.key.namespace
-            && self.package.spec.cloud_ref == other.package.spec.cloud_ref
+        self.package.account() == other.package.account()
     }
 
     fn overlaps(&self, other: &Self) -> bool {

@@ -39,7 +39,7 @@ pub(super) fn at_once(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPac
 pub(super) fn without_account(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackageStatus>> {
     object.metadata.deletion_timestamp.as_ref()?;
     let status = object.status.clone().unwrap_or_default();
-    let (cloud, id) = (&object.spec.cloud_ref.name, status.package_id.as_deref().unwrap_or_default());
+    let (cloud, id) = (&object.spec.cloud_ref, status.package_id.as_deref().unwrap_or_default());
     let stays = status.origin == Some(Origin::Adopted)
         || object.spec.deletion_policy == DeletionPolicy::Orphan
         || id.is_empty();

@@ -135,6 +135,7 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
             rivals: view.rivals.clone(),
             results: view.results.clone(),
             unasked_jobs: view.unasked_jobs,
+            refusal: view.refusal.clone(),
             now: stage.now,
             clocks: Clocks::STEADY,
         });

@@ -390,6 +390,9 @@ impl Pass<'_, '_> {
 
     /// Why nothing may be sent now.
     pub(super) fn blocked(&self) -> Option<String> {
+        if let Some(why) = &self.ground.refusal {
+            return Some(why.clone());
+        }
         if !is_dispatchable(self.ground.package) {
             return Some(super::package_message(self.ground.package));
         }

@@ -3,7 +3,9 @@
 use super::jobs::{OurJobs, can_be_stopped, may_be_hidden, unlisted};
 use super::report::{Outcome, finish};
 use super::{Ground, account_left, requests, run, wait_for_a_look};
-use crate::api::{CreateOperation, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision};
+use crate::api::{
+    CreateOperation, ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision,
+};
 use crate::cloud::{Capabilities, Job, JobState};
 use crate::plan::{Action, Plan, RolloutView, Seen, lost_call};
 use jiff::Timestamp;
@@ -99,7 +101,7 @@ pub(super) fn turn(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option
 pub(super) fn account(
     view: &RolloutView<'_>,
     mut status: OtaRolloutStatus,
-    account: &str,
+    account: &ObjectKey,
     package: &OtaPackage,
 ) -> Plan<OtaRolloutStatus> {
     let stands_in_the_way = match (view.capabilities, &view.jobs) {
@@ -116,20 +118,20 @@ pub(super) fn account(
     if let Some(outcome) = stands_in_the_way {
         return finish(view.object, status, outcome, view.now);
     }
-    let to = &package.spec.cloud_ref.name;
-    let message = format!("its jobs in OtaCloud/{account} are over: it begins in OtaCloud/{to}");
+    let to = package.account();
+    let message = format!("its jobs in {account} are over: it begins in {to}");
     record_decision(&mut status.decisions, view.now, "AccountChanged", message.clone());
     let outcome = Outcome::working(RolloutPhase::Pending, "AccountChanged", message);
     finish(view.object, run::elsewhere(status, package, view.now), outcome, view.now)
 }
 
 /// Nobody can stop what runs in an account whose `OtaCloud` is gone; nothing is sent while it may.
-fn account_is_gone(status: &OtaRolloutStatus, account: &str) -> Option<Outcome> {
+fn account_is_gone(status: &OtaRolloutStatus, account: &ObjectKey) -> Option<Outcome> {
     let jobs = status.stages.iter().flat_map(|stage| &stage.jobs).filter(|job| job.finished_at.is_none());
     let calls = status.pending.iter().map(|intent| format!("call {}, which is not settled", intent.token));
     let left: Vec<String> = jobs.map(|job| format!("job {}", job.id)).chain(calls).collect();
     let message = format!(
-        "the package has moved, and OtaCloud/{account}, in whose account this rollout has left what may still run, is gone: {}; write OtaCloud/{account} again so that it is stopped, or delete this rollout, which leaves it as it is, and write a new one",
+        "the package has moved, and {account}, in whose account this rollout has left what may still run, is gone: {}; write {account} again so that it is stopped, or delete this rollout, which leaves it as it is, and write a new one",
         left.join(", ")
     );
     (!left.is_empty()).then(|| Outcome::held("AccountGone", message, false))

@@ -52,6 +52,7 @@ pub fn gather_in(manifests: Manifests, surroundings: &Surroundings) -> Snapshot 
     refuse_second_of_account(&mut snapshot, &mut broken);
     refuse_twins(&mut snapshot, &mut broken);
     refuse_what_no_cloud_does(&mut snapshot, &mut broken);
+    refuse_strangers(&mut snapshot, &mut broken);
     broken.extend(surroundings.known.iter().cloned());
     link_to(&mut snapshot, broken);
     snapshot.problems.sort();
@@ -92,11 +93,11 @@ fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
         let Object::Package(package) = &sourced.object else { continue };
         let spec = &package.spec;
         let part = (spec.kind, spec.product.to_string(), spec.module());
-        let natural_key = (&key.namespace, &spec.cloud_ref.name, part, &spec.version);
+        let natural_key = (package.account(), part, &spec.version);
         if let Some((first, place)) = first_of.insert(natural_key, (key, &sourced.place)) {
             let message = format!(
                 "{key} and {first} (at {place}) are the same package of {}: the cloud holds one of each product, type and version; keep one of them",
-                spec.cloud_ref.name
+                spec.cloud_ref
             );
             let place = sourced.place_of("spec.version");
             twins.push((
@@ -112,6 +113,24 @@ fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
             snapshot.objects.remove(&twin);
             broken.insert(twin);
         }
+    }
+}
+
+/// Packages of namespaces that their account does not allow.
+fn refuse_strangers(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
+    let refusal = |key: &ObjectKey, sourced: &Sourced| {
+        let Object::Package(package) = &sourced.object else { return None };
+        let Object::Cloud(cloud) = &snapshot.objects.get(&package.account())?.object else { return None };
+        let message = cloud.refusal(&key.namespace)?;
+        let path = "spec.cloudRef.namespace".to_owned();
+        Some((key.clone(), Problem { place: sourced.place_of(&path), path, message }))
+    };
+    let refused: Vec<_> =
+        snapshot.objects.iter().filter_map(|(key, sourced)| refusal(key, sourced)).collect();
+    for (key, problem) in refused {
+        snapshot.objects.remove(&key);
+        snapshot.problems.push(problem);
+        broken.insert(key);
     }
 }
 
@@ -155,14 +174,13 @@ fn package_of<'s>(key: &ObjectKey, rollout: &OtaRollout, snapshot: &'s Snapshot)
 
 /// The cloud that an object's account is on, as far as the files tell.
 fn cloud_of(key: &ObjectKey, object: &Object, snapshot: &Snapshot) -> Option<CloudKind> {
-    let named = |kind: Kind, name: &str| Some(&snapshot.objects.get(&key.sibling(kind, name))?.object);
+    let named = |key: &ObjectKey| Some(&snapshot.objects.get(key)?.object);
     match object {
         Object::Cloud(cloud) => Some(cloud.spec.cloud()?.kind()),
-        Object::Package(package) => {
-            cloud_of(key, named(Kind::OtaCloud, &package.spec.cloud_ref.name)?, snapshot)
-        }
+        Object::Package(package) => cloud_of(key, named(&package.account())?, snapshot),
         Object::Rollout(rollout) => {
-            cloud_of(key, named(Kind::OtaPackage, &rollout.spec.package_ref.name)?, snapshot)
+            let package = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+            cloud_of(&package, named(&package)?, snapshot)
         }
     }
 }
@@ -189,17 +207,21 @@ fn link_to(snapshot: &mut Snapshot, mut written: BTreeSet<ObjectKey>) {
 
 /// The problem of an object that refers to one that is not there.
 fn missing(key: &ObjectKey, sourced: &Sourced, written: &BTreeSet<ObjectKey>) -> Option<Problem> {
-    let (field, kind, name) = match &sourced.object {
+    let (field, target) = match &sourced.object {
         Object::Cloud(_) => return None,
-        Object::Package(package) => ("spec.cloudRef", Kind::OtaCloud, &package.spec.cloud_ref.name),
-        Object::Rollout(rollout) => ("spec.packageRef", Kind::OtaPackage, &rollout.spec.package_ref.name),
+        Object::Package(package) => ("spec.cloudRef", package.account()),
+        Object::Rollout(rollout) => {
+            ("spec.packageRef", key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name))
+        }
     };
-    let target = key.sibling(kind, name);
-    if written.contains(&target) {
+    // The manifests of another namespace may be somebody else's, in another place.
+    let is_read = |namespace: &str| written.iter().any(|other| other.namespace == namespace);
+    if written.contains(&target) || !(target.namespace == key.namespace || is_read(&target.namespace)) {
         return None;
     }
-    let siblings = written.iter().filter(|other| other.kind == kind && other.namespace == key.namespace);
-    let advice = match words::nearest(name, siblings.map(|other| other.name.as_str())) {
+    let kind = target.kind;
+    let siblings = written.iter().filter(|other| other.kind == kind && other.namespace == target.namespace);
+    let advice = match words::nearest(&target.name, siblings.map(|other| other.name.as_str())) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("write the {kind}, or correct the name"),
     };

@@ -240,7 +240,7 @@ impl Rest<'_> {
         }
         // An account waits for the packages that name it, likewise.
         let keeps = |other: &Object| {
-            other.cloud_ref() == Some(&object.key().name)
+            other.cloud_ref() == Some(object.key())
                 && matches!(other, Object::Package(_))
                 && self.restless(other).is_none()
         };

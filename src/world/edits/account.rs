@@ -17,7 +17,8 @@ pub(super) fn change(editor: &mut Editor<'_>, name: &str, spec: &mut Value) -> O
         }
         25..30 => drop(spec.as_object_mut().map(|spec| spec.remove("budget"))),
         30..50 => spec["driftInterval"] = editor.text_of(&["2m", "3m", "5m", "10m"]),
-        50..52 => spec["allowInsecure"] = json!(editor.dice.permille(500)),
+        50 => spec["allowInsecure"] = json!(editor.dice.permille(500)),
+        51 => spec["allowedNamespaces"] = json!([if editor.dice.permille(500) { "*" } else { "team" }]),
         52..70 => client(editor, account, spec),
         70..90 => keys(editor, spec, ""),
         _ => {

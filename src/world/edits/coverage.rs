@@ -9,8 +9,9 @@ use crate::world::scenario::Scenario;
 use std::collections::BTreeSet;
 
 /// Fields that no user can edit, and why.
-const NEVER: [(Kind, &str, &str); 15] = [
+const NEVER: [(Kind, &str, &str); 16] = [
     (Kind::OtaPackage, "spec.cloudRef.name", OTHER_OBJECT),
+    (Kind::OtaPackage, "spec.cloudRef.namespace", OTHER_OBJECT),
     (Kind::OtaPackage, "spec.type", OTHER_OBJECT),
     (Kind::OtaPackage, "spec.module", OTHER_OBJECT),
     (Kind::OtaPackage, "spec.product.id", OTHER_OBJECT),

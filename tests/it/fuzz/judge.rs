@@ -93,6 +93,7 @@ fn check_rollout(rollout: &OtaRollout) {
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         results: results(),
         unasked_jobs: 0,
+        refusal: None,
         rivals: Vec::new(),
         now: now(),
         clocks: Clocks {

@@ -14,11 +14,13 @@ fn alerts_fire_when_somebody_must_act_and_not_before() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubernetes/alerts.test.yaml");
     fs_err::copy(tests, folder.path().join("alerts.test.yaml")).unwrap();
     let promtool = &find_parts(&["promtool"])["promtool"];
-    for args in
-        [&["check", "rules", "--lint=all", "--lint-fatal", "rules.yaml"][..], &["test", "rules", "alerts.test.yaml"]]
-    {
+    for args in [
+        &["check", "rules", "--lint=all", "--lint-fatal", "rules.yaml"][..],
+        &["test", "rules", "alerts.test.yaml"],
+    ] {
         let ended = Command::new(promtool).args(args).current_dir(folder.path()).output().unwrap();
-        let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+        let said =
+            String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.success() && said.contains("SUCCESS"), "{args:?}: {said}");
     }
 }

@@ -28,6 +28,27 @@ fn what_is_applied_converges_and_a_quiet_cluster_sees_no_writes() {
     drop(controller);
 }
 
+#[test]
+fn namespaces_use_an_account_that_allows_them_and_never_see_its_keys() {
+    let (platform, team) = (Field::new(shared()), Field::without_account(shared()));
+    let of_platform = format!("cloudRef: {{name: lab, namespace: {}}}", platform.namespace);
+    team.apply(&PACKAGE.replace("cloudRef: {name: lab}", &of_platform));
+    team.apply(ROLLOUT);
+    let mut command = platform.controller();
+    let controller = Process::start(command.args(["--namespace", &team.namespace]));
+    let words = format!("does not allow namespace {}", team.namespace);
+    let refused = team.until("OtaPackage", "meter-v2", "it is refused", |object| says(object, &words));
+    assert_eq!(condition(&refused, "Stalled")["reason"], "NamespaceNotAllowed", "{refused:#}");
+    assert_eq!(platform.lab.packages(), []);
+    platform.apply(&format!("{}  allowedNamespaces: [{}]\n", platform.account(), team.namespace));
+    let completed =
+        team.until("OtaRollout", "meter", "it completes", |object| object["status"]["phase"] == "Completed");
+    assert_eq!(completed["status"]["account"], format!("{}/lab", platform.namespace), "{completed:#}");
+    platform.assert_everything_once("in the account of another namespace");
+    assert_eq!(team.list("Secret"), Vec::<serde_json::Value>::new());
+    drop(controller);
+}
+
 /// Several rounds of drift go by, and nothing is written.
 fn assert_quiet(field: &Field<'_>) {
     let before = field.lab.all_calls();

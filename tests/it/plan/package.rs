@@ -379,7 +379,7 @@ fn where_stopped_jobs_hold_a_package_it_waits_for_them_and_names_them() {
 #[test]
 fn a_package_of_which_nothing_was_created_leaves_without_a_look_at_the_cloud() {
     let mut world = world(json!({"deletionPolicy": "Delete"}));
-    let unseen = |world: &World| rollwave::plan::package::plan_unseen(&world.package, world.now);
+    let unseen = |world: &World| rollwave::plan::package::plan_unseen(&world.package, None, world.now);
     assert_eq!(unseen(&world), None, "it is wanted");
     world.package.metadata.deletion_timestamp = Some(Time(world.now));
     assert_eq!(unseen(&world).unwrap().actions, [Action::Release]);

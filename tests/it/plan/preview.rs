@@ -31,6 +31,7 @@ pub(super) fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<Ot
         jobs: Some(Seen { at: world.now, value: world.jobs.iter().collect() }),
         results: BTreeMap::new(),
         unasked_jobs: 0,
+        refusal: None,
         rivals: world.rivals(),
         now: world.now,
         clocks: Clocks::STEADY,

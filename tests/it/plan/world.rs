@@ -196,6 +196,7 @@ impl World {
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             results: self.results(),
             unasked_jobs: self.unasked_jobs,
+            refusal: None,
             rivals: self.rivals(),
             now: self.now,
             clocks: self.clocks,

@@ -7,7 +7,7 @@ use super::queue::Class;
 use super::rivals::Rivals;
 use super::subject::Subject as _;
 use super::uniqueness::recorded;
-use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
+use crate::api::{IN_SYNC, Kind, ObjectKey, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
 use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Job, Package, PackageKey, PackageKind};
 use crate::plan::clocks::Clocks;
 use crate::plan::needs::{self, Need};
@@ -56,6 +56,7 @@ pub(super) struct RolloutSight {
     pub(super) unasked_jobs: usize,
     /// Why the account lets this namespace create nothing.
     refusal: Option<String>,
+    package_is_invalid: bool,
     pub(super) rivals: Rivals,
 }
 
@@ -97,6 +98,7 @@ impl RolloutSight {
         RolloutView {
             object,
             package,
+            package_is_invalid: self.package_is_invalid,
             capabilities,
             fleet,
             jobs,
@@ -188,7 +190,10 @@ impl Lane {
         self.evidence = evidence;
         self.own_keys = vec![rollout_mark(object.metadata.uid.as_deref().unwrap_or_default())];
         let refusal = self.refusal_of(object.metadata.namespace.as_deref()).await?;
-        let mut sight = RolloutSight { refusal, ..RolloutSight::default() };
+        let named = ObjectKey::of(Kind::OtaRollout, &object.metadata)
+            .sibling(Kind::OtaPackage, &object.spec.package_ref.name);
+        let package_is_invalid = package.is_none() && self.store.is_set_aside(&named);
+        let mut sight = RolloutSight { refusal, package_is_invalid, ..RolloutSight::default() };
         let Some(package) = package else { return Ok(sight) };
         let drift = within(self.connect().await?.drift_interval);
         let mut ours: Vec<String> = object

@@ -67,8 +67,10 @@ pub struct PackageView<'a> {
 pub struct RolloutView<'a> {
     /// Spec and last status.
     pub object: &'a OtaRollout,
-    /// The package with its status; none when there is no such object.
+    /// The package with its status; none when there is no such object, or it cannot be understood.
     pub package: Option<&'a OtaPackage>,
+    /// The package is there, and cannot be understood.
+    pub package_is_invalid: bool,
     /// What this cloud can do; none when the cloud cannot be reached through its `OtaCloud`.
     pub capabilities: Option<&'a Capabilities>,
     /// The devices that the targets mean; none: not looked yet.

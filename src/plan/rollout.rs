@@ -132,25 +132,31 @@ enum Lack {
     Other(Box<Outcome>),
 }
 
+/// What is said of a rollout whose package is not there, or cannot be understood.
+fn without_package(view: &RolloutView<'_>, phase: RolloutPhase) -> Outcome {
+    let name = &view.object.spec.package_ref.name;
+    if view.package_is_invalid {
+        let message = format!(
+            "OtaPackage {name} cannot be understood, and nothing is sent without it: correct it; its own status says what is wrong"
+        );
+        return Outcome::held("PackageInvalid", message, false);
+    }
+    let message = format!("there is no OtaPackage {name}; nothing is sent without it");
+    let conditions = view.object.status.as_ref().map(|status| status.conditions.as_slice());
+    let left = missing_grace_left(conditions.unwrap_or_default(), view.now);
+    match left.is_positive() {
+        true => Outcome { again: Again::After(left), ..Outcome::working(phase, "PackageMissing", message) },
+        // It is looked at again when such a package appears.
+        false => Outcome::held("PackageMissing", message, false),
+    }
+}
+
 fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Ground<'a>, Lack> {
     let begun = has_begun(status);
     let phase = if begun { status.phase } else { RolloutPhase::Pending };
     let lack = |reason, message: String| Lack::Other(Box::new(Outcome::working(phase, reason, message)));
     let rollout = view.object;
-    let name = &rollout.spec.package_ref.name;
-    let package = view.package.ok_or_else(|| {
-        let message = format!("there is no OtaPackage {name}; nothing is sent without it");
-        let conditions = rollout.status.as_ref().map(|status| status.conditions.as_slice());
-        let left = missing_grace_left(conditions.unwrap_or_default(), view.now);
-        let outcome = match left.is_positive() {
-            true => {
-                Outcome { again: Again::After(left), ..Outcome::working(phase, "PackageMissing", message) }
-            }
-            // It is looked at again when such a package appears.
-            false => Outcome::held("PackageMissing", message, false),
-        };
-        Lack::Other(Box::new(outcome))
-    })?;
+    let package = view.package.ok_or_else(|| Lack::Other(Box::new(without_package(view, phase))))?;
     if let Some((reason, words)) = requests::stands_still(rollout, status).filter(|_| !begun) {
         let outcome = Outcome::held(reason, format!("{words}: {}", advance::NOTHING_SENT), false).still();
         return Err(Lack::Other(Box::new(outcome)));

@@ -136,6 +136,7 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
             results: view.results.clone(),
             unasked_jobs: view.unasked_jobs,
             refusal: view.refusal.clone(),
+            package_is_invalid: view.package_is_invalid,
             now: stage.now,
             clocks: Clocks::STEADY,
         });

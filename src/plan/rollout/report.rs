@@ -136,7 +136,10 @@ pub(super) fn finish(
 fn is_ready(object: &OtaRollout, status: &OtaRolloutStatus, outcome: &Outcome) -> Option<&'static str> {
     let canary_passed = status.stages.first().is_some_and(|stage| stage.phase == StagePhase::Passed);
     let goes_well = outcome.standing != Standing::Stuck
-        && !matches!(outcome.reason, "Observing" | "CloudUnreachable" | "Deleting" | "PackageMissing");
+        && !matches!(
+            outcome.reason,
+            "Observing" | "CloudUnreachable" | "Deleting" | "PackageMissing" | "PackageInvalid"
+        );
     match object.spec.ready_when {
         _ if outcome.standing == Standing::Done => Some(outcome.reason),
         ReadyWhen::Accepted if goes_well => Some("Accepted"),

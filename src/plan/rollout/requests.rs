@@ -61,12 +61,12 @@ pub(super) fn answer_unjudged(
         // It has sent nothing: its first run begins anyway.
         status.last_handled_restart_at = Some(asked.to_owned());
     }
-    if outcome.reason == "PackageMissing" {
+    if matches!(outcome.reason, "PackageMissing" | "PackageInvalid") {
         refuse_restart(rollout, status, &outcome.message, now);
     }
     match outcome.reason {
         _ if total(&status.stages).failures() == 0 => refuse_retry(rollout, status, NONE_FAILED, now),
-        "PackageMissing" => refuse_retry(rollout, status, &outcome.message, now),
+        "PackageMissing" | "PackageInvalid" => refuse_retry(rollout, status, &outcome.message, now),
         _ => {}
     }
 }

@@ -94,6 +94,7 @@ fn check_rollout(rollout: &OtaRollout) {
         results: results(),
         unasked_jobs: 0,
         refusal: None,
+        package_is_invalid: false,
         rivals: Vec::new(),
         now: now(),
         clocks: Clocks {

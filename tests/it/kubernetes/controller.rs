@@ -90,6 +90,20 @@ fn one_broken_object_is_told_so_and_stops_nothing_else() {
     });
     field.delete("OtaPackage", "other");
     field.until_gone("OtaPackage", "other");
+    // Passes the schema, and a file needs a folder that this controller does not have.
+    let invalid =
+        PACKAGE.replace("{name: meter-v2}", "{name: invalid}").replace("version: V2", "version: V9");
+    let (invalid, _) = invalid.split_once("    obs:").unwrap();
+    field.apply(&format!("{invalid}    file: meter.bin\n"));
+    field.apply(&ROLLOUT.replace("{name: meter}", "{name: waiting}").replace("meter-v2", "invalid"));
+    let waiting = field.until("OtaRollout", "waiting", "its package is not called missing", |rollout| {
+        says(rollout, "OtaPackage invalid cannot be understood")
+    });
+    assert_eq!(condition(&waiting, "Stalled")["reason"], "PackageInvalid", "{waiting:#}");
+    for (kind, name) in [("OtaRollout", "waiting"), ("OtaPackage", "invalid")] {
+        field.delete(kind, name);
+        field.until_gone(kind, name);
+    }
     // It can be deleted all the same, or put right.
     field.patch_status("OtaRollout", "broken", &json!({"excluded": {"unknown": 0}}));
     field.until("OtaRollout", "broken", "it is looked at again", |object| {

@@ -32,6 +32,7 @@ pub(super) fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<Ot
         results: BTreeMap::new(),
         unasked_jobs: 0,
         refusal: None,
+        package_is_invalid: false,
         rivals: world.rivals(),
         now: world.now,
         clocks: Clocks::STEADY,

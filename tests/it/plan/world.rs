@@ -197,6 +197,7 @@ impl World {
             results: self.results(),
             unasked_jobs: self.unasked_jobs,
             refusal: None,
+            package_is_invalid: false,
             rivals: self.rivals(),
             now: self.now,
             clocks: self.clocks,

@@ -133,12 +133,15 @@ pub fn details_needed(package: &OtaPackage, row_hash: &str) -> bool {
 /// Which of a job's devices must be read one by one, by outcome. Successes never are, so the cost grows with failures only.
 ///
 /// Failed ones: to tell a timeout from a failure, and which device it was. Stopped ones: only when the job was stopped after
-/// some devices had succeeded, to tell a stopped device from one that went back to its old version.
+/// some devices had succeeded, to tell a stopped device from one that went back to its old version. Removed ones: of a job that has
+/// ended, since a device may have been registered again under the same id.
 #[must_use]
 pub fn outcomes_needed(job: &Job) -> Vec<DeviceOutcome> {
     let failed = (job.counts.failed > 0).then_some(DeviceOutcome::Failed);
     let ambiguous = job.state == JobState::Stopped && job.counts.stopped > 0 && job.counts.succeeded > 0;
-    failed.into_iter().chain(ambiguous.then_some(DeviceOutcome::Stopped)).collect()
+    let removed = job.state.is_final() && job.counts.removed > 0;
+    let stopped = ambiguous.then_some(DeviceOutcome::Stopped);
+    failed.into_iter().chain(stopped).chain(removed.then_some(DeviceOutcome::Removed)).collect()
 }
 
 /// External jobs that are queried before a job is created, at most. On EnOS no job ends by itself: an account may have thousands that

@@ -92,7 +92,7 @@ pub struct Tally<'a> {
     pub counts: StageCounts,
     /// Devices that were stopped before they were done: counted as queued.
     pub stopped: Vec<&'a str>,
-    /// Devices that failed, and get another attempt: counted as queued.
+    /// Devices that failed, or were registered again under their id, and get another attempt: counted as queued.
     pub again: Vec<&'a str>,
     /// Devices that the cloud does not know any more.
     pub gone: u32,
@@ -107,6 +107,7 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     let retried = sight.retried && sight.job.state.is_final();
     let mut counts = StageCounts::default();
     let (mut open, mut again, mut contested, mut gone) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut registered_again = Vec::new();
     for &id in sight.members {
         let failure = rows.failed.get(id);
         let Some(device) = sight.fleet.get(id) else {
@@ -117,7 +118,7 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
         if sight.target.is_reported_by(device) {
             counts.succeeded += 1;
         } else if rows.removed.contains(id) {
-            continue;
+            registered_again.push(id);
         } else if failure.is_some() && retried {
             again.push(id);
         } else if failure.is_some_and(|reason| never_came_online(*reason)) {
@@ -137,6 +138,7 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     let unnamed = as_count(open.len() - named_stopped).min(rows.unnamed_failures);
     counts.failed += unnamed;
     let left = as_count(open.len()) - unnamed;
+    counts.queued = as_count(registered_again.len());
     let (stopped, mut unclear) = if sight.job.state.is_final() {
         finish(sight, &rows, &open, left, &mut counts)
     } else {
@@ -151,6 +153,10 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
         again.append(&mut contested);
     }
     counts.queued += as_count(again.len() + contested.len());
+    if sight.job.state.is_final() {
+        // The job was for the device that had the id before: this one was never sent anything.
+        again.append(&mut registered_again);
+    }
     if let JobState::Unknown(state) = &sight.job.state {
         unclear = Some(format!("job {} is in a state that no document names: {state:?}", sight.job.id));
     }
@@ -172,8 +178,9 @@ fn share_out(sight: &JobSight<'_, '_>, open: &[&str], left: u32, gone: u32, coun
     counts.reverted = sight.successes_read.saturating_sub(others + superseded).min(claimed);
     counts.unconfirmed = claimed - counts.reverted;
     let open = left - superseded - claimed;
-    counts.queued = open.min(sight.job.counts.queued.saturating_add(sight.job.counts.stopped));
-    counts.in_flight = open - counts.queued + counts.unconfirmed;
+    let queued = open.min(sight.job.counts.queued.saturating_add(sight.job.counts.stopped));
+    counts.queued += queued;
+    counts.in_flight = open - queued + counts.unconfirmed;
 }
 
 /// Shares out the devices that a final job left behind without a failure: stopped, removed, or gone back.
@@ -206,7 +213,7 @@ fn finish<'a>(
     counts.succeeded += superseded;
     counts.superseded = superseded;
     let rest = successes - superseded;
-    counts.queued = queued;
+    counts.queued += queued;
     if sight.settled {
         counts.reverted = rest;
     } else {
@@ -256,7 +263,8 @@ impl<'a> Rows<'a> {
 
     /// Devices that the job counts as removed, and that are neither named nor missing in the fleet.
     fn unnamed_removals(&self, sight: &JobSight<'_, '_>) -> u32 {
-        let gone = sight.members.iter().filter(|id| !sight.fleet.contains_key(**id)).count();
+        let is_gone = |id: &&&str| !sight.fleet.contains_key(**id) && !self.removed.contains(**id);
+        let gone = sight.members.iter().filter(is_gone).count();
         sight.job.counts.removed.saturating_sub(as_count(gone + self.removed.len()))
     }
 }
@@ -411,6 +419,19 @@ mod tests {
             job(JobState::Running, JobCounts { total: 2, queued: 1, removed: 1, ..JobCounts::default() });
         let (fleet, members) = (fleet(&[("a", "V1")]), ["a", "gone"]);
         assert_eq!(tally(&seen(&job, &members, &[], &fleet)).counts.assigned, 1);
+    }
+
+    #[test]
+    fn a_device_that_is_registered_again_is_queued_and_gets_a_job_once_the_old_one_has_ended() {
+        let (fleet, members) = (fleet(&[("a", "V2"), ("again", "V1")]), ["a", "again", "gone"]);
+        let results = ["again", "gone"].map(|id| row(id, DeviceOutcome::Removed, ""));
+        let counts = JobCounts { total: 3, succeeded: 1, removed: 2, ..JobCounts::default() };
+        for (state, expected) in [(JobState::Running, vec![]), (JobState::Succeeded, vec!["again"])] {
+            let job = job(state, counts);
+            let told = tally(&seen(&job, &members, &results, &fleet));
+            assert_eq!((told.counts.queued, told.counts.assigned, told.gone), (1, 2, 1), "{:?}", job.state);
+            assert_eq!((told.again, told.unclear), (expected, None));
+        }
     }
 
     #[test]

@@ -130,7 +130,11 @@ impl Jobs {
 mod tests {
     use super::super::jobs::keep_one_row_each;
     use super::*;
+    use crate::api::{Kind, Object, ObjectKey, RolloutPhase};
     use crate::cloud::JobCounts;
+    use crate::engine::testing::{Bench, WORLD, cloud, package, rollout};
+    use crate::simulator::world::DeviceSpec;
+    use serde_json::json;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -194,5 +198,33 @@ mod tests {
         let mut rows = vec![row("a", Succeeded), row("b", Queued), row("a", Succeeded), row("b", InFlight)];
         keep_one_row_each(&mut rows);
         assert_eq!(rows, [row("a", Succeeded), row("b", InFlight)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_is_registered_again_under_its_id_is_counted_and_sent() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2"), rollout("release", "v2", 5)].concat())
+            .await;
+        site.until("the canary is sent", |_| bench.tasks().len() == 1).await;
+        let again = bench.tasks()[0].targets.values().flatten().next().cloned().unwrap();
+        let spec = json!({"id": again, "product": "meter", "firmware": "V1"});
+        let spec: DeviceSpec = serde_json::from_value(spec).unwrap();
+        bench.cloud(|cloud, now| {
+            assert!(cloud.remove_device(&again, now));
+            cloud.add_devices(&spec, now).unwrap();
+        });
+        let release = ObjectKey::new(Kind::OtaRollout, "default", "release");
+        let is_completed = |object: &Object| {
+            let Object::Rollout(rollout) = object else { return false };
+            rollout.status.as_ref().is_some_and(|status| status.phase == RolloutPhase::Completed)
+        };
+        site.until("it completes", |store| store.get(&release).is_some_and(|object| is_completed(&object)))
+            .await;
+        let (_, said) = site.said(&release);
+        insta::assert_snapshot!(said, @"30 of 30 devices run V2, 0 failed; 0 already ran it");
+        let sent = bench.tasks().into_iter().flat_map(|task| task.targets.into_values().flatten());
+        assert_eq!(sent.filter(|id| *id == again).count(), 2);
+        assert_eq!(bench.versions("m-").get("V2"), Some(&30));
     }
 }

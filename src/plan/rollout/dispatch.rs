@@ -299,7 +299,7 @@ fn taken_up(stopped: usize, failed: usize) -> String {
         }
         (0, _) => {
             let get = verb(failed, "gets", "get");
-            format!("{} that failed {get} another job", counted(failed, "device"))
+            format!("{} {get} another attempt", counted(failed, "device"))
         }
         _ => {
             let stopped = counted(stopped, "device");

@@ -66,6 +66,9 @@ pub struct OtaCloudStatus {
     /// Name of the Secret that the keys were read from: it is kept for as long as this account needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
+    /// The account that the spec named when it answered last. An edit to another one is refused while packages or jobs are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 /// A decision and the rule that took it.
@@ -89,6 +92,7 @@ impl Default for OtaCloudStatus {
             message: String::new(),
             last_handled_reconcile_at: None,
             secret_name: None,
+            account: None,
         }
     }
 }

@@ -333,6 +333,7 @@ impl Lane {
         let Some(Object::Cloud(cloud)) = object.as_deref() else {
             return Err(no_cloud(self.store.as_ref(), &self.home).into());
         };
+        self.check_account_stayed(cloud).await?;
         let wanted = Wanted::of(&Object::Cloud(cloud.clone()));
         let before = self.link.take_if(|link| link.uid != cloud.metadata.uid || link.spec != cloud.spec);
         if before.is_some() {

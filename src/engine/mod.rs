@@ -37,6 +37,7 @@ mod report;
 mod rivals;
 pub mod run;
 mod slice;
+mod stayed;
 mod subject;
 pub mod survey;
 pub mod term;

@@ -283,7 +283,7 @@ impl Lane {
     }
 
     /// Every object that this account serves.
-    async fn needing(&self) -> Result<Vec<ObjectKey>, Trouble> {
+    pub(super) async fn needing(&self) -> Result<Vec<ObjectKey>, Trouble> {
         let mut needing = Vec::new();
         for key in self.store.keys().await? {
             if key.kind != Kind::OtaCloud

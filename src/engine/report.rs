@@ -49,6 +49,7 @@ impl Lane {
         status.observed_generation = generation;
         status.message.clone_from(&message);
         if kept_by.is_none() {
+            status.account = cloud.spec.tenant();
             status.secret_name = cloud.spec.credentials.secret_ref.as_ref().map(|secret| secret.name.clone());
         }
         if let Some(asked) = Request::Reconcile.of(&cloud.metadata) {

@@ -28,14 +28,17 @@ impl OtaCloudSpec {
     pub fn account(&self, namespace: &str) -> Option<AccountId> {
         let cloud = self.cloud()?;
         let within = match cloud {
-            CloudRef::HuaweiIotda(spec) => {
-                format!("project {}, resource space {}", spec.project_id, spec.app_id)
-            }
-            CloudRef::OceanConnect(spec) => format!("application {}", spec.app_id),
             CloudRef::AliyunIot(spec) => within_aliyun(spec, &self.credentials, namespace),
-            CloudRef::Enos(spec) => format!("organization {}", spec.org_id),
+            other => within(other),
         };
         Some(AccountId(format!("{} at {}, {within}", cloud.kind(), host(cloud.endpoint()))))
+    }
+
+    /// What of the account an edit may not change while anything of ours is in it: everything but the address and the keys.
+    #[must_use]
+    pub fn tenant(&self) -> Option<String> {
+        let cloud = self.cloud()?;
+        Some(format!("{} {}", cloud.kind(), within(cloud)))
     }
 }
 
@@ -47,10 +50,22 @@ impl OtaCloud {
     }
 }
 
+fn within(cloud: CloudRef<'_>) -> String {
+    match cloud {
+        CloudRef::HuaweiIotda(spec) => format!("project {}, resource space {}", spec.project_id, spec.app_id),
+        CloudRef::OceanConnect(spec) => format!("application {}", spec.app_id),
+        CloudRef::AliyunIot(spec) => match &spec.iot_instance_id {
+            Some(instance) => format!("instance {instance}"),
+            None => format!("region {}", spec.region_id),
+        },
+        CloudRef::Enos(spec) => format!("organization {}", spec.org_id),
+    }
+}
+
 /// The keys alone say whose the public instance is, and they are no part of a spec: only where they come from is.
 fn within_aliyun(spec: &AliyunIot, credentials: &Credentials, namespace: &str) -> String {
-    if let Some(instance) = &spec.iot_instance_id {
-        return format!("instance {instance}");
+    if spec.iot_instance_id.is_some() {
+        return within(CloudRef::AliyunIot(spec));
     }
     let keys = match (&credentials.secret_ref, &credentials.access_key) {
         (Some(secret), _) => format!("Secret {namespace}/{}", secret.name),

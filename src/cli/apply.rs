@@ -43,8 +43,8 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
-    let timeout = args.timeout.map_or(Duration::MAX, |timeout| Duration::from_secs(timeout.as_secs()));
-    let Some(mut snapshot) = read(&args.path, timeout).await else {
+    let deadline = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
+    let Some(mut snapshot) = read(&args.path, left_until(deadline)).await else {
         ctx.printer.error(format!("{}: could not be read in time", args.path.display()));
         return Exit::Timeout;
     };
@@ -66,7 +66,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         if !taken.elsewhere.is_empty() {
             ctx.printer.warning(elsewhere_text(&taken.elsewhere, &origin));
         }
-        let exit = settle(&mut driver, args, ctx).await?;
+        let exit = settle(&mut driver, args.wait, deadline, ctx).await?;
         Ok(match taken.withheld {
             Some(withheld) => ctx.fail(withheld),
             None => exit,
@@ -91,13 +91,19 @@ async fn read(path: &Path, time: Duration) -> Option<Snapshot> {
     tokio::time::timeout(time, reading).await.ok()?.ok()
 }
 
-async fn settle(driver: &mut FolderDriver, args: &Args, ctx: &Context) -> Result<Exit, DriveError> {
-    let deadline = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
+fn left_until(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+}
+
+async fn settle(
+    driver: &mut FolderDriver,
+    wait: bool,
+    deadline: Option<Instant>,
+    ctx: &Context,
+) -> Result<Exit, DriveError> {
     let mut round = Round::new(Outstanding::of(&driver.objects().await?));
-    while !round.is_over(driver, args.wait).await? {
-        let left =
-            deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let Ok(step) = tokio::time::timeout(left, driver.step()).await else {
+    while !round.is_over(driver, wait).await? {
+        let Ok(step) = tokio::time::timeout(left_until(deadline), driver.step()).await else {
             summarise(driver, &round, ctx).await?;
             return Ok(Exit::Timeout);
         };

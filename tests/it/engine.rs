@@ -1,5 +1,6 @@
 //! The whole program against a simulated cloud: what really happened there is compared with what must have happened.
 
+mod accounts;
 mod aliyun;
 mod aliyun_files;
 mod aliyun_lost;

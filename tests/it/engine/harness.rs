@@ -179,8 +179,13 @@ behaviours:
 
     /// The program, in the folder above the manifests, with the right keys and nothing else from outside.
     pub fn rollwave(&self, args: &[&str]) -> Command {
+        self.rollwave_with_state("state", args)
+    }
+
+    /// The same with a state in another folder.
+    pub fn rollwave_with_state(&self, state: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollwave"));
-        command.args(args).args(["--state", "state"]).current_dir(self.path());
+        command.args(args).args(["--state", state]).current_dir(self.path());
         for variable in ["ROLLWAVE_STATE", "ROLLWAVE_CRASH_AT", "RUST_LOG", "HTTP_PROXY", "HTTPS_PROXY"] {
             command.env_remove(variable);
         }

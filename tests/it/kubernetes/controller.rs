@@ -28,6 +28,22 @@ fn what_is_applied_converges_and_a_quiet_cluster_sees_no_writes() {
     drop(controller);
 }
 
+/// Rounds of drift are 24 hours apart, 12 minutes here: longer than anything is waited for.
+#[test]
+fn a_soak_ends_when_it_is_over_and_not_at_the_next_round_of_drift() {
+    let field = Field::new(shared());
+    field.apply(&(field.account() + "  driftInterval: 24h\n"));
+    let (unverified, _) = PACKAGE.split_once("  verification").unwrap();
+    field.apply(unverified);
+    field.apply(&ROLLOUT.replace("soak: 1m", "soak: 10m"));
+    let controller = Process::start(&mut field.controller());
+    field.until("OtaRollout", "meter", "the canary soaks", |rollout| {
+        rollout["status"]["stages"][0]["soaksUntil"].is_string()
+    });
+    field.until("OtaRollout", "meter", "it completes", |rollout| rollout["status"]["phase"] == "Completed");
+    drop(controller);
+}
+
 #[test]
 fn namespaces_use_an_account_that_allows_them_and_never_see_its_keys() {
     let (platform, team) = (Field::new(shared()), Field::without_account(shared()));

@@ -102,10 +102,29 @@ impl StageCounts {
         }
     }
 
-    /// Keeps failures of devices that left the cloud since, `gone` of them by now: what was seen to fail has failed, also where no
-    /// row tells it any more.
+    /// Keeps failures of devices that left the cloud since, `gone` of them by now, and of devices that had gone back: what was seen
+    /// to fail has failed, also where no row tells it any more.
     #[must_use]
-    pub fn remembering(mut self, before: Self, gone: u32) -> Self {
+    pub fn remembering(self, before: Self, gone: u32) -> Self {
+        self.keeping_reverted(before).keeping_gone(before, gone)
+    }
+
+    /// Devices that had gone back have failed until they run the version. A job that goes on counts successes, and does not say whose
+    /// they are: those of other devices do not make up for them. Nor does it that a later job takes them on.
+    fn keeping_reverted(mut self, before: Self) -> Self {
+        let lost = before.failures().saturating_sub(self.failures());
+        let lost = lost.min(before.reverted.saturating_sub(self.reverted));
+        let among_unconfirmed = lost.min(self.unconfirmed);
+        self.unconfirmed -= among_unconfirmed;
+        self.in_flight -= among_unconfirmed;
+        let among_unseen = (lost - among_unconfirmed).min(self.unseen.saturating_sub(before.unseen));
+        self.unseen -= among_unseen;
+        self.assigned += among_unseen;
+        self.reverted += among_unconfirmed + among_unseen;
+        self
+    }
+
+    fn keeping_gone(mut self, before: Self, gone: u32) -> Self {
         let lost = before.failures().saturating_sub(self.failures());
         let kept = lost.min(gone.saturating_sub(self.failed_and_left));
         self.failed_and_left += kept;
@@ -163,6 +182,38 @@ impl std::ops::Add for StageCounts {
             reverted: self.reverted + other.reverted,
             unconfirmed: self.unconfirmed + other.unconfirmed,
             failed_and_left: self.failed_and_left + other.failed_and_left,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_had_gone_back_has_failed_until_it_runs_the_version() {
+        let counts = |succeeded, reverted, unconfirmed, unseen| StageCounts {
+            assigned: succeeded + reverted + unconfirmed,
+            in_flight: unconfirmed,
+            unconfirmed,
+            succeeded,
+            reverted,
+            unseen,
+            ..StageCounts::default()
+        };
+        let before = counts(2, 1, 1, 0);
+        for (seen, expected) in [
+            // Its job counts one more success, of another device.
+            (counts(3, 0, 1, 0), counts(3, 1, 0, 0)),
+            (counts(2, 0, 2, 0), counts(2, 1, 1, 0)),
+            // Another job took it on, or another device.
+            (counts(3, 0, 0, 1), counts(3, 1, 0, 0)),
+            // It runs it now.
+            (counts(4, 0, 0, 0), counts(4, 0, 0, 0)),
+        ] {
+            let known = seen.remembering(before, 0);
+            assert_eq!(known, expected, "{seen:?}");
+            assert_eq!(seen.remembering(known, 0), expected, "nothing has happened since: {seen:?}");
         }
     }
 }

@@ -19,6 +19,8 @@ use tracing::Instrument as _;
 const ATTEMPTS: u32 = 3;
 /// Longest wait between two attempts of one call; a longer wait is the queue's business.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest time that attempts of one call may have taken for it to be made again: everybody else of the account waits meanwhile.
+const LONGEST_ATTEMPTS: SignedDuration = SignedDuration::from_secs(15);
 
 /// How many calls were made, by operation and by what became of them: [`SUCCEEDED`], or the class of the error.
 pub type Calls = BTreeMap<(&'static str, &'static str), u64>;
@@ -135,11 +137,11 @@ impl Account {
     /// # Errors
     /// The last attempt's error.
     pub async fn call(&mut self, call: &Call, urgency: Class) -> Result<Reply, CallError> {
-        let mut attempt = 1;
+        let (mut attempt, began) = (1, self.ports.clock.now());
         loop {
             match self.attempt(call, urgency, None).await {
                 Ok(reply) => return Ok(reply),
-                Err(error) => self.wait_to_repeat(call, attempt, error).await?,
+                Err(error) => self.wait_to_repeat(call, (attempt, began), error).await?,
             }
             attempt += 1;
         }
@@ -155,7 +157,7 @@ impl Account {
         file: &LocalFile,
         urgency: Class,
     ) -> Result<String, CallError> {
-        let mut attempt = 1;
+        let (mut attempt, began) = (1, self.ports.clock.now());
         loop {
             let call = Call::PermitUpload { package: package.clone(), file: file.clone() };
             let Reply::Permitted(permit) = self.call(&call, urgency).await? else {
@@ -165,17 +167,23 @@ impl Account {
             match self.attempt(&call, urgency, None).await {
                 Ok(Reply::Uploaded(handle)) => return Ok(handle),
                 Ok(_) => return Err(misfit(&call)),
-                Err(error) => self.wait_to_repeat(&call, attempt, error).await?,
+                Err(error) => self.wait_to_repeat(&call, (attempt, began), error).await?,
             }
             attempt += 1;
         }
     }
 
-    /// Waits until a call may be repeated; gives its error back if it may not.
-    async fn wait_to_repeat(&mut self, call: &Call, attempt: u32, error: CallError) -> Result<(), CallError> {
+    /// Waits until a call may be repeated, of which so many attempts were made since it `began`; gives its error back if it may not.
+    async fn wait_to_repeat(
+        &mut self,
+        call: &Call,
+        (attempt, began): (u32, Timestamp),
+        error: CallError,
+    ) -> Result<(), CallError> {
         let repeatable = matches!(call.class(), CallClass::Read | CallClass::Idempotent);
         let pause = self.pause(attempt, error.retry_after);
-        if !repeatable || attempt == ATTEMPTS || pause > LONGEST_PAUSE || !worth_repeating(error.class) {
+        let is_over = attempt == ATTEMPTS || self.ports.clock.now().duration_since(began) > LONGEST_ATTEMPTS;
+        if !repeatable || is_over || pause > LONGEST_PAUSE || !worth_repeating(error.class) {
             return Err(error);
         }
         self.ports.sleep(pause).await;

@@ -289,6 +289,8 @@ impl Lane {
             Some("SecretMissing") if *key == self.home => now.saturating_add(SECRET_RETRY).unwrap_or(now),
             _ => self.queue.failed(key, now, self.ports.rng.as_ref(), error.retry_after),
         };
+        // Whatever else is due goes first: what never answers would hold up all others again and again.
+        let class = if *key == self.home { class } else { class.max(Class::Drift) };
         self.queue.push(key.clone(), class, due);
         // An account that has just answered another request is within reach.
         if has_succeeded {

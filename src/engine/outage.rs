@@ -143,6 +143,30 @@ mod tests {
         assert_eq!(site.said(&key(Kind::OtaCloud, "lab")).0, "Connected");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_resource_that_never_answers_is_asked_once_a_turn() {
+        let bench = Bench::new(WORLD);
+        bench.silence_paths(&["/devices/m-0000"]);
+        let mut site = bench.site();
+        let (silent, fine) = (to_device("silent", "v2", "m-0000"), to_device("fine", "v2", "m-0002"));
+        site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2"), silent, fine].concat()).await;
+        site.work(SignedDuration::from_hours(1)).await;
+        let asked = bench.times("GET", "/devices/m-0000");
+        let (first, second) = (asked[0], asked[1]);
+        // Its account waits for nobody for longer than one answer may take.
+        assert!(second.duration_since(first) > SignedDuration::from_secs(61), "{asked:?}");
+        let is_between = |at: &Timestamp| first < *at && *at < second;
+        assert!(bench.times("GET", "/devices/m-0002").iter().any(is_between), "{asked:?}");
+        assert!(is_completed(&site.object(&key(Kind::OtaRollout, "fine"))));
+        // Its job takes ten minutes at least, and it is looked at every half a minute.
+        let is_early = |at: &Timestamp| at.duration_since(first) < SignedDuration::from_mins(8);
+        let polls: Vec<Timestamp> =
+            bench.times("GET", "/devices/m-0002").into_iter().filter(is_early).collect();
+        let waits = polls.windows(2).map(|pair| pair[1].duration_since(pair[0]));
+        let longest = waits.max().unwrap();
+        assert!(polls.len() >= 6 && longest < SignedDuration::from_secs(95), "{longest:#}: {polls:?}");
+    }
+
     /// Secrets that do not exist before a time.
     struct LateKeys {
         from: Timestamp,

@@ -9,7 +9,9 @@ mod bench {
     use super::super::ports::{Clock, Connector, NoFaults, Ports, Rng, Silent, Sole};
     use crate::api::{Object, ObjectKey, OtaCloud};
     use crate::cloud::huawei_iotda::{self, Keys};
-    use crate::cloud::{CallError, Cloud, ErrorClass, Transport, TransportError, WireRequest, WireResponse};
+    use crate::cloud::{
+        CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
+    };
     use crate::simulator::{End, Simulator, TaskTruth, World};
     use crate::source::manifest;
     use crate::state::memory::Memory;
@@ -53,6 +55,8 @@ behaviours:
         sent: Mutex<Vec<(Timestamp, String)>>,
         /// Requests whose method and path have one of these in them are answered with 503.
         broken: Mutex<Vec<String>>,
+        /// Requests whose method and path have one of these in them are never answered.
+        silent: Mutex<Vec<String>>,
     }
 
     impl Bench {
@@ -125,6 +129,11 @@ behaviours:
         /// From now on requests whose method and path have one of these in them are answered with 503.
         pub(in crate::engine) fn break_paths(&self, parts: &[&str]) {
             *self.line.broken.lock().unwrap() = parts.iter().map(|part| (*part).to_owned()).collect();
+        }
+
+        /// From now on requests whose method and path have one of these in them are never answered.
+        pub(in crate::engine) fn silence_paths(&self, parts: &[&str]) {
+            *self.line.silent.lock().unwrap() = parts.iter().map(|part| (*part).to_owned()).collect();
         }
 
         /// How many requests of this method have left for a path that ends so.
@@ -297,8 +306,15 @@ behaviours:
         async fn send(&self, mut request: WireRequest) -> Result<WireResponse, TransportError> {
             let sent = format!("{} {}", request.method, request.path);
             let is_broken = self.line.broken.lock().unwrap().iter().any(|part| sent.contains(part));
+            let is_silent = self.line.silent.lock().unwrap().iter().any(|part| sent.contains(part));
             self.line.sent.lock().unwrap().push((self.clock.now(), sent));
             tokio::time::sleep(Duration::from_millis(20)).await;
+            if is_silent {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                let (message, next_step) = ("took too long to answer".to_owned(), String::new());
+                let (class, effect) = (ErrorClass::Unavailable, Effect::Unknown);
+                return Err(TransportError { class, effect, message, next_step });
+            }
             if is_broken {
                 let body = r#"{"error_code": "IOTDA.000099", "error_msg": "broken"}"#.into();
                 return Ok(WireResponse { status: 503, headers: Vec::new(), body });

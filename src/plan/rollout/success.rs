@@ -93,7 +93,8 @@ impl Pass<'_, '_> {
             counts.failures(),
             self.status.excluded.already_current
         );
-        let parts = unanswered(counts).into_iter().chain(left_out(&self.status.excluded));
+        let is_live = !self.survey.jobs.live().is_empty();
+        let parts = unanswered(counts, is_live).into_iter().chain(left_out(&self.status.excluded));
         for (count, what) in parts.filter(|(count, _)| *count > 0) {
             message += &format!("; {count} {what}");
         }
@@ -104,12 +105,17 @@ impl Pass<'_, '_> {
 }
 
 /// Devices of the stages that neither succeeded nor failed, or whose success is of the past.
-const fn unanswered(counts: StageCounts) -> [(u32, &'static str); 4] {
+const fn unanswered(counts: StageCounts, is_live: bool) -> [(u32, &'static str); 4] {
+    let never_began = if is_live {
+        "never began, and get it when they come online"
+    } else {
+        "never began, and their job has ended: retry once they are online"
+    };
     [
         (counts.superseded, "ran it until a later rollout took them on"),
         (counts.unseen, "taken on by another job before they were seen to run it"),
         (counts.outstanding(), "without an answer yet"),
-        (counts.never_began, "never began, and get it when they come online"),
+        (counts.never_began, never_began),
     ]
 }
 

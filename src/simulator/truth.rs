@@ -47,6 +47,9 @@ pub struct TaskTruth {
     pub packages: Vec<String>,
     /// Device ids by status of their sub tasks.
     pub targets: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Ids of devices that it calls failed because they never came online: they have not begun.
+    #[serde(skip)]
+    pub never_began: BTreeSet<String>,
 }
 
 /// A device as it really is.

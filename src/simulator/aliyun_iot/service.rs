@@ -176,6 +176,7 @@ impl Service for AliyunIot {
             status: job.status.as_str(false).to_owned(),
             packages: vec![job.firmware.clone()],
             targets: targets_by_status(job),
+            never_began: BTreeSet::new(),
         })
         .collect()
     }

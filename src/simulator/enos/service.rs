@@ -136,6 +136,7 @@ impl Service for Enos {
                 status: if job.is_started { "started" } else { "stopped" }.to_owned(),
                 packages: vec![job.firmware.id.clone()],
                 targets: Status::ALL.iter().filter_map(|status| job.devices_in(*status)).collect(),
+                never_began: std::collections::BTreeSet::new(),
             })
             .collect()
     }

@@ -1,5 +1,7 @@
 //! IoTDA as one of the simulator's clouds.
 
+use super::task::{Sub, SubStatus, Task};
+use super::upgrade::NEVER_ONLINE;
 use super::{Iotda, MAX_BODY, Operation, Route, codes, refused, storm, targets_by_status, task_type};
 use crate::api::CloudKind;
 use crate::cloud::{WireRequest, WireResponse};
@@ -12,6 +14,7 @@ use crate::simulator::{
     world::WorldError,
 };
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 
 impl Service for Iotda {
     fn kind(&self) -> CloudKind {
@@ -116,7 +119,17 @@ impl Service for Iotda {
             status: task.status.as_str().to_owned(),
             packages: task.packages.iter().map(|package| package.id.clone()).collect(),
             targets: targets_by_status(task),
+            never_began: never_began(task),
         })
         .collect()
     }
+}
+
+/// Devices that failed because they never came online.
+fn never_began(task: &Task) -> BTreeSet<String> {
+    let is_silent = |sub: &&Sub| {
+        let text = sub.error.as_ref().filter(|_| sub.status == SubStatus::Fail);
+        text.is_some_and(|(_, text)| text == NEVER_ONLINE)
+    };
+    task.subs().iter().filter(is_silent).map(|sub| sub.target.clone()).collect()
 }

@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 const INITIALIZING: SignedDuration = SignedDuration::from_secs(1);
 const STOPPING: SignedDuration = SignedDuration::from_secs(1);
 const ONLINE_TIMEOUT: SignedDuration = SignedDuration::from_hours(25);
+/// What a device fails with that did not come online in that time.
+pub const NEVER_ONLINE: &str = "Waiting for the device online timeout";
 const VERSION_TIMEOUT: SignedDuration = SignedDuration::from_mins(3);
 const RESULT_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -156,7 +158,7 @@ impl Upgrade<'_> {
                 if let Some(wait) = wait {
                     self.sub_after(wait, index, SubStep::Online);
                 }
-                let timeout = End::Failure("Waiting for the device online timeout".to_owned());
+                let timeout = End::Failure(NEVER_ONLINE.to_owned());
                 self.sub_after(ONLINE_TIMEOUT, index, SubStep::Ended(timeout));
             }
         }

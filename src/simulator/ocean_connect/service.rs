@@ -1,5 +1,7 @@
 //! OceanConnect as one of the simulator's clouds.
 
+use super::task::Sub;
+use super::upgrade::{NEVER_ONLINE, NOT_ONLINE};
 use super::{App, OceanConnect, Operation, Package, Route, SubStatus, Task, UploadSpec, codes, refused};
 use crate::api::CloudKind;
 use crate::cloud::{WireRequest, WireResponse};
@@ -123,6 +125,7 @@ impl Service for OceanConnect {
             status: task.status().as_str().to_owned(),
             packages: vec![task.package.id.clone()],
             targets: targets_by_status(task),
+            never_began: never_began(task),
         };
         self.apps.iter().flat_map(|app| app.tasks.iter().map(move |task| of(app, task))).collect()
     }
@@ -142,4 +145,10 @@ fn targets_by_status(task: &Task) -> BTreeMap<&'static str, BTreeSet<String>> {
         (status.counter(), subs.map(|sub| sub.device.clone()).collect::<BTreeSet<_>>())
     };
     SubStatus::ALL.into_iter().map(of).filter(|(_, devices)| !devices.is_empty()).collect()
+}
+
+/// Devices that failed because they never came online.
+fn never_began(task: &Task) -> BTreeSet<String> {
+    let is_silent = |sub: &&Sub| sub.detail == NOT_ONLINE || sub.detail == NEVER_ONLINE;
+    task.subs.iter().filter(is_silent).map(|sub| sub.device.clone()).collect()
 }

@@ -16,6 +16,10 @@ use jiff::{SignedDuration, Timestamp};
 
 const BEGIN: SignedDuration = SignedDuration::from_secs(1);
 const ONLINE_TIMEOUT: SignedDuration = SignedDuration::from_hours(25);
+/// What a device fails with that did not come online in that time.
+pub const NEVER_ONLINE: &str = "Waiting for the device online timeout";
+/// What a device fails with that was not online when it was to be sent its package.
+pub const NOT_ONLINE: &str = "Device Abnormal is not online";
 const VERSION_TIMEOUT: SignedDuration = SignedDuration::from_mins(3);
 const RESULT_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -124,7 +128,7 @@ impl Upgrade<'_> {
         let next = presence.and_then(|presence| presence.next_online(now));
         let deadline = match execute {
             Execute::Now if next != Some(now) => {
-                return self.end(index, End::Failure("Device Abnormal is not online".to_owned()));
+                return self.end(index, End::Failure(NOT_ONLINE.to_owned()));
             }
             Execute::Now | Execute::DeviceOnline => ONLINE_TIMEOUT,
             Execute::Custom(_, end) => end.duration_since(now).max(SignedDuration::ZERO),
@@ -136,11 +140,7 @@ impl Upgrade<'_> {
         if let Some(wait) = wait {
             self.sub_after(wait, index, SubStep::Online);
         }
-        self.sub_after(
-            deadline,
-            index,
-            SubStep::Ended(End::Timeout("Waiting for the device online timeout")),
-        );
+        self.sub_after(deadline, index, SubStep::Ended(End::Timeout(NEVER_ONLINE)));
     }
 
     /// Asks an online device for its version.

@@ -282,7 +282,7 @@ impl Checkers {
     /// The laws of intent at rest.
     pub(super) fn intent_at_rest(&self, rest: &Rest<'_>, now: Timestamp) -> Result<(), String> {
         let versions = rest.versions.iter().map(|seen| ((seen.device, seen.kind), seen.version)).collect();
-        self.intent.at_rest(rest.objects, &Fleet { versions, online: rest.online }, now)
+        self.intent.at_rest((rest.objects, rest.excused), &Fleet { versions, online: rest.online }, now)
     }
 
     /// A status is, or is about to be, durable beside what else is; whoever wrote it has a clock that is so much ahead.

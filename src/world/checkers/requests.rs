@@ -136,6 +136,8 @@ mod tests {
             devices: None,
             open: BTreeSet::new(),
             answered: answered.iter().map(|device| (*device).to_owned()).collect(),
+            never_began: BTreeSet::new(),
+            untold: BTreeSet::new(),
         };
         let (earlier, again) = ([job("1", &["d"])], job("2", &[]));
         let devices = |device: &str| BTreeSet::from([device.to_owned()]);

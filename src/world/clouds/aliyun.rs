@@ -13,7 +13,7 @@ use crate::world::{files, parts};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 const HOST: &str = "127.0.0.1:3";
 const ENDPOINT: &str = "http://127.0.0.1:3";
@@ -205,6 +205,8 @@ impl Side for Aliyun {
             devices: Some(task.targets.into_values().flatten().collect()),
             open,
             answered,
+            never_began: task.never_began,
+            untold: BTreeSet::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::world::files;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 const ENDPOINT: &str = "http://127.0.0.1:2";
 const FIRMWARES: &str = "ota-firmwares";
@@ -157,10 +157,11 @@ impl Side for Enos {
     /// A stopped job lets devices finish that are at it, and sends nothing to those that wait, which look as if they had failed.
     fn job(&self, task: TaskTruth) -> JobTruth {
         let mut open = standing_at(&task, &BUSY);
-        let mut answered = standing_at(&task, &["succeeded"]);
+        let (mut answered, mut untold) =
+            (standing_at(&task, &["succeeded"]), standing_at(&task, &["failed"]));
         if task.status == "started" {
             open.extend(standing_at(&task, &[WAITING]));
-            answered.extend(standing_at(&task, &["failed"]));
+            answered.append(&mut untold);
         }
         JobTruth {
             account: task.account,
@@ -173,6 +174,8 @@ impl Side for Enos {
             devices: None,
             open,
             answered,
+            never_began: BTreeSet::new(),
+            untold,
         }
     }
 

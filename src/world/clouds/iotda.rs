@@ -11,7 +11,7 @@ use crate::simulator::iotda::{Operation, Route};
 use crate::simulator::{Simulator, TaskTruth};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Sub tasks to which something may still happen.
 const OPEN: [&str; 3] = ["Waitting", "Processing", "FailWaitRetry"];
@@ -170,6 +170,8 @@ impl Side for Iotda {
             devices: Some(task.targets.into_values().flatten().collect()),
             open,
             answered,
+            never_began: task.never_began,
+            untold: BTreeSet::new(),
         }
     }
 

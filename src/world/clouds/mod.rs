@@ -264,6 +264,10 @@ pub(super) struct JobTruth {
     pub(super) open: BTreeSet<String>,
     /// Devices that have answered, as far as the cloud tells those from devices that were stopped.
     pub(super) answered: BTreeSet<String>,
+    /// Those among them that never came online: they have not begun.
+    pub(super) never_began: BTreeSet<String>,
+    /// Devices that have failed, or were stopped: the cloud does not tell which.
+    pub(super) untold: BTreeSet<String>,
 }
 
 /// The devices of a task that stand at one of these.

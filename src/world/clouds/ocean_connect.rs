@@ -169,6 +169,8 @@ impl Side for OceanConnect {
             devices: Some(task.targets.into_values().flatten().collect()),
             open,
             answered,
+            never_began: task.never_began,
+            untold: BTreeSet::new(),
         }
     }
 

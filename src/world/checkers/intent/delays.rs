@@ -16,6 +16,9 @@ const POLL: SignedDuration = SignedDuration::from_secs(30);
 /// What an object that fails may delay another one by.
 const DELAY: SignedDuration = SignedDuration::from_secs(60);
 
+/// Its own requests until the first one of its jobs is answered.
+const OWN: SignedDuration = SignedDuration::from_secs(5);
+
 /// When an object was last looked at, and what reconciles that did not fail took since.
 #[derive(Clone, Copy, Debug)]
 struct Look {
@@ -83,7 +86,8 @@ impl Delays {
         self.looks.retain(|key, _| keys.contains(key));
         let uids = watched.iter().filter_map(|object| Some((object.meta().uid.clone()?, object.key())));
         self.uids = uids.collect();
-        let most = POLL.saturating_add(DELAY * i32::try_from(failing.len().max(1)).unwrap_or(1));
+        let most =
+            POLL.saturating_add(OWN).saturating_add(DELAY * i32::try_from(failing.len().max(1)).unwrap_or(1));
         for key in keys {
             let look =
                 self.looks.entry(key.clone()).or_insert(Look { at: now, others: SignedDuration::ZERO });

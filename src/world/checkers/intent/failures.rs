@@ -2,7 +2,7 @@
 //! unless the device came to run the version, or another attempt was asked for.
 
 use super::truth::Truth;
-use crate::api::{Evidence, OtaRollout, OtaRolloutStatus, Request};
+use crate::api::{Evidence, OtaRollout, OtaRolloutStatus, StageStatus};
 use crate::world::checkers::Sent;
 use crate::world::checkers::creates::run_key;
 use jiff::Timestamp;
@@ -15,8 +15,6 @@ pub(super) struct Failures {
     known: BTreeMap<Sent, u32>,
     /// When each verdict was taken that was looked at: by run and rule; for a gate by its stage, too.
     judged: BTreeMap<(Sent, String), Timestamp>,
-    /// The request to try again that was handled last, by rollout.
-    retried: BTreeMap<String, Option<String>>,
 }
 
 impl Failures {
@@ -29,8 +27,8 @@ impl Failures {
     /// A status is durable, or is about to be.
     pub(super) fn status_is(&mut self, rollout: &OtaRollout, truth: &mut Truth) -> Result<(), String> {
         let (Some(status), Some(uid)) = (&rollout.status, &rollout.metadata.uid) else { return Ok(()) };
-        self.notice_retry(uid, rollout, truth);
         let sents = sents(uid, status);
+        self.notice_retries(&sents, status, truth);
         let mut law = self.stop_rule(&sents, status, truth);
         for (sent, stage) in sents.iter().zip(&status.stages) {
             let known = self.counted(sent, truth);
@@ -39,20 +37,20 @@ impl Failures {
             }
         }
         for (sent, stage) in sents.into_iter().zip(&status.stages) {
+            // A device that never came online counts as failed until its reason was read: that is no failure that was observed.
+            let unread = truth.never_began(&sent).saturating_sub(stage.counts.never_began);
             let known = self.known.entry(sent).or_default();
-            *known = stage.counts.failures().max(*known);
+            *known = stage.counts.failures().saturating_sub(unread).max(*known);
         }
         law
     }
 
-    fn notice_retry(&mut self, uid: &str, rollout: &OtaRollout, truth: &mut Truth) {
-        let Some(status) = &rollout.status else { return };
-        let handled = status.last_handled_retry_at.clone();
-        let before = self.retried.insert(uid.to_owned(), handled.clone());
-        let asked = Request::Retry.of(&rollout.metadata).is_some() || handled.is_some();
-        if asked && before.is_none_or(|before| before != handled) && handled.is_some() {
-            self.known.retain(|sent, _| sent.uid != uid);
-            truth.forgive(uid);
+    /// What has failed in a stage is tried again: as long as its jobs say so. A request that was refused changes nothing.
+    fn notice_retries(&mut self, sents: &[Sent], status: &OtaRolloutStatus, truth: &mut Truth) {
+        let tried = |stage: &StageStatus| stage.jobs.iter().any(|job| job.retry_ordered);
+        for (sent, _) in sents.iter().zip(&status.stages).filter(|(_, stage)| tried(stage)) {
+            self.known.remove(sent);
+            truth.forgive(sent);
         }
     }
 
@@ -97,6 +95,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn rollout(failed: u32, gate: Option<(u32, &str)>, retried: Option<&str>) -> OtaRollout {
+        let job = retried.map(
+            |_| json!({"token": "t", "id": "j", "devices": 9, "state": "Running", "retryOrdered": true}),
+        );
+        let jobs: Vec<Value> = job.into_iter().collect();
         let evidence = |(failures, at): (u32, &str)| {
             json!([{"rule": "outcome[0]", "method": "Ratio", "verdict": "Inconclusive", "sample": 9,
                 "failures": failures, "assigned": 9, "value": 0.0, "threshold": 0.9, "message": "m", "at": at}])
@@ -104,7 +106,8 @@ mod tests {
         let counts = json!({"assigned": 9, "queued": 0, "inFlight": 0, "succeeded": 0, "failed": failed,
             "timedOut": 0, "reverted": 0});
         let gates = gate.map_or(json!([]), evidence);
-        let stage = json!({"name": "canary", "phase": "Running", "counts": counts, "gates": gates});
+        let stage =
+            json!({"name": "canary", "phase": "Running", "counts": counts, "gates": gates, "jobs": jobs});
         let mut status = json!({"packageIdentity": "i", "stages": [stage]});
         status["lastHandledRetryAt"] = retried.map_or(Value::Null, Value::from);
         let spec = json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
@@ -126,5 +129,8 @@ mod tests {
         assert!(course(&[observed(), rollout(1, Some((3, first)), None)]).is_ok(), "an old verdict stands");
         let retried = rollout(1, Some((1, second)), Some("2026-01-05T00:00:02Z"));
         assert!(course(&[observed(), retried]).is_ok(), "another attempt was asked for");
+        let mut refused = rollout(1, Some((1, second)), None);
+        refused.status.as_mut().unwrap().last_handled_retry_at = Some(second.to_owned());
+        assert!(course(&[observed(), refused]).is_err(), "it was refused");
     }
 }

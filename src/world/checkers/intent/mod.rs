@@ -296,14 +296,16 @@ impl Intent {
     /// The run is at rest.
     pub(super) fn at_rest(
         &self,
-        objects: &[Arc<Object>],
+        (objects, excused): (&[Arc<Object>], &BTreeSet<ObjectKey>),
         fleet: &Fleet<'_>,
         now: Timestamp,
     ) -> Result<(), String> {
         if !self.watches() {
             return Ok(());
         }
-        let rollouts = objects.iter().filter_map(|object| match object.as_ref() {
+        // Whoever needs what fails for ever has observed nothing, and sends nothing.
+        let observing = objects.iter().filter(|object| !excused.contains(&object.key()));
+        let rollouts = observing.filter_map(|object| match object.as_ref() {
             Object::Rollout(rollout) => Some(rollout),
             _ => None,
         });
@@ -316,6 +318,7 @@ impl Intent {
     /// The state is lost, or is again what it was: what it had observed is forgotten.
     pub(super) fn forget(&mut self) {
         self.failures.forget();
+        self.truth.forget();
     }
 
     /// What is told of a law that was broken, if it is one that is judged.

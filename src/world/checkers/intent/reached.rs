@@ -32,7 +32,11 @@ fn has_reached(rollout: &OtaRollout, objects: &[Arc<Object>], fleet: &Fleet<'_>)
     }
     let left = left_behind(rollout, package, objects, fleet);
     let counts = status.stages.iter().map(|stage| stage.counts);
-    let counted: u32 = counts.map(|counts| counts.failures() + counts.queued + counts.in_flight).sum();
+    let counted = counts.map(|counts| {
+        let taken_on = counts.superseded + counts.unseen;
+        counts.failures() + counts.outstanding() + counts.never_began + taken_on
+    });
+    let counted: u32 = counted.sum();
     if left.len() <= usize::try_from(counted).unwrap_or(usize::MAX) {
         return Ok(());
     }

@@ -28,8 +28,12 @@ pub(super) struct Goal {
 pub(super) struct Member {
     /// The newest job of this stage that names it.
     job: String,
+    /// That job shows no token: once the state is lost, nothing tells whose it is.
+    is_anonymous: bool,
     /// That job says how it ended for this device.
     answered: bool,
+    /// It says so because the device never came online. It is no failure; it counts as one until the reason was read.
+    never_began: bool,
     /// Nobody can be sure what the engine counts it as: its job or the device was deleted, or another job names it.
     unsure: bool,
     runs: bool,
@@ -37,13 +41,13 @@ pub(super) struct Member {
     failed: bool,
     /// It ran the version after it had failed.
     recovered: bool,
-    /// It was failing when another attempt was taken, and has no newer job yet.
+    /// Another attempt was taken, and it has no newer job yet: it counts as failed until the job that it failed in is over.
     forgiven: bool,
 }
 
 impl Member {
     const fn is_failing(&self) -> bool {
-        self.answered && !self.runs && !self.forgiven
+        self.answered && !self.runs && !self.forgiven && !self.never_began
     }
 }
 
@@ -129,6 +133,9 @@ impl Truth {
                 continue;
             };
             for (device, member) in cohort.members.iter_mut().filter(|(_, member)| member.job == job.id) {
+                member.never_began |= job.never_began.contains(device);
+                // What had answered before its job was stopped is sure.
+                member.unsure |= !member.answered && job.untold.contains(device);
                 member.answered |= job.answered.contains(device);
             }
         }
@@ -159,7 +166,8 @@ impl Truth {
         let cohort = self.cohorts.entry(sent.clone()).or_insert_with(new);
         for device in named {
             let member = cohort.members.entry(device).or_default();
-            *member = Member { job: job.id.clone(), failed: member.failed, ..Member::default() };
+            let (id, is_anonymous) = (job.id.clone(), job.token.is_none());
+            *member = Member { job: id, is_anonymous, failed: member.failed, ..Member::default() };
         }
     }
 
@@ -203,13 +211,23 @@ impl Truth {
         self.numbers.get(run)?.front().map(|(at, _)| *at)
     }
 
-    /// Another attempt was taken for what had failed of this object.
-    pub(super) fn forgive(&mut self, uid: &str) {
-        for (_, cohort) in self.cohorts.iter_mut().filter(|(sent, _)| sent.uid == uid) {
-            for member in cohort.members.values_mut() {
-                member.forgiven |= member.is_failing();
-            }
-        }
+    /// The state is lost, or is again what it was.
+    pub(super) fn forget(&mut self) {
+        let members = self.cohorts.values_mut().flat_map(|cohort| cohort.members.values_mut());
+        members.for_each(|member| member.unsure |= member.is_anonymous);
+    }
+
+    /// Another attempt was taken for what has failed of this stage.
+    pub(super) fn forgive(&mut self, sent: &Sent) {
+        let members = self.cohorts.get_mut(sent).into_iter().flat_map(|cohort| cohort.members.values_mut());
+        members.for_each(|member| member.forgiven |= member.is_failing());
+    }
+
+    /// Devices of a stage that never came online.
+    pub(super) fn never_began(&self, sent: &Sent) -> u32 {
+        let members = self.cohorts.get(sent).into_iter().flat_map(|cohort| cohort.members.values());
+        let silent = members.filter(|member| member.never_began && !member.runs);
+        u32::try_from(silent.count()).unwrap_or(u32::MAX)
     }
 }
 
@@ -224,8 +242,30 @@ impl Numbers {
             one(&mut self.running, false);
         } else if member.runs {
             one(&mut self.running, true);
-        } else if member.is_failing() {
-            one(&mut self.failing, true);
+        } else if member.answered {
+            one(&mut self.failing, member.is_failing());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_surely_failed_is_surely_failing() {
+        let failed = Member { answered: true, ..Member::default() };
+        for (member, failing, running) in [
+            (failed.clone(), (1, 1), (0, 0)),
+            (Member { never_began: true, ..failed.clone() }, (0, 1), (0, 0)),
+            (Member { forgiven: true, ..failed.clone() }, (0, 1), (0, 0)),
+            (Member { unsure: true, ..failed.clone() }, (0, 1), (0, 1)),
+            (Member { runs: true, ..failed }, (0, 0), (1, 1)),
+            (Member::default(), (0, 0), (0, 0)),
+        ] {
+            let mut numbers = Numbers::default();
+            numbers.add(&member);
+            assert_eq!(numbers, Numbers { failing, running }, "{member:?}");
         }
     }
 }

@@ -4,12 +4,12 @@ use super::advance::Pass;
 use super::report::Outcome;
 use super::survey::Unfinished;
 use super::{Ground, as_count};
-use crate::api::{RolloutPhase, StagePhase, counted, support::rollout_refusals, verb};
+use crate::api::{RolloutPhase, StagePhase, StageStatus, counted, support::rollout_refusals, verb};
 use crate::cloud::{JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
 use crate::plan::cohort::{assign, other_product, rank, seed, select_digest};
 use crate::plan::needs::{package_key, unasked, unsupported};
-use crate::plan::stage::{Target, versions_of};
+use crate::plan::stage::versions_of;
 use crate::plan::token::{JobSlot, job_token};
 use crate::plan::window::{self, Wait};
 use crate::plan::{Action, Again, POLL};
@@ -138,19 +138,10 @@ impl<'a> Pass<'_, 'a> {
         ))
     }
 
-    /// True when others would be sent what an empty stage's gates were to prove first, and nothing has proven it: neither the
-    /// gates of an earlier stage, nor the stage's own devices by running the version already.
-    pub(super) fn would_skip_its_proof(&self, index: usize) -> bool {
-        let Some(stage) = self.ground.stages.get(index) else { return true };
-        let spec = &self.ground.package.spec;
-        let target = Target { kind: spec.kind, version: &spec.version };
-        let fleet = self.ground.fleet.value.devices;
-        let runs_it = |id: &String| fleet.get(id).is_some_and(|device| target.is_reported_by(device));
-        let own_run_it = stage.select.devices.as_ref().is_some_and(|named| named.iter().all(runs_it));
-        !stage.gates.is_empty()
-            && !self.survey.population.eligible.is_empty()
-            && !self.is_proven_before(index)
-            && !own_run_it
+    /// True when others would be sent what an empty stage's gates were to prove first, and they do not pass on any devices.
+    fn would_skip_its_proof(&mut self, index: usize) -> bool {
+        let is_gated = self.ground.stages.get(index).is_none_or(|stage| !stage.gates.is_empty());
+        is_gated && !self.survey.population.eligible.is_empty() && !self.ask_for_others(index)
     }
 
     /// Sends the stopped devices of stages that were released in full another job, and those that failed and are to be tried
@@ -168,6 +159,12 @@ impl<'a> Pass<'_, 'a> {
             }
             // What may never end is told first: a window opens and closes in the meantime.
             let unproven = self.unproven_before(index);
+            // A stage without devices that an edit gave a gate may have some to prove it by now.
+            let waits = |stage: &StageStatus| stage.phase == StagePhase::Waiting;
+            let reopened = self.status.stages.iter().take(index).position(waits);
+            if let Some(reopened) = reopened.filter(|_| unproven.is_some()) {
+                return self.step(reopened);
+            }
             if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
                 return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
             }

@@ -64,7 +64,7 @@ impl<'a> Pass<'_, 'a> {
 
     fn send_follow_up(&mut self, last: usize, late: Vec<&'a str>) -> Outcome {
         let who = format!("follow-up of {} that became eligible late", counted(late.len(), "device"));
-        if let Some(why) = self.unproven(last) {
+        if let Some(why) = self.unproven_before(last) {
             let message = format!(
                 "{who}: not sent, because {why}; let that stage select devices, or set spec.newDevices: Ignore"
             );
@@ -124,16 +124,6 @@ impl<'a> Pass<'_, 'a> {
             "; {late} more eligible and sent nothing: job {} is not in the cloud any more, so that it cannot be told which of them it has sent the package to",
             missing.job.id
         )
-    }
-
-    /// Why nothing is proven for devices that come late: an earlier stage with gates did not pass them on any device.
-    fn unproven(&self, last: usize) -> Option<String> {
-        let stages = &self.status.stages;
-        let is_skipped = |index: &usize| stages[*index].jobs.is_empty() && self.would_skip_its_proof(*index);
-        self.unproven_before(last).or_else(|| {
-            let skipped = (0..last).find(is_skipped)?;
-            Some(format!("the gates of stage {} have passed on no device", stages[skipped].name))
-        })
     }
 }
 

@@ -2,8 +2,10 @@
 //! hold never hides a build that is proven bad.
 
 use super::advance::Pass;
-use crate::api::{Evidence, OutcomeGate, StagePhase, StageStatus, Verdict};
+use crate::api::{Evidence, OutcomeGate, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::plan::gate;
+use crate::plan::stage::{Target, as_count};
+use std::collections::BTreeSet;
 
 impl Pass<'_, '_> {
     /// Asks the gates of every stage that was sent. The first one that failed, as a sentence: its stage is held.
@@ -40,27 +42,64 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// Why a stage may not be sent: a gate of an earlier stage has not passed, with numbers, by the spec as it is now. A stage that
-    /// selects nobody proves nothing: [`Pass::dispatch`] decides whether it may be passed over.
-    pub(super) fn unproven_before(&self, index: usize) -> Option<String> {
-        let before = self.status.stages.iter().enumerate().take(index);
-        let mut gated =
-            before.filter(|(index, stage)| !self.gates(*index).is_empty() && !stage.jobs.is_empty());
-        let is_open = |(index, stage): &(usize, &StageStatus)| {
-            stage.phase != StagePhase::Passed
-                || stage.gates.len() != self.gates(*index).len()
-                || !is_proven(stage)
-        };
-        let (_, open) = gated.find(is_open)?;
-        Some(format!("the gates of stage {} have not passed", open.name))
+    /// Why a stage may not be sent: a gate of an earlier stage has not passed, with numbers, by the spec as it is now.
+    pub(super) fn unproven_before(&mut self, index: usize) -> Option<String> {
+        (0..index).find_map(|before| {
+            let asked = self.gates(before).len();
+            if asked == 0 {
+                return None;
+            }
+            let is_empty = self.status.stages[before].jobs.is_empty();
+            if is_empty {
+                self.ask_for_others(before);
+            }
+            let stage = &self.status.stages[before];
+            let is_over = is_empty || stage.phase == StagePhase::Passed;
+            if is_over && stage.gates.len() == asked && is_proven(stage) {
+                return None;
+            }
+            let what = if is_empty { "passed on no device" } else { "not passed" };
+            Some(format!("the gates of stage {} have {what}", stage.name))
+        })
     }
 
-    /// True when an earlier stage with gates was sent, and they passed.
-    pub(super) fn is_proven_before(&self, index: usize) -> bool {
+    /// Asks the gates of a stage that was sent to nobody about the devices that have proven the build in its place: those of the
+    /// earlier stages whose gates passed, and those that it names and that all run the version already. True when they all pass.
+    pub(super) fn ask_for_others(&mut self, index: usize) -> bool {
         let earlier = self.status.stages.iter().take(index);
-        earlier
-            .into_iter()
-            .any(|stage| !stage.gates.is_empty() && stage.counts.assigned > 0 && is_proven(stage))
+        let proven =
+            earlier.filter(|stage| !stage.jobs.is_empty() && !stage.gates.is_empty() && is_proven(stage));
+        let own = self.named_running(index);
+        let own = StageCounts { assigned: own, succeeded: own, ..StageCounts::default() };
+        let counts = proven.fold(own, |sum, stage| sum + stage.counts);
+        if counts.assigned == 0 {
+            self.status.stages[index].gates.clear();
+            return false;
+        }
+        let asked = self.gates(index).into_iter().enumerate().map(|(n, outcome)| {
+            let mut evidence = gate::judge(&format!("outcome[{n}]"), outcome, &counts, self.ground.now);
+            evidence.message += "; by the devices of earlier stages and by those that run it already, as the stage has nobody to send it to";
+            evidence
+        });
+        let before = &self.status.stages[index].gates;
+        let asked: Vec<Evidence> = asked.map(|evidence| keep_time(evidence, before)).collect();
+        self.status.stages[index].gates = asked;
+        is_proven(&self.status.stages[index])
+    }
+
+    /// How many devices the stage names that no job of ours was sent to, when all that it names run the version.
+    fn named_running(&self, index: usize) -> u32 {
+        let spec = &self.ground.package.spec;
+        let target = Target { kind: spec.kind, version: &spec.version };
+        let fleet = self.ground.fleet.value.devices;
+        let runs_it = |id: &String| fleet.get(id).is_some_and(|device| target.is_reported_by(device));
+        let named = self.ground.stages.get(index).and_then(|stage| stage.select.devices.as_ref());
+        let named: BTreeSet<&String> = named.into_iter().flatten().collect();
+        if !named.iter().all(|id| runs_it(id)) {
+            return 0;
+        }
+        let sent = &self.survey.taken.stage_of;
+        as_count(named.into_iter().filter(|id| !sent.contains_key(id.as_str())).count())
     }
 
     /// Asks every gate of the stage, and returns one that failed. A failure is final for this spec: its evidence stands,

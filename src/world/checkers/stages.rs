@@ -59,11 +59,20 @@ impl Ran {
         let Some(status) = &rollout.status else { return Ok(()) };
         let uid = rollout.metadata.uid.clone().unwrap_or_default();
         let identity = run_key(status);
+        let mut all = BTreeSet::new();
         for before in status.stages.iter().take_while(|before| before.name != stage) {
             let sent = Sent { uid: uid.clone(), package: identity.clone(), stage: Some(before.name.clone()) };
             // A cloud leaves out a device that another rollout's job has updated a moment before.
             let mut members = creates.asked(&sent);
             members.extend(creates.members.get(&sent).into_iter().flatten().cloned());
+            all.extend(members.iter().cloned());
+            if members.is_empty() {
+                // A stage that was sent to nobody is proven by the devices before it, and by those that it names.
+                let spec = rollout.spec.stages.iter().find(|spec| spec.name == before.name);
+                members.clone_from(&all);
+                members
+                    .extend(spec.into_iter().flat_map(|spec| spec.select.devices.iter().flatten()).cloned());
+            }
             let ran = self.count(members.iter(), package);
             self.has_passed(rollout, before, ran)?;
         }

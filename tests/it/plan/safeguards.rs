@@ -83,6 +83,37 @@ fn a_gated_stage_that_selects_nobody_is_not_passed_over_because_an_ungated_one_w
     assert_eq!(held.status.stages[1].phase, StagePhase::Waiting);
 }
 
+/// A rollout whose second stage names a device that the first one takes, with this gate.
+fn with_an_empty_stage(gate: &Value) -> World {
+    let first = json!([{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]);
+    let stages = json!([
+        {"name": "canary", "select": {"count": 5}, "gates": first},
+        {"name": "early", "select": {"percent": "0.001%"}, "gates": [gate]},
+        {"name": "rest", "select": {"rest": true}}
+    ]);
+    World::new(20, json!({"stages": stages}))
+}
+
+#[test]
+fn gates_of_an_empty_stage_pass_on_the_devices_of_the_gated_stages_before_it() {
+    let ratio = |least: u32| json!({"outcome": {"method": "Ratio", "minSuccess": "90%", "minSample": least}});
+    let mut world = with_an_empty_stage(&ratio(5));
+    let done = world.settle(|_| Fate::Succeeds);
+    assert_eq!(
+        (done.status.phase, world.jobs.len()),
+        (RolloutPhase::Completed, 2),
+        "{}",
+        done.status.message
+    );
+    let stage = &done.status.stages[1];
+    assert_eq!((stage.jobs.len(), stage.gates[0].sample, stage.gates[0].failures), (0, 5, 0));
+    insta::assert_snapshot!(stage.gates[0].message, @"5 of 5 succeeded (100.0 %); needs 90 %; by the devices of earlier stages and by those that run it already, as the stage has nobody to send it to");
+
+    let mut world = with_an_empty_stage(&ratio(6));
+    let held = world.settle(|_| Fate::Succeeds);
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("StageEmpty", 1), "{}", held.status.message);
+}
+
 #[test]
 fn a_gate_is_asked_while_its_stage_is_still_being_sent() {
     let mut world = World::new(

@@ -431,6 +431,8 @@ fn an_empty_canary_never_lets_the_rest_go() {
     tried_before.devices.get_mut("dev-000").unwrap().firmware = Some("V2".into());
     let plan = tried_before.settle(|_| Fate::Succeeds);
     assert_eq!((plan.status.phase, tried_before.jobs.len()), (RolloutPhase::Completed, 1));
+    let gate = &plan.status.stages[0].gates[0];
+    assert_eq!((gate.sample, gate.failures), (1, 0), "{}", gate.message);
 }
 
 #[test]

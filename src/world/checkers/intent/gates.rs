@@ -1,19 +1,26 @@
-//! Law (c): no stage is sent before every earlier gate passed with evidence. A stage without devices proves nothing.
+//! Law (c): no stage is sent before every earlier gate passed with evidence. A stage without devices proves nothing:
+//! its gates have to pass on devices that have proven the build in its place.
 
 use super::truth::Truth;
 use super::verdict::passes;
-use crate::api::{Evidence, Gate, OtaRollout, Verdict};
+use crate::api::{Evidence, Gate, OtaPackage, OtaRollout, Stage, Verdict};
 use crate::world::checkers::Sent;
+use crate::world::checkers::stages::kind_of;
+use std::collections::BTreeSet;
 
 /// Every gate of the spec's stages before this one has evidence that is enough, and true.
-pub(super) fn have_passed(rollout: &OtaRollout, sent: &Sent, truth: &Truth) -> Result<(), String> {
+pub(super) fn have_passed(
+    rollout: &OtaRollout,
+    package: &OtaPackage,
+    sent: &Sent,
+    truth: &Truth,
+) -> Result<(), String> {
     let Some(stage) = &sent.stage else { return Ok(()) };
     let known = rollout.status.as_ref().map_or(&[][..], |status| status.stages.as_slice());
     for before in rollout.spec.stages.iter().take_while(|before| before.name != *stage) {
         let status = known.iter().find(|status| status.name == before.name);
         let evidence = status.map_or(&[][..], |status| status.gates.as_slice());
-        let of_before = Sent { stage: Some(before.name.clone()), ..sent.clone() };
-        let ran = truth.cohort(&of_before).map_or(0, |cohort| cohort.ran.len());
+        let ran = ran(rollout, package, before, sent, truth);
         for (n, gate) in before.gates.iter().enumerate() {
             proves(gate, evidence.get(n), ran).map_err(|why| {
                 format!("stage {stage} is sent, and gate {n} of stage {} {why}", before.name)
@@ -21,6 +28,20 @@ pub(super) fn have_passed(rollout: &OtaRollout, sent: &Sent, truth: &Truth) -> R
         }
     }
     Ok(())
+}
+
+/// How many devices may have proven a stage: those that it was sent to and that ran the version. Where it was sent to nobody: those
+/// of the stages before it, and those that it names and that run the version without being sent it.
+fn ran(rollout: &OtaRollout, package: &OtaPackage, stage: &Stage, sent: &Sent, truth: &Truth) -> usize {
+    let of = |stage: &Stage| truth.cohort(&Sent { stage: Some(stage.name.clone()), ..sent.clone() });
+    if let Some(cohort) = of(stage) {
+        return cohort.ran.len();
+    }
+    let earlier = rollout.spec.stages.iter().take_while(|before| before.name != stage.name);
+    let named = stage.select.devices.iter().flatten();
+    let mut ran: BTreeSet<&String> = earlier.filter_map(of).flat_map(|cohort| &cohort.ran).collect();
+    ran.extend(named.filter(|device| truth.has_run(device, kind_of(package), &package.spec.version)));
+    ran.len()
 }
 
 fn proves(gate: &Gate, evidence: Option<&Evidence>, ran: usize) -> Result<(), String> {

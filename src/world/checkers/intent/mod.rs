@@ -266,10 +266,13 @@ impl Intent {
         let stage = pending.find(|intent| intent.token == token).and_then(|intent| intent.stage.clone());
         let dispatch = &Dispatch { sent: &Sent { uid, package, stage }, devices, now };
         let selected = self.told(Law::Selected, selects(rollout, &warrant.objects, dispatch, &self.truth));
-        let passed = self.told(Law::Gates, have_passed(rollout, dispatch.sent, &self.truth));
+        let package = package_of(rollout, &warrant.objects);
+        let passed =
+            package.map_or(Ok(()), |package| have_passed(rollout, package, dispatch.sent, &self.truth));
+        let passed = self.told(Law::Gates, passed);
         let fired = has_not_fired(rollout, &truth::run_of(dispatch.sent), &self.truth, dispatch.now);
         let law = held.and(selected).and(passed).and(self.told(Law::StopRules, fired));
-        if let Some(package) = package_of(rollout, &warrant.objects) {
+        if let Some(package) = package {
             let goal = Goal { kind: kind_of(package), version: package.spec.version.clone() };
             self.truth.leaves(dispatch.sent, goal);
         }

@@ -115,6 +115,12 @@ impl Truth {
         !versions.contains(version) && !fitted
     }
 
+    /// True when the device runs this version, or has just left it.
+    pub(super) fn has_run(&self, device: &str, kind: PackageKind, version: &str) -> bool {
+        let known = self.versions.get(&(device.to_owned(), kind));
+        known.is_some_and(|(now, _, before)| now == version || before.as_deref() == Some(version))
+    }
+
     /// Everything that there is now.
     pub(super) fn is_now<'a>(
         &mut self,

@@ -6,7 +6,7 @@ use super::broken::FIRST_OF_BROKEN;
 use super::checkers::FIRST_OF_INTENT;
 use super::cluster::FIRST_OF_SECRETS;
 use super::{Home, Law};
-use crate::api::{Budget, LocalRef, Object, ObjectKey, Order, OtaRollout, Request, StageCounts};
+use crate::api::{Budget, LocalRef, Object, ObjectKey, Order, OtaRollout, Period, Request, StageCounts};
 use crate::cloud::{
     Call, CallError, Capabilities, Cloud, Device, ErrorClass, Job, JobState, PackageKind, PackageRow, Reply,
     WireRequest,
@@ -46,6 +46,8 @@ pub enum Mutation {
     NoWindows,
     /// A stage passes without its soak.
     NoSoak,
+    /// A stage passes an hour after its soak.
+    LateSoak,
     /// A pause is noted, and nothing stands still.
     PauseNotHeeded,
     /// It is forgotten that a request to try again was handled.
@@ -80,7 +82,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -91,6 +93,7 @@ impl Mutation {
         Self::CountEndsList,
         Self::NoWindows,
         Self::NoSoak,
+        Self::LateSoak,
         Self::PauseNotHeeded,
         Self::RetryForgotten,
         Self::NoPrecondition,
@@ -166,6 +169,7 @@ impl Mutation {
             Self::JobSuccessCounts
             | Self::BudgetPerObject
             | Self::NoSoak
+            | Self::LateSoak
             | Self::PauseNotHeeded
             | Self::RetryForgotten => "calm",
             Self::FailuresForgotten => "crowded",
@@ -193,6 +197,7 @@ impl Mutation {
             | Self::BudgetPerObject
             | Self::NoWindows
             | Self::NoSoak
+            | Self::LateSoak
             | Self::PauseNotHeeded
             | Self::RetryForgotten
             | Self::PackageRemembered
@@ -258,6 +263,11 @@ impl MutantStore {
             }
             (Object::Rollout(rollout), Mutation::NoSoak) => {
                 rollout.spec.stages.iter_mut().for_each(|stage| stage.soak = None);
+            }
+            (Object::Rollout(rollout), Mutation::LateSoak) => {
+                for soak in rollout.spec.stages.iter_mut().filter_map(|stage| stage.soak.as_mut()) {
+                    *soak = Period::seconds(soak.as_secs() + 3600);
+                }
             }
             (Object::Rollout(rollout), Mutation::PauseNotHeeded) => {
                 let annotations = rollout.metadata.annotations.iter_mut();

@@ -234,16 +234,19 @@ impl Checkers {
     /// From now on something may go wrong for a whole account.
     pub(super) fn faults_begin(&mut self) {
         self.intent.faults_begin();
+        self.soaks.faults_begin();
     }
 
     /// No fault strikes everything any more.
     pub(super) fn faults_end(&mut self) {
         self.intent.faults_end();
+        self.soaks.faults_end();
     }
 
     /// Whoever works begins.
     pub(super) fn process_begins(&mut self) {
         self.intent.process_begins();
+        self.soaks.disturbed();
     }
 
     /// An object was reconciled.
@@ -261,6 +264,9 @@ impl Checkers {
         jobs: &[JobTruth],
         now: Timestamp,
     ) {
+        if !broken.is_empty() {
+            self.soaks.disturbed();
+        }
         let law = self.intent.delays_are(broken, durable, jobs, &self.creates, now);
         self.judge(law);
     }

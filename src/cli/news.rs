@@ -96,7 +96,7 @@ impl Listing {
                 self.known(&key).then_some(News::Wrong(key, why)).into_iter().collect()
             }
             Seen::Gone(key) => self.known(&key).then_some(News::Gone(key)).into_iter().collect(),
-            Seen::ListEnds(scope) => self.end(scope).map(News::Gone).collect(),
+            Seen::ListEnds(scope) => self.end(&scope).into_iter().map(News::Gone).collect(),
             Seen::Failed(scope, error) => {
                 vec![News::Silence(format!("the watch of {scope} failed: {error}"))]
             }
@@ -109,8 +109,8 @@ impl Listing {
         self.keys.contains(key)
     }
 
-    fn end(&mut self, scope: Scope) -> impl Iterator<Item = ObjectKey> + use<> {
-        self.unlisted.extract_if(.., |key| scope.holds(key)).collect::<Vec<_>>().into_iter()
+    fn end(&mut self, scope: &Scope) -> Vec<ObjectKey> {
+        self.unlisted.extract_if(.., |key| scope.holds(key)).collect()
     }
 }
 

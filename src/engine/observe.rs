@@ -180,6 +180,19 @@ impl Lane {
         self.inventory.jobs.of(object.spec.kind).filter(is_of_it).map(|job| job.id.clone()).collect()
     }
 
+    /// What objects around a rollout say of it, without a look at the cloud.
+    async fn surroundings_of(
+        &self,
+        object: &OtaRollout,
+        package: Option<&OtaPackage>,
+    ) -> Result<RolloutSight, Trouble> {
+        let refusal = self.refusal_of(object.metadata.namespace.as_deref()).await?;
+        let named = ObjectKey::of(Kind::OtaRollout, &object.metadata)
+            .sibling(Kind::OtaPackage, &object.spec.package_ref.name);
+        let package_is_invalid = package.is_none() && self.store.is_set_aside(&named);
+        Ok(RolloutSight { refusal, package_is_invalid, ..RolloutSight::default() })
+    }
+
     pub(super) async fn observe_rollout(
         &mut self,
         object: &OtaRollout,
@@ -189,11 +202,7 @@ impl Lane {
     ) -> Result<RolloutSight, Trouble> {
         self.evidence = evidence;
         self.own_keys = vec![rollout_mark(object.metadata.uid.as_deref().unwrap_or_default())];
-        let refusal = self.refusal_of(object.metadata.namespace.as_deref()).await?;
-        let named = ObjectKey::of(Kind::OtaRollout, &object.metadata)
-            .sibling(Kind::OtaPackage, &object.spec.package_ref.name);
-        let package_is_invalid = package.is_none() && self.store.is_set_aside(&named);
-        let mut sight = RolloutSight { refusal, package_is_invalid, ..RolloutSight::default() };
+        let mut sight = self.surroundings_of(object, package).await?;
         let Some(package) = package else { return Ok(sight) };
         let drift = within(self.connect().await?.drift_interval);
         let mut ours: Vec<String> = object

@@ -179,7 +179,7 @@ impl Candidate {
 
 /// The first of several failures, and then ever fewer of them: an API server may be away for hours.
 const fn is_told(failures: u64) -> bool {
-    failures.is_power_of_two() || failures % 64 == 0
+    failures.is_power_of_two() || failures.is_multiple_of(64)
 }
 
 fn log_failure(failures: u64, error: &kube::Error) {

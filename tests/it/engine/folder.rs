@@ -105,7 +105,7 @@ fn a_suspended_rollout_stops_its_tasks_and_goes_on_when_it_is_resumed() {
         cloud.set_behaviours(serde_json::from_str(slow).unwrap()).unwrap();
     });
     let process = Process::start(&mut lab.verb("run", &[]));
-    lab.until("the canary is sent", || lab.tasks().len() >= 1);
+    lab.until("the canary is sent", || !lab.tasks().is_empty());
     lab.write("rollout.yaml", &format!("{ROLLOUT}  suspend: true\n"));
     lab.until("its task is stopped", || lab.tasks().iter().all(|task| task.status.starts_with("Stop")));
     lab.until_object("rollout/meter", "it is held", |o| {

@@ -80,7 +80,7 @@ fn a_process_whose_state_folder_was_taken_away_sends_nothing_more_and_ends() {
         }
         let log = lab.path().join("log");
         let process = Process::start_with_log(&mut lab.verb("run", &[]), &log);
-        lab.until("the verify job is there", || lab.tasks().len() >= 1);
+        lab.until("the verify job is there", || !lab.tasks().is_empty());
         replace(&lab);
         for device in ["verify-1", "verify-2"] {
             lab.connect(device, true);

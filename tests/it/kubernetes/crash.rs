@@ -70,7 +70,7 @@ fn one_of_two_works_and_the_other_one_takes_over_from_a_frozen_one() {
     let leader = field.leader();
     let second = Process::start(&mut field.controller());
     field.apply(PACKAGE);
-    field.lab.until("the package is verified", || field.lab.tasks().len() >= 1);
+    field.lab.until("the package is verified", || !field.lab.tasks().is_empty());
     signal(&first, "-STOP");
     field.apply(ROLLOUT);
     field.lab.until("the other one leads", || field.leader() != leader);
@@ -86,7 +86,7 @@ fn a_controller_that_is_told_to_end_gives_the_lease_back() {
     let field = Field::new(shared());
     field.apply(PACKAGE);
     let first = Process::start(&mut field.controller());
-    field.lab.until("the package is verified", || field.lab.tasks().len() >= 1);
+    field.lab.until("the package is verified", || !field.lab.tasks().is_empty());
     let (status, _) = first.terminate();
     assert!(status.success(), "{status:?}");
     assert_eq!(field.leader(), "");
@@ -154,7 +154,7 @@ fn definitions_that_come_late_and_an_api_server_that_is_away_longer_than_the_lea
     field.apply(&field.account());
     field.apply(PACKAGE);
     field.apply(ROLLOUT);
-    field.lab.until("the package is verified", || field.lab.tasks().len() >= 1);
+    field.lab.until("the package is verified", || !field.lab.tasks().is_empty());
     // Long enough for watches to break, and most likely too short for the Lease.
     plane.kill_api_server();
     plane.start_api_server();

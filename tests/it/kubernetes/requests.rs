@@ -177,7 +177,7 @@ fn a_paused_rollout_can_be_deleted() {
     field.apply(unverified);
     field.apply(ROLLOUT);
     let controller = Process::start(&mut field.controller());
-    field.lab.until("the canary is sent", || field.lab.tasks().len() >= 1);
+    field.lab.until("the canary is sent", || !field.lab.tasks().is_empty());
     ask(&field, "pause", "rollout/meter");
     field.lab.until("its task is stopped", || field.lab.tasks()[0].status.starts_with("Stop"));
     field.delete("OtaRollout", "meter");

@@ -52,8 +52,8 @@ async fn plan(args: &Args, ctx: &Context) -> Result<Exit, String> {
     Ok(exit_of(&survey))
 }
 
-/// The manifests, what the cluster holds in the namespaces that they are for (in all of them, where that was asked for), and what is
-/// wrong with objects there that cannot be read.
+/// The manifests, what the cluster holds in the namespaces that they are for and those of their accounts (in all of them, where that
+/// was asked for), and what is wrong with objects there that cannot be read.
 async fn read(
     path: &Path,
     client: &Client,
@@ -62,9 +62,10 @@ async fn read(
 ) -> Result<(Snapshot, Vec<Arc<Object>>, Vec<String>), String> {
     let mut surroundings = Surroundings { namespace: Some(namespace.clone()), ..Surroundings::default() };
     let written = folder::read_for(path, &surroundings);
-    let named = written.objects.keys().map(|key| key.namespace.as_str());
-    let named: BTreeSet<&str> = named.chain([namespace.as_str()]).collect();
-    let spaces = if all { vec![None] } else { named.into_iter().map(Some).collect() };
+    let written = written.objects.values().map(|sourced| &sourced.object);
+    let named = written.flat_map(|object| object.cloud_ref().into_iter().chain([object.key()]));
+    let named: BTreeSet<String> = named.map(|key| key.namespace).chain([namespace]).collect();
+    let spaces = if all { vec![None] } else { named.iter().map(|name| Some(name.as_str())).collect() };
     let (objects, invalid) = list(client, &spaces).await.map_err(|error| error.to_string())?;
     surroundings.known = objects.iter().map(Object::key).collect();
     Ok((folder::read_for(path, &surroundings), objects.into_iter().map(Arc::new).collect(), invalid))

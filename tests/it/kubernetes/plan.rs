@@ -60,3 +60,18 @@ fn a_plan_says_what_an_apply_to_the_cluster_would_do_and_writes_nothing() {
     let said = String::from_utf8_lossy(&astray.stderr).into_owned();
     assert!(astray.status.code() == Some(1) && said.contains("there is no OtaPackage"), "{said}");
 }
+
+#[test]
+fn a_plan_finds_the_account_of_another_namespace_and_says_when_that_does_not_allow_it() {
+    let (platform, team) = (Field::new(shared()), Field::without_account(shared()));
+    let of_platform = format!("cloudRef: {{name: lab, namespace: {}}}", platform.namespace);
+    let package = PACKAGE.replace("cloudRef: {name: lab}", &of_platform);
+    let release = format!("{package}---\n{ROLLOUT}");
+    let refused = plan(&team, &release);
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(refused.status.code() != Some(0) && said.contains("does not allow namespace"), "{said}");
+    platform.apply(&format!("{}  allowedNamespaces: ['*']\n", platform.account()));
+    let allowed = plan(&team, &release);
+    assert_eq!(orders(&allowed)["CreatePackage"], 1, "{}", orders(&allowed));
+    assert_eq!(platform.lab.packages(), []);
+}

@@ -114,13 +114,19 @@ impl StageCounts {
     fn keeping_reverted(mut self, before: Self) -> Self {
         let lost = before.failures().saturating_sub(self.failures());
         let lost = lost.min(before.reverted.saturating_sub(self.reverted));
+        let more = self.outstanding().saturating_sub(before.outstanding());
         let among_unconfirmed = lost.min(self.unconfirmed);
         self.unconfirmed -= among_unconfirmed;
         self.in_flight -= among_unconfirmed;
         let among_unseen = (lost - among_unconfirmed).min(self.unseen.saturating_sub(before.unseen));
         self.unseen -= among_unseen;
         self.assigned += among_unseen;
-        self.reverted += among_unconfirmed + among_unseen;
+        let among_open =
+            (lost - among_unconfirmed - among_unseen).min(more.saturating_sub(among_unconfirmed));
+        let begun = among_open.min(self.in_flight - self.unconfirmed);
+        self.in_flight -= begun;
+        self.queued -= among_open - begun;
+        self.reverted += among_unconfirmed + among_unseen + among_open;
         self
     }
 
@@ -208,6 +214,11 @@ mod tests {
             (counts(2, 0, 2, 0), counts(2, 1, 1, 0)),
             // Another job took it on, or another device.
             (counts(3, 0, 0, 1), counts(3, 1, 0, 0)),
+            // Its job goes on, and counts it among those that wait.
+            (
+                StageCounts { assigned: 4, queued: 2, succeeded: 2, ..StageCounts::default() },
+                StageCounts { assigned: 4, queued: 1, reverted: 1, succeeded: 2, ..StageCounts::default() },
+            ),
             // It runs it now.
             (counts(4, 0, 0, 0), counts(4, 0, 0, 0)),
         ] {

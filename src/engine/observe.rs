@@ -420,13 +420,16 @@ impl Lane {
             match jobs.read_details(account, &id, polled_since, class).await {
                 Ok(true) => {}
                 Ok(false) => return Err(Trouble::Yield),
-                // What cannot be read of a job of another object is told there. Whom it holds is left open.
-                Err(error)
-                    if !jobs.get(&id).is_some_and(is_own) && error.class.may_concern_one_resource() =>
-                {
-                    jobs.note_unreadable(&id, account.now());
+                Err(error) => {
+                    let is_alone = error.class.may_concern_one_resource();
+                    if is_alone {
+                        jobs.note_unreadable(&id, account.now());
+                    }
+                    // What cannot be read of a job of another object is told there. Whom it holds is left open.
+                    if !is_alone || jobs.get(&id).is_some_and(is_own) {
+                        return Err(error.into());
+                    }
                 }
-                Err(error) => return Err(error.into()),
             }
         }
         Ok(jobs.listed_at(kind))

@@ -324,6 +324,8 @@ impl Play {
                 if turn.stops_an_account(&self.original) {
                     self.shared.checkers().faults_begin();
                 }
+                // What users ask for comes before everything else, also of an object that fails.
+                self.shared.checkers().process_begins();
                 self.turn(turn, now);
             }
         }
@@ -549,10 +551,10 @@ impl Play {
         let must_complete = self.must_complete;
         let laws = self.at_rest(now, |rest, checkers| {
             [
+                checkers.intent_at_rest(rest, now),
                 if must_complete { rest.all_completed() } else { Ok(()) },
                 rest.counts_are_true(&checkers.creates),
                 rest.packages_are_there(),
-                checkers.intent_at_rest(rest, now),
             ]
         });
         let mut checkers = self.shared.checkers();

@@ -85,6 +85,7 @@ impl Checkers {
     /// Who created a package that is there is not known any more: it may be adopted.
     pub(super) fn forget_packages(&mut self) {
         self.has_lost = true;
+        self.creates.state_lost = true;
         self.intent.forget();
         self.lost_packages.extend(self.our_packages.iter().cloned());
     }

@@ -25,10 +25,15 @@ impl Failures {
     }
 
     /// A status is durable, or is about to be.
-    pub(super) fn status_is(&mut self, rollout: &OtaRollout, truth: &mut Truth) -> Result<(), String> {
+    pub(super) fn status_is(
+        &mut self,
+        rollout: &OtaRollout,
+        truth: &mut Truth,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let (Some(status), Some(uid)) = (&rollout.status, &rollout.metadata.uid) else { return Ok(()) };
         let sents = sents(uid, status);
-        self.notice_retries(&sents, status, truth);
+        self.notice_retries(&sents, status, truth, now);
         let mut law = self.stop_rule(&sents, status, truth);
         for (sent, stage) in sents.iter().zip(&status.stages) {
             let known = self.counted(sent, truth);
@@ -46,11 +51,17 @@ impl Failures {
     }
 
     /// What has failed in a stage is tried again: as long as its jobs say so. A request that was refused changes nothing.
-    fn notice_retries(&mut self, sents: &[Sent], status: &OtaRolloutStatus, truth: &mut Truth) {
+    fn notice_retries(
+        &mut self,
+        sents: &[Sent],
+        status: &OtaRolloutStatus,
+        truth: &mut Truth,
+        now: Timestamp,
+    ) {
         let tried = |stage: &StageStatus| stage.jobs.iter().any(|job| job.retry_ordered);
         for (sent, _) in sents.iter().zip(&status.stages).filter(|(_, stage)| tried(stage)) {
             self.known.remove(sent);
-            truth.forgive(sent);
+            truth.forgive(sent, now);
         }
     }
 
@@ -120,7 +131,9 @@ mod tests {
         let (first, second) = ("2026-01-05T00:00:01Z", "2026-01-05T00:00:02Z");
         let course = |statuses: &[OtaRollout]| {
             let (mut failures, mut truth) = (Failures::default(), Truth::default());
-            statuses.iter().try_for_each(|status| failures.status_is(status, &mut truth))
+            statuses
+                .iter()
+                .try_for_each(|status| failures.status_is(status, &mut truth, Timestamp::UNIX_EPOCH))
         };
         let observed = || rollout(3, Some((3, first)), None);
         assert!(course(&[observed(), rollout(3, Some((3, second)), None)]).is_ok());

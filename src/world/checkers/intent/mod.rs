@@ -195,7 +195,7 @@ impl Intent {
             _ => written.clone(),
         };
         self.warrants.status_is(object, &durable);
-        let failures = self.failures.status_is(&rollout, &mut self.truth);
+        let failures = self.failures.status_is(&rollout, &mut self.truth, now);
         let stops =
             run(&rollout).map_or(Ok(()), |run| self.stops.status_is(&rollout, &run, &self.truth, now));
         self.told(Law::Failures, failures).and(self.told(Law::StopRules, stops))
@@ -314,7 +314,7 @@ impl Intent {
         });
         let fired = rollouts.filter_map(|rollout| Some((rollout, run(rollout)?)));
         let mut fired = fired.map(|(rollout, run)| has_fired_at_rest(rollout, &run, &self.truth, now));
-        let law = self.told(Law::Reached, have_reached(objects, fleet));
+        let law = self.told(Law::Reached, have_reached(objects, excused, fleet));
         law.and(self.told(Law::StopRules, fired.find(Result::is_err).unwrap_or(Ok(()))))
     }
 

@@ -2,7 +2,7 @@
 //! counts it and says why.
 
 use super::eligible::{is_excluded, is_targeted, package_of, source_versions};
-use crate::api::{Object, OtaPackage, OtaRollout, RolloutPhase};
+use crate::api::{Object, ObjectKey, OtaPackage, OtaRollout, RolloutPhase};
 use crate::cloud::PackageKind;
 use crate::world::checkers::stages::kind_of;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +16,13 @@ pub(in crate::world::checkers) struct Fleet<'a> {
 }
 
 /// Every rollout that says it is completed has brought its devices there, but for as many as it counts.
-pub(super) fn have_reached(objects: &[Arc<Object>], fleet: &Fleet<'_>) -> Result<(), String> {
-    let rollouts = objects.iter().filter_map(|object| match object.as_ref() {
+pub(super) fn have_reached(
+    objects: &[Arc<Object>],
+    excused: &BTreeSet<ObjectKey>,
+    fleet: &Fleet<'_>,
+) -> Result<(), String> {
+    let observing = objects.iter().filter(|object| !excused.contains(&object.key()));
+    let rollouts = observing.filter_map(|object| match object.as_ref() {
         Object::Rollout(rollout) => Some(rollout),
         _ => None,
     });
@@ -36,7 +41,7 @@ fn has_reached(rollout: &OtaRollout, objects: &[Arc<Object>], fleet: &Fleet<'_>)
         let taken_on = counts.superseded + counts.unseen;
         counts.failures() + counts.outstanding() + counts.never_began + taken_on
     });
-    let counted: u32 = counted.sum();
+    let counted: u32 = counted.sum::<u32>() + untold(&status.message);
     if left.len() <= usize::try_from(counted).unwrap_or(usize::MAX) {
         return Ok(());
     }
@@ -47,6 +52,12 @@ fn has_reached(rollout: &OtaRollout, objects: &[Arc<Object>], fleet: &Fleet<'_>)
         "{name} is completed and counts {counted} devices that do not run {version}, and {all} do not: {}",
         some.join(", ")
     ))
+}
+
+/// Devices of which a status says that nobody can tell what became of them, because a job is not in the cloud any more.
+fn untold(message: &str) -> u32 {
+    let before = message.split_once(" more eligible and sent nothing: job ").map(|(before, _)| before);
+    before.and_then(|before| before.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
 /// Devices that are meant, could be brought there, and are not.
@@ -127,8 +138,14 @@ mod tests {
         ] {
             let devices = [("device0-0000", "V2"), ("device0-0001", version)];
             let versions = devices.map(|(device, version)| ((device, PackageKind::Firmware), version)).into();
-            let told = have_reached(&objects(failed, exclude), &Fleet { versions, online });
+            let told = have_reached(&objects(failed, exclude), &BTreeSet::new(), &Fleet { versions, online });
             assert_eq!(told.is_ok(), expected, "{failed} {exclude} {version}: {told:?}");
         }
+    }
+
+    #[test]
+    fn a_status_may_say_that_nobody_can_tell() {
+        let message = "2 of 2 devices run V2, 0 failed; 12 more eligible and sent nothing: job j is not in the cloud any more";
+        assert_eq!((untold(message), untold("2 of 2 devices run V2, 0 failed")), (12, 0));
     }
 }

@@ -178,9 +178,7 @@ impl Truth {
     }
 
     fn look(&mut self, there: &BTreeSet<&str>, now: Timestamp) {
-        let mut numbers: BTreeMap<Run, Numbers> = BTreeMap::new();
-        for (sent, cohort) in &mut self.cohorts {
-            let of_run = numbers.entry(run_of(sent)).or_default();
+        for cohort in self.cohorts.values_mut() {
             for (device, member) in &mut cohort.members {
                 let running = self.versions.get(&(device.clone(), cohort.goal.kind));
                 member.unsure |= running.is_none() || !there.contains(member.job.as_str());
@@ -190,8 +188,17 @@ impl Truth {
                 if member.runs {
                     cohort.ran.insert(device.clone());
                 }
-                of_run.add(member);
             }
+        }
+        self.count(now);
+    }
+
+    /// Notes how many devices of each run have failed, and how many run the version.
+    fn count(&mut self, now: Timestamp) {
+        let mut numbers: BTreeMap<Run, Numbers> = BTreeMap::new();
+        for (sent, cohort) in &self.cohorts {
+            let of_run = numbers.entry(run_of(sent)).or_default();
+            cohort.members.values().for_each(|member| of_run.add(member));
         }
         for (run, numbers) in numbers {
             let history = self.numbers.entry(run).or_default();
@@ -224,9 +231,10 @@ impl Truth {
     }
 
     /// Another attempt was taken for what has failed of this stage.
-    pub(super) fn forgive(&mut self, sent: &Sent) {
+    pub(super) fn forgive(&mut self, sent: &Sent, now: Timestamp) {
         let members = self.cohorts.get_mut(sent).into_iter().flat_map(|cohort| cohort.members.values_mut());
         members.for_each(|member| member.forgiven |= member.is_failing());
+        self.count(now);
     }
 
     /// Devices of a stage that never came online.

@@ -93,7 +93,7 @@ impl Law {
 
     /// Whether it is judged when nobody chooses the laws.
     const fn is_judged(self) -> bool {
-        matches!(self, Self::Overlap)
+        !matches!(self, Self::ShortLives)
     }
 }
 

@@ -45,7 +45,9 @@ impl Failures {
             // A device that never came online counts as failed until its reason was read: that is no failure that was observed.
             let unread = truth.never_began(&sent).saturating_sub(stage.counts.never_began);
             let known = self.known.entry(sent).or_default();
-            *known = stage.counts.failures().saturating_sub(unread).max(*known);
+            // Who is overdue is judged by the limits of the spec, and judged again when they are edited.
+            let told = stage.counts.failures().saturating_sub(stage.counts.overdue);
+            *known = told.saturating_sub(unread).max(*known);
         }
         law
     }

@@ -39,7 +39,7 @@ pub(super) struct Member {
     runs: bool,
     /// It was failing at some time.
     failed: bool,
-    /// It ran the version after it had failed.
+    /// It ran the version after it had failed, or the cloud tried it again.
     recovered: bool,
     /// Another attempt was taken, and it has no newer job yet: it counts as failed until the job that it failed in is over.
     forgiven: bool,
@@ -92,7 +92,7 @@ impl Truth {
         self.goals.get(sent).map(|goal| goal.kind)
     }
 
-    /// Devices of a stage that had failed, and came to run the version.
+    /// Devices of a stage that had failed, and came to run the version, or that the cloud tried again.
     pub(super) fn recovered(&self, sent: &Sent) -> u32 {
         let members = self.cohorts.get(sent).into_iter().flat_map(|cohort| cohort.members.values());
         u32::try_from(members.filter(|member| member.recovered).count()).unwrap_or(u32::MAX)
@@ -140,6 +140,9 @@ impl Truth {
             };
             for (device, member) in cohort.members.iter_mut().filter(|(_, member)| member.job == job.id) {
                 member.never_began |= job.never_began.contains(device);
+                // The cloud tries it again (`delivery.retry`).
+                member.recovered |= member.failed && member.answered && job.open.contains(device);
+                member.answered &= !job.open.contains(device);
                 // What had answered before its job was stopped is sure.
                 member.unsure |= !member.answered && job.untold.contains(device);
                 member.answered |= job.answered.contains(device);

@@ -4,6 +4,7 @@
 //! and creating it, and only when it is ours and no running job needs it.
 
 mod compare;
+mod former;
 mod leave;
 mod portal;
 mod report;

@@ -37,6 +37,10 @@ pub struct OtaPackageStatus {
     /// Verification on named devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<VerificationStatus>,
+    /// Jobs of verifications that an edit replaced, newest last, where the cloud's jobs carry no token: an edit that is undone finds
+    /// its job again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_jobs: Vec<FormerJob>,
     /// Calls that left, or were about to, and whose outcome is not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<Intent>,
@@ -62,6 +66,7 @@ impl Default for OtaPackageStatus {
             known_since: None,
             compared_row: None,
             verification: None,
+            former_jobs: Vec::new(),
             pending: Vec::new(),
             decisions: Vec::new(),
             last_handled_reconcile_at: None,
@@ -72,6 +77,16 @@ impl Default for OtaPackageStatus {
 
 const fn is_first(attempt: &u32) -> bool {
     *attempt == 0
+}
+
+/// The job of a verification that an edit replaced.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerJob {
+    /// Our token of it.
+    pub token: String,
+    /// The cloud's id.
+    pub id: String,
 }
 
 /// How a package came to be ours.

@@ -1,5 +1,6 @@
 //! Verification: the named devices must run the package before any rollout starts.
 
+use super::former;
 use super::report::{Outcome, Standing};
 use crate::api::{
     CreateOperation, Intent, OtaPackageStatus, StageCounts, Truth, VERIFIED, Verification,
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Judges the verification of a package that is in the cloud under `package_id`.
 pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, package_id: &str) -> Outcome {
     let Some(verification) = &view.object.spec.verification else {
+        former::remember(view, status);
         status.verification = None;
         return match of_the_cloud(view, package_id) {
             Some(CloudVerification::NotNeeded | CloudVerification::Passed) | None => {
@@ -63,14 +65,12 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         return unfit;
     }
     if !is_known {
-        status.verification = Some(begin(view, verification, last_attempt(view, verification, &jobs.value)));
+        former::remember(view, status);
+        let next = begin(view, verification, last_attempt(view, verification, &jobs.value));
+        status.verification = Some(former::take_up(view, status, verification, next));
     }
     let token = status.verification.as_ref().map(|known| known.token.clone()).unwrap_or_default();
-    // What was lost of another attempt, or of another package, stands in the way of nothing; and a call whose job has ended is
-    // settled: where jobs carry no token, the next one for the same devices would look like its work.
-    status
-        .pending
-        .retain(|intent| intent.token == token || (intent.is_open() && !has_ended(&jobs.value, intent)));
+    former::settle(view, status, &jobs.value, &token);
     Trial { view, verification, token, package_id, named: named.into_iter().collect(), jobs, devices }
         .judge(status)
 }
@@ -87,7 +87,7 @@ pub(super) fn begin(view: &PackageView<'_>, verification: &Verification, attempt
     }
 }
 
-fn token(view: &PackageView<'_>, verification: &Verification, attempt: u32) -> String {
+pub(super) fn token(view: &PackageView<'_>, verification: &Verification, attempt: u32) -> String {
     let uid = view.object.metadata.uid.as_deref().unwrap_or_default();
     verify_token(uid, &package_identity(view.object), &verification.devices, attempt)
 }
@@ -132,12 +132,6 @@ pub(super) fn find_job<'a>(jobs: &[&'a Job], token: &str, id: Option<&str>) -> O
     let by_id = jobs.iter().find(|job| id == Some(job.id.as_str())).copied();
     // Another instance may have sent the same one before: both of them go by the older job.
     by_id.filter(|job| job.token.as_deref() != Some(token)).or(oldest).or(by_id)
-}
-
-/// The job that the call made is listed, and over.
-fn has_ended(jobs: &[&Job], call: &Intent) -> bool {
-    call.operation == CreateOperation::CreateJob
-        && find_job(jobs, &call.token, None).is_some_and(|job| job.state.is_final())
 }
 
 /// Takes in the verify job whose create was not answered, if it is listed; the token of one that is not.

@@ -167,7 +167,12 @@ impl ApiServer {
         if self.is_away(now) {
             return Err(CallError::new(ErrorClass::Unavailable, "Connect", "no answer from the API server"));
         }
-        if secrets.read(&name, uid_of(cloud), keeps) {
+        // As the connector: what is deleted before its new keys were ever read is stopped with the former ones.
+        let is_deleting = cloud.metadata.deletion_timestamp.is_some();
+        let former = cloud.former_secret().filter(|_| is_deleting);
+        let former = former.map(|former| (account_of(cloud), former.to_owned()));
+        if [Some(name.clone()), former].iter().flatten().any(|name| secrets.read(name, uid_of(cloud), keeps))
+        {
             return Ok(());
         }
         let message = format!("there is no Secret {} in namespace default", name.1);

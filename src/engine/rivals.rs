@@ -3,6 +3,7 @@
 use super::lane::{Lane, Trouble};
 use super::queue::Class;
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout, support};
+use crate::cloud::ErrorClass;
 use crate::plan::needs::{self, package_key};
 use crate::plan::ownership::Rival;
 use std::collections::BTreeSet;
@@ -55,6 +56,10 @@ impl Lane {
             for need in needs::for_rival(rival) {
                 match self.look_at_members(need, package, &mut members, class).await {
                     Ok(()) => {}
+                    // Nobody is in a group that does not exist.
+                    Err(Trouble::Call(error)) if error.class == ErrorClass::NotFound => {
+                        members.get_or_insert_default();
+                    }
                     Err(Trouble::Call(error)) if error.class.may_concern_one_resource() => {
                         members = None;
                         break;
@@ -98,5 +103,26 @@ impl Lane {
             }
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, WORLD, cloud, package, rollout};
+    use crate::api::{Kind, ObjectKey};
+    use jiff::SignedDuration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rollout_for_a_group_that_does_not_exist_holds_up_no_other() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let astray = rollout("astray", "v3", 5).replace("{all: true}", "{groups: [dead-beef]}");
+        let ours = [cloud("lab", "a"), package("v2", "lab", "V2"), rollout("release", "v2", 5)].concat();
+        site.apply(&[ours, package("v3", "lab", "V3"), astray].concat()).await;
+        site.until("the canary is sent", |_| bench.tasks().len() == 1).await;
+        site.work(SignedDuration::from_hours(3)).await;
+        assert_eq!(bench.versions("m-").get("V2"), Some(&30));
+        let (_, said) = site.said(&ObjectKey::new(Kind::OtaRollout, "default", "astray"));
+        assert!(said.contains("The device group does not exist"), "{said}");
     }
 }

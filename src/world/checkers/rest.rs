@@ -325,7 +325,8 @@ fn is_refused(package: &OtaPackage) -> bool {
 fn says_what_it_waits_for(object: &Object) -> bool {
     let Object::Cloud(cloud) = object else { return false };
     let message = cloud.status.as_ref().map(|status| status.message.as_str()).unwrap_or_default();
-    message.starts_with("deletion waits for ")
+    // For other objects; or for keys that are gone, with the command that ends it.
+    message.starts_with("deletion waits for ") || message.starts_with("deletion waits: ")
 }
 
 /// A rollout waits for it, and it says itself why.

@@ -68,8 +68,10 @@ pub fn missing_grace_left(conditions: &[Condition], now: Timestamp) -> SignedDur
     let not_ready = find_condition(conditions, READY).filter(|ready| ready.status != Truth::True.as_str());
     let since = not_ready.map_or(now, |ready| ready.last_transition_time.0);
     let missing_for = now.duration_since(since);
+    let is_over = find_condition(conditions, STALLED)
+        .is_some_and(|stalled| stalled.status == Truth::True.as_str() && MISSING.contains(&&*stalled.reason));
     // A clock that was set back since proves nothing.
-    if missing_for.is_negative() {
+    if is_over || missing_for.is_negative() {
         SignedDuration::ZERO
     } else {
         MISSING_GRACE - missing_for.min(MISSING_GRACE)
@@ -122,6 +124,9 @@ mod tests {
         let left: Vec<i64> =
             [800, 900, 930, 1020, 9999].map(|s| missing_grace_left(&conditions, at(s)).as_secs()).to_vec();
         assert_eq!(left, [0, 120, 90, 0, 0]);
+        // Whatever clock said so: it does not begin again.
+        set_condition(&mut conditions, STALLED, Truth::True, "SecretMissing", "", 1, at(905));
+        assert_eq!(missing_grace_left(&conditions, at(930)), SignedDuration::ZERO);
     }
 
     #[test]

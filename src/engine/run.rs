@@ -21,6 +21,8 @@ pub struct Engine {
     rollouts_of: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
     /// Changed, and their dependents not woken yet: kept here so that a caller may give up waiting at any time.
     changed: Vec<ObjectKey>,
+    /// Objects whose last turn ended with an error.
+    failing: BTreeSet<ObjectKey>,
     reports_in: mpsc::UnboundedSender<Report>,
     reports: mpsc::UnboundedReceiver<Report>,
     pulses: Pulses,
@@ -41,6 +43,7 @@ impl Engine {
             running: JoinSet::new(),
             rollouts_of: BTreeMap::new(),
             changed: Vec::new(),
+            failing: BTreeSet::new(),
             reports_in,
             reports,
             pulses: Pulses::default(),
@@ -161,13 +164,26 @@ impl Engine {
                 Some(ended) = self.running.join_next() => pass_on(ended),
             }
         };
-        if report.changed {
+        let fails_still = self.fails_still(&report);
+        if report.changed && !fails_still {
             self.changed.push(report.key.clone());
         }
         if report.key.kind == Kind::OtaRollout {
             self.reported.push((report.key.clone(), report.account.clone()));
         }
         Ok(report)
+    }
+
+    /// True when an object failed that had failed before: whatever waits for it learns nothing from another message, and would
+    /// forget its own backoff.
+    fn fails_still(&mut self, report: &Report) -> bool {
+        match report.error {
+            Some(_) => !self.failing.insert(report.key.clone()),
+            None => {
+                self.failing.remove(&report.key);
+                false
+            }
+        }
     }
 
     /// Wakes a rollout that this account's worker has had in hand, and that belongs to another one's now.

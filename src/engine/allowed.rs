@@ -52,8 +52,14 @@ mod tests {
         assert_eq!(reason, "NamespaceNotAllowed");
         insta::assert_snapshot!(said, @"OtaCloud/platform/lab does not allow namespace team: add it to spec.allowedNamespaces of that OtaCloud");
         assert_eq!((bench.sent("POST", "packages"), bench.tasks().len()), (0, 0));
+        assert_eq!(
+            (bench.sent("GET", "batchtasks"), bench.sent("GET", "devices")),
+            (0, 0),
+            "nothing is looked at"
+        );
         site.apply(&account("other, team")).await;
         site.until("its canary is sent", |_| bench.tasks().len() == 1).await;
+        assert!(bench.sent("GET", "batchtasks") > 0 && bench.sent("GET", "devices") > 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,7 +47,7 @@ pub enum Told {
     Known(usize),
     /// An object had its turn.
     Turn(Box<Report>),
-    /// A watch failed, and is begun anew.
+    /// A watch failed, and is restarted.
     WatchFailed(Scope, watcher::Error),
     /// Nothing that anybody asked for.
     Nothing,

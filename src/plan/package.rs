@@ -51,7 +51,7 @@ pub fn plan(view: &PackageView<'_>) -> Plan<OtaPackageStatus> {
 }
 
 /// What is decided without a look at the cloud, if anything is: a package that leaves no trace there goes at once, and one that
-/// its account refuses (why, if it does) stands still.
+/// its account refuses is `Stalled`. `refusal`: why the account does not allow its namespace; none when it does.
 #[must_use]
 pub fn plan_unseen(
     object: &OtaPackage,

@@ -152,7 +152,7 @@ impl Metrics {
         );
         registry.register(
             "watch_failures",
-            "Watches that failed and were begun anew",
+            "Watches that failed and were restarted",
             self.watch_failures.clone(),
         );
         registry.register(

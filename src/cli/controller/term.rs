@@ -161,6 +161,6 @@ fn log_failure(scope: &Scope, error: &watcher::Error) {
     {
         tracing::warn!("the cluster does not know {scope}: rollwave crds | kubectl apply --server-side -f -");
     } else {
-        tracing::warn!("the watch of {scope} failed, and is begun anew: {error}");
+        tracing::warn!("the watch of {scope} failed and is restarted: {error}");
     }
 }

@@ -46,7 +46,7 @@ fn keep(view: &PackageView<'_>, status: &mut OtaPackageStatus, token: String, id
 }
 
 /// The last attempt at this verification whose job is remembered.
-pub(super) fn last_attempt(
+fn last_attempt(
     view: &PackageView<'_>,
     status: &OtaPackageStatus,
     verification: &Verification,

@@ -21,7 +21,7 @@ use std::fmt::Debug;
 /// What a watch tells.
 #[derive(Debug)]
 pub enum Seen {
-    /// It begins, or begins anew, with a list of everything that it covers.
+    /// It starts, or restarts, with a list of everything that it covers.
     ListBegins(Scope),
     /// An object of that list.
     Listed(Object),

@@ -61,7 +61,7 @@ impl Cluster {
         self.cache().take(object, Seen::List)
     }
 
-    /// A watch begins anew, with a list of what it covers.
+    /// A watch restarts, with a list of what it covers.
     pub fn begin_list(&self, scope: Scope) {
         self.cache().begin_list(scope);
     }

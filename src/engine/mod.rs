@@ -39,6 +39,7 @@ pub mod run;
 mod slice;
 mod stayed;
 mod subject;
+mod surroundings;
 pub mod survey;
 pub mod term;
 #[cfg(test)]

@@ -6,8 +6,9 @@ use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use super::rivals::Rivals;
 use super::subject::Subject as _;
+use super::surroundings::Surroundings;
 use super::uniqueness::recorded;
-use crate::api::{IN_SYNC, Kind, ObjectKey, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
+use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
 use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Job, Package, PackageKey, PackageKind};
 use crate::plan::clocks::Clocks;
 use crate::plan::needs::{self, Need};
@@ -54,9 +55,7 @@ pub(super) struct RolloutSight {
     pub(super) results: BTreeMap<String, Vec<DeviceResult>>,
     /// External jobs that are too many to be queried.
     pub(super) unasked_jobs: usize,
-    /// Why the account lets this namespace create nothing.
-    refusal: Option<String>,
-    package_is_invalid: bool,
+    around: Surroundings,
     pub(super) rivals: Rivals,
 }
 
@@ -94,17 +93,18 @@ impl RolloutSight {
     ) -> RolloutView<'a> {
         let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.all().collect() });
         let (fleet, results, rivals) = (self.fleet(inventory), self.results.clone(), self.rivals.seen());
-        let (unasked_jobs, refusal) = (self.unasked_jobs, self.refusal.clone());
+        let (unasked_jobs, around) = (self.unasked_jobs, &self.around);
         RolloutView {
             object,
             package,
-            package_is_invalid: self.package_is_invalid,
+            package_is_invalid: around.package_is_invalid,
+            package_of_run: around.package_of_run(),
             capabilities,
             fleet,
             jobs,
             results,
             unasked_jobs,
-            refusal,
+            refusal: around.refusal.clone(),
             rivals,
             now,
             clocks,
@@ -180,19 +180,6 @@ impl Lane {
         self.inventory.jobs.of(object.spec.kind).filter(is_of_it).map(|job| job.id.clone()).collect()
     }
 
-    /// What objects around a rollout say of it, without a look at the cloud.
-    async fn surroundings_of(
-        &self,
-        object: &OtaRollout,
-        package: Option<&OtaPackage>,
-    ) -> Result<RolloutSight, Trouble> {
-        let refusal = self.refusal_of(object.metadata.namespace.as_deref()).await?;
-        let named = ObjectKey::of(Kind::OtaRollout, &object.metadata)
-            .sibling(Kind::OtaPackage, &object.spec.package_ref.name);
-        let package_is_invalid = package.is_none() && self.store.is_set_aside(&named);
-        Ok(RolloutSight { refusal, package_is_invalid, ..RolloutSight::default() })
-    }
-
     pub(super) async fn observe_rollout(
         &mut self,
         object: &OtaRollout,
@@ -202,8 +189,9 @@ impl Lane {
     ) -> Result<RolloutSight, Trouble> {
         self.evidence = evidence;
         self.own_keys = vec![rollout_mark(object.metadata.uid.as_deref().unwrap_or_default())];
-        let mut sight = self.surroundings_of(object, package).await?;
-        let Some(package) = package else { return Ok(sight) };
+        let around = self.surroundings_of(object, package).await?;
+        let mut sight = RolloutSight { around: around.clone(), ..RolloutSight::default() };
+        let Some(package) = package.or_else(|| around.package_of_run()) else { return Ok(sight) };
         let drift = within(self.connect().await?.drift_interval);
         let mut ours: Vec<String> = object
             .status

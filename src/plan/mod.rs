@@ -71,6 +71,8 @@ pub struct RolloutView<'a> {
     pub package: Option<&'a OtaPackage>,
     /// The package is there, and cannot be understood.
     pub package_is_invalid: bool,
+    /// The package that its jobs send, when the spec names none that is there: they are still judged.
+    pub package_of_run: Option<&'a OtaPackage>,
     /// What this cloud can do; none when the cloud cannot be reached through its `OtaCloud`.
     pub capabilities: Option<&'a Capabilities>,
     /// The devices that the targets mean; none: not looked yet.

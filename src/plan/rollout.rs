@@ -60,6 +60,8 @@ struct Ground<'a> {
     unasked_jobs: usize,
     /// Why the account lets this namespace create nothing.
     refusal: Option<String>,
+    /// What is said while the spec names no package that is there; `package` is then the one that its jobs send.
+    without_package: Option<Outcome>,
     ownership: Ownership<'a>,
     now: Timestamp,
     clocks: Clocks,
@@ -81,7 +83,9 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
         Err(lack) => return without_ground(view, status, lack),
     };
     let run_before = status.run;
-    if let Some(outcome) = run::enter(&ground, &mut status) {
+    if let Some(lack) = &ground.without_package {
+        requests::refuse_restart(view.object, &mut status, &lack.message, view.now);
+    } else if let Some(outcome) = run::enter(&ground, &mut status) {
         return finish(view.object, status, outcome, view.now);
     }
     // A run that has just begun has sent nothing: what it waits for is told as at the next pass.
@@ -156,7 +160,8 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
     let phase = if begun { status.phase } else { RolloutPhase::Pending };
     let lack = |reason, message: String| Lack::Other(Box::new(Outcome::working(phase, reason, message)));
     let rollout = view.object;
-    let package = view.package.ok_or_else(|| Lack::Other(Box::new(without_package(view, phase))))?;
+    let package = view.package.or(view.package_of_run.filter(|_| begun));
+    let package = package.ok_or_else(|| Lack::Other(Box::new(without_package(view, phase))))?;
     if let Some((reason, words)) = requests::stands_still(rollout, status).filter(|_| !begun) {
         let outcome = Outcome::held(reason, format!("{words}: {}", advance::NOTHING_SENT), false).still();
         return Err(Lack::Other(Box::new(outcome)));
@@ -188,6 +193,7 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
         results: &view.results,
         unasked_jobs: view.unasked_jobs,
         refusal: view.refusal.clone(),
+        without_package: view.package.is_none().then(|| without_package(view, phase)),
         ownership: Ownership::new(rollout, package, &view.rivals),
         now: view.now,
         clocks: view.clocks,

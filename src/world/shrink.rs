@@ -62,7 +62,7 @@ impl Search {
             let rest: Vec<Cause> = rest.collect();
             self.runs += 1;
             let outcome = self.world.run_selected(&selection(&rest));
-            if outcome.violation.is_some() {
+            if kind(&outcome).is_some_and(|of| kind(&self.outcome) == Some(of)) {
                 // What was asked for and did not happen is not needed either.
                 let happened: BTreeSet<Cause> = everything(&outcome).into_iter().collect();
                 self.best = rest.into_iter().filter(|cause| happened.contains(cause)).collect();
@@ -72,6 +72,12 @@ impl Search {
         }
         false
     }
+}
+
+/// How a violation begins, before its numbers: another law that breaks on the way is not what was looked for.
+fn kind(outcome: &Outcome) -> Option<String> {
+    let what = &outcome.violation.as_ref()?.what;
+    Some(what.chars().take_while(|letter| !letter.is_ascii_digit()).take(10).collect())
 }
 
 fn everything(outcome: &Outcome) -> Vec<Cause> {

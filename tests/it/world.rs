@@ -12,7 +12,7 @@ use rollwave::world::{Clouds, FIRST_OF_PARTS, Home, Law, Laws, Mutation, Profile
 use std::collections::{BTreeMap, BTreeSet};
 
 fn assert_lawful(tally: &Tally) {
-    let first = tally.broken.values().next().map(|(world, outcome)| report::failure(world, outcome));
+    let first = tally.broken.values().next().map(|(world, outcome)| report::failure(world, outcome, false));
     if let Some(first) = first {
         panic!("{} of {} worlds broke a law; the first:\n{first}", tally.violations(), tally.worlds);
     }
@@ -130,7 +130,7 @@ fn a_failing_world_gets_smaller_and_the_printed_command_plays_it_again() {
     let size = |outcome: &rollwave::world::Outcome| outcome.struck.len() + outcome.turns.len();
     assert!(size(&shrunk.outcome) < size(&failed), "{} faults are many", shrunk.outcome.struck.len());
 
-    let told = report::failure(&world, &failed);
+    let told = report::failure(&world, &failed, false);
     let command = told.lines().last().unwrap().split_once("again: make world ").unwrap().1;
     let variables = command.split(' ').map(|pair| pair.split_once('=').unwrap());
     let again = options::read(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         }
     });
     for (world, outcome) in tally.broken.values().take(TOLD) {
-        println!("{}\n", report::failure(world, outcome));
+        println!("{}\n", report::failure(world, outcome, course.whole));
     }
     println!("{}", report::counts(&tally));
     let is_long = course.is_usual() && tally.worlds >= ENOUGH;

@@ -137,6 +137,7 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
             unasked_jobs: view.unasked_jobs,
             refusal: view.refusal.clone(),
             package_is_invalid: view.package_is_invalid,
+            package_of_run: view.package_of_run,
             now: stage.now,
             clocks: Clocks::STEADY,
         });

@@ -34,7 +34,8 @@ pub(super) fn advance(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Opt
     }
     let mut seen = count(ground, status, edited)?;
     watch_stop_rules(ground, status, &seen);
-    if let Some(why) = &changed {
+    let lacks_package = ground.without_package.as_ref().map(|lack| &lack.message);
+    if let Some(why) = lacks_package.or(changed.as_ref()) {
         requests::refuse_retry(ground.rollout, status, why, ground.now);
     } else if requests::take_retry(ground.rollout, status, ground.now) {
         seen = count(ground, status, edited)?;
@@ -162,6 +163,9 @@ impl Pass<'_, '_> {
             return self.hold_and_stop("GateFailed", message).with(stops);
         }
         let live = !self.survey.jobs.live().is_empty();
+        if let Some(lack) = self.ground.without_package.clone() {
+            return if live { lack.watched() } else { lack }.with(stops);
+        }
         if let Some(message) = changed {
             return Outcome::held("StagesChanged", message, live).with(stops);
         }

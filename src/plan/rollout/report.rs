@@ -55,6 +55,13 @@ impl Outcome {
         Self { phase, standing: Standing::Stuck, reason, message: message.into(), again, actions: Vec::new() }
     }
 
+    /// Devices still upgrade meanwhile.
+    pub fn watched(mut self) -> Self {
+        let poll = crate::plan::POLL;
+        self.again = Again::After(if let Again::After(wait) = self.again { wait.min(poll) } else { poll });
+        self
+    }
+
     /// It is held because a person wants it to be.
     pub fn still(mut self) -> Self {
         self.standing = Standing::Still;

@@ -238,11 +238,14 @@ impl Rest<'_> {
         if self.waits_for_a_device(object) {
             return None;
         }
-        // An account waits for the packages that name it, likewise.
+        // An account waits likewise for the packages that name it, and for the rollouts that have jobs in it.
         let keeps = |other: &Object| {
-            other.cloud_ref() == Some(object.key())
-                && matches!(other, Object::Package(_))
-                && self.restless(other).is_none()
+            let account = match other {
+                Object::Package(_) => other.cloud_ref(),
+                Object::Rollout(rollout) => rollout.account_of_jobs(),
+                Object::Cloud(_) => None,
+            };
+            account == Some(object.key()) && self.restless(other).is_none()
         };
         let is_cloud = matches!(object, Object::Cloud(_));
         if object.is_deleting() && is_cloud && self.objects.iter().any(|other| keeps(other)) {

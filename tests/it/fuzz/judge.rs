@@ -95,6 +95,7 @@ fn check_rollout(rollout: &OtaRollout) {
         unasked_jobs: 0,
         refusal: None,
         package_is_invalid: false,
+        package_of_run: None,
         rivals: Vec::new(),
         now: now(),
         clocks: Clocks {

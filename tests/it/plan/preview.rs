@@ -33,6 +33,7 @@ pub(super) fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<Ot
         unasked_jobs: 0,
         refusal: None,
         package_is_invalid: false,
+        package_of_run: None,
         rivals: world.rivals(),
         now: world.now,
         clocks: Clocks::STEADY,

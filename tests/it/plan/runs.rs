@@ -3,6 +3,7 @@
 use super::world::{Fate, World};
 use rollwave::api::{Object, OtaRolloutStatus, Request, RolloutPhase};
 use rollwave::plan::explain::explain;
+use rollwave::plan::{Again, POLL};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -66,6 +67,28 @@ fn devices_of_a_canary_that_failed_go_back() {
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!(versions(&world), of(&[("V2", 30)]), "{}", plan.status.message);
     assert_eq!(plan.status.run, 3);
+}
+
+/// Nothing is sent without the package, and what was sent is judged as before.
+#[test]
+fn a_run_whose_package_ref_names_nothing_is_watched_and_goes_on_when_it_is_put_back() {
+    let mut world = World::new(40, json!({"stop": [{"name": "any", "method": "Count", "maxFailure": 1}]}));
+    world.reconcile();
+    world.package_is_gone = true;
+    world.ask(Request::Restart);
+    let plan = world.reconcile();
+    assert_eq!(plan.again, Again::After(POLL), "its jobs go on");
+    assert!(plan.status.decisions.iter().any(|decision| decision.rule == "RestartRefused"));
+    world.pass(3600);
+    assert!(world.reconcile().status.message.starts_with("there is no OtaPackage"));
+    let mut failed = world.clone();
+    failed.settle(|_| Fate::Fails);
+    assert_eq!(failed.rollout_status().stopped_by.map(|evidence| evidence.rule).as_deref(), Some("any"));
+    world.settle(|_| Fate::Succeeds);
+    assert_eq!(world.jobs.len(), 1, "no stage is sent without its package");
+    world.package_is_gone = false;
+    let plan = world.settle(|_| Fate::Succeeds);
+    assert_eq!((plan.status.run, plan.status.phase), (1, RolloutPhase::Completed));
 }
 
 #[test]

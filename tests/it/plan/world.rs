@@ -191,6 +191,7 @@ impl World {
         plan::rollout::plan(&RolloutView {
             object: &self.rollout,
             package: Some(&self.package).filter(|_| !self.package_is_gone),
+            package_of_run: Some(&self.package),
             capabilities: Some(&self.capabilities),
             fleet: Some(Seen { at: self.now, value: Fleet { devices: &self.devices, members } }),
             jobs: Some(Seen { at: self.now, value: self.visible() }),

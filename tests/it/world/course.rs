@@ -33,6 +33,8 @@ pub struct Course {
     pub selection: Selection,
     /// So many of its last events are told of a world that broke a law; 40 when absent.
     pub events: Option<usize>,
+    /// Runs that broke a law are reported as they are, and not made smaller first.
+    pub whole: bool,
 }
 
 /// What became of all worlds of a course.

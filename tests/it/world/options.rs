@@ -4,7 +4,7 @@ use super::course::Course;
 use rollwave::world::{Clouds, Home, Laws, Mutation, Profile, Selection};
 use std::collections::BTreeSet;
 
-const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_SEEDS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_LAWS, SIM_LIVES, SIM_FAULTS, SIM_TURNS, SIM_EVENTS";
+const KNOWN: &str = "SIM_SEED, SIM_RUNS, SIM_SEEDS, SIM_CLOUD, SIM_HOME, SIM_PROFILE, SIM_MUTATION, SIM_LAWS, SIM_LIVES, SIM_FAULTS, SIM_TURNS, SIM_EVENTS, SIM_SHRINK";
 
 /// Where seeds begin to draw among all clouds.
 const FIRST: u64 = 1_000_000;
@@ -31,6 +31,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Cou
             "FAULTS" => course.selection.faults = Some(numbers(text).map_err(told)?),
             "TURNS" => course.selection.turns = Some(numbers(text).map_err(told)?),
             "EVENTS" => course.events = Some(events(text).map_err(told)?),
+            "SHRINK" => course.whole = !is_yes(text).map_err(told)?,
             _ => return Err(told(format!("there is no such setting (there are {KNOWN})"))),
         }
     }
@@ -90,6 +91,14 @@ fn lives(text: &str) -> Result<bool, String> {
         "long" => Ok(false),
         "short" => Ok(true),
         _ => Err("is no length of a process (try long or short)".to_owned()),
+    }
+}
+
+fn is_yes(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("is neither yes nor no".to_owned()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What people are told about a course of worlds.
 
 use super::course::Tally;
-use rollwave::world::{Happened, Home, Outcome, Point, Selection, World, shrink};
+use rollwave::world::{Happened, Home, Outcome, Point, Selection, Shrunk, World, shrink};
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
@@ -12,9 +12,13 @@ pub fn headline(world: &World, outcome: &Outcome) -> String {
     format!("seed {seed} ({clouds}, {home}, {profile}), step {}: {what}", outcome.steps)
 }
 
-/// A world that broke a law, made smaller; ends with the command that plays just that again.
-pub fn failure(world: &World, outcome: &Outcome) -> String {
-    let shrunk = shrink(*world, outcome);
+/// A world that broke a law, made smaller unless all of it is wanted; ends with the command that plays just that again.
+pub fn failure(world: &World, outcome: &Outcome, whole: bool) -> String {
+    let shrunk = if whole {
+        Shrunk { selection: Selection::default(), outcome: outcome.clone(), runs: 0 }
+    } else {
+        shrink(*world, outcome)
+    };
     let mut text = String::new();
     let Some(violation) = &shrunk.outcome.violation else { return text };
     let _ = writeln!(text, "{}", headline(world, &shrunk.outcome));

@@ -1,0 +1,92 @@
+//! What the objects around a rollout mean for it, without an observation of the cloud.
+
+use super::lane::{Lane, Trouble};
+use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout};
+use crate::plan::token::package_identity;
+use std::sync::Arc;
+
+/// What the objects around a rollout mean for it.
+#[derive(Clone, Default)]
+pub(super) struct Surroundings {
+    /// Why the account lets this namespace create nothing.
+    pub refusal: Option<String>,
+    /// The package that the spec names is there, and cannot be understood.
+    pub package_is_invalid: bool,
+    package_of_run: Option<Arc<Object>>,
+}
+
+impl Surroundings {
+    /// The package that the jobs of the rollout send, when the spec names none that is there.
+    pub(super) fn package_of_run(&self) -> Option<&OtaPackage> {
+        self.package_of_run.as_deref().and_then(Object::as_package)
+    }
+}
+
+impl Lane {
+    /// Reads the objects around a rollout, whose spec names this package.
+    pub(super) async fn surroundings_of(
+        &self,
+        object: &OtaRollout,
+        package: Option<&OtaPackage>,
+    ) -> Result<Surroundings, Trouble> {
+        let refusal = self.refusal_of(object.metadata.namespace.as_deref()).await?;
+        if package.is_some() {
+            return Ok(Surroundings { refusal, ..Surroundings::default() });
+        }
+        let key = ObjectKey::of(Kind::OtaRollout, &object.metadata);
+        let named = key.sibling(Kind::OtaPackage, &object.spec.package_ref.name);
+        let package_is_invalid = self.store.is_set_aside(&named);
+        Ok(Surroundings {
+            refusal,
+            package_is_invalid,
+            package_of_run: self.find_package_of_run(object).await?,
+        })
+    }
+
+    /// The package that the jobs of a rollout send, under whatever name it is there. This worker serves their account.
+    async fn find_package_of_run(&self, object: &OtaRollout) -> Result<Option<Arc<Object>>, Trouble> {
+        let identity = object.status.as_ref().and_then(|status| status.package_identity.as_ref());
+        let Some(identity) = identity.filter(|_| object.account_of_jobs().is_some()) else { return Ok(None) };
+        let namespace = ObjectKey::of(Kind::OtaRollout, &object.metadata).namespace;
+        for key in self.store.keys().await? {
+            if key.kind != Kind::OtaPackage || key.namespace != namespace {
+                continue;
+            }
+            let stored = self.store.load(&key).await?;
+            let is_it = |stored: &Arc<Object>| {
+                stored.as_package().is_some_and(|package| package_identity(package) == *identity)
+            };
+            if let Some(found) = stored.filter(is_it) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, WORLD, cloud, package, rollout};
+    use crate::api::{Kind, ObjectKey};
+    use jiff::SignedDuration;
+
+    /// A typing error in `packageRef` blinds nobody to what the jobs do that were sent before it.
+    #[tokio::test(start_paused = true)]
+    async fn a_bad_build_is_stopped_while_package_ref_names_nothing() {
+        let failing = "- {version: V2, failureRate: 60%, duration: {min: 10m, max: 20m}}";
+        let world = WORLD.replace("- {version: V2, duration: {min: 10m, max: 20m}}", failing);
+        let stop = "  stop: [{name: few, method: Count, maxFailure: 2}]\n  stages:";
+        for (stages, expected) in [(stop, "StopRuleFired"), ("  stages:", "GateFailed")] {
+            let bench = Bench::new(&world);
+            let mut site = bench.site();
+            let release = rollout("release", "v2", 20).replace("  stages:", stages);
+            site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2"), release.clone()].concat()).await;
+            site.until("the canary is sent", |_| !bench.tasks().is_empty()).await;
+            site.apply(&release.replace("{name: v2}", "{name: v22}")).await;
+            site.work(SignedDuration::from_hours(1)).await;
+            let (reason, said) = site.said(&ObjectKey::new(Kind::OtaRollout, "default", "release"));
+            assert_eq!(reason, expected, "{said}");
+            assert_eq!(bench.tasks().len(), 1, "nothing is sent without its package");
+        }
+    }
+}

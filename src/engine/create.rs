@@ -90,6 +90,7 @@ impl Lane {
         }
         let key = subject.key();
         self.check_refused(&key, &creation.call)?;
+        self.check_limits(&creation.call).await?;
         let asked = creation.call.clone();
         let creation = self.with_bytes(creation, &limits, class).await?;
         // Before the intent: it counts from when it is written, and a budget may let wait for minutes.
@@ -115,6 +116,12 @@ impl Lane {
             self.count_anew();
         }
         acted
+    }
+
+    /// A call that breaks a documented limit of the cloud never leaves, and needs no journal.
+    async fn check_limits(&mut self, call: &Call) -> Result<(), Trouble> {
+        self.connect().await?.account.cloud().render(call)?;
+        Ok(())
     }
 
     /// What a create waits for, by the journal and by what other objects have sent; none when it may leave.

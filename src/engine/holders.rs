@@ -7,7 +7,25 @@ use super::queue::Class;
 use crate::cloud::{DeviceResult, NamedDevices, NewJob};
 use crate::plan::Action;
 use crate::plan::needs::{self, Question};
+use jiff::SignedDuration;
 use std::collections::BTreeMap;
+
+/// Querying external jobs may take this part of the budget at most, while they hold devices that are waited for.
+const SHARE: i32 = 4;
+
+/// How old answers of external jobs may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Enough to go on waiting for a device that was held.
+    Recent,
+    /// Enough to send a job.
+    Fresh,
+}
+
+impl Age {
+    /// In the order in which they are asked for: nothing is sent by recent ones.
+    pub(super) const BOTH: [Self; 2] = [Self::Recent, Self::Fresh];
+}
 
 /// What external jobs say of the devices of the job that would be sent next.
 #[derive(Default)]
@@ -28,13 +46,22 @@ impl Held {
 impl Lane {
     /// What external jobs say of the devices of the job that would be sent next; nothing where none would, where lists
     /// tell it, or where none of them has these devices.
-    pub(super) async fn ask_who_holds(&mut self, actions: &[Action], class: Class) -> Result<Held, Trouble> {
+    pub(super) async fn ask_who_holds(
+        &mut self,
+        actions: &[Action],
+        age: Age,
+        class: Class,
+    ) -> Result<Held, Trouble> {
         let Some(new) = next_job(actions) else { return Ok(Held::default()) };
         let questions = match self.questions(new) {
             Ok(questions) => questions,
             Err(unasked) => return Ok(Held { unasked, ..Held::default() }),
         };
-        let (since, slice) = (self.since(JUST_POLLED), self.slice);
+        let age = match age {
+            Age::Recent => self.time_to_ask(questions.len()).saturating_mul(SHARE).max(JUST_POLLED),
+            Age::Fresh => JUST_POLLED,
+        };
+        let (since, slice) = (self.since(age), self.slice);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(Held::default()) };
         let product = &new.package.product;
         for Question { job, devices } in questions {
@@ -43,6 +70,13 @@ impl Lane {
             self.inventory.jobs.ask(account, &job, named, since, class).await?;
         }
         Ok(Held { results: self.inventory.jobs.answers(product, since), unasked: 0 })
+    }
+
+    /// How long the budget lets wait for so many answers.
+    fn time_to_ask(&self, questions: usize) -> SignedDuration {
+        let rate_milli = self.link.as_ref().map_or(1_000, |link| link.account.rate_milli()).max(1);
+        let millis = (questions as u64).saturating_mul(1_000_000) / rate_milli;
+        SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
     }
 
     /// What jobs have to be asked before this one is sent; how many, when they are too many.

@@ -2,6 +2,7 @@
 
 use super::act::Acted;
 use super::basis::Basis;
+use super::holders::Age;
 use super::journal::{self, LOOK_AGAIN};
 use super::lane::{Lane, Trouble};
 use super::observe::{Evidence, RolloutSight};
@@ -108,8 +109,11 @@ impl Lane {
         let capabilities = self.connect().await?.account.cloud().capabilities().clone();
         let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
         let mut plan = plan::package::plan(&view);
-        let held = self.ask_who_holds(&plan.actions, class).await?;
-        if !held.is_nothing() {
+        for age in Age::BOTH {
+            let held = self.ask_who_holds(&plan.actions, age, class).await?;
+            if held.is_nothing() {
+                continue;
+            }
             sight.unasked_jobs = held.unasked;
             sight.results.extend(held.results);
             let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
@@ -145,8 +149,11 @@ impl Lane {
         }
         let mut sight = self.observe_rollout(rollout, package, evidence, class).await?;
         let mut plan = self.plan_rollout(rollout, package, &sight);
-        let held = self.ask_who_holds(&plan.actions, class).await?;
-        if !held.is_nothing() {
+        for age in Age::BOTH {
+            let held = self.ask_who_holds(&plan.actions, age, class).await?;
+            if held.is_nothing() {
+                continue;
+            }
             sight.unasked_jobs = held.unasked;
             sight.results.extend(held.results);
             plan = self.plan_rollout(rollout, package, &sight);

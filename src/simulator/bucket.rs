@@ -17,10 +17,10 @@ impl Bucket {
         Self { rate: f64::from(rate), filled: f64::from(rate), at: None }
     }
 
-    /// True when a call may pass at this time.
+    /// True when a call may pass at this time. A clock that was set back starts from there.
     pub fn take(&mut self, now: Timestamp) -> bool {
         let passed = self.at.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0));
-        self.at = Some(self.at.map_or(now, |at| at.max(now)));
+        self.at = Some(now);
         self.filled = (self.filled + passed * self.rate).min(self.rate);
         let passes = self.filled >= 1.0;
         if passes {

@@ -544,7 +544,7 @@ impl Play {
     }
 
     fn facts(&mut self, now: Timestamp) -> Facts {
-        self.at_rest(now, |rest, _| rest.facts())
+        self.at_rest(now, |rest, _| Facts::of(rest, now))
     }
 
     fn check_rest(&mut self, now: Timestamp) {

@@ -6,8 +6,11 @@ use super::jobs::{JobDevices, Jobs};
 use super::listing::Reading;
 use crate::cloud::{CallError, DeviceResult, ErrorClass, NamedDevices};
 use crate::engine::{account::Account, queue::Class};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
+
+/// Answers are kept for so long: another object may go on waiting by one that is too old to send by.
+const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 /// By device: when a job was asked for it, and what came.
 type Told = BTreeMap<String, (Timestamp, Vec<DeviceResult>)>;
@@ -56,7 +59,7 @@ impl Jobs {
         not_before: Timestamp,
         urgency: Class,
     ) -> Result<(), CallError> {
-        self.answers.forget_before(not_before);
+        self.answers.forget_before(not_before.saturating_sub(KEPT).unwrap_or(not_before));
         let open = self.answers.open(job, named, not_before);
         let most = account.cloud().capabilities().max_devices_per_question.max(1);
         for ids in open.ids.chunks(most) {

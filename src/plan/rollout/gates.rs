@@ -58,6 +58,11 @@ impl Pass<'_, '_> {
             if is_over && stage.gates.len() == asked && is_proven(stage) {
                 return None;
             }
+            let stage = &mut self.status.stages[before];
+            if is_empty && stage.phase == StagePhase::Passed {
+                // Who had proven it in its place does so no longer: a device has gone back, and may be sent to by now.
+                (stage.phase, stage.passed_at) = (StagePhase::Waiting, None);
+            }
             let what = if is_empty { "passed on no device" } else { "not passed" };
             Some(format!("the gates of stage {} have {what}", stage.name))
         })

@@ -4,6 +4,7 @@
 mod budget;
 mod creates;
 mod excused;
+mod facts;
 mod hours;
 mod intent;
 mod leaving;
@@ -14,10 +15,11 @@ mod soaks;
 mod stages;
 
 pub(super) use creates::{Creates, Sent, packages_are};
+pub(super) use facts::Facts;
 pub(super) use intent::FIRST_OF_INTENT;
 pub use intent::{Law, Laws};
 pub(super) use leaving::is_kept;
-pub(super) use rest::{Facts, Rest, Unrest};
+pub(super) use rest::{Rest, Unrest};
 
 use crate::api::{Object, ObjectKey, Origin};
 use crate::cloud::WireResponse;
@@ -152,8 +154,10 @@ impl Checkers {
             Topic::Job(id) | Topic::JobDevices(id) if answer.status < 300 => Some(id),
             _ => None,
         };
-        if let Some(sent) = read.and_then(|id| self.creates.sent_by(id)) {
-            self.intent.looks_at(&sent.uid, now);
+        match read.map(|id| self.creates.sent_by(id)) {
+            Some(Some(sent)) => self.intent.looks_at(&sent.uid, now),
+            Some(None) => self.intent.external_job_answers(now),
+            None => {}
         }
         if clouds::side(order.cloud).refuses_token(answer) {
             self.budgets.signs_in(run);

@@ -9,7 +9,6 @@ use crate::api::{
     Intent, Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
     find_condition,
 };
-use crate::cloud::PackageKind;
 use crate::world::clouds::{JobTruth, PackageTruth, VersionTruth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,15 +27,6 @@ pub(in crate::world) struct Rest<'a> {
     pub(in crate::world) online: &'a BTreeSet<String>,
 }
 
-/// What the clouds hold that statuses tell of: for as long as it stays the same, a world at rest writes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::world) struct Facts {
-    /// Devices to which something may still happen, by job.
-    open: BTreeMap<String, BTreeSet<String>>,
-    /// Version by device and kind.
-    versions: BTreeMap<(String, PackageKind), String>,
-}
-
 /// Why a world is not at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::world) struct Unrest {
@@ -46,13 +36,6 @@ pub(in crate::world) struct Unrest {
 }
 
 impl Rest<'_> {
-    pub(in crate::world) fn facts(&self) -> Facts {
-        let version =
-            |seen: &VersionTruth<'_>| ((seen.device.to_owned(), seen.kind), seen.version.to_owned());
-        let open = self.jobs.iter().map(|job| (job.id.clone(), job.open.clone()));
-        Facts { open: open.collect(), versions: self.versions.iter().map(version).collect() }
-    }
-
     /// Without an account nothing can be answered: the object says that there is none.
     fn has_account(&self, object: &Object) -> bool {
         let package = match object {

@@ -304,3 +304,28 @@ fn ids_of_a_stage_and_of_exclude_that_match_nothing_are_told_apart() {
     insta::assert_snapshot!(held.status.message, @"stage lab has no devices: 1 of those that it names cannot be sent; dev-001 is not among spec.targets");
     assert_eq!(held.status.excluded.exclude_unmatched_examples, ["DEV-000"]);
 }
+
+/// Two devices that run the version already prove it in the place of their stage, and one of them goes back.
+#[test]
+fn a_stage_that_was_proven_by_devices_that_go_back_is_opened_again() {
+    let stages = json!([{
+        "name": "lab", "select": {"devices": ["dev-000", "dev-001"]},
+        "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]
+    }]);
+    let mut world = World::new(10, json!({ "stages": stages }));
+    let run = |world: &mut World, id: &str, version: &str| {
+        world.devices.get_mut(id).unwrap().firmware = Some(version.to_owned());
+    };
+    for id in ["dev-000", "dev-001"] {
+        run(&mut world, id, "V2");
+    }
+    world.unasked_jobs = 41;
+    world.reconcile();
+    assert_eq!(reason(&world), "TooManyExternalJobs");
+    run(&mut world, "dev-001", "V1");
+    world.unasked_jobs = 0;
+    world.reconcile();
+    world.reconcile();
+    assert_eq!(world.jobs.iter().map(|job| job.counts.queued).collect::<Vec<_>>(), [1], "the lab first");
+    assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
+}

@@ -19,6 +19,9 @@ const DELAY: SignedDuration = SignedDuration::from_secs(60);
 /// Its own requests until the first one of its jobs is answered.
 const OWN: SignedDuration = SignedDuration::from_secs(5);
 
+/// An answer takes no longer at the smallest budget of an account here.
+const ANSWER: SignedDuration = SignedDuration::from_secs(2);
+
 /// When an object was last looked at, and what reconciles that did not fail took since.
 #[derive(Clone, Copy, Debug)]
 struct Look {
@@ -34,6 +37,8 @@ pub(super) struct Delays {
     uids: BTreeMap<String, ObjectKey>,
     /// No fault strikes everything.
     is_calm: bool,
+    /// When an external job answered last.
+    answered_at: Option<Timestamp>,
 }
 
 impl Delays {
@@ -57,6 +62,14 @@ impl Delays {
     pub(super) fn looks_at(&mut self, uid: &str, now: Timestamp) {
         if let Some(look) = self.uids.get(uid).and_then(|key| self.looks.get_mut(key)) {
             *look = Look { at: now, others: SignedDuration::ZERO };
+        }
+    }
+
+    /// An external job has answered whom it holds. A dispatch queries many of them, and no reconcile ends meanwhile.
+    pub(super) fn external_job_answers(&mut self, now: Timestamp) {
+        let took = self.answered_at.replace(now).map_or(SignedDuration::ZERO, |at| now.duration_since(at));
+        for look in self.looks.values_mut() {
+            look.others = look.others.saturating_add(took.min(ANSWER));
         }
     }
 
@@ -86,8 +99,9 @@ impl Delays {
         self.looks.retain(|key, _| keys.contains(key));
         let uids = watched.iter().filter_map(|object| Some((object.meta().uid.clone()?, object.key())));
         self.uids = uids.collect();
-        let most =
-            POLL.saturating_add(OWN).saturating_add(DELAY * i32::try_from(failing.len().max(1)).unwrap_or(1));
+        // It may read itself what fails, once: whether that holds its devices.
+        let reads = i32::try_from(failing.len().max(1) + 1).unwrap_or(2);
+        let most = POLL.saturating_add(OWN).saturating_add(DELAY * reads);
         for key in keys {
             let look =
                 self.looks.entry(key.clone()).or_insert(Look { at: now, others: SignedDuration::ZERO });

@@ -228,6 +228,11 @@ impl Intent {
         self.delays.reconciled(key, took, now);
     }
 
+    /// An external job was read.
+    pub(super) fn external_job_answers(&mut self, now: Timestamp) {
+        self.delays.external_job_answers(now);
+    }
+
     /// A job of this object was read.
     pub(super) fn looks_at(&mut self, uid: &str, now: Timestamp) {
         self.delays.looks_at(uid, now);

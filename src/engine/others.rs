@@ -1,5 +1,7 @@
 //! What other objects of the account may have sent without the cloud's list showing it yet.
 //!
+//! Two objects may want the same package: while the create of one may still take effect, the other one sends none.
+//!
 //! A device takes one job at a time, and the judge sees who is busy by the list of jobs. A job whose create was not answered,
 //! or which the list does not show yet, is not in it: nobody sends another one before it is.
 
@@ -11,23 +13,55 @@ use super::subject::Subject;
 use crate::api::{CreateOperation, Intent, Object, ObjectKey};
 use crate::cloud::Capabilities;
 use crate::plan::Again;
+use crate::plan::needs::package_key;
 use jiff::Timestamp;
 
 impl Lane {
-    /// How a job waits for the jobs of other objects; none when all of them are seen. One whose call left before waits, too: others
-    /// may have sent theirs meanwhile. The wait ends: once its time is over, any list disproves a request.
+    /// How a create waits for what other objects have sent: a job for all jobs, a package for the same package. None when all of it
+    /// is seen. One whose call left before waits, too: others may have sent theirs meanwhile. The wait ends: once its time is over, any
+    /// list disproves a request.
     pub(super) async fn wait_for_others<S: Subject>(
         &mut self,
         subject: &mut S,
         operation: CreateOperation,
         limits: &Capabilities,
     ) -> Result<Option<Acted>, Trouble> {
-        if operation != CreateOperation::CreateJob {
+        let object = subject.object();
+        let (reason, unseen) = match operation {
+            CreateOperation::CreateJob => {
+                let is_other = |other: &Object| other.key() != object.key();
+                ("DispatchBlocked", self.with_unseen_job(limits, is_other).await?)
+            }
+            CreateOperation::CreatePackage => {
+                ("CreateBlocked", self.with_unseen_package(&object, limits).await?)
+            }
+        };
+        Ok(unseen.map(|other| wait_for(subject, reason, &other, self.ports.clock.now())))
+    }
+
+    /// The first other object of the account that may have created the same package without anybody having seen it.
+    async fn with_unseen_package(
+        &self,
+        object: &Object,
+        limits: &Capabilities,
+    ) -> Result<Option<ObjectKey>, Trouble> {
+        let (times, Some(key)) = (self.times(), object.as_package().map(package_key)) else {
             return Ok(None);
+        };
+        let looked_at = self.inventory.packages.seen_at(&key);
+        let may_take_effect = |intent: &Intent| {
+            intent.operation == CreateOperation::CreatePackage
+                && intent.is_open()
+                && !looked_at.is_some_and(|at| journal::has_lapsed(intent, at, &times, limits))
+        };
+        for other in self.store.keys().await?.into_iter().filter(|other| *other != object.key()) {
+            let Some(stored) = self.store.load(&other).await? else { continue };
+            let is_same = stored.as_package().is_some_and(|package| package_key(package) == key);
+            if is_same && stored.pending().iter().any(may_take_effect) && self.owns(&stored).await? {
+                return Ok(Some(other));
+            }
         }
-        let key = subject.object().key();
-        let unseen = self.with_unseen_job(limits, |other| other.key() != key).await?;
-        Ok(unseen.map(|other| wait_for(subject, "DispatchBlocked", &other, self.ports.clock.now())))
+        Ok(None)
     }
 
     /// How the deletion of a package waits for the jobs of its rollouts; none when all of them are seen. Some clouds list jobs by
@@ -158,6 +192,25 @@ mod tests {
         assert!(is_unseen(&inventory), "it was listed too early");
         inventory.jobs.note_listed(PackageKind::Firmware, late);
         assert!(!is_unseen(&inventory));
+    }
+
+    /// Nothing tells two packages of one version apart for whoever looks for one that may have been created.
+    #[tokio::test(start_paused = true)]
+    async fn a_package_is_not_created_while_another_object_may_have_created_the_same() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let sent = || bench.sent("POST", "/packages");
+        bench.break_paths(&["POST /v5/iot/a/ota-upgrades/packages"]);
+        site.apply(&(cloud("lab", "a") + &package("one", "lab", "V2"))).await;
+        site.work(SignedDuration::from_secs(5)).await;
+        assert_eq!(sent(), 1, "its outcome is unknown");
+        bench.break_paths(&[]);
+        site.apply(&package("two", "lab", "V2")).await;
+        site.work(SignedDuration::from_secs(45)).await;
+        let (_, said) = site.said(&ObjectKey::new(Kind::OtaPackage, "default", "two"));
+        assert_eq!((sent(), said.as_str()), (1, "waits until the cloud shows what OtaPackage/one has sent"));
+        site.work(SignedDuration::from_mins(10)).await;
+        assert_eq!(sent(), 2, "the first one is sent again, and serves both");
     }
 
     /// One object cannot settle its call, because a device of it cannot be read; another one, which wants the same device, goes on.

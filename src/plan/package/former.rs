@@ -1,5 +1,5 @@
-//! Jobs of verifications that an edit replaced. Where jobs carry no token, nothing in the cloud tells that one of them is ours; an
-//! edit that is undone would have the same devices verified twice.
+//! Jobs of verifications that an edit replaced. Where jobs carry no token, or are listed by a package that was deleted since, nothing
+//! in the cloud tells that one of them is ours; an edit that is undone would have the same devices verified twice.
 
 use super::verify::{find_job, token};
 use crate::api::{CreateOperation, FormerJob, OtaPackageStatus, Verification, VerificationStatus};
@@ -36,7 +36,8 @@ pub(super) fn settle(view: &PackageView<'_>, status: &mut OtaPackageStatus, jobs
 }
 
 fn keep(view: &PackageView<'_>, status: &mut OtaPackageStatus, token: String, id: String) {
-    if view.capabilities.job_identity == JobIdentity::Token {
+    let limits = view.capabilities;
+    if limits.job_identity == JobIdentity::Token && !limits.lists_jobs_by_package {
         return;
     }
     status.former_jobs.retain(|former| former.token != token);
@@ -144,8 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_that_is_undone_finds_its_job_again_where_jobs_carry_no_token() {
-        for (cloud, sent_again) in [(CloudKind::OceanConnect, false), (CloudKind::HuaweiIotda, true)] {
+    fn an_edit_that_is_undone_finds_its_job_again_where_no_list_tells_of_it() {
+        for (cloud, sent_again) in
+            [(CloudKind::OceanConnect, false), (CloudKind::AliyunIot, false), (CloudKind::HuaweiIotda, true)]
+        {
             let (first, second) = (ended("job-1", "dev-1"), ended("job-2", "dev-2"));
             let mut status = OtaPackageStatus::default();
             assert_eq!(decide(cloud, "dev-1", &[], &mut status), (1, None));

@@ -6,8 +6,8 @@ use super::intent::{is_excluded, is_targeted, package_of, source_versions};
 use super::stages::kind_of;
 use super::{Creates, requests};
 use crate::api::{
-    Intent, Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
-    find_condition,
+    Intent, Object, ObjectKey, OtaPackage, OtaRollout, PROGRESSING, READY, RolloutPhase, STALLED,
+    condition_is_true, find_condition,
 };
 use crate::world::clouds::{JobTruth, PackageTruth, VersionTruth};
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,6 +209,14 @@ impl Rest<'_> {
         self.jobs.iter().any(|job| is_named(&job))
     }
 
+    /// It found more external jobs than are queried before a dispatch, and finds them again only when its window opens.
+    fn is_held_whenever_a_window_opens(object: &Object) -> bool {
+        let Object::Rollout(OtaRollout { status: Some(status), .. }) = object else { return false };
+        let progressing = find_condition(&status.conditions, PROGRESSING);
+        progressing.is_some_and(|known| known.reason == "WindowClosed")
+            && status.decisions.iter().any(|decision| decision.rule == "TooManyExternalJobs")
+    }
+
     /// A package waits for the rollouts that name it, for as long as people keep them.
     fn restless(&self, object: &Object) -> Option<String> {
         let names = |rollout: &OtaRollout| rollout.spec.package_ref.name == object.key().name;
@@ -218,7 +226,7 @@ impl Rest<'_> {
         if object.is_deleting() && is_named && matches!(object, Object::Package(_)) {
             return None;
         }
-        if self.waits_for_a_device(object) {
+        if self.waits_for_a_device(object) || Self::is_held_whenever_a_window_opens(object) {
             return None;
         }
         // An account waits likewise for the packages that name it, and for the rollouts that have jobs in it.

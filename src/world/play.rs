@@ -578,7 +578,6 @@ impl Play {
         let objects = self.shared.durable();
         let (jobs, packages) = (clouds::jobs(&self.simulator), clouds::packages(&self.simulator));
         let excused = self.shared.checkers().excused(&broken, &objects, &jobs, &packages);
-        lock(&self.shared.excused).clone_from(&excused);
         let rest = Rest {
             objects: &objects,
             excused: &excused,
@@ -588,6 +587,7 @@ impl Play {
             versions: &clouds::versions(&self.simulator).collect::<Vec<_>>(),
             online: &clouds::online(&self.simulator, now),
         };
+        *lock(&self.shared.excused) = excused.iter().cloned().chain(rest.changing()).collect();
         look(&rest, &self.shared.checkers())
     }
 }

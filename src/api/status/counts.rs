@@ -103,26 +103,32 @@ impl StageCounts {
     }
 
     /// Keeps failures of devices that left the cloud since, `gone` of them by now, and of devices that had gone back: what was seen
-    /// to fail has failed, also where no row tells it any more.
+    /// to fail has failed, also where no row tells it any more. The jobs count `claimed` successes by now.
     #[must_use]
-    pub fn remembering(self, before: Self, gone: u32) -> Self {
-        self.keeping_reverted(before).keeping_gone(before, gone)
+    pub fn remembering(self, before: Self, gone: u32, claimed: u32) -> Self {
+        self.keeping_reverted(before, claimed).keeping_gone(before, gone)
     }
 
     /// Devices that had gone back have failed until they run the version. A job that goes on counts successes, and does not say whose
     /// they are: those of other devices do not make up for them. Nor does it that a later job takes them on.
-    fn keeping_reverted(mut self, before: Self) -> Self {
+    ///
+    /// Of the successes that jobs claim now, those that ran the version before are not the ones that had gone back; the others may
+    /// be. What a job claims no more, because the cloud tries it again, is waited for.
+    fn keeping_reverted(mut self, before: Self, claimed: u32) -> Self {
         let lost = before.failures().saturating_sub(self.failures());
         let lost = lost.min(before.reverted.saturating_sub(self.reverted));
-        let more = self.outstanding().saturating_sub(before.outstanding());
+        let ran_before = before.succeeded.saturating_sub(before.superseded);
+        let may_remain = claimed.saturating_sub(ran_before);
         let among_unconfirmed = lost.min(self.unconfirmed);
         self.unconfirmed -= among_unconfirmed;
         self.in_flight -= among_unconfirmed;
         let among_unseen = (lost - among_unconfirmed).min(self.unseen.saturating_sub(before.unseen));
         self.unseen -= among_unseen;
         self.assigned += among_unseen;
+        let known = self.reverted + among_unconfirmed + among_unseen;
+        let open = self.outstanding() - self.unconfirmed;
         let among_open =
-            (lost - among_unconfirmed - among_unseen).min(more.saturating_sub(among_unconfirmed));
+            (lost - among_unconfirmed - among_unseen).min(may_remain.saturating_sub(known)).min(open);
         let begun = among_open.min(self.in_flight - self.unconfirmed);
         self.in_flight -= begun;
         self.queued -= among_open - begun;
@@ -208,23 +214,32 @@ mod tests {
             ..StageCounts::default()
         };
         let before = counts(2, 1, 1, 0);
-        for (seen, expected) in [
+        let waiting = |succeeded, queued, reverted| StageCounts {
+            assigned: succeeded + queued + reverted,
+            queued,
+            reverted,
+            succeeded,
+            ..StageCounts::default()
+        };
+        for (seen, claimed, expected) in [
             // Its job counts one more success, of another device.
-            (counts(3, 0, 1, 0), counts(3, 1, 0, 0)),
-            (counts(2, 0, 2, 0), counts(2, 1, 1, 0)),
+            (counts(3, 0, 1, 0), 4, counts(3, 1, 0, 0)),
+            (counts(2, 0, 2, 0), 4, counts(2, 1, 1, 0)),
             // Another job took it on, or another device.
-            (counts(3, 0, 0, 1), counts(3, 1, 0, 0)),
-            // Its job goes on, and counts it among those that wait.
-            (
-                StageCounts { assigned: 4, queued: 2, succeeded: 2, ..StageCounts::default() },
-                StageCounts { assigned: 4, queued: 1, reverted: 1, succeeded: 2, ..StageCounts::default() },
-            ),
+            (counts(3, 0, 0, 1), 3, counts(3, 1, 0, 0)),
+            // Another device runs it that the job had not counted yet.
+            (waiting(3, 1, 0), 3, waiting(3, 0, 1)),
+            // Its job tries it again, and counts it among those that wait.
+            (waiting(2, 2, 0), 2, waiting(2, 2, 0)),
             // It runs it now.
-            (counts(4, 0, 0, 0), counts(4, 0, 0, 0)),
+            (counts(4, 0, 0, 0), 4, counts(4, 0, 0, 0)),
         ] {
-            let known = seen.remembering(before, 0);
-            assert_eq!(known, expected, "{seen:?}");
-            assert_eq!(seen.remembering(known, 0), expected, "nothing has happened since: {seen:?}");
+            assert_eq!(seen.remembering(before, 0, claimed), expected, "{seen:?}");
         }
+        // It had only been slow to report the version: the job counts nobody else.
+        let slow = waiting(4, 3, 1);
+        let kept = waiting(5, 3, 0).remembering(slow, 0, 5);
+        assert_eq!(kept, waiting(5, 2, 1), "it may be another device that runs it");
+        assert_eq!(waiting(5, 3, 0).remembering(kept, 0, 5), waiting(5, 3, 0));
     }
 }

@@ -119,7 +119,7 @@ impl<'a> Survey<'a> {
         // What devices reported by then was to be seen in the observation of the fleet.
         let lag = ground.capabilities.visibility_lag;
         let read_at = ground.fleet.at.saturating_sub(lag).unwrap_or(Timestamp::MIN);
-        let (mut counts, mut gone) = (StageCounts::default(), 0);
+        let (mut counts, mut gone, mut claimed) = (StageCounts::default(), 0, 0);
         let mut records: Vec<JobRef> = Vec::new();
         for (ours, members) in jobs.listed.iter().zip(members).filter(|(ours, _)| ours.stage == index) {
             let before = stage.jobs.iter().find(|job| job.token == ours.token && job.id == ours.job.id);
@@ -127,6 +127,7 @@ impl<'a> Survey<'a> {
             record.follow_up |= before.is_none() && stage.phase == StagePhase::Passed;
             let unique = uniqueness(ground, ours, &record, jobs);
             let left = self.count_job(ground, index, ours, (members, unique), &record, &mut counts);
+            claimed += ours.job.counts.succeeded;
             gone += left.gone + record.devices.saturating_sub(as_count(ours.job.devices.len()));
             // Whoever suspends a rollout takes over what was stopped elsewhere: resuming sends it again.
             record.stop_ordered |= stands_still && record.finished_at.is_some() && left.stopped;
@@ -150,7 +151,7 @@ impl<'a> Survey<'a> {
                 jobs.listed.iter().any(|ours| ours.stage > index) && stage.phase != StagePhase::Passed;
             let counted = if was_left { counts } else { counts.believing(stage.counts) };
             let retried = records.iter().any(|record| record.retry_ordered);
-            stage.counts = if retried { counted } else { counted.remembering(stage.counts, gone) };
+            stage.counts = if retried { counted } else { counted.remembering(stage.counts, gone, claimed) };
         }
         stage.jobs = records;
     }

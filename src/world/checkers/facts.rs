@@ -3,7 +3,6 @@
 use super::rest::Rest;
 use crate::api::{Object, ObjectKey, OtaRollout, StageStatus};
 use crate::cloud::PackageKind;
-use crate::plan::window;
 use crate::world::clouds::VersionTruth;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +19,6 @@ pub(in crate::world) struct Facts {
     versions: BTreeMap<(String, PackageKind), String>,
     /// Moments that statuses announce: deadlines, ends of soaks, windows that open.
     announced: BTreeSet<(ObjectKey, Timestamp)>,
-    /// Stages whose window is open, or was a while ago.
-    windows: BTreeSet<(ObjectKey, String, bool)>,
 }
 
 impl Facts {
@@ -47,13 +44,6 @@ impl Facts {
         let stages = rollout.status.iter().flat_map(|status| &status.stages);
         let moments = stages.flat_map(announced).filter(|at| *at > before);
         self.announced.extend(moments.map(|at| (key.clone(), at)));
-        for stage in &rollout.spec.stages {
-            for (at, is_now) in [(now, true), (before, false)] {
-                if window::closes(stage, at).is_some() {
-                    self.windows.insert((key.clone(), stage.name.clone(), is_now));
-                }
-            }
-        }
     }
 }
 
@@ -69,11 +59,9 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_deadline_that_passes_and_a_window_that_opens_are_other_facts() {
+    fn a_moment_that_a_status_announces_and_that_comes_is_another_fact() {
         let key = ObjectKey::new(Kind::OtaRollout, "default", "r");
-        let window = json!([{"start": "12:00", "duration": "30m", "timeZone": "UTC"}]);
-        let stages = json!([{"name": "all", "select": {"rest": true}, "windows": window}]);
-        let spec = json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": stages});
+        let spec = json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
         let stage = json!({"name": "all", "phase": "Soaking", "soaksUntil": "2026-01-05T10:00:00Z"});
         let status = json!({"stages": [stage]});
         let rollout = json!({"metadata": {"name": "r"}, "spec": spec, "status": status});
@@ -83,15 +71,9 @@ mod tests {
             facts.note_moments(&key, &rollout, format!("2026-01-05T{time}:00Z").parse().unwrap());
             facts
         };
-        for (earlier, later, is_alike) in [
-            ("09:00", "09:59", true),
-            ("09:59", "10:16", false),
-            ("11:00", "11:59", true),
-            ("11:59", "12:01", false),
-            ("12:01", "12:29", false),
-            ("12:16", "12:29", true),
-            ("12:29", "12:31", false),
-        ] {
+        for (earlier, later, is_alike) in
+            [("09:00", "10:14", true), ("10:14", "10:16", false), ("10:16", "11:00", true)]
+        {
             assert_eq!(at(earlier) == at(later), is_alike, "{earlier} {later}");
         }
     }

@@ -6,8 +6,8 @@ use super::intent::{is_excluded, is_targeted, package_of, source_versions};
 use super::stages::kind_of;
 use super::{Creates, requests};
 use crate::api::{
-    Intent, Object, ObjectKey, OtaPackage, OtaRollout, PROGRESSING, READY, RolloutPhase, STALLED,
-    condition_is_true, find_condition,
+    Intent, Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
+    find_condition,
 };
 use crate::world::clouds::{JobTruth, PackageTruth, VersionTruth};
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,12 +209,10 @@ impl Rest<'_> {
         self.jobs.iter().any(|job| is_named(&job))
     }
 
-    /// It found more external jobs than are queried before a dispatch, and finds them again only when its window opens.
-    fn is_held_whenever_a_window_opens(object: &Object) -> bool {
-        let Object::Rollout(OtaRollout { status: Some(status), .. }) = object else { return false };
-        let progressing = find_condition(&status.conditions, PROGRESSING);
-        progressing.is_some_and(|known| known.reason == "WindowClosed")
-            && status.decisions.iter().any(|decision| decision.rule == "TooManyExternalJobs")
+    /// Rollouts that change with the time of day: more external jobs may hold their devices than are queried before a dispatch, which
+    /// they find out again whenever their window opens.
+    pub(in crate::world) fn changing(&self) -> impl Iterator<Item = ObjectKey> {
+        self.objects.iter().filter(|object| is_held_in_its_windows(object)).map(|object| object.key())
     }
 
     /// A package waits for the rollouts that name it, for as long as people keep them.
@@ -226,7 +224,7 @@ impl Rest<'_> {
         if object.is_deleting() && is_named && matches!(object, Object::Package(_)) {
             return None;
         }
-        if self.waits_for_a_device(object) || Self::is_held_whenever_a_window_opens(object) {
+        if self.waits_for_a_device(object) || is_held_in_its_windows(object) {
             return None;
         }
         // An account waits likewise for the packages that name it, and for the rollouts that have jobs in it.
@@ -321,6 +319,14 @@ fn says_what_it_waits_for(object: &Object) -> bool {
     let message = cloud.status.as_ref().map(|status| status.message.as_str()).unwrap_or_default();
     // For other objects; or for keys that are gone, with the command that ends it.
     message.starts_with("deletion waits for ") || message.starts_with("deletion waits: ")
+}
+
+fn is_held_in_its_windows(object: &Object) -> bool {
+    let Object::Rollout(OtaRollout { spec, status: Some(status), .. }) = object else { return false };
+    let held = [RolloutPhase::Held, RolloutPhase::Progressing].contains(&status.phase);
+    let has_windows = spec.stages.iter().any(|stage| !stage.windows.is_empty());
+    let is_found = status.decisions.iter().any(|decision| decision.rule == "TooManyExternalJobs");
+    held && has_windows && is_found
 }
 
 /// A rollout waits for it, and it says itself why.

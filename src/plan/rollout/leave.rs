@@ -7,8 +7,13 @@ use crate::api::{
     CreateOperation, ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision,
 };
 use crate::cloud::{Capabilities, Job, JobState};
-use crate::plan::{Action, Plan, RolloutView, Seen, lost_call};
+use crate::plan::token::{package_identity, rollout_mark};
+use crate::plan::{Action, Plan, RolloutView, Seen, cohort, lost_call};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// A state that went back to what it was does not know of the runs since; so many are looked for.
+const MOST_RUNS_LOST: u32 = 8;
 
 /// What is left of jobs that are not wanted any more.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +56,7 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
     };
     let mut remains = remains(&mut status, &seen.value, seen.at, capabilities, view.now);
     let identity = status.package_identity.clone();
-    let identity = identity.unwrap_or_else(|| crate::plan::token::package_identity(package));
+    let identity = identity.unwrap_or_else(|| package_identity(package));
     remains.add_by_token(view, &identity, &status, &seen.value);
     let by_hand = remains.by_hand(capabilities);
     if remains.waits_for.is_empty() {
@@ -263,12 +268,27 @@ impl Remains {
         status: &OtaRolloutStatus,
         jobs: &[&Job],
     ) {
-        let names: Vec<String> = status.stages.iter().map(|stage| stage.name.clone()).collect();
         let uid = view.object.metadata.uid.as_deref().unwrap_or_default();
-        let ours = OurJobs::find(uid, identity, status.run, &names, status, jobs);
-        let recorded = |job: &Job| status.stages.iter().flat_map(|s| &s.jobs).any(|r| r.id == job.id);
-        for job in ours.live().into_iter().filter(|job| !recorded(job)) {
-            self.stop(job, true);
+        let mark = rollout_mark(uid);
+        let is_recorded = |job: &Job| status.stages.iter().flat_map(|s| &s.jobs).any(|r| r.id == job.id);
+        let is_unknown = |job: &&Job| {
+            let is_marked = job.token.as_ref().is_some_and(|token| token.starts_with(&mark));
+            is_marked && !job.state.is_final() && !is_recorded(job)
+        };
+        if !jobs.iter().any(is_unknown) {
+            return;
+        }
+        let known = status.stages.iter().map(|stage| stage.name.clone());
+        let written = cohort::stages(&view.object.spec).into_iter().map(|stage| stage.name);
+        let names: BTreeSet<String> = known.chain(written).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let packages = [view.package, view.package_of_run].into_iter().flatten().map(package_identity);
+        let identities: BTreeSet<String> = packages.chain([identity.to_owned()]).collect();
+        for identity in &identities {
+            for run in 1..=status.run.saturating_add(MOST_RUNS_LOST) {
+                let ours = OurJobs::find(uid, identity, run, &names, status, jobs);
+                ours.live().into_iter().filter(|job| !is_recorded(job)).for_each(|job| self.stop(job, true));
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::world::{Fate, World};
 use rollwave::api::{Object, OtaRolloutStatus, Request, RolloutPhase};
 use rollwave::plan::explain::explain;
-use rollwave::plan::{Again, POLL};
+use rollwave::plan::{Action, Again, POLL};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -67,6 +67,24 @@ fn devices_of_a_canary_that_failed_go_back() {
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!(versions(&world), of(&[("V2", 30)]), "{}", plan.status.message);
     assert_eq!(plan.status.run, 3);
+}
+
+/// The state is a backup from before: the status knows neither the run nor the package of the job that runs.
+#[test]
+fn a_deleted_rollout_stops_jobs_of_runs_that_its_state_has_lost() {
+    let mut world = World::new(30, json!({}));
+    world.reconcile();
+    let backup = world.rollout_status();
+    world.settle(|_| Fate::Succeeds);
+    turn_to(&mut world, "V3", "cd");
+    world.reconcile();
+    world.reconcile();
+    let id = world.jobs.iter().find(|job| !job.state.is_final()).map(|job| job.id.clone()).unwrap();
+    world.rollout.status = Some(backup);
+    world.delete_rollout();
+    let plan = world.plan_rollout();
+    assert!(plan.actions.contains(&Action::StopJob { id }), "{:?}", plan.actions);
+    assert!(!plan.actions.contains(&Action::Release), "{:?}", plan.actions);
 }
 
 /// Nothing is sent without the package, and what was sent is judged as before.

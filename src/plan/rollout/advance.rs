@@ -27,8 +27,9 @@ pub(super) struct Pass<'g, 'a> {
 
 /// Judges, and writes stages into the status. None when the members of groups or tags were not looked at.
 pub(super) fn advance(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
-    let edited = status.plan_hash.as_deref() != Some(ground.hash.as_str());
     let changed = stages_changed(ground, status);
+    // An edit that cannot be followed changes nothing of what was judged.
+    let edited = changed.is_none() && status.plan_hash.as_deref() != Some(ground.hash.as_str());
     if changed.is_none() {
         adopt_spec(ground, status, edited);
     }

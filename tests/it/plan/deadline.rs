@@ -245,3 +245,15 @@ fn devices_that_the_cloud_gives_up_because_they_never_came_online_are_no_failure
     world.ask(Request::Retry);
     assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
 }
+
+/// The stage that was sent has another name in the spec, so that the edit is not followed.
+#[test]
+fn a_deadline_passes_once_while_an_edit_cannot_be_followed() {
+    let mut world = begun(canary(&json!({"after": "2d"})), &[Fate::Hangs]);
+    world.edit_rollout(|rollout| rollout.spec.stages[0].name = "other".into());
+    after(&mut world, 2 * DAY);
+    assert_eq!((reason(&world).as_str(), counts(&world).overdue), ("StagesChanged", 1));
+    let clock = world.rollout_status().stages[0].clock.clone();
+    after(&mut world, 30);
+    assert_eq!(world.rollout_status().stages[0].clock, clock, "nothing is news");
+}

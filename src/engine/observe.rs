@@ -210,12 +210,12 @@ impl Lane {
                     let evidence =
                         evidence.max(self.uniqueness_due(recorded(object).filter_map(|job| job.created_at)));
                     sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
-                    let twins = self.twins_of(object, &ours);
-                    if !twins.is_empty() {
-                        ours.extend(twins);
+                    self.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
+                    let unrecorded = self.unrecorded_jobs(object, &ours);
+                    if !unrecorded.is_empty() {
+                        ours.extend(unrecorded);
                         sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
                     }
-                    self.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
                     sight.results = self.failures_of(&ours, class).await?;
                 }
                 Need::Devices(mut ids) => {

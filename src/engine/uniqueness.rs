@@ -5,6 +5,7 @@ use super::lane::Lane;
 use super::observe::Evidence;
 use crate::api::{JobRef, OtaRollout};
 use crate::cloud::JobIdentity;
+use crate::plan::token::rollout_mark;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -23,12 +24,15 @@ impl Lane {
         }
     }
 
-    /// Listed jobs that carry the key of a job of this rollout beside those that it has recorded.
-    pub(super) fn twins_of(&self, object: &OtaRollout, ours: &[String]) -> Vec<String> {
-        let keys: BTreeSet<&str> = recorded(object).map(|job| job.token.as_str()).collect();
-        let is_twin = |token: Option<&str>| token.is_some_and(|token| keys.contains(token));
-        let twins = self.inventory.jobs.all().filter(|job| is_twin(job.token.as_deref()));
-        twins.filter(|job| !ours.contains(&job.id)).map(|job| job.id.clone()).collect()
+    /// Listed jobs of this rollout beside those that it has recorded: twins of those, what an unsettled call has made, and, where
+    /// nothing is recorded, as after a loss of the state, whatever carries its mark.
+    pub(super) fn unrecorded_jobs(&self, object: &OtaRollout, ours: &[String]) -> Vec<String> {
+        let sent = object.status.iter().flat_map(|status| &status.pending).map(|call| call.token.as_str());
+        let keys: BTreeSet<&str> = recorded(object).map(|job| job.token.as_str()).chain(sent).collect();
+        let mark = rollout_mark(object.metadata.uid.as_deref().unwrap_or_default());
+        let is_its = |token: &str| keys.contains(token) || ours.is_empty() && token.starts_with(&mark);
+        let its = self.inventory.jobs.all().filter(|job| job.token.as_deref().is_some_and(is_its));
+        its.filter(|job| !ours.contains(&job.id)).map(|job| job.id.clone()).collect()
     }
 }
 
@@ -151,6 +155,28 @@ mod tests {
             let object = site.object(&key);
             assert!(condition_is_true(object.conditions(), VERIFIED), "{:?}", site.said(&key));
         }
+    }
+
+    /// The reasons of its failures are read before a stop rule is asked about them.
+    #[tokio::test(start_paused = true)]
+    async fn devices_that_never_came_online_stop_nothing_when_the_state_is_lost() {
+        let silent = "{count: 30, idPrefix: m-, product: meter, firmware: V1, online: false}";
+        let bench =
+            Bench::new(&WORLD.replace("{count: 30, idPrefix: m-, product: meter, firmware: V1}", silent));
+        let stop = "  stop: [{name: few, method: Count, maxFailure: 1}]\n  stages:";
+        let release = rollout("release", "v2", 5).replace("  stages:", stop);
+        let objects = [cloud("lab", "a"), package("v2", "lab", "V2"), release].concat();
+        let mut before = bench.site();
+        before.apply(&objects).await;
+        before.until("the canary is sent", |_| !bench.tasks().is_empty()).await;
+        before.work(SignedDuration::from_hours(26)).await;
+        let mut after = bench.site();
+        after.apply(&objects).await;
+        after.work(SignedDuration::from_mins(10)).await;
+        let key = ObjectKey::new(Kind::OtaRollout, "default", "release");
+        let Object::Rollout(found) = after.object(&key).as_ref().clone() else { unreachable!() };
+        let status = found.status.unwrap();
+        assert_eq!((status.stopped_by, status.stages[0].counts.never_began), (None, 5), "{}", status.message);
     }
 
     /// The second one would not have been told by any later list: it fails at once, and a gate would be asked.

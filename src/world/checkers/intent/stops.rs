@@ -5,7 +5,7 @@
 
 use super::truth::{Run, Truth};
 use super::verdict::{may_fire, must_fire};
-use crate::api::{OtaRollout, RolloutPhase, StagePhase};
+use crate::api::{OtaRollout, PROGRESSING, RolloutPhase, StagePhase, find_condition};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -65,7 +65,8 @@ pub(super) fn has_not_fired(
     }
 }
 
-/// At rest: a rule that has reason to fire has fired, unless everything had passed, so that there is nothing to stop.
+/// At rest: a rule that has reason to fire has fired, unless everything had passed, so that there is nothing to stop, or the run is
+/// being left, so that its jobs are stopped anyway.
 pub(super) fn has_fired_at_rest(
     rollout: &OtaRollout,
     run: &Run,
@@ -75,7 +76,9 @@ pub(super) fn has_fired_at_rest(
     let Some(status) = &rollout.status else { return Ok(()) };
     let is_over = status.stages.iter().all(|stage| stage.phase == StagePhase::Passed);
     let is_stopped = status.stopped_by.is_some() || status.phase == RolloutPhase::Aborted;
-    if is_over || is_stopped { Ok(()) } else { has_not_fired(rollout, run, truth, now) }
+    let progressing = find_condition(&status.conditions, PROGRESSING);
+    let is_left = progressing.is_some_and(|known| known.reason == "StoppingPreviousJobs");
+    if is_over || is_stopped || is_left { Ok(()) } else { has_not_fired(rollout, run, truth, now) }
 }
 
 fn earlier(now: Timestamp, by: SignedDuration) -> Timestamp {

@@ -87,9 +87,13 @@ impl Scene<'_> {
                 self.reaches(object, id)
                     || members.any(|(sent, members)| Some(sent.uid.as_str()) == uid && members.contains(id))
             }
-            Thing::Package(id) => object.as_package().is_some_and(|_| {
-                tells_of(object, id) || (self.is_in(object, broken) && self.is_like(object, id))
-            }),
+            Thing::Package(id) => {
+                let is_its = object.as_package().is_some_and(|_| {
+                    tells_of(object, id) || (self.is_in(object, broken) && self.is_like(object, id))
+                });
+                // What an unsettled call has made is listed by the package that it was to send.
+                is_its || object.pending().iter().any(|call| call.package_id.as_ref() == Some(id))
+            }
         }
     }
 

@@ -196,12 +196,7 @@ impl Rest<'_> {
 impl Rest<'_> {
     /// It says that a job or a device keeps it waiting, and that is so: a device that is silent may keep a job open for days.
     fn waits_for_a_device(&self, object: &Object) -> bool {
-        let told = match object {
-            Object::Package(package) => package.status.as_ref().map(|status| &status.message),
-            Object::Rollout(rollout) => rollout.status.as_ref().map(|status| &status.message),
-            Object::Cloud(_) => None,
-        };
-        let Some(told) = told else { return false };
+        let told = message_of(object);
         let is_named = |job: &&JobTruth| {
             told.contains(&format!("waits for job {}", job.id))
                 || job.open.iter().any(|device| told.contains(&format!("device {device} is being upgraded")))
@@ -224,7 +219,8 @@ impl Rest<'_> {
         if object.is_deleting() && is_named && matches!(object, Object::Package(_)) {
             return None;
         }
-        if self.waits_for_a_device(object) || is_held_in_its_windows(object) {
+        let waits_for_keys = object.is_deleting() && message_of(object).contains("there is no Secret ");
+        if waits_for_keys || self.waits_for_a_device(object) || is_held_in_its_windows(object) {
             return None;
         }
         // An account waits likewise for the packages that name it, and for the rollouts that have jobs in it.
@@ -257,8 +253,7 @@ impl Rest<'_> {
 fn restless(object: &Object) -> Option<String> {
     let key = object.key();
     if object.is_deleting() {
-        let message = object.as_package().and_then(|package| Some(package.status.as_ref()?.message.as_str()));
-        return Some(format!("{key} is still being deleted: {}", message.unwrap_or_default()));
+        return Some(format!("{key} is still being deleted: {}", message_of(object)));
     }
     let told = match object {
         Object::Cloud(o) => o.status.as_ref().map(|s| (0, &s.message, &s.conditions, s.observed_generation)),
@@ -314,9 +309,17 @@ fn is_refused(package: &OtaPackage) -> bool {
     })
 }
 
+fn message_of(object: &Object) -> &str {
+    let message = match object {
+        Object::Cloud(cloud) => cloud.status.as_ref().map(|status| &status.message),
+        Object::Package(package) => package.status.as_ref().map(|status| &status.message),
+        Object::Rollout(rollout) => rollout.status.as_ref().map(|status| &status.message),
+    };
+    message.map_or("", String::as_str)
+}
+
 fn says_what_it_waits_for(object: &Object) -> bool {
-    let Object::Cloud(cloud) = object else { return false };
-    let message = cloud.status.as_ref().map(|status| status.message.as_str()).unwrap_or_default();
+    let message = message_of(object);
     // For other objects; or for keys that are gone, with the command that ends it.
     message.starts_with("deletion waits for ") || message.starts_with("deletion waits: ")
 }

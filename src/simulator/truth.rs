@@ -50,6 +50,9 @@ pub struct TaskTruth {
     /// Ids of devices that it calls failed because they never came online: they have not begun.
     #[serde(skip)]
     pub never_began: BTreeSet<String>,
+    /// Ids of devices that had failed, and that it has tried again by itself.
+    #[serde(skip)]
+    pub tried_again: BTreeSet<String>,
 }
 
 /// A device as it really is.

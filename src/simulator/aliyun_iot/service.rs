@@ -177,6 +177,7 @@ impl Service for AliyunIot {
             packages: vec![job.firmware.clone()],
             targets: targets_by_status(job),
             never_began: BTreeSet::new(),
+            tried_again: BTreeSet::new(),
         })
         .collect()
     }

@@ -137,6 +137,7 @@ impl Service for Enos {
                 packages: vec![job.firmware.id.clone()],
                 targets: Status::ALL.iter().filter_map(|status| job.devices_in(*status)).collect(),
                 never_began: std::collections::BTreeSet::new(),
+                tried_again: std::collections::BTreeSet::new(),
             })
             .collect()
     }

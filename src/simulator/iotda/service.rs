@@ -120,6 +120,7 @@ impl Service for Iotda {
             packages: task.packages.iter().map(|package| package.id.clone()).collect(),
             targets: targets_by_status(task),
             never_began: never_began(task),
+            tried_again: BTreeSet::new(),
         })
         .collect()
     }

@@ -126,6 +126,7 @@ impl Service for OceanConnect {
             packages: vec![task.package.id.clone()],
             targets: targets_by_status(task),
             never_began: never_began(task),
+            tried_again: devices(task, |sub| sub.tried_again),
         };
         self.apps.iter().flat_map(|app| app.tasks.iter().map(move |task| of(app, task))).collect()
     }
@@ -149,6 +150,9 @@ fn targets_by_status(task: &Task) -> BTreeMap<&'static str, BTreeSet<String>> {
 
 /// Devices that failed because they never came online.
 fn never_began(task: &Task) -> BTreeSet<String> {
-    let is_silent = |sub: &&Sub| sub.detail == NOT_ONLINE || sub.detail == NEVER_ONLINE;
-    task.subs.iter().filter(is_silent).map(|sub| sub.device.clone()).collect()
+    devices(task, |sub| sub.detail == NOT_ONLINE || sub.detail == NEVER_ONLINE)
+}
+
+fn devices(task: &Task, is_one: impl Fn(&Sub) -> bool) -> BTreeSet<String> {
+    task.subs.iter().filter(|sub| is_one(sub)).map(|sub| sub.device.clone()).collect()
 }

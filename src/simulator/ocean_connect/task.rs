@@ -101,6 +101,8 @@ pub struct Sub {
     pub started: Option<Timestamp>,
     /// `stopTime`.
     pub stopped: Option<Timestamp>,
+    /// It failed, and the task's policy had it tried again.
+    pub tried_again: bool,
 }
 
 /// An upgrade task.

@@ -45,6 +45,7 @@ pub fn create(
         detail: String::new(),
         started: None,
         stopped: None,
+        tried_again: false,
     };
     let subs = devices.into_iter().map(sub).collect();
     let (created, created_wall) = (now, request.times.wall);

@@ -110,7 +110,10 @@ impl Upgrade<'_> {
             return;
         }
         self.task.retries -= 1;
-        failures.into_iter().for_each(|sub| self.start(sub));
+        for index in failures {
+            self.task.subs[index].tried_again = true;
+            self.start(index);
+        }
     }
 
     fn start(&mut self, index: usize) {

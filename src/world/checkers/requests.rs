@@ -137,6 +137,7 @@ mod tests {
             open: BTreeSet::new(),
             answered: answered.iter().map(|device| (*device).to_owned()).collect(),
             never_began: BTreeSet::new(),
+            tried_again: BTreeSet::new(),
             untold: BTreeSet::new(),
         };
         let (earlier, again) = ([job("1", &["d"])], job("2", &[]));

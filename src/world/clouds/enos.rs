@@ -175,6 +175,7 @@ impl Side for Enos {
             open,
             answered,
             never_began: BTreeSet::new(),
+            tried_again: BTreeSet::new(),
             untold,
         }
     }

@@ -266,6 +266,8 @@ pub(super) struct JobTruth {
     pub(super) answered: BTreeSet<String>,
     /// Those among them that never came online: they have not begun.
     pub(super) never_began: BTreeSet<String>,
+    /// Devices that had failed, and that the cloud has tried again by itself.
+    pub(super) tried_again: BTreeSet<String>,
     /// Devices that have failed, or were stopped: the cloud does not tell which.
     pub(super) untold: BTreeSet<String>,
 }

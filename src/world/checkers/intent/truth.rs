@@ -142,6 +142,7 @@ impl Truth {
                 member.never_began |= job.never_began.contains(device);
                 // The cloud tries it again (`delivery.retry`).
                 member.recovered |= member.failed && member.answered && job.open.contains(device);
+                member.recovered |= job.tried_again.contains(device);
                 member.answered &= !job.open.contains(device);
                 // What had answered before its job was stopped is sure.
                 member.unsure |= !member.answered && job.untold.contains(device);

@@ -6,7 +6,7 @@ use super::intent::{is_excluded, is_targeted, package_of, source_versions};
 use super::stages::kind_of;
 use super::{Creates, requests};
 use crate::api::{
-    Intent, Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
+    Intent, Kind, Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
     find_condition,
 };
 use crate::world::clouds::{JobTruth, PackageTruth, VersionTruth};
@@ -204,6 +204,15 @@ impl Rest<'_> {
         self.jobs.iter().any(|job| is_named(&job))
     }
 
+    /// It says that another rollout may own its devices, whose group the cloud refuses to read.
+    fn waits_for_a_group_that_is_refused(&self, object: &Object) -> bool {
+        const WAITS: &str = "waits until the groups or tags of OtaRollout ";
+        let name = message_of(object).strip_prefix(WAITS).and_then(|rest| rest.split(' ').next());
+        let other = name.map(|name| object.key().sibling(Kind::OtaRollout, name));
+        let other = other.and_then(|key| self.objects.iter().find(|other| other.key() == key));
+        other.is_some_and(|other| message_of(other).contains("The group does not exist"))
+    }
+
     /// Rollouts that change with the time of day: more external jobs may hold their devices than are queried before a dispatch, which
     /// they find out again whenever their window opens.
     pub(in crate::world) fn changing(&self) -> impl Iterator<Item = ObjectKey> {
@@ -220,7 +229,11 @@ impl Rest<'_> {
             return None;
         }
         let waits_for_keys = object.is_deleting() && message_of(object).contains("there is no Secret ");
-        if waits_for_keys || self.waits_for_a_device(object) || is_held_in_its_windows(object) {
+        if waits_for_keys
+            || self.waits_for_a_group_that_is_refused(object)
+            || self.waits_for_a_device(object)
+            || is_held_in_its_windows(object)
+        {
             return None;
         }
         // An account waits likewise for the packages that name it, and for the rollouts that have jobs in it.

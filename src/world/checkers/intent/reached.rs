@@ -41,7 +41,7 @@ fn has_reached(rollout: &OtaRollout, objects: &[Arc<Object>], fleet: &Fleet<'_>)
         let taken_on = counts.superseded + counts.unseen;
         counts.failures() + counts.outstanding() + counts.never_began + taken_on
     });
-    let counted: u32 = counted.sum::<u32>() + untold(&status.message);
+    let counted: u32 = counted.sum::<u32>() + status.excluded.ignored_new + untold(&status.message);
     if left.len() <= usize::try_from(counted).unwrap_or(usize::MAX) {
         return Ok(());
     }

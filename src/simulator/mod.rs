@@ -151,6 +151,7 @@ pub struct Simulator {
     faults: Faults,
     counters: BTreeMap<CloudKind, BTreeMap<String, Calls>>,
     recent: VecDeque<Timestamp>,
+    events: u64,
 }
 
 /// So many calls are remembered with their times.
@@ -170,6 +171,7 @@ impl Simulator {
             faults: Faults::new(world.seed),
             counters: BTreeMap::new(),
             recent: VecDeque::new(),
+            events: 0,
         };
         let times = simulator.times(wall);
         for group in &world.groups {
@@ -240,6 +242,7 @@ impl Simulator {
     pub fn advance(&mut self, wall: Timestamp) {
         let now = self.clock.fleet(wall);
         while let Some((at, event)) = self.fleet.queue.pop_due(now) {
+            self.events += 1;
             match event {
                 Event::Revert { device, part, version, old } => {
                     self.fleet.revert(&device, part, &version, old);
@@ -252,6 +255,12 @@ impl Simulator {
                 }
             }
         }
+    }
+
+    /// How much has happened by itself. A fleet of which this number is the same has changed by requests alone.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.events
     }
 
     /// What the gateways' clock says.

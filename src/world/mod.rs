@@ -238,13 +238,12 @@ impl Shared {
             && objects.any(|object| serde_json::to_string(object).is_ok_and(|text| text.contains(named)))
     }
 
-    /// Something may have changed in the clouds.
-    fn truth_is(&self, simulator: &Simulator, now: Timestamp) {
+    /// A request has arrived, and may have changed something in the clouds.
+    fn truth_is(&self, simulator: &Simulator, changes: bool, now: Timestamp) {
         let broken = self.chaos().broken.broken();
-        self.checkers().truth_is(simulator, now);
+        self.checkers().truth_is(simulator, changes, now);
         if !broken.is_empty() {
-            let (durable, jobs) = (self.durable(), clouds::jobs(simulator));
-            self.checkers().delays_are(&broken, &durable, &jobs, now);
+            self.checkers().delays_are(&broken, &self.durable(), now);
         }
     }
 

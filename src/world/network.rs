@@ -1,7 +1,7 @@
 //! Between the engine and the clouds: requests and replies that travel, get lost, come late or come back broken.
 
 use super::Shared;
-use super::clouds::{self, Account, Order};
+use super::clouds::{self, Account, Deed, Order};
 use super::cluster::ApiServer;
 use super::crowd;
 use super::dice::Dice;
@@ -96,6 +96,12 @@ impl Network {
 }
 
 impl Request {
+    /// It may change the cloud.
+    pub(super) const fn changes(&self) -> bool {
+        let reads = matches!(self.order.deed, Deed::SignIn | Deed::Show | Deed::List { .. } | Deed::Upload);
+        !reads || self.strike.is_some()
+    }
+
     /// Does in the cloud what the request asks for, unless it was struck; none when no answer will come.
     pub(super) fn arrive(&self, simulator: &mut Simulator, now: Timestamp) -> Option<Answer> {
         if self.strike == Some(Strike::RequestLost) {

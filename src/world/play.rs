@@ -403,7 +403,7 @@ impl Play {
             if request.order.shows_versions || matches!(request.order.deed, Deed::CreateJob { .. }) {
                 self.shared.checkers().versions_are(clouds::versions(&self.simulator));
             }
-            self.shared.truth_is(&self.simulator, now);
+            self.shared.truth_is(&self.simulator, request.changes(), now);
             self.shared.network().reply(now, request, answer);
         }
     }

@@ -54,6 +54,9 @@ pub(super) struct Checkers {
     secrets: Vec<String>,
     prefix: String,
     violation: Option<String>,
+    /// Every job there is, as of so many events in the fleet; none when something else may have happened since.
+    jobs: Vec<JobTruth>,
+    events: Option<u64>,
 }
 
 impl Checkers {
@@ -222,13 +225,16 @@ impl Checkers {
         self.judge(law);
     }
 
-    /// Something may have changed in the clouds.
-    pub(super) fn truth_is(&mut self, simulator: &Simulator, now: Timestamp) {
-        if self.intent.watches() {
-            let (jobs, versions) = (clouds::jobs(simulator), clouds::versions(simulator));
-            let law = self.intent.is_now(&jobs, versions, &self.creates, now);
-            self.judge(law);
+    /// Something may have changed in the clouds: by a request that changes something, by itself, or by what users and fate did.
+    pub(super) fn truth_is(&mut self, simulator: &Simulator, changes: bool, now: Timestamp) {
+        let events = simulator.events();
+        if !self.intent.watches() || !changes && self.events == Some(events) {
+            return;
         }
+        self.events = Some(events);
+        self.jobs = clouds::jobs(simulator);
+        let law = self.intent.is_now(&self.jobs, clouds::versions(simulator), &self.creates, now);
+        self.judge(law);
     }
 
     /// When rollouts were first completed, by name.
@@ -250,6 +256,7 @@ impl Checkers {
 
     /// Whoever works begins.
     pub(super) fn process_begins(&mut self) {
+        self.events = None;
         self.intent.process_begins();
         self.soaks.disturbed();
     }
@@ -262,17 +269,11 @@ impl Checkers {
     }
 
     /// Something fails for ever: whoever does not need it is looked at in time.
-    pub(super) fn delays_are(
-        &mut self,
-        broken: &[Broken],
-        durable: &[Arc<Object>],
-        jobs: &[JobTruth],
-        now: Timestamp,
-    ) {
+    pub(super) fn delays_are(&mut self, broken: &[Broken], durable: &[Arc<Object>], now: Timestamp) {
         if !broken.is_empty() {
             self.soaks.disturbed();
         }
-        let law = self.intent.delays_are(broken, durable, jobs, &self.creates, now);
+        let law = self.intent.delays_are(broken, durable, &self.jobs, &self.creates, now);
         self.judge(law);
     }
 

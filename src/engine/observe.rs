@@ -132,6 +132,7 @@ impl Lane {
         let verified = object.status.iter().flat_map(|status| &status.verification);
         let sent = object.intents().iter().map(|intent| &intent.token);
         self.own_keys = verified.map(|verification| &verification.token).chain(sent).cloned().collect();
+        self.note_stops().await?;
         let drift = within(self.connect().await?.drift_interval);
         let mut sight = PackageSight::default();
         for need in needs::for_package(object) {
@@ -202,6 +203,7 @@ impl Lane {
     ) -> Result<RolloutSight, Trouble> {
         self.evidence = evidence;
         self.own_keys = vec![rollout_mark(object.metadata.uid.as_deref().unwrap_or_default())];
+        self.note_stops().await?;
         let mut sight = self.surroundings_of(object, package).await?;
         let Some(package) = package else { return Ok(sight) };
         let drift = within(self.connect().await?.drift_interval);

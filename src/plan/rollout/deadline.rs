@@ -121,9 +121,8 @@ fn keep_clock(times: &Times, stage: &mut StageStatus, edited: bool) {
     let is_to_come = |at: Timestamp, uptime: Option<&Uptime>| {
         is_waited_for && at > now && clocks.time_of(uptime).is_none()
     };
-    let is_valid = |clock: &&mut StageClock| {
-        clock.jobs >= jobs && !is_to_come(clock.since, clock.since_uptime.as_ref())
-    };
+    let is_valid =
+        |clock: &&mut StageClock| clock.jobs >= jobs && !is_to_come(clock.since, clock.since_uptime.as_ref());
     if stage.clock.as_mut().filter(is_valid).is_none() {
         stage.clock = Some(StageClock::start(jobs, now, queued));
     }

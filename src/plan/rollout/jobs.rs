@@ -201,7 +201,7 @@ pub(super) fn record(
         devices,
         state: job.state.as_str().to_owned(),
         created_at: before.and_then(|b| b.created_at).or(job.created_at).or(Some(now)),
-        created_uptime: before.and_then(|b| b.created_uptime.clone()),
+        created_uptime: before.map_or_else(|| clocks.uptime(now), |b| b.created_uptime.clone()),
         finished_at: if job.state.is_final() {
             // A time to come was written by a clock that has been set back since.
             Some(before.and_then(|b| b.finished_at).map_or(now, |at| at.min(now)))
@@ -250,9 +250,11 @@ fn successes(
 }
 
 /// A job that is not listed, as it goes on in the status. A time to come was written by a clock that was ahead: how long ago it was
-/// nobody knows, and so it is counted from now on.
-pub(super) fn unlisted(job: &JobRef, now: Timestamp) -> JobRef {
-    JobRef { created_at: job.created_at.map(|at| at.min(now)), ..job.clone() }
+/// nobody knows, and so it is counted from now on; likewise on another boot.
+pub(super) fn unlisted(job: &JobRef, now: Timestamp, clocks: &Clocks) -> JobRef {
+    let known = job.created_uptime.clone().filter(|known| clocks.time_of(Some(known)).is_some());
+    let created_uptime = known.or_else(|| clocks.uptime(now)).or_else(|| job.created_uptime.clone());
+    JobRef { created_at: job.created_at.map(|at| at.min(now)), created_uptime, ..job.clone() }
 }
 
 /// True while a list may still lack a job that was created then.

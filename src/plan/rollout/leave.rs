@@ -205,7 +205,7 @@ fn remains(status: &mut OtaRolloutStatus, scene: &Scene<'_>) -> Remains {
             }
             None if recorded.finished_at.is_some() => {}
             None if may_be_hidden(recorded, looked_at, lag) => {
-                *recorded = unlisted(recorded, now);
+                *recorded = unlisted(recorded, now, clocks);
                 remains.waits_for.push(recorded.id.clone());
             }
             None => remains.vanished.push(recorded.id.clone()),

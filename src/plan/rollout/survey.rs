@@ -138,7 +138,7 @@ impl<'a> Survey<'a> {
             records.push(record);
         }
         let missing = jobs.missing.iter().filter(|missing| missing.stage == index);
-        let missing = missing.map(|missing| unlisted(&missing.job, ground.now));
+        let missing = missing.map(|missing| unlisted(&missing.job, ground.now, &ground.clocks));
         let before = records.len();
         records.extend(missing);
         if records.len() > before {

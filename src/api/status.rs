@@ -7,6 +7,7 @@ mod evidence;
 mod finding;
 mod intent;
 mod package;
+mod refused;
 mod rollout;
 mod uptime;
 
@@ -16,6 +17,7 @@ pub use evidence::*;
 pub use finding::*;
 pub use intent::*;
 pub use package::*;
+pub use refused::*;
 pub use rollout::*;
 pub use uptime::Uptime;
 

@@ -21,6 +21,11 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// The generation of the spec.
+    pub(super) const fn generation(&self) -> Option<i64> {
+        self.generation
+    }
+
     pub(super) fn of(object: &Object) -> Self {
         let meta = object.meta();
         Self {

@@ -21,6 +21,8 @@ struct Creation {
     operation: CreateOperation,
     stage: Option<String>,
     call: Call,
+    /// Digest of the request, before files were handed over for it.
+    asked: String,
     looked_at: Option<Timestamp>,
 }
 
@@ -36,23 +38,17 @@ impl Creation {
 
 impl Lane {
     fn package_creation(&self, token: String, package: NewPackage) -> Creation {
-        Creation {
-            token,
-            operation: CreateOperation::CreatePackage,
-            stage: None,
-            looked_at: self.inventory.packages.seen_at(&package.key),
-            call: Call::CreatePackage(package),
-        }
+        let looked_at = self.inventory.packages.seen_at(&package.key);
+        let call = Call::CreatePackage(package);
+        let (operation, asked) = (CreateOperation::CreatePackage, journal::digest(&request_of(&call)));
+        Creation { token, operation, stage: None, call, asked, looked_at }
     }
 
     fn job_creation(&self, stage: Option<String>, job: NewJob) -> Creation {
-        Creation {
-            token: job.token.clone(),
-            operation: CreateOperation::CreateJob,
-            stage,
-            looked_at: self.inventory.jobs.oldest_list(),
-            call: Call::CreateJob(job),
-        }
+        let (token, looked_at) = (job.token.clone(), self.inventory.jobs.oldest_list());
+        let call = Call::CreateJob(job);
+        let (operation, asked) = (CreateOperation::CreateJob, journal::digest(&request_of(&call)));
+        Creation { token, operation, stage, call, asked, looked_at }
     }
 
     pub(super) async fn create_package<S: Subject>(
@@ -88,10 +84,8 @@ impl Lane {
         if let Some(wait) = self.wait_to_create(subject, &creation, &limits).await? {
             return Ok(wait);
         }
-        let key = subject.key();
-        self.check_refused(&key, &creation.call)?;
+        self.check_refused(subject, &creation.asked, creation.call.operation())?;
         self.check_limits(&creation.call).await?;
-        let asked = creation.call.clone();
         let creation = self.with_bytes(creation, &limits, class).await?;
         // Before the intent: it counts from when it is written, and a budget may let wait for minutes.
         if !self.may_create(subject, &creation, basis, class).await? {
@@ -109,7 +103,7 @@ impl Lane {
         let closes = subject.closes(creation.stage.as_deref(), self.ports.clock.now());
         let result = self.connect().await?.account.create(&creation.call, class, closes).await;
         if let Err(error) = &result {
-            self.refused.note(key, &asked, error, self.ports.clock.now());
+            self.note_refusal(subject, &creation.call, &creation.asked, error);
         }
         let acted = self.take_answer(subject, &creation, result, &limits).await;
         if let Err(Trouble::State(_)) = acted {
@@ -253,7 +247,8 @@ impl Lane {
                 self.inventory.packages.add(package.clone(), now);
             }
             (Call::CreateJob(new), Reply::Job(job)) => {
-                let created = Created::Job { stage: creation.stage.as_deref(), job: new, id: &job.id };
+                let (stage, uptime) = (creation.stage.as_deref(), self.clocks().uptime(now));
+                let created = Created::Job { stage, job: new, id: &job.id, uptime };
                 subject.confirm(&created, now);
                 self.inventory.jobs.add(job.clone(), now);
             }

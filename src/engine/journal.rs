@@ -133,6 +133,13 @@ pub fn has_lapsed(intent: &Intent, looked_at: Timestamp, times: &Times, limits: 
     intent.is_open() && looked_at >= settles_at(intent, times, limits)
 }
 
+/// What tells one request from another.
+#[must_use]
+pub fn digest(request: &impl Serialize) -> String {
+    let body = serde_json::to_vec(request).unwrap_or_default();
+    hex::encode(&Sha256::digest(body)[..8])
+}
+
 /// A new intent.
 #[must_use]
 pub fn intent(
@@ -142,8 +149,7 @@ pub fn intent(
     request: &impl Serialize,
     now: Timestamp,
 ) -> Intent {
-    let body = serde_json::to_vec(request).unwrap_or_default();
-    let digest = hex::encode(&Sha256::digest(body)[..8]);
+    let digest = digest(request);
     let (token, state) = (token.to_owned(), IntentState::Intended);
     Intent {
         token,

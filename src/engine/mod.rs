@@ -38,6 +38,7 @@ mod rivals;
 pub mod run;
 mod slice;
 mod stayed;
+mod stops;
 mod subject;
 mod surroundings;
 pub mod survey;

@@ -132,6 +132,7 @@ impl Lane {
         let verified = object.status.iter().flat_map(|status| &status.verification);
         let sent = object.intents().iter().map(|intent| &intent.token);
         self.own_keys = verified.map(|verification| &verification.token).chain(sent).cloned().collect();
+        self.note_stops().await?;
         let drift = within(self.connect().await?.drift_interval);
         let mut sight = PackageSight::default();
         for need in needs::for_package(object) {
@@ -189,6 +190,7 @@ impl Lane {
     ) -> Result<RolloutSight, Trouble> {
         self.evidence = evidence;
         self.own_keys = vec![rollout_mark(object.metadata.uid.as_deref().unwrap_or_default())];
+        self.note_stops().await?;
         let around = self.surroundings_of(object, package).await?;
         let mut sight = RolloutSight { around: around.clone(), ..RolloutSight::default() };
         let Some(package) = package.or_else(|| around.package_of_run()) else { return Ok(sight) };

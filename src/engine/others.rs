@@ -10,7 +10,7 @@ use super::inventory::Inventory;
 use super::journal::{self, Times};
 use super::lane::{Lane, Trouble};
 use super::subject::Subject;
-use crate::api::{CreateOperation, Intent, Object, ObjectKey};
+use crate::api::{CreateOperation, Intent, JobRef, Object, ObjectKey, Uptime, VerificationStatus};
 use crate::cloud::Capabilities;
 use crate::plan::Again;
 use crate::plan::needs::package_key;
@@ -105,18 +105,39 @@ fn wait_for<S: Subject>(subject: &mut S, reason: &str, other: &ObjectKey, now: T
     Acted::Settled(Again::After(journal::LOOK_AGAIN))
 }
 
+/// A job that a status knows.
+struct Made<'a> {
+    id: &'a str,
+    at: Option<Timestamp>,
+    uptime: Option<&'a Uptime>,
+    ended: Option<Timestamp>,
+}
+
+impl<'a> Made<'a> {
+    fn of_job(job: &'a JobRef) -> Self {
+        Self { id: &job.id, at: job.created_at, uptime: job.created_uptime.as_ref(), ended: job.finished_at }
+    }
+
+    fn of_trial(trial: &'a VerificationStatus) -> Option<Self> {
+        let (at, uptime) = (trial.dispatched_at, trial.dispatched_uptime.as_ref());
+        Some(Self { id: trial.job_id.as_deref()?, at, uptime, ended: trial.finished_at })
+    }
+}
+
 /// True while a job of the object may exist that nobody has seen.
 fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities, times: &Times) -> bool {
     // What was seen to end is not hidden: somebody may have cleaned it up since, and no process would live long enough to see it.
-    let is_hidden = |id: &str, created: Option<Timestamp>, ended: Option<Timestamp>| {
-        let created = created.filter(|_| ended.is_none());
-        // By the cloud's clock, which may be ahead of ours: then it is waited for longer, and never too short.
-        let counted = created.map(|at| at.max(times.born));
+    let is_hidden = |made: &Made<'_>| {
+        let created = made.at.filter(|_| made.ended.is_none());
+        // By the cloud's clock, which may be ahead of ours: then it is waited for longer, and never too short. What processes of
+        // this boot have counted since is counted together.
+        let counted =
+            created.map(|at| times.clocks.time_of(made.uptime).unwrap_or_else(|| at.max(times.born)));
         let visible = counted.and_then(|at| at.saturating_add(limits.visibility_lag).ok());
         // A list that was begun before may lack it, however long ago that was.
         let may_be_missed =
             |visible: Timestamp| inventory.jobs.oldest_list().is_none_or(|began| began < visible);
-        visible.is_some_and(may_be_missed) && inventory.jobs.get(id).is_none()
+        visible.is_some_and(may_be_missed) && inventory.jobs.get(made.id).is_none()
     };
     // An object whose own requests fail for ever cannot settle its calls; the lists that others read prove as much.
     let is_disproved = |intent: &Intent| {
@@ -132,14 +153,11 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
             Object::Cloud(_) => false,
             Object::Package(package) => package.status.as_ref().is_some_and(|status| {
                 let trial = status.verification.as_ref();
-                let hidden = trial.and_then(|trial| {
-                    Some(is_hidden(trial.job_id.as_deref()?, trial.dispatched_at, trial.finished_at))
-                });
-                hidden == Some(true)
+                trial.and_then(Made::of_trial).is_some_and(|made| is_hidden(&made))
             }),
             Object::Rollout(rollout) => rollout.status.as_ref().is_some_and(|status| {
                 let mut jobs = status.stages.iter().flat_map(|stage| &stage.jobs);
-                jobs.any(|job| is_hidden(&job.id, job.created_at, job.finished_at))
+                jobs.any(|job| is_hidden(&Made::of_job(job)))
             }),
         }
 }
@@ -150,7 +168,7 @@ mod tests {
     use super::*;
     use crate::api::Kind;
     use crate::cloud::{CloudKind, PackageKind, defaults::capabilities_of};
-    use crate::plan::clocks::Clocks;
+    use crate::plan::clocks::{Boot, Clocks};
     use jiff::SignedDuration;
 
     fn with_job(job: &serde_json::Value) -> Object {
@@ -169,6 +187,14 @@ mod tests {
         let mut job = serde_json::json!({"token": "t", "id": "1", "devices": 5, "state": "Running",
             "createdAt": "2026-11-01T12:00:00Z"});
         assert!(has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
+        let boot = Boot { id: 7, at: now - SignedDuration::from_hours(1) };
+        let booted = Times { clocks: Clocks { boot: Some(boot), ..Clocks::STEADY }, ..times };
+        let mut listed = Inventory::default();
+        listed.jobs.note_listed(PackageKind::Firmware, now);
+        for (minute, is_unseen) in [(1, false), (59, false), (60, true)] {
+            job["createdUptime"] = serde_json::json!({"boot": "0000000000000007", "millis": minute * 60_000});
+            assert_eq!(has_unseen_job(&with_job(&job), &listed, &limits, &booted), is_unseen, "{minute}");
+        }
         job["finishedAt"] = "2026-11-01T13:00:00Z".into();
         assert!(!has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
     }

@@ -1,8 +1,9 @@
 //! Telling people what could not be done: failures of calls go into the object's conditions.
 
+use super::journal;
 use super::lane::{Lane, Trouble};
 use crate::api::{
-    CloudRef, Condition, Kind, MISSING, Object, ObjectKey, OtaCloud, READY, RECONCILING, Request,
+    CloudRef, Condition, Intent, Kind, MISSING, Object, ObjectKey, OtaCloud, READY, RECONCILING, Request,
     RolloutPhase, STALLED, Truth, clear_condition, missing_grace_left, set_condition,
 };
 use crate::cloud::CallError;
@@ -27,6 +28,10 @@ impl Lane {
             return Ok(false);
         }
         let mut object = super::reconcile::owned(before.clone());
+        // Where its own requests always fail, its calls would be waited for anew in each process.
+        if let Some(pending) = pending(&mut object) {
+            journal::inherit(pending, &self.times());
+        }
         fail(&mut object, error, self.ports.clock.now());
         if object == *before {
             return Ok(false);
@@ -83,6 +88,14 @@ fn way_out(object: &Object) -> String {
     by_hand.map_or_else(String::new, |command| {
         format!("; to delete it and leave what is in the cloud as it is: {command}")
     })
+}
+
+fn pending(object: &mut Object) -> Option<&mut Vec<Intent>> {
+    match object {
+        Object::Cloud(_) => None,
+        Object::Package(package) => package.status.as_mut().map(|status| &mut status.pending),
+        Object::Rollout(rollout) => rollout.status.as_mut().map(|status| &mut status.pending),
+    }
 }
 
 fn fail(object: &mut Object, error: &CallError, now: Timestamp) {

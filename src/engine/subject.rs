@@ -7,7 +7,8 @@ use super::queue::Class;
 use super::reconcile::Judged;
 use crate::api::{
     Condition, CreateOperation, Decision, Intent, Kind, Object, ObjectKey, OtaPackage, OtaPackageStatus,
-    OtaRollout, OtaRolloutStatus, RECONCILING, Request, Truth, record_decision, set_condition,
+    OtaRollout, OtaRolloutStatus, RECONCILING, RefusedCreate, Request, Truth, Uptime, record_decision,
+    set_condition,
 };
 use crate::cloud::NewJob;
 use crate::plan::needs::package_key;
@@ -44,6 +45,9 @@ pub(super) trait Subject: Clone + Send + Sync {
     fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp>;
     /// True when the status proper holds what the create of this token made.
     fn holds(&self, intent: &Intent) -> bool;
+    /// The last create that the cloud refused.
+    fn refused(&self) -> Option<&RefusedCreate>;
+    fn set_refused(&mut self, refused: RefusedCreate);
     /// When a job for this stage may not be sent any more, if it may be sent now; none when it always may.
     fn closes(&self, stage: Option<&str>, now: Timestamp) -> Option<Timestamp>;
     /// Writes the id of what was created into the status proper, and takes the intent out of the journal.
@@ -146,6 +150,14 @@ impl Subject for OtaPackage {
         }
     }
 
+    fn refused(&self) -> Option<&RefusedCreate> {
+        self.status.as_ref()?.refused.as_ref()
+    }
+
+    fn set_refused(&mut self, refused: RefusedCreate) {
+        self.status.get_or_insert_default().refused = Some(refused);
+    }
+
     fn closes(&self, _: Option<&str>, _: Timestamp) -> Option<Timestamp> {
         None
     }
@@ -154,7 +166,11 @@ impl Subject for OtaPackage {
         let status = self.status.get_or_insert_default();
         match created {
             Created::Package { token, id } => confirm::package_created(status, token, id, now),
-            Created::Job { job, id, .. } => confirm::verify_job_created(status, &job.token, id, now),
+            Created::Job { job, id, uptime, .. } => {
+                confirm::verify_job_created(status, &job.token, id, now);
+                let made = status.verification.iter_mut().filter(|made| made.token == job.token);
+                made.for_each(|made| made.dispatched_uptime.clone_from(uptime));
+            }
         }
     }
 
@@ -228,14 +244,26 @@ impl Subject for OtaRollout {
         stages.flat_map(|stage| &stage.jobs).any(|job| job.token == intent.token)
     }
 
+    fn refused(&self) -> Option<&RefusedCreate> {
+        self.status.as_ref()?.refused.as_ref()
+    }
+
+    fn set_refused(&mut self, refused: RefusedCreate) {
+        self.status.get_or_insert_default().refused = Some(refused);
+    }
+
     fn closes(&self, stage: Option<&str>, now: Timestamp) -> Option<Timestamp> {
         let stage = self.spec.stages.iter().find(|spec| Some(spec.name.as_str()) == stage)?;
         window::closes(stage, now)
     }
 
     fn confirm(&mut self, created: &Created<'_>, now: Timestamp) {
-        if let Created::Job { stage: Some(stage), job, id } = created {
-            confirm::job_created(self.status.get_or_insert_default(), stage, job, id, now);
+        if let Created::Job { stage: Some(stage), job, id, uptime } = created {
+            let status = self.status.get_or_insert_default();
+            confirm::job_created(status, stage, job, id, now);
+            let jobs = status.stages.iter_mut().flat_map(|stage| &mut stage.jobs);
+            jobs.filter(|made| made.token == job.token)
+                .for_each(|made| made.created_uptime.clone_from(uptime));
         }
     }
 
@@ -260,7 +288,7 @@ pub(super) enum Created<'a> {
     /// A package.
     Package { token: &'a str, id: &'a str },
     /// A job; of a verification when it is of no stage.
-    Job { stage: Option<&'a str>, job: &'a NewJob, id: &'a str },
+    Job { stage: Option<&'a str>, job: &'a NewJob, id: &'a str, uptime: Option<Uptime> },
 }
 
 #[cfg(test)]

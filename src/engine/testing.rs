@@ -87,6 +87,12 @@ behaviours:
             }
         }
 
+        /// The process ends, and another one begins on its state.
+        pub(in crate::engine) async fn restart(&self, site: &mut Site) {
+            site.engine = Engine::new(site.store.clone(), self.ports());
+            site.engine.wake(site.store.objects().iter().map(|object| object.key())).await.unwrap();
+        }
+
         /// What an engine needs from outside.
         pub(in crate::engine) fn ports(&self) -> Ports {
             Ports {

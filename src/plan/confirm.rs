@@ -9,6 +9,7 @@ use jiff::Timestamp;
 /// The package was created: its id is known, its intent settled.
 pub fn package_created(status: &mut OtaPackageStatus, token: &str, id: &str, at: Timestamp) {
     status.pending.retain(|intent| intent.token != token);
+    status.refused = None;
     status.package_id = Some(id.to_owned());
     status.origin = Some(Origin::Created);
     status.known_since = Some(at);
@@ -17,6 +18,7 @@ pub fn package_created(status: &mut OtaPackageStatus, token: &str, id: &str, at:
 /// The verify job was created: its id is known, its intent settled.
 pub fn verify_job_created(status: &mut OtaPackageStatus, token: &str, id: &str, at: Timestamp) {
     status.pending.retain(|intent| intent.token != token);
+    status.refused = None;
     let before = status.verification.take().filter(|v| v.token == token);
     let (attempt, dispatched_at, counts) =
         before.map(|v| (v.attempt, v.dispatched_at, v.counts)).unwrap_or_default();
@@ -25,6 +27,7 @@ pub fn verify_job_created(status: &mut OtaPackageStatus, token: &str, id: &str, 
         attempt,
         job_id: Some(id.to_owned()),
         dispatched_at: dispatched_at.or(Some(at)),
+        dispatched_uptime: None,
         finished_at: None,
         counts,
     });
@@ -34,6 +37,7 @@ pub fn verify_job_created(status: &mut OtaPackageStatus, token: &str, id: &str, 
 /// cloud's list.
 pub fn job_created(status: &mut OtaRolloutStatus, stage: &str, job: &NewJob, id: &str, at: Timestamp) {
     status.pending.retain(|intent| intent.token != job.token);
+    status.refused = None;
     let stage = stage_mut(status, stage);
     let created = JobRef {
         token: job.token.clone(),
@@ -41,7 +45,9 @@ pub fn job_created(status: &mut OtaRolloutStatus, stage: &str, job: &NewJob, id:
         devices: u32::try_from(job.devices.len()).unwrap_or(u32::MAX),
         state: String::new(),
         created_at: Some(at),
+        created_uptime: None,
         finished_at: None,
+        stopped_uptime: None,
         successes_read: 0,
         successes: 0,
         successes_at: None,

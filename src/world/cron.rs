@@ -1,8 +1,11 @@
-//! A process that lives for seconds and is started periodically, as cron starts `rollwave apply`.
+//! A process that lives for seconds and is started periodically, as cron starts `rollwave apply`. Like that it ends once it has come
+//! round to each object: one that never answers makes it live longer, and keeps it from no other.
 
 use super::dice::Dice;
 use super::{Home, Law, Outcome, Profile, Selection, Violation, World, play};
+use crate::api::ObjectKey;
 use jiff::SignedDuration;
+use std::collections::BTreeSet;
 
 /// In a thousand runs of a folder so many are of short-lived processes.
 const SHORT_LIVED: u32 = 150;
@@ -11,11 +14,39 @@ const STEPS: i64 = 24;
 /// What a process of any length may take longer.
 const SLACK: i64 = 600;
 
-/// How long each process lives, and how often one begins.
+/// How long each process lives at least, and the time from the beginning of one that lives so long to that of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cron {
     pub(super) lives: SignedDuration,
     pub(super) every: SignedDuration,
+}
+
+/// Objects that a process has not come round to yet; none before it has read the manifests.
+#[derive(Debug, Default)]
+pub(super) struct Round(Option<BTreeSet<ObjectKey>>);
+
+impl Round {
+    /// A process begins.
+    pub(super) fn begin(&mut self) {
+        self.0 = None;
+    }
+
+    /// It has read the manifests: these objects are there.
+    pub(super) fn read(&mut self, objects: impl Iterator<Item = ObjectKey>) {
+        self.0.get_or_insert_with(|| objects.collect());
+    }
+
+    /// It came round to this one.
+    pub(super) fn done(&mut self, key: &ObjectKey) {
+        if let Some(outstanding) = &mut self.0 {
+            outstanding.remove(key);
+        }
+    }
+
+    /// It has come round to all of them.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.as_ref().is_some_and(BTreeSet::is_empty)
+    }
 }
 
 impl Cron {

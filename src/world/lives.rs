@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// In a thousand processes as many start on a machine that was booted since the one before, or on another one.
 const BOOTED_MEANWHILE: u32 = 250;
 
+/// How often a short-lived process is asked whether it has come round to all objects.
+const ASK: SignedDuration = SignedDuration::from_secs(1);
+
 /// Every process of a world.
 pub(super) enum Lives {
     Local(Local),
@@ -111,6 +114,12 @@ impl Lives {
         }
     }
 
+    /// How many short-lived processes begin within this time.
+    pub(super) fn begun_within(&self, time: SignedDuration) -> u64 {
+        let Self::Local(Local { cron: Some(cron), .. }) = self else { return 0 };
+        u64::try_from(time.as_secs() / cron.every.as_secs().max(1)).unwrap_or(0) + 1
+    }
+
     /// The faults have ended a while ago.
     pub(super) fn settle(&mut self) {
         if let Self::Cluster(seats) = self {
@@ -162,9 +171,13 @@ impl Local {
         self.process = Some(Process::start(&self.start));
     }
 
-    /// A short-lived process ends; the next one begins when it is its time.
+    /// A short-lived process ends once it has come round to all objects; the next one begins when it is its time.
     fn end_short_life(&mut self, now: Timestamp) {
         let (Some(cron), Some(_)) = (self.cron, self.ends_at.take_if(|at| *at <= now)) else { return };
+        if self.process.is_some() && !super::lock(&self.shared.round).is_over() {
+            self.ends_at = now.saturating_add(ASK).ok();
+            return;
+        }
         let Some(process) = self.process.take() else { return };
         process.kill();
         let pause = cron.every.saturating_sub(cron.lives);

@@ -16,6 +16,7 @@ mod clouds;
 mod cluster;
 mod cron;
 mod crowd;
+mod deadlines;
 mod dice;
 mod disk;
 mod edits;
@@ -42,6 +43,7 @@ pub use crate::engine::points::Point;
 pub use broken::FIRST_OF_BROKEN;
 pub use checkers::{Law, Laws};
 pub use clouds::Clouds;
+pub use deadlines::FIRST_OF_DEADLINES;
 pub use edits::FIRST_OF_EDITS;
 pub use faults::{Profile, Strike};
 pub use home::Home;
@@ -58,7 +60,7 @@ use checkers::Checkers;
 use clock::{Timeline, WallClock};
 use clouds::{Deed, Order};
 use cluster::ApiServer;
-use cron::Cron;
+use cron::{Cron, Round};
 use disk::Disk;
 use faults::{Chaos, Strike as Fault};
 use jiff::{SignedDuration, Timestamp};
@@ -166,6 +168,8 @@ struct Shared {
     writes: Mutex<u64>,
     /// How often each address was asked since the world came to rest; none before.
     asked: Mutex<Option<BTreeMap<String, u64>>>,
+    /// What the process that works has come round to.
+    round: Mutex<Round>,
     /// Objects that need something that fails for ever, when that was last asked.
     excused: Mutex<BTreeSet<ObjectKey>>,
 }
@@ -306,6 +310,7 @@ impl Shared {
     }
 
     fn saw_report(&self, report: &Report) {
+        lock(&self.round).done(&report.key);
         let error = report.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         let changed = if report.changed { "changed" } else { "looked at" };
         self.note(&format!("{changed} {}{error}", report.key));

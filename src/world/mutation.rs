@@ -5,8 +5,11 @@ use super::asked::FIRST_OF_REQUESTS;
 use super::broken::FIRST_OF_BROKEN;
 use super::checkers::FIRST_OF_INTENT;
 use super::cluster::FIRST_OF_SECRETS;
+use super::deadlines::FIRST_OF_DEADLINES;
 use super::{Home, Law};
-use crate::api::{Budget, LocalRef, Object, ObjectKey, Order, OtaRollout, Period, Request, StageCounts};
+use crate::api::{
+    Budget, Deadline, LocalRef, Object, ObjectKey, Order, OtaRollout, Period, Request, StageCounts,
+};
 use crate::cloud::{
     Call, CallError, Capabilities, Cloud, Device, ErrorClass, Job, JobState, PackageKind, PackageRow, Reply,
     WireRequest,
@@ -62,6 +65,8 @@ pub enum Mutation {
     PackageRemembered,
     /// The list of devices that are never touched is not read.
     ExclusionIgnored,
+    /// Each rollout takes itself for the owner of all devices that it targets.
+    OwnershipIgnored,
     /// Gates are not asked.
     GatesIgnored,
     /// Failures that were counted before are forgotten.
@@ -70,6 +75,8 @@ pub enum Mutation {
     StopRulesIgnored,
     /// One request that fails passes for an outage of the account.
     FailureIsOutage,
+    /// Neither the deadlines of stages nor the timeouts of deliveries are read.
+    DeadlinesIgnored,
     /// `spec.suspend` is not read.
     SuspendIgnored,
     /// Jobs of firmware are not seen, those of other rollouts among them.
@@ -82,7 +89,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -101,10 +108,12 @@ impl Mutation {
         Self::StaleCache,
         Self::PackageRemembered,
         Self::ExclusionIgnored,
+        Self::OwnershipIgnored,
         Self::GatesIgnored,
         Self::FailuresForgotten,
         Self::StopRulesIgnored,
         Self::FailureIsOutage,
+        Self::DeadlinesIgnored,
         Self::SuspendIgnored,
         Self::OthersNotSeen,
         Self::SoakForgotten,
@@ -116,11 +125,12 @@ impl Mutation {
     pub const fn breaks(self) -> Option<Law> {
         Some(match self {
             Self::PackageRemembered => Law::Reached,
-            Self::ExclusionIgnored => Law::Selected,
+            Self::ExclusionIgnored | Self::OwnershipIgnored => Law::Selected,
             Self::GatesIgnored => Law::Gates,
             Self::FailuresForgotten => Law::Failures,
             Self::StopRulesIgnored => Law::StopRules,
             Self::FailureIsOutage => Law::Delays,
+            Self::DeadlinesIgnored => Law::Deadlines,
             Self::SuspendIgnored => Law::Holds,
             Self::OthersNotSeen => Law::Overlap,
             Self::SoakForgotten => Law::ShortLives,
@@ -150,6 +160,7 @@ impl Mutation {
         match self {
             Self::PauseNotHeeded | Self::RetryForgotten => FIRST_OF_REQUESTS,
             Self::FailureIsOutage => FIRST_OF_BROKEN,
+            Self::DeadlinesIgnored => FIRST_OF_DEADLINES,
             Self::SecretNotKept => FIRST_OF_SECRETS,
             _ if self.breaks().is_some() => FIRST_OF_INTENT,
             // A list must get shorter between two of its pages, right after a create whose answer is lost: one world in hundreds.
@@ -173,6 +184,7 @@ impl Mutation {
             | Self::PauseNotHeeded
             | Self::RetryForgotten => "calm",
             Self::FailuresForgotten => "crowded",
+            Self::DeadlinesIgnored => "drowsy",
             _ if self.breaks().is_some() => "calm",
             _ => "storm",
         }
@@ -202,9 +214,11 @@ impl Mutation {
             | Self::RetryForgotten
             | Self::PackageRemembered
             | Self::ExclusionIgnored
+            | Self::OwnershipIgnored
             | Self::GatesIgnored
             | Self::FailuresForgotten
             | Self::StopRulesIgnored
+            | Self::DeadlinesIgnored
             | Self::SuspendIgnored
             | Self::SoakForgotten => {
                 let (loads, packages, saved) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
@@ -236,11 +250,21 @@ impl MutantStore {
                 spec.package_ref = packages.entry(key).or_insert_with(|| spec.package_ref.clone()).clone();
             }
             Mutation::ExclusionIgnored => spec.targets.exclude = None,
+            // Whoever is judged is read first, and its rivals after that.
+            Mutation::OwnershipIgnored => {
+                let loads = self.loads.fetch_add(1, Ordering::Relaxed);
+                spec.priority = i32::try_from(loads).map_or(i32::MIN, i32::saturating_neg);
+            }
             Mutation::GatesIgnored => spec.stages.iter_mut().for_each(|stage| stage.gates.clear()),
             Mutation::FailuresForgotten => {
                 stages.for_each(|stage| stage.counts = without_failures(stage.counts));
             }
             Mutation::StopRulesIgnored => spec.stop.clear(),
+            Mutation::DeadlinesIgnored => {
+                let deadline = Deadline { after: Some(Period::hours(24 * 365)), then: None };
+                spec.stages.iter_mut().for_each(|stage| stage.deadline = Some(deadline));
+                spec.delivery.iter_mut().for_each(|delivery| delivery.timeout = None);
+            }
             Mutation::SuspendIgnored => spec.suspend = false,
             Mutation::SoakForgotten if !super::lock(&self.saved).contains(&key) => {
                 stages.for_each(|stage| (stage.observed_at, stage.observed_cloud_at) = (None, None));

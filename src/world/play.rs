@@ -1,5 +1,6 @@
 //! The play of a world: bad luck and edits first, then calm, then rest.
 
+mod calls;
 mod outcome;
 
 use super::asked::Ask;
@@ -142,6 +143,7 @@ impl Play {
             mutation: world.mutation,
             writes: Mutex::new(0),
             asked: Mutex::default(),
+            round: Mutex::default(),
             excused: Mutex::default(),
         });
         let at = |since: SignedDuration| START.saturating_add(since).unwrap_or(Timestamp::MAX);
@@ -487,17 +489,6 @@ impl Play {
         self.check_calls();
     }
 
-    /// A world at rest looks now and then whether it still is: no address is asked hot. What fails for ever is read by each object
-    /// that needs it, at intervals of its own.
-    fn check_calls(&self) {
-        let needing = lock(&self.shared.excused).len() as u64;
-        let most = MOST_ASKED.max(MOST_ASKED / 2 * needing);
-        if let Some((address, times)) = self.shared.asked_most().filter(|(_, times)| *times > most) {
-            let law = format!("a world at rest asked {address} {times} times in {QUIET:#}");
-            self.shared.checkers().judge(Err(law));
-        }
-    }
-
     fn has_come_to_rest(&mut self, since: Timestamp, now: Timestamp, has_settled: bool) -> Act {
         let is_late = now.duration_since(since.max(self.last_opening(since))) >= BOUND;
         let is_still = now.duration_since(self.last_written(now)) >= STILL;
@@ -517,6 +508,8 @@ impl Play {
             }
             // Something in the cloud goes on: the world is right to wait, and its end is not waited for.
             Some(Unrest { is_justified: true, .. }) if is_late || is_still => {
+                let law = self.at_rest(now, |rest, checkers| checkers.waits_at_rest(rest, now));
+                self.shared.checkers().judge(law);
                 self.shared.count_asked();
                 Act::Rest { until: now, writes: self.shared.writes() }
             }

@@ -86,6 +86,7 @@ impl Process {
         };
         shared.note(&format!("process {} starts", start.run));
         shared.checkers().process_begins();
+        super::lock(&shared.round).begin();
         let (changes, changed) = mpsc::unbounded_channel();
         let events = Folder { shared: shared.clone(), changed, due: VecDeque::from([Due::Manifests]) };
         let driver =
@@ -177,6 +178,7 @@ fn told(shared: &Shared, step: Step) {
     match step {
         Step::Reconciled(report) => shared.saw_report(&report),
         Step::Took(taken) => {
+            super::lock(&shared.round).read(shared.durable().iter().map(|object| object.key()));
             let keys = taken.desired.changed.iter().chain(&taken.desired.deleting);
             let names: Vec<String> = keys.map(ToString::to_string).collect();
             if !names.is_empty() {

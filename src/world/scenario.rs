@@ -5,6 +5,7 @@ use super::asked::{self, Ask};
 use super::broken::{self, BrokenThings};
 use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
 use super::cluster::FIRST_OF_SECRETS;
+use super::deadlines;
 use super::dice::Dice;
 use super::edits::{self, FIRST_OF_EDITS, Fields, Setting};
 use super::hours;
@@ -152,11 +153,10 @@ impl Scenario {
             contested,
             manifests,
         };
-        for account in &accounts {
-            author.write_account(*account);
-        }
+        accounts.iter().for_each(|account| author.write_account(*account));
         hours::draw(seed, profile.windows, &mut author.manifests);
         parts::draw(seed, &accounts, &mut author.manifests);
+        deadlines::draw(seed, &accounts, &mut author.manifests);
         broken::set_apart(seed, &accounts, fleet, &mut author.manifests);
         let setting = Setting { seed, home, accounts: &accounts, fleet, easy };
         edits::add_releases(&setting, &mut author.manifests);

@@ -1,6 +1,6 @@
 //! How long the devices of a stage have been waited for.
 
-use super::timestamp;
+use super::{Uptime, timestamp};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub struct StageClock {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub since_cloud: Option<Timestamp>,
+    /// The same by the time since the machine was booted, at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_uptime: Option<Uptime>,
     /// Devices that the cloud had not begun with when it was last asked.
     pub queued: u32,
     /// When a device was last seen to begin, if one has begun since then.
@@ -28,6 +31,9 @@ pub struct StageClock {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub begun_cloud_at: Option<Timestamp>,
+    /// The same by the time since the machine was booted, at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_uptime: Option<Uptime>,
     /// When the deadline passes at the latest, if Rollwave goes on working. Only while devices are outstanding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
@@ -50,9 +56,11 @@ impl StageClock {
             jobs,
             since: now,
             since_cloud: None,
+            since_uptime: None,
             queued,
             begun_at: None,
             begun_cloud_at: None,
+            begun_uptime: None,
             deadline_at: None,
             queued_passed_at: None,
             deadline_passed_at: None,

@@ -1,6 +1,6 @@
 //! Status of an `OtaPackage`.
 
-use super::{Decision, Intent, StageCounts, conditions, never_observed, timestamp};
+use super::{Decision, Intent, RefusedCreate, StageCounts, Uptime, conditions, never_observed, timestamp};
 use crate::api::Condition;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -44,6 +44,9 @@ pub struct OtaPackageStatus {
     /// Calls that left, or were about to, and whose outcome is not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<Intent>,
+    /// The last create that the cloud refused, until one is let through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedCreate>,
     /// The last decisions, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
@@ -68,6 +71,7 @@ impl Default for OtaPackageStatus {
             verification: None,
             former_jobs: Vec::new(),
             pending: Vec::new(),
+            refused: None,
             decisions: Vec::new(),
             last_handled_reconcile_at: None,
             last_handled_retry_at: None,
@@ -114,6 +118,9 @@ pub struct VerificationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub dispatched_at: Option<Timestamp>,
+    /// When its create call was confirmed, by the time since the machine was booted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatched_uptime: Option<Uptime>,
     /// When the job was first seen to be final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]

@@ -2,8 +2,8 @@
 
 use super::counts::is_zero;
 use super::{
-    Decision, Evidence, Finding, Intent, StageClock, StageCounts, Uptime, conditions, never_observed,
-    timestamp,
+    Decision, Evidence, Finding, Intent, RefusedCreate, StageClock, StageCounts, Uptime, conditions,
+    never_observed, timestamp,
 };
 use crate::api::Condition;
 use jiff::Timestamp;
@@ -66,6 +66,9 @@ pub struct OtaRolloutStatus {
     /// Calls that left, or were about to, and whose outcome is not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<Intent>,
+    /// The last create that the cloud refused, until one is let through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedCreate>,
     /// The last decisions, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
@@ -114,6 +117,7 @@ impl Default for OtaRolloutStatus {
             excluded: Excluded::default(),
             stopped_by: None,
             pending: Vec::new(),
+            refused: None,
             decisions: Vec::new(),
             waits_since: None,
             paused_at: None,
@@ -233,10 +237,18 @@ pub struct JobRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub created_at: Option<Timestamp>,
+    /// When its create call was confirmed, by the time since the machine was booted: processes of one boot know together from when on
+    /// lists must show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_uptime: Option<Uptime>,
     /// When it was first seen to be final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub finished_at: Option<Timestamp>,
+    /// When it was first seen to be stopped, by the time since the machine was booted; until it is final. Lists show later what its
+    /// devices did before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_uptime: Option<Uptime>,
     /// Devices that it reported as successful, and whose versions were read after that: those that do not report the version have
     /// gone back.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -22,6 +22,12 @@ pub(super) struct Details {
 }
 
 impl Row {
+    /// True when a look at its devices shows what they had done by the time at which it was stopped, or came to be as it is.
+    fn is_visible(&self, stopped_at: Option<Timestamp>, lag: SignedDuration, read_at: Timestamp) -> bool {
+        let since = stopped_at.map_or(self.changed_at, |at| at.min(self.changed_at));
+        since.saturating_add(lag).is_ok_and(|visible| visible <= read_at)
+    }
+
     fn lacks_devices(&self) -> bool {
         self.job.devices.is_empty() && self.details.is_none()
     }
@@ -112,10 +118,11 @@ impl Jobs {
         };
         let (lack, lag) = (self.rows_lack, account.cloud().capabilities().visibility_lag);
         self.unreadable.remove(id);
+        let stopped_at = self.stops.as_ref().and_then(|stops| stops.get(id).copied());
         let Some(row) = self.rows.get_mut(id) else { return Ok(true) };
         let mut job = row.job.clone();
         job.state = row.stands.clone();
-        let is_visible = row.changed_at.saturating_add(lag).is_ok_and(|visible| visible <= read.at);
+        let is_visible = row.is_visible(stopped_at, lag, read.at);
         job.fill_in(lack, &mut read.rows, is_visible);
         if job != row.job {
             (row.job, row.changed_at) = (job, read.at);
@@ -188,6 +195,23 @@ mod tests {
             assert_eq!([asks(&row, true), asks(&row, false)], expected, "{lack:?}: {name}");
             row.job.token = None;
             assert!(!asks(&row, false), "{lack:?}: {name}: of somebody else");
+        }
+    }
+
+    #[test]
+    fn a_process_goes_on_with_the_wait_for_a_job_that_one_before_it_saw_stopped() {
+        use JobState::Stopped;
+        let row = row(&Stopped, &Stopped, &["d"], None);
+        let lag = SignedDuration::from_secs(30);
+        for (stopped_at, read_at, expected) in [
+            (None, 124, false),
+            (None, 125, true),
+            (Some(at(60)), 89, false),
+            (Some(at(60)), 96, true),
+            (Some(at(110)), 124, false),
+            (Some(Timestamp::MIN), 96, true),
+        ] {
+            assert_eq!(row.is_visible(stopped_at, lag, at(read_at)), expected, "{stopped_at:?} {read_at}");
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Jobs {
     pub(super) devices_under_way: BTreeMap<(String, Option<DeviceOutcome>), Reading<JobDevices>>,
     /// Jobs of other objects whose devices could not be read, and when that was tried.
     pub(super) unreadable: BTreeMap<String, Timestamp>,
+    /// Since when jobs are stopped at the latest, as far as statuses tell.
+    pub(super) stops: Option<BTreeMap<String, Timestamp>>,
     /// Jobs that were not there when they were last asked for.
     missing: BTreeMap<String, Timestamp>,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
@@ -130,6 +132,17 @@ impl Jobs {
     #[must_use]
     pub fn changed_at(&self, id: &str) -> Option<Timestamp> {
         self.rows.get(id).map(|row| row.changed_at)
+    }
+
+    /// Since when jobs are stopped at the latest, as an earlier process saw it.
+    pub fn note_stops(&mut self, stops: BTreeMap<String, Timestamp>) {
+        self.stops = Some(stops);
+    }
+
+    /// Whether that was noted.
+    #[must_use]
+    pub const fn knows_stops(&self) -> bool {
+        self.stops.is_some()
     }
 
     /// Reads one page of the list of a kind, unless it was read at `not_before` or later; true when it is.

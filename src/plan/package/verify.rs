@@ -82,6 +82,7 @@ pub(super) fn begin(view: &PackageView<'_>, verification: &Verification, attempt
         attempt,
         job_id: None,
         dispatched_at: None,
+        dispatched_uptime: None,
         finished_at: None,
         counts: StageCounts::default(),
     }

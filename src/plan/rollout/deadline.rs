@@ -21,7 +21,7 @@ use super::survey::Survey;
 use crate::api::support::{self, Support};
 use crate::api::{
     AfterDeadline, CloudKind, Kind, OtaRolloutStatus, Period, RolloutPhase, StageClock, StageCounts,
-    StageStatus, time_text,
+    StageStatus, Uptime, time_text,
 };
 use crate::plan::clocks::{Clocks, Wait};
 use crate::plan::stage::as_count;
@@ -115,20 +115,27 @@ fn keep_clock(times: &Times, stage: &mut StageStatus, edited: bool) {
         stage.clock = None;
         return;
     }
-    let is_waited_for = stage.counts.outstanding() > 0;
-    // A time to come was written by a clock that has been set back since: it counts for nothing, but where nobody is waited for.
-    let is_to_come = |at: Timestamp| is_waited_for && at > now;
-    let is_valid = |clock: &&mut StageClock| clock.jobs >= jobs && !is_to_come(clock.since);
+    let (is_waited_for, clocks) = (stage.counts.outstanding() > 0, &times.clocks);
+    // A time to come was written by a clock that has been set back since: it counts for nothing, but where nobody is waited for, or
+    // where the time since the machine was booted tells when it was.
+    let is_to_come = |at: Timestamp, uptime: Option<&Uptime>| {
+        is_waited_for && at > now && clocks.time_of(uptime).is_none()
+    };
+    let is_valid =
+        |clock: &&mut StageClock| clock.jobs >= jobs && !is_to_come(clock.since, clock.since_uptime.as_ref());
     if stage.clock.as_mut().filter(is_valid).is_none() {
         stage.clock = Some(StageClock::start(jobs, now, queued));
     }
     let Some(clock) = stage.clock.as_mut() else { return };
-    let cloud = times.clocks.cloud.map(|cloud| cloud.latest);
+    let cloud = clocks.cloud.map(|cloud| cloud.latest);
     if is_waited_for {
         clock.since_cloud = clock.since_cloud.or(cloud);
+        count_on(clocks, &mut clock.since_uptime, now);
     }
-    if queued < clock.queued || clock.begun_at.is_some_and(is_to_come) {
-        (clock.begun_at, clock.begun_cloud_at) = (Some(now), cloud);
+    if queued < clock.queued || clock.begun_at.is_some_and(|at| is_to_come(at, clock.begun_uptime.as_ref())) {
+        (clock.begun_at, clock.begun_cloud_at, clock.begun_uptime) = (Some(now), cloud, clocks.uptime(now));
+    } else if is_waited_for && clock.begun_at.is_some() {
+        count_on(clocks, &mut clock.begun_uptime, now);
     }
     clock.queued = queued;
     if edited {
@@ -136,20 +143,28 @@ fn keep_clock(times: &Times, stage: &mut StageStatus, edited: bool) {
     }
 }
 
+/// A wait of another boot is counted anew from now on: that makes it longer.
+fn count_on(clocks: &Clocks, uptime: &mut Option<Uptime>, now: Timestamp) {
+    if clocks.boot.is_some() && clocks.time_of(uptime.as_ref()).is_none() {
+        *uptime = clocks.uptime(now);
+    }
+}
+
 /// Notes which limits have passed, and when the deadline will.
 fn pass(times: &Times, clock: &mut StageClock, limits: Limits, counts: StageCounts, resends: bool) {
-    let soak = |length: Period| Wait {
-        began: clock.since,
-        uptime: None,
+    let (since, uptime) = (clock.since, clock.since_uptime.clone());
+    let wait = |length: Period| Wait {
+        began: since,
+        uptime: uptime.as_ref(),
         cloud_began: clock.since_cloud,
         length: length.as_signed(),
     };
-    let deadline = soak(limits.deadline);
+    let deadline = wait(limits.deadline);
     // Nothing is noted of a stage that nobody is waited for in: it has nothing to be late with.
     if !resends && counts.outstanding() > 0 && has_passed(times, &deadline) {
         clock.deadline_passed_at = clock.deadline_passed_at.or(Some(times.now));
     }
-    let queued_passed = limits.queued.is_some_and(|length| has_passed(times, &soak(length)));
+    let queued_passed = limits.queued.is_some_and(|length| has_passed(times, &wait(length)));
     if !resends && counts.queued > 0 && queued_passed {
         clock.queued_passed_at = clock.queued_passed_at.or(Some(times.now));
     }
@@ -164,11 +179,11 @@ fn has_passed(times: &Times, limit: &Wait<'_>) -> bool {
 
 /// True when no device has begun for so long that those that are upgrading have all taken too long.
 fn is_stuck(times: &Times, clock: &StageClock, limits: Limits) -> bool {
-    let (began, cloud_began) = match clock.begun_at {
-        Some(begun) => (begun, clock.begun_cloud_at),
-        None => (clock.since, clock.since_cloud),
+    let (began, cloud_began, uptime) = match clock.begun_at {
+        Some(begun) => (begun, clock.begun_cloud_at, clock.begun_uptime.as_ref()),
+        None => (clock.since, clock.since_cloud, clock.since_uptime.as_ref()),
     };
-    let limit = |length: Period| Wait { began, uptime: None, cloud_began, length: length.as_signed() };
+    let limit = |length: Period| Wait { began, uptime, cloud_began, length: length.as_signed() };
     limits.in_progress.is_some_and(|length| has_passed(times, &limit(length)))
 }
 

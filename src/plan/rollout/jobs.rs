@@ -1,7 +1,8 @@
 //! Which of the cloud's jobs are ours, and under which token the next one goes.
 
-use crate::api::{CreateOperation, Intent, JobRef, OtaRolloutStatus, counted, verb};
+use crate::api::{CreateOperation, Intent, JobRef, OtaRolloutStatus, Uptime, counted, verb};
 use crate::cloud::{Job, JobState};
+use crate::plan::clocks::Clocks;
 use crate::plan::token::{JobSlot, job_token};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,8 +177,8 @@ impl<'s, 'a> Index<'s, 'a> {
 pub(super) fn record(
     ours: &OurJob<'_>,
     before: Option<&JobRef>,
-    now: Timestamp,
     read_at: Timestamp,
+    (now, clocks): (Timestamp, &Clocks),
 ) -> JobRef {
     let job = ours.job;
     let devices = if job.devices.is_empty() {
@@ -200,16 +201,32 @@ pub(super) fn record(
         devices,
         state: job.state.as_str().to_owned(),
         created_at: before.and_then(|b| b.created_at).or(job.created_at).or(Some(now)),
+        created_uptime: before.map_or_else(|| clocks.uptime(now), |b| b.created_uptime.clone()),
         finished_at: if job.state.is_final() {
             // A time to come was written by a clock that has been set back since.
             Some(before.and_then(|b| b.finished_at).map_or(now, |at| at.min(now)))
         } else {
             None
         },
+        stopped_uptime: stopped_uptime(job, before, now, clocks),
         stop_ordered: before.is_some_and(|b| b.stop_ordered),
         retry_ordered: before.is_some_and(|b| b.retry_ordered),
         follow_up: before.is_some_and(|b| b.follow_up),
     }
+}
+
+/// Since when a job is stopped: of another boot nothing is known, and it counts from now on.
+pub(super) fn stopped_uptime(
+    job: &Job,
+    before: Option<&JobRef>,
+    now: Timestamp,
+    clocks: &Clocks,
+) -> Option<Uptime> {
+    if job.state != JobState::Stopping {
+        return None;
+    }
+    let known = before.and_then(|before| before.stopped_uptime.clone());
+    known.filter(|known| clocks.time_of(Some(known)).is_some()).or_else(|| clocks.uptime(now))
 }
 
 /// Successes whose versions were read since, successes that are to be read next, and since when those are known. A number of
@@ -233,9 +250,11 @@ fn successes(
 }
 
 /// A job that is not listed, as it goes on in the status. A time to come was written by a clock that was ahead: how long ago it was
-/// nobody knows, and so it is counted from now on.
-pub(super) fn unlisted(job: &JobRef, now: Timestamp) -> JobRef {
-    JobRef { created_at: job.created_at.map(|at| at.min(now)), ..job.clone() }
+/// nobody knows, and so it is counted from now on; likewise on another boot.
+pub(super) fn unlisted(job: &JobRef, now: Timestamp, clocks: &Clocks) -> JobRef {
+    let known = job.created_uptime.clone().filter(|known| clocks.time_of(Some(known)).is_some());
+    let created_uptime = known.or_else(|| clocks.uptime(now)).or_else(|| job.created_uptime.clone());
+    JobRef { created_at: job.created_at.map(|at| at.min(now)), created_uptime, ..job.clone() }
 }
 
 /// True while a list may still lack a job that was created then.

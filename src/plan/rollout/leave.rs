@@ -1,12 +1,13 @@
 //! Leaving jobs behind: when the rollout is deleted, and when it turns to another package.
 
-use super::jobs::{OurJobs, can_be_stopped, may_be_hidden, unlisted};
+use super::jobs::{OurJobs, can_be_stopped, may_be_hidden, stopped_uptime, unlisted};
 use super::report::{Outcome, finish};
 use super::{Ground, account_left, requests, run, wait_for_a_look};
 use crate::api::{
     CreateOperation, ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision,
 };
 use crate::cloud::{Capabilities, Job, JobState};
+use crate::plan::clocks::Clocks;
 use crate::plan::token::{package_identity, rollout_mark};
 use crate::plan::{Action, Plan, RolloutView, Seen, cohort, lost_call};
 use jiff::Timestamp;
@@ -23,6 +24,21 @@ struct Remains {
     waits_for: Vec<String>,
     /// Jobs that are not listed, and were not seen to be final.
     vanished: Vec<String>,
+}
+
+/// What is known when jobs of before are stopped.
+struct Scene<'a> {
+    jobs: &'a Seen<Vec<&'a Job>>,
+    capabilities: &'a Capabilities,
+    now: Timestamp,
+    clocks: Clocks,
+}
+
+impl<'a> Scene<'a> {
+    const fn of(ground: &'a Ground<'a>) -> Self {
+        let Ground { jobs, capabilities, now, clocks, .. } = ground;
+        Self { jobs, capabilities, now: *now, clocks: *clocks }
+    }
 }
 
 /// A rollout that is being deleted stops its jobs, waits until they are final or gone, and goes. It can always go: a job in
@@ -54,7 +70,8 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
             format!("deletion waits until the cloud can be asked for its jobs; last known to run: {running}");
         return finish(view.object, status, Outcome::working(phase, reason, message), view.now);
     };
-    let mut remains = remains(&mut status, &seen.value, seen.at, capabilities, view.now);
+    let scene = Scene { jobs: seen, capabilities, now: view.now, clocks: view.clocks };
+    let mut remains = remains(&mut status, &scene);
     let identity = status.package_identity.clone();
     let identity = identity.unwrap_or_else(|| package_identity(package));
     remains.add_by_token(view, &identity, &status, &seen.value);
@@ -98,7 +115,7 @@ impl Plan<OtaRolloutStatus> {
 /// The stages speak of another package: its jobs are stopped, and nothing is sent before they are final. None once nothing
 /// stands in the way.
 pub(super) fn turn(ground: &Ground<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
-    abandon(&ground.jobs, ground.capabilities, ground.now, status)
+    abandon(&Scene::of(ground), status)
 }
 
 /// The package is in another account now: the jobs are stopped in the account that they are in, by its worker; once they are
@@ -118,7 +135,9 @@ pub(super) fn account(
             gone
         }
         (Some(_), None) => return wait_for_a_look(view, status),
-        (Some(capabilities), Some(jobs)) => abandon(jobs, capabilities, view.now, &mut status),
+        (Some(capabilities), Some(jobs)) => {
+            abandon(&Scene { jobs, capabilities, now: view.now, clocks: view.clocks }, &mut status)
+        }
     };
     if let Some(outcome) = stands_in_the_way {
         return finish(view.object, status, outcome, view.now);
@@ -143,14 +162,9 @@ fn account_is_gone(status: &OtaRolloutStatus, account: &ObjectKey) -> Option<Out
 }
 
 /// Stops what is left of the stages, and says what has to end first; none once nothing stands in the way.
-fn abandon(
-    jobs: &Seen<Vec<&Job>>,
-    capabilities: &Capabilities,
-    now: Timestamp,
-    status: &mut OtaRolloutStatus,
-) -> Option<Outcome> {
-    let mut remains = remains(status, &jobs.value, jobs.at, capabilities, now);
-    let by_hand = remains.by_hand(capabilities);
+fn abandon(scene: &Scene<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
+    let mut remains = remains(status, scene);
+    let by_hand = remains.by_hand(scene.capabilities);
     let end = if by_hand.is_empty() { "are stopped" } else { "end" };
     if !remains.waits_for.is_empty() {
         let message =
@@ -164,20 +178,16 @@ fn abandon(
 
 /// What keeps the run before from ending, and does not end by itself.
 pub(super) fn obstacle(ground: &Ground<'_>, status: &OtaRolloutStatus) -> Option<String> {
-    let (mut status, jobs) = (status.clone(), &ground.jobs);
-    let remains = remains(&mut status, &jobs.value, jobs.at, ground.capabilities, ground.now);
+    let mut status = status.clone();
+    let remains = remains(&mut status, &Scene::of(ground));
     remains.obstacle(&status).map(|(_, message)| message)
 }
 
 /// Looks up every recorded job and every unsettled call, and orders the live ones to stop; where a stopped one would keep its
 /// package for ever, it is deleted, once it is written down that it has ended.
-fn remains(
-    status: &mut OtaRolloutStatus,
-    jobs: &[&Job],
-    looked_at: Timestamp,
-    capabilities: &Capabilities,
-    now: Timestamp,
-) -> Remains {
+fn remains(status: &mut OtaRolloutStatus, scene: &Scene<'_>) -> Remains {
+    let Scene { jobs: Seen { at: looked_at, value: jobs }, capabilities, now, clocks } = scene;
+    let (looked_at, now) = (*looked_at, *now);
     let lag = capabilities.visibility_lag;
     let mut remains = Remains::default();
     for recorded in status.stages.iter_mut().flat_map(|stage| &mut stage.jobs) {
@@ -186,6 +196,7 @@ fn remains(
         match jobs.iter().find(is_it) {
             Some(job) => {
                 let told = recorded.stop_ordered;
+                recorded.stopped_uptime = stopped_uptime(job, Some(recorded), now, clocks);
                 recorded.state = job.state.as_str().to_owned();
                 if job.state.is_final() {
                     if capabilities.stopped_jobs_hold && job.counts.stopped > 0 {
@@ -199,7 +210,7 @@ fn remains(
             }
             None if recorded.finished_at.is_some() => {}
             None if may_be_hidden(recorded, looked_at, lag) => {
-                *recorded = unlisted(recorded, now);
+                *recorded = unlisted(recorded, now, clocks);
                 remains.waits_for.push(recorded.id.clone());
             }
             None => remains.vanished.push(recorded.id.clone()),

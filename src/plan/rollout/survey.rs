@@ -123,7 +123,7 @@ impl<'a> Survey<'a> {
         let mut records: Vec<JobRef> = Vec::new();
         for (ours, members) in jobs.listed.iter().zip(members).filter(|(ours, _)| ours.stage == index) {
             let before = stage.jobs.iter().find(|job| job.token == ours.token && job.id == ours.job.id);
-            let mut record = record(ours, before, ground.now, read_at);
+            let mut record = record(ours, before, read_at, (ground.now, &ground.clocks));
             record.follow_up |= before.is_none() && stage.phase == StagePhase::Passed;
             let unique = uniqueness(ground, ours, &record, jobs);
             let left = self.count_job(ground, index, ours, (members, unique), &record, &mut counts);
@@ -139,7 +139,7 @@ impl<'a> Survey<'a> {
             records.push(record);
         }
         let missing = jobs.missing.iter().filter(|missing| missing.stage == index);
-        let missing = missing.map(|missing| unlisted(&missing.job, ground.now));
+        let missing = missing.map(|missing| unlisted(&missing.job, ground.now, &ground.clocks));
         let before = records.len();
         records.extend(missing);
         if records.len() > before {

@@ -297,6 +297,11 @@ impl Checkers {
         self.intent.at_rest((rest.objects, rest.excused), &Fleet { versions, online: rest.online }, now)
     }
 
+    /// Whoever waits for devices at rest has not waited for too long.
+    pub(super) fn waits_at_rest(&self, rest: &Rest<'_>, now: Timestamp) -> Result<(), String> {
+        self.intent.waits_at_rest(rest.objects, rest.excused, now)
+    }
+
     /// A status is, or is about to be, durable beside what else is; whoever wrote it has a clock that is so much ahead.
     pub(super) fn status_is(
         &mut self,

@@ -6,9 +6,10 @@ use rollwave::api::{
     OtaRolloutStatus, Request, RolloutPhase, STALLED, StageCounts, StagePhase, find_condition,
 };
 use rollwave::cloud::{CloudKind, DeviceOutcome, defaults::capabilities_of};
-use rollwave::plan::clocks::{Clocks, CloudTime};
+use rollwave::plan::clocks::{Boot, Clocks, CloudTime};
 use rollwave::plan::{Again, Plan};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const DAY: i64 = 86_400;
 
@@ -191,6 +192,42 @@ fn a_new_process_does_not_believe_that_time_has_passed_unless_the_cloud_says_so(
         short.pass(3_600);
     }
     assert_eq!(counts(&short).outstanding(), 0, "processes that live shortly come to the end, too");
+}
+
+/// A stage of ten devices of which three upgrade for ever, or sleep, watched by a process every half an hour: when it was settled.
+fn settled_by_short_processes(fates: &[Fate], spec: Value) -> Option<i64> {
+    let mut world = begun(spec, fates);
+    let began = world.now;
+    let mut told = BTreeSet::new();
+    for _ in 0..100 {
+        let boot = Some(Boot { id: 1, at: began - SignedDuration::from_hours(5) });
+        world.clocks = Clocks { steady_since: world.now, boot, cloud: None };
+        world.reconcile();
+        told.extend(world.rollout_status().stages[0].clock.as_ref().and_then(|clock| clock.deadline_at));
+        if counts(&world).outstanding() == 0 {
+            assert!(told.len() < 3, "each process says the same: {told:?}");
+            return Some(world.now.duration_since(began).as_hours());
+        }
+        world.pass(1_800);
+    }
+    None
+}
+
+#[test]
+fn processes_of_one_boot_that_live_shortly_come_to_each_deadline_in_time_although_no_cloud_tells_the_time() {
+    let with = |timeout: Value| {
+        let mut spec = canary(&json!({"after": "1d"}));
+        spec["delivery"] = json!({"timeout": timeout});
+        spec
+    };
+    for (name, fate, timeout, expected) in [
+        ("the deadline", Fate::Sleeps, json!(null), 24),
+        ("queued", Fate::Sleeps, json!({"queued": "2h"}), 2),
+        ("in progress", Fate::Hangs, json!({"inProgress": "3h"}), 3),
+    ] {
+        let settled = settled_by_short_processes(&[fate; 3], with(timeout));
+        assert_eq!(settled, Some(expected), "{name}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Law (b): no job leaves with a device that the newest durable spec excludes, does not target, or does not own.
+//! Law (b): no job leaves with a device that the newest durable spec excludes, does not target, or whose version it does not take.
+//! Who owns it is judged in `owned`.
 
 use super::eligible::{is_excluded, is_targeted, package_of, source_versions};
 use super::truth::Truth;

@@ -9,7 +9,9 @@ mod excluded;
 mod failures;
 mod gates;
 mod holds;
+mod overdue;
 mod overlap;
+mod owned;
 mod reached;
 mod stops;
 mod truth;
@@ -29,7 +31,9 @@ use failures::Failures;
 use gates::have_passed;
 use holds::may_be_sent;
 use jiff::{SignedDuration, Timestamp};
+use overdue::Waits;
 use overlap::have_a_device_each;
+use owned::owns;
 use reached::have_reached;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -65,11 +69,13 @@ pub enum Law {
     Overlap,
     /// (i) Short-lived processes make the progress of one long one.
     ShortLives,
+    /// (j) No stage waits for its devices longer than its deadline.
+    Deadlines,
 }
 
 impl Law {
     /// Each of them, in the order of their letters.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Reached,
         Self::Selected,
         Self::Gates,
@@ -79,6 +85,7 @@ impl Law {
         Self::Holds,
         Self::Overlap,
         Self::ShortLives,
+        Self::Deadlines,
     ];
 
     /// The letter that a violation begins with.
@@ -158,6 +165,7 @@ pub(super) struct Intent {
     failures: Failures,
     stops: StopRules,
     delays: Delays,
+    waits: Waits,
     /// When rollouts were first completed, by name.
     pub(super) completed: BTreeMap<String, Timestamp>,
 }
@@ -184,7 +192,7 @@ impl Intent {
         }
         self.note_completed(object, now);
         let Object::Rollout(written) = object else {
-            self.warrants.status_is(object, &with_status(object, durable));
+            self.warrants.status_is(object, &with_status(object, durable), now);
             return Ok(());
         };
         // What is durable has the newest spec; who writes may have read an older one.
@@ -194,7 +202,7 @@ impl Intent {
             Some(Object::Rollout(rollout)) => rollout.clone(),
             _ => written.clone(),
         };
-        self.warrants.status_is(object, &durable);
+        self.warrants.status_is(object, &durable, now);
         let failures = self.failures.status_is(&rollout, &mut self.truth, now);
         let stops =
             run(&rollout).map_or(Ok(()), |run| self.stops.status_is(&rollout, &run, &self.truth, now));
@@ -211,11 +219,13 @@ impl Intent {
     /// From now on something may go wrong for a whole account.
     pub(super) fn faults_begin(&mut self) {
         self.delays.faults_begin();
+        self.waits.is_calm(false);
     }
 
     /// From now on only single resources fail.
     pub(super) fn faults_end(&mut self) {
         self.delays.faults_end();
+        self.waits.is_calm(true);
     }
 
     /// Whoever works begins.
@@ -270,13 +280,16 @@ impl Intent {
         let mut pending = object.pending().iter();
         let stage = pending.find(|intent| intent.token == token).and_then(|intent| intent.stage.clone());
         let dispatch = &Dispatch { sent: &Sent { uid, package, stage }, devices, now };
-        let selected = self.told(Law::Selected, selects(rollout, &warrant.objects, dispatch, &self.truth));
         let package = package_of(rollout, &warrant.objects);
+        let owned = package.map_or(Ok(()), |package| owns(rollout, package, warrant, dispatch, &self.truth));
+        let selected = selects(rollout, &warrant.objects, dispatch, &self.truth);
+        let selected = self.told(Law::Selected, selected.and(owned));
         let passed =
             package.map_or(Ok(()), |package| have_passed(rollout, package, dispatch.sent, &self.truth));
         let passed = self.told(Law::Gates, passed);
         let fired = has_not_fired(rollout, &truth::run_of(dispatch.sent), &self.truth, dispatch.now);
         let law = held.and(selected).and(passed).and(self.told(Law::StopRules, fired));
+        self.waits.leaves(dispatch.sent, now);
         if let Some(package) = package {
             let goal = Goal { kind: kind_of(package), version: package.spec.version.clone() };
             self.truth.leaves(dispatch.sent, goal);
@@ -292,6 +305,7 @@ impl Intent {
         creates: &Creates,
         now: Timestamp,
     ) -> Result<(), String> {
+        self.waits.is_now(now);
         self.truth.is_now(jobs, versions, creates, now);
         self.jobs_are(jobs, creates)
     }
@@ -320,7 +334,23 @@ impl Intent {
         let fired = rollouts.filter_map(|rollout| Some((rollout, run(rollout)?)));
         let mut fired = fired.map(|(rollout, run)| has_fired_at_rest(rollout, &run, &self.truth, now));
         let law = self.told(Law::Reached, have_reached(objects, excused, fleet));
-        law.and(self.told(Law::StopRules, fired.find(Result::is_err).unwrap_or(Ok(()))))
+        law.and(self.waits_at_rest(objects, excused, now))
+            .and(self.told(Law::StopRules, fired.find(Result::is_err).unwrap_or(Ok(()))))
+    }
+
+    /// The run is at rest, or waits for devices that may never answer.
+    pub(super) fn waits_at_rest(
+        &self,
+        objects: &[Arc<Object>],
+        excused: &BTreeSet<ObjectKey>,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let observing = objects.iter().filter(|object| !excused.contains(&object.key()));
+        let mut waits = observing.map(|object| match object.as_ref() {
+            Object::Rollout(rollout) => self.waits.are_over(rollout, now),
+            _ => Ok(()),
+        });
+        self.told(Law::Deadlines, waits.find(Result::is_err).unwrap_or(Ok(())))
     }
 
     /// The state is lost, or is again what it was: what it had observed is forgotten.
@@ -367,7 +397,7 @@ mod tests {
     #[test]
     fn laws_have_letters_and_hold_from_a_seed_on() {
         let letters: String = Law::ALL.into_iter().map(Law::letter).collect();
-        assert_eq!(letters, "abcdefghi");
+        assert_eq!(letters, "abcdefghij");
         for law in Law::ALL {
             assert_eq!(Laws::named(&law.letter().to_string()), Some(Laws::default().and(law)));
         }

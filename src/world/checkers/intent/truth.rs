@@ -115,6 +115,22 @@ impl Truth {
         !versions.contains(version) && !fitted
     }
 
+    /// What the device runs, and what it ran before if that was so lately that it may still be seen; nothing of one that is unknown.
+    pub(super) fn seen_lately(
+        &self,
+        device: &str,
+        kind: PackageKind,
+        long: SignedDuration,
+        now: Timestamp,
+    ) -> Vec<&str> {
+        let Some((version, since, before)) = self.versions.get(&(device.to_owned(), kind)) else {
+            return Vec::new();
+        };
+        let is_recent = now.duration_since(*since) < long;
+        let before = before.as_deref().filter(|_| is_recent);
+        std::iter::once(version.as_str()).chain(before).collect()
+    }
+
     /// True when the device runs this version, or has just left it.
     pub(super) fn has_run(&self, device: &str, kind: PackageKind, version: &str) -> bool {
         let known = self.versions.get(&(device.to_owned(), kind));

@@ -209,15 +209,10 @@ impl Lane {
         for need in needs {
             match need {
                 Need::Jobs(kind) => {
-                    let evidence =
-                        evidence.max(self.uniqueness_due(recorded(object).filter_map(|job| job.created_at)));
-                    sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
-                    self.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
-                    let unrecorded = self.unrecorded_jobs(object, &ours);
-                    if !unrecorded.is_empty() {
-                        ours.extend(unrecorded);
-                        sight.jobs_at = self.look_at_all_jobs(kind, &ours, drift, evidence, class).await?;
-                    }
+                    let due = self.uniqueness_due(recorded(object).filter_map(|job| job.created_at));
+                    let evidence = evidence.max(due);
+                    sight.jobs_at =
+                        self.look_at_its_jobs(object, kind, &mut ours, drift, evidence, class).await?;
                     sight.results = self.failures_of(&ours, class).await?;
                 }
                 Need::Devices(mut ids) => {
@@ -251,6 +246,26 @@ impl Lane {
             sight.rivals = self.observe_rivals(object, package, class).await?;
         }
         Ok(sight)
+    }
+
+    /// Looks at the jobs of a rollout, and adds to `ours` those that it has not recorded.
+    async fn look_at_its_jobs(
+        &mut self,
+        object: &OtaRollout,
+        kind: PackageKind,
+        ours: &mut Vec<String>,
+        drift: SignedDuration,
+        evidence: Evidence,
+        class: Class,
+    ) -> Result<Option<Timestamp>, Trouble> {
+        let seen_at = self.look_at_all_jobs(kind, ours, drift, evidence, class).await?;
+        self.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
+        let unrecorded = self.unrecorded_jobs(object, ours);
+        if unrecorded.is_empty() {
+            return Ok(seen_at);
+        }
+        ours.extend(unrecorded);
+        self.look_at_all_jobs(kind, ours, drift, evidence, class).await
     }
 
     /// Devices that jobs of a rollout name: recorded ones, and those that carry its mark.

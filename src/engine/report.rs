@@ -6,7 +6,8 @@ use crate::api::{
     CloudRef, Condition, Intent, Kind, MISSING, Object, ObjectKey, OtaCloud, READY, RECONCILING, Request,
     RolloutPhase, STALLED, Truth, clear_condition, missing_grace_left, set_condition,
 };
-use crate::cloud::CallError;
+use crate::cloud::{CallError, ErrorClass};
+use crate::plan::rollout::requests::answer_unobserved;
 use jiff::Timestamp;
 
 impl Lane {
@@ -128,6 +129,15 @@ fn fail(object: &mut Object, error: &CallError, now: Timestamp) {
         },
     );
     failed_conditions(conditions, error, message, generation, now);
+    answer_requests(object, error, now);
+}
+
+fn answer_requests(object: &mut Object, error: &CallError, now: Timestamp) {
+    let Object::Rollout(rollout) = object else { return };
+    let Some(mut status) = rollout.status.take() else { return };
+    let is_lasting = matches!(error.class, ErrorClass::Invalid | ErrorClass::NotFound);
+    answer_unobserved(rollout, &mut status, &error.to_string(), is_lasting, now);
+    rollout.status = Some(status);
 }
 
 fn failed_conditions(
@@ -151,8 +161,35 @@ fn failed_conditions(
 
 #[cfg(test)]
 mod tests {
-    use crate::api::REFUSALS;
+    use super::super::testing::{Bench, WORLD, cloud, package, rollout};
+    use crate::api::{Kind, Object, ObjectKey, REFUSALS, Request};
     use crate::cloud::ErrorClass;
+    use jiff::SignedDuration;
+
+    /// Whoever made a request waits for its answer.
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_answered_where_only_an_edit_lets_the_rollout_be_observed() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let astray = rollout("astray", "v2", 5).replace("{all: true}", "{groups: [dead-beef]}");
+        site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2"), astray].concat()).await;
+        site.work(SignedDuration::from_mins(5)).await;
+        let key = ObjectKey::new(Kind::OtaRollout, "default", "astray");
+        let asked = "2027-01-15T10:00:00Z";
+        for request in [Request::Pause, Request::Retry, Request::Restart] {
+            assert!(site.store.request(&key, request, asked));
+        }
+        site.engine.wake([key.clone()]).await.unwrap();
+        site.work(SignedDuration::from_mins(1)).await;
+        let Object::Rollout(found) = site.object(&key).as_ref().clone() else { unreachable!() };
+        let status = found.status.unwrap();
+        assert!(status.paused_at.is_some(), "{}", status.message);
+        assert_eq!(status.last_handled_pause_at.as_deref(), Some(asked));
+        let answers = status.decisions.iter().filter(|decision| decision.rule.ends_with("Refused"));
+        let answers: Vec<&str> = answers.map(|decision| decision.message.as_str()).collect();
+        assert_eq!(answers.len(), 2, "{answers:?}");
+        assert!(answers.iter().all(|why| why.contains("The device group does not exist")), "{answers:?}");
+    }
 
     #[test]
     fn what_is_told_as_a_refusal_is_what_stalls() {

@@ -21,7 +21,7 @@ mod leave;
 mod overlap;
 mod population;
 mod report;
-mod requests;
+pub mod requests;
 mod run;
 pub mod soak;
 mod success;

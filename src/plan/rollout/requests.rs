@@ -71,6 +71,25 @@ pub(super) fn answer_unjudged(
     }
 }
 
+/// Answers what was asked of a rollout whose observation failed. A pause needs none. Where only an edit ends the error (`is_lasting`),
+/// the rest is refused with it; otherwise it waits until the rollout is judged.
+pub fn answer_unobserved(
+    rollout: &OtaRollout,
+    status: &mut OtaRolloutStatus,
+    error: &str,
+    is_lasting: bool,
+    now: Timestamp,
+) {
+    if rollout.metadata.deletion_timestamp.is_some() {
+        return;
+    }
+    take_pause(rollout, status, now);
+    if is_lasting {
+        refuse_restart(rollout, status, error, now);
+        refuse_retry(rollout, status, error, now);
+    }
+}
+
 /// Refuses a request to begin again, if there is one: what stands in the way does not end by itself.
 pub(super) fn refuse_restart(rollout: &OtaRollout, status: &mut OtaRolloutStatus, why: &str, now: Timestamp) {
     let handled = status.last_handled_restart_at.as_ref();

@@ -101,7 +101,10 @@ impl Scene<'_> {
     fn reaches(&self, object: &Object, device: &str) -> bool {
         match object {
             Object::Rollout(rollout) => {
-                package_of(rollout, self.objects).is_some_and(|package| is_targeted(rollout, package, device))
+                let mut named = rollout.spec.targets.devices.iter().flatten();
+                named.any(|named| named == device)
+                    || package_of(rollout, self.objects)
+                        .is_some_and(|package| is_targeted(rollout, package, device))
             }
             Object::Package(package) => {
                 let trial = package.spec.verification.iter().flat_map(|trial| &trial.devices);

@@ -82,7 +82,8 @@ impl Checkers {
         let texts = durable.iter().map(|object| serde_json::to_string(object).unwrap_or_default());
         let written = texts.collect::<String>();
         self.creates.forget(|id, token| {
-            let is_looked_for = there.contains(id) && written.contains(token);
+            let calls = durable.iter().flat_map(|object| object.pending());
+            let is_looked_for = there.contains(id) && calls.into_iter().any(|call| call.token == token);
             told.contains(id) || written.contains(id) || is_looked_for
         });
     }

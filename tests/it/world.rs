@@ -8,7 +8,7 @@ mod report;
 
 use course::{Course, Tally, play};
 use history::Compared;
-use rollwave::world::{Clouds, FIRST_OF_PARTS, Home, Law, Laws, Mutation, Profile, Selection, World, shrink};
+use rollwave::world::{Clouds, FIRST_OF_DEADLINES, Home, Law, Laws, Mutation, Profile, Selection, World, shrink};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn assert_lawful(tally: &Tally) {
@@ -33,11 +33,17 @@ fn the_same_seed_is_the_same_history() {
 fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
     let cluster = Course { home: Some(Home::Kubernetes), ..Course::of(2_000_000, 80) };
     let mut points = BTreeMap::new();
-    let latest = Course::of(FIRST_OF_PARTS, 60);
+    let latest = Course::of(FIRST_OF_DEADLINES, 60);
+    let short = Course {
+        home: Some(Home::Local),
+        short_lives: Some(true),
+        ..Course::of(FIRST_OF_DEADLINES + 1_000, 20)
+    };
     for tally in [
         Course::of(1_000_000, 150).play(|_, _| {}),
         cluster.play(|_, _| {}),
         latest.play(|_, _| {}),
+        short.play(|_, _| {}),
         play_found(),
     ] {
         println!("{}\n{}", report::counts(&tally), report::summary(&tally));
@@ -46,7 +52,7 @@ fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
             points.entry(home).or_insert_with(BTreeSet::new).extend(reached);
         }
     }
-    assert_eq!(report::unreached(&Tally { points, oldest: FIRST_OF_PARTS, ..Tally::default() }), None);
+    assert_eq!(report::unreached(&Tally { points, oldest: FIRST_OF_DEADLINES, ..Tally::default() }), None);
 }
 
 fn play_found() -> Tally {

@@ -1,7 +1,7 @@
 //! Laws of intent: what the manifests say now is what the fleet runs, whatever was edited, and whenever. Each is judged by what
 //! is durable and by the truth of the simulator, and computed here from the manifest: nothing of the judge is used.
 //!
-//! They hold from seed 5,000,000 on; a law is judged there by default once nothing is known to break it ([`Law::is_judged`]).
+//! They hold from seed 5,000,000 on.
 
 mod delays;
 mod eligible;
@@ -97,11 +97,6 @@ impl Law {
             .find_map(|(law, letter)| (law == self).then_some(letter))
             .unwrap_or('?')
     }
-
-    /// Whether it is judged when nobody chooses the laws.
-    const fn is_judged(self) -> bool {
-        !matches!(self, Self::ShortLives)
-    }
 }
 
 /// Which laws of intent a simulation run is judged by.
@@ -118,8 +113,7 @@ impl Laws {
     /// Those that a run of this seed is judged by.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        let judged = Law::ALL.into_iter().filter(|law| seed >= FIRST_OF_INTENT && law.is_judged());
-        judged.fold(Self::default(), Self::and)
+        if seed >= FIRST_OF_INTENT { Self::all() } else { Self::default() }
     }
 
     /// The laws with these letters, such as `bcg`; `all`; or `none`.

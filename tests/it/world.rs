@@ -8,7 +8,9 @@ mod report;
 
 use course::{Course, Tally, play};
 use history::Compared;
-use rollwave::world::{Clouds, FIRST_OF_DEADLINES, Home, Law, Laws, Mutation, Profile, Selection, World, shrink};
+use rollwave::world::{
+    Clouds, FIRST_OF_DEADLINES, Home, Law, Laws, Mutation, Profile, Selection, World, shrink,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn assert_lawful(tally: &Tally) {

@@ -128,6 +128,7 @@ impl Checkers {
             let law = self.intent.leaves(token, devices, now);
             self.judge(law);
         }
+        self.ran.edited = self.intent.edited(now).collect();
         let law = match &order.deed {
             Deed::CreateJob { name, token, devices, .. } => {
                 let sent =

@@ -4,7 +4,8 @@
 use super::creates::run_key;
 use super::{Creates, Sent};
 use crate::api::{
-    Artifact, Evidence, OtaPackage, OtaRollout, OutcomeGate, PackageType, Percent, StageStatus, Verdict,
+    Artifact, Evidence, Kind, ObjectKey, OtaPackage, OtaRollout, OutcomeGate, PackageType, Percent,
+    StageStatus, Verdict,
 };
 use crate::cloud::PackageKind;
 use crate::world::clouds::VersionTruth;
@@ -13,14 +14,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Every version that a device was ever seen to run: whenever the engine may have seen it, too, and before a job begins.
 #[derive(Default)]
-pub(super) struct Ran(BTreeMap<String, Vec<(PackageKind, String)>>);
+pub(super) struct Ran {
+    versions: BTreeMap<String, Vec<(PackageKind, String)>>,
+    /// Packages that were edited a moment ago: a watch may not have shown it yet.
+    pub(super) edited: BTreeSet<ObjectKey>,
+}
 
 impl Ran {
     /// Devices run this now.
     pub(super) fn now<'a>(&mut self, versions: impl Iterator<Item = VersionTruth<'a>>) {
         for seen in versions {
             if !self.did(&seen) {
-                let ran = self.0.entry(seen.device.to_owned()).or_default();
+                let ran = self.versions.entry(seen.device.to_owned()).or_default();
                 ran.push((seen.kind, seen.version.to_owned()));
             }
         }
@@ -28,7 +33,7 @@ impl Ran {
 
     fn did(&self, seen: &VersionTruth<'_>) -> bool {
         let is_it = |(kind, version): &(PackageKind, String)| *kind == seen.kind && version == seen.version;
-        self.0.get(seen.device).is_some_and(|ran| ran.iter().any(is_it))
+        self.versions.get(seen.device).is_some_and(|ran| ran.iter().any(is_it))
     }
 
     fn count<'a>(&self, devices: impl Iterator<Item = &'a String>, package: &OtaPackage) -> u32 {
@@ -40,6 +45,9 @@ impl Ran {
     /// The trial of a package: enough of its devices ran the version.
     pub(super) fn is_verified(&self, package: &OtaPackage) -> Result<(), String> {
         let Some(trial) = &package.spec.verification else { return Ok(()) };
+        if self.edited.contains(&ObjectKey::of(Kind::OtaPackage, &package.metadata)) {
+            return Ok(());
+        }
         let ran = self.count(trial.devices.iter(), package);
         if reaches(ran, trial.devices.len(), trial.min_success) {
             return Ok(());

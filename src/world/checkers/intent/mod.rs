@@ -258,6 +258,11 @@ impl Intent {
         self.told(Law::Delays, law)
     }
 
+    /// Objects of which not everybody has heard yet as they are.
+    pub(super) fn edited(&self, now: Timestamp) -> impl Iterator<Item = ObjectKey> {
+        self.warrants.edited(now)
+    }
+
     /// A job leaves.
     pub(super) fn leaves(
         &mut self,

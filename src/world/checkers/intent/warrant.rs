@@ -45,6 +45,11 @@ pub(super) struct Warrants {
 }
 
 impl Warrants {
+    /// Objects of which not everybody has heard yet as they are.
+    pub(super) fn edited(&self, now: Timestamp) -> impl Iterator<Item = ObjectKey> {
+        self.specs.edited(now)
+    }
+
     /// A status is durable, or is about to be, beside these objects.
     pub(super) fn status_is(&mut self, object: &Object, durable: &[Arc<Object>], now: Timestamp) {
         self.specs.are(durable, now);

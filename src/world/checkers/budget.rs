@@ -14,6 +14,8 @@ const HEARD_WITHIN: SignedDuration = SignedDuration::from_secs(90);
 #[derive(Default)]
 pub(super) struct Budgets {
     buckets: BTreeMap<(u64, String), Bucket>,
+    /// What each account may be asked, whoever works.
+    limits: BTreeMap<String, Limit>,
     /// Calls of a run that may come early, in thousandths: one for each time that it signed in.
     early: BTreeMap<u64, i64>,
 }
@@ -22,12 +24,15 @@ pub(super) struct Budgets {
 struct Bucket {
     level: i64,
     at: Timestamp,
+}
+
+struct Limit {
     limit: Budget,
     /// The budget before the last edit, and when that was seen.
     before: Option<(Budget, Timestamp)>,
 }
 
-impl Bucket {
+impl Limit {
     /// Calls a second, and the burst, that may be used now that the manifest says this.
     fn allowed(&mut self, limit: Budget, now: Timestamp) -> Budget {
         if self.limit != limit {
@@ -69,10 +74,11 @@ impl Budgets {
         let Some(spec) = clouds.into_iter().next() else { return Ok(()) };
         let (requests_per_second, burst) = clouds::side(order.cloud).default_budget();
         let limit = spec.budget.unwrap_or(Budget { requests_per_second, burst });
+        let known = self.limits.entry(order.account.clone()).or_insert(Limit { limit, before: None });
+        let limit = known.allowed(limit, now);
         let full = i64::from(limit.burst) * 1000;
         let bucket = self.buckets.entry((run, order.account.clone()));
-        let bucket = bucket.or_insert(Bucket { level: full, at: now, limit, before: None });
-        let limit = bucket.allowed(limit, now);
+        let bucket = bucket.or_insert(Bucket { level: full, at: now });
         let (rate, burst) = (i64::from(limit.requests_per_second), i64::from(limit.burst) * 1000);
         // A millisecond more, for what is rounded away.
         let millis = now.as_millisecond() - bucket.at.as_millisecond() + 1;
@@ -99,7 +105,7 @@ mod tests {
         let budget = |requests_per_second, burst| Budget { requests_per_second, burst };
         let at = |second| Timestamp::from_second(second).unwrap();
         let (large, small) = (budget(5, 5), budget(1, 6));
-        let mut bucket = Bucket { level: 0, at: at(0), limit: large, before: None };
+        let mut known = Limit { limit: large, before: None };
         for (limit, second, expected) in [
             (large, 0, large),
             (small, 10, budget(5, 6)),
@@ -107,7 +113,7 @@ mod tests {
             (small, 100, small),
             (large, 200, budget(5, 6)),
         ] {
-            assert_eq!(bucket.allowed(limit, at(second)), expected, "{second}");
+            assert_eq!(known.allowed(limit, at(second)), expected, "{second}");
         }
     }
 }

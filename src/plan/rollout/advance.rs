@@ -132,11 +132,13 @@ fn stages_changed(ground: &Ground<'_>, status: &OtaRolloutStatus) -> Option<Stri
     })
 }
 
-/// A rule that fired holds until the spec changes. Where every stage has passed and no job is live there is nothing to stop.
+/// A rule that fired holds until the spec changes. Where every stage has passed, no job is live, and no device gets another one,
+/// there is nothing to stop.
 fn watch_stop_rules(ground: &Ground<'_>, status: &mut OtaRolloutStatus, survey: &Survey<'_>) {
     let passed = |stage: &StageStatus| stage.phase == StagePhase::Passed;
     let over = status.stages.iter().all(passed)
         && survey.jobs.live().is_empty()
+        && survey.unfinished.iter().all(|left| left.devices().is_empty())
         && !follow_up::is_due(ground, &survey.population.eligible);
     if status.stopped_by.is_none() && !over {
         let counts = total(&status.stages);

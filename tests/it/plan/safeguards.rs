@@ -329,3 +329,34 @@ fn a_stage_that_was_proven_by_devices_that_go_back_is_opened_again() {
     assert_eq!(world.jobs.iter().map(|job| job.counts.queued).collect::<Vec<_>>(), [1], "the lab first");
     assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
 }
+
+/// The rollout was completed without the last answers when the rule fired, so that its stage has passed.
+#[test]
+fn a_stop_rule_that_fired_fires_again_after_an_edit_and_nothing_is_sent() {
+    let gates = json!([{"outcome": {"method": "Ratio", "minSuccess": "70%"}}]);
+    let stages = json!([{"name": "all", "select": {"rest": true}, "gates": gates}]);
+    let stop = json!([{"name": "few", "method": "Count", "maxFailure": 3, "action": "Abort"}]);
+    let mut world = World::new(13, json!({"stages": stages, "stop": stop}));
+    world.reconcile();
+    let devices = world.jobs[0].devices.clone();
+    let fate = |failing: usize| {
+        let devices = devices.clone();
+        move |id: &str| match devices.iter().position(|device| device == id).unwrap_or_default() {
+            place if place < failing => Fate::Fails,
+            place if place < 4 => Fate::Sleeps,
+            _ => Fate::Succeeds,
+        }
+    };
+    for (failing, expected) in [(2, "Completed"), (3, "Aborted")] {
+        world.run_devices(fate(failing));
+        for _ in 0..3 {
+            world.pass(60);
+            world.reconcile();
+        }
+        assert_eq!(reason(&world), expected, "{}", world.rollout_status().message);
+    }
+    world.edit_rollout(|rollout| rollout.spec.stages[0].soak = Some("3m".parse().unwrap()));
+    world.pass(60);
+    assert_eq!(world.reconcile().actions, []);
+    assert_eq!(reason(&world), "Aborted", "{}", world.rollout_status().message);
+}

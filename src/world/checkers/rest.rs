@@ -84,6 +84,8 @@ impl Rest<'_> {
                 let needs_a_user = |message: &str| {
                     message.contains(" selects nobody, so its gates")
                         || message.contains(" external jobs may hold these devices")
+                        // Packages are verified on the same devices, and another one came first.
+                        || message.contains("verification waits: the package is the difference from ")
                 };
                 if is_paused || message.is_some_and(needs_a_user) {
                     continue;

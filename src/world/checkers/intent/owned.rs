@@ -102,6 +102,8 @@ impl Claim<'_> {
         let (theirs, own) = (&self.package.spec, &ours.package.spec);
         self.rollout.metadata.name != ours.rollout.metadata.name
             && self.rollout.metadata.deletion_timestamp.is_none()
+            // Another controller's finalizer may keep a package that was let go.
+            && self.package.metadata.deletion_timestamp.is_none()
             && (theirs.kind, &theirs.module, &theirs.product) == (own.kind, &own.module, &own.product)
             && theirs.cloud_ref.name == own.cloud_ref.name
     }

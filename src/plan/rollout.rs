@@ -86,6 +86,9 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     if let Some(lack) = &ground.without_package {
         requests::refuse_restart(view.object, &mut status, &lack.message, view.now);
     } else if let Some(outcome) = run::enter(&ground, &mut status) {
+        if outcome.phase == RolloutPhase::Held {
+            requests::refuse_retry(view.object, &mut status, &outcome.message, view.now);
+        }
         return finish(view.object, status, outcome, view.now);
     }
     // A run that has just begun has sent nothing: what it waits for is told as at the next pass.

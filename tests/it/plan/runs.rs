@@ -87,6 +87,25 @@ fn a_deleted_rollout_stops_jobs_of_runs_that_its_state_has_lost() {
     assert!(!plan.actions.contains(&Action::Release), "{:?}", plan.actions);
 }
 
+/// Only a user can end the run before, and whoever asked for another attempt waits for an answer.
+#[test]
+fn a_retry_is_refused_while_a_lost_call_of_the_run_before_stands_in_the_way() {
+    let mut world = World::new(30, json!({}));
+    world.reconcile();
+    let mut status = world.rollout_status();
+    let lost = json!([{"token": "t", "operation": "CreateJob", "stage": "canary", "digest": "d",
+        "at": "2026-01-05T00:00:00Z", "state": "Lost"}]);
+    status.pending = serde_json::from_value(lost).unwrap();
+    world.settle(|_| Fate::Fails);
+    status.stages = world.rollout_status().stages;
+    world.rollout.status = Some(status);
+    turn_to(&mut world, "V3", "cd");
+    world.ask(Request::Retry);
+    let plan = world.reconcile();
+    let answer = plan.status.decisions.iter().find(|decision| decision.rule == "RetryRefused");
+    assert!(answer.is_some_and(|answer| answer.message.contains("may run or not")), "{answer:?}");
+}
+
 /// Nothing is sent without the package, and what was sent is judged as before.
 #[test]
 fn a_run_whose_package_ref_names_nothing_is_watched_and_goes_on_when_it_is_put_back() {

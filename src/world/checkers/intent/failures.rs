@@ -76,7 +76,8 @@ impl Failures {
     /// Failures of a stage that were observed, less the devices that came to run the version since.
     fn counted(&self, sent: &Sent, truth: &Truth) -> u32 {
         let known = self.known.get(sent).copied().unwrap_or(0);
-        known.saturating_sub(truth.recovered(sent))
+        // A list may have shown devices late, so that they counted as failed for a moment, and they run the version.
+        known.saturating_sub(truth.recovered(sent)).min(truth.not_running(sent))
     }
 
     fn judge(&mut self, sent: &Sent, evidence: &Evidence, known: u32) -> Result<(), String> {

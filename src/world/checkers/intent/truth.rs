@@ -98,6 +98,12 @@ impl Truth {
         u32::try_from(members.filter(|member| member.recovered).count()).unwrap_or(u32::MAX)
     }
 
+    /// Devices of a stage that do not run the version now.
+    pub(super) fn not_running(&self, sent: &Sent) -> u32 {
+        let Some(cohort) = self.cohorts.get(sent) else { return u32::MAX };
+        u32::try_from(cohort.members.values().filter(|member| !member.runs).count()).unwrap_or(u32::MAX)
+    }
+
     /// True when the device has run a version that is none of these for at least so long.
     pub(super) fn ran_none_of(
         &self,

@@ -58,7 +58,7 @@ impl Lane {
             Err(unasked) => return Ok(Held { unasked, ..Held::default() }),
         };
         let age = match age {
-            Age::Recent => self.time_to_ask(questions.len()).saturating_mul(SHARE).max(JUST_POLLED),
+            Age::Recent => self.time_to_ask(&questions).saturating_mul(SHARE).max(JUST_POLLED),
             Age::Fresh => JUST_POLLED,
         };
         let (since, slice) = (self.since(age), self.slice);
@@ -72,10 +72,12 @@ impl Lane {
         Ok(Held { results: self.inventory.jobs.answers(product, since), unasked: 0 })
     }
 
-    /// How long the budget lets wait for so many answers.
-    fn time_to_ask(&self, questions: usize) -> SignedDuration {
+    /// How long the budget lets wait for the answers.
+    fn time_to_ask(&self, questions: &[Question]) -> SignedDuration {
+        let most = self.capabilities().map_or(1, |limits| limits.max_devices_per_question.max(1));
+        let requests: usize = questions.iter().map(|question| question.devices.len().div_ceil(most)).sum();
         let rate_milli = self.link.as_ref().map_or(1_000, |link| link.account.rate_milli()).max(1);
-        let millis = (questions as u64).saturating_mul(1_000_000) / rate_milli;
+        let millis = (requests as u64).saturating_mul(1_000_000) / rate_milli;
         SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
     }
 

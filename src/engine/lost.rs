@@ -8,6 +8,7 @@ use super::lane::{Lane, Trouble};
 use super::queue::Class;
 use super::subject::Subject;
 use crate::api::Intent;
+use jiff::Timestamp;
 
 impl Lane {
     /// Marks calls that a truthful look did not find, and whose package has gone since; true when there are such.
@@ -18,8 +19,10 @@ impl Lane {
     ) -> Result<bool, Trouble> {
         let mut lost = false;
         for (token, package) in self.unfound_in_package(subject) {
+            // A package that was there after the list was read was there while it was read.
+            let list = self.inventory.jobs.oldest_list().unwrap_or(Timestamp::MAX);
             let Some(link) = &mut self.link else { return Ok(lost) };
-            if self.inventory.packages.is_there(&mut link.account, &package, class).await? {
+            if self.inventory.packages.is_there(&mut link.account, &package, list, class).await? {
                 continue;
             }
             tracing::warn!(token, package, "the package has gone, and with it what would tell of the call");

@@ -363,12 +363,15 @@ impl Lane {
         // A list may lag behind: only the cloud's own "not found" says that a package of ours is gone.
         let recorded = object.status.as_ref().and_then(|status| status.package_id.clone());
         let unlisted = recorded.filter(|id| rows.iter().all(|listed| listed.row.id != *id)).map(Err);
+        let since = self.since(JUST_POLLED);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(None) };
         let mut packages = Vec::new();
         for package in found.into_iter().chain(unlisted) {
             match package {
                 Ok(package) => packages.push(package),
-                Err(id) => packages.extend(self.inventory.packages.detail(account, key, &id, class).await?),
+                Err(id) => {
+                    packages.extend(self.inventory.packages.detail(account, key, &id, since, class).await?);
+                }
             }
         }
         Ok(Some(Seen { at, value: packages }))

@@ -21,6 +21,10 @@ pub struct Packages {
     details: BTreeMap<String, (String, Package)>,
     /// By id, when a package was created or shown by itself: lists may lag behind that.
     shown_at: BTreeMap<String, Timestamp>,
+    /// By id, when the cloud said that a package is not there.
+    gone_at: BTreeMap<String, Timestamp>,
+    /// By id, after which list of jobs a package was there.
+    there_after: BTreeMap<String, Timestamp>,
     reading: BTreeMap<PackageKind, Reading<PackageList>>,
 }
 
@@ -151,7 +155,7 @@ impl Packages {
     }
 
     /// A package of this natural key with its artifact; none when the cloud says that it is not there. Read once per state
-    /// of its row.
+    /// of its row; where no list shows it, unless it was read at `not_before` or later.
     ///
     /// # Errors
     /// The call's, but for "not found".
@@ -160,16 +164,21 @@ impl Packages {
         account: &mut Account,
         key: &PackageKey,
         id: &str,
+        not_before: Timestamp,
         urgency: Class,
     ) -> Result<Option<Package>, CallError> {
         let row_hash = self.of(key).and_then(|(_, rows)| rows.iter().find(|listed| listed.row.id == id));
         let row_hash = row_hash.map(|listed| listed.hash.clone());
-        if let (Some(hash), Some((known, package))) = (&row_hash, self.details.get(id))
-            && hash == known
+        let is_new = self.shown_at.get(id).is_some_and(|at| *at >= not_before);
+        if let Some((known, package)) = self.details.get(id)
+            && row_hash.as_ref().map_or(is_new, |hash| hash == known)
         {
             return Ok(Some(package.clone()));
         }
-        let call = Call::ShowPackage { id: id.to_owned() };
+        if self.gone_at.get(id).is_some_and(|at| *at >= not_before) {
+            return Ok(None);
+        }
+        let (call, asked_at) = (Call::ShowPackage { id: id.to_owned() }, account.now());
         match account.call(&call, urgency).await {
             Ok(Reply::Package(package)) => {
                 self.shown_at.insert(id.to_owned(), account.now());
@@ -183,13 +192,15 @@ impl Packages {
             Ok(_) => Err(misfit(&call)),
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.remove(id);
+                self.gone_at.retain(|_, at| *at >= not_before);
+                self.gone_at.insert(id.to_owned(), asked_at);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// True unless the cloud says that this package is not there.
+    /// True unless the cloud says that this package is not there. Asked once after each list of jobs, which is known by its time.
     ///
     /// # Errors
     /// The call's, but for "not found".
@@ -197,10 +208,17 @@ impl Packages {
         &mut self,
         account: &mut Account,
         id: &str,
+        list: Timestamp,
         urgency: Class,
     ) -> Result<bool, CallError> {
+        if self.there_after.get(id) == Some(&list) {
+            return Ok(true);
+        }
         match account.call(&Call::ShowPackage { id: id.to_owned() }, urgency).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.there_after.insert(id.to_owned(), list);
+                Ok(true)
+            }
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.remove(id);
                 Ok(false)
@@ -225,6 +243,7 @@ impl Packages {
     pub fn remove(&mut self, id: &str) {
         self.details.remove(id);
         self.shown_at.remove(id);
+        self.there_after.remove(id);
         self.rows.retain(|_, rows| {
             rows.retain(|listed| listed.row.id != id);
             !rows.is_empty()

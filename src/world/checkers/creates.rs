@@ -2,7 +2,7 @@
 
 use super::hours::within_hours;
 use super::requests::{self, Retries};
-use super::stages::{self, Ran};
+use super::stages::Ran;
 use crate::api::{
     CreateOperation, IntentState, Object, OtaPackage, OtaRollout, OtaRolloutStatus, StagePhase, VERIFIED,
     Verdict, condition_is_true,
@@ -121,7 +121,7 @@ impl Creates {
                 let sent = Sent { uid, package, stage: Some(stage.clone()) };
                 // Who was sent before stays in the stage, whatever its order says since.
                 let members = self.members.get(&sent).cloned().unwrap_or_default();
-                stages::within_share(rollout, object, &stage, &(devices - &members))?;
+                ran.within_share(rollout, object, &stage, &(devices - &members))?;
                 self.keeps_its_stage(rollout, &sent, devices)?;
                 sent
             }

@@ -21,7 +21,7 @@ pub use intent::{Law, Laws};
 pub(super) use leaving::is_kept;
 pub(super) use rest::{Rest, Unrest};
 
-use crate::api::{Object, ObjectKey, Origin};
+use crate::api::{DeletionPolicy, Object, ObjectKey, Origin};
 use crate::cloud::WireResponse;
 use crate::engine::Report;
 use crate::simulator::Simulator;
@@ -47,7 +47,7 @@ pub(super) struct Checkers {
     intent: Intent,
     /// Ids of packages that our requests made.
     pub(super) our_packages: BTreeSet<String>,
-    /// Those of them that a lost state may have known to be ours.
+    /// Those of them of which nothing may tell any more that they are ours.
     lost_packages: BTreeSet<String>,
     has_lost: bool,
     /// Texts that must never be seen, and what all of them begin with.
@@ -171,7 +171,7 @@ impl Checkers {
 
     /// An object is gone from its cluster, and was so before.
     pub(super) fn has_left(
-        &self,
+        &mut self,
         object: &Object,
         durable: &[Arc<Object>],
         jobs: &[JobTruth],
@@ -179,6 +179,12 @@ impl Checkers {
     ) -> Result<(), String> {
         if self.may_have_forgotten(object) {
             return Ok(());
+        }
+        if let Some(package) =
+            object.as_package().filter(|of| of.spec.deletion_policy != DeletionPolicy::Delete)
+        {
+            // Another object of its name adopts what it leaves, and never deletes it.
+            self.lost_packages.extend(package.status.iter().filter_map(|status| status.package_id.clone()));
         }
         leaving::has_left(object, durable, jobs, packages, &self.creates, &self.our_packages)
     }

@@ -42,10 +42,25 @@ impl Ran {
         u32::try_from(devices.filter(ran).count()).unwrap_or(u32::MAX)
     }
 
+    fn is_edited(&self, package: &OtaPackage) -> bool {
+        self.edited.contains(&ObjectKey::of(Kind::OtaPackage, &package.metadata))
+    }
+
+    /// The rank of a device, which the bytes of the package decide, is within the share of its stage.
+    pub(super) fn within_share(
+        &self,
+        rollout: &OtaRollout,
+        package: &OtaPackage,
+        stage: &str,
+        devices: &BTreeSet<String>,
+    ) -> Result<(), String> {
+        if self.is_edited(package) { Ok(()) } else { within_share(rollout, package, stage, devices) }
+    }
+
     /// The trial of a package: enough of its devices ran the version.
     pub(super) fn is_verified(&self, package: &OtaPackage) -> Result<(), String> {
         let Some(trial) = &package.spec.verification else { return Ok(()) };
-        if self.edited.contains(&ObjectKey::of(Kind::OtaPackage, &package.metadata)) {
+        if self.is_edited(package) {
             return Ok(());
         }
         let ran = self.count(trial.devices.iter(), package);
@@ -124,7 +139,7 @@ fn has_let_pass(gate: &OutcomeGate, evidence: &Evidence, ran: u32) -> Result<(),
 }
 
 /// Devices of a share have a rank within it, whenever they are sent.
-pub(super) fn within_share(
+fn within_share(
     rollout: &OtaRollout,
     package: &OtaPackage,
     stage: &str,

@@ -235,6 +235,7 @@ impl Checkers {
 
     /// Something may have changed in the clouds: by a request that changes something, by itself, or by what users and fate did.
     pub(super) fn truth_is(&mut self, simulator: &Simulator, changes: bool, now: Timestamp) {
+        self.intent.time_is(now);
         let events = simulator.events();
         if !self.intent.watches() || !changes && self.events == Some(events) {
             return;

@@ -230,7 +230,9 @@ impl Rest<'_> {
         if object.is_deleting() && is_named && matches!(object, Object::Package(_)) {
             return None;
         }
-        let waits_for_keys = object.is_deleting() && message_of(object).contains("there is no Secret ");
+        let waits_for_keys = object.is_deleting()
+            && lacks_keys(object)
+            && self.objects.iter().any(|other| never_had_keys(other));
         if waits_for_keys
             || self.waits_for_a_group_that_is_refused(object)
             || self.waits_for_a_device(object)
@@ -331,6 +333,16 @@ fn message_of(object: &Object) -> &str {
         Object::Rollout(rollout) => rollout.status.as_ref().map(|status| &status.message),
     };
     message.map_or("", String::as_str)
+}
+
+fn lacks_keys(object: &Object) -> bool {
+    message_of(object).contains("there is no Secret ")
+}
+
+/// An account whose Secret went before it was ever read: only one that was is kept.
+fn never_had_keys(object: &Object) -> bool {
+    let Object::Cloud(cloud) = object else { return false };
+    lacks_keys(object) && cloud.status.as_ref().is_none_or(|status| status.secret_name.is_none())
 }
 
 fn says_what_it_waits_for(object: &Object) -> bool {

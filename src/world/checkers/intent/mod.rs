@@ -296,6 +296,11 @@ impl Intent {
         law
     }
 
+    /// It is now.
+    pub(super) fn time_is(&mut self, now: Timestamp) {
+        self.waits.is_now(now);
+    }
+
     /// Everything that there is now.
     pub(super) fn is_now<'a>(
         &mut self,
@@ -304,7 +309,6 @@ impl Intent {
         creates: &Creates,
         now: Timestamp,
     ) -> Result<(), String> {
-        self.waits.is_now(now);
         self.truth.is_now(jobs, versions, creates, now);
         self.jobs_are(jobs, creates)
     }

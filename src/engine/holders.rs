@@ -2,7 +2,7 @@
 //! not tell it on every cloud.
 
 use super::lane::{Lane, Link, Trouble};
-use super::observe::JUST_POLLED;
+use super::observe::{Evidence, JUST_POLLED};
 use super::queue::Class;
 use crate::cloud::{DeviceResult, NamedDevices, NewJob};
 use crate::plan::Action;
@@ -58,8 +58,11 @@ impl Lane {
             Err(unasked) => return Ok(Held { unasked, ..Held::default() }),
         };
         let age = match age {
-            Age::Recent => self.time_to_ask(&questions).saturating_mul(SHARE).max(JUST_POLLED),
-            Age::Fresh => JUST_POLLED,
+            // A user who requested a reconcile wants to know what is so now.
+            Age::Recent if self.evidence == Evidence::Known => {
+                self.time_to_ask(&questions).saturating_mul(SHARE).max(JUST_POLLED)
+            }
+            Age::Recent | Age::Fresh => JUST_POLLED,
         };
         let (since, slice) = (self.since(age), self.slice);
         let Some(Link { account, .. }) = &mut self.link else { return Ok(Held::default()) };

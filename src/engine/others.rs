@@ -39,7 +39,7 @@ impl Lane {
         Ok(unseen.map(|other| wait_for(subject, reason, &other, self.ports.clock.now())))
     }
 
-    /// The first other object of the account that may have created the same package without anybody having seen it.
+    /// The first other object of the account that may have created the same package without a list having shown it.
     async fn with_unseen_package(
         &self,
         object: &Object,
@@ -54,14 +54,12 @@ impl Lane {
                 && intent.is_open()
                 && !looked_at.is_some_and(|at| journal::has_lapsed(intent, at, &times, limits))
         };
-        for other in self.store.keys().await?.into_iter().filter(|other| *other != object.key()) {
-            let Some(stored) = self.store.load(&other).await? else { continue };
-            let is_same = stored.as_package().is_some_and(|package| package_key(package) == key);
-            if is_same && stored.pending().iter().any(may_take_effect) && self.owns(&stored).await? {
-                return Ok(Some(other));
-            }
-        }
-        Ok(None)
+        let is_one = |other: &Object| {
+            other.key() != object.key()
+                && other.as_package().is_some_and(|package| package_key(package) == key)
+                && other.pending().iter().any(may_take_effect)
+        };
+        self.first_of_account(is_one).await
     }
 
     /// How the deletion of a package waits for the jobs of its rollouts; none when all of them are seen. Some clouds list jobs by
@@ -87,12 +85,18 @@ impl Lane {
         is_one: impl Fn(&Object) -> bool + Send + Sync,
     ) -> Result<Option<ObjectKey>, Trouble> {
         let times = self.times();
+        let is_unseen =
+            |other: &Object| is_one(other) && has_unseen_job(other, &self.inventory, limits, &times);
+        self.first_of_account(is_unseen).await
+    }
+
+    async fn first_of_account(
+        &self,
+        is_one: impl Fn(&Object) -> bool + Send + Sync,
+    ) -> Result<Option<ObjectKey>, Trouble> {
         for other in self.store.keys().await? {
             let Some(object) = self.store.load(&other).await? else { continue };
-            if is_one(&object)
-                && has_unseen_job(&object, &self.inventory, limits, &times)
-                && self.owns(&object).await?
-            {
+            if is_one(&object) && self.owns(&object).await? {
                 return Ok(Some(other));
             }
         }
@@ -220,7 +224,7 @@ mod tests {
         assert!(!is_unseen(&inventory));
     }
 
-    /// Nothing tells two packages of one version apart for whoever looks for one that may have been created.
+    /// A list cannot show which of two packages of one version a create without an answer has made.
     #[tokio::test(start_paused = true)]
     async fn a_package_is_not_created_while_another_object_may_have_created_the_same() {
         let bench = Bench::new(WORLD);

@@ -29,7 +29,7 @@ impl Lane {
             return Ok(false);
         }
         let mut object = super::reconcile::owned(before.clone());
-        // Where its own requests always fail, its calls would be waited for anew in each process.
+        // Where its own requests always fail, the wait for its calls would begin again in each process.
         if let Some(pending) = pending(&mut object) {
             journal::inherit(pending, &self.times());
         }

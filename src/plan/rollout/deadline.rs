@@ -143,7 +143,7 @@ fn keep_clock(times: &Times, stage: &mut StageStatus, edited: bool) {
     }
 }
 
-/// A wait of another boot is counted anew from now on: that makes it longer.
+/// A wait of another boot is counted from now on: that makes it longer.
 fn count_on(clocks: &Clocks, uptime: &mut Option<Uptime>, now: Timestamp) {
     if clocks.boot.is_some() && clocks.time_of(uptime.as_ref()).is_none() {
         *uptime = clocks.uptime(now);

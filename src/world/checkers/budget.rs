@@ -14,7 +14,7 @@ const HEARD_WITHIN: SignedDuration = SignedDuration::from_secs(90);
 #[derive(Default)]
 pub(super) struct Budgets {
     buckets: BTreeMap<(u64, String), Bucket>,
-    /// What each account may be asked, whoever works.
+    /// The budget of each account, in every run of the process.
     limits: BTreeMap<String, Limit>,
     /// Calls of a run that may come early, in thousandths: one for each time that it signed in.
     early: BTreeMap<u64, i64>,

@@ -87,7 +87,7 @@ fn a_deleted_rollout_stops_jobs_of_runs_that_its_state_has_lost() {
     assert!(!plan.actions.contains(&Action::Release), "{:?}", plan.actions);
 }
 
-/// Only a user can end the run before, and whoever asked for another attempt waits for an answer.
+/// Only a user can end the run before, and a request for another attempt is answered.
 #[test]
 fn a_retry_is_refused_while_a_lost_call_of_the_run_before_stands_in_the_way() {
     let mut world = World::new(30, json!({}));

@@ -18,7 +18,7 @@ pub(super) struct Waits {
     /// When the last job left, by stage.
     sent: BTreeMap<Sent, Timestamp>,
     is_calm: bool,
-    /// Since when nothing goes wrong: until then processes may begin on other machines, where they count anew.
+    /// Since when nothing goes wrong: until then processes may begin on other machines, where they count from scratch.
     calm_since: Option<Timestamp>,
 }
 

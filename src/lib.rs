@@ -16,4 +16,3 @@ pub mod simulator;
 pub mod source;
 pub mod state;
 pub mod web;
-pub mod world;

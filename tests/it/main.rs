@@ -27,4 +27,3 @@ mod support;
 mod transport;
 mod validate;
 mod vectors;
-mod world;

@@ -1,0 +1,81 @@
+//! The pages of `docs/reference/` that are generated: one for each kind, from its schema, and one for the command line, from clap.
+//!
+//! `make docs` writes them (`UPDATE_DOCS=1`); without it they are compared.
+
+mod command_line;
+mod kinds;
+
+pub use command_line::helps;
+
+use crate::files::root;
+use rollwave::api::Kind;
+use std::fs;
+
+/// Every generated page, with its path.
+fn pages() -> Vec<(String, String)> {
+    let of_kind = |kind: Kind| {
+        let name = kind.as_str().to_lowercase();
+        (format!("docs/reference/{name}.md"), kinds::page(kind))
+    };
+    let mut pages: Vec<(String, String)> = Kind::ALL.into_iter().map(of_kind).collect();
+    pages.push(("docs/reference/cli.md".to_owned(), command_line::page()));
+    pages
+}
+
+/// Pages that are not what would be written now.
+pub fn check_pages() -> Vec<String> {
+    let is_update = std::env::var_os("UPDATE_DOCS").is_some();
+    let mut findings = Vec::new();
+    for (path, page) in pages() {
+        let file = root().join(&path);
+        if is_update {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, &page).unwrap();
+        }
+        if fs::read_to_string(&file).unwrap_or_default() != page {
+            findings.push(format!("{path} is not current: run `make docs`"));
+        }
+    }
+    findings
+}
+
+#[test]
+fn every_field_of_a_kind_has_a_row() {
+    for kind in Kind::ALL {
+        let page = kinds::page(kind);
+        let schema = rollwave::api::definition(kind);
+        let spec = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let mut fields = Vec::new();
+        names(spec, &mut fields);
+        assert!(fields.len() > 5, "{kind}: {fields:?}");
+        for field in fields {
+            assert!(page.contains(&format!("| `{field}` |")), "{kind}: {field}");
+        }
+    }
+}
+
+fn names(schema: &serde_json::Value, into: &mut Vec<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        into.push(name.clone());
+        names(field, into);
+        names(&field["items"], into);
+    }
+}
+
+#[test]
+fn limits_defaults_rules_and_clouds_stand_beside_their_field() {
+    let rollout = kinds::page(Kind::OtaRollout);
+    let row = |page: &str, field: &str| {
+        let lead = format!("| `{field}` |");
+        page.lines().find(|line| line.starts_with(&lead)).map(ToOwned::to_owned).unwrap_or_default()
+    };
+    let stages = row(&rollout, "stages");
+    assert!(stages.contains("required") && stages.contains("1 to 50 items"), "{stages}");
+    let priority = row(&rollout, "priority");
+    assert!(priority.contains("-1,000,000 to 1,000,000"), "{priority}");
+    let tags = row(&rollout, "maxInFlight");
+    assert!(tags.contains("refused on huaweiIotda, oceanConnect, aliyunIot"), "{tags}");
+    assert!(rollout.contains("stage names must differ"));
+    let version = row(&kinds::page(Kind::OtaPackage), "version");
+    assert!(version.contains("immutable"), "{version}");
+}

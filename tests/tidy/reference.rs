@@ -8,7 +8,8 @@ mod kinds;
 pub use command_line::helps;
 
 use crate::files::root;
-use rollwave::api::Kind;
+use rollwave::api::{Kind, OtaCloudSpec, OtaRolloutSpec};
+use serde_json::{Value, json};
 use std::fs;
 
 /// Every generated page, with its path.
@@ -54,7 +55,28 @@ fn every_field_of_a_kind_has_a_row() {
     }
 }
 
-fn names(schema: &serde_json::Value, into: &mut Vec<String>) {
+#[test]
+fn defaults_that_the_schema_does_not_show_are_those_of_the_types() {
+    let rollout = json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
+    let account = json!({"credentials": {}});
+    for (kind, path, default) in kinds::DEFAULTS {
+        let field = path.strip_prefix("spec.").unwrap();
+        let without = if *kind == Kind::OtaRollout { &rollout } else { &account };
+        let mut with = without.clone();
+        with[field] = serde_json::from_str(default).unwrap_or_else(|_| json!(default));
+        if *kind == Kind::OtaRollout {
+            assert_eq!(read::<OtaRolloutSpec>(&with), read(without), "{path}");
+        } else {
+            assert_eq!(read::<OtaCloudSpec>(&with), read(without), "{path}");
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(spec: &Value) -> T {
+    serde_json::from_value(spec.clone()).unwrap()
+}
+
+fn names(schema: &Value, into: &mut Vec<String>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         into.push(name.clone());
         names(field, into);

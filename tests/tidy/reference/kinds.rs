@@ -7,6 +7,14 @@ use rollwave::api::{
 use serde_json::Value;
 use std::fmt::Write as _;
 
+/// Defaults that are not in the schema, because an API server would write them into every object. A test compares them with the types.
+pub const DEFAULTS: &[(Kind, &str, &str)] = &[
+    (Kind::OtaCloud, "spec.allowInsecure", "false"),
+    (Kind::OtaRollout, "spec.newDevices", "Include"),
+    (Kind::OtaRollout, "spec.priority", "0"),
+    (Kind::OtaRollout, "spec.readyWhen", "Completed"),
+];
+
 /// The page of a kind.
 pub fn page(kind: Kind) -> String {
     let definition = definition(kind);
@@ -16,7 +24,7 @@ pub fn page(kind: Kind) -> String {
     let mut page = format!(
         "# {kind}\n\n<!-- Written by `make docs` from the schema of the kind: do not edit. -->\n\n{}\n\n\
          API version `{}/{}`, namespaced, short name `{}`. [Clouds](../clouds.md) lists how each cloud implements each field.\n\n\
-         A field without a default in this page is optional, and not set, unless it is marked *required*.\n",
+         A field that is neither marked *required* nor has a default is not set when it is left out.\n",
         text(&schema["description"]).unwrap_or_default(),
         text(&definition["spec"]["group"]).unwrap_or_default(),
         text(&version["name"]).unwrap_or_default(),
@@ -69,7 +77,7 @@ fn details(kind: Kind, path: &str, field: &Value, is_required: bool) -> String {
     if is_immutable(field) {
         facts.push("immutable".to_owned());
     }
-    if let Some(default) = default_of(field).filter(|_| !path.starts_with("status")) {
+    if let Some(default) = default_of(kind, path, field).filter(|_| !path.starts_with("status")) {
         facts.push(format!("default `{default}`"));
     }
     facts.extend(limits(field));
@@ -86,9 +94,12 @@ fn details(kind: Kind, path: &str, field: &Value, is_required: bool) -> String {
 }
 
 /// Values that are written as text, without quotes.
-fn default_of(field: &Value) -> Option<String> {
+fn default_of(kind: Kind, path: &str, field: &Value) -> Option<String> {
     match &field["default"] {
-        Value::Null => None,
+        Value::Null => {
+            let listed = DEFAULTS.iter().find(|(of, at, _)| *of == kind && *at == path);
+            listed.map(|(_, _, default)| (*default).to_owned())
+        }
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     }

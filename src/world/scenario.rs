@@ -318,7 +318,7 @@ impl Author {
             put(
                 &mut stage,
                 "/gates",
-                json!([{"outcome": {"method": "Ratio", "minSuccess": format!("{share}%")}}]),
+                json!([{"name": "proven-0", "outcome": {"method": "Ratio", "minSuccess": format!("{share}%")}}]),
             );
         }
         stage

@@ -94,15 +94,3 @@ fn dead_links_are_found() {
     );
     assert_eq!(found("# One\n[a](#two) [b](CONTRIBUTING.md#no-such-heading)"), 2);
 }
-
-#[test]
-fn the_table_of_events_is_that_of_the_code() {
-    let text = std::fs::read_to_string(root().join("docs/reference/events.md")).unwrap();
-    let (_, section) = text.split_once("## Reasons\n").unwrap();
-    let written: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
-    let row = |reason: &rollwave::api::Reason| {
-        let kind = if reason.warns() { "Warning" } else { "Normal" };
-        format!("| `{}` | {kind} | {} |", reason.as_str(), reason.about())
-    };
-    assert_eq!(written, rollwave::api::Reason::ALL.iter().map(row).collect::<Vec<_>>());
-}

@@ -4,7 +4,7 @@ use crate::files::File;
 use rollwave::api::Reason;
 use std::collections::BTreeSet;
 
-/// Reasons without a section, and sections that say nothing of what a reason means or what to do.
+/// Reasons without a section, sections without a reason, and sections that do not advise what to do.
 pub fn check(page: &File, known: &[&str]) -> Vec<String> {
     let sections: Vec<(&str, &str)> = page
         .text
@@ -13,11 +13,13 @@ pub fn check(page: &File, known: &[&str]) -> Vec<String> {
         .map(|section| section.split_once('\n').unwrap_or((section, "")))
         .collect();
     let written: BTreeSet<&str> = sections.iter().map(|(title, _)| *title).collect();
+    let unknown = written.iter().filter(|title| !known.contains(*title));
+    let unknown = unknown.map(|title| format!("{}: {title} is no reason", page.path));
     let missing = known.iter().filter(|reason| !written.contains(*reason));
     let missing = missing.map(|reason| format!("{}: no section on {reason}", page.path));
     let empty = sections.iter().filter(|(_, text)| !text.contains("**What to do:**"));
     let empty = empty.map(|(title, _)| format!("{}: {title}: what should a reader do?", page.path));
-    missing.chain(empty).collect()
+    missing.chain(unknown).chain(empty).collect()
 }
 
 /// Every reason of the program.
@@ -29,5 +31,5 @@ pub fn known() -> Vec<&'static str> {
 fn a_reason_without_a_section_is_found() {
     let page = File::new("x.md", "# T\n\n### One\n\n**What to do:** nothing\n\n### Two\n\ntext\n");
     assert_eq!(check(&page, &["One", "Two"]).len(), 1, "a section without advice");
-    assert_eq!(check(&page, &["One", "Three"]).len(), 2);
+    assert_eq!(check(&page, &["One", "Three"]).len(), 3, "one is missing, one is unknown, one has no advice");
 }

@@ -1,8 +1,10 @@
-//! The pages of `docs/reference/` that are generated: one for each kind, from its schema, and one for the command line, from clap.
+//! The pages of `docs/reference/` that are generated: one for each kind, from its schema, one for
+//! the command line, from clap, and one for Events.
 //!
 //! `make docs` writes them (`UPDATE_DOCS=1`); without it they are compared.
 
 mod command_line;
+mod events;
 mod kinds;
 
 pub use command_line::helps;
@@ -20,6 +22,7 @@ fn pages() -> Vec<(String, String)> {
     };
     let mut pages: Vec<(String, String)> = Kind::ALL.into_iter().map(of_kind).collect();
     pages.push(("docs/reference/cli.md".to_owned(), command_line::page()));
+    pages.push(("docs/reference/events.md".to_owned(), events::page()));
     pages
 }
 

@@ -4,8 +4,8 @@ use super::hours::within_hours;
 use super::requests::{self, Retries};
 use super::stages::Ran;
 use crate::api::{
-    CreateOperation, IntentState, Object, OtaPackage, OtaRollout, OtaRolloutStatus, StagePhase, VERIFIED,
-    Verdict, condition_is_true,
+    CreateOperation, Evidence, Gate, IntentState, Object, OtaPackage, OtaRollout, OtaRolloutStatus,
+    StagePhase, VERIFIED, Verdict, condition_is_true,
 };
 use crate::cloud::PackageKind;
 use crate::world::clouds::{JobTruth, PackageTruth};
@@ -314,10 +314,12 @@ fn released<'a>(
     let Some(status) = &rollout.status else { return Err(format!("stage {stage} is released by no status")) };
     for before in status.stages.iter().take_while(|before| before.name != stage) {
         let spec = rollout.spec.stages.iter().find(|spec| spec.name == before.name);
-        let asked = spec.map_or(0, |spec| spec.gates.len());
-        let passed = before.gates.iter().filter(|gate| gate.verdict == Verdict::Pass).count();
+        let gates = spec.map_or(&[][..], |spec| spec.gates.as_slice());
+        let passes = |evidence: &Evidence| evidence.verdict == Verdict::Pass;
+        let has_passed =
+            |gate: &Gate| before.gates.iter().any(|evidence| evidence.rule == gate.name && passes(evidence));
         let is_empty = before.jobs.is_empty();
-        if before.phase != StagePhase::Passed || (passed < asked && !is_empty) {
+        if before.phase != StagePhase::Passed || !(is_empty || gates.iter().all(has_passed)) {
             return Err(format!(
                 "stage {stage} is released, and stage {} has not passed its gates",
                 before.name

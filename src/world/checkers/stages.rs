@@ -112,11 +112,15 @@ impl Ran {
         }
         let spec = rollout.spec.stages.iter().find(|spec| spec.name == *name);
         let gates = spec.map_or(&[][..], |spec| spec.gates.as_slice());
-        if counts.assigned > 0 && before.gates.len() < gates.len() {
-            return Err(format!("stage {name} lets the next one go with a gate that was never asked"));
-        }
-        for (gate, evidence) in gates.iter().zip(&before.gates) {
-            has_let_pass(&gate.outcome, evidence, ran).map_err(|why| format!("stage {name} {why}"))?;
+        for gate in gates {
+            match before.gates.iter().find(|evidence| evidence.rule == gate.name) {
+                Some(evidence) => has_let_pass(&gate.outcome, evidence, ran)
+                    .map_err(|why| format!("stage {name}, gate {} {why}", gate.name))?,
+                None if counts.assigned == 0 => {}
+                None => {
+                    return Err(format!("stage {name} passed, and gate {} was never evaluated", gate.name));
+                }
+            }
         }
         Ok(())
     }

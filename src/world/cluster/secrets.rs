@@ -4,7 +4,7 @@
 use super::super::dice::Dice;
 use super::super::{Shared, lock};
 use super::ApiServer;
-use crate::api::{Object, OtaCloud};
+use crate::api::{Object, OtaCloud, Reason};
 use crate::cloud::{CallError, ErrorClass};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,7 +177,7 @@ impl ApiServer {
         }
         let message = format!("there is no Secret {} in namespace default", name.1);
         let missing = CallError::new(ErrorClass::Unauthorized, "Connect", message);
-        Err(CallError { reason: Some("SecretMissing"), ..missing })
+        Err(CallError { reason: Some(Reason::SecretMissing), ..missing })
     }
 
     pub(in crate::world) fn keep_secret(&self, cloud: &OtaCloud, now: Timestamp) {

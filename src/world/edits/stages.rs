@@ -85,10 +85,11 @@ fn deadline(editor: &mut Editor<'_>) -> Value {
 
 fn gates(editor: &mut Editor<'_>) -> Value {
     let gates = editor.dice.between(0, 2);
-    (0..gates).map(|_| gate(editor)).collect()
+    (0..gates).map(|number| gate(editor, number)).collect()
 }
 
-fn gate(editor: &mut Editor<'_>) -> Value {
+/// Names are drawn, too: a gate that is renamed has no evidence under its new name.
+fn gate(editor: &mut Editor<'_>, number: u64) -> Value {
     // No few devices prove a high rate by the method Wilson.
     let by_ratio = editor.dice.permille(800);
     let min_success = if by_ratio { editor.percent(50, 100) } else { editor.percent(20, 70) };
@@ -102,7 +103,8 @@ fn gate(editor: &mut Editor<'_>) -> Value {
     if editor.dice.permille(300) {
         outcome["minObserved"] = json!(editor.percent(10, 100));
     }
-    json!({"outcome": outcome})
+    let name = if editor.dice.permille(800) { "proven" } else { "shown" };
+    json!({"name": format!("{name}-{number}"), "outcome": outcome})
 }
 
 /// Windows of every half hour; some name the days of the run, which are two at most.

@@ -114,7 +114,7 @@ mod tests {
         );
         let jobs: Vec<Value> = job.into_iter().collect();
         let evidence = |(failures, at): (u32, &str)| {
-            json!([{"rule": "outcome[0]", "method": "Ratio", "verdict": "Inconclusive", "sample": 9,
+            json!([{"rule": "proven", "method": "Ratio", "verdict": "Inconclusive", "sample": 9,
                 "failures": failures, "assigned": 9, "value": 0.0, "threshold": 0.9, "message": "m", "at": at}])
         };
         let counts = json!({"assigned": 9, "queued": 0, "inFlight": 0, "succeeded": 0, "failed": failed,

@@ -21,9 +21,10 @@ pub(super) fn have_passed(
         let status = known.iter().find(|status| status.name == before.name);
         let evidence = status.map_or(&[][..], |status| status.gates.as_slice());
         let ran = ran(rollout, package, before, sent, truth);
-        for (n, gate) in before.gates.iter().enumerate() {
-            proves(gate, evidence.get(n), ran).map_err(|why| {
-                format!("stage {stage} is sent, and gate {n} of stage {} {why}", before.name)
+        for gate in &before.gates {
+            let evidence = evidence.iter().find(|evidence| evidence.rule == gate.name);
+            proves(gate, evidence, ran).map_err(|why| {
+                format!("stage {stage} is sent, and gate {} of stage {} {why}", gate.name, before.name)
             })?;
         }
     }
@@ -68,11 +69,13 @@ mod tests {
     #[test]
     fn a_gate_needs_evidence_that_is_enough_and_true() {
         let evidence = |verdict: &str, sample: u32, failures: u32| {
-            json!({"rule": "outcome[0]", "method": "Ratio", "verdict": verdict, "sample": sample, "failures": failures,
+            json!({"rule": "proven", "method": "Ratio", "verdict": verdict, "sample": sample, "failures": failures,
                 "assigned": 10, "value": 0.9, "threshold": 0.9, "message": "m", "at": "2026-01-05T00:00:00Z"})
         };
-        let gate: Gate =
-            serde_json::from_value(json!({"outcome": {"method": "Ratio", "minSuccess": "90%"}})).unwrap();
+        let gate: Gate = serde_json::from_value(
+            json!({"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}),
+        )
+        .unwrap();
         for (told, ran, expected) in [
             (None, 10, false),
             (Some(evidence("Pass", 10, 1)), 9, true),

@@ -96,12 +96,13 @@ crds: need-cargo ## Write crds/ and those of the chart from the types
 	$(CARGO) run --quiet -- crds --dir charts/rollwave/crds
 	$(CARGO) run --quiet -- crds --json-schemas schemas
 
-docs: need-cargo ## Write docs/clouds.md from the table in src/api/support/
+docs: need-cargo ## Write docs/clouds.md and the generated pages of docs/reference/
 	@mkdir -p target
 	$(CARGO) run --quiet -- clouds > target/clouds.md
 	mv target/clouds.md docs/clouds.md
+	UPDATE_DOCS=1 $(CARGO) test --quiet --test tidy the_generated_reference_is_current
 
-# Settings: SIM_SEED, SIM_RUNS and more, as docs/proof.md says.
+# Settings: SIM_SEED, SIM_RUNS and more, as tests/simulation/README.md lists.
 simulation: need-cargo ## Simulation runs: SIM_RUNS of them from SIM_SEED on, on all cores
 	$(CARGO) test --quiet --package rollwave-simulation --profile simulation --test simulation
 

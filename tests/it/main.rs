@@ -5,6 +5,7 @@
 mod aliyun_client;
 mod cli;
 mod clouds;
+mod docs;
 mod endless_lists;
 mod engine;
 mod enos_client;

@@ -5,12 +5,12 @@
 
 mod commands;
 mod documents;
+mod failpoints;
 mod files;
 mod layers;
 mod manifests;
 mod page;
 mod paths;
-mod points;
 mod purity;
 mod reasons;
 mod reference;
@@ -41,7 +41,7 @@ fn judge_and_engine_are_pure() {
 
 #[test]
 fn every_write_and_call_of_the_engine_has_a_point() {
-    no_findings(&points::check_engine());
+    no_findings(&failpoints::check_engine());
 }
 
 #[test]

@@ -12,7 +12,7 @@ REQUIREMENTS := tests/conformance/requirements.txt
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
-.PHONY: help test test-fast test-argocd lint doc unit control-plane integrations argocd-cm deny conformance venv demo demo-all crds docs bench fuzz kills world
+.PHONY: help test test-fast test-argocd lint doc unit control-plane integrations argocd-cm deny conformance venv demo demo-all crds docs bench fuzz kills simulation
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ argocd-cm: need-go ## Write integrations/argocd/argocd-cm.yaml from the scripts 
 # `make test` runs the kept inputs and a fixed course of changed ones; here it goes on, from another seed each time.
 FUZZ_SECONDS ?= 60
 fuzz: need-cargo ## Fuzz for FUZZ_SECONDS a target; what fails is kept in target/fuzz/
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --test it -- fuzz:: --nocapture
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --test it --test fuzz -- fuzz runs_by_drawn --nocapture
 
 KILLS ?= 1000
 KILLS_SEED ?= $(shell date +%s)
@@ -102,9 +102,9 @@ docs: need-cargo ## Write docs/clouds.md and the generated pages of docs/referen
 	mv target/clouds.md docs/clouds.md
 	UPDATE_DOCS=1 $(CARGO) test --quiet --test tidy the_generated_reference_is_current
 
-# Settings: SIM_SEED, SIM_RUNS and more, as tests/it/world/README.md lists.
-world: need-cargo ## Deterministic worlds: SIM_RUNS of them from SIM_SEED on, on all cores
-	$(CARGO) test --quiet --profile world --test world
+# Settings: SIM_SEED, SIM_RUNS and more, as tests/simulation/README.md lists.
+simulation: need-cargo ## Simulation runs: SIM_RUNS of them from SIM_SEED on, on all cores
+	$(CARGO) test --quiet --package rollwave-simulation --profile simulation --test simulation
 
 bench: need-cargo ## Measure reconciles, state, manifests and signing
 	$(CARGO) bench --bench '*'

@@ -28,4 +28,3 @@ mod support;
 mod transport;
 mod validate;
 mod vectors;
-mod world;

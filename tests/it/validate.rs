@@ -111,7 +111,7 @@ fn machines_get_json() {
           "path": "spec.verification.timeout"
         },
         {
-          "column": 21,
+          "column": 36,
           "file": "release.yaml",
           "line": 35,
           "message": "unknown field `minSucces`: did you mean `minSuccess`?",

@@ -36,7 +36,7 @@ fn every_folder_keeps_to_its_layer() {
 
 #[test]
 fn judge_and_engine_are_pure() {
-    no_findings(&every(&rust_files(&["src"]), purity::check));
+    no_findings(&every(&rust_files(&["src", "tests/simulation/src"]), purity::check));
 }
 
 #[test]

@@ -65,6 +65,7 @@ fn documents_point_at_things_that_exist() {
     assert!(!markdown.is_empty(), "no document was found");
     no_findings(&every(&markdown, documents::check_links));
     no_findings(&every(&markdown, documents::check_anchors));
+    no_findings(&documents::check_orphans(&markdown));
     no_findings(&every(&markdown, commands::check));
     no_findings(&every(&markdown, manifests::check));
 }

@@ -8,14 +8,18 @@ CARGO ?= cargo
 GO ?= go
 PYTHON ?= python3
 VENV := target/venv
+, := ,
 REQUIREMENTS := tests/conformance/requirements.txt
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX := target/tools/bin/cargo-cyclonedx
 
 .PHONY: help test test-fast test-argocd lint doc unit control-plane integrations argocd-cm deny conformance venv demo demo-all crds docs bench fuzz kills simulation
+.PHONY: advisories msrv dist image image-files release-check release
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: control-plane lint doc unit integrations deny $(if $(wildcard $(REQUIREMENTS)),conformance) ## Every check: format, lints, docs, tests, dependencies, the official SDKs against the simulator, integrations
 
@@ -74,6 +78,10 @@ $(DENY)-$(DENY_VERSION): | need-cargo
 	mv $(DENY) $@
 	ln -sf $(@F) $(DENY)
 
+# Not part of `make test`: the database is downloaded, and an advisory is no fault of the commit that is tested.
+advisories: $(DENY)-$(DENY_VERSION) ## Known vulnerabilities of dependencies; needs the network
+	$(DENY) --locked check --hide-inclusion-graph advisories
+
 # The official SDKs from PyPI drive the simulator; there is one program a cloud.
 conformance: venv
 	$(CARGO) build
@@ -108,6 +116,62 @@ simulation: need-cargo ## Simulation runs: SIM_RUNS of them from SIM_SEED on, on
 
 bench: need-cargo ## Measure reconciles, state, manifests and signing
 	$(CARGO) bench --bench '*'
+
+MSRV = $(shell awk -F '"' '/^rust-version = / {print $$2}' Cargo.toml)
+msrv: need-cargo ## Compile with the oldest Rust that Cargo.toml promises
+	@command -v rustup >/dev/null || { echo "missing: rustup (install Rust from https://rustup.rs)" >&2; exit 1; }
+	rustup toolchain install --profile minimal --no-self-update $(MSRV)
+	$(CARGO) +$(MSRV) check --locked --all-targets
+
+# The files of a release. The same commit gives the same program and archives on any machine with the same Rust and clang.
+VERSION = $(shell awk -F '"' '/^version = / {print $$2}' Cargo.toml)
+DIST := target/dist
+DIST_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+dist: need-cargo $(CYCLONEDX)-$(CYCLONEDX_VERSION) ## Static programs for Linux, SBOMs and checksums, in target/dist/
+	rm -rf $(DIST)
+	mkdir -p $(DIST)
+	for target in $(DIST_TARGETS); do \
+	  .ci/static $$target target/static/$$target/rollwave; \
+	  .ci/pack target/static/$$target/rollwave $(DIST)/rollwave-$(VERSION)-$$target.tar.gz; \
+	  .ci/sbom $(CYCLONEDX)-$(CYCLONEDX_VERSION) $$target $(DIST)/rollwave-$(VERSION)-$$target.cdx.json; \
+	done
+	cd $(DIST) && sha256sum rollwave-* > SHA256SUMS
+
+# Built once, in about four minutes of processor time.
+$(CYCLONEDX)-$(CYCLONEDX_VERSION): | need-cargo
+	$(CARGO) install --quiet --locked --root target/tools --version $(CYCLONEDX_VERSION) cargo-cyclonedx
+	mv $(CYCLONEDX) $@
+
+# Of the released archives themselves. PUSH=1 uploads it to the registry in IMAGE's name; it is written to a file otherwise.
+IMAGE ?= rollwave
+image: image-files ## Container image for amd64 and arm64, of the programs that `make dist` has packed
+	@command -v docker >/dev/null || { echo "missing: docker with buildx (https://docs.docker.com/engine/install)" >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "missing: a running docker daemon that this user may use" >&2; exit 1; }
+	docker buildx inspect rollwave >/dev/null 2>&1 || docker buildx create --name rollwave
+	docker buildx build --builder rollwave --platform linux/amd64,linux/arm64 --build-arg BINARY=dist \
+	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(VERSION) \
+	  --output $(if $(PUSH),type=registry,type=oci$(,)dest=target/image/rollwave.tar) .
+
+image-files:
+	rm -rf target/image
+	for arch in amd64=x86_64 arm64=aarch64; do \
+	  archive=$(DIST)/rollwave-$(VERSION)-$${arch#*=}-unknown-linux-musl.tar.gz; \
+	  test -f $$archive || { echo "missing: $$archive (make dist)" >&2; exit 1; }; \
+	  mkdir -p target/image/$${arch%=*}; \
+	  tar -xzf $$archive -C target/image/$${arch%=*} --strip-components=1; \
+	done
+
+release-check: ## TAG is that of the version in Cargo.toml, and CHANGELOG.md has a section for it
+	@test "$${TAG:-}" = "v$(VERSION)" || { echo "TAG is \"$${TAG:-}\", and Cargo.toml has version $(VERSION): correct one of them" >&2; exit 1; }
+	@.ci/changes $(VERSION) >/dev/null
+
+release: release-check ## Publish TAG on GitHub with the files of `make dist`; needs gh and GH_TOKEN
+	@command -v gh >/dev/null || { echo "missing: gh (https://cli.github.com)" >&2; exit 1; }
+	cd $(DIST) && sha256sum --check SHA256SUMS
+	.ci/changes $(VERSION) > target/release-notes.md
+	gh release create "$$TAG" --verify-tag --title "Rollwave $(VERSION)" --notes-file target/release-notes.md $(DIST)/rollwave-* $(DIST)/SHA256SUMS
 
 .PHONY: need-cargo need-go
 need-go:

@@ -130,7 +130,7 @@ struct ToyCloud {
     contents: Mutex<Contents>,
 }
 
-/// A cloud answers calls; what it lacks it says in its [`Capabilities`], and the engine does without.
+/// A cloud answers calls; it declares what it lacks in its [`Capabilities`].
 #[async_trait]
 impl Cloud for ToyCloud {
     fn capabilities(&self) -> &Capabilities {

@@ -51,7 +51,7 @@
 //! # Ok::<(), jiff::Error>(())
 //! ```
 //!
-//! Every problem of a manifest has its place and says what to write instead:
+//! Every problem of a manifest has its place and a correction:
 //!
 //! ```
 //! use rollwave::source::manifest;

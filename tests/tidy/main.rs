@@ -11,6 +11,7 @@ mod layers;
 mod manifests;
 mod page;
 mod paths;
+mod project;
 mod purity;
 mod reasons;
 mod reference;
@@ -18,7 +19,7 @@ mod size;
 mod vocabulary;
 mod words;
 
-use files::{File, rust_files, text_files};
+use files::{File, read, rust_files, text_files};
 
 fn no_findings(findings: &[String]) {
     assert!(findings.is_empty(), "{} finding(s):\n{}", findings.len(), findings.join("\n"));
@@ -46,12 +47,12 @@ fn every_write_and_call_of_the_engine_has_a_point() {
 
 #[test]
 fn nothing_is_left_half_done() {
-    no_findings(&every(&rust_files(&["src", "tests", "benches"]), purity::check_leftovers));
+    no_findings(&every(&rust_files(&["src", "tests", "benches", "examples"]), purity::check_leftovers));
 }
 
 #[test]
 fn functions_and_files_stay_small() {
-    no_findings(&size::check(&rust_files(&["src", "tests", "benches"]), size::EXCEPTIONS));
+    no_findings(&size::check(&rust_files(&["src", "tests", "benches", "examples"]), size::EXCEPTIONS));
 }
 
 #[test]
@@ -86,4 +87,31 @@ fn the_generated_reference_is_current() {
 #[test]
 fn every_reason_has_a_section_on_troubleshooting() {
     no_findings(&reasons::check(&files::read("docs/troubleshooting.md"), &reasons::known()));
+}
+
+#[test]
+fn workflows_run_targets_and_scripts_that_exist() {
+    let makefile = read("Makefile");
+    let workflows: Vec<File> =
+        text_files().into_iter().filter(|file| file.path.starts_with(".github/workflows/")).collect();
+    assert!(!workflows.is_empty(), "no workflow was found");
+    no_findings(&every(&workflows, |file| project::check_steps(file, &makefile)));
+}
+
+#[test]
+fn one_version_of_rust_and_of_the_program_is_named_everywhere() {
+    let cargo = read("Cargo.toml");
+    let (toolchain, dockerfile) = (read("rust-toolchain.toml"), read("Dockerfile"));
+    no_findings(&project::check_rust_versions(
+        &cargo,
+        &toolchain,
+        &dockerfile,
+        &read(".github/workflows/ci.yml"),
+    ));
+    no_findings(&project::check_chart(&read("charts/rollwave/Chart.yaml"), &cargo));
+}
+
+#[test]
+fn the_changelog_begins_with_what_is_unreleased() {
+    no_findings(&project::check_changelog(&read("CHANGELOG.md")));
 }

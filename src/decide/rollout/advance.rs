@@ -315,7 +315,7 @@ impl Pass<'_, '_> {
         }
         let looked_at = self.context.jobs.at.min(self.context.fleet.at);
         if !self.is_soaking(index) {
-            if !gate::is_observed(&gates, &counts) {
+            if !gate::is_observed(gates, &counts) {
                 self.enter(index, StagePhase::Running, Reason::StageRunning, &line);
                 return Some(Outcome::working(RolloutPhase::Progressing, Reason::StageRunning, line));
             }

@@ -86,7 +86,7 @@ fn the_generated_reference_is_current() {
 
 #[test]
 fn every_reason_has_a_section_on_troubleshooting() {
-    no_findings(&reasons::check(&files::read("docs/troubleshooting.md"), &reasons::known()));
+    no_findings(&reasons::check(&read("docs/troubleshooting.md"), &reasons::known()));
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Lane {
             self.save(creation.at("PackageRefused", "JobRefused"), &subject.object()).await?;
             return Ok(Acted::PlanAgain);
         }
+        self.inventory.jobs.expect(&creation.token);
         let closes = subject.closes(creation.stage.as_deref(), self.ports.clock.now());
         let result = self.connect().await?.account.create(&creation.call, class, closes).await;
         if let Err(error) = &result {

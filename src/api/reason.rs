@@ -158,6 +158,8 @@ reasons! {
     VerificationFailed => Warning;
     /// The cloud reports a state of the verification that does not say how it ended
     VerificationUnknown;
+    /// Too few devices of the verification were observed before another verification took them on
+    VerificationUnseen;
     /// The cloud verifies each package, and the manifest names no devices for that
     VerificationNeeded;
     /// The cloud does not know devices of the verification

@@ -9,10 +9,12 @@ mod leave;
 mod portal;
 mod report;
 mod retry;
+mod verdict;
 mod verify;
 
 pub use compare::local_files;
 pub(crate) use compare::wanted;
+pub use retry::refuse as refuse_retry;
 
 use super::keys::{is_verification_of, package_identity, package_token};
 use super::needs::unsupported;
@@ -60,7 +62,8 @@ pub fn plan_unseen(
 ) -> Option<Plan<OtaPackageStatus>> {
     let is_refused = || {
         let why = refusal.filter(|_| object.metadata.deletion_timestamp.is_none())?;
-        let status = object.status.clone().unwrap_or_default();
+        let mut status = object.status.clone().unwrap_or_default();
+        retry::refuse(object, &mut status, &why, now);
         Some(finish(object, status, Outcome::stuck(Reason::NamespaceNotAllowed, why), now))
     };
     leave::at_once(object, now).or_else(is_refused)

@@ -169,3 +169,26 @@ fn settle_what_is_held<S: Subject>(subject: &mut S) {
     let open = pending.into_iter().filter(|intent| !subject.holds(intent)).collect();
     *subject.pending() = open;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, WORLD, cloud, package, rollout};
+    use crate::api::{Kind, ObjectKey};
+
+    /// Deleting it needs to know only which of its jobs still run.
+    #[tokio::test(start_paused = true)]
+    async fn a_rollout_whose_failed_devices_cannot_be_read_is_deleted() {
+        let failing = "- {version: V2, failureRate: 60%, duration: {min: 10m, max: 20m}}";
+        let bench = Bench::new(&WORLD.replace("- {version: V2, duration: {min: 10m, max: 20m}}", failing));
+        let mut site = bench.site();
+        site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2"), rollout("r", "v2", 20)].concat()).await;
+        let key = ObjectKey::new(Kind::OtaRollout, "default", "r");
+        site.until("devices have failed", |store| {
+            store.get(&key).is_some_and(|object| object.message().contains("failed"))
+        })
+        .await;
+        bench.break_paths(&["task_detail_status"]);
+        site.remove(&key).await;
+        site.until("it is deleted", |store| store.get(&key).is_none()).await;
+    }
+}

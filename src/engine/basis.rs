@@ -69,6 +69,16 @@ impl Worker {
         Ok(true)
     }
 
+    /// The same of what is so at this moment: the package and the account of `object` are read again where a watch may report an edit
+    /// of them late. The object itself needs no read: its intent was written over its newest version.
+    pub(super) async fn still_stands_now(&self, object: &Object, basis: &Basis) -> Result<bool, Trouble> {
+        let package = object.waits_for().filter(|key| key.kind == Kind::OtaPackage);
+        for key in package.iter().chain([&self.home]).filter(|key| basis.0.contains_key(key)) {
+            self.store.refresh(key).await?;
+        }
+        self.still_stands(basis).await
+    }
+
     /// True when no rollout has come since the decision that may own devices which it sends something.
     pub(super) async fn has_no_new_rival(&self, object: &Object, basis: &Basis) -> Result<bool, Trouble> {
         let Object::Rollout(rollout) = object else { return Ok(true) };
@@ -87,9 +97,47 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Engine;
     use super::super::testing::{Bench, Site, WORLD, cloud, package, rollout};
-    use crate::api::{Kind, ObjectKey, Request};
+    use crate::api::{Kind, Object, ObjectKey, Request};
+    use crate::state::memory::Memory;
+    use crate::state::{StateError, Store};
+    use async_trait::async_trait;
     use jiff::SignedDuration;
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    /// A cluster whose watch reports edits of these objects late: what it gives of them is what they were.
+    #[derive(Default)]
+    struct Lagging {
+        store: Arc<Memory>,
+        known: Mutex<BTreeMap<ObjectKey, Arc<Object>>>,
+    }
+
+    #[async_trait]
+    impl Store for Lagging {
+        async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
+            let known = self.known.lock().unwrap().get(key).cloned();
+            if known.is_some() { Ok(known) } else { self.store.load(key).await }
+        }
+
+        async fn refresh(&self, key: &ObjectKey) -> Result<(), StateError> {
+            self.known.lock().unwrap().remove(key);
+            Ok(())
+        }
+
+        async fn keys(&self) -> Result<Vec<ObjectKey>, StateError> {
+            self.store.keys().await
+        }
+
+        async fn save_status(&self, object: &Object) -> Result<(), StateError> {
+            self.store.save_status(object).await
+        }
+
+        async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
+            self.store.forget(key).await
+        }
+    }
 
     fn jobs_sent(bench: &Bench) -> usize {
         bench.sent("POST", "/a/batchtasks")
@@ -144,6 +192,30 @@ mod tests {
                 caught_before_the_job += usize::from(before == 0);
             }
             assert!((6..24).contains(&caught_before_the_job), "{name}: {caught_before_the_job} of 24");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_job_leaves_by_a_package_or_an_account_whose_edit_is_reported_late() {
+        let fit = package("v2", "lab", "V2") + "  sourceVersions: [V9]\n";
+        let forbidden = cloud("lab", "b");
+        for edit in [fit, forbidden] {
+            let bench = Bench::new(WORLD);
+            let mut site = bench.site();
+            let store = Arc::new(Lagging { store: site.store.clone(), ..Lagging::default() });
+            site.engine = Engine::new(store.clone(), bench.ports());
+            let suspended = rollout("release", "v2", 10) + "  suspend: true\n";
+            site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2"), suspended].concat()).await;
+            site.work(SignedDuration::from_mins(2)).await;
+            for kind in [Kind::OtaPackage, Kind::OtaCloud] {
+                let name = if kind == Kind::OtaCloud { "lab" } else { "v2" };
+                let key = ObjectKey::new(kind, "default", name);
+                store.known.lock().unwrap().insert(key.clone(), site.object(&key));
+            }
+            site.apply(&edit).await;
+            site.apply(&rollout("release", "v2", 10)).await;
+            site.work(SignedDuration::from_mins(3)).await;
+            assert_eq!(jobs_sent(&bench), 0, "{edit}");
         }
     }
 

@@ -94,12 +94,14 @@ impl Worker {
         let intent = self.intent_of(&creation, &limits);
         journal::intend(subject.pending(), intent);
         self.save(creation.at("PackageIntent", "JobIntent"), &subject.object()).await?;
-        // The write may have taken long, and in a cluster it shows what users have written meanwhile.
-        if !self.still_stands(basis).await? {
+        // The write may have taken long, and a watch may not have reported yet what users have written before it.
+        let stands = self.still_stands_now(&subject.object(), basis).await;
+        if !matches!(stands, Ok(true)) {
             journal::settle(subject.pending(), &creation.token);
             self.save(creation.at("PackageRefused", "JobRefused"), &subject.object()).await?;
-            return Ok(Acted::PlanAgain);
+            return stands.map(|_| Acted::PlanAgain);
         }
+        self.inventory.jobs.expect(&creation.token);
         let closes = subject.closes(creation.stage.as_deref(), self.ports.clock.now());
         let result = self.connect().await?.account.create(&creation.call, class, closes).await;
         if let Err(error) = &result {

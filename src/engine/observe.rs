@@ -213,7 +213,10 @@ impl Worker {
                     let evidence = evidence.max(due);
                     sight.jobs_at =
                         self.look_at_its_jobs(object, kind, &mut ours, drift, evidence, class).await?;
-                    sight.results = self.failures_of(&ours, class).await?;
+                    // A rollout that is deleted, or leaves the account, needs to know only which jobs still run.
+                    if is_judged {
+                        sight.results = self.failures_of(&ours, class).await?;
+                    }
                 }
                 Need::Devices(mut ids) => {
                     // Devices of our jobs stay in their stages, whatever the targets mean by now.

@@ -7,6 +7,7 @@ use crate::api::{
     Request, RolloutPhase, STALLED, Truth, clear_condition, missing_grace_left, set_condition,
 };
 use crate::cloud::{CallError, ErrorClass};
+use crate::decide::package::refuse_retry;
 use crate::decide::rollout::requests::answer_unobserved;
 use jiff::Timestamp;
 
@@ -140,12 +141,23 @@ fn fail(object: &mut Object, error: &CallError, now: Timestamp) {
     answer_requests(object, error, now);
 }
 
+/// Answers what was requested of an object that could not be observed. Where another attempt may succeed, it waits for that.
 fn answer_requests(object: &mut Object, error: &CallError, now: Timestamp) {
-    let Object::Rollout(rollout) = object else { return };
-    let Some(mut status) = rollout.status.take() else { return };
-    let is_lasting = matches!(error.class, ErrorClass::Invalid | ErrorClass::NotFound);
-    answer_unobserved(rollout, &mut status, &error.to_string(), is_lasting, now);
-    rollout.status = Some(status);
+    let (why, is_lasting) =
+        (error.to_string(), matches!(error.class, ErrorClass::Invalid | ErrorClass::NotFound));
+    match object {
+        Object::Rollout(rollout) => {
+            let Some(mut status) = rollout.status.take() else { return };
+            answer_unobserved(rollout, &mut status, &why, is_lasting, now);
+            rollout.status = Some(status);
+        }
+        Object::Package(package) if is_lasting => {
+            let Some(mut status) = package.status.take() else { return };
+            refuse_retry(package, &mut status, &why, now);
+            package.status = Some(status);
+        }
+        _ => {}
+    }
 }
 
 fn failed_conditions(
@@ -197,6 +209,30 @@ mod tests {
         let answers: Vec<&str> = answers.map(|decision| decision.message.as_str()).collect();
         assert_eq!(answers.len(), 2, "{answers:?}");
         assert!(answers.iter().all(|why| why.contains("The device group does not exist")), "{answers:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_retry_is_answered_where_only_an_edit_lets_the_package_be_judged() {
+        let elsewhere = cloud("lab", "a").replace("{name: lab}", "{name: lab, namespace: platform}");
+        for (name, manifests, why) in [
+            ("no account", package("v2", "lab", "V2"), "there is no OtaCloud/lab"),
+            ("namespace", elsewhere + &package("v2", "lab, namespace: platform", "V2"), "allowedNamespaces"),
+        ] {
+            let bench = Bench::new(WORLD);
+            let mut site = bench.site();
+            site.apply(&manifests).await;
+            site.work(SignedDuration::from_mins(5)).await;
+            let key = ObjectKey::new(Kind::OtaPackage, "default", "v2");
+            let asked = "2027-01-15T10:00:00Z";
+            assert!(site.store.request(&key, Request::Retry, asked));
+            site.engine.wake([key.clone()]).await.unwrap();
+            site.work(SignedDuration::from_mins(1)).await;
+            let Object::Package(found) = site.object(&key).as_ref().clone() else { unreachable!() };
+            let status = found.status.unwrap();
+            assert_eq!(status.last_handled_retry_at.as_deref(), Some(asked), "{name}: {}", status.message);
+            let answer = status.decisions.iter().find(|decision| decision.rule == "RetryRefused");
+            assert!(answer.is_some_and(|answer| answer.message.contains(why)), "{name}: {answer:?}");
+        }
     }
 
     #[test]

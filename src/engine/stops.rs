@@ -6,24 +6,34 @@ use super::worker::{Trouble, Worker};
 use crate::api::{Object, OtaPackage, OtaRollout};
 use crate::decide::clocks::Clocks;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Worker {
-    /// The inventory learns once since when jobs of the account's objects are stopped, before any of them is looked at: whichever
-    /// object looks at a job first, it must be seen as it was seen before.
+    /// The inventory learns once since when jobs of the account's objects are stopped, before any of them is observed: whichever
+    /// object observes a job first, it must be seen as it was seen before.
     pub(super) async fn note_stops(&mut self) -> Result<(), Trouble> {
         if self.inventory.jobs.knows_stops() {
             return Ok(());
         }
-        let (clocks, mut stops) = (self.clocks(), BTreeMap::new());
+        let (clocks, mut stops, mut named) = (self.clocks(), BTreeMap::new(), BTreeSet::new());
         for key in self.store.keys().await? {
-            match self.store.load(&key).await?.as_deref() {
-                Some(Object::Rollout(rollout)) => stops.extend(of_rollout(rollout, &clocks)),
-                Some(Object::Package(package)) => stops.extend(of_trial(package)),
-                _ => {}
+            let Some(object) = self.store.load(&key).await? else { continue };
+            named.extend(object.pending().iter().map(|intent| intent.token.clone()));
+            match object.as_ref() {
+                Object::Rollout(rollout) => {
+                    stops.extend(of_rollout(rollout, &clocks));
+                    named.extend(recorded(rollout).map(|job| job.id.clone()));
+                }
+                Object::Package(package) => {
+                    stops.extend(of_trial(package));
+                    let verification =
+                        package.status.iter().filter_map(|status| status.verification.as_ref());
+                    named.extend(verification.filter_map(|known| known.job_id.clone()));
+                }
+                Object::Cloud(_) => {}
             }
         }
-        self.inventory.jobs.note_stops(stops);
+        self.inventory.jobs.note_stops(stops, named);
         Ok(())
     }
 }

@@ -53,7 +53,7 @@ behaviours:
     struct Line {
         /// Requests that have left, as method and path, and when.
         sent: Mutex<Vec<(Timestamp, String)>>,
-        /// Requests whose method and path have one of these in them are answered with 503.
+        /// Requests whose method, path and query have one of these in them are answered with 503.
         broken: Mutex<Vec<String>>,
         /// Requests whose method and path have one of these in them are never answered.
         silent: Mutex<Vec<String>>,
@@ -132,7 +132,7 @@ behaviours:
             self.cloud(|cloud, _| cloud.tasks())
         }
 
-        /// From now on requests whose method and path have one of these in them are answered with 503.
+        /// From now on requests whose method, path and query have one of these in them are answered with 503.
         pub(in crate::engine) fn break_paths(&self, parts: &[&str]) {
             *self.line.broken.lock().unwrap() = parts.iter().map(|part| (*part).to_owned()).collect();
         }
@@ -311,7 +311,8 @@ behaviours:
     impl Transport for Wire {
         async fn send(&self, mut request: WireRequest) -> Result<WireResponse, TransportError> {
             let sent = format!("{} {}", request.method, request.path);
-            let is_broken = self.line.broken.lock().unwrap().iter().any(|part| sent.contains(part));
+            let address = format!("{sent}?{}", request.query);
+            let is_broken = self.line.broken.lock().unwrap().iter().any(|part| address.contains(part));
             let is_silent = self.line.silent.lock().unwrap().iter().any(|part| sent.contains(part));
             self.line.sent.lock().unwrap().push((self.clock.now(), sent));
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -26,6 +26,14 @@ pub trait Store: Send + Sync {
     /// The object with its spec, metadata and status.
     async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError>;
 
+    /// Reads the object again where [`Self::load`] may give an older one: it gives the newest one from now on.
+    ///
+    /// # Errors
+    /// It could not be read: what `load` gives may be old.
+    async fn refresh(&self, _key: &ObjectKey) -> Result<(), StateError> {
+        Ok(())
+    }
+
     /// The keys of all objects, in order.
     async fn keys(&self) -> Result<Vec<ObjectKey>, StateError>;
 
@@ -96,6 +104,14 @@ pub enum StateError {
     #[error("cannot write {path}: {cause}; nothing was sent to a cloud")]
     Write {
         /// Where to.
+        path: String,
+        /// What was wrong.
+        cause: String,
+    },
+    /// The API server did not answer.
+    #[error("cannot read {path}: {cause}; nothing was sent to a cloud")]
+    Read {
+        /// What.
         path: String,
         /// What was wrong.
         cause: String,

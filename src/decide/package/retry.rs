@@ -7,12 +7,13 @@
 use super::report::{Outcome, Standing};
 use super::verify::{begin, find_job};
 use crate::api::{
-    Intent, OtaPackageStatus, Reason, Request, StageCounts, VERIFIED, Verification, VerificationStatus,
-    clear_condition, counted, record_decision, verb,
+    Intent, OtaPackage, OtaPackageStatus, Reason, Request, StageCounts, VERIFIED, Verification,
+    VerificationStatus, clear_condition, counted, record_decision, verb,
 };
 use crate::cloud::{Job, JobState};
 use crate::decide::stage::Target;
 use crate::decide::{Action, PackageView};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// What comes of a request.
@@ -47,12 +48,30 @@ pub(super) fn answer(
     again(status)
 }
 
+/// Refuses a request of a package that is not judged, because of something that only an edit ends: whoever made it waits for an answer.
+pub fn refuse(package: &OtaPackage, status: &mut OtaPackageStatus, why: &str, now: Timestamp) {
+    let asked = Request::Retry.open(&package.metadata, status.last_handled_retry_at.as_ref());
+    let Some(asked) = asked.filter(|_| package.metadata.deletion_timestamp.is_none()) else { return };
+    status.last_handled_retry_at = Some(asked.to_owned());
+    record_decision(
+        &mut status.decisions,
+        now,
+        Reason::RetryRefused,
+        format!("nothing is tried again: {why}"),
+    );
+}
+
 fn decide(view: &PackageView<'_>, status: &OtaPackageStatus, reason: Reason) -> Answer {
     let Some(asked) = &view.object.spec.verification else {
         return Answer::Refused("spec.verification asks for none");
     };
-    let has_failed =
-        matches!(reason, Reason::VerificationFailed | Reason::JobVanished | Reason::OutcomeUnresolved);
+    let has_failed = matches!(
+        reason,
+        Reason::VerificationFailed
+            | Reason::VerificationUnseen
+            | Reason::JobVanished
+            | Reason::OutcomeUnresolved
+    );
     let known = status.verification.as_ref().filter(|_| has_failed);
     let (Some(known), Some(jobs)) = (known, &view.jobs) else {
         return Answer::Refused("no verification has failed");

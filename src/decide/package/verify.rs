@@ -2,14 +2,14 @@
 
 use super::former;
 use super::report::{Outcome, Standing};
+use super::verdict::{done, passed, summary, verdict};
 use crate::api::{
     CreateOperation, Intent, OtaPackageStatus, Reason, StageCounts, Truth, VERIFIED, Verification,
-    VerificationStatus, condition_is_true, counted, percent_text,
+    VerificationStatus, condition_is_true, counted,
 };
 use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
 use crate::decide::busy::{Sight, holders};
 use crate::decide::cohort::other_product;
-use crate::decide::gate::{reaches, spaced};
 use crate::decide::keys::{is_verification_of, package_identity, verify_token};
 use crate::decide::needs::{is_enough, package_key, unasked};
 use crate::decide::stage::{JobSight, Target, Uniqueness, as_count, tally, versions_of};
@@ -176,7 +176,7 @@ impl Trial<'_> {
         known.counts = counts;
         let call = status.pending.iter().find(|intent| intent.token == self.token);
         let in_doubt = job.is_none() && call.is_some_and(Intent::is_open);
-        if let Some(outcome) = self.verdict(&counts, known.job_id.is_some()) {
+        if let Some(outcome) = verdict(self.verification, &counts, known.job_id.is_some()) {
             return match (in_doubt, outcome.standing) {
                 (true, _) => self.looking(&counts),
                 (false, Standing::Done) => self.confirmed(known, job).unwrap_or(outcome),
@@ -229,8 +229,10 @@ impl Trial<'_> {
         let is_lost = known.counts == StageCounts::default();
         let mut counts =
             if is_lost && self.was_passed(job) { told.counts } else { told.counts.believing(known.counts) };
+        // Devices that another job took on before they were seen to run it have not failed, and each that is named is asked for.
+        counts.assigned += counts.unseen;
         if job.state.is_final() {
-            // Devices that were stopped, removed, or taken on unseen prove nothing, and no other job will come for them.
+            // Devices that were stopped or removed prove nothing, and no other job will come for them.
             let lost = as_count(self.named.len()).saturating_sub(counts.assigned);
             counts.assigned += lost;
             counts.failed += counts.queued + lost;
@@ -260,23 +262,6 @@ impl Trial<'_> {
             (counts.queued, counts.in_flight) = (0, 0);
         }
         counts
-    }
-
-    /// Passed as soon as enough devices run the version; failed as soon as that cannot happen any more.
-    fn verdict(&self, counts: &StageCounts, was_sent: bool) -> Option<Outcome> {
-        let min = self.verification.min_success;
-        if reaches(counts.succeeded, counts.assigned, min) {
-            return Some(passed(counts, was_sent));
-        }
-        let possible = counts.assigned.saturating_sub(counts.failures());
-        (!reaches(possible, counts.assigned, min)).then(|| {
-            let message = format!(
-                "verification failed: {}; needs {}, so no rollout of this package will start",
-                summary(counts),
-                spaced(min)
-            );
-            Outcome::stuck(Reason::VerificationFailed, message).verified(Truth::False)
-        })
     }
 
     /// What still stands against a verification that the devices have passed: the cloud's own word, where it has one.
@@ -484,31 +469,6 @@ fn of_another_product(
     );
     (!others.is_empty())
         .then(|| Outcome::stuck(Reason::VerificationDevicesUnfit, message).verified(Truth::Unknown))
-}
-
-fn passed(counts: &StageCounts, was_sent: bool) -> Outcome {
-    let mut message = summary(counts);
-    if !was_sent {
-        message +=
-            "; they ran it before anything was sent, so that nothing is proven of this package's own files";
-    }
-    done(message)
-}
-
-fn done(message: impl Into<String>) -> Outcome {
-    Outcome::new(Standing::Done, Reason::Verified, message).verified(Truth::True)
-}
-
-fn summary(counts: &StageCounts) -> String {
-    format!(
-        "{} of {} devices run it ({}), {} failed, {} timed out, {} went back",
-        counts.succeeded,
-        counts.assigned,
-        percent_text(counts.succeeded, counts.assigned),
-        counts.failed,
-        counts.timed_out,
-        counts.reverted
-    )
 }
 
 #[cfg(test)]

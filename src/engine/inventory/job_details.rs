@@ -118,7 +118,7 @@ impl Jobs {
         };
         let (lack, lag) = (self.rows_lack, account.cloud().capabilities().visibility_lag);
         self.unreadable.remove(id);
-        let stopped_at = self.stops.as_ref().and_then(|stops| stops.get(id).copied());
+        let stopped_at = self.get(id).and_then(|job| self.stopped_at(job));
         let Some(row) = self.rows.get_mut(id) else { return Ok(true) };
         let mut job = row.job.clone();
         job.state = row.stands.clone();
@@ -142,6 +142,7 @@ mod tests {
     use crate::engine::testing::{Bench, WORLD, cloud, package, rollout};
     use crate::simulator::world::DeviceSpec;
     use serde_json::json;
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -212,6 +213,31 @@ mod tests {
             (Some(Timestamp::MIN), 96, true),
         ] {
             assert_eq!(row.is_visible(stopped_at, lag, at(read_at)), expected, "{stopped_at:?} {read_at}");
+        }
+    }
+
+    /// Otherwise processes that live shorter than lists lag never see such a job end.
+    #[test]
+    fn a_stopped_job_that_no_status_names_was_stopped_before_this_process_began() {
+        let mut jobs = Jobs::default();
+        jobs.note_stops(BTreeMap::new(), BTreeSet::from(["named".to_owned()]));
+        jobs.expect("created");
+        let job = |id: &str, token: Option<&str>, state| {
+            let row = row(&state, &state, &["d"], None);
+            Job { id: id.into(), token: token.map(str::to_owned), ..row.job }
+        };
+        jobs.add(job("seen", Some("t"), JobState::Running), at(90));
+        for (id, token, is_forgotten) in [
+            ("forgotten", Some("t"), true),
+            ("named", Some("t"), false),
+            ("seen", Some("t"), false),
+            ("just created", Some("created"), false),
+            ("external", None, false),
+        ] {
+            let stopped = job(id, token, JobState::Stopped);
+            jobs.add(stopped.clone(), at(100));
+            let expected = is_forgotten.then_some(Timestamp::MIN);
+            assert_eq!(jobs.stopped_at(&stopped), expected, "{id}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Upgrade jobs of an account: whole lists, single looks, and the devices that failed.
 
 use super::answers::Answers;
+use super::failing::Failing;
 use super::job_details::Details;
 use super::listing::{Question, Read, Reading, turn_page};
 use super::misfit;
@@ -27,8 +28,13 @@ pub struct Jobs {
     pub(super) unreadable: BTreeMap<String, Timestamp>,
     /// Since when jobs are stopped at the latest, as far as statuses tell.
     pub(super) stops: Option<BTreeMap<String, Timestamp>>,
+    /// Ids and idempotency keys of jobs that may have been stopped a moment ago: a status named them when this process began, or
+    /// they were created, or seen to run, since.
+    may_be_fresh: BTreeSet<String>,
     /// Jobs that were not there when they were last asked for.
     missing: BTreeMap<String, Timestamp>,
+    /// Jobs that could not be read.
+    failing: Failing,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
     /// What jobs of somebody else said of devices that they were asked for.
     pub(super) answers: Answers,
@@ -134,9 +140,28 @@ impl Jobs {
         self.rows.get(id).map(|row| row.changed_at)
     }
 
-    /// Since when jobs are stopped at the latest, as an earlier process saw it.
-    pub fn note_stops(&mut self, stops: BTreeMap<String, Timestamp>) {
+    /// Since when jobs are stopped at the latest, as an earlier process saw it, and the jobs and calls that a status names.
+    pub fn note_stops(&mut self, stops: BTreeMap<String, Timestamp>, named: BTreeSet<String>) {
         self.stops = Some(stops);
+        self.may_be_fresh.extend(named);
+    }
+
+    /// A job with this idempotency key is about to be created.
+    pub fn expect(&mut self, token: &str) {
+        self.may_be_fresh.insert(token.to_owned());
+    }
+
+    /// Since when a job is stopped at the latest, as far as is known. An object forgets a job of an earlier run only after it was
+    /// seen to be over, so that one of Rollwave which no status names was stopped long before this process began.
+    pub(super) fn stopped_at(&self, job: &Job) -> Option<Timestamp> {
+        let stops = self.stops.as_ref()?;
+        let token = job.token.as_ref().filter(|_| job.state.is_final() || job.state == JobState::Stopping);
+        let is_forgotten =
+            |token: &String| ![&job.id, token].iter().any(|id| self.may_be_fresh.contains(*id));
+        stops
+            .get(&job.id)
+            .copied()
+            .or_else(|| token.filter(|token| is_forgotten(token)).map(|_| Timestamp::MIN))
     }
 
     /// Whether that was noted.
@@ -191,6 +216,7 @@ impl Jobs {
         self.results.retain(|(id, _), _| rows.contains_key(id));
         self.devices_under_way.retain(|(id, _), _| rows.contains_key(id));
         self.unreadable.retain(|id, _| rows.contains_key(id));
+        self.failing.retain(|id| rows.contains_key(id));
         self.missing.retain(|_, at| *at >= read.at);
         Ok(true)
     }
@@ -210,7 +236,14 @@ impl Jobs {
         if seen_at >= Some(not_before) {
             return Ok(());
         }
-        self.show(account, id, urgency).await
+        if urgency != Class::UserChange
+            && let Some(error) = self.failing.error_of(id, account.now())
+        {
+            return Err(error);
+        }
+        let read = self.show(account, id, urgency).await;
+        self.failing.note(id, &read, account.now());
+        read
     }
 
     /// Asks for one job.
@@ -315,6 +348,9 @@ impl Jobs {
 
     fn insert(&mut self, mut job: Job, known: Option<Row>, at: Timestamp) {
         let stands = job.state.clone();
+        if stands != JobState::Stopped {
+            self.may_be_fresh.insert(job.id.clone());
+        }
         if let Some(row) = &known {
             self.keep_what_rows_lack(&mut job, row);
         }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod devices;
+mod failing;
 mod job_details;
 mod jobs;
 mod listing;

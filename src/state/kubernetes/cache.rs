@@ -18,7 +18,7 @@ const LINEAGE: usize = 64;
 /// Where an object was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// In an event of a watch, or by a GET.
+    /// In an event of a watch, or in the answer of a GET.
     Event,
     /// In the list with which a watch begins.
     List,
@@ -30,6 +30,8 @@ pub(super) struct Cache {
     listings: BTreeMap<Scope, Listing>,
     /// Folder with a folder of files for each namespace.
     files: Option<PathBuf>,
+    /// Objects whose change a GET showed before their watch has reported anything: the watch still wakes whoever depends on them.
+    unreported: BTreeSet<ObjectKey>,
 }
 
 #[derive(Debug)]
@@ -86,8 +88,24 @@ impl Cache {
         self.entries.keys().cloned().collect()
     }
 
-    /// Takes in an object that was seen; true when somebody must look at it: it is new, or changed by somebody else.
+    /// Takes in an object that a watch reports; true when it must be reconciled: it is new, or changed by another client.
     pub(super) fn take(&mut self, object: Object, seen: Seen) -> bool {
+        let is_unreported = self.unreported.remove(&object.key());
+        self.take_newer(object, seen) || is_unreported
+    }
+
+    /// Takes in what a GET shows: the object, or that it is gone.
+    pub(super) fn take_read(&mut self, key: &ObjectKey, object: Option<Object>) {
+        let is_change = match object {
+            Some(object) => self.take_newer(object, Seen::Event),
+            None => self.entries.remove(key).is_some(),
+        };
+        if is_change {
+            self.unreported.insert(key.clone());
+        }
+    }
+
+    fn take_newer(&mut self, object: Object, seen: Seen) -> bool {
         let object = self.tidied(object);
         let key = object.key();
         let number = self.listing_number(&key);
@@ -97,7 +115,7 @@ impl Cache {
             }
         }
         if is_let_go(&object) {
-            return self.remove(&key);
+            return self.entries.remove(&key).is_some();
         }
         let revision = revision_of(&object);
         let Some(old) = self.entries.get_mut(&key) else {
@@ -119,7 +137,8 @@ impl Cache {
 
     /// Forgets an object that is gone, or that cannot be understood; true when it was known.
     pub(super) fn remove(&mut self, key: &ObjectKey) -> bool {
-        self.entries.remove(key).is_some()
+        let is_unreported = self.unreported.remove(key);
+        self.entries.remove(key).is_some() || is_unreported
     }
 
     /// A watch begins with a list of everything that it covers.
@@ -132,9 +151,12 @@ impl Cache {
     /// The list is complete: gives the objects that it does not hold any more, and forgets them.
     pub(super) fn end_list(&mut self, scope: &Scope) -> Vec<ObjectKey> {
         let Some(listing) = self.listings.get(scope) else { return Vec::new() };
-        let covered = self.entries.keys().filter(|key| scope.holds(key));
-        let gone: Vec<ObjectKey> = covered.filter(|key| !listing.seen.contains(key)).cloned().collect();
-        gone.iter().for_each(|key| drop(self.entries.remove(key)));
+        let known: BTreeSet<&ObjectKey> = self.entries.keys().chain(&self.unreported).collect();
+        let is_gone = |key: &&ObjectKey| scope.holds(key) && !listing.seen.contains(key);
+        let gone: Vec<ObjectKey> = known.into_iter().filter(is_gone).cloned().collect();
+        for key in &gone {
+            self.remove(key);
+        }
         gone
     }
 
@@ -314,6 +336,25 @@ mod tests {
         cache.wrote(&base, rollout(2, "b"));
         cache.set_being_written(&rollout(0, "").key(), false);
         assert!(cache.base(&rollout(1, "a")).is_ok(), "the turn goes on");
+    }
+
+    #[test]
+    fn what_a_get_shows_wakes_once_the_watch_reports_it() {
+        let (mut cache, key) = (cache_of(rollout(1, "a")), rollout(0, "").key());
+        let edited = || changed(3, "a", |json| json["spec"]["suspend"] = true.into());
+        cache.take_read(&key, Some(edited()));
+        assert_eq!(known(&cache), "3 a");
+        assert!(cache.take(edited(), Seen::Event));
+        assert!(!cache.take(edited(), Seen::Event), "it was reported");
+        cache.take_read(&key, Some(edited()));
+        assert!(!cache.take(edited(), Seen::Event), "the read showed nothing new");
+        cache.take_read(&key, None);
+        assert!(cache.keys().is_empty());
+        assert!(cache.remove(&key), "it is gone");
+        cache.take(rollout(9, "a"), Seen::Event);
+        cache.begin_list(rollouts());
+        cache.take_read(&key, None);
+        assert_eq!(cache.end_list(&rollouts()), [key]);
     }
 
     #[test]

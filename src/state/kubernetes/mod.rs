@@ -148,12 +148,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// Reads an object anew, after a write was refused.
-    async fn refresh(&self, key: &ObjectKey) -> Result<(), Failure> {
-        match self.writer.get(key).await? {
-            Some(object) => self.cache().take(object, Seen::Event),
-            None => self.cache().remove(key),
-        };
+    /// Reads an object again: what is known of it may be old.
+    async fn read_again(&self, key: &ObjectKey) -> Result<(), Failure> {
+        let object = self.writer.get(key).await?;
+        self.cache().take_read(key, object);
         Ok(())
     }
 
@@ -171,7 +169,7 @@ impl Cluster {
             match self.write_status(base, object).await {
                 Ok(()) => return Ok(()),
                 // Somebody wrote before the watch told us: what may be said again is said on top of that.
-                Err(Failure::Conflict) => self.refresh(key).await.map_err(|failure| failure.of(key))?,
+                Err(Failure::Conflict) => self.read_again(key).await.map_err(|failure| failure.of(key))?,
                 Err(failure) => return Err(failure.of(key)),
             }
         }
@@ -190,7 +188,7 @@ impl Cluster {
                     self.remove(key);
                     return Ok(());
                 }
-                Err(Failure::Conflict) => self.refresh(key).await.map_err(|failure| failure.of(key))?,
+                Err(Failure::Conflict) => self.read_again(key).await.map_err(|failure| failure.of(key))?,
                 Err(failure) => return Err(failure.of(key)),
             }
         }
@@ -206,6 +204,12 @@ fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Store for Cluster {
     async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
         Ok(self.cache().get(key))
+    }
+
+    /// One GET.
+    async fn refresh(&self, key: &ObjectKey) -> Result<(), StateError> {
+        let read = self.read_again(key).await;
+        read.map_err(|failure| StateError::Read { path: key.to_string(), cause: failure.to_string() })
     }
 
     async fn keys(&self) -> Result<Vec<ObjectKey>, StateError> {

@@ -13,7 +13,8 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::fmt::{self, Debug};
+use std::{sync::Arc, time::Duration};
 
 /// Name under which the API server notes who wrote a field.
 const MANAGER: &str = "rollwave";
@@ -34,6 +35,15 @@ impl Failure {
         match self {
             Self::Conflict => StateError::Conflict { key: key.to_string() },
             Self::Other(cause) => StateError::Write { path: key.to_string(), cause },
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict => f.write_str("it has changed since, or is gone"),
+            Self::Other(cause) => f.write_str(cause),
         }
     }
 }

@@ -218,6 +218,10 @@ impl Store for MutantState {
         self.store.load(key).await
     }
 
+    async fn refresh(&self, key: &ObjectKey) -> Result<(), StateError> {
+        self.store.refresh(key).await
+    }
+
     async fn keys(&self) -> Result<Vec<ObjectKey>, StateError> {
         self.store.keys().await
     }

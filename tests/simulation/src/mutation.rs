@@ -327,6 +327,10 @@ impl Store for MutantStore {
         }
     }
 
+    async fn refresh(&self, key: &ObjectKey) -> Result<(), StateError> {
+        self.store.refresh(key).await
+    }
+
     async fn keys(&self) -> Result<Vec<ObjectKey>, StateError> {
         self.store.keys().await
     }

@@ -39,6 +39,8 @@ pub(crate) struct Creates {
     jobs: BTreeMap<String, String>,
     /// Devices by id, of the same jobs.
     devices: BTreeMap<String, BTreeSet<String>>,
+    /// What the last request of a token looked like, where jobs carry none.
+    pub(super) likenesses: BTreeMap<String, String>,
     /// Token by id, of jobs that carry none and came to exist as one of our requests arrived.
     made: BTreeMap<String, String>,
     /// What jobs were for of which nothing tells any more.
@@ -74,6 +76,17 @@ impl Creates {
         jobs.iter().filter(is_of).collect()
     }
 
+    /// True when an external job looks exactly like one that shows no token: nothing tells which of them is ours, and the engine may
+    /// go by the other one (`docs/oceanconnect.md`).
+    fn has_a_double(&self, job: &JobTruth, jobs: &[JobTruth]) -> bool {
+        let is_like = |other: &JobTruth| {
+            (&other.account, other.kind) == (&job.account, job.kind)
+                && !self.is_ours(&other.id)
+                && self.devices_of(other) == self.devices_of(job)
+        };
+        job.token.is_none() && jobs.iter().any(is_like)
+    }
+
     /// Jobs that were seen before, and were for the same.
     fn for_the_same<'a>(
         &'a self,
@@ -81,7 +94,7 @@ impl Creates {
         jobs: &'a [JobTruth],
     ) -> impl Iterator<Item = &'a JobTruth> + Clone {
         let sent = |job: &JobTruth| self.sent.get(self.jobs.get(&job.id)?).map(|(sent, _)| sent);
-        jobs.iter().filter(move |job| sent(job) == Some(what))
+        jobs.iter().filter(move |job| sent(job) == Some(what) && !self.has_a_double(job, jobs))
     }
 
     /// Devices that were asked for, of the requests that left.

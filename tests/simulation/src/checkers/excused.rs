@@ -139,6 +139,10 @@ impl Scene<'_> {
                 package_of(rollout, self.objects).is_some_and(|named| named == package)
             }
             (Object::Cloud(_), Object::Package(package)) => package.spec.cloud_ref.name == object.key().name,
+            // Its jobs are in this account, also once the package is gone, or is of another account.
+            (Object::Cloud(_), Object::Rollout(rollout)) => {
+                rollout.account_of_jobs().is_some_and(|account| account == object.key())
+            }
             _ => false,
         };
         let mut others = self.objects.iter().filter(|other| found.contains(&other.key()));

@@ -27,7 +27,7 @@ use budget::Budgets;
 use intent::{Fleet, Intent};
 use jiff::{SignedDuration, Timestamp};
 use promptness::Promptness;
-use rollwave::api::{DeletionPolicy, Object, ObjectKey, Origin};
+use rollwave::api::{self, DeletionPolicy, Object, ObjectKey, Origin};
 use rollwave::cloud::WireResponse;
 use rollwave::engine::Report;
 use rollwave::simulator::Simulator;
@@ -81,9 +81,15 @@ impl Checkers {
     ) {
         let texts = durable.iter().map(|object| serde_json::to_string(object).unwrap_or_default());
         let written = texts.collect::<String>();
+        let likenesses = self.creates.likenesses.clone();
         self.creates.forget(|id, token| {
-            let calls = durable.iter().flat_map(|object| object.pending());
-            let is_looked_for = there.contains(id) && calls.into_iter().any(|call| call.token == token);
+            let mut calls = durable.iter().flat_map(|object| object.pending());
+            // A call that was sent again for other devices looks like another job by then.
+            let is_its = |call: &api::Intent| {
+                let likeness = call.likeness.as_ref().map(|known| &known.digest);
+                call.token == token && (likeness.is_none() || likeness == likenesses.get(token))
+            };
+            let is_looked_for = there.contains(id) && calls.any(is_its);
             told.contains(id) || written.contains(id) || is_looked_for
         });
     }
@@ -111,6 +117,7 @@ impl Checkers {
     ) {
         if let Deed::CreateJob { token: token @ None, likeness: Some(likeness), .. } = &mut order.deed {
             *token = creates::token_of(likeness, durable);
+            self.creates.likenesses.extend(token.iter().map(|token| (token.clone(), likeness.clone())));
         }
         let law = self.budgets.request_leaves(run, order, durable, now);
         self.judge(law);
@@ -127,8 +134,8 @@ impl Checkers {
         if let Deed::CreateJob { token: Some(token), devices, .. } = &order.deed {
             let law = self.intent.leaves(token, devices, now);
             self.judge(law);
+            self.ran.edited = self.intent.edited_since(token, durable);
         }
-        self.ran.edited = self.intent.edited(now).collect();
         let law = match &order.deed {
             Deed::CreateJob { name, token, devices, .. } => {
                 let sent =

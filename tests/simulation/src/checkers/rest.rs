@@ -86,6 +86,7 @@ impl Rest<'_> {
                         || message.contains(" external jobs may hold these devices")
                         // Packages are verified on the same devices, and another one came first.
                         || message.contains("verification waits: the package is the difference from ")
+                        || message.contains(" sent another version before this one was seen")
                 };
                 if is_paused || message.is_some_and(needs_a_user) {
                     continue;
@@ -212,7 +213,18 @@ impl Rest<'_> {
         let name = message_of(object).strip_prefix(WAITS).and_then(|rest| rest.split(' ').next());
         let other = name.map(|name| object.key().sibling(Kind::OtaRollout, name));
         let other = other.and_then(|key| self.objects.iter().find(|other| other.key() == key));
-        other.is_some_and(|other| message_of(other).contains("The group does not exist"))
+        let is_refused = |other: &Object| message_of(other).contains("The group does not exist");
+        other.is_some_and(|other| is_refused(other) || self.names_a_group_of_another_account(other))
+    }
+
+    /// A rollout that is paused, or held by something else, does not report that its group does not exist: accounts have one each, `a0`
+    /// and `a1`, and a rollout that was moved to another account names the one that it left.
+    fn names_a_group_of_another_account(&self, other: &Object) -> bool {
+        let Object::Rollout(rollout) = other else { return false };
+        let Some(package) = package_of(rollout, self.objects) else { return false };
+        let account = package.spec.cloud_ref.name.trim_start_matches("cloud");
+        let groups = rollout.spec.targets.groups.iter().flatten();
+        groups.into_iter().any(|group| group.trim_start_matches('a') != account)
     }
 
     /// Rollouts that change with the time of day: more external jobs may hold their devices than are queried before a dispatch, which

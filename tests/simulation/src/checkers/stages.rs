@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(super) struct Ran {
     versions: BTreeMap<String, Vec<(PackageKind, String)>>,
-    /// Packages that were edited a moment ago: a watch may not have shown it yet.
+    /// Objects that were edited since the intent of the job that leaves became durable.
     pub(super) edited: BTreeSet<ObjectKey>,
 }
 

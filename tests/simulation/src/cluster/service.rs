@@ -86,6 +86,7 @@ impl Link {
     /// None when the connection breaks off.
     async fn ask(self: Arc<Self>, question: Question) -> Option<Answer> {
         let strike = self.strike(&question);
+        let ahead = *lock(&self.ahead);
         let question = if self.shared.mutation == Some(Mutation::NoPrecondition) {
             question.without_precondition()
         } else {
@@ -97,11 +98,11 @@ impl Link {
         // What is asked every few seconds, for hours, travels at once.
         let is_lease = matches!(question, Question::GetLease | Question::WriteLease(..));
         if is_lease && strike.is_none() {
-            return Some(self.arrive(&question));
+            return Some(self.arrive(&question, ahead));
         }
         let (to, answer) = oneshot::channel();
         // On its own: a request that left arrives, whatever becomes of its sender.
-        tokio::spawn(self.clone().travel(question, strike, to));
+        tokio::spawn(self.clone().travel((question, ahead), strike, to));
         let answer = answer.await;
         self.freeze_after(answer.as_ref().ok());
         answer.ok()
@@ -116,7 +117,7 @@ impl Link {
 
     async fn travel(
         self: Arc<Self>,
-        question: Question,
+        (question, ahead): (Question, SignedDuration),
         strike: Option<ApiStrike>,
         to: oneshot::Sender<Answer>,
     ) {
@@ -133,16 +134,16 @@ impl Link {
             Some(ApiStrike::TooMany) => Answer::Refused(Refusal(429, "TooManyRequests")),
             Some(ApiStrike::ErrorBefore) => Answer::Refused(Refusal(500, "InternalError")),
             Some(ApiStrike::ErrorAfter) => {
-                self.arrive(&question);
+                self.arrive(&question, ahead);
                 Answer::Refused(Refusal(504, "Timeout"))
             }
             Some(ApiStrike::Overtaken) => {
                 if let Some((key, _)) = question.written() {
                     people::label(&self.shared, &self.server, key, self.now());
                 }
-                self.arrive(&question)
+                self.arrive(&question, ahead)
             }
-            _ => self.arrive(&question),
+            _ => self.arrive(&question, ahead),
         };
         self.wait(back).await;
         match strike {
@@ -156,8 +157,8 @@ impl Link {
         }
     }
 
-    /// Does what a request asks for.
-    fn arrive(&self, question: &Question) -> Answer {
+    /// Does what a request asks for, which left when the clock of its sender was so much ahead.
+    fn arrive(&self, question: &Question, ahead: SignedDuration) -> Answer {
         let now = self.now();
         let before = question.written().and_then(|(key, _)| self.server.object(key));
         let mut etcd = self.server.etcd();
@@ -173,7 +174,7 @@ impl Link {
         };
         drop(etcd);
         if let Some((key, body)) = question.written() {
-            self.check_write(key, body, question, &answer, before.as_deref());
+            self.check_write((key, body), question, &answer, before.as_deref(), ahead);
             if let (Some(before), None) = (before, self.server.object(key)) {
                 self.server.is_gone(before, now);
             }
@@ -185,11 +186,11 @@ impl Link {
     /// Laws of writes: only finalizers and statuses are written, over what the writer has read.
     fn check_write(
         &self,
-        key: &ObjectKey,
-        body: &Value,
+        (key, body): (&ObjectKey, &Value),
         question: &Question,
         answer: &Answer,
         before: Option<&Object>,
+        ahead: SignedDuration,
     ) {
         self.shared.counts_write_of(key);
         let end = match answer {
@@ -218,7 +219,7 @@ impl Link {
         let written = self.server.object(key);
         checkers.judge(written.as_ref().map_or(Ok(()), kept));
         if let Some(object) = written.filter(|_| !matches!(answer, Answer::Refused(_))) {
-            checkers.status_is(&object, &self.server.objects(), *lock(&self.ahead), self.now());
+            checkers.status_is(&object, &self.server.objects(), ahead, self.now());
         }
     }
 

@@ -258,9 +258,9 @@ impl Intent {
         self.told(Law::Delays, law)
     }
 
-    /// Objects of which not everybody has heard yet as they are.
-    pub(super) fn edited(&self, now: Timestamp) -> impl Iterator<Item = ObjectKey> {
-        self.warrants.edited(now)
+    /// Objects that were edited since the intent of this token became durable.
+    pub(super) fn edited_since(&self, token: &str, durable: &[Arc<Object>]) -> BTreeSet<ObjectKey> {
+        self.warrants.edited_since(token, durable)
     }
 
     /// A job leaves.

@@ -39,12 +39,6 @@ impl Specs {
         }
     }
 
-    /// Objects of which not everybody has heard yet as they are.
-    pub(super) fn edited(&self, now: Timestamp) -> impl Iterator<Item = ObjectKey> {
-        let is_new = move |since: Timestamp| now.duration_since(since) < HEARD_WITHIN;
-        self.0.iter().filter(move |(_, (_, _, since))| is_new(*since)).map(|(key, _)| key.clone())
-    }
-
     /// Everybody has heard of this object as it is.
     pub(super) fn is_heard_of(&self, key: &ObjectKey, now: Timestamp) -> bool {
         self.0.get(key).is_some_and(|(_, _, since)| now.duration_since(*since) >= HEARD_WITHIN)

@@ -45,9 +45,15 @@ pub(super) struct Warrants {
 }
 
 impl Warrants {
-    /// Objects of which not everybody has heard yet as they are.
-    pub(super) fn edited(&self, now: Timestamp) -> impl Iterator<Item = ObjectKey> {
-        self.specs.edited(now)
+    /// Objects that were edited since the intent of this token became durable. Its package is read again after that, so that no
+    /// earlier edit excuses what leaves.
+    pub(super) fn edited_since(&self, token: &str, durable: &[Arc<Object>]) -> BTreeSet<ObjectKey> {
+        let version = |object: &Object| (object.meta().uid.clone(), object.meta().generation);
+        let Some(warrant) = self.by_token.get(token) else { return BTreeSet::new() };
+        let before = |key: &ObjectKey| warrant.objects.iter().find(|object| object.key() == *key);
+        let is_edited =
+            |now: &&Arc<Object>| before(&now.key()).is_none_or(|then| version(then) != version(now));
+        durable.iter().filter(is_edited).map(|object| object.key()).collect()
     }
 
     /// A status is durable, or is about to be, beside these objects.

@@ -51,7 +51,7 @@ fn a_secret_that_is_no_regular_file_is_refused_and_holds_up_nothing() {
     lab.write("cloud.yaml", &lab.cloud_manifest().replace("env:LAB_AK", "file:ak.pipe"));
     let ended = Ended::of(&mut lab.verb("apply", &["--wait", "--timeout", "30s"]));
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    assert!(ended.said().contains("ak.pipe is no regular file"), "{}", ended.said());
+    assert!(ended.said().contains("ak.pipe is not a regular file"), "{}", ended.said());
     let log = lab.path().join("log");
     let process = Process::start_with_log(&mut lab.verb("run", &[]), &log);
     lab.until("the pipe is named", || fs_err::read_to_string(&log).unwrap().contains("ak.pipe"));

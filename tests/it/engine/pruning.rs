@@ -46,7 +46,7 @@ fn a_folder_that_becomes_empty_under_run_deletes_nothing_until_that_is_confirmed
     lab.until_object("rollout/meter", "its deletion is withheld", is_withheld);
     let log = fs_err::read_to_string(&log).unwrap();
     assert!(log.contains("the manifests of 3 of 3 objects are missing"), "{log}");
-    assert!(run(&lab, &["status"]).out.contains("its manifest is missing since"), "status shows it");
+    assert!(run(&lab, &["status"]).out.contains("manifest missing since"), "status shows it");
     assert_eq!((lab.packages().len(), lab.calls("StopBatchTask")), (1, 0));
 
     come_back(&lab);
@@ -82,7 +82,7 @@ fn plan_and_apply_fail_on_an_empty_folder_and_say_what_would_be_deleted() {
 
     let plan = run(&lab, &["plan", "fleet", "--allow-prune"]);
     assert_eq!(plan.code, Some(2), "{plan:#?}");
-    assert!(plan.out.contains("will be let go: its manifest is gone"), "{}", plan.out);
+    assert!(plan.out.contains("will be deleted: its manifest was removed"), "{}", plan.out);
     let allowed = Ended::of(&mut lab.verb("apply", &["--wait", "--timeout", "60s", "--allow-prune"]));
     assert_eq!(allowed.code, Some(0), "{allowed:#?}");
     assert_eq!((lab.packages().len(), names(&lab).len()), (0, 0));
@@ -132,7 +132,7 @@ fn a_link_is_the_folder_that_it_leads_to_and_another_folder_is_another_source() 
     fs_err::remove_file(lab.path().join("copy/fleet/rollout.yaml")).unwrap();
     let other = apply(&lab, "copy/fleet", &[]);
     assert_eq!(other.code, Some(0), "{other:#?}");
-    assert!(other.err.contains("1 object of this state is of another source"), "{}", other.err);
+    assert!(other.err.contains("1 object belongs to a source other than"), "{}", other.err);
     assert!(other.err.contains("OtaRollout/meter"), "{}", other.err);
     let all = apply(&lab, "copy/fleet", &["--prune-all"]);
     assert_eq!(all.code, Some(0), "{all:#?}");

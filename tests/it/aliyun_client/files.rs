@@ -71,7 +71,7 @@ fn limits_of_several_files_are_refused_and_what_is_at_them_passes() {
         (with(&|file| file.name = "0".into()), "a name is used twice"),
         (with(&|file| file.name = "名".repeat(33)), "MultiFiles.Name"),
         (with(&|file| file.name = String::new()), "MultiFiles.Name"),
-        (with(&|file| file.file.md5 = None), "there is none"),
+        (with(&|file| file.file.md5 = None), "is missing"),
         (with(&|file| file.file.path = "a.exe".into()), "does not end in one of"),
         (with(&|file| file.file.size = Some(1_048_576_001)), "more than"),
     ];

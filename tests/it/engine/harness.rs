@@ -306,7 +306,7 @@ behaviours:
         let ready = conditions.iter().find(|condition| condition["type"] == "Ready").cloned();
         assert_eq!(ready.unwrap_or_default()["reason"], "Invalid", "{found:#}");
         assert!(conditions.iter().any(|condition| condition["type"] == "Stalled"), "{found:#}");
-        let told = "the package's file is not usable";
+        let told = "the file of the package cannot be used";
         let next_step = "provide the correct file, or correct spec.artifact";
         assert!([told, words, next_step].iter().all(|part| message.contains(part)), "{words}: {message}");
         let cloud = self.get(&["cloud/lab"]);

@@ -53,7 +53,7 @@ fn a_folder_that_becomes_empty_under_run_deletes_nothing_until_that_is_confirmed
     lab.until_object("rollout/meter", "its manifest is back", |object| !is_withheld(object));
     let refused = run(&lab, &["prune", "rollout", "package"]);
     assert_eq!(refused.code, Some(1), "{refused:#?}");
-    assert!(refused.err.contains("nothing of that is to be confirmed"), "{}", refused.err);
+    assert!(refused.err.contains("no deletion awaits confirmation"), "{}", refused.err);
 
     vanish(&lab);
     lab.until_object("rollout/meter", "its deletion is withheld", is_withheld);
@@ -113,7 +113,7 @@ fn what_is_removed_in_git_is_let_go_from_every_checkout_of_the_repository() {
     clone(&lab, "https://token:SECRET@github.com/acme/fleet", "build-2");
     fs_err::remove_file(lab.path().join("build-2/fleet/rollout.yaml")).unwrap();
     let second = apply(&lab, "build-2/fleet", &[]);
-    assert_eq!((second.code, second.err.contains("another source")), (Some(0), false), "{second:#?}");
+    assert_eq!((second.code, second.err.contains("a source other than")), (Some(0), false), "{second:#?}");
     assert_eq!(names(&lab), ["lab", "meter-v2"], "the rollout is let go");
     assert!(!lab.get(&["cloud/lab"]).to_string().contains("SECRET"));
 }
@@ -125,7 +125,7 @@ fn a_link_is_the_folder_that_it_leads_to_and_another_folder_is_another_source() 
     symlink("fleet", lab.path().join("link")).unwrap();
     fs_err::remove_file(lab.manifest("rollout.yaml")).unwrap();
     let plan = run(&lab, &["plan", "link"]);
-    assert!(plan.out.contains("OtaRollout/meter  will be let go"), "{}", plan.out);
+    assert!(plan.out.contains("OtaRollout/meter  will be deleted"), "{}", plan.out);
     lab.write("rollout.yaml", ROLLOUT);
 
     clone(&lab, "/srv/git/fleet", "copy");
@@ -146,6 +146,6 @@ fn a_source_with_a_name_is_the_same_from_any_folder() {
     clone(&lab, "/srv/git/fleet", "copy");
     fs_err::remove_file(lab.path().join("copy/fleet/rollout.yaml")).unwrap();
     let moved = apply(&lab, "copy/fleet", &["--source", "prod"]);
-    assert_eq!((moved.code, moved.err.contains("another source")), (Some(0), false), "{moved:#?}");
+    assert_eq!((moved.code, moved.err.contains("a source other than")), (Some(0), false), "{moved:#?}");
     assert_eq!(names(&lab), ["lab", "meter-v2"]);
 }

@@ -88,7 +88,7 @@ fn a_process_whose_state_folder_was_taken_away_sends_nothing_more_and_ends() {
         let status = process.ended();
         let log = fs_err::read_to_string(log).unwrap();
         assert_eq!(status.code(), Some(1), "{name}: {log}");
-        assert!(log.contains("was removed or replaced while this process worked with it"), "{name}: {log}");
+        assert!(log.contains("was removed or replaced while it was in use"), "{name}: {log}");
         assert_eq!(lab.tasks().len(), 1, "{name}: nothing was created without a journal");
         assert!(*name == "restored over it" || !state(&lab).exists(), "{name}: no empty state was begun");
     });

@@ -76,7 +76,10 @@ fn a_damaged_file_is_refused_with_its_reason_and_a_next_step() {
     let size = fs::metadata(filled().path().join("state.redb")).unwrap().len();
     let empty = refused_untouched(|file| cut(file, 0));
     assert!(empty.starts_with("FILE is not a readable state: "), "{empty}");
-    assert!(empty.contains("restore it from a backup, or move it away to begin anew"), "{empty}");
+    assert!(
+        empty.contains("restore it from a backup, or move it away to start with an empty state"),
+        "{empty}"
+    );
     refused_untouched(|file| cut(file, 100));
     refused_untouched(|file| cut(file, 4_096));
     refused_untouched(|file| cut(file, size / 2));

@@ -22,10 +22,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-const NOT_ENCRYPTED: &str = "an http:// address is not encrypted: write https://, or allowInsecure: true where the network is trusted";
+const NOT_ENCRYPTED: &str =
+    "an http:// address is not encrypted: use https://, or set allowInsecure: true in a trusted network";
 
-/// The rule that an address, where it is given, is encrypted or of this machine. Its field is named whole: an API server reckons
-/// what a rule may cost by the length that the field may have.
+/// The rule that an address, if given, is encrypted or local. The field is spelled out: an API server estimates the cost of a
+/// rule from the maximum length of the field.
 macro_rules! encrypted {
     ($given:literal, $address:literal) => {
         concat!(
@@ -42,7 +43,7 @@ macro_rules! encrypted {
     };
 }
 
-/// One cloud account: where it is, how to sign in, and how many calls a second it may cost.
+/// An account of an IoT cloud: its address, credentials and request budget.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "ota.rollwave.dev",
@@ -52,7 +53,7 @@ macro_rules! encrypted {
     status = "OtaCloudStatus",
     shortname = "otac",
     category = "rollwave",
-    doc = "One cloud account: where it is, how to sign in, and how many calls a second it may cost.",
+    doc = "An account of an IoT cloud: its address, credentials and request budget.",
     derive = "PartialEq",
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
@@ -65,26 +66,26 @@ macro_rules! encrypted {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("[has(self.huaweiIotda), has(self.oceanConnect), has(self.aliyunIot), has(self.enos)].filter(x, x).size() == 1")
-        .message("give exactly one of huaweiIotda, oceanConnect, aliyunIot, enos"),
+        .message("set exactly one of huaweiIotda, oceanConnect, aliyunIot, enos"),
     validation = Rule::new("!has(self.huaweiIotda) || self.huaweiIotda.auth != 'Token' || has(self.credentials.username) || has(self.credentials.secretRef)")
-        .message("auth: Token signs in with credentials.username, password and domain"),
+        .message("auth: Token requires credentials.username, password and domain"),
     validation = Rule::new("!has(self.huaweiIotda) || self.huaweiIotda.auth == 'Token' || has(self.credentials.accessKey) || has(self.credentials.secretRef)")
-        .message("signing needs credentials.accessKey and secretKey; auth: Token signs in with a username"),
+        .message("signed requests require credentials.accessKey and secretKey; use auth: Token to sign in with a username"),
     validation = Rule::new("!has(self.aliyunIot) || has(self.credentials.accessKey) || has(self.credentials.secretRef)")
-        .message("aliyunIot signs with credentials.accessKey and secretKey"),
+        .message("aliyunIot requires credentials.accessKey and secretKey"),
     validation = Rule::new("!has(self.enos) || has(self.credentials.accessKey) || has(self.credentials.secretRef)")
-        .message("enos signs in with credentials.accessKey and secretKey of the application"),
+        .message("enos requires credentials.accessKey and secretKey of the application"),
     validation = Rule::new("!has(self.enos) || !has(self.credentials.securityToken)")
-        .message("enos knows no credentials.securityToken: leave it out"),
+        .message("enos does not support credentials.securityToken: remove it"),
     validation = Rule::new("has(self.credentials.secretRef) || has(self.oceanConnect) == has(self.credentials.appSecret)")
-        .message("oceanConnect, and nothing else, signs in with credentials.appSecret"),
+        .message("credentials.appSecret is required for oceanConnect, and not supported by other clouds"),
     validation = Rule::new(encrypted!("has(self.huaweiIotda)", "self.huaweiIotda.endpoint")).message(NOT_ENCRYPTED),
     validation = Rule::new(encrypted!("(has(self.huaweiIotda) && has(self.huaweiIotda.iamEndpoint))", "self.huaweiIotda.iamEndpoint")).message(NOT_ENCRYPTED),
     validation = Rule::new(encrypted!("has(self.oceanConnect)", "self.oceanConnect.endpoint")).message(NOT_ENCRYPTED),
     validation = Rule::new(encrypted!("has(self.aliyunIot)", "self.aliyunIot.endpoint")).message(NOT_ENCRYPTED),
     validation = Rule::new(encrypted!("has(self.enos)", "self.enos.endpoint")).message(NOT_ENCRYPTED),
     validation = Rule::new("!has(self.driftInterval) || !self.driftInterval.matches('^(0+d)?(0+h)?(0+m)?(0*[0-2]?[0-9]s)?$')")
-        .message("driftInterval is at least 30s: each round reads every list of the account")
+        .message("driftInterval must be at least 30s: each round lists the whole account")
 )]
 pub struct OtaCloudSpec {
     /// Huawei Cloud IoTDA.
@@ -99,21 +100,20 @@ pub struct OtaCloudSpec {
     /// Envision EnOS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enos: Option<Enos>,
-    /// Send keys and firmware over a connection that is not encrypted, to an `http://` address of another machine. Only where the
-    /// network between is trusted.
+    /// Allows keys and firmware to be sent unencrypted to an `http://` address of another machine; only for trusted networks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schemars(default)]
     pub allow_insecure: bool,
-    /// Where the keys are; never the keys themselves.
+    /// References to the keys of the account; keys are never written in a manifest.
     pub credentials: Credentials,
-    /// Calls that this account may cost; the cloud's documented limit with headroom when absent.
+    /// Request budget of the account; by default the cloud's documented limit with headroom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
-    /// How often the account is compared with the specs when nothing happens.
+    /// How often the whole account is compared with the specs while nothing changes.
     #[serde(default = "five_minutes")]
     #[schemars(default = "five_minutes")]
     pub drift_interval: Period,
-    /// Other namespaces whose packages may name this account; `*`: all of them. They never see its keys.
+    /// Other namespaces whose packages may use this account, or `*` for all; they never see its keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), inner(length(min = 1, max = 63), regex(pattern = pattern::LABEL_OR_ANY)))]
     pub allowed_namespaces: Vec<String>,
@@ -123,7 +123,7 @@ const fn five_minutes() -> Period {
     Period::minutes(5)
 }
 
-/// The clouds that Rollwave knows.
+/// The supported clouds.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
 pub enum CloudKind {
@@ -159,7 +159,7 @@ impl fmt::Display for CloudKind {
     }
 }
 
-/// The cloud of an account, with where it is.
+/// The cloud of an account, with its settings.
 #[derive(Clone, Copy, Debug)]
 pub enum CloudRef<'a> {
     /// Huawei Cloud IoTDA.
@@ -195,8 +195,7 @@ impl<'a> CloudRef<'a> {
         }
     }
 
-    /// Every address that keys are sent to, with the path of its field; the address that IAM has where none is given is not among
-    /// them.
+    /// Every address that keys are sent to, with the path of its field, without the default address of IAM.
     #[must_use]
     pub fn addresses(self) -> Vec<(String, &'a str)> {
         let field = |name| format!("spec.{}.{name}", self.kind());
@@ -208,7 +207,7 @@ impl<'a> CloudRef<'a> {
         std::iter::once((field("endpoint"), self.endpoint())).chain(iam).collect()
     }
 
-    /// What people tell accounts of it apart by: its region, organization or application.
+    /// What distinguishes its accounts for users: region, organization or application.
     #[must_use]
     pub fn place(self) -> &'a str {
         match self {
@@ -221,13 +220,13 @@ impl<'a> CloudRef<'a> {
 }
 
 impl OtaCloud {
-    /// Names of the Secrets that its keys come from: the one that it names, and the one that they were read from last.
+    /// Names of the Secrets of its keys: the one in the spec, and the one that they were last read from.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let named = self.spec.credentials.secret_ref.as_ref().map(|secret| secret.name.as_str());
         named.into_iter().chain(self.former_secret())
     }
 
-    /// The Secret that its keys were read from, where it names another one now, or none.
+    /// The Secret that its keys were last read from, if the spec names another one now, or none.
     #[must_use]
     pub fn former_secret(&self) -> Option<&str> {
         let read = self.status.as_ref()?.secret_name.as_deref()?;
@@ -237,7 +236,7 @@ impl OtaCloud {
 }
 
 impl OtaCloudSpec {
-    /// The cloud that it names; none when it names none or several, which validation refuses.
+    /// The cloud of the account; none if the spec names none or several, which validation refuses.
     #[must_use]
     pub fn cloud(&self) -> Option<CloudRef<'_>> {
         let named = [
@@ -251,14 +250,14 @@ impl OtaCloudSpec {
     }
 }
 
-/// Calls that one account may cost, over all its objects.
+/// Requests that one account may cost, over all its objects.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
-    /// Calls a second over a longer time.
+    /// Sustained requests per second.
     #[schemars(range(min = 1, max = 1000))]
     pub requests_per_second: u32,
-    /// Calls at once after a quiet time.
+    /// Requests that may be sent at once after an idle period.
     #[schemars(range(min = 1, max = 1000))]
     pub burst: u32,
 }

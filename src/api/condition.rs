@@ -3,17 +3,17 @@
 use super::{Condition, Reason, Time};
 use jiff::{SignedDuration, Timestamp};
 
-/// The whole summary: does the cloud hold what the spec says.
+/// Summary: the cloud matches the spec.
 pub const READY: &str = "Ready";
-/// Present, and true, while work towards the spec is going on.
+/// Present and true while Rollwave works towards the spec.
 pub const RECONCILING: &str = "Reconciling";
-/// Present, and true, when only a person can bring it further.
+/// Present and true when only a user can resolve the problem.
 pub const STALLED: &str = "Stalled";
-/// Rollout: present, and true, while it stands still because a person wants it to. It is neither stalled nor at work then.
+/// Rollout: present and true while a user has paused it. It is neither stalled nor reconciling then.
 pub const SUSPENDED: &str = "Suspended";
-/// Package: its verification passed (or it asks for none).
+/// Package: its verification passed, or none is configured.
 pub const VERIFIED: &str = "Verified";
-/// Rollout: stages are being released.
+/// Rollout: stages are being dispatched.
 pub const PROGRESSING: &str = "Progressing";
 /// Rollout: no gate failed and no stop rule fired.
 pub const HEALTHY: &str = "Healthy";
@@ -27,12 +27,12 @@ pub enum Truth {
     True,
     /// Does not hold.
     False,
-    /// Cannot be said yet.
+    /// Not known yet.
     Unknown,
 }
 
 impl Truth {
-    /// As it stands in `status.conditions[].status`.
+    /// Its value in `status.conditions[].status`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -55,14 +55,14 @@ pub fn condition_is_true(conditions: &[Condition], type_: &str) -> bool {
     find_condition(conditions, type_).is_some_and(|c| c.status == Truth::True.as_str())
 }
 
-/// Reasons of `Ready` for something that the object names, and that does not exist: a Secret, an `OtaCloud`, an `OtaPackage`.
+/// Reasons of `Ready` for a missing reference: a Secret, an `OtaCloud` or an `OtaPackage`.
 pub const MISSING: [Reason; 3] = [Reason::AccountMissing, Reason::PackageMissing, Reason::SecretMissing];
 
-/// How long what an object names may be missing before somebody must act: one `kubectl apply`, a sync wave or an operator of
-/// Secrets may still be about to create it.
+/// How long a reference may be missing before a user has to act: `kubectl apply`, a sync wave or a Secrets operator may still
+/// create its target.
 pub const MISSING_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
-/// For how long something that the object names may still appear, before its absence is an error.
+/// How long the target of a reference may still appear before its absence is an error.
 #[must_use]
 pub fn missing_grace_left(conditions: &[Condition], now: Timestamp) -> SignedDuration {
     let not_ready = find_condition(conditions, READY).filter(|ready| ready.status != Truth::True.as_str());
@@ -71,7 +71,7 @@ pub fn missing_grace_left(conditions: &[Condition], now: Timestamp) -> SignedDur
     let is_over = find_condition(conditions, STALLED).is_some_and(|stalled| {
         stalled.status == Truth::True.as_str() && MISSING.iter().any(|missing| stalled.reason == *missing)
     });
-    // A clock that was set back since proves nothing.
+    // A clock that was set back meanwhile proves nothing.
     if is_over || missing_for.is_negative() {
         SignedDuration::ZERO
     } else {
@@ -79,7 +79,7 @@ pub fn missing_grace_left(conditions: &[Condition], now: Timestamp) -> SignedDur
     }
 }
 
-/// Sets a condition; `lastTransitionTime` moves only when the truth does, so that an idle object's status never changes.
+/// Sets a condition. `lastTransitionTime` changes only with the truth, so that the status of an idle object never changes.
 /// Conditions stay sorted by type.
 pub fn set_condition(
     conditions: &mut Vec<Condition>,
@@ -125,7 +125,7 @@ mod tests {
         let left: Vec<i64> =
             [800, 900, 930, 1020, 9999].map(|s| missing_grace_left(&conditions, at(s)).as_secs()).to_vec();
         assert_eq!(left, [0, 120, 90, 0, 0]);
-        // Whatever clock said so: it does not begin again.
+        // Whatever the clock reports: the grace period does not start again.
         set_condition(&mut conditions, STALLED, Truth::True, Reason::SecretMissing, "", 1, at(905));
         assert_eq!(missing_grace_left(&conditions, at(930)), SignedDuration::ZERO);
     }

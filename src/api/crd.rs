@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions: what the types say, in the dialect that a Kubernetes API server takes.
+//! The CustomResourceDefinitions: the schemas of the types, in the form that a Kubernetes API server accepts.
 
 use super::{Kind, OtaCloud, OtaPackage, OtaRollout};
 use kube::CustomResourceExt as _;
@@ -13,7 +13,7 @@ const FORMS: [(&str, &str); 5] = [
     ("window-length", "A duration such as 4h or 7d."),
 ];
 
-/// Formats that only Rollwave knows: they pick the words of an error, and the pattern beside them says the same.
+/// Formats of Rollwave: they select the words of an error; the pattern beside them states the same rule.
 const OWN_FORMATS: [&str; 6] =
     ["percent", "period", "secret-source", "time-of-day", "time-zone", "window-length"];
 
@@ -29,7 +29,7 @@ pub fn schema(kind: Kind) -> Value {
         without_defaults_in_lists(spec, false);
     }
     if let Some(status) = schema.pointer_mut("/properties/status").and_then(Value::as_object_mut) {
-        // kstatus takes an object without status for current; -1 says that nobody has looked yet.
+        // kstatus treats an object without status as current; -1 means not reconciled yet.
         status.insert("default".to_owned(), json!({"observedGeneration": -1}));
     }
     schema
@@ -47,7 +47,7 @@ pub fn definition(kind: Kind) -> Value {
     definition
 }
 
-/// The CustomResourceDefinition of a kind as YAML, with a first line that says where it comes from.
+/// The CustomResourceDefinition of a kind as YAML; its first line states where it comes from.
 #[must_use]
 pub fn definition_yaml(kind: Kind) -> String {
     let yaml = serde_yaml::to_string(&definition(kind)).unwrap_or_default();
@@ -74,7 +74,7 @@ fn definition_of(kind: Kind) -> Value {
     serde_json::to_value(definition).unwrap_or_default()
 }
 
-/// Removes what the derive adds and an API server does not know, or would let through although Rollwave refuses it.
+/// Removes what the derive adds and an API server does not know, or would accept although Rollwave refuses it.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -87,7 +87,7 @@ fn tidy(schema: &mut Value) {
 }
 
 fn tidy_fields(fields: &mut Map<String, Value>) {
-    // An explicit null says nothing that leaving the field out does not say.
+    // An explicit null means the same as an absent field.
     if fields.get("nullable").is_some_and(Value::is_boolean) {
         fields.remove("nullable");
     }
@@ -96,7 +96,7 @@ fn tidy_fields(fields: &mut Map<String, Value>) {
         let description = fields.get("description").and_then(Value::as_str).unwrap_or_default();
         fields.insert("description".to_owned(), format!("{description} {form}").trim_start().into());
     }
-    // OpenAPI has no unsigned integers; `minimum` says it.
+    // OpenAPI has no unsigned integers; `minimum` states the bound.
     if fields.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
         fields.remove("format");
         fields.entry("minimum").or_insert_with(|| json!(0));
@@ -116,8 +116,8 @@ fn whole(number: &mut Value) {
     }
 }
 
-/// An API server would fill defaults into the items of a list, and Argo CD, which compares such a list as a whole, would call
-/// the object out of sync for ever. Within lists the types alone fill them in, and the description names them.
+/// An API server would fill defaults into the items of a list, and Argo CD, which compares such a list as a whole, would report
+/// the object as out of sync for ever. In lists only the types fill in defaults, and the description names them.
 fn without_defaults_in_lists(schema: &mut Value, in_list: bool) {
     let Some(fields) = schema.as_object_mut() else { return };
     if let Some(default) = fields.get("default").filter(|_| in_list).cloned() {
@@ -188,7 +188,7 @@ mod tests {
         });
     }
 
-    /// The API server estimates the cost of a rule from the limits of what it walks over.
+    /// The API server estimates the cost of a rule from the limits of the values that it iterates over.
     #[test]
     fn everything_in_a_spec_has_a_limit() {
         visit_all(&mut |path, fields| {

@@ -1,5 +1,5 @@
-//! What happened to an object, for people who read along: worked out from its status before and after, and from nothing else.
-//! A status that stays as it is tells nothing, so a quiet object is silent, and so is one that is stuck. Pure.
+//! Events of an object, derived only from its status before and after. A status that does not change yields none, so an idle or
+//! stuck object is silent. Pure.
 
 use super::{
     Condition, Decision, IntentState, Object, Origin, OtaPackageStatus, OtaRolloutStatus, READY, Reason,
@@ -10,13 +10,13 @@ use super::{
 /// Something that happened to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What.
+    /// What happened.
     pub reason: Reason,
-    /// A sentence with its numbers.
+    /// A message with its numbers.
     pub message: String,
 }
 
-/// Decisions that are an Event, too.
+/// Decisions that are also sent as Events.
 const TOLD: [Reason; 7] = [
     Reason::RunStarted,
     Reason::RetryTaken,
@@ -27,11 +27,11 @@ const TOLD: [Reason; 7] = [
     Reason::SelectNotFollowed,
 ];
 
-/// Reasons of `Stalled` that the class of a failed call gave.
+/// Reasons of `Stalled` that come from the class of a failed call.
 pub const REFUSALS: [Reason; 5] =
     [Reason::Conflict, Reason::Forbidden, Reason::Invalid, Reason::NotFound, Reason::Unauthorized];
 
-/// What happened between two statuses of one object. None before: it is new.
+/// What happened between two statuses of one object. No status before: the object is new.
 #[must_use]
 pub fn events(before: Option<&Object>, after: &Object) -> Vec<Event> {
     let before = before.filter(|before| before.meta().uid == after.meta().uid);
@@ -80,13 +80,13 @@ impl Teller {
             let same_spec = before.is_some_and(|b| b.observed_generation == after.observed_generation);
             match (after.origin, id_before) {
                 (Some(Origin::Created), Some(old)) if same_spec => {
-                    self.tell(Reason::DriftCorrected, format!("package {id} stands in the place of {old}"));
+                    self.tell(Reason::DriftCorrected, format!("package {id} replaced {old}"));
                 }
                 (Some(Origin::Created), _) => {
                     self.tell(Reason::PackageCreated, format!("package {id} was created"));
                 }
                 _ => self
-                    .tell(Reason::PackageAdopted, format!("package {id} was there, equal, and was adopted")),
+                    .tell(Reason::PackageAdopted, format!("package {id} exists, is equal, and was adopted")),
             }
         }
         let none = Vec::new();
@@ -166,7 +166,7 @@ impl Teller {
         }
     }
 
-    /// Once for each reason: how many jobs are left changes often.
+    /// Once per reason: the number of remaining jobs changes often.
     fn of_deletion(&mut self, before: Option<&Object>, after: &Object) {
         let waits = |object: &Object| {
             let ready = find_condition(object.conditions(), READY).filter(|_| object.is_deleting())?;
@@ -181,8 +181,7 @@ impl Teller {
         }
     }
 
-    /// A hold has a reason of its own where one is named above; everything else that only a person can bring further is told by
-    /// one.
+    /// A hold with a reason of its own is reported above; every other hold that only a user can resolve is reported by one Event.
     fn of_hold(&mut self, before: Option<&Object>, after: &Object) {
         let stalled = |object: &Object| find_condition(object.conditions(), STALLED).cloned();
         let Some(hold) = stalled(after) else { return };
@@ -205,13 +204,13 @@ impl Teller {
     }
 }
 
-/// The condition, if its truth is another one than before.
+/// The condition, if its truth has changed.
 fn turned<'a>(before: &[Condition], after: &'a [Condition], of_type: &str) -> Option<&'a Condition> {
     let now = find_condition(after, of_type)?;
     find_condition(before, of_type).is_none_or(|old| old.status != now.status).then_some(now)
 }
 
-/// Decisions that were not there before; only the last ones are kept, so some of those before may be gone.
+/// New decisions. Only the last ones are kept, so some of the earlier ones may be missing.
 fn news<'a>(before: &'a [Decision], after: &'a [Decision]) -> impl Iterator<Item = &'a Decision> {
     after.iter().filter(|decision| !before.contains(decision))
 }
@@ -248,7 +247,7 @@ mod tests {
 
     fn told(kind: &str, before: &Value, after: &Value) -> Vec<Reason> {
         let (before, after) = (object(kind, before), object(kind, after));
-        assert_eq!(events(Some(&after), &after), [], "what stays as it is tells nothing");
+        assert_eq!(events(Some(&after), &after), [], "an unchanged status yields no event");
         events(Some(&before), &after).into_iter().map(|event| event.reason).collect()
     }
 

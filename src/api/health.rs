@@ -1,4 +1,4 @@
-//! One word for how an object stands, derived from its status and nothing else.
+//! The state of an object in one word, derived only from its status.
 
 use super::{
     HEALTHY, Kind, Object, ObjectKey, READY, RECONCILING, RolloutPhase, STALLED, SUSPENDED,
@@ -7,31 +7,31 @@ use super::{
 use serde::Serialize;
 use std::sync::Arc;
 
-/// How an object stands.
+/// The state of an object.
 #[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
-    /// Its present spec was never looked at.
+    /// Its present spec has not been reconciled yet.
     New,
     /// It is being deleted.
     Deleting,
-    /// A stop rule ended it for good.
+    /// A stop rule ended it permanently.
     Aborted,
-    /// Only a person can bring it further.
+    /// Only a user can resolve the problem.
     Stalled,
-    /// Held by `suspend`, a gate, a stop rule, or something that cannot be told.
+    /// Held by `suspend`, a gate, a stop rule, or an unknown outcome.
     Held,
-    /// It was fine, and something is wrong with it now.
+    /// It was ready, and has a problem now.
     Unhealthy,
-    /// Work towards the spec is going on.
+    /// Work towards the spec is in progress.
     Working,
-    /// Waits for something else.
+    /// Waits for another object.
     Waiting,
-    /// The cloud holds what the spec says.
+    /// The cloud matches the spec.
     Ready,
 }
 
 impl Health {
-    /// As people read it: `held`.
+    /// As shown to users: `held`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Health {
     }
 }
 
-/// True when nothing goes on by itself any more: everything is ready, held or stalled, or waits for something that is.
+/// True when nothing continues by itself: every object is ready, held or stalled, or waits for one that is.
 #[must_use]
 pub fn all_settled(objects: &[Arc<Object>]) -> bool {
     let stuck = |key: &ObjectKey| {
@@ -64,7 +64,7 @@ pub fn all_settled(objects: &[Arc<Object>]) -> bool {
 }
 
 impl Object {
-    /// The object that this one cannot do without.
+    /// The object that this one requires.
     #[must_use]
     pub fn waits_for(&self) -> Option<ObjectKey> {
         match self {
@@ -74,13 +74,13 @@ impl Object {
         }
     }
 
-    /// True for a rollout that has sent nothing yet, and does not go on without its package.
+    /// True for a rollout that has dispatched nothing yet and cannot continue without its package.
     fn has_not_begun(&self) -> bool {
         let Self::Rollout(rollout) = self else { return false };
         rollout.status.as_ref().is_some_and(|s| s.phase == RolloutPhase::Pending && s.pending.is_empty())
     }
 
-    /// How the object stands.
+    /// The state of the object.
     #[must_use]
     pub fn health(&self) -> Health {
         let conditions = self.conditions();
@@ -104,13 +104,13 @@ impl Object {
         }
     }
 
-    /// True while it stands still because a user wants it to: by `spec.suspend`, or by a pause.
+    /// True while a user has paused it: by `spec.suspend` or by a pause request.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         condition_is_true(self.conditions(), SUSPENDED)
     }
 
-    /// The generation that the status speaks of; -1 before the first reconcile.
+    /// The generation that the status describes; -1 before the first reconcile.
     #[must_use]
     pub fn observed_generation(&self) -> i64 {
         let observed = match self {
@@ -121,7 +121,7 @@ impl Object {
         observed.unwrap_or(-1)
     }
 
-    /// The sentence of the status; empty before the first reconcile.
+    /// The message of the status; empty before the first reconcile.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {

@@ -1,10 +1,10 @@
-//! The kinds as JSON Schemas, for editors and for kubeconform: the same fields, patterns and limits as in the definitions. What CEL rules
-//! say is not in them.
+//! The kinds as JSON Schemas for editors and kubeconform: the same fields, patterns and limits as in the definitions, without the
+//! CEL rules.
 
 use super::{API_VERSION, Kind, VERSION, definition};
 use serde_json::{Map, Value, json};
 
-/// Name of the file that holds the JSON Schema of a kind, as kubeconform looks for it.
+/// Name of the file with the JSON Schema of a kind, as kubeconform expects it.
 #[must_use]
 pub fn json_schema_file(kind: Kind) -> String {
     format!("{}_{VERSION}.json", kind.as_str().to_lowercase())
@@ -28,7 +28,7 @@ pub fn json_schema(kind: Kind) -> Value {
     schema
 }
 
-/// Puts the words of Kubernetes into those of JSON Schema; `closed`: fields that it does not name are refused.
+/// Translates Kubernetes keywords to JSON Schema; `closed`: unknown fields are refused.
 fn in_json(schema: &mut Value, closed: bool) {
     match schema {
         Value::Object(fields) => {
@@ -47,7 +47,7 @@ fn in_json(schema: &mut Value, closed: bool) {
     }
 }
 
-/// Regular expressions of an API server are Go's, those of JSON Schema ECMAScript's: `\x{4e00}` is `\u4e00` there.
+/// An API server uses Go's regular expressions, JSON Schema those of ECMAScript: `\x{4e00}` becomes `\u4e00`.
 fn in_ecma(pattern: &str) -> String {
     let mut parts = pattern.split("\\x{");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -57,7 +57,7 @@ fn in_ecma(pattern: &str) -> String {
     })
 }
 
-/// `properties` is also a map of fields: only what has a type is a schema.
+/// `properties` may also be the name of a field: only objects with a type are schemas.
 fn close(fields: &mut Map<String, Value>, closed: bool) {
     let is_schema = fields.get("type").is_some_and(|of_type| of_type == "object");
     if closed && is_schema && fields.get("properties").is_some_and(Value::is_object) {

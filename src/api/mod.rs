@@ -1,7 +1,7 @@
 //! What users write and read: the three kinds, their defaults, their validation and their status.
 //!
-//! One Rust type is the manifest, the CRD schema and the validation: `schemars` reads the schema off it, the CEL
-//! rules in that schema run in folder mode too ([`crate::source::manifest`]).
+//! One Rust type is the manifest, the CRD schema and the validation: `schemars` derives the schema from it, and its CEL rules
+//! also run on folders ([`crate::source::manifest`]).
 //!
 //! **Invariant:** nothing here does I/O, and nothing here knows a cloud's wire format.
 
@@ -51,9 +51,9 @@ use std::fmt;
 pub const GROUP: &str = "ota.rollwave.dev";
 /// API version of every kind.
 pub const VERSION: &str = "v1alpha1";
-/// `apiVersion` as it stands in a manifest.
+/// `apiVersion` of a manifest.
 pub const API_VERSION: &str = "ota.rollwave.dev/v1alpha1";
-/// Finalizer that keeps an object in a cluster until what was made for it is settled.
+/// Finalizer that keeps an object in a cluster until its cloud resources are settled.
 pub const FINALIZER: &str = "ota.rollwave.dev/settle";
 
 /// Namespace of an object that names none.
@@ -71,10 +71,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order in which they depend on one another.
+    /// Every kind, in the order of their dependencies.
     pub const ALL: [Self; 3] = [Self::OtaCloud, Self::OtaPackage, Self::OtaRollout];
 
-    /// The name as it stands in a manifest.
+    /// The name in a manifest.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ impl Kind {
         }
     }
 
-    /// Reads a kind as people type it: any case, plural or short name (`rollout`, `otarollouts`, `otar`).
+    /// Parses a kind as users type it: any case, plural or short name (`rollout`, `otarollouts`, `otar`).
     #[must_use]
     pub fn parse_loosely(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
@@ -180,7 +180,7 @@ impl Object {
         }
     }
 
-    /// Metadata, to be changed by the state home only.
+    /// Metadata, to be changed by the state backend only.
     pub fn meta_mut(&mut self) -> &mut ObjectMeta {
         match self {
             Self::Cloud(o) => o.meta_mut(),
@@ -207,7 +207,7 @@ impl Object {
         if let Self::Package(package) = self { Some(package) } else { None }
     }
 
-    /// True when both say the same; metadata and status do not count.
+    /// True when both specs are equal; metadata and status do not count.
     #[must_use]
     pub fn same_spec(&self, other: &Self) -> bool {
         match (self, other) {
@@ -218,14 +218,14 @@ impl Object {
         }
     }
 
-    /// True once deletion was asked for (the manifest is gone, or Kubernetes set a deletion time).
+    /// True once deletion was requested (the manifest was removed, or Kubernetes set a deletion time).
     #[must_use]
     pub fn is_deleting(&self) -> bool {
         self.meta().deletion_timestamp.is_some()
     }
 
-    /// The kubectl command that takes our finalizer off, so that a deletion does not wait for Rollwave; none where there is no
-    /// such finalizer.
+    /// The kubectl command that removes our finalizer, so that a deletion does not wait for Rollwave; none without that
+    /// finalizer.
     #[must_use]
     pub fn finalizer_command(&self) -> Option<String> {
         let finalizers = self.meta().finalizers.as_ref()?;
@@ -233,14 +233,14 @@ impl Object {
         let key = self.key();
         let (namespace, kind) = (&key.namespace, key.kind.as_str().to_lowercase());
         let path = format!("/metadata/finalizers/{index}");
-        // Nobody else's finalizer is taken off if their order has changed meanwhile.
+        // The test keeps the finalizers of other controllers if their order has changed meanwhile.
         let patch = format!(
             r#"[{{"op":"test","path":"{path}","value":"{FINALIZER}"}},{{"op":"remove","path":"{path}"}}]"#
         );
         Some(format!("kubectl patch -n {namespace} {kind}/{} --type=json -p '{patch}'", key.name))
     }
 
-    /// Creates of this object that are not settled.
+    /// Creates of this object whose outcome is not settled.
     #[must_use]
     pub fn pending(&self) -> &[Intent] {
         match self {
@@ -260,9 +260,9 @@ impl Object {
         }
     }
 
-    /// The `OtaCloud` with whose account the object is worked on, given the package of a rollout: the one in which the jobs of a
-    /// rollout are, until they are settled, and then the one of its package. A rollout with neither belongs to a cloud of no
-    /// name, where it can only be told so.
+    /// The `OtaCloud` whose worker handles the object, given the package of a rollout: the account of the jobs of the rollout
+    /// until they are settled, then that of its package. A rollout with neither belongs to a cloud without a name, whose worker
+    /// can only report the problem.
     #[must_use]
     pub fn account(&self, package: Option<&Self>) -> ObjectKey {
         let account = match self {
@@ -272,7 +272,7 @@ impl Object {
         account.unwrap_or_else(|| self.key().sibling(Kind::OtaCloud, ""))
     }
 
-    /// The generation of the spec; 0 before a state home has seen the object.
+    /// The generation of the spec; 0 before a state backend has stored the object.
     #[must_use]
     pub fn generation(&self) -> i64 {
         self.meta().generation.unwrap_or(0)
@@ -290,7 +290,7 @@ impl Object {
 }
 
 impl OtaRollout {
-    /// The `OtaCloud` in whose account the jobs and unsettled calls of this rollout are; none without any.
+    /// The `OtaCloud` whose account has jobs or unsettled calls of this rollout; none without any.
     #[must_use]
     pub fn account_of_jobs(&self) -> Option<ObjectKey> {
         let status = self.status.as_ref()?;
@@ -299,7 +299,7 @@ impl OtaRollout {
         Some(AccountRef::parse(account).key(&ObjectKey::of(Kind::OtaRollout, &self.metadata).namespace))
     }
 
-    /// The same, when the package is in another account now.
+    /// The same, if the package is in another account now.
     #[must_use]
     pub fn account_left(&self, package: &OtaPackage) -> Option<ObjectKey> {
         self.account_of_jobs().filter(|account| *account != package.account())
@@ -308,7 +308,7 @@ impl OtaRollout {
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
-/// Names another object in the same namespace.
+/// A reference to another object in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalRef {

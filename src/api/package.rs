@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One firmware or software version, and how it is tried before anything is rolled out.
+/// An immutable firmware or software version, and how it is verified before a rollout.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "ota.rollwave.dev",
@@ -16,7 +16,7 @@ use std::fmt;
     status = "OtaPackageStatus",
     shortname = "otap",
     category = "rollwave",
-    doc = "One firmware or software version, and how it is tried before anything is rolled out.",
+    doc = "An immutable firmware or software version, and how it is verified before a rollout.",
     derive = "PartialEq",
     selectable = ".spec.cloudRef.name",
     selectable = ".spec.product.id",
@@ -38,74 +38,74 @@ use std::fmt;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("has(self.module) == has(oldSelf.module) && (!has(self.module) || self.module == oldSelf.module)")
-        .message("module cannot be changed: write a new OtaPackage for another module"),
+        .message("module is immutable: create a new OtaPackage for another module"),
     validation = Rule::new("!has(self.artifact.delta) || !self.artifact.delta || (has(self.sourceVersions) && self.sourceVersions.size() == 1)")
-        .message("a delta is made from one version: name it in sourceVersions")
+        .message("a delta applies to exactly one version: list it in sourceVersions")
 )]
 pub struct OtaPackageSpec {
-    /// The account that holds the package.
+    /// The account that the package belongs to.
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another account"))]
     pub cloud_ref: AccountRef,
-    /// What is upgraded.
+    /// Kind of the package.
     #[serde(rename = "type")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another type"))]
     pub kind: PackageType,
-    /// The product whose devices it fits.
+    /// Product whose devices the package is for.
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another product"))]
     pub product: Product,
-    /// Version that a device reports once it runs the package.
+    /// Version that a device reports when it runs the package.
     #[schemars(length(min = 1, max = 256), regex(pattern = pattern::VERSION))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: write a new OtaPackage for another version"))]
     pub version: String,
-    /// Part of the device that it upgrades, on Alibaba Cloud: a module of the product. Absent, or `default`: the whole device.
+    /// Module of the product that the package upgrades (Alibaba Cloud); absent or `default` means the whole device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = pattern::VERSION))]
     pub module: Option<String>,
-    /// Versions that may be upgraded to this one; all when empty. IoTDA `support_source_versions`: at most 20.
+    /// Versions that can be upgraded to this one; all when empty (IoTDA `support_source_versions`: at most 20).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 1, max = 256), regex(pattern = pattern::VERSION)))]
     pub source_versions: Vec<String>,
-    /// Place of this release among the others of the product: of two packages that both have one, the larger one is the later
-    /// release. Without it, versions are compared.
+    /// Order of this release among those of the product: of two packages with a counter the larger one is later; without it,
+    /// versions are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 2_147_483_647))]
     pub release_counter: Option<u32>,
-    /// For people; at most 1,024 characters.
+    /// Description for users; at most 1,024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub description: Option<String>,
-    /// Handed to the device with the upgrade notification; at most 4,096 characters.
+    /// Text that is passed to the device with the upgrade notification; at most 4,096 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub custom_info: Option<String>,
-    /// The bytes.
+    /// The artifact.
     pub artifact: Artifact,
-    /// Devices that must run the package before any rollout starts. Absent: none.
+    /// Devices that must run the package before any rollout starts; no verification when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
-    /// What happens when the cloud already holds this version.
+    /// What to do if the cloud already has this version.
     #[serde(default)]
     #[schemars(default)]
     pub adoption: Adoption,
-    /// What happens to the cloud's package when this object is deleted.
+    /// What to do with the cloud's package when this object is deleted.
     #[serde(default)]
     #[schemars(default)]
     pub deletion_policy: DeletionPolicy,
-    /// What happens when the cloud's package differs from this spec.
+    /// What to do when the cloud's package differs from this spec.
     #[serde(default)]
     #[schemars(default)]
     pub drift_policy: DriftPolicy,
 }
 
 impl OtaPackageSpec {
-    /// The part of the device that it upgrades; none for the whole device.
+    /// The module that it upgrades; none for the whole device.
     #[must_use]
     pub fn module(&self) -> Option<&str> {
         self.module.as_deref().filter(|module| *module != "default")
     }
 }
 
-/// What a package upgrades.
+/// Kind of a package.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PackageType {
     /// The device's firmware.
@@ -125,14 +125,14 @@ impl PackageType {
     }
 }
 
-/// The product whose devices a package fits.
+/// The product whose devices a package is for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("has(self.id) != has(self.manufacturer)")
-        .message("give either id, or manufacturer, deviceType and model (oceanConnect)"),
+        .message("set either id, or manufacturer, deviceType and model (oceanConnect)"),
     validation = Rule::new("has(self.manufacturer) == has(self.deviceType) && has(self.manufacturer) == has(self.model)")
-        .message("manufacturer, deviceType and model go together")
+        .message("set manufacturer, deviceType and model together")
 )]
 pub struct Product {
     /// IoTDA `product_id`, Alibaba Cloud `ProductKey`, EnOS `productKey`.
@@ -162,19 +162,19 @@ impl fmt::Display for Product {
     }
 }
 
-/// The bytes of a package: where they are and what they hash to.
+/// The artifact of a package: its location and digests.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("[has(self.obs), has(self.file), has(self.files), has(self.portal)].filter(x, x).size() == 1")
-        .message("give exactly one of obs, file, files, portal"),
+        .message("set exactly one of obs, file, files, portal"),
     validation = Rule::new("has(self.files) || has(self.sha256)")
-        .message("give sha256: without it nobody can tell whether the bytes are the right ones"),
+        .message("sha256 is required: it identifies the artifact"),
     validation = Rule::new("!has(self.files) || [has(self.sha256), has(self.md5), has(self.size)].all(x, !x)")
-        .message("each of files has its own sha256, md5 and size: give them there")
+        .message("set sha256, md5 and size on each item of files")
 )]
 pub struct Artifact {
-    /// SHA-256 of the bytes, 64 hex digits; several `files` have one each. IoTDA passes it to the device as `sign`.
+    /// SHA-256 of the artifact, 64 hex digits; with `files`, each file has its own. IoTDA passes it to the device as `sign`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = pattern::SHA256))]
     pub sha256: Option<String>,
@@ -182,39 +182,39 @@ pub struct Artifact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_073_741_824))]
     pub size: Option<i64>,
-    /// MD5 of the bytes, 32 hex digits; for Alibaba Cloud, which keeps no other digest.
+    /// MD5 of the artifact, 32 hex digits; required by Alibaba Cloud, which stores no other digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = pattern::MD5))]
     pub md5: Option<String>,
-    /// True when the bytes are the difference from the one version in `sourceVersions`, for devices that are told so and put
-    /// the two together (Alibaba Cloud).
+    /// True when the artifact is a delta to the one version in `sourceVersions`, which devices apply by themselves (Alibaba
+    /// Cloud).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<bool>,
-    /// An object in Huawei OBS.
+    /// Object in Huawei OBS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obs: Option<ObsObject>,
-    /// A file, by its path relative to the manifest; its bytes are uploaded.
+    /// Path of the file to upload, relative to the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::ARTIFACT_FILE))]
     pub file: Option<String>,
-    /// Several files, which devices are sent together (Alibaba Cloud); at most 20.
+    /// Several files that are sent to devices together (Alibaba Cloud); at most 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 20))]
     #[x_kube(validation = Rule::new("self.all(x, self.exists_one(y, y.name == x.name))").message("names of files must differ"))]
     pub files: Option<Vec<ArtifactFile>>,
-    /// Uploaded by hand in the cloud's portal, where no call can do it (OceanConnect).
+    /// Upload by hand in the cloud's portal, for a cloud without an upload API (OceanConnect).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub portal: Option<PortalUpload>,
 }
 
 impl Artifact {
-    /// True when the bytes are the difference from a version.
+    /// True when the artifact is a delta to a version.
     #[must_use]
     pub fn is_delta(&self) -> bool {
         self.delta == Some(true)
     }
 
-    /// Paths of all its files, each with the field that names it.
+    /// Paths of all files, each with the field that names it.
     pub fn paths(&self) -> impl Iterator<Item = (String, &str)> {
         let one = self.file.iter().map(|file| ("spec.artifact.file".to_owned(), file.as_str()));
         let several = self.files.iter().flatten().enumerate();
@@ -222,20 +222,20 @@ impl Artifact {
     }
 }
 
-/// One of the files of a package that has several.
+/// A file of a package with several files.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ArtifactFile {
-    /// Name that devices are told: it says what the file is for.
+    /// Name that is passed to devices to identify the file.
     #[schemars(length(min = 1, max = 32), regex(pattern = pattern::PRODUCT_TEXT))]
     pub name: String,
-    /// The file, by its path relative to the manifest; its bytes are uploaded.
+    /// Path of the file to upload, relative to the manifest.
     #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::ARTIFACT_FILE))]
     pub file: String,
-    /// SHA-256 of its bytes, 64 hex digits.
+    /// SHA-256 of the file, 64 hex digits.
     #[schemars(length(max = 64), regex(pattern = pattern::SHA256))]
     pub sha256: String,
-    /// MD5 of its bytes, 32 hex digits.
+    /// MD5 of the file, 32 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = pattern::MD5))]
     pub md5: Option<String>,
@@ -245,11 +245,11 @@ pub struct ArtifactFile {
     pub size: Option<i64>,
 }
 
-/// A package that is uploaded by hand.
+/// A package that is uploaded by hand in the cloud's portal.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortalUpload {
-    /// Name that it has in the portal: tells it from others of the same product and version.
+    /// Name of the package in the portal, to distinguish packages of the same product and version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub name: Option<String>,
@@ -265,7 +265,7 @@ pub struct ObsObject {
     /// Name of the bucket.
     #[schemars(length(min = 3, max = 63), regex(pattern = pattern::BUCKET))]
     pub bucket: String,
-    /// Key of the object; its extension must be one that IoTDA takes.
+    /// Key of the object, with an extension that IoTDA accepts.
     #[schemars(
         length(min = 1, max = 1024),
         regex(pattern = pattern::OBJECT_KEY)
@@ -283,15 +283,15 @@ pub struct Verification {
         inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Vec<String>,
-    /// Share of them that must report the new version.
+    /// Share of the devices that must report the new version.
     #[serde(default = "all_of_them")]
     #[schemars(default = "all_of_them")]
     pub min_success: Percent,
-    /// After this long, a device that has not reported the new version counts as failed.
+    /// Time after which a device that has not reported the new version counts as failed.
     #[serde(default = "one_day")]
     #[schemars(default = "one_day")]
     pub timeout: Period,
-    /// How these devices get it; the fields of `OtaRollout`'s `delivery`.
+    /// How these devices get the package; same fields as `delivery` of an OtaRollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
 }
@@ -304,32 +304,32 @@ const fn one_day() -> Period {
     Period::hours(24)
 }
 
-/// What happens when the cloud already holds this version.
+/// What to do if the cloud already has this version.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Adoption {
-    /// An equal package is taken over; a different one is drift.
+    /// Take over an equal package; a different one is drift.
     #[default]
     IfMatches,
-    /// Any package that Rollwave did not create stalls this object.
+    /// Stall if a package exists that Rollwave did not create.
     Never,
 }
 
-/// What happens to the cloud's package when its object is deleted.
+/// What to do with the cloud's package when its object is deleted.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
-    /// It stays in the cloud.
+    /// Keep it in the cloud.
     #[default]
     Orphan,
-    /// It is deleted, once no running task points at it. A package that was adopted stays.
+    /// Delete it, once no running job uses it; an adopted package is kept.
     Delete,
 }
 
-/// What happens when the cloud's package differs from the spec.
+/// What to do when the cloud's package differs from the spec.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DriftPolicy {
-    /// It is deleted and created anew, when no running task points at it.
+    /// Delete it and create it again, once no running job uses it.
     Correct,
-    /// It is reported, and left alone.
+    /// Report it and change nothing.
     #[default]
     Report,
 }

@@ -1,10 +1,10 @@
-//! Patterns of the schemas, each with the words that tell a person what it wants.
+//! Patterns of the schemas, each with the message for a value that does not match.
 //!
 //! They are written in the common part of Rust's `regex`, Go's `regexp` (the API server) and CEL's RE2.
 
-/// Ids that IoTDA gives or takes: products, applications, projects.
+/// Ids of IoTDA: products, applications, projects.
 pub const ID: &str = r"^[A-Za-z0-9_-]+$";
-/// Names of devices, as any of the clouds takes them; `support/` says what each of them takes.
+/// Names of devices, as any of the clouds accepts them; `support/` has the rules of each cloud.
 pub const DEVICE: &str = r"^[A-Za-z0-9_.:@-]+$";
 /// A firmware or software version (IoTDA `version`, `support_source_versions`).
 pub const VERSION: &str = r"^[A-Za-z0-9_.-]+$";
@@ -12,15 +12,15 @@ pub const VERSION: &str = r"^[A-Za-z0-9_.-]+$";
 pub const SHA256: &str = r"^[A-Fa-f0-9]{64}$";
 /// Region of a Huawei Cloud service.
 pub const REGION: &str = r"^[a-z0-9-]+$";
-/// Region of an OBS bucket (IoTDA `region_name` takes capitals too).
+/// Region of an OBS bucket (IoTDA `region_name` accepts capitals too).
 pub const OBS_REGION: &str = r"^[A-Za-z0-9-]+$";
 /// Name of an OBS bucket.
 pub const BUCKET: &str = r"^[a-z0-9.-]+$";
-/// Key of an OBS object with an extension that IoTDA takes.
+/// Key of an OBS object with an extension that IoTDA accepts.
 pub const OBJECT_KEY: &str = r"^.+\.(bin|dav|tar|gz|zip|gzip|apk|tar\.gz|tar\.xz|pack|exe|bat|img)$";
 /// Manufacturer, device type, model, or the name of a file: anything without a slash or blanks at its ends.
 pub const PRODUCT_TEXT: &str = r"^[^/\s]([^/]*[^/\s])?$";
-/// Path of a file with an extension that a cloud takes, relative to the manifest.
+/// Path of a file with an extension that a cloud accepts, relative to the manifest.
 pub const ARTIFACT_FILE: &str = r"^.+\.(bin|dav|tar|gz|zip|gzip|apk|tar\.gz|tar\.xz|pack)$";
 /// An MD5 digest.
 pub const MD5: &str = r"^[A-Fa-f0-9]{32}$";
@@ -50,43 +50,52 @@ pub const LABEL_VALUE: &str = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
 pub const QUALIFIED_NAME: &str =
     r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
-/// What to say to somebody whose text does not match: follows the quoted text.
+/// The message for a value that does not match: follows the quoted value.
 const WORDS: [(&str, &str); 23] = [
-    (ID, "may hold letters, digits, - and _ only"),
-    (DEVICE, "may hold letters, digits, -, _, ., : and @ only"),
-    (VERSION, "may hold letters, digits, ., - and _ only"),
-    (SHA256, "is not a SHA-256: 64 hexadecimal digits are wanted"),
-    (REGION, "is not a region: small letters, digits and - are wanted (cn-north-4)"),
-    (OBS_REGION, "is not a region: letters, digits and - are wanted (cn-north-4)"),
-    (BUCKET, "is not the name of a bucket: small letters, digits, . and - are wanted"),
+    (ID, "may contain only letters, digits, - and _"),
+    (DEVICE, "may contain only letters, digits, -, _, ., : and @"),
+    (VERSION, "may contain only letters, digits, ., - and _"),
+    (SHA256, "is not a SHA-256: use 64 hexadecimal digits"),
+    (REGION, "is not a region: use lowercase letters, digits and -, such as cn-north-4"),
+    (OBS_REGION, "is not a region: use letters, digits and -, such as cn-north-4"),
+    (BUCKET, "is not a bucket name: use lowercase letters, digits, . and -"),
     (
         OBJECT_KEY,
         "must end in one of .bin, .dav, .tar, .gz, .zip, .gzip, .apk, .tar.gz, .tar.xz, .pack, .exe, .bat, .img",
     ),
-    (PRODUCT_TEXT, "may not hold / or begin or end with a blank"),
+    (PRODUCT_TEXT, "may not contain /, or begin or end with a space"),
     (ARTIFACT_FILE, "must end in one of .bin, .dav, .tar, .gz, .zip, .gzip, .apk, .tar.gz, .tar.xz, .pack"),
-    (MD5, "is not an MD5: 32 hexadecimal digits are wanted"),
+    (MD5, "is not an MD5: use 32 hexadecimal digits"),
     (
         ADDRESS,
-        "is not an address: https://HOST or https://HOST:PORT is wanted, without path or user name, and an IPv6 address in brackets",
+        "is not an address: use https://HOST or https://HOST:PORT, without path or user name; put an IPv6 address in brackets",
     ),
-    (SECRET_SOURCE, "is not the source of a secret: write env:VAR, file:PATH or exec:CMD"),
-    (PERCENT, "is not a percentage (try 95%)"),
-    (PERIOD, "is not a duration (try 30m, 24h or 7d)"),
-    (TIME_OF_DAY, "is not a time of day: two digits for the hour and two for the minute are wanted (01:00)"),
-    (TIME_ZONE, "is not the name of a time zone (try Asia/Shanghai or UTC)"),
-    (TAG_VALUE, "may hold letters, digits, Chinese characters, ., - and _ only"),
-    (LABEL_OR_ANY, "is not the name of a namespace, and not * for all of them"),
-    (LABEL, "may hold small letters, digits and - only, and begins and ends with a letter or digit"),
-    (NAME, "may hold small letters, digits, - and . only, and begins and ends with a letter or digit"),
-    (LABEL_VALUE, "may hold letters, digits, -, _ and . only, and begins and ends with a letter or digit"),
+    (SECRET_SOURCE, "is not the source of a secret: use env:VAR, file:PATH or exec:CMD"),
+    (PERCENT, "is not a percentage: use a value such as 95%"),
+    (PERIOD, "is not a duration: use a value such as 30m, 24h or 7d"),
+    (TIME_OF_DAY, "is not a time of day: use HH:MM, such as 01:00"),
+    (TIME_ZONE, "is not a time zone: use a name such as Asia/Shanghai or UTC"),
+    (TAG_VALUE, "may contain only letters, digits, Chinese characters, ., - and _"),
+    (LABEL_OR_ANY, "is not a namespace: use a name, or * for all"),
+    (
+        LABEL,
+        "may contain only lowercase letters, digits and -, and must begin and end with a letter or digit",
+    ),
+    (
+        NAME,
+        "may contain only lowercase letters, digits, - and ., and must begin and end with a letter or digit",
+    ),
+    (
+        LABEL_VALUE,
+        "may contain only letters, digits, -, _ and ., and must begin and end with a letter or digit",
+    ),
     (
         QUALIFIED_NAME,
-        "is not a key: letters, digits, -, _ and . are wanted, after a prefix such as example.com/ if need be",
+        "is not a key: use letters, digits, -, _ and ., optionally after a prefix such as example.com/",
     ),
 ];
 
-/// What to say of a text that does not match `pattern`; `None` for a pattern that is not of this page.
+/// The message for a text that does not match `pattern`; `None` for a pattern from elsewhere.
 #[must_use]
 pub fn words(pattern: &str) -> Option<&'static str> {
     WORDS.iter().find(|(known, _)| *known == pattern).map(|(_, words)| *words)

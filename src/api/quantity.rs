@@ -1,4 +1,4 @@
-//! Percentages and durations as people write them: `95%`, `1h30m`.
+//! Percentages and durations as users write them: `95%`, `1h30m`.
 
 use super::pattern;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -36,7 +36,7 @@ impl Percent {
 
 /// The text is not a percentage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a percentage (try 95%)")]
+#[error("\"{0}\" is not a percentage: use a value such as 95%")]
 pub struct NotAPercentage(pub String);
 
 impl FromStr for Percent {
@@ -68,24 +68,24 @@ impl fmt::Display for Percent {
     }
 }
 
-/// A length of time as people write it: whole numbers with `d`, `h`, `m`, `s`, largest first: `7d`, `1h30m`.
+/// A duration as users write it: whole numbers with `d`, `h`, `m`, `s`, largest first: `7d`, `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(u64);
 
 impl Period {
-    /// A period of so many seconds.
+    /// A period of this many seconds.
     #[must_use]
     pub const fn seconds(seconds: u64) -> Self {
         Self(seconds)
     }
 
-    /// A period of so many minutes.
+    /// A period of this many minutes.
     #[must_use]
     pub const fn minutes(minutes: u64) -> Self {
         Self(minutes * 60)
     }
 
-    /// A period of so many hours.
+    /// A period of this many hours.
     #[must_use]
     pub const fn hours(hours: u64) -> Self {
         Self(hours * 3_600)
@@ -106,7 +106,7 @@ impl Period {
 
 /// The text is not a period.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a duration (try 30m, 24h or 7d)")]
+#[error("\"{0}\" is not a duration: use a value such as 30m, 24h or 7d")]
 pub struct NotAPeriod(pub String);
 
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];

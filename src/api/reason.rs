@@ -1,18 +1,18 @@
-//! Why something is as it is: the one list of reasons that conditions, decisions and Events carry.
+//! The one list of reasons that conditions, decisions and Events carry.
 
 use std::fmt;
 
 /// How an Event of a reason is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {
-    /// Something went on as it should.
+    /// Normal progress.
     Normal,
-    /// A user should look at it.
+    /// A user should check it.
     Warning,
 }
 
 impl EventType {
-    /// As it stands in the `type` of a Kubernetes Event.
+    /// Its value in the `type` of a Kubernetes Event.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -64,13 +64,13 @@ reasons! {
     Connected;
     /// `OtaCloud`: the account answers again, or for the first time
     AccountReachable => Normal;
-    /// `OtaCloud`: the account does not answer any more, or refuses the credentials
+    /// `OtaCloud`: the account no longer answers, or refuses the credentials
     AccountUnreachable => Warning;
     /// The `OtaCloud` that `cloudRef` names does not exist
     AccountMissing;
     /// The `OtaCloud` that `cloudRef` names is invalid
     AccountInvalid;
-    /// The `OtaCloud` was edited to name another account while packages or jobs are in the first one
+    /// The `OtaCloud` was edited to refer to another account while packages or jobs are in the first one
     AccountReplaced;
     /// Another `OtaCloud` describes the same account already
     DuplicateAccount;
@@ -80,7 +80,7 @@ reasons! {
     SecretMissing;
     /// The package of the rollout moved to another account; its jobs in the first one are over
     AccountChanged;
-    /// The account that holds jobs of the rollout does not exist any more
+    /// The account with jobs of the rollout no longer exists
     AccountGone;
     /// The account does not answer, so nothing can be observed
     CloudUnreachable;
@@ -102,13 +102,13 @@ reasons! {
     Unavailable;
     /// The cloud answers with something that no document describes
     Unintelligible;
-    /// Rollwave did not send a request: its time was over, or the process may not act any more
+    /// Rollwave did not send a request: its time was over, or the process may no longer act
     NotSent;
     /// A request was refused for good, or a reference leads to nothing
     Refused => Warning;
-    /// The answer to a create was lost: Rollwave looks for what it made before it sends it again
+    /// The outcome of a create is unknown: Rollwave searches for its result before it sends it again
     OutcomeUnknown => Warning;
-    /// The answer to a create was lost, and no list can show any more whether it succeeded
+    /// The outcome of a create is unknown, and no list can show any more whether it succeeded
     OutcomeUnresolved;
 
     // Packages.
@@ -142,17 +142,17 @@ reasons! {
     DriftBlocked;
     /// The package in the cloud differs from the manifest, and Rollwave did not create it
     DriftedNotOwned;
-    /// The package in the cloud is being deleted, to be created again as the manifest says
+    /// The package in the cloud is being deleted, to be created again from the manifest
     Replacing;
     /// `OtaPackage`: the package in the cloud was missing or different, and was created again
     DriftCorrected => Normal;
-    /// The package is in the cloud as the manifest says, and verified if that is asked for
+    /// The package in the cloud matches the manifest, and is verified if required
     Ready;
     /// The package is being verified on its devices
     Verifying;
     /// The package passed its verification
     Verified;
-    /// `OtaPackage`: the package passed its verification, or asks for none
+    /// `OtaPackage`: the package passed its verification, or requires none
     PackageVerified => Normal;
     /// `OtaPackage`: the verification failed
     VerificationFailed => Warning;
@@ -170,9 +170,9 @@ reasons! {
     WaitingForRollouts;
 
     // Rollouts: before a stage is sent.
-    /// The rollout is accepted, and `readyWhen` asks for no more
+    /// The rollout is accepted, and `readyWhen` requires no more
     Accepted;
-    /// The first stage passed, and `readyWhen` asks for no more
+    /// The first stage passed, and `readyWhen` requires no more
     CanaryPassed;
     /// The cloud's jobs and devices are being read
     Observing;
@@ -212,7 +212,7 @@ reasons! {
     StageDispatching;
     /// `OtaRollout`: the first job of a stage was created
     StageDispatched => Normal;
-    /// The stage has fewer devices than its gates ask for
+    /// The stage has fewer devices than its gates require
     StageTooSmall;
     /// The stage selects no device, and its gates pass on no others
     StageEmpty;
@@ -232,7 +232,7 @@ reasons! {
     StageFailed;
     /// Devices of the stage did not answer before its deadline
     StageDeadline;
-    /// None of the devices of the stage exists any more
+    /// No device of the stage exists any more
     NoDevicesLeft;
     /// A gate of the stage has not passed yet
     GateWaiting;
@@ -248,7 +248,7 @@ reasons! {
     Aborted;
 
     // Rollouts: jobs.
-    /// The cloud does not list a job of the rollout any more
+    /// The cloud no longer lists a job of the rollout
     JobVanished;
     /// A job of the rollout was stopped outside of Rollwave
     JobStopped;
@@ -272,11 +272,11 @@ reasons! {
     Suspended => Normal;
     /// `OtaRollout`: a request pauses it
     Paused => Normal;
-    /// `OtaRollout`: it goes on
+    /// `OtaRollout`: it continues
     Resumed => Normal;
-    /// `OtaRollout`, `OtaPackage`: what failed is tried again, by request
+    /// `OtaRollout`, `OtaPackage`: what failed is retried, by request
     RetryTaken => Normal;
-    /// `OtaRollout`, `OtaPackage`: a request to try again is refused
+    /// `OtaRollout`, `OtaPackage`: a retry request is refused
     RetryRefused => Warning;
     /// `OtaRollout`: a request for a new run is refused
     RestartRefused => Warning;
@@ -300,9 +300,9 @@ reasons! {
     DeletionBlocked;
     /// It is being deleted, and waits for something
     DeletionPending => Normal;
-    /// Its jobs go on in the cloud after it was deleted
+    /// Its jobs continue in the cloud after it was deleted
     JobsLeftRunning;
-    /// It does not go on by itself; the message begins with the reason of the condition `Stalled`
+    /// It does not continue by itself; the message begins with the reason of the condition `Stalled`
     Held => Warning;
     /// It cannot be read, or cannot work in a cluster
     InvalidObject => Warning;

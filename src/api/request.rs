@@ -1,8 +1,8 @@
-//! What people ask of an object without changing its spec. A request is an annotation beside the spec, with the time at which
-//! it was made as its value; the status repeats the value once it was handled, and never is it handled again.
+//! What users request of an object without changing its spec. A request is an annotation with the time of the request as its
+//! value; the status repeats the value once the request is handled, and it is never handled again.
 //!
-//! The annotations are the same in every home: in a cluster anybody may set them who may change the object, in a folder
-//! `rollwave pause` and its like do.
+//! The annotations are the same in every state backend: in a cluster, everyone who may change the object may set them; in a
+//! folder, verbs such as `rollwave pause` do.
 
 use super::{Decision, Kind, Object, ObjectMeta, PRUNE_CONFIRMED_ANNOTATION};
 use jiff::Timestamp;
@@ -12,23 +12,23 @@ use std::collections::BTreeMap;
 /// A request.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Request {
-    /// Look at the cloud now, and not at the next drift interval.
+    /// Reconcile now instead of at the next drift interval.
     Reconcile,
-    /// Send nothing new, and stop what runs.
+    /// Dispatch nothing new, and stop running jobs.
     Pause,
-    /// Go on after a pause.
+    /// Continue after a pause.
     Resume,
-    /// Give devices that failed, in a stage or in a verification, another attempt.
+    /// Retry devices that failed, in a stage or in a verification.
     Retry,
-    /// Begin a new run of a rollout: its stages again, from the first one on.
+    /// Start a new run of a rollout: its stages again, from the first one.
     Restart,
-    /// Delete an object whose manifest is missing, although so many are. In a folder alone: whoever takes over its manifests
-    /// follows it, not the engine.
+    /// Delete an object whose manifest is missing, although many are. Only in a folder: the driver that reads the manifests
+    /// handles it, not the engine.
     Prune,
 }
 
 impl Request {
-    /// Every request that the engine follows.
+    /// Every request that the engine handles.
     pub const ALL: [Self; 5] = [Self::Reconcile, Self::Pause, Self::Resume, Self::Retry, Self::Restart];
 
     /// The verb.
@@ -57,7 +57,7 @@ impl Request {
         }
     }
 
-    /// True when an object of this kind knows what to do with it.
+    /// True when objects of this kind support it.
     #[must_use]
     pub const fn concerns(self, kind: Kind) -> bool {
         matches!(
@@ -66,8 +66,7 @@ impl Request {
         )
     }
 
-    /// The annotations that are set (or removed: none) to make the request. The last of pause and resume is the one that
-    /// stands.
+    /// The annotations that are set (or removed: none) to make the request. The later one of pause and resume applies.
     #[must_use]
     pub fn changes(self, at: &str) -> BTreeMap<&'static str, Option<String>> {
         let removed = self.opposite().map(|opposite| (opposite.annotation(), None));
@@ -82,14 +81,13 @@ impl Request {
         }
     }
 
-    /// What was asked of the object, if anything was.
+    /// The value of the request on the object, if any.
     #[must_use]
     pub fn of(self, meta: &ObjectMeta) -> Option<&str> {
         meta.annotations.as_ref()?.get(self.annotation()).map(String::as_str)
     }
 
-    /// True when what was asked of the object at this time was taken up, or what somebody asked after that: the same, or the
-    /// opposite.
+    /// True when the request of this time, or a later one, was handled: the same request, or its opposite.
     #[must_use]
     pub fn is_handled(self, object: &Object, at: Timestamp) -> bool {
         if self == Self::Prune {
@@ -99,7 +97,7 @@ impl Request {
         [Some(self), self.opposite()].into_iter().flatten().any(|request| time(request) >= Some(at))
     }
 
-    /// What was asked of the object, and is not what was handled last.
+    /// The request on the object, if it was not handled yet.
     #[must_use]
     pub fn open<'a>(self, meta: &'a ObjectMeta, handled: Option<&String>) -> Option<&'a str> {
         self.of(meta).filter(|asked| handled.map(String::as_str) != Some(asked))
@@ -107,7 +105,7 @@ impl Request {
 }
 
 impl Object {
-    /// What of these requests was handled last, as it was asked.
+    /// The value of the request that was handled last.
     #[must_use]
     pub fn handled(&self, request: Request) -> Option<&str> {
         let handled = match (self, request) {
@@ -141,9 +139,9 @@ impl Object {
     }
 }
 
-/// True when the object is to stand still, given whether it does: by the newer of pause and resume, and by a pause where that
-/// cannot be told. A pause holds for as long as it is written there; one whose annotation was lost goes on until somebody asks
-/// for the opposite.
+/// True when the object is to be paused, given whether it is paused: by the newer of pause and resume, and by a pause if the
+/// times cannot be compared. A pause lasts as long as its annotation is present; a pause whose annotation was lost lasts until
+/// the opposite is requested.
 #[must_use]
 pub fn is_paused(meta: &ObjectMeta, stands_still: bool, resumed: Option<&String>) -> bool {
     match (Request::Pause.of(meta), Request::Resume.of(meta)) {

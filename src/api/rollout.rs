@@ -34,49 +34,48 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OtaRolloutSpec {
-    /// The package that devices are upgraded to.
+    /// Package that devices are upgraded to.
     pub package_ref: LocalRef,
-    /// Who owns a device that several rollouts of the same product, type and module target: the highest priority does; among
-    /// equal ones, the later release.
+    /// Which rollout owns a device that several rollouts of the same product, type and module target: the highest priority; if
+    /// equal, the later release.
     #[serde(default, skip_serializing_if = "is_usual_priority")]
     #[schemars(default, range(min = -1_000_000, max = 1_000_000))]
     pub priority: i32,
-    /// The devices.
+    /// Devices to upgrade.
     pub targets: Targets,
-    /// What happens to devices that become eligible after their stage was sent: they register later, are replaced, or get a version
-    /// that fits.
+    /// What to do with devices that become eligible after their stage was dispatched, for example because they register later.
     #[serde(default, skip_serializing_if = "NewDevices::is_usual")]
     #[schemars(default)]
     pub new_devices: NewDevices,
-    /// Who comes first.
+    /// Order in which devices are upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// The stages, in order. A last stage with the rest of the devices is implied.
+    /// Stages in order; a last stage with the remaining devices is implied.
     #[schemars(length(min = 1, max = 50))]
     #[x_kube(
-        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stage names must differ"),
+        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stage names must be unique"),
         validation = Rule::new("!self.exists_one(s, has(s.select.rest)) || has(self[size(self) - 1].select.rest)")
-            .message("the stage that selects the rest must be the last"),
-        validation = Rule::new("self.filter(s, has(s.select.rest)).size() <= 1").message("only one stage can select the rest"),
+            .message("the stage with select.rest must be the last one"),
+        validation = Rule::new("self.filter(s, has(s.select.rest)).size() <= 1").message("only one stage may have select.rest"),
         merge_strategy = ListMerge::Map(vec!["name".to_owned()])
     )]
     pub stages: Vec<Stage>,
-    /// Rules that are watched in every stage, also while it soaks. Without any, nothing but the gates stops a bad package.
+    /// Rules that are evaluated in every stage, also while it soaks; without any, only gates stop a bad package.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     #[x_kube(
-        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stop rule names must differ"),
+        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stop rule names must be unique"),
         merge_strategy = ListMerge::Map(vec!["name".to_owned()])
     )]
     pub stop: Vec<StopRule>,
-    /// How devices get the package.
+    /// How the cloud delivers the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
-    /// When the condition `Ready` holds, which a sync wave of Argo CD or a `dependsOn` of Flux waits for.
+    /// When the condition `Ready` becomes true, which a sync wave of Argo CD or a `dependsOn` of Flux waits for.
     #[serde(default, skip_serializing_if = "ReadyWhen::is_usual")]
     #[schemars(default)]
     pub ready_when: ReadyWhen,
-    /// True: nothing new is dispatched, and running tasks are stopped where the cloud can.
+    /// Pauses the rollout: nothing new is dispatched, and running jobs are stopped where the cloud supports it.
     #[serde(default)]
     #[schemars(default)]
     pub suspend: bool,
@@ -87,10 +86,10 @@ const fn is_usual_priority(priority: &i32) -> bool {
     *priority == 0
 }
 
-/// When a rollout is ready. Whatever is asked for, one that only a person can bring further is not.
+/// When a rollout is ready; one that needs a user's action never is.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadyWhen {
-    /// Its package and its cloud are there, and nothing is wrong with it: what waits for it does not wait for devices.
+    /// Its package and cloud exist and it has no problem; dependents do not wait for devices.
     Accepted,
     /// The first stage has passed.
     CanaryPassed,
@@ -99,13 +98,13 @@ pub enum ReadyWhen {
     Completed,
 }
 
-/// What happens to devices that become eligible after their stage was sent.
+/// What to do with devices that become eligible after their stage was dispatched.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NewDevices {
     /// They join a later stage, or are sent the package once every stage has passed, under the same stop rules.
     #[default]
     Include,
-    /// They are counted, and left alone.
+    /// They are counted, and not upgraded.
     Ignore,
 }
 
@@ -123,15 +122,15 @@ impl ReadyWhen {
     }
 }
 
-/// The devices of a rollout: exactly one of `all`, `devices`, `groups`, `tags`.
+/// Devices of a rollout: exactly one of `all`, `devices`, `groups`, `tags`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("[has(self.all), has(self.devices), has(self.groups), has(self.tags)].filter(x, x).size() == 1")
-        .message("give exactly one of all, devices, groups, tags")
+        .message("set exactly one of all, devices, groups, tags")
 )]
 pub struct Targets {
-    /// Only devices that report one of these versions; any when empty. Others are left out and counted.
+    /// Only devices that report one of these versions; all when empty. Other devices are counted as excluded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 256), regex(pattern = pattern::VERSION)))]
     pub from_versions: Vec<String>,
@@ -139,25 +138,25 @@ pub struct Targets {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("all can only be true: leave it out otherwise"))]
     pub all: Option<bool>,
-    /// These devices.
+    /// Devices by id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 30_000),
         inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Option<Vec<String>>,
-    /// The devices of these groups (IoTDA `group_id`).
+    /// Devices of these groups (IoTDA `group_id`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 20),
         inner(length(min = 1, max = 64), regex(pattern = pattern::ID))
     )]
     pub groups: Option<Vec<String>>,
-    /// The devices that carry, for every key, one of its values.
+    /// Devices that have, for every key, one of its values as a tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "tags")]
     pub tags: Option<BTreeMap<String, Vec<String>>>,
-    /// Devices that are never touched.
+    /// Devices that are never upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Exclude>,
 }
@@ -175,12 +174,12 @@ fn tags(_: &mut SchemaGenerator) -> Schema {
             "items": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": pattern::TAG_VALUE}
         },
         "x-kubernetes-validations": [
-            {"rule": "self.all(key, size(key) <= 64)", "message": "the key of a tag has at most 64 characters"}
+            {"rule": "self.all(key, size(key) <= 64)", "message": "the key of a tag may have at most 64 characters"}
         ]
     })
 }
 
-/// Devices that a rollout never touches.
+/// Devices that a rollout never upgrades.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exclude {
@@ -189,112 +188,112 @@ pub struct Exclude {
     pub devices: Vec<String>,
 }
 
-/// Who comes first: devices are ranked by `sha256(seed ‖ device id)`.
+/// Order of devices: they are ranked by `sha256(seed ‖ device id)`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Order {
-    /// Seed of the ranking. Default: the package's SHA-256, so that canaries rotate from release to release.
+    /// Seed of the ranking; by default the package's SHA-256, so that canaries rotate from release to release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub seed: Option<String>,
 }
 
-/// One stage: which devices, how long they are watched, and what must hold before the next stage.
+/// A stage: its devices, how long they are observed, and what must pass before the next stage.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stage {
     /// Name of the stage.
     #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
-    /// Which devices.
+    /// Devices that the stage adds.
     pub select: Select,
-    /// Nothing of the stage is sent before this time, as in `2026-01-06T01:00:00+08:00`.
+    /// Time before which nothing of the stage is dispatched, such as `2026-01-06T01:00:00+08:00`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "written_time")]
     pub not_before: Option<Timestamp>,
-    /// The stage is sent within one of these windows only; at any time when there are none. What was sent may run on after it.
+    /// Windows in which the stage may be dispatched; any time when empty. Upgrades may finish after the window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub windows: Vec<Window>,
-    /// How long the stage is watched after its devices have answered, before its gates are asked.
+    /// How long the stage is observed after its devices have answered, before its gates are evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soak: Option<Period>,
-    /// How long its devices are waited for, from its last job on.
+    /// How long devices may take to answer, counted from the last job of the stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
-    /// What must pass before the next stage is released. All of them must.
+    /// Gates that must all pass before the next stage is dispatched.
     #[serde(default, deserialize_with = "named_gates", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     #[x_kube(
-        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("gate names must differ"),
+        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("gate names must be unique"),
         merge_strategy = ListMerge::Map(vec!["name".to_owned()])
     )]
     pub gates: Vec<Gate>,
 }
 
-/// Which devices a stage adds: exactly one of `count`, `percent`, `devices`, `rest`.
+/// Devices that a stage adds: exactly one of `count`, `percent`, `devices`, `rest`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("[has(self.count), has(self.percent), has(self.devices), has(self.rest)].filter(x, x).size() == 1")
-        .message("give exactly one of count, percent, devices, rest")
+        .message("set exactly one of count, percent, devices, rest")
 )]
 pub struct Select {
-    /// The next so many devices by rank.
+    /// The next devices in rank order, this many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub count: Option<u32>,
     /// Every device whose rank is below this share of the rank space; cumulative over the stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<Percent>,
-    /// These devices.
+    /// Devices by id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 30_000),
         inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Option<Vec<String>>,
-    /// Every device that no earlier stage took.
+    /// Every device that no earlier stage selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("rest can only be true: leave it out otherwise"))]
     pub rest: Option<bool>,
 }
 
-/// How long the devices of a stage are waited for, and what then. No defaults stand in the schema: Argo CD compares lists as a whole.
+/// How long a stage waits for its devices, and what happens after that.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deadline {
-    /// How long after the stage's last job was created; 7d when left out.
+    /// Time after the creation of the stage's last job; 7d by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Period>,
-    /// What happens with devices that have not answered by then; `Judge` when left out.
+    /// What to do about devices that have not answered by then; `Judge` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<AfterDeadline>,
 }
 
-/// What happens after a stage's deadline.
+/// What to do after the deadline of a stage.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AfterDeadline {
-    /// The stage is judged without devices that never began; those that began and did not end have failed.
+    /// Judge the stage without devices that never began; devices that began and did not finish have failed.
     #[default]
     Judge,
-    /// The stage is held until its devices answer, or a user changes something.
+    /// Hold the stage until its devices answer or a user changes something.
     Hold,
 }
 
-/// A gate at the end of a stage: a name, and what must hold.
+/// A gate at the end of a stage.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
-    /// Name of the gate, unique in its stage. Evidence and messages show it.
+    /// Name of the gate, unique in its stage; shown in evidence and messages.
     #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
-    /// Enough devices run the new version.
+    /// Passes when enough devices run the new version.
     pub outcome: OutcomeGate,
 }
 
-/// Reads gates that were stored before gates had names: such a gate gets the name that its evidence in the status carries, so that a
-/// rollout that is under way keeps what its gates have proven. Manifests do not come here without a name: the schema requires it.
+/// Reads gates that were stored before gates had names: such a gate gets the name that its evidence in the status has, so that a
+/// rollout in progress keeps the results of its gates. A manifest always has names: the schema requires them.
 fn named_gates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Gate>, D::Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -315,26 +314,26 @@ fn named_gates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Gate>, 
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("(has(self.method) && self.method != 'Wilson') || !self.minSuccess.startsWith('100')")
-        .message("no sample proves 100% by method Wilson: ask for less, or use method Ratio"),
+        .message("method Wilson cannot prove a success rate of 100%: lower minSuccess, or use method Ratio"),
     validation = Rule::new("(has(self.method) && self.method != 'Wilson') || !has(self.confidence) || !self.confidence.startsWith('100')")
-        .message("no sample proves anything with a confidence of 100%: ask for less")
+        .message("method Wilson cannot reach a confidence of 100%: lower confidence")
 )]
 pub struct OutcomeGate {
-    /// `Wilson`: the lower bound of the success rate must reach `minSuccess`. `Ratio`: the rate itself.
+    /// `Wilson` compares the lower bound of the success rate with `minSuccess`, `Ratio` the rate itself.
     #[serde(default)]
     #[schemars(default)]
     pub method: GateMethod,
-    /// Success rate that must be reached.
+    /// Success rate to reach.
     pub min_success: Percent,
     /// One-sided confidence of the Wilson bound.
     #[serde(default = "ninety_five")]
     #[schemars(default = "ninety_five")]
     pub confidence: Percent,
-    /// Fewer devices with a final outcome than this: inconclusive.
+    /// Minimum number of devices with a final outcome; the gate is inconclusive below it.
     #[serde(default = "one")]
     #[schemars(default = "one", range(min = 1, max = 10_000_000))]
     pub min_sample: u32,
-    /// A smaller share of the stage with a final outcome than this: inconclusive.
+    /// Minimum share of the stage with a final outcome; the gate is inconclusive below it.
     #[serde(default = "eighty")]
     #[schemars(default = "eighty")]
     pub min_observed: Percent,
@@ -352,38 +351,38 @@ const fn ninety_five() -> Percent {
     Percent::whole(95)
 }
 
-/// Arithmetic of an outcome gate.
+/// Method of an outcome gate.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GateMethod {
-    /// One-sided lower Wilson bound: a small canary cannot prove a high rate by luck.
+    /// One-sided lower Wilson bound: a small canary cannot prove a high rate by chance.
     #[default]
     Wilson,
     /// Succeeded / (succeeded + failed).
     Ratio,
 }
 
-/// A rule that is watched in every stage.
+/// A rule that is evaluated in every stage.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("self.method != 'Ratio' || string(self.maxFailure).endsWith('%')")
-        .message("maxFailure of method Ratio is a percentage (try 5%)"),
+        .message("maxFailure of method Ratio must be a percentage, such as 5%"),
     validation = Rule::new("self.method != 'Count' || !string(self.maxFailure).endsWith('%')")
-        .message("maxFailure of method Count is a whole number (try 3)")
+        .message("maxFailure of method Count must be a whole number, such as 3")
 )]
 pub struct StopRule {
-    /// Name of the rule.
+    /// Name of the rule, unique in the rollout.
     #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
-    /// What is compared.
+    /// What is compared with `maxFailure`.
     pub method: StopMethod,
-    /// The rule fires when failures reach this: a percentage for `Ratio`, a whole number for `Count`.
+    /// Limit at which the rule fires: a percentage for `Ratio`, a whole number for `Count`.
     pub max_failure: CountOrPercent,
-    /// `Ratio` waits for so many devices with a final outcome, over the whole rollout.
+    /// Devices with a final outcome, over the whole rollout, that `Ratio` needs before it fires.
     #[serde(default = "one")]
     #[schemars(default = "one", range(min = 1, max = 10_000_000))]
     pub min_sample: u32,
-    /// What happens when it fires.
+    /// What to do when the rule fires.
     #[serde(default)]
     #[schemars(default)]
     pub action: StopAction,
@@ -398,12 +397,12 @@ pub enum StopMethod {
     Count,
 }
 
-/// What a stop rule does when it fires.
+/// What to do when a stop rule fires.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StopAction {
-    /// Nothing new is dispatched and running tasks are stopped, until the spec changes.
+    /// Dispatch nothing new and stop running jobs, until the spec changes.
     #[default]
     Pause,
-    /// Everything that still waits is cancelled for good: this spec will not be continued.
+    /// Cancel everything that is queued, permanently: this spec is not continued.
     Abort,
 }

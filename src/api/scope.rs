@@ -4,17 +4,17 @@ use super::{Kind, ObjectKey};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// The objects of one kind: of one namespace, or of all of them.
+/// The objects of one kind, in one namespace or in all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
     /// Kind of the objects.
     pub kind: Kind,
-    /// Their namespace; all of them when there is none.
+    /// Their namespace; all namespaces when absent.
     pub namespace: Option<String>,
 }
 
 impl Scope {
-    /// Every kind in each of these namespaces; in all of the cluster when none is named.
+    /// Every kind in each of these namespaces; in the whole cluster when none is named.
     #[must_use]
     pub fn of_namespaces(namespaces: &[String]) -> BTreeSet<Self> {
         let namespaces = match namespaces {

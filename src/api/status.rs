@@ -1,5 +1,5 @@
-//! What Rollwave observed and decided. Every number that a person sees can be redone from what stands beside it.
-//! Nothing per device is kept here: counts, and at most [`MAX_EXAMPLES`] device ids as examples.
+//! What Rollwave observed and decided. Every number can be recomputed from the values beside it. Nothing is kept per device:
+//! counts, and at most [`MAX_EXAMPLES`] device ids as examples.
 
 mod clock;
 mod counts;
@@ -51,36 +51,37 @@ fn conditions(generator: &mut SchemaGenerator) -> Schema {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct OtaCloudStatus {
-    /// Generation that this status speaks of.
+    /// Generation of the spec that this status describes.
     #[serde(default = "never_observed")]
     #[schemars(default = "never_observed")]
     pub observed_generation: i64,
-    /// Conditions: `Ready` says whether the account answers.
+    /// Conditions; `Ready` is true while the account answers.
     #[serde(default)]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
-    /// One sentence with its numbers.
+    /// Summary of the state with its numbers.
     #[serde(default)]
     pub message: String,
-    /// The `reconcile-requested-at` that was handled last.
+    /// Value of the last handled annotation `reconcile-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
-    /// Name of the Secret that the keys were read from: it is kept for as long as this account needs it.
+    /// Secret that the keys were last read from; it is kept as long as this account needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
-    /// The account that the spec named when it answered last. An edit to another one is refused while packages or jobs are in it.
+    /// Account that the spec described when it last answered; an edit to another account is refused while packages or jobs are in
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
 }
 
-/// A decision and the rule that took it.
+/// A decision, and the rule that made it.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
-    /// When.
+    /// Time of the decision.
     #[schemars(schema_with = "timestamp")]
     pub at: Timestamp,
-    /// CamelCase name of the rule, the same as a condition's or event's reason.
+    /// Name of the rule in CamelCase, the same as a condition's or Event's reason.
     pub rule: String,
     /// What was decided, with its numbers.
     pub message: String,
@@ -99,7 +100,7 @@ impl Default for OtaCloudStatus {
     }
 }
 
-/// Appends a decision unless the newest one says the same; keeps the last [`MAX_DECISIONS`].
+/// Appends a decision unless it equals the newest one; keeps the last [`MAX_DECISIONS`].
 pub fn record_decision(
     decisions: &mut Vec<Decision>,
     at: Timestamp,
@@ -115,13 +116,13 @@ pub fn record_decision(
     decisions.drain(..excess);
 }
 
-/// A share as people read it: `93.3 %`.
+/// A share as shown to users: `93.3 %`.
 #[must_use]
 pub fn percent_text(part: u32, whole: u32) -> String {
     if whole == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * f64::from(part) / f64::from(whole)) }
 }
 
-/// A time as people read it, to the second: `2026-11-02 10:00:00Z`.
+/// A time as shown to users, to the second: `2026-11-02 10:00:00Z`.
 #[must_use]
 pub fn time_text(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()

@@ -1,7 +1,7 @@
-//! What each cloud does with each field of a manifest: one table, for admission, for the judge and for `docs/clouds.md`.
+//! What each cloud does with each field of a manifest: one table for admission, the decision and `docs/clouds.md`.
 //!
-//! **Invariant:** every field of `OtaPackage` and `OtaRollout` has a row (a test walks their schemas), so that none can be
-//! dropped in silence.
+//! **Invariant:** every field of `OtaPackage` and `OtaRollout` has a row (a test walks their schemas), so that none is ignored
+//! silently.
 
 mod devices;
 mod files;
@@ -19,18 +19,18 @@ use serde_json::Value;
 /// What a cloud does with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// The cloud has it: the name of its own field or call.
+    /// The cloud supports it: the name of its own field or call.
     Native(&'static str),
-    /// Rollwave does it, and how.
+    /// Rollwave implements it, and how.
     Emulated(&'static str),
     /// It is refused, and what to use instead.
     Refused(&'static str),
 }
 
-/// A field with what each cloud does with it.
+/// A field, and what each cloud does with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Path from `spec` on, with everything below it: `spec.delivery.retry.interval`.
+    /// Path from `spec` on; applies to everything below it: `spec.delivery.retry.interval`.
     pub field: &'static str,
     /// In the order of [`CloudKind::ALL`].
     pub clouds: [Support; 4],
@@ -50,7 +50,7 @@ impl Row {
     }
 }
 
-/// A field that a cloud cannot honour as it is written.
+/// A field that a cloud cannot honor as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Path of the field: `spec.delivery.confirm`.
@@ -69,13 +69,13 @@ pub const fn rows(kind: Kind) -> &'static [Row] {
     }
 }
 
-/// What this cloud cannot honour of an object with this `spec`, in the order of the table.
+/// What this cloud cannot honor of an object with this `spec`, in the order of the table.
 #[must_use]
 pub fn refusals(cloud: CloudKind, kind: Kind, spec: &impl Serialize) -> Vec<Refusal> {
     refusals_at(cloud, kind, "spec", spec)
 }
 
-/// What this cloud cannot honour of a rollout, be it for what it says itself or for the package that it is to deliver.
+/// What this cloud cannot honor of a rollout, because of the rollout itself or of its package.
 #[must_use]
 pub fn rollout_refusals(
     cloud: CloudKind,
@@ -87,10 +87,10 @@ pub fn rollout_refusals(
     refused
 }
 
-/// What this cloud cannot honour of a part of a manifest, such as `spec.delivery`, in the order of the table.
+/// What this cloud cannot honor of a part of a manifest, such as `spec.delivery`, in the order of the table.
 #[must_use]
 pub fn refusals_at(cloud: CloudKind, kind: Kind, path: &str, part: &impl Serialize) -> Vec<Refusal> {
-    // What was read from a manifest can be written: its keys are all texts.
+    // What was read from a manifest can be serialized: its keys are all strings.
     let part = serde_json::to_value(part).unwrap_or_default();
     let manifest = path.rsplit('.').fold(part, |inner, field| serde_json::json!({field: inner}));
     let is_below =
@@ -98,7 +98,7 @@ pub fn refusals_at(cloud: CloudKind, kind: Kind, path: &str, part: &impl Seriali
     let refused = rows(kind).iter().filter_map(|row| match row.of(cloud) {
         Support::Refused(instead) if at(&manifest, row.field).is_some() => Some(Refusal {
             path: row.field.to_owned(),
-            message: format!("{cloud} cannot do this: {instead}"),
+            message: format!("not supported by {cloud}: {instead}"),
         }),
         _ => None,
     });
@@ -108,7 +108,7 @@ pub fn refusals_at(cloud: CloudKind, kind: Kind, path: &str, part: &impl Seriali
     refused.filter(|refusal| is_below(&refusal.path)).collect()
 }
 
-/// The value at a path of fields; none when it is not there, or empty.
+/// The value at a path of fields; none when it is absent or empty.
 fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     let found = path.split('.').try_fold(value, |value, field| value.get(field))?;
     let is_empty = match found {

@@ -1,4 +1,4 @@
-//! Windows of time in which a stage may be sent.
+//! Windows of time in which a stage may be dispatched.
 
 use super::quantity::text_serde;
 use super::{Period, pattern};
@@ -8,26 +8,26 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// A window that opens at a time of day in a place, and stays open for a while.
+/// A window that opens at a local time of day and stays open for a duration.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Window {
-    /// Days on which it opens, as the place counts them; every day when left out. It may last into the day after.
+    /// Days on which the window opens, in its time zone; every day when empty. It may last into the next day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 7))]
     pub days: Vec<Day>,
-    /// When it opens by the clocks of the place: `01:00`. A time that a change of the clocks leaves out comes as much later as
-    /// they are put forward; of a time that comes twice the first counts.
+    /// Local time at which the window opens, such as `01:00`; a time that daylight saving skips is shifted by the same amount, of
+    /// a repeated time the first one counts.
     pub start: TimeOfDay,
-    /// How long it stays open, by a stopwatch: more than nothing, at most 7d.
+    /// How long the window stays open, in elapsed time: more than 0s, at most 7d.
     pub duration: WindowLength,
-    /// The place, by its name in the IANA time zone database: `Asia/Shanghai`, `UTC`.
+    /// Name in the IANA time zone database, such as `Asia/Shanghai` or `UTC`.
     pub time_zone: ZoneName,
 }
 
 /// A day of the week.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is said by its name")]
+#[expect(missing_docs, reason = "the names explain themselves")]
 pub enum Day {
     Mon,
     Tue,
@@ -104,9 +104,9 @@ impl WindowLength {
     }
 }
 
-/// The text is not how long a window can stay open.
+/// The text is not a valid duration of a window.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not how long a window can be open: more than 0s, at most 7d (try 4h)")]
+#[error("\"{0}\" is not a valid duration of a window: use more than 0s and at most 7d, such as 4h")]
 pub struct NotAWindowLength(pub String);
 
 impl FromStr for WindowLength {
@@ -125,8 +125,8 @@ impl fmt::Display for WindowLength {
     }
 }
 
-/// Name of a time zone. Zones are looked up in the database within the program, so that a window opens at the same time
-/// whatever a machine has installed.
+/// Name of a time zone. Zones come from the database in the program, so that a window opens at the same time whatever is
+/// installed on a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneName(TimeZone);
 
@@ -138,9 +138,9 @@ impl ZoneName {
     }
 }
 
-/// There is no such time zone.
+/// The time zone does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no time zone of the IANA database (try Asia/Shanghai or UTC)")]
+#[error("\"{0}\" is not a time zone of the IANA database: use a name such as Asia/Shanghai or UTC")]
 pub struct NotAZone(pub String);
 
 impl FromStr for ZoneName {
@@ -148,7 +148,7 @@ impl FromStr for ZoneName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let zone = TimeZoneDatabase::bundled().get(text);
-        // `Etc/Unknown` is jiff's own, for a machine that does not know where it is.
+        // `Etc/Unknown` is jiff's own, for a machine without a known time zone.
         let zone = zone.ok().filter(|zone| zone.iana_name().is_some() && !zone.is_unknown());
         zone.map(Self).ok_or_else(|| NotAZone(text.to_owned()))
     }

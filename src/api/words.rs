@@ -1,4 +1,4 @@
-//! Words that every part of Rollwave uses for people.
+//! Words for messages of every part of Rollwave.
 
 use std::fmt::Display;
 

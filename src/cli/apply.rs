@@ -1,4 +1,4 @@
-//! `rollwave apply`: one round, or with `--wait` until everything is settled.
+//! `rollwave apply`: one pass, or with `--wait` until every object has settled.
 
 use super::folder::{self, Requests, SourceArgs, elsewhere_text};
 use super::ports::SystemClock;
@@ -15,28 +15,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// An account that does not answer for this long ends `apply`.
+/// How long an account may fail to answer before `apply` gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Make the cloud agree with the manifests.
-///
-/// Creates what is missing, releases the stages that are due, and deletes, by their policies, objects whose manifests
-/// are gone from PATH. Without --wait it does what can be done now and ends: run it again, from cron for instance, until the
-/// exit code is not 2 any more. `rollwave run` keeps on.
+/// Arguments of `rollwave apply`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  rollwave apply fleet/\n  rollwave apply fleet/ --wait --timeout 24h")]
 pub struct Args {
     /// File or folder of manifests.
     pub path: PathBuf,
-    /// Go on until every object has converged, is held, or has failed.
+    /// Wait until every object has converged, is held or has failed.
     #[arg(long)]
     pub wait: bool,
-    /// Give up waiting after this long (30m, 24h); exit code 4.
+    /// Stop waiting after this time (30m, 24h) and exit with code 4.
     #[arg(long, value_name = "PERIOD", requires = "wait")]
     pub timeout: Option<Period>,
-    /// Which source it is.
+    /// Which source PATH is.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.
+    /// Run time N times as fast, for rehearsals against a simulator on this machine.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub time_factor: u32,
 }
@@ -45,7 +42,7 @@ pub struct Args {
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
     let deadline = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout.as_secs()));
     let Some(mut snapshot) = read(&args.path, left_until(deadline)).await else {
-        ctx.printer.error(format!("{}: could not be read in time", args.path.display()));
+        ctx.printer.error(format!("{}: reading the manifests timed out", args.path.display()));
         return Exit::Timeout;
     };
     if !snapshot.problems.is_empty() {
@@ -81,10 +78,10 @@ fn refuse(snapshot: &Snapshot, ctx: &Context) -> Exit {
     for problem in &snapshot.problems {
         ctx.printer.problem(problem);
     }
-    ctx.fail(format!("{}: nothing was done", snapshot.problems_text()))
+    ctx.fail(format!("{}: nothing was applied", snapshot.problems_text()))
 }
 
-/// The manifests; none when their files do not answer within this time.
+/// Reads the manifests; none when that takes longer than `time`.
 async fn read(path: &Path, time: Duration) -> Option<Snapshot> {
     let path = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || source::folder::read(&path));
@@ -114,7 +111,7 @@ async fn settle(
     summarise(driver, &round, ctx).await
 }
 
-/// What happened since `apply` began.
+/// What has happened since `apply` began.
 struct Round {
     outstanding: Outstanding,
     calls: CallCount,
@@ -130,7 +127,7 @@ impl Round {
 
     async fn take(&mut self, report: Report, driver: &FolderDriver, ctx: &Context) -> Result<(), DriveError> {
         self.outstanding.done(&report.key);
-        // An object that needed no call says nothing of its account.
+        // An object that needed no call is no evidence about its account.
         let has_answered = self.calls.take(report.account.clone(), report.calls);
         match report.error {
             Some(error) if error.class.is_transient() => {
@@ -181,7 +178,7 @@ async fn summarise(driver: &FolderDriver, round: &Round, ctx: &Context) -> Resul
     ctx.printer.line(paint(DIM, format!("{} objects, {} calls", objects.len(), round.calls.total())));
     let exit = exit_of(&objects, !round.silent.is_empty());
     if exit == Exit::Pending {
-        ctx.printer.note("in progress: run `rollwave apply` again to go on, or use --wait");
+        ctx.printer.note("in progress: run `rollwave apply` again, or use --wait");
     }
     Ok(exit)
 }

@@ -1,18 +1,17 @@
-//! When this machine was booted, by a clock that nobody sets and that goes on while the machine sleeps (`CLOCK_BOOTTIME`,
-//! clock_gettime(2)). Linux alone says which boot it is; elsewhere none is known, and waits are counted by other clocks.
+//! When this machine booted, by a clock that cannot be set and that runs while the machine sleeps (`CLOCK_BOOTTIME`,
+//! clock_gettime(2)). Only Linux identifies the boot; elsewhere none is known, and waits are measured by other clocks.
 
 use crate::decide::clocks::Boot;
 use jiff::Timestamp;
 
-/// The boot, counted back from `now`, with time going `factor` times as fast as the machine's.
+/// The boot time, computed back from `now`; time runs `factor` times as fast as the machine's.
 pub(super) fn since(now: Timestamp, factor: u32) -> Option<Boot> {
     let uptime = machine::uptime()?.checked_mul(i32::try_from(factor).ok()?)?;
     let at = now.checked_sub(uptime).ok()?;
     Some(Boot { id: id_of(&machine::name()?, factor), at })
 }
 
-/// A hash: the machine's own id of its boot is nobody else's business. Times that were counted at another speed are of another
-/// boot.
+/// A hash, so that the machine's boot id is not disclosed. Times counted at another speed belong to another boot.
 fn id_of(name: &str, factor: u32) -> u64 {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(format!("rollwave boot {name} {factor}"));

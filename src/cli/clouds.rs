@@ -9,7 +9,7 @@ use crate::cloud::defaults::{capabilities_of, source_of};
 use jiff::SignedDuration;
 use std::fmt::Write as _;
 
-/// What each cloud does with each field of a manifest, and where each field of its requests comes from (Markdown).
+/// Arguments of `rollwave clouds`.
 #[derive(clap::Args, Debug)]
 pub struct Args {}
 
@@ -17,59 +17,59 @@ const INTRODUCTION: &str = "# Clouds
 
 <!-- Written by `make docs` from src/api/support/: do not edit. -->
 
-The same manifests on four clouds. A field is **native** where the cloud has it (its own name stands here), **emulated** where Rollwave does it, and
-**refused** where neither can be: such a manifest is an error that names the field and what to use instead, never a field that is dropped.
+The same manifests work on four clouds. A field is **native** if the cloud supports it (the table shows the cloud's own name), **emulated** if
+Rollwave implements it, and **refused** otherwise. A refused field is an error that names the field and what to use instead; no field is ignored.
 ";
 
 const CALLS_NOT_MADE: &str = "
-## What is not called, and why
+## Requests that are not used
 
-**A stage is an exact set of devices that keeps them once it was sent**, on every cloud alike: who is in it is decided before a job leaves, is the
-same on any machine, and is what gates and stop rules count. So jobs name their devices. What lets a cloud choose is not sent, because it would
-choose others, later, or more of them:
+**A stage is an exact set of devices that does not change after it is dispatched**, on every cloud. Its devices are chosen before a job is created, are
+the same on any machine, and are what gates and stop rules count. So jobs list their devices. Parameters that let a cloud choose are not sent, because
+the cloud would choose other devices, later, or more of them:
 
-| cloud | not sent | what it would do |
+| cloud | not sent | effect |
 |---|---|---|
-| huaweiIotda | `targets_filter` of CreateBatchTask | members of groups, whoever they are then |
-| oceanConnect | `targets.deviceGroups` | names of groups, whose members change; 256 names are the most, as for devices |
-| aliyunIot | `TargetSelection` `ALL`, `GRAY`, `GROUP`; CreateOTADynamicUpgradeJob | the cloud takes whoever fits; a dynamic job goes on taking devices that come to fit |
-| enos | `upgradeScope` `total`, `attributes`, `tags`, `assetTrees`; `upgradePolicy` `incremental` | the cloud takes whoever fits; an incremental job goes on taking devices that come to fit |
+| huaweiIotda | `targets_filter` of CreateBatchTask | the members of groups at the time of the task |
+| oceanConnect | `targets.deviceGroups` | groups, whose members change; at most 256 names, as for devices |
+| aliyunIot | `TargetSelection` `ALL`, `GRAY`, `GROUP`; CreateOTADynamicUpgradeJob | the cloud selects all matching devices; a dynamic job keeps adding devices that match later |
+| enos | `upgradeScope` `total`, `attributes`, `tags`, `assetTrees`; `upgradePolicy` `incremental` | the cloud selects all matching devices; an incremental job keeps adding devices that match later |
 
-**One device is not cancelled** (CancelOTATaskByDevice, EnOS `cancelTask`, IoTDA `stop` with `targets`). A device that is excluded, or leaves the targets,
-after its stage was sent stays in it until its job is done: the numbers that a gate asks about do not change under it. `suspend` stops whole jobs.
+**Single devices are not cancelled** (CancelOTATaskByDevice, EnOS `cancelTask`, IoTDA `stop` with `targets`). A device that is excluded, or leaves the
+targets, after its stage was dispatched stays in the stage until its job is done, so that the numbers of a gate do not change. `suspend` stops whole jobs.
 
-**A failed device is not tried again within its job** (ReupgradeOTATask, EnOS `retryTask`, IoTDA `retry`) beyond `delivery.retry`, which the cloud counts by
-itself. Whoever asks for another try gets another job under the token of the next attempt: it is found again after a lost answer, stands in the
-status beside the first one, and means the same where a cloud has no such call (OceanConnect), knows failed tasks of running jobs only (EnOS) or
-nothing of stopped ones (IoTDA).
+**Failed devices are not retried within their job** (ReupgradeOTATask, EnOS `retryTask`, IoTDA `retry`) beyond `delivery.retry`, which the cloud counts
+itself. A retry by request is another job with the idempotency key of the next attempt: it is found again if its outcome is unknown, is shown in the
+status beside the first one, and means the same on a cloud that has no such call (OceanConnect), one for failed tasks of running jobs only (EnOS), or
+none for stopped jobs (IoTDA).
 
-**A confirmation is the device's user's** (ConfirmOTATask, IoTDA `confirm`). With `delivery.confirm` tasks wait until whoever has the device lets them begin, by the
-application that talks to the cloud; they are counted as queued, and the stage says how many have not begun. A rollout that confirmed them by itself
-would ask nobody: leave `confirm` out for that.
+**Upgrades are confirmed by the user of the device** (ConfirmOTATask, IoTDA `confirm`). With `delivery.confirm`, tasks wait until that user confirms them
+through the application that uses the cloud. They count as queued, and the stage shows how many have not begun. If no confirmation is needed, omit `confirm`.
 
-**A module is not created** (CreateOTAModule). Its name is what devices report their versions under, cannot be changed, and ten are the most: whoever builds the
-device adds it to the product. A package for a module that is not there says so before anything is uploaded.
+**Modules are not created** (CreateOTAModule). Devices report their versions under the name of a module, the name cannot be changed, and a product has at
+most ten: the maker of the device adds the module to the product. A package for a missing module reports that before anything is uploaded.
 
-**A stopped job is not started** (EnOS `start`). After its creation it runs; one that stands still may have been stopped by a person, so that the rollout holds and
-says which job it is.
+**Stopped jobs are not started** (EnOS `start`). A job runs from its creation on. A job that does not run may have been stopped by a user, so the rollout
+is held and names the job.
 
-## Jobs of somebody else
+## External jobs
 
-A device takes one job at a time; the cloud fails it in a second one, and the package would be blamed. So a stage waits while a job of somebody else
-holds one of its devices, and says which job.
+A device takes one job at a time. A cloud fails the device in a second job, which would count against the package. So a stage waits while an external job
+holds one of its devices, and names the job.
 
-| cloud | how it is known | what is not known |
+| cloud | how external jobs are detected | limits |
 |---|---|---|
-| huaweiIotda | tasks name their devices | |
-| oceanConnect | tasks name their devices | members of `deviceGroups` |
-| aliyunIot | rows of jobs name no devices, and a job may have a million: it is asked for those that are about to be sent, 50 a call (ListOTATaskByJob, `DeviceNames`) | a device that comes to fit a dynamic job later: it has no task until then. That a job which waits for its time lists its tasks is *assumed*. With `delivery.overwrite` nobody is asked: the cloud replaces what has not begun |
-| enos | a device says whether a job is at it (`isUpgrading`); a job for which devices it was made, or nothing if it has another scope: its tasks of the devices that are about to be sent are searched for, 50 a call (`jobId` and `deviceKey`) | a device that comes to fit an `incremental` job later: it has no task until then. That a job which waits for its window has tasks (`init`) is *assumed* |
+| huaweiIotda | tasks list their devices | |
+| oceanConnect | tasks list their devices | members of `deviceGroups` are not known |
+| aliyunIot | rows of jobs list no devices, and a job may have a million: each job is queried for the devices about to be sent, 50 per call (ListOTATaskByJob, `DeviceNames`) | a device that matches a dynamic job later has no task until then. That a job which waits for its time lists its tasks is *assumed*. With `delivery.overwrite` no job is queried: the cloud replaces what has not begun |
+| enos | a device reports whether a job is upgrading it (`isUpgrading`); a job reports its devices, unless it has another scope: its tasks for the devices about to be sent are searched for, 50 per call (`jobId` and `deviceKey`) | a device that matches an `incremental` job later has no task until then. That a job which waits for its window has tasks (`init`) is *assumed* |
 
-Jobs are asked right before a job is sent, and only those that are not over, not Rollwave's, not known to send a package of another product, and not known
-to have other devices. It costs a call for each such job and each 50 devices of the new job; `rollwave plan` counts them among the looks. On EnOS no job ever ends by itself:
-stop jobs that are done, and these calls are saved. At most 40 jobs are queried before one dispatch. Where more may hold its devices, none is queried and nothing is sent:
-the rollout is held, or the verification of the package waits, with the reason `TooManyExternalJobs` and the number of jobs. Stop external jobs that are not needed any more;
-it goes on by itself once at most 40 are left. Jobs that run already are observed and judged meanwhile.
+Jobs are queried right before a job is created, and only those that are not finished, not Rollwave's, not known to send a package of another product,
+and not known to have other devices. Each such job costs one call per 50 devices of the new job; `rollwave plan` includes these calls in its polls. On
+EnOS no job ever ends by itself: stop finished jobs to save these calls. At most 40 jobs are queried before one dispatch. If more may hold its devices,
+none is queried and nothing is sent: the rollout is held, or the verification of the package waits, with the reason `TooManyExternalJobs` and the number
+of jobs. Stop external jobs that are no longer needed; the rollout continues by itself once at most 40 are left. Running jobs are observed and judged
+meanwhile.
 ";
 
 /// Prints the page.
@@ -88,7 +88,7 @@ pub fn page() -> String {
     }
     limits(&mut page);
     page.push_str(CALLS_NOT_MADE);
-    page.push_str("\n## Where the fields of the clouds' requests come from\n");
+    page.push_str("\n## Sources of request fields\n");
     for document in DOCUMENTS {
         request(&mut page, document);
     }
@@ -114,11 +114,11 @@ fn cell(support: Support) -> String {
     }
 }
 
-/// Of an account that says nothing else; requests of a minute are the default of the transport.
+/// Limits of an account without a budget of its own. One minute is the default request timeout of the transport.
 fn limits(page: &mut String) {
     page.push_str(
-        "\n## Limits and budgets\n\nThe budget is of one account and all its objects; `spec.budget` of its `OtaCloud` sets another one.\n\n\
-         | cloud | devices a job | rows a page | calls a second | at once | lists lag | where the numbers come from |\n\
+        "\n## Limits and budgets\n\nThe budget applies to one account with all its objects; change it with `spec.budget` of its `OtaCloud`.\n\n\
+         | cloud | devices per job | rows per page | calls per second | burst | visibility lag | source of the numbers |\n\
          |---|---|---|---|---|---|---|\n",
     );
     for cloud in CloudKind::ALL {
@@ -137,11 +137,8 @@ fn limits(page: &mut String) {
 }
 
 fn request(page: &mut String, document: &Document) {
-    let _ = writeln!(
-        page,
-        "\n### {} of {}\n\n| field | comes from |\n|---|---|",
-        document.request, document.cloud
-    );
+    let _ =
+        writeln!(page, "\n### {} of {}\n\n| field | source |\n|---|---|", document.request, document.cloud);
     for (field, origin) in document.fields {
         let origin = match origin {
             FieldOrigin::Manifest(field) => format!("`{field}`"),

@@ -4,10 +4,11 @@ use super::{Cli, Context, Exit};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-/// Which shell.
+/// Arguments of `rollwave completions`.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Example: rollwave completions bash > ~/.local/share/bash-completion/completions/rollwave"
+    after_help = "Examples:\n  rollwave completions bash > ~/.local/share/bash-completion/completions/rollwave\n  \
+            rollwave completions zsh > ~/.zfunc/_rollwave"
 )]
 pub struct Args {
     /// Shell to complete for.

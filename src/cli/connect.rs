@@ -1,4 +1,4 @@
-//! Makes a client out of an `OtaCloud`: reads its secrets, and opens the one transport that all accounts share.
+//! Builds the client of an `OtaCloud`: reads its secrets, and uses the one transport that all accounts share.
 
 use crate::{
     api::{
@@ -25,7 +25,7 @@ pub struct HttpConnector {
     transport: Arc<dyn Transport>,
     sessions: ocean_connect::Sessions,
     vault: Option<Arc<dyn Vault>>,
-    /// Hosts that keys may be sent to; any when there is none.
+    /// Hosts that keys may be sent to; any host when empty.
     allowed: Vec<AllowedHost>,
     leadership: Arc<dyn Leadership>,
 }
@@ -33,25 +33,25 @@ pub struct HttpConnector {
 /// The entries of a Secret by their keys.
 pub type Entries = BTreeMap<String, SecretString>;
 
-/// Where the Secrets are that `spec.credentials.secretRef` names: in a cluster.
+/// Reads the Secrets that `spec.credentials.secretRef` names, in a cluster.
 #[async_trait]
 pub trait Vault: Send + Sync {
-    /// The entries of a Secret, read at each call. A controller keeps the Secret for its holder from then on.
+    /// Reads the entries of a Secret. A controller then keeps the Secret for its holder.
     ///
     /// # Errors
-    /// [`CallError`]: it is not there, may not be read, or cannot be asked for now.
+    /// [`CallError`]: the Secret does not exist, may not be read, or cannot be read now.
     async fn read(&self, secret: Named<'_>) -> Result<Entries, CallError>;
 
-    /// Sees to it that a Secret that was read stays while its holder does.
+    /// Keeps a Secret that was read for as long as its holder exists.
     ///
     /// # Errors
-    /// [`CallError`]: it cannot be told or done now.
+    /// [`CallError`]: the request failed.
     async fn keep(&self, secret: Named<'_>) -> Result<(), CallError>;
 
-    /// The holder does not need it any more.
+    /// Releases the Secret: its holder no longer needs it.
     ///
     /// # Errors
-    /// [`CallError`]: it may still be kept.
+    /// [`CallError`]: the Secret may still be kept.
     async fn release(&self, secret: Named<'_>) -> Result<(), CallError>;
 }
 
@@ -71,58 +71,58 @@ impl HttpConnector {
         Ok(Self { transport, sessions, vault: None, allowed: Vec::new(), leadership })
     }
 
-    /// The same connector, whose sessions are shared with other processes.
+    /// The same connector, sharing its sessions with other processes.
     #[must_use]
     pub fn sharing(self, shelf: Arc<dyn ocean_connect::Shelf>) -> Self {
         Self { sessions: ocean_connect::Sessions::shared(shelf), ..self }
     }
 
-    /// The same connector, with Secrets to read keys from.
+    /// The same connector, reading keys from Secrets.
     #[must_use]
     pub fn with_vault(self, vault: Arc<dyn Vault>) -> Self {
         Self { vault: Some(vault), ..self }
     }
 
-    /// The same connector, whose requests leave only while this instance leads.
+    /// The same connector, sending requests only while this instance leads.
     #[must_use]
     pub fn led_by(self, leadership: Arc<dyn Leadership>) -> Self {
         Self { transport: Arc::new(Fenced::new(self.transport, leadership.clone())), leadership, ..self }
     }
 
-    /// The same connector, which sends keys to these hosts only.
+    /// The same connector, sending keys only to these hosts.
     #[must_use]
     pub fn sending_to(self, allowed: Vec<AllowedHost>) -> Self {
         Self { allowed, ..self }
     }
 
-    /// Before any secret is read: keys go nowhere that they may not go to.
+    /// Checked before any secret is read: keys are sent only to allowed addresses.
     fn check_addresses(&self, cloud: &OtaCloud) -> Result<(), CallError> {
         let named = cloud.spec.cloud().map(CloudRef::addresses).unwrap_or_default();
         let derived = huawei_iotda::derived_iam(&cloud.spec);
-        let derived = derived.iter().map(|iam| ("the address of IAM".to_owned(), iam.as_str()));
+        let derived = derived.iter().map(|iam| ("the IAM address".to_owned(), iam.as_str()));
         for (field, address) in named.into_iter().chain(derived) {
             let invalid = |message| CallError::new(ErrorClass::Invalid, "Connect", message);
             let url = address::check(address, cloud.spec.allow_insecure)
                 .map_err(|why| invalid(format!("{field}: {why}")).next_step(format!("correct {field}")))?;
             if !self.allowed.is_empty() && !self.allowed.iter().any(|host| host.allows(&url)) {
-                let message = format!("{field}: {address} is not among the hosts that keys may be sent to");
+                let message = format!("{field}: {address} is not a host that keys may be sent to");
                 return Err(invalid(message).next_step(
-                    "correct the address, or have the operator of the controller allow the host (--allow-host)",
+                    "correct the address, or start the controller with --allow-host for this host",
                 ));
             }
         }
         Ok(())
     }
 
-    /// The Secret that the account names, if it names one.
+    /// The Secret of the account, if it names one.
     async fn entries(&self, cloud: &OtaCloud) -> Result<Option<Entries>, CallError> {
         let Some(reference) = &cloud.spec.credentials.secret_ref else { return Ok(None) };
         let Some(vault) = &self.vault else {
-            return Err(refused("spec.credentials.secretRef names a Secret of a cluster".to_owned())
-                .next_step("name each key with env:VAR, file:PATH or exec:CMD, or use rollwave controller"));
+            return Err(refused("spec.credentials.secretRef works in a Kubernetes cluster only".to_owned())
+                .next_step("give each key as env:VAR, file:PATH or exec:CMD, or use `rollwave controller`"));
         };
         match (vault.read(named(cloud, &reference.name)).await, cloud.former_secret()) {
-            // Deleted before the new keys were ever read: what was made with the former ones is stopped with them.
+            // Deleted before the new keys were read: jobs that were created with the former keys are stopped with them.
             (Err(error), Some(former)) if cloud.metadata.deletion_timestamp.is_some() => {
                 vault.read(named(cloud, former)).await.map_err(|_| error).map(Some)
             }
@@ -145,7 +145,7 @@ impl Connector for HttpConnector {
             Some(CloudRef::OceanConnect(spec)) => self.ocean_connect(spec, &secrets).await,
             Some(CloudRef::Enos(spec)) => self.enos(spec, &secrets).await,
             Some(CloudRef::AliyunIot(spec)) => self.aliyun(spec, &secrets).await,
-            None => Err(refused("spec names no cloud, or several".to_owned())),
+            None => Err(refused("spec must name exactly one cloud".to_owned())),
         }
     }
 
@@ -207,7 +207,7 @@ impl HttpConnector {
     async fn aliyun(&self, spec: &AliyunIot, secrets: &Secrets<'_>) -> Result<Arc<dyn Cloud>, CallError> {
         let (id, secret, security_token) = secrets.signing_key().await?;
         let keys = aliyun_iot::Keys { id, secret, security_token };
-        // Another text each time: the gateway refuses a nonce that it has seen.
+        // A new value each time: the gateway refuses a nonce that it has seen.
         let nonces = format!("{:x}{:x}", fastrand::u128(..), std::process::id());
         listening(self.transport.clone(), |transport| Ok(aliyun_iot::connect(spec, keys, transport, &nonces)))
     }
@@ -215,7 +215,7 @@ impl HttpConnector {
 
 struct Secrets<'a> {
     credentials: &'a Credentials,
-    /// Of the Secret that the account names; then everything comes from there.
+    /// Entries of the Secret that the account names; if present, every key comes from them.
     entries: Option<Entries>,
     base: PathBuf,
 }
@@ -226,7 +226,7 @@ impl Secrets<'_> {
         Ok(Keys::AccessKey { id, secret, security_token })
     }
 
-    /// Access key, its secret, and the token of a temporary one.
+    /// Access key, secret key, and the security token of temporary keys.
     async fn signing_key(&self) -> Result<(SecretString, SecretString, Option<SecretString>), CallError> {
         let given = self.credentials;
         let id = self.needed("accessKey", given.access_key.as_ref()).await?;
@@ -248,7 +248,7 @@ impl Secrets<'_> {
         }))
     }
 
-    /// A file of `spec.oceanConnect`, or an entry of the Secret, that may be left out.
+    /// An optional file of `spec.oceanConnect`, or the entry of the Secret.
     async fn file(
         &self,
         field: &str,
@@ -284,7 +284,7 @@ impl Secrets<'_> {
         }
         let Some(source) = source else {
             return Err(refused(format!("{path} is missing"))
-                .next_step(format!("give {path}, or another spec.huaweiIotda.auth")));
+                .next_step(format!("set {path}, or choose another spec.huaweiIotda.auth")));
         };
         secret::read(source, &self.base).await.map_err(|error| refused(format!("{path}: {error}")))
     }
@@ -362,8 +362,12 @@ mod tests {
         };
         let iam = "iam.cn-north-4.myhuaweicloud.com";
         for (endpoint, allowed, expected) in [
-            ("https://evil.example.com", &["iot.example.com", iam][..], "not among the hosts"),
-            ("https://iot.example.com", &["iot.example.com"], "the address of IAM: https://iam.cn-north-4"),
+            (
+                "https://evil.example.com",
+                &["iot.example.com", iam][..],
+                "not a host that keys may be sent to",
+            ),
+            ("https://iot.example.com", &["iot.example.com"], "the IAM address: https://iam.cn-north-4"),
             (
                 "http://iot.example.com",
                 &[],

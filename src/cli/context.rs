@@ -1,4 +1,4 @@
-//! What every verb is given: where to print, and the global options.
+//! What every verb gets: the printer and the global options.
 
 use super::{Exit, Global, printer::Printer};
 use std::{
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What every verb is given.
+/// The context of a verb.
 #[derive(Debug)]
 pub struct Context {
     /// The only way to stdout and stderr.
@@ -18,9 +18,9 @@ pub struct Context {
 /// Folder that holds status and journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateDir {
-    /// Somebody named it.
+    /// Named by the user.
     Named(PathBuf),
-    /// Nobody did.
+    /// The default.
     Usual(PathBuf),
 }
 
@@ -42,13 +42,13 @@ impl Context {
         Self { printer: Printer::of_process(global.color, global.quiet), state }
     }
 
-    /// Says what went wrong, and fails.
+    /// Prints the error; returns the exit code for failure.
     pub fn fail(&self, error: impl Display) -> Exit {
         self.printer.error(error);
         Exit::Failed
     }
 
-    /// Says what was wrong with the command line.
+    /// Prints what is wrong with the command line; returns the exit code for wrong usage.
     pub fn usage(&self, error: impl Display) -> Exit {
         self.printer.error(error);
         Exit::Usage

@@ -1,4 +1,4 @@
-//! `rollwave controller`: keeps the clouds agreeing with the objects of a Kubernetes cluster.
+//! `rollwave controller`: keeps the clouds in line with the objects of a Kubernetes cluster.
 
 mod ports;
 mod term;
@@ -21,37 +21,39 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How often a loop that waits shows a sign of life.
+/// Interval of the heartbeat of a loop that waits.
 const BEAT: Duration = Duration::from_secs(15);
 
-/// Keep the clouds agreeing with the objects of a Kubernetes cluster.
+/// Arguments of `rollwave controller`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  rollwave controller --listen 0.0.0.0:8080\n  \
+                  rollwave controller --namespace factory --lease-namespace rollwave")]
 pub struct Args {
-    /// Namespace to work in; all of them when none is given. May be given several times.
+    /// Namespace to watch; may be repeated. All namespaces by default.
     #[arg(long = "namespace", value_name = "NAME")]
     pub namespaces: Vec<String>,
-    /// Name of the Lease that decides which one of several controllers works.
+    /// Name of the Lease that elects the active controller.
     #[arg(long, value_name = "NAME", default_value = "rollwave")]
     pub lease: String,
-    /// Shard the accounts among so many controllers that work at the same time, each on one shard; the same number for all.
+    /// Number of shards that the accounts are split into, each led by one controller. Use the same number on every controller.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub shards: u32,
-    /// Namespace of the Lease; the controller's own when it is not given.
+    /// Namespace of the Lease; the controller's own by default.
     #[arg(long, value_name = "NAME")]
     pub lease_namespace: Option<String>,
-    /// Folder that `spec.artifact.file` starts from: it holds a folder for each namespace.
+    /// Folder that `spec.artifact.file` is relative to, with one folder per namespace.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
-    /// Send keys to this host only: HOST, HOST:PORT or *.DOMAIN; any when it is not given. May be given several times.
+    /// Host that keys may be sent to: HOST, HOST:PORT or *.DOMAIN; may be repeated. Any host by default.
     #[arg(long = "allow-host", value_name = "HOST")]
     pub allowed_hosts: Vec<AllowedHost>,
-    /// Address of /livez, /readyz and /metrics (0.0.0.0:8080); nothing is served when it is not given.
+    /// Serve /livez, /readyz and /metrics on this address (0.0.0.0:8080); not served by default.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
-    /// Show the health of at most N objects by name in /metrics, as rollwave_object_health.
+    /// Show the health of up to N objects by name in /metrics, as rollwave_object_health.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub object_metrics: usize,
-    /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.
+    /// Run time N times as fast, for rehearsals against a simulator on this machine.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub time_factor: u32,
 }
@@ -66,9 +68,8 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     let (client, own_namespace) = match connect().await {
         Ok(connected) => connected,
         Err(error) => {
-            return ctx.fail(format!(
-                "cannot reach a cluster: {error}: name a kubeconfig with KUBECONFIG, or run in a Pod"
-            ));
+            return ctx
+                .fail(format!("cannot connect to a cluster: {error}: set KUBECONFIG, or run in a Pod"));
         }
     };
     if let Err(stopped) = definitions(&client, &board).await {
@@ -96,7 +97,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         board,
     };
     let ended = lead(&setup, standing).await;
-    // Fails when the campaign is over, which it is not before this.
+    // Fails only after the election has ended, which it has not before this.
     let _ = resign.send(true);
     let given_back = campaign.await;
     serving.abort();
@@ -106,11 +107,11 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     }
 }
 
-/// Waits until the installed CustomResourceDefinitions have every field that this controller writes. Until then it does not take
-/// part in the election: an older controller that fits them goes on.
+/// Waits until the installed CustomResourceDefinitions have every field that this controller writes. Until then it takes no part
+/// in the election, so that an older controller that matches them keeps working.
 ///
 /// # Errors
-/// It was told to stop; or why it cannot wait for that.
+/// The process was stopped; or why it cannot wait.
 async fn definitions(client: &Client, board: &Board) -> Result<(), Option<String>> {
     let (mut stop, mut said) = (pin!(super::run::stop_signal()), None);
     loop {
@@ -122,13 +123,10 @@ async fn definitions(client: &Client, board: &Board) -> Result<(), Option<String
         let problem = match problem {
             Ok(problem) => problem,
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                tracing::warn!(
-                    "the installed CustomResourceDefinitions cannot be compared: {}",
-                    status.message
-                );
+                tracing::warn!("cannot compare the installed CustomResourceDefinitions: {}", status.message);
                 None
             }
-            Err(error) => Some(format!("the installed CustomResourceDefinitions cannot be read: {error}")),
+            Err(error) => Some(format!("cannot read the installed CustomResourceDefinitions: {error}")),
         };
         board.beat();
         board.set_problem(problem.clone());
@@ -144,7 +142,7 @@ async fn definitions(client: &Client, board: &Board) -> Result<(), Option<String
     }
 }
 
-/// Works whenever it leads, until it is told to stop.
+/// Works whenever it leads, until the process is stopped.
 async fn lead(setup: &Setup, mut standing: watch::Receiver<Standing>) -> Result<(), String> {
     let mut stop = pin!(super::run::stop_signal());
     loop {
@@ -166,9 +164,9 @@ async fn lead(setup: &Setup, mut standing: watch::Receiver<Standing>) -> Result<
         };
         term.cut_off().await;
         match ended {
-            Ended::Deposed => tracing::warn!("not leading any more: everything is left to the one who leads"),
+            Ended::Deposed => tracing::warn!("no longer leading: the new leader continues the work"),
             Ended::ClockSet => {
-                tracing::warn!("the machine's clock was set, or the machine slept: beginning anew");
+                tracing::warn!("the machine's clock was set, or the machine slept: starting a new term");
             }
             Ended::Failed(error) => return Err(error.to_string()),
         }
@@ -190,7 +188,7 @@ async fn wait_to_lead(standing: &mut watch::Receiver<Standing>, board: &Board) -
     }
 }
 
-/// Begins to serve probes and figures, if they are wanted.
+/// Serves probes and metrics, if an address is given.
 async fn serve(listen: Option<SocketAddr>, board: Arc<Board>) -> Result<JoinHandle<()>, String> {
     let Some(address) = listen else { return Ok(tokio::spawn(async {})) };
     let wrong = |error: std::io::Error| format!("--listen {address}: {error}");
@@ -199,21 +197,21 @@ async fn serve(listen: Option<SocketAddr>, board: Arc<Board>) -> Result<JoinHand
     tracing::info!("serving http://{address}/livez, /readyz and /metrics");
     Ok(tokio::spawn(async move {
         if let Err(error) = web::serve(listener, board).await {
-            tracing::error!("probes and figures are served no more: {error}");
+            tracing::error!("probes and metrics are no longer served: {error}");
         }
     }))
 }
 
-/// By `KUBECONFIG` or the user's own file, else as a Pod; with the namespace that is its own there.
+/// Connects with `KUBECONFIG` or the user's default file, else as a Pod; returns the default namespace of that connection.
 async fn connect() -> Result<(Client, String), kube::Error> {
     let mut config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
-    // It would send a create again whose answer was lost, and keep writes waiting for minutes.
+    // It would repeat a create with unknown outcome, and delay writes for minutes.
     config.default_retry = false;
     let namespace = config.default_namespace.clone();
     Ok((patience::client(config)?, namespace))
 }
 
-/// A name for the Lease that no other process has, and that people recognise.
+/// A unique, recognizable name of this process for the Lease.
 fn identity() -> String {
     let host = ["POD_NAME", "HOSTNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     format!("{}_{:08x}", host.as_deref().unwrap_or("rollwave"), fastrand::u32(..))

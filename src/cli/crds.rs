@@ -6,13 +6,16 @@ use fs_err as fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where the definitions go.
+/// Arguments of `rollwave crds`.
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n  rollwave crds | kubectl apply --server-side -f -\n  rollwave crds --json-schemas schemas/"
+)]
 pub struct Args {
-    /// Write one file for each kind into this folder instead.
+    /// Write one file per kind to this folder instead.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Write the kinds as JSON Schemas into this folder instead, for editors and kubeconform.
+    /// Write JSON Schemas to this folder instead, for editors and kubeconform.
     #[arg(long, value_name = "DIR", conflicts_with = "dir")]
     pub json_schemas: Option<PathBuf>,
 }

@@ -10,11 +10,11 @@ pub enum Exit {
     /// 1: failed.
     Failed,
     /// 2: for `plan`: changes are pending (as `terraform plan -detailed-exitcode`); for `apply` without `--wait`: work is in
-    /// progress, and the next `apply` goes on with it.
+    /// progress, and the next `apply` continues it.
     Pending,
-    /// 3: held: a gate, a stop rule or `suspend` holds it, and it will not go on by itself.
+    /// 3: held by a gate, a stop rule or `suspend`; it does not continue by itself.
     Held,
-    /// 4: the time given with `--timeout` is over.
+    /// 4: the time of `--timeout` has passed.
     Timeout,
     /// 64: wrong usage (`EX_USAGE` of sysexits.h).
     Usage,

@@ -1,4 +1,4 @@
-//! The driver of a folder in a real process: its state on the disk, its ports, and what happens around it.
+//! The driver of a folder in a real process: its state on disk, its ports, and the events around it.
 
 use super::ports::{self, SystemClock};
 use crate::api::ObjectKey;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// How often it is checked whether users request something: an empty folder costs nothing to read.
+/// How often requests of users are checked for; reading an empty folder is cheap.
 const REQUEST_CHECK: Duration = Duration::from_secs(1);
 /// How often it is checked whether the machine's clock was set.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
@@ -26,17 +26,17 @@ const CLOCK_CHECK: Duration = Duration::from_secs(30);
 /// Which source PATH is, and what may be deleted.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct SourceArgs {
-    /// Name of the source that PATH is the whole of; otherwise the git remote, or the path.
+    /// Name of the source that PATH is all of; the git remote or PATH by default.
     ///
-    /// An object belongs to the source that brought it, and is deleted once its manifest is gone from that source. Without a
-    /// name, PATH is part of the git repository that is checked out there (known by its remote `origin`), else it is known by
-    /// its path.
+    /// An object belongs to the source that it came from, and is deleted when its manifest is removed from that source. Without a
+    /// name, PATH is part of the git repository that is checked out there (identified by its remote `origin`); outside of a
+    /// repository the source is identified by PATH.
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// Delete also when PATH is empty, or most of its objects are missing.
+    /// Delete even if PATH is empty or most of its objects are missing.
     #[arg(long)]
     pub allow_prune: bool,
-    /// Delete every object of the state that PATH does not hold: it is the only source.
+    /// Delete every object of the state that PATH does not contain: PATH is the only source.
     #[arg(long)]
     pub prune_all: bool,
 }
@@ -48,7 +48,7 @@ impl SourceArgs {
         self.source.is_some() || self.allow_prune || self.prune_all
     }
 
-    /// The source of these manifests.
+    /// The source of the manifests.
     #[must_use]
     pub fn origin(&self, path: &Path) -> Origin {
         Origin::of(path, self.source.as_deref())
@@ -61,13 +61,13 @@ impl SourceArgs {
     }
 }
 
-/// What users are told of objects that other sources brought.
+/// The message about objects that belong to other sources.
 #[must_use]
 pub fn elsewhere_text(elsewhere: &[ObjectKey], origin: &Origin) -> String {
     let (count, source, names) = (elsewhere.len(), origin.name(), shown(elsewhere));
-    let objects = if count == 1 { "object of this state is" } else { "objects of this state are" };
+    let objects = if count == 1 { "object belongs" } else { "objects belong" };
     format!(
-        "{count} {objects} of another source than {source}, and not deleted ({names}): name that source with --source, or delete what is missing here with --prune-all"
+        "{count} {objects} to a source other than {source}, not deleted ({names}): name that source with --source, or delete them with --prune-all"
     )
 }
 
@@ -86,11 +86,11 @@ pub fn open(
     Ok(FolderDriver::new(origin, state, ports, events).rehearsing(clock.is_faster()))
 }
 
-/// For a process that was given its manifests: users may request something meanwhile, and nothing else happens.
+/// For a process that read its manifests once: users may still request something; nothing else changes.
 pub struct Requests(Interval);
 
 impl Requests {
-    /// Checked every second from now on.
+    /// Checks every second from now on.
     #[must_use]
     pub fn new() -> Self {
         Self(every(REQUEST_CHECK))
@@ -111,10 +111,10 @@ impl Events for Requests {
     }
 }
 
-/// For a process that keeps on: the folder is watched, and the machine's clock, too.
+/// For a process that keeps running: watches the folder and the machine's clock.
 pub struct Surroundings {
     manifests: mpsc::Receiver<Snapshot>,
-    /// Ends with this.
+    /// The watch ends when this is dropped.
     _watching: JoinSet<()>,
     requests: Requests,
     state: PathBuf,
@@ -123,7 +123,7 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Begins to watch the manifests under `root`, whose state is in `state`, and the machine's clock against this one.
+    /// Watches the manifests under `root`, whose state is in `state`, and compares the machine's clock with this one.
     #[must_use]
     pub fn watch(root: &Path, state: &Path, clock: SystemClock) -> Self {
         let (sender, manifests) = mpsc::channel(1);

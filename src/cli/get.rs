@@ -11,16 +11,16 @@ use anstyle::Style;
 use clap::ValueEnum;
 use jiff::Timestamp;
 
-/// Which objects, and how.
+/// Arguments of `rollwave get`.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Examples:\n  rollwave get\n  rollwave get rollouts -o wide\n  rollwave get rollout/meter-v2 -o yaml"
 )]
 pub struct Args {
-    /// KIND, KIND/NAME or KIND/NAMESPACE/NAME; everything when none is given.
+    /// KIND, KIND/NAME or KIND/NAMESPACE/NAME; all objects by default.
     #[arg(value_name = "KIND[/NAME]")]
     pub wanted: Vec<Selector>,
-    /// Form of the output.
+    /// Output format.
     #[arg(long, short, value_enum, value_name = "FORM", default_value_t = Form::Table)]
     pub output: Form,
     /// Where the objects are.
@@ -28,14 +28,14 @@ pub struct Args {
     pub place: Place,
 }
 
-/// Form of the output.
+/// Output format.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// One line an object.
+    /// One line per object.
     Table,
-    /// One line an object, with more columns.
+    /// One line per object, with more columns.
     Wide,
-    /// The objects with spec and status; a `List` unless exactly one is named.
+    /// Objects with spec and status; a `List` unless exactly one is named.
     Json,
     /// The same as YAML.
     Yaml,
@@ -68,7 +68,7 @@ fn one_is_named(wanted: &[Selector]) -> bool {
     matches!(wanted, [one] if one.object.is_some())
 }
 
-/// One table a kind.
+/// One table per kind.
 #[must_use]
 pub fn tables(objects: &[&Object], wide: bool, now: Timestamp) -> String {
     let table = |kind: Kind| {
@@ -155,7 +155,7 @@ fn age(object: &Object, now: Timestamp) -> String {
     }
 }
 
-/// Columns that are as wide as they must be; the last one is not padded.
+/// Columns as wide as needed; the last one is not padded.
 pub(super) fn aligned(columns: &[&str], rows: &[Vec<String>]) -> String {
     let visible = |text: &str| anstream::adapter::strip_str(text).to_string().chars().count();
     let widest = |place: usize| {

@@ -7,11 +7,11 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// Starts logging; `RUST_LOG` wins over `level`.
 ///
 /// # Errors
-/// The sentence that says what is wrong with `RUST_LOG`.
+/// A message that says what is wrong with `RUST_LOG`.
 pub fn init(format: LogFormat, level: &str, color: bool) -> Result<(), String> {
     let filter = filter(std::env::var("RUST_LOG").ok().as_deref(), level)?;
     let lines = fmt().with_env_filter(filter).with_writer(|| Lossy(io::stderr())).with_ansi(color);
-    // It would tell of a line that was lost on stderr, and panic when that cannot be written either.
+    // It would report a line that was lost on stderr, and panic when that cannot be written either.
     let lines = lines.log_internal_errors(false);
     let started = match format {
         LogFormat::Text => lines.try_init(),
@@ -20,7 +20,7 @@ pub fn init(format: LogFormat, level: &str, color: bool) -> Result<(), String> {
     started.map_err(|error| format!("logging cannot start: {error}"))
 }
 
-/// A writer of log lines. One that cannot be written is lost: a full disk, or a reader that is gone, stops no work.
+/// Writes log lines and drops those that cannot be written: a full disk or a closed reader stops no work.
 struct Lossy<W>(W);
 
 impl<W: Write> Write for Lossy<W> {
@@ -38,7 +38,7 @@ impl<W: Write> Write for Lossy<W> {
 fn filter(wanted: Option<&str>, level: &str) -> Result<EnvFilter, String> {
     let text = wanted.filter(|text| !text.trim().is_empty()).unwrap_or(level);
     EnvFilter::try_new(text)
-        .map_err(|error| format!("RUST_LOG={text} is not understood: {error}; try RUST_LOG=rollwave=debug"))
+        .map_err(|error| format!("RUST_LOG={text} is invalid: {error}; try RUST_LOG=rollwave=debug"))
 }
 
 #[cfg(test)]
@@ -51,6 +51,6 @@ mod tests {
         assert_eq!(filter(Some(" "), "warn").unwrap().to_string(), "warn");
         assert_eq!(filter(None, "info").unwrap().to_string(), "info");
         let error = filter(Some("rollwave=loud"), "warn").unwrap_err();
-        assert!(error.starts_with("RUST_LOG=rollwave=loud is not understood"), "{error}");
+        assert!(error.starts_with("RUST_LOG=rollwave=loud is invalid"), "{error}");
     }
 }

@@ -60,34 +60,34 @@ pub struct Cli {
     pub verb: Verb,
 }
 
-/// Flags that every verb takes.
+/// Options of every verb.
 #[derive(clap::Args, Debug, Clone)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Folder that holds status and journal; .rollwave when it is not given.
+    /// Folder for status and journal; .rollwave by default.
     #[arg(long, global = true, value_name = "DIR", env = "ROLLWAVE_STATE", hide_env_values = true)]
     pub state: Option<PathBuf>,
-    /// How log lines look; they go to stderr, and RUST_LOG says which are shown.
+    /// Format of log lines; they go to stderr, filtered by RUST_LOG.
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// When to use colour; `auto` means on a terminal, unless NO_COLOR is set.
+    /// When to use color.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
     pub color: ColorWhen,
-    /// No progress notes on stderr.
+    /// Print no progress notes on stderr.
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// When to use colour.
+/// When to use color.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set.
@@ -103,71 +103,106 @@ pub enum ColorWhen {
 pub enum Verb {
     /// Check manifests without calling any cloud.
     ///
-    /// Every problem of every file is printed with its line and column, what is wrong, and what to write instead.
-    /// References between all the given files and folders are checked too. A package's file that is missing, or is not the
-    /// expected one, is a warning. Exit codes: 0 no problems, 1 problems, 64 a path is not there.
+    /// Prints every problem with its file, line and column, what is wrong, and what to write instead. Also checks the references
+    /// between all given files and folders. An artifact file that is missing or is not the expected one is a warning. Exit codes:
+    /// 0 no problems, 1 problems, 64 a path does not exist.
     Validate(validate::Args),
-    /// Show what `apply` would do, and change nothing.
+    /// Show what `rollwave apply` would change.
+    ///
+    /// Reads the manifests, the state and the clouds, and changes nothing. Shows every request to the end of each rollout, if all
+    /// devices succeed; the devices of each stage; what cannot be undone; and warnings. With a cluster flag it shows what
+    /// `kubectl apply` of the manifests would do in that cluster, and reads the Secrets of the accounts. Exit codes: 0 nothing to
+    /// do, 1 failed, 2 changes pending.
     Plan(plan::Args),
-    /// Make the cloud agree with the manifests.
+    /// Apply manifests to the clouds.
     ///
-    /// Creates what is missing, releases the stages that are due, and deletes, by their policies, objects whose manifests
-    /// are gone from PATH. Without --wait it does what can be done now and ends: run it again, from cron for instance, until
-    /// the exit code is not 2 any more. `rollwave run` keeps on. Exit codes: 0 done, 1 failed, 2 in progress, 3 held,
-    /// 4 timeout, 64 wrong usage.
+    /// Creates what is missing, dispatches the stages that are due, and deletes objects whose manifests were removed from PATH,
+    /// by their deletion policies. Without --wait it does what is possible now and exits: repeat it, for example from cron, until
+    /// the exit code is no longer 2. `rollwave run` works continuously. Exit codes: 0 done, 1 failed, 2 in progress, 3 held, 4
+    /// timeout, 64 wrong usage.
     Apply(apply::Args),
-    /// Keep the cloud agreeing with the manifests, until told to stop.
+    /// Keep the clouds in line with a folder of manifests.
     ///
-    /// Watches PATH and the cloud until Ctrl-C or SIGTERM. A file with an error changes nothing: what it said before goes
-    /// on, and nothing is deleted until it is whole again.
+    /// Watches PATH and the clouds until SIGINT (Ctrl-C) or SIGTERM. While a file has an error, its last valid content stays in
+    /// force and nothing is deleted.
     Run(run::Args),
-    /// Keep the clouds agreeing with the objects of a Kubernetes cluster, until told to stop.
+    /// Keep the clouds in line with a Kubernetes cluster.
     ///
-    /// Watches OtaClouds, OtaPackages and OtaRollouts, and writes what it did into their status. Of several controllers the
-    /// one that holds the Lease works. Reads KUBECONFIG, or runs as a Pod.
+    /// Watches OtaClouds, OtaPackages and OtaRollouts until SIGINT or SIGTERM, and writes their status. If several controllers
+    /// run, the one that holds the Lease works. Connects with KUBECONFIG, or as a Pod.
     Controller(controller::Args),
     /// List objects with their status.
     Get(get::Args),
-    /// Show how everything stands: stages, counts, and the evidence of each gate.
+    /// Show stages, device counts and gate evidence.
+    ///
+    /// Prints a tree: accounts, their packages, and the rollouts of each package with their stages.
     Status(status::Args),
-    /// Explain the last decision on an object, with its numbers, and what would change it.
+    /// Explain the state of an object and what would change it.
+    ///
+    /// Shows the last decisions with their numbers, what was observed, and what would change the result.
     Why(why::Args),
-    /// Have objects looked at now, and not at their next turn.
+    /// Reconcile objects now.
     ///
-    /// An OtaCloud is looked at with everything in it.
+    /// Without this, an object is reconciled when it changes or when its next check is due. An OtaCloud is reconciled with all
+    /// its packages and rollouts.
+    #[command(
+        after_help = "Examples:\n  rollwave reconcile rollout/meter-v2\n  rollwave reconcile cloud/prod --wait"
+    )]
     Reconcile(request::Args),
-    /// Have rollouts stand still: nothing new is dispatched, and running jobs are stopped where the cloud can.
+    /// Pause rollouts.
     ///
-    /// No manifest changes; `rollwave resume` goes on. A rollout that is paused can be deleted all the same.
+    /// Nothing new is dispatched, and running jobs are stopped where the cloud supports it. Manifests do not change; `rollwave
+    /// resume` continues the rollout. A paused rollout can still be deleted.
+    #[command(after_help = "Examples:\n  rollwave pause rollout/meter-v2\n  rollwave pause rollouts --wait")]
     Pause(request::Args),
-    /// Have paused rollouts go on.
+    /// Resume paused rollouts.
+    ///
+    /// Dispatches the next devices of a rollout that `rollwave pause` stopped. A rollout with `spec.suspend: true` stays
+    /// suspended.
+    #[command(
+        after_help = "Examples:\n  rollwave resume rollout/meter-v2\n  rollwave resume rollouts --wait"
+    )]
     Resume(request::Args),
-    /// Give devices that failed in stages of a rollout, or in the verification of a package, another attempt.
+    /// Retry devices that failed.
     ///
-    /// Each gets it once its job has ended; devices that succeeded are left alone. A gate that failed is asked anew. Where a
-    /// stop rule has fired nothing is tried again, nor where every device that verifies a package runs it already.
+    /// Retries the failed devices of a rollout, or of the verification of a package, each once its job has ended. Devices that
+    /// succeeded are not sent again, and failed gates are evaluated again. Nothing is retried after a stop rule has fired, or
+    /// when every device that verifies a package already runs it.
+    #[command(
+        after_help = "Examples:\n  rollwave retry rollout/meter-v2\n  rollwave retry package/meter-v2 --wait"
+    )]
     Retry(request::Args),
-    /// Begin a new run of rollouts.
+    /// Start a new run of rollouts.
     ///
-    /// A run sends the stages again, from the first one on, to every device that does not run the version. What the run before
-    /// still sends is stopped first. A stop rule that fired, gates that failed and earlier results belong to the run before.
+    /// A run sends the stages again, from the first one on, to every device that does not run the version. Jobs of the previous
+    /// run are stopped first. A fired stop rule, failed gates and earlier results belong to the previous run.
+    #[command(
+        after_help = "Examples:\n  rollwave restart rollout/meter-v2\n  rollwave restart rollout/meter-v2 --wait --timeout 5m"
+    )]
     Restart(request::Args),
-    /// Confirm that objects are deleted whose manifests are missing.
+    /// Confirm the deletion of objects without a manifest.
     ///
-    /// When a folder is empty, or most of its objects are missing, nothing of it is deleted until that is confirmed here, or with
-    /// `--allow-prune`. `rollwave status` shows which objects wait for it.
+    /// When a folder is empty or most of its objects are missing, nothing is deleted until you confirm it with this verb or with
+    /// `--allow-prune`. `rollwave status` shows the objects that await confirmation.
+    #[command(after_help = "Examples:\n  rollwave prune rollout/meter-v1\n  rollwave prune rollouts --wait")]
     Prune(request::Args),
-    /// Print the CustomResourceDefinitions of every kind.
+    /// Print the CustomResourceDefinitions.
     ///
-    /// They are for a Kubernetes cluster: `rollwave crds | kubectl apply -f -`. A folder of manifests needs none.
+    /// They are for a Kubernetes cluster; a folder of manifests needs none.
     Crds(crds::Args),
-    /// Print what each cloud does with each field of a manifest.
+    /// Print how each cloud supports each manifest field.
+    ///
+    /// Prints docs/clouds.md: fields, limits, and where the fields of each request come from.
+    #[command(after_help = "Examples:\n  rollwave clouds\n  rollwave clouds > clouds.md")]
     Clouds(clouds::Args),
-    /// Serve the clouds and a virtual fleet on loopback, for rehearsals.
+    /// Serve simulated clouds and a virtual fleet on loopback.
     Simulate(simulate::Args),
-    /// Watch a good release go out, and a bad one being stopped, on a simulator.
+    /// Show a good and a bad release on a simulator.
+    ///
+    /// Everything runs on this machine, 300 times as fast as normal: a simulator of Huawei Cloud IoTDA with 400 devices, and the
+    /// manifests of examples/fleet. The exit code is 0 only if the simulator confirms everything that the demo reports.
     Demo(demo::Args),
-    /// Print the completion script of a shell.
+    /// Print a shell completion script.
     Completions(completions::Args),
 }
 
@@ -196,7 +231,7 @@ impl Verb {
         }
     }
 
-    /// Log level without RUST_LOG: a verb that stays tells what it does, the others only what is wrong.
+    /// Log level without RUST_LOG: verbs that keep running log what they do, the others only problems.
     const fn log_level(&self) -> &'static str {
         match self {
             Self::Run(_) | Self::Controller(_) | Self::Simulate(_) => "info",
@@ -234,19 +269,19 @@ pub fn main() -> ExitCode {
     if cli.global.log_format == LogFormat::Json {
         ctx.printer.log_instead();
     }
-    // The only provider that is built in. An error means that one is installed already, which is as good.
+    // The only provider that is compiled in. An error means that one is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return ctx.fail(format!("cannot start the async runtime: {error}")).into(),
     };
     let exit = runtime.block_on(cli.verb.run(&ctx));
-    // Not dropped: that would wait for a file that does not answer.
+    // Not dropped: that would wait for file operations that do not finish.
     runtime.shutdown_background();
     ctx.printer.finish(exit).into()
 }
 
-/// Help and version are what was asked for; everything else is wrong usage. A reader that went away does not matter.
+/// Help and version are regular output; everything else is wrong usage. A closed reader is ignored.
 fn show_usage(error: &clap::Error) -> Exit {
     let _ = error.print();
     if error.exit_code() == 0 { Exit::Done } else { Exit::Usage }

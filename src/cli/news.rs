@@ -1,4 +1,4 @@
-//! What becomes of objects while somebody waits for them: told by a watch of the cluster, or by the folder of the state.
+//! Changes of objects that a verb waits for, from a watch of the cluster or of the state folder.
 
 use super::place::Found;
 use crate::api::{Object, ObjectKey, Scope};
@@ -8,22 +8,22 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use kube::Client;
 use std::collections::BTreeSet;
 
-/// Something about an object that is waited for.
+/// A change of an object that is waited for.
 pub enum News {
-    /// It is like this now.
+    /// The object as it is now.
     Is(Box<Object>),
-    /// It is not there any more.
+    /// It no longer exists.
     Gone(ObjectKey),
-    /// It cannot be understood, or cannot work where it is.
+    /// It cannot be read, or cannot work where it is.
     Wrong(ObjectKey, String),
-    /// Nothing can be told for the moment, and why.
+    /// No changes can be observed for the moment, and why.
     Silence(String),
 }
 
-/// What becomes of these objects: how they are at first, and from then on every change. Never ends.
+/// Changes of these objects: first their present content, then every change. Never ends.
 ///
 /// # Errors
-/// A sentence: the folder cannot be watched.
+/// A message: the folder cannot be watched.
 pub fn of(found: &Found, keys: BTreeSet<ObjectKey>) -> Result<BoxStream<'static, News>, String> {
     match found {
         Found::Folder(view) => in_folder(view.clone(), keys),
@@ -32,9 +32,9 @@ pub fn of(found: &Found, keys: BTreeSet<ObjectKey>) -> Result<BoxStream<'static,
 }
 
 fn in_folder(view: View, keys: BTreeSet<ObjectKey>) -> Result<BoxStream<'static, News>, String> {
-    // Watched before it is read, so that nothing changes unseen in between.
+    // Watched before it is read, so that no change is missed.
     let changes = view.changes().map_err(|error| {
-        format!("the state cannot be watched: {error}: leave out --wait, and look with `rollwave status -w`")
+        format!("cannot watch the state: {error}: omit --wait, and use `rollwave status -w`")
     })?;
     let news = stream::unfold((changes, true), move |(mut changes, is_first)| {
         let (view, keys) = (view.clone(), keys.clone());
@@ -59,7 +59,7 @@ fn read(view: &View, mut keys: BTreeSet<ObjectKey>) -> Vec<News> {
     news
 }
 
-/// One watch for each namespace: nobody needs rights in others.
+/// One watch per namespace, so that no rights in other namespaces are needed.
 fn in_cluster(client: &Client, keys: &BTreeSet<ObjectKey>) -> BoxStream<'static, News> {
     let namespaces: BTreeSet<&String> = keys.iter().map(|key| &key.namespace).collect();
     let one = |namespace: &String| {
@@ -76,7 +76,7 @@ fn is(object: Object) -> News {
     News::Is(Box::new(object))
 }
 
-/// What is waited for in a namespace, and what the list that is being read has not shown yet.
+/// The objects of a namespace that are waited for, and those that the current list has not shown yet.
 struct Listing {
     keys: BTreeSet<ObjectKey>,
     unlisted: BTreeSet<ObjectKey>,
@@ -103,7 +103,7 @@ impl Listing {
         }
     }
 
-    /// Takes note that it is there; false when nobody waits for it.
+    /// Marks the object as present; false when it is not waited for.
     fn known(&mut self, key: &ObjectKey) -> bool {
         self.unlisted.remove(key);
         self.keys.contains(key)

@@ -1,5 +1,5 @@
-//! Where objects are: in the state of a folder, or in a cluster. Verbs that only look at objects, or ask something of them, work
-//! in both.
+//! Where objects are: in the state of a folder, or in a cluster. Verbs that show objects, or request something of them, work in
+//! both.
 
 use super::{Context, context::StateDir, select::Selector};
 use crate::api::{DEFAULT_NAMESPACE, Object, ObjectKey, Request};
@@ -14,32 +14,32 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A cluster, and a namespace of it.
+/// A cluster, and a namespace in it.
 #[derive(clap::Args, Debug, Clone, Default)]
 #[command(next_help_heading = "Cluster options")]
 pub struct Place {
-    /// Look in a cluster, by this kubeconfig; KUBECONFIG or the usual file otherwise.
+    /// Use a cluster, with this kubeconfig; KUBECONFIG or the default file otherwise.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Look in the cluster of this context.
+    /// Use the cluster of this context.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
-    /// Look in this namespace of a cluster; in that of the context otherwise.
+    /// Use this namespace of a cluster; that of the context by default.
     #[arg(long, short, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// Look in all namespaces of a cluster.
+    /// Use all namespaces of a cluster.
     #[arg(long, short = 'A', conflicts_with = "namespace")]
     pub all_namespaces: bool,
 }
 
 impl Place {
-    /// True when a cluster is meant whatever folders there are.
+    /// True when the flags name a cluster, whatever folders exist.
     pub const fn names_a_cluster(&self) -> bool {
         self.kubeconfig.is_some() || self.context.is_some() || self.namespace.is_some() || self.all_namespaces
     }
 }
 
-/// A place that was found.
+/// The place that was found.
 pub enum Found {
     /// The state of a folder.
     Folder(View),
@@ -49,27 +49,27 @@ pub enum Found {
         client: Client,
         /// Namespace of objects whose namespace is not named.
         namespace: String,
-        /// Every namespace is looked in.
+        /// All namespaces are read.
         all: bool,
     },
 }
 
 impl Found {
-    /// Finds the place that is meant: the cluster that the flags name, else the state that is named or there, else the cluster of
-    /// the current context.
+    /// Finds the place: the cluster that the flags name, else the state that is named or exists, else the cluster of the current
+    /// context.
     ///
     /// # Errors
-    /// A sentence: both are named, or there is neither.
+    /// A message: both are named, or neither exists.
     pub async fn find(place: &Place, ctx: &Context) -> Result<Self, String> {
         if place.names_a_cluster() {
             if let StateDir::Named(dir) = &ctx.state {
                 let dir = dir.display();
                 return Err(format!(
-                    "--state {dir} names a folder's state, and the other flags a cluster: give one of them"
+                    "--state {dir} cannot be combined with cluster flags: use one or the other"
                 ));
             }
             return cluster(place).await.map_err(|cause| {
-                format!("cannot reach a cluster: {cause}: name a kubeconfig with --kubeconfig or KUBECONFIG")
+                format!("cannot connect to a cluster: {cause}: set --kubeconfig or KUBECONFIG")
             });
         }
         match (View::open(ctx.state.path()), &ctx.state) {
@@ -77,7 +77,7 @@ impl Found {
             (Err(StateError::Absent { path }), StateDir::Usual(_)) => {
                 let neither = |cause| {
                     format!(
-                        "no state in {path}, and no cluster to ask ({cause}): run `rollwave apply` first, or name the folder with --state, or a cluster with --kubeconfig or --context"
+                        "no state in {path}, and no cluster ({cause}): run `rollwave apply` first, or use --state, --kubeconfig or --context"
                     )
                 };
                 cluster(place).await.map_err(neither)
@@ -86,10 +86,10 @@ impl Found {
         }
     }
 
-    /// Every object that one may mean here, in order of their keys; and what is wrong with others.
+    /// The wanted objects, in order of their keys, and problems of others.
     ///
     /// # Errors
-    /// A sentence.
+    /// A message.
     pub async fn objects(&self, wanted: &[Selector]) -> Result<(Vec<Object>, Vec<String>), String> {
         match self {
             Self::Folder(view) => {
@@ -113,17 +113,17 @@ impl Found {
         }
     }
 
-    /// What is said where there is no object.
+    /// The message for a place without objects.
     #[must_use]
     pub fn nothing(&self) -> String {
         match self {
-            Self::Folder(_) => "nothing was applied yet".to_owned(),
-            Self::Cluster { all: true, .. } => "the cluster has no object of Rollwave".to_owned(),
-            Self::Cluster { namespace, .. } => format!("namespace {namespace} has no object of Rollwave"),
+            Self::Folder(_) => "nothing has been applied yet".to_owned(),
+            Self::Cluster { all: true, .. } => "the cluster has no Rollwave objects".to_owned(),
+            Self::Cluster { namespace, .. } => format!("namespace {namespace} has no Rollwave objects"),
         }
     }
 
-    /// How often it is worth looking again. Each look at a cluster is a few requests.
+    /// The polling interval. Each poll of a cluster costs a few requests.
     #[must_use]
     pub const fn look_every(&self) -> Duration {
         match self {
@@ -132,10 +132,10 @@ impl Found {
         }
     }
 
-    /// Asks something of an object; when it was asked.
+    /// Requests something of an object; returns the time of the request.
     ///
     /// # Errors
-    /// A sentence: it could not be written down.
+    /// A message: the request could not be stored.
     pub async fn ask(&self, object: &ObjectKey, request: Request) -> Result<Timestamp, String> {
         let now = Timestamp::now();
         match self {
@@ -146,12 +146,14 @@ impl Found {
         .map_err(|error| error.to_string())
     }
 
-    /// Who follows what is asked here.
+    /// What handles a request.
     #[must_use]
     pub const fn follower(&self) -> &'static str {
         match self {
-            Self::Folder(_) => "`rollwave run` follows it within a second, or the next `rollwave apply`",
-            Self::Cluster { .. } => "the controller follows it",
+            Self::Folder(_) => {
+                "`rollwave run` handles it within a second, otherwise the next `rollwave apply`"
+            }
+            Self::Cluster { .. } => "the controller handles it",
         }
     }
 }

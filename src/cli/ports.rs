@@ -16,13 +16,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time servers move a clock gently by less than this; more means that it was set, or that the machine slept.
+/// Time servers adjust a clock gently by less than this; more means that it was set, or that the machine slept.
 const MOST_OFF: SignedDuration = SignedDuration::from_secs(10);
 
 /// The ports of a process that works on a real cloud.
 ///
 /// # Errors
-/// The HTTP client cannot be made, say because there is no trust store.
+/// The HTTP client cannot be built, for example without a trust store.
 pub fn real(clock: SystemClock) -> Result<Ports, TransportError> {
     Ok(Ports {
         clock: Arc::new(clock),
@@ -34,7 +34,7 @@ pub fn real(clock: SystemClock) -> Result<Ports, TransportError> {
     })
 }
 
-/// The same, for one of the processes that work for the state in `dir`: they share their sessions.
+/// The ports of one of the processes that share the state in `dir`: they share their sessions.
 ///
 /// # Errors
 /// As [`real`].
@@ -47,7 +47,7 @@ pub fn of_state(clock: SystemClock, dir: &Path) -> Result<Ports, TransportError>
     Ok(Ports { connector: Arc::new(connector), ..real(clock)? })
 }
 
-/// The same, for somebody who looks at a cluster's accounts and changes nothing.
+/// The ports of a process that reads the accounts of a cluster and changes nothing.
 ///
 /// # Errors
 /// As [`real`].
@@ -56,8 +56,7 @@ pub fn of_cluster(clock: SystemClock, client: Client) -> Result<Ports, Transport
     Ok(Ports { connector: Arc::new(connector), ..real(clock)? })
 }
 
-/// A clock that takes the time from the machine once and then goes on steadily, `factor` times as fast; a rehearsal speeds
-/// it up.
+/// A clock that takes the time from the machine once and then runs steadily, `factor` times as fast for rehearsals.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     since: Timestamp,
@@ -80,7 +79,7 @@ impl SystemClock {
         Self { since, began, factor, boot: boot::since(since, factor) }
     }
 
-    /// The machine's time again, as fast as before.
+    /// A clock at the machine's time of now, with the same speed.
     #[must_use]
     pub fn anew(self) -> Self {
         Self::faster(self.factor)
@@ -92,7 +91,7 @@ impl SystemClock {
         self.factor > 1
     }
 
-    /// True when the machine's clock, which says `wall`, was set since this one took the time from it, or the machine slept.
+    /// True when the machine's clock, which shows `wall`, was set since this one took the time from it, or the machine slept.
     #[must_use]
     pub fn is_off(self, wall: Timestamp) -> bool {
         let steady = self.since.saturating_add(self.began.elapsed()).unwrap_or(Timestamp::MAX);
@@ -147,7 +146,7 @@ fn faults() -> Arc<dyn Faults> {
     Arc::new(NoFaults)
 }
 
-/// A debug build dies by SIGKILL at the point that `ROLLWAVE_CRASH_AT` names: crash tests need real processes.
+/// A debug build kills itself with SIGKILL at the failpoint that `ROLLWAVE_CRASH_AT` names: crash tests need real processes.
 #[cfg(debug_assertions)]
 fn faults() -> Arc<dyn Faults> {
     match std::env::var("ROLLWAVE_CRASH_AT") {

@@ -1,4 +1,4 @@
-//! The only way to stdout and stderr: colour, quiet and broken pipes are handled in one place.
+//! The only way to stdout and stderr: color, quiet and broken pipes are handled in one place.
 
 use super::{ColorWhen, Exit};
 use anstyle::{AnsiColor, Style};
@@ -14,18 +14,18 @@ use tracing::Level;
 
 /// Good: passed, ready, completed.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// Wants attention, and may pass by itself: held, inconclusive.
+/// Needs attention, and may resolve by itself: held, inconclusive.
 pub const WARN: Style = AnsiColor::Yellow.on_default();
 /// Bad: failed, stalled, aborted.
 pub const BAD: Style = AnsiColor::Red.on_default();
-/// Going on.
+/// In progress.
 pub const BUSY: Style = AnsiColor::Cyan.on_default();
-/// Of less interest.
+/// Less important.
 pub const DIM: Style = Style::new().dimmed();
 /// Headings and names.
 pub const STRONG: Style = Style::new().bold();
 
-/// `text` in `style`; the printer takes the style away again where there is no colour.
+/// `text` in `style`; the printer strips styles where color is off.
 #[must_use]
 pub fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
@@ -33,8 +33,8 @@ pub fn paint(style: Style, text: impl Display) -> String {
 
 /// Writes results to stdout, and notes and errors to stderr.
 ///
-/// Text may carry ANSI styles; they are stripped where colour is off. When the reader of stdout goes away (`| head`),
-/// the rest is dropped in silence and the command ends as it would have.
+/// Text may carry ANSI styles; they are stripped where color is off. When the reader of stdout closes it (`| head`), the rest is
+/// dropped silently and the exit code stays the same.
 pub struct Printer {
     out: Mutex<Sink>,
     err: Mutex<Sink>,
@@ -103,7 +103,7 @@ impl Printer {
         }
     }
 
-    /// A printer into these writers, without colour and without a terminal.
+    /// A printer into these writers, without color and without a terminal.
     pub fn plain(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
         let sink = |to| Mutex::new(Sink { to, color: false, terminal: false, broken: None });
         Self {
@@ -124,7 +124,7 @@ impl Printer {
         self.print(format_args!("{text}\n"));
     }
 
-    /// Moves the cursor or clears the screen; nothing where stdout is no terminal.
+    /// Moves the cursor or clears the screen; ignored where stdout is no terminal.
     pub fn control(&self, sequence: &str) {
         with(&self.out, |sink| {
             if sink.terminal {
@@ -133,19 +133,19 @@ impl Printer {
         });
     }
 
-    /// From now on notes, problems, warnings and errors go through the log, so that stderr holds one format alone.
+    /// From now on notes, problems, warnings and errors go through the log, so that stderr has one format only.
     pub fn log_instead(&self) {
         self.logs.store(true, Ordering::Relaxed);
     }
 
-    /// Tells a person on stderr what is going on; silent with `--quiet`.
+    /// Prints a progress note on stderr; silent with `--quiet`.
     pub fn note(&self, text: impl Display) {
         if !self.quiet {
             self.say(Level::INFO, &format!("{text}"), "");
         }
     }
 
-    /// Prints a line on stderr as it is, also with `--quiet`: a problem that names its own place.
+    /// Prints a line on stderr as it is, also with `--quiet`: a problem that contains its location.
     pub fn problem(&self, text: impl Display) {
         self.say(Level::ERROR, &format!("{text}"), "");
     }
@@ -155,7 +155,7 @@ impl Printer {
         self.say(Level::WARN, &format!("{text}"), &paint(WARN, "warning:"));
     }
 
-    /// Says on stderr what went wrong, also with `--quiet`.
+    /// Prints an error on stderr, also with `--quiet`.
     pub fn error(&self, text: impl Display) {
         self.say(Level::ERROR, &format!("{text}"), &paint(BAD, "error:"));
     }
@@ -179,19 +179,19 @@ impl Printer {
         with(&self.out, |sink| sink.terminal)
     }
 
-    /// True once nobody reads stdout any more; verbs that stay end then.
+    /// True once the reader of stdout has closed it; verbs that keep running end then.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         with(&self.out, |sink| sink.broken.is_some())
     }
 
-    /// True when colour is used on stderr.
+    /// True when color is used on stderr.
     #[must_use]
     pub fn colors_stderr(&self) -> bool {
         with(&self.err, |sink| sink.color)
     }
 
-    /// How the command ends: as its verb says, unless its output could not be written (a full disk, say).
+    /// The exit of the command: that of its verb, unless its output could not be written (a full disk, for example).
     #[must_use]
     pub fn finish(&self, exit: Exit) -> Exit {
         match with(&self.out, |sink| sink.broken) {
@@ -204,7 +204,7 @@ impl Printer {
     }
 }
 
-/// A sink stays usable after a panic elsewhere: it only holds bytes already written.
+/// Usable after a panic elsewhere: a sink only holds bytes already written.
 fn with<T>(sink: &Mutex<Sink>, act: impl FnOnce(&mut Sink) -> T) -> T {
     act(&mut sink.lock().unwrap_or_else(PoisonError::into_inner))
 }

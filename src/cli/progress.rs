@@ -1,4 +1,4 @@
-//! How far a run of `apply` has come.
+//! The progress of `apply`.
 
 use crate::api::{Object, ObjectKey};
 use crate::engine::account::{Calls, SUCCEEDED};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct CallCount(BTreeMap<ObjectKey, Calls>);
 
 impl CallCount {
-    /// Takes in what a worker reported under the account's name; true when a call has succeeded since the last time.
+    /// Records the calls that a worker reported for its account; true when a call has succeeded since the last report.
     pub fn take(&mut self, account: ObjectKey, calls: Calls) -> bool {
         let successes = |calls: &Calls| -> u64 {
             calls.iter().filter(|((_, outcome), _)| *outcome == SUCCEEDED).map(|(_, count)| count).sum()
@@ -26,18 +26,18 @@ impl CallCount {
     }
 }
 
-/// Objects that a run has not come round to yet.
+/// Objects that have not been reconciled yet.
 #[derive(Clone, Debug, Default)]
 pub struct Outstanding(BTreeSet<ObjectKey>);
 
 impl Outstanding {
-    /// All of these.
+    /// All of these objects.
     #[must_use]
     pub fn of(objects: &[Arc<Object>]) -> Self {
         Self(objects.iter().map(|object| object.key()).collect())
     }
 
-    /// The engine came round to this one; true when none is left.
+    /// Records that the object was reconciled; true when none is left.
     pub fn done(&mut self, key: &ObjectKey) -> bool {
         self.0.remove(key);
         self.0.is_empty()

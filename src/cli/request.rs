@@ -1,5 +1,4 @@
-//! `rollwave reconcile`, `pause`, `resume`, `retry`, `restart` and `prune`: what people ask of objects without changing their
-//! manifests.
+//! `rollwave reconcile`, `pause`, `resume`, `retry`, `restart` and `prune`: requests of users that do not change manifests.
 
 use super::news::{self, News};
 use super::place::{Found, Place};
@@ -13,24 +12,24 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Which objects.
+/// Arguments of the verbs that request something.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// KIND/NAME or KIND/NAMESPACE/NAME; a KIND alone means every object of it.
+    /// KIND/NAME or KIND/NAMESPACE/NAME; KIND alone selects all objects of the kind.
     #[arg(value_name = "KIND/NAME", required = true)]
     pub wanted: Vec<Selector>,
-    /// Wait until it was taken up: the status repeats the request then.
+    /// Wait until the request is handled.
     #[arg(long)]
     pub wait: bool,
-    /// Give up waiting after this long (30s, 5m); exit code 4.
+    /// Stop waiting after this time (30s, 5m) and exit with code 4.
     #[arg(long, value_name = "PERIOD", requires = "wait")]
     pub timeout: Option<Period>,
-    /// Where they are.
+    /// Where the objects are.
     #[command(flatten)]
     pub place: Place,
 }
 
-/// Asks it of the objects.
+/// Sends the request to the objects.
 pub async fn run(request: Request, args: &Args, ctx: &Context) -> Exit {
     ask(request, args, ctx).await.unwrap_or_else(|error| ctx.fail(error))
 }
@@ -39,7 +38,7 @@ async fn ask(request: Request, args: &Args, ctx: &Context) -> Result<Exit, Strin
     check(request, &args.wanted)?;
     let found = Found::find(&args.place, ctx).await?;
     if request == Request::Prune && matches!(found, Found::Cluster { .. }) {
-        return Err("objects of a cluster are deleted there: kubectl delete".to_owned());
+        return Err("objects of a cluster are deleted with `kubectl delete`".to_owned());
     }
     let keys = meant(request, &found, args, ctx).await?;
     let news = if args.wait { Some(news::of(&found, keys.iter().cloned().collect())?) } else { None };
@@ -58,11 +57,11 @@ async fn ask(request: Request, args: &Args, ctx: &Context) -> Result<Exit, Strin
     })
 }
 
-/// Before anything is looked for.
+/// Checked before objects are read.
 fn check(request: Request, wanted: &[Selector]) -> Result<(), String> {
     let Some(other) = wanted.iter().find(|selector| !request.concerns(selector.kind)) else { return Ok(()) };
     let whom = if request.concerns(Kind::OtaPackage) { "rollouts and packages" } else { "rollouts" };
-    Err(format!("{other}: {} is for {whom}: name those that are meant", request.as_str()))
+    Err(format!("{other}: {} works on {whom} only", request.as_str()))
 }
 
 async fn meant(
@@ -81,17 +80,17 @@ async fn meant(
     let withheld: Vec<ObjectKey> = meant.into_iter().filter(is_withheld).map(Object::key).collect();
     match withheld.is_empty() {
         true => {
-            Err("nothing of that is to be confirmed: the manifests are there, or are deleted already"
+            Err("no deletion awaits confirmation: the manifests exist, or the objects are deleted already"
                 .to_owned())
         }
         false => Ok(withheld),
     }
 }
 
-/// Requests that nobody has taken up yet.
+/// Requests that are not handled yet.
 struct Waiting {
     request: Request,
-    /// When it was asked, of which object.
+    /// The time of the request, by object.
     open: BTreeMap<ObjectKey, Timestamp>,
     exit: Exit,
 }
@@ -144,9 +143,9 @@ impl Waiting {
                 }
             }
             News::Gone(_) if self.request == Request::Prune => {
-                ctx.printer.line(format!("{key}: it is deleted"));
+                ctx.printer.line(format!("{key}: deleted"));
             }
-            News::Gone(_) => self.exit = ctx.fail(format!("{key}: it is gone, and {verb} came too late")),
+            News::Gone(_) => self.exit = ctx.fail(format!("{key}: deleted before {verb} was handled")),
             News::Wrong(_, why) => self.exit = ctx.fail(format!("{key}: {why}")),
             News::Is(_) | News::Silence(_) => return,
         }
@@ -157,14 +156,14 @@ impl Waiting {
         let (verb, limit) = (self.request.as_str(), timeout.unwrap_or(Period::seconds(0)));
         for key in self.open.keys() {
             ctx.printer.error(format!(
-                "{key}: {verb} was not handled within {limit}: the request stands; see with `rollwave why` what holds it up"
+                "{key}: {verb} was not handled within {limit} and stays requested: `rollwave why` shows what delays it"
             ));
         }
         Exit::Timeout
     }
 }
 
-/// What came of a request, in a sentence, and whether it was refused.
+/// The answer to a request, and whether it was refused.
 fn answer(request: Request, object: &Object) -> (String, bool) {
     let (rules, refused): (&[&str], &str) = match request {
         Request::Retry => (&["RetryTaken", "RetryRefused"], "RetryRefused"),

@@ -1,4 +1,4 @@
-//! `rollwave run`: keeps the cloud agreeing with a folder.
+//! `rollwave run`: keeps the clouds in line with a folder.
 
 use super::folder::{self, SourceArgs, Surroundings, elsewhere_text};
 use super::ports::SystemClock;
@@ -8,29 +8,29 @@ use crate::engine::drive::folder::{DriveError, FolderDriver, Step, Taken};
 use crate::source::origin::Origin;
 use std::{path::PathBuf, time::Duration};
 
-/// Keep the cloud agreeing with the manifests.
-///
-/// Watches PATH and the cloud until it is told to stop (Ctrl-C or SIGTERM). A file with an error changes nothing: what it
-/// said before goes on, and nothing is deleted until it is whole again.
+/// Arguments of `rollwave run`.
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n  rollwave run fleet/\n  rollwave --state /var/lib/rollwave run fleet/ --source fleet"
+)]
 pub struct Args {
     /// File or folder of manifests.
     pub path: PathBuf,
-    /// Which source it is.
+    /// Which source PATH is.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Count time so many times as fast, to rehearse against `rollwave simulate` on this machine.
+    /// Run time N times as fast, for rehearsals against a simulator on this machine.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub time_factor: u32,
 }
 
-/// What is under way at the end may take this long; a call that is cut off is looked for at the next start.
+/// Grace period for what is in flight at the end; the outcome of a call that is cut off is searched for at the next start.
 const GRACE: Duration = Duration::from_secs(25);
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
     if !args.path.exists() {
-        return ctx.usage(format!("{}: there is no such file or folder", args.path.display()));
+        return ctx.usage(format!("{}: no such file or folder", args.path.display()));
     }
     let clock = SystemClock::faster(args.time_factor);
     let surroundings = Box::new(Surroundings::watch(&args.path, ctx.state.path(), clock));
@@ -45,7 +45,9 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         error = work(&mut driver, &origin, ctx) => Err(error.to_string()),
     };
     if !driver.stop(tokio::time::sleep(GRACE)).await {
-        tracing::warn!("a call was cut off: it is in the journal, and is looked for at the next start");
+        tracing::warn!(
+            "a call was interrupted: its outcome is unknown, and is searched for at the next start"
+        );
     }
     ended.map_or_else(|error| ctx.fail(error), |()| Exit::Done)
 }
@@ -76,7 +78,11 @@ fn show(taken: &Taken, ctx: &Context) {
         tracing::warn!("{withheld}");
     }
     let Taken { desired, .. } = taken;
-    tracing::info!(changed = desired.changed.len(), deleting = desired.deleting.len(), "took the manifests");
+    tracing::info!(
+        changed = desired.changed.len(),
+        deleting = desired.deleting.len(),
+        "loaded the manifests"
+    );
 }
 
 fn log(report: &Report) {
@@ -84,7 +90,7 @@ fn log(report: &Report) {
     if report.changed || error.is_some() {
         tracing::info!(object = %report.key, error, "reconciled");
     } else {
-        tracing::debug!(object = %report.key, "as it was");
+        tracing::debug!(object = %report.key, "unchanged");
     }
 }
 

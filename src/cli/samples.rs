@@ -1,9 +1,9 @@
-//! Objects by hand, for the snapshots of what people read.
+//! Sample objects for snapshots of output.
 
 use crate::api::Object;
 use serde_json::Value;
 
-/// One object in every state that has to be drawn, in order of their keys.
+/// One object in every state that is drawn, in order of their keys.
 pub fn fleet() -> Vec<Object> {
     let values: Vec<Value> = serde_yaml::from_str(include_str!("samples.yaml")).unwrap();
     let mut objects: Vec<Object> = values.into_iter().map(object).collect();

@@ -1,4 +1,4 @@
-//! Objects as people name them: `KIND`, `KIND/NAME` or `KIND/NAMESPACE/NAME`.
+//! Objects as users name them: `KIND`, `KIND/NAME` or `KIND/NAMESPACE/NAME`.
 
 use crate::api::{DEFAULT_NAMESPACE, Kind, Object, ObjectKey};
 use std::{fmt, str::FromStr};
@@ -8,12 +8,12 @@ use std::{fmt, str::FromStr};
 pub struct Selector {
     /// The kind.
     pub kind: Kind,
-    /// Namespace, if it is named, and name; all of the kind when absent.
+    /// Namespace, if named, and name; all objects of the kind when absent.
     pub object: Option<(Option<String>, String)>,
 }
 
 impl Selector {
-    /// True when the object is meant; `namespace` is that of objects whose namespace is not named.
+    /// True when the object is selected; `namespace` applies where no namespace is named.
     #[must_use]
     pub fn matches(&self, key: &ObjectKey, namespace: &str) -> bool {
         let is_it = |(named, name): &(Option<String>, String)| {
@@ -66,18 +66,17 @@ fn parse_kind(text: &str) -> Result<Kind, String> {
     })
 }
 
-/// The word most like `text`, if any is like it at all.
+/// The word most similar to `text`, if any is similar.
 fn nearest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const ALIKE: f64 = 0.75;
     let scored = words.into_iter().map(|word| (strsim::jaro_winkler(text, word), word));
     scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
 }
 
-/// The objects that are meant, in order of their keys; all when nothing is named. `namespace` is that of objects whose namespace
-/// is not named.
+/// The selected objects, in order of their keys; all when nothing is named. `namespace` applies where no namespace is named.
 ///
 /// # Errors
-/// The sentence that says which object is not there, and which one is nearest.
+/// A message that names the missing object and the most similar one.
 pub fn select<'a>(
     objects: &'a [Object],
     wanted: &[Selector],
@@ -100,7 +99,7 @@ fn not_there(selector: &Selector, objects: &[Object]) -> String {
     let same_kind = keys.iter().map(String::as_str).filter(|key| key.starts_with(selector.kind.as_str()));
     match nearest(&selector.to_string(), same_kind) {
         Some(key) => format!("there is no {selector}: did you mean {key}?"),
-        None => format!("there is no {selector} (`rollwave get` lists what there is)"),
+        None => format!("there is no {selector}: `rollwave get` lists all objects"),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Tokens that processes of one state share: a file each, for its owner only (0600), beside the state, under a file lock.
+//! Tokens that processes of one state share: one file each, readable by its owner only (0600), beside the state, under a file
+//! lock.
 
 use crate::cloud::ocean_connect::{Kept, Shelf};
 use async_trait::async_trait;
@@ -11,18 +12,18 @@ use std::{
     time::Duration,
 };
 
-/// Longer than signing in may take: whoever holds the lock signs in at that time.
+/// Longer than signing in may take: the holder of the lock signs in meanwhile.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a lock is tried that another process holds.
+/// Interval of attempts to take a lock that another process holds.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
-/// More than any token.
+/// Larger than any token.
 const MOST_BYTES: u64 = 64 * 1024;
 
 /// The folder `sessions` beside a state.
 pub struct SessionFiles(PathBuf);
 
 impl SessionFiles {
-    /// Beside the state in `dir`; none where there is no state, since then no other process works on it.
+    /// Beside the state in `dir`; none without a state, because no other process works on it then.
     #[must_use]
     pub fn beside(dir: &Path) -> Option<Self> {
         dir.is_dir().then(|| Self(dir.join("sessions")))
@@ -36,7 +37,7 @@ impl SessionFiles {
         let path = self.0.join(format!("{name}.json"));
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        // An older file may have been copied there with other rights.
+        // The file may have been copied there with other permissions.
         file.set_permissions(Permissions::from_mode(0o600))?;
         Ok(file)
     }
@@ -71,7 +72,7 @@ async fn locked(file: &File) -> io::Result<()> {
     }
 }
 
-/// Locked until it is dropped, or its process ends.
+/// Locked until it is dropped or its process ends.
 struct KeptFile(File);
 
 impl KeptFile {

@@ -1,4 +1,4 @@
-//! `rollwave simulate`: serves the clouds of a world file on loopback until it is told to end.
+//! `rollwave simulate`: serves the clouds of a world file on loopback until it is stopped.
 
 use super::{Context, Exit};
 use crate::api::CloudKind;
@@ -10,25 +10,25 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Which world, and where.
+/// Arguments of `rollwave simulate`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  rollwave simulate --world examples/world.yaml\n  \
                   rollwave simulate --world world.yaml --listen 127.0.0.1:0 --endpoints endpoints.json")]
 pub struct Args {
-    /// World file: accounts, products, devices and how they behave.
+    /// World file: accounts, products, devices and their behavior.
     #[arg(long, value_name = "FILE")]
     pub world: PathBuf,
-    /// Loopback address to listen on; port 0 takes a free one.
+    /// Loopback address to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
     pub listen: SocketAddr,
-    /// File that is written when it is ready: JSON, the URL of each cloud by its name in `OtaCloud`.
+    /// File to write when ready: JSON with the URL of each cloud by its field in `OtaCloud`.
     #[arg(long, value_name = "FILE")]
     pub endpoints: Option<PathBuf>,
 }
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
-    // Before the endpoints are written: whoever reads them may end the process at once.
+    // Before the endpoints are written: their reader may end the process at once.
     let (mut interrupt, mut terminate) =
         match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
             (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
@@ -64,7 +64,7 @@ fn clouds(running: &Running) -> Vec<CloudKind> {
     running.handle.with(|simulator, _| simulator.clouds())
 }
 
-/// Whole or not at all: readers wait for the file to appear.
+/// Written as a whole or not at all: readers wait for the file to appear.
 fn write_endpoints(file: &Path, running: &Running) -> std::io::Result<()> {
     let mut half = file.as_os_str().to_owned();
     half.push(format!(".{}.tmp", std::process::id()));

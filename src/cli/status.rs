@@ -1,4 +1,4 @@
-//! `rollwave status`: how everything stands, as a tree; `-w` keeps it live.
+//! `rollwave status`: the objects as a tree; `-w` keeps it current.
 
 use super::{
     Context, Exit,
@@ -10,17 +10,17 @@ use crate::api::{Object, ObjectKey};
 use clap::ValueEnum;
 use std::collections::BTreeSet;
 
-/// Which objects, and how.
+/// Arguments of `rollwave status`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  rollwave status\n  rollwave status rollout/meter-v2 -w")]
 pub struct Args {
-    /// KIND, KIND/NAME or KIND/NAMESPACE/NAME, each with what it depends on; everything when none is given.
+    /// KIND, KIND/NAME or KIND/NAMESPACE/NAME, each with its dependencies; all objects by default.
     #[arg(value_name = "KIND[/NAME]")]
     pub wanted: Vec<Selector>,
-    /// Form of the output.
+    /// Output format.
     #[arg(long, short, value_enum, value_name = "FORM", default_value_t = Form::Tree)]
     pub output: Form,
-    /// Keep showing it: redrawn on a terminal, else printed again, whenever something changed.
+    /// Redraw on a terminal, or print again, whenever something changes.
     #[arg(long, short)]
     pub watch: bool,
     /// Where the objects are.
@@ -28,12 +28,12 @@ pub struct Args {
     pub place: Place,
 }
 
-/// Form of the output.
+/// Output format.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// For people.
+    /// A tree.
     Tree,
-    /// The same forest as JSON; one document a line with `--watch`.
+    /// The same as JSON; with `--watch` one document per line.
     Json,
 }
 
@@ -86,7 +86,7 @@ async fn text(args: &Args, place: &Found, ctx: &Context) -> Result<String, Strin
     json.map(|text| text + "\n").map_err(|error| error.to_string())
 }
 
-/// The objects that are meant, and those that they refer to.
+/// The selected objects, and those that they refer to.
 fn with_what_they_need(
     objects: &[Object],
     wanted: &[Selector],

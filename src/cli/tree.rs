@@ -1,6 +1,6 @@
 //! `status` as a tree: accounts, their packages, the rollouts of each, and the stages with the evidence of their gates.
 //!
-//! Icons never stand alone: the word beside them says the same.
+//! Icons never stand alone: a word beside them has the same meaning.
 
 use super::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::api::{
@@ -13,9 +13,9 @@ use serde::Serialize;
 /// An object, and what depends on it.
 #[derive(Serialize, Debug)]
 pub struct Node<'a> {
-    /// One word for how it stands.
+    /// Its health in one word.
     pub health: Health,
-    /// What it refers to, where that is not there.
+    /// The object that it refers to, if that does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
     /// The object itself.
@@ -24,7 +24,7 @@ pub struct Node<'a> {
     pub children: Vec<Self>,
 }
 
-/// The objects as a forest. What refers to an object that is not among them stands at the top.
+/// The objects as a forest. An object whose reference is not among them is a root.
 #[must_use]
 pub fn forest(objects: &[Object]) -> Vec<Node<'_>> {
     let mut sorted: Vec<&Object> = objects.iter().collect();
@@ -64,7 +64,7 @@ pub fn draw(forest: &[Node<'_>]) -> String {
 fn draw_node(node: &Node<'_>, first: &str, next: &str, lines: &mut Vec<String>) {
     lines.push(format!("{}{}", paint(DIM, first), title(node)));
     let trunk = if node.children.is_empty() { "   " } else { "│  " };
-    let missing = node.missing.iter().map(|key| paint(WARN, format!("{key} is not there")));
+    let missing = node.missing.iter().map(|key| paint(WARN, format!("{key} does not exist")));
     lines.extend(
         missing
             .chain(details(node.object))
@@ -106,18 +106,17 @@ fn details(object: &Object) -> Vec<String> {
     let mut lines = Vec::new();
     if object.observed_generation() >= 0 && object.observed_generation() < object.generation() {
         let (observed, present) = (object.observed_generation(), object.generation());
-        lines
-            .push(format!("spec is at generation {present}; what follows was seen at generation {observed}"));
+        lines.push(format!("spec is at generation {present}; the status is of generation {observed}"));
     }
     if object.observed_generation() < 0 {
-        lines.push("not looked at yet".to_owned());
+        lines.push("not observed yet".to_owned());
     }
     if !object.message().is_empty() && !is_told_by_a_gate(object) {
         lines.push(object.message().to_owned());
     }
     if let Some(since) = withheld_since(object.meta()).filter(|_| !object.is_deleting()) {
         lines.push(format!(
-            "its manifest is missing since {since}: not deleted until that is confirmed (rollwave prune {})",
+            "manifest missing since {since}: confirm the deletion with `rollwave prune {}`",
             object.key()
         ));
     }
@@ -129,7 +128,7 @@ fn details(object: &Object) -> Vec<String> {
     lines
 }
 
-/// True when the sentence of the object stands below, beside the gate that it is about.
+/// True when the message of the object is shown below, beside the gate that it is about.
 fn is_told_by_a_gate(object: &Object) -> bool {
     let Object::Rollout(rollout) = object else { return false };
     let mut gates = rollout.status.iter().flat_map(|status| &status.stages).flat_map(|stage| &stage.gates);
@@ -168,7 +167,7 @@ fn rollout_lines(rollout: &OtaRollout) -> Vec<String> {
     lines
 }
 
-/// The stages in the order of the status, which knows the implied last one; of the spec before there is a status.
+/// The stages in the order of the status, which includes the implied last one; those of the spec before there is a status.
 fn stage_names<'a>(spec: &'a [Stage], seen: &'a [StageStatus]) -> Vec<&'a str> {
     if seen.is_empty() {
         return spec.iter().map(|stage| stage.name.as_str()).collect();
@@ -199,7 +198,7 @@ fn soak_end(spec: &Stage, seen: &StageStatus) -> Option<jiff::Timestamp> {
 /// Icon, word, style.
 type Look = (&'static str, &'static str, Style);
 
-/// How a stage looks in a rollout of this phase: what would go on, does not while the rollout is held.
+/// How a stage is drawn in a rollout of this phase: a stage that would continue is stopped while the rollout is held.
 const fn look_in(rollout: RolloutPhase, stage: StagePhase) -> Look {
     match (rollout, stage) {
         (
@@ -232,12 +231,12 @@ fn evidence_line(what: &str, evidence: &Evidence) -> String {
 
 fn pending_line(intent: &Intent) -> String {
     let what = match intent.state {
-        IntentState::Intended => "is about to leave",
+        IntentState::Intended => "is about to be sent",
         IntentState::Ambiguous => {
-            "left without a definite answer; looked for by its token before anything is sent again"
+            "has an unknown outcome; the cloud is searched for its idempotency key before it is sent again"
         }
         IntentState::Lost => {
-            "left without a definite answer, and its package has gone: nothing tells whether it took effect, and it is not sent again"
+            "has an unknown outcome that stays unknown, because its package is deleted; it is not sent again"
         }
     };
     let stage = intent.stage.as_ref().map_or_else(String::new, |stage| format!(" for stage {stage}"));
@@ -252,7 +251,7 @@ fn pending_line(intent: &Intent) -> String {
 
 const CELLS: u32 = 20;
 
-/// Twenty cells: `█` runs the new version, `x` failed, `▒` upgrading, `░` not begun. A part that is there is never invisible.
+/// Twenty cells: `█` runs the new version, `x` failed, `▒` upgrading, `░` not begun. A count above zero has at least one cell.
 fn bar(counts: StageCounts) -> String {
     let cells = |devices: u32| {
         let exact = u64::from(devices) * u64::from(CELLS) / u64::from(counts.assigned.max(1));
@@ -273,12 +272,12 @@ fn bar(counts: StageCounts) -> String {
     text + &paint(DIM, "░".repeat(CELLS.saturating_sub(drawn) as usize))
 }
 
-/// `40 of 60 updated, 1 failed, 8 queued`: only what is not zero.
+/// `40 of 60 updated, 1 failed, 8 queued`: only counts above zero.
 pub(super) fn counts_text(counts: StageCounts) -> String {
     let parts = [
-        (counts.superseded, "of them taken on since"),
-        (counts.unseen, "taken on unseen"),
-        (counts.owned_elsewhere, "left to another rollout"),
+        (counts.superseded, "of them superseded since"),
+        (counts.unseen, "superseded before they were observed"),
+        (counts.owned_elsewhere, "owned by another rollout"),
         (counts.failed, "failed"),
         (counts.timed_out, "timed out"),
         (counts.reverted, "reverted"),

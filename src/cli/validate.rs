@@ -1,4 +1,4 @@
-//! `rollwave validate`: everything that is wrong with some manifests.
+//! `rollwave validate`: every problem of some manifests.
 
 use super::{Context, Exit};
 use crate::api::{Object, counted};
@@ -11,31 +11,34 @@ use crate::source::{Problem, Snapshot};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// What to check, and how to print it.
+/// Arguments of `rollwave validate`.
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n  rollwave validate fleet/\n  rollwave validate fleet/ base/cloud.yaml -o json"
+)]
 pub struct Args {
-    /// Files and folders; of a folder, every *.yaml, *.yml and *.json in it and below it.
+    /// Files and folders; folders are searched for *.yaml, *.yml and *.json at any depth.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
 }
 
-/// How the result is printed.
+/// Output format.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Lines for people: problems to standard error, the sums to standard output.
+    /// Plain text: problems on stderr, totals on stdout.
     Text,
     /// One JSON object.
     Json,
 }
 
-/// Checks the manifests and prints what is wrong.
+/// Checks the manifests and prints the problems.
 #[must_use]
 pub fn run(args: &Args, ctx: &Context) -> Exit {
     if let Some(absent) = args.paths.iter().find(|path| path.symlink_metadata().is_err()) {
-        return ctx.usage(format!("{}: there is no such file or folder", absent.display()));
+        return ctx.usage(format!("{}: no such file or folder", absent.display()));
     }
     let reading = folder::read_all(&args.paths);
     let mut warnings = overlaps(&reading);
@@ -47,7 +50,7 @@ pub fn run(args: &Args, ctx: &Context) -> Exit {
     if reading.snapshot.problems.is_empty() { Exit::Done } else { Exit::Failed }
 }
 
-/// Rollouts that target the same devices, by the place of their targets.
+/// Rollouts that target the same devices, at the position of their targets.
 fn overlaps(reading: &Reading) -> Vec<Problem> {
     let objects = &reading.snapshot.objects;
     let foreseen = foresee(objects.values().map(|sourced| &sourced.object));
@@ -58,8 +61,8 @@ fn overlaps(reading: &Reading) -> Vec<Problem> {
     located.collect()
 }
 
-/// Files of packages that are not there, or are not what the manifest says. Only a warning: they may be built later, and a
-/// package that the cloud holds needs no file any more.
+/// Artifact files that are missing or differ from the manifest. Only a warning: they may be built later, and a package that
+/// exists in the cloud needs no file.
 fn unusable_files(snapshot: &Snapshot, paths: &[PathBuf]) -> Vec<Problem> {
     let origins: Vec<(&PathBuf, Origin)> = paths.iter().map(|path| (path, Origin::of(path, None))).collect();
     let mut problems = Vec::new();
@@ -87,7 +90,7 @@ fn print_text(reading: &Reading, warnings: &[Problem], ctx: &Context) {
     }
     let others = match reading.snapshot.others {
         0 => String::new(),
-        others => format!(", {} passed over", counted(others, "other document")),
+        others => format!(", {} skipped", counted(others, "other document")),
     };
     ctx.printer.line(format_args!(
         "{} in {}, {}{others}",

@@ -1,4 +1,4 @@
-//! Keys of accounts from the Secrets of a cluster.
+//! Keys of accounts, read from the Secrets of a cluster.
 
 use super::connect::{Entries, Vault};
 use crate::api::Reason;
@@ -11,7 +11,7 @@ use kube::Client;
 /// Reads Secrets by name, and nothing else.
 pub(super) struct SecretVault {
     client: Client,
-    /// They are kept for the accounts that need them.
+    /// Whether Secrets are kept for the accounts that need them.
     keeps: bool,
 }
 
@@ -21,7 +21,7 @@ impl SecretVault {
         Self { client, keeps: true }
     }
 
-    /// For somebody who changes nothing.
+    /// For a process that changes nothing.
     pub(super) const fn peeked(client: Client) -> Self {
         Self { client, keeps: false }
     }
@@ -55,8 +55,8 @@ fn failed(error: &SecretError, name: &str) -> CallError {
         _ => ErrorClass::Unauthorized,
     };
     let next_step = match error {
-        SecretError::NotKept { .. } => "give the role `patch` on secrets again".to_owned(),
-        _ => format!("put the keys into the Secret {name}; it is read again by itself"),
+        SecretError::NotKept { .. } => "grant the role `patch` on secrets".to_owned(),
+        _ => format!("add the keys to the Secret {name}; it is read again automatically"),
     };
     let reason = matches!(error, SecretError::Absent { .. }).then_some(Reason::SecretMissing);
     CallError { reason, ..CallError::new(class, "Connect", error.to_string()).next_step(next_step) }

@@ -11,14 +11,14 @@ use crate::decide::explain::{Explanation, explain};
 use clap::ValueEnum;
 use jiff::Timestamp;
 
-/// Which object.
+/// Arguments of `rollwave why`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example: rollwave why rollout/meter-v2")]
+#[command(after_help = "Examples:\n  rollwave why rollout/meter-v2\n  rollwave why rollouts -o json")]
 pub struct Args {
-    /// KIND/NAME or KIND/NAMESPACE/NAME; a KIND alone explains every object of it.
+    /// KIND/NAME or KIND/NAMESPACE/NAME; KIND alone explains all objects of the kind.
     #[arg(value_name = "KIND/NAME")]
     pub object: Selector,
-    /// Form of the output.
+    /// Output format.
     #[arg(long, short, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     pub output: Form,
     /// Where the objects are.
@@ -26,10 +26,10 @@ pub struct Args {
     pub place: Place,
 }
 
-/// Form of the output.
+/// Output format.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// For people.
+    /// Plain text.
     Text,
     /// A list of explanations.
     Json,
@@ -75,8 +75,8 @@ pub fn text(explanation: &Explanation) -> String {
     let decided = decisions.iter().take(SHOWN).map(|decision| {
         format!("{}  {}: {}", paint(DIM, time_text(decision.at)), decision.rule, decision.message)
     });
-    section(&mut text, "Decided, newest first", decided);
-    section(&mut text, "Seen", seen.iter().cloned());
+    section(&mut text, "Decisions, newest first", decided);
+    section(&mut text, "Observed", seen.iter().cloned());
     section(&mut text, "What would change it", next.iter().cloned());
     text
 }

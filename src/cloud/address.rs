@@ -1,5 +1,5 @@
-//! Where keys may be sent: an address that can be built into a request, over an encrypted connection, and, in a cluster whose
-//! operator says so, to hosts of a list only.
+//! Where keys may be sent: an address that can be requested, over an encrypted connection, and, in a cluster whose operator
+//! configures it, only to listed hosts.
 
 use std::{fmt, str::FromStr};
 use url::{Host, Url};
@@ -7,15 +7,15 @@ use url::{Host, Url};
 /// The address of an account, checked.
 ///
 /// # Errors
-/// A sentence without the field's path: it cannot be, or it is neither encrypted nor on this machine.
+/// A message without the path of the field: the address is malformed, or neither encrypted nor on this machine.
 pub fn check(address: &str, allow_insecure: bool) -> Result<Url, String> {
     let url = Url::parse(address).map_err(|error| format!("{address} is not an address: {error}"))?;
     if url.host().is_none() || !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("{address} is not an address: https://HOST or https://HOST:PORT is wanted"));
+        return Err(format!("{address} is not an address: use https://HOST or https://HOST:PORT"));
     }
     if url.scheme() == "http" && !is_loopback(&url) && !allow_insecure {
         return Err(format!(
-            "{address} is not encrypted: write https://, or spec.allowInsecure: true where the network is trusted"
+            "{address} is not encrypted: use https://, or set spec.allowInsecure: true in a trusted network"
         ));
     }
     Ok(url)
@@ -30,8 +30,8 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Hosts that keys may be sent to: `iot.example.com`, `iot.example.com:8743`, or `*.example.com` for every host below it. One
-/// without a port means every port.
+/// A host that keys may be sent to: `iot.example.com`, `iot.example.com:8743`, or `*.example.com` for every host below it.
+/// Without a port, every port is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedHost {
     host: String,
@@ -40,7 +40,7 @@ pub struct AllowedHost {
 }
 
 impl AllowedHost {
-    /// True when this address is of such a host.
+    /// True when this address is on the host.
     #[must_use]
     pub fn allows(&self, address: &Url) -> bool {
         let Some(host) = address.host_str() else { return false };
@@ -61,9 +61,9 @@ impl fmt::Display for AllowedHost {
     }
 }
 
-/// The text is no host.
+/// The text is not a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a host (try iot.example.com, iot.example.com:8743 or *.example.com)")]
+#[error("\"{0}\" is not a host: use a value such as iot.example.com, iot.example.com:8743 or *.example.com")]
 pub struct NotAHost(String);
 
 impl FromStr for AllowedHost {
@@ -75,7 +75,7 @@ impl FromStr for AllowedHost {
         if rest.contains(['/', '*', '@', '?', '#']) || rest.chars().any(char::is_whitespace) {
             return Err(wrong());
         }
-        // A port that is the default one would be left out of a URL of a scheme that has one.
+        // A default port would be dropped from a URL whose scheme has one.
         let url = Url::parse(&format!("rollwave://{rest}")).map_err(|_| wrong())?;
         let host = Url::parse(&format!("https://{rest}")).map_err(|_| wrong())?;
         let host = host.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_owned();
@@ -103,7 +103,7 @@ mod tests {
             ("http://::1:8080", false, Some("is not an address")),
             ("https://:8080", false, Some("is not an address: empty host")),
             ("https://999.1.1.1", false, Some("is not an address: invalid IPv4 address")),
-            ("ftp://iot.example.com", false, Some("https://HOST or https://HOST:PORT is wanted")),
+            ("ftp://iot.example.com", false, Some("use https://HOST or https://HOST:PORT")),
         ] {
             let checked = check(address, insecure);
             match words {

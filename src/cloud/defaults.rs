@@ -1,10 +1,10 @@
-//! The defaults of each cloud without an account of it, and where their numbers come from: for `docs/clouds.md`.
+//! The defaults of each cloud without an account, and the sources of their numbers: for `docs/clouds.md`.
 
 use super::transport::UPLOAD_TIMEOUT;
 use super::{Capabilities, CloudKind, aliyun_iot, enos, huawei_iotda, ocean_connect};
 use jiff::SignedDuration;
 
-/// What an account of this cloud can do, when a request may take this long.
+/// The capabilities of an account of this cloud, with this request timeout.
 #[must_use]
 pub fn capabilities_of(cloud: CloudKind, total_timeout: SignedDuration) -> Capabilities {
     match cloud {
@@ -15,24 +15,24 @@ pub fn capabilities_of(cloud: CloudKind, total_timeout: SignedDuration) -> Capab
     }
 }
 
-/// Where the numbers come from, for people.
+/// The source of the numbers, for users.
 #[must_use]
 pub const fn source_of(cloud: CloudKind) -> &'static str {
     match cloud {
         CloudKind::HuaweiIotda => {
-            "devices and rows: CreateBatchTask, ListOtaPackageInfo. Calls: *assumed*, a twentieth of the 200 a second that the \
+            "devices and rows: CreateBatchTask, ListOtaPackageInfo. Calls: *assumed*, a twentieth of the 200 per second that the \
              smallest enterprise instance documents for all its calls. Lag: *assumed*"
         }
         CloudKind::OceanConnect => {
-            "devices: error 123024. Rows: error 123029. Calls: 100 a minute, an application and an API (error 1010009); one a \
-             second after 30 at once stays below that whatever is called. Lag: *assumed*"
+            "devices: error 123024. Rows: error 123029. Calls: 100 per minute for an application and an API (error 1010009); one per \
+             second with a burst of 30 stays below that for every API. Lag: *assumed*"
         }
         CloudKind::AliyunIot => {
-            "devices: TargetDeviceName.N. Rows: PageSize. Calls: 10 a second and action, 5 of the narrowest; one bucket serves all. \
+            "devices: TargetDeviceName.N. Rows: PageSize. Calls: 10 per second and action, 5 of the narrowest; one bucket serves all. \
              Lag: *assumed*"
         }
         CloudKind::Enos => {
-            "rows: the document's best size. Lag: \"about 2 seconds\", with room. Devices and calls: *assumed*, each tenant sets \
+            "rows: the recommended size. Lag: \"about 2 seconds\", with margin. Devices and calls: *assumed*, each tenant sets \
              its own (OtaCloud spec.budget)"
         }
     }

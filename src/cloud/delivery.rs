@@ -1,11 +1,11 @@
-//! `delivery` against the table of what each cloud does: one check for all clients, before their own limits.
+//! Checks `delivery` against the table of what each cloud supports: one check for all clients, before their own limits.
 
 use super::{CallError, CloudKind, ErrorClass, JobPurpose, NewJob};
 use crate::api::{Kind, support};
 
 /// # Errors
-/// [`ErrorClass::Invalid`] with the manifest's field that this cloud cannot honour: nothing is dropped in silence, whichever
-/// way a job came here.
+/// [`ErrorClass::Invalid`] with the manifest's field that this cloud cannot honor: nothing is ignored silently, whatever the
+/// origin of a job.
 pub(super) fn check(cloud: CloudKind, operation: &'static str, job: &NewJob) -> Result<(), CallError> {
     let (kind, path) = match job.purpose {
         JobPurpose::Verify => (Kind::OtaPackage, "spec.verification.delivery"),

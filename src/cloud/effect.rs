@@ -1,4 +1,4 @@
-//! What a call may have done that was not answered as it should be.
+//! Possible effect of a call that was not answered as expected.
 
 use super::{Call, CallClass, CallError, Effect, TransportError};
 

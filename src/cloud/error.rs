@@ -6,23 +6,23 @@ use std::{fmt, time::Duration};
 /// Why a call failed, by who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ErrorClass {
-    /// The request breaks a rule of the cloud: the manifest must change.
+    /// The request violates a rule of the cloud: the manifest must change.
     Invalid,
-    /// The keys are wrong, expired or too old: credentials, or this machine's clock, must change.
+    /// The credentials are wrong or expired: they, or this machine's clock, must be corrected.
     Unauthorized,
-    /// The keys are right, but may not do this.
+    /// The credentials are valid, but do not permit this.
     Forbidden,
-    /// The thing is not there.
+    /// The resource does not exist.
     NotFound,
-    /// The cloud refuses because of the state that the thing is in.
+    /// The cloud refuses because of the state of the resource.
     Conflict,
-    /// Too many calls: wait.
+    /// Too many requests: wait.
     Throttled,
-    /// The cloud cannot be reached or is broken: wait.
+    /// The cloud cannot be reached or fails: wait.
     Unavailable,
     /// An answer that no document describes: nothing is concluded from it.
     Unintelligible,
-    /// Rollwave did not send it: its window closed, another instance leads, or another object must go first.
+    /// Rollwave did not send it: its time was over, another instance leads, or another object must be handled first.
     NotSent,
 }
 
@@ -40,13 +40,13 @@ impl ErrorClass {
         Self::NotSent,
     ];
 
-    /// True when waiting can help; false when somebody must change something first.
+    /// True when waiting can help; false when a user must change something first.
     #[must_use]
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Unavailable | Self::Unintelligible | Self::NotSent)
     }
 
-    /// True for an error of one group, tag or job that says nothing of the account: that one may be broken for ever.
+    /// True for an error of one group, tag or job that says nothing about the account: that resource may fail permanently.
     #[must_use]
     pub const fn may_concern_one_resource(self) -> bool {
         !matches!(self, Self::Unauthorized | Self::Throttled | Self::NotSent)
@@ -58,7 +58,7 @@ impl ErrorClass {
         self.reason().as_str()
     }
 
-    /// The reason of a condition, unless the error names one of its own.
+    /// The reason of a condition, unless the error has its own.
     #[must_use]
     pub const fn reason(self) -> Reason {
         match self {
@@ -80,7 +80,7 @@ impl ErrorClass {
 pub enum Effect {
     /// Certainly not: refused, or never sent.
     None,
-    /// Nobody knows: timeout, reset, 5xx, unreadable 2xx.
+    /// Unknown: timeout, reset, 5xx, unreadable 2xx.
     Unknown,
 }
 
@@ -97,15 +97,15 @@ pub struct CallError {
     pub status: Option<u16>,
     /// The cloud's code, such as `IOTDA.000006`.
     pub code: Option<String>,
-    /// The cause: the cloud's words, or ours. Never a secret.
+    /// The cause: the cloud's message, or ours. Never a secret.
     pub message: String,
     /// What to do about it.
     pub next_step: String,
-    /// The cloud's id of the request, for its support desk.
+    /// The cloud's id of the request, for its support.
     pub request_id: Option<String>,
-    /// How long the cloud asks to wait.
+    /// How long to wait, as requested by the cloud.
     pub retry_after: Option<Duration>,
-    /// Reason for conditions, where the class says too little.
+    /// Reason for conditions, if the class is too general.
     pub reason: Option<Reason>,
 }
 
@@ -126,14 +126,14 @@ impl CallError {
         }
     }
 
-    /// The cloud may have acted all the same.
+    /// The cloud may have acted despite the error.
     #[must_use]
     pub const fn maybe_effective(mut self) -> Self {
         self.effect = Effect::Unknown;
         self
     }
 
-    /// Names the reason for conditions, where the class says too little.
+    /// Sets the reason for conditions, if the class is too general.
     #[must_use]
     pub const fn because(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
@@ -146,7 +146,7 @@ impl CallError {
         self.reason.unwrap_or(self.class.reason())
     }
 
-    /// Says what to do about it.
+    /// Sets what to do about it.
     #[must_use]
     pub fn next_step(mut self, text: impl Into<String>) -> Self {
         self.next_step = text.into();
@@ -155,8 +155,8 @@ impl CallError {
 }
 
 impl CallError {
-    /// Its text; the one that is told already, where only the cloud's id of the request differs: a call that is refused
-    /// time and again is not news each time.
+    /// Its text; the earlier text if only the cloud's request id differs, so that a call that is refused repeatedly is not
+    /// reported each time.
     #[must_use]
     pub fn text_after(&self, told: &str) -> String {
         let text = self.to_string();

@@ -1,5 +1,5 @@
-//! What time the clouds say it is: HTTP's `Date` (RFC 9110, section 6.6.1). No cloud's documents promise it, and gateways have
-//! been seen to be wrong, so that nothing is signed with it: it is a second clock to hold against the machine's own.
+//! The time that clouds report: HTTP's `Date` (RFC 9110, section 6.6.1). No cloud documents it, and gateways have been observed
+//! to be wrong, so nothing is signed with it: it is a second clock to compare with the machine's own.
 
 use super::{
     Call, CallError, Capabilities, Cloud, Reply, Transport, TransportError, WireRequest, WireResponse,
@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A client of a cloud that also tells what time the cloud's answers gave.
+/// A client of a cloud that also records the time in the cloud's answers.
 ///
 /// # Errors
-/// What `connect` says.
+/// The errors of `connect`.
 pub fn listening<E>(
     transport: Arc<dyn Transport>,
     connect: impl FnOnce(Arc<dyn Transport>) -> Result<Arc<dyn Cloud>, E>,

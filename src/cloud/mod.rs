@@ -1,8 +1,8 @@
-//! The port to the clouds: what every cloud can be asked, in words that mean the same on all of them.
+//! The port to the clouds: the calls that every cloud supports, in terms that mean the same on all of them.
 //!
-//! A cloud is a [`Cloud`]: it renders a [`Call`] into the HTTP requests that it stands for, and performs it over a
-//! [`Transport`]. Budget, retries and the journal stand in front of it (`engine/`), HTTP stands behind it
-//! ([`transport`]); each cloud's folder only maps nouns to wire and back.
+//! A cloud is a [`Cloud`]: it renders a [`Call`] into its HTTP requests, and performs it over a [`Transport`]. Budget, retries
+//! and the journal are in front of it (`engine/`), HTTP is behind it ([`transport`]); the folder of each cloud only maps nouns to
+//! wire and back.
 //!
 //! **Invariant:** a client never retries, never sleeps and never reads a clock: `now` is an argument. The exception
 //! to "one call, one request" is signing in (a token is fetched when none is held, and renewed once on a 401).
@@ -36,26 +36,26 @@ pub trait Cloud: Send + Sync {
     /// What this cloud can and cannot do; read by `plan/` and by admission, never guessed.
     fn capabilities(&self) -> &Capabilities;
 
-    /// The requests that a call stands for, unsigned and without secrets: what `rollwave plan` shows. A package whose files are
-    /// still to be uploaded stands for those requests, too.
+    /// The requests of a call, unsigned and without secrets: what `rollwave plan` shows. A package with files to upload includes
+    /// the requests of the upload.
     ///
     /// # Errors
-    /// [`ErrorClass::Invalid`] when the call breaks a documented limit of the cloud: such a call is never sent.
+    /// [`ErrorClass::Invalid`] when the call exceeds a documented limit of the cloud: such a call is never sent.
     fn render(&self, call: &Call) -> Result<Vec<WireRequest>, CallError>;
 
     /// Performs a call. `now` is wall-clock time: signatures and token expiry are computed from it.
     ///
     /// # Errors
-    /// [`CallError`], whose [`Effect`] says whether the cloud may have acted all the same.
+    /// [`CallError`], whose [`Effect`] states whether the cloud may have acted.
     async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError>;
 
-    /// What time the cloud said it was in its last answer, if it said so since this was asked last.
+    /// The time that the cloud reported in its last answer, if it has reported one since the last call of this.
     fn take_time(&self) -> Option<Timestamp> {
         None
     }
 }
 
-/// A question or an order to a cloud.
+/// A query or a request to a cloud.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     /// A page of the packages of one kind; with `exactly`, only those of that product and version.
@@ -64,7 +64,7 @@ pub enum Call {
         kind: PackageKind,
         /// Restricts the list to one natural key.
         exactly: Option<PackageKey>,
-        /// Where to go on.
+        /// Position in the list.
         cursor: Cursor,
     },
     /// One package with its artifact.
@@ -72,28 +72,28 @@ pub enum Call {
         /// Cloud's id.
         id: String,
     },
-    /// Whether there is the module that a package is for; refused when there is none.
+    /// Checks that the module of a package exists; refused if it does not.
     CheckModule {
         /// The package that will be made.
         package: PackageKey,
     },
-    /// Asks where a file may be uploaded. The permit does not last: the upload comes right after it.
+    /// Requests permission to upload a file. The permit expires soon: the upload follows immediately.
     PermitUpload {
-        /// The package that will be made of it.
+        /// The package that the file belongs to.
         package: PackageKey,
         /// The file.
         file: LocalFile,
     },
-    /// Hands a file to the cloud, before the package that is made of it; the cloud sweeps away what no package names.
+    /// Uploads a file before its package is created; the cloud removes files that no package uses.
     Upload {
         /// The file.
         file: LocalFile,
-        /// Where to.
+        /// The permission to upload.
         permit: UploadPermit,
     },
     /// Creates a package. Not idempotent.
     CreatePackage(NewPackage),
-    /// Deletes a package; the bytes stay where they are.
+    /// Deletes a package; its bytes stay where they are.
     DeletePackage {
         /// Cloud's id.
         id: String,
@@ -102,7 +102,7 @@ pub enum Call {
     ListJobs {
         /// Firmware or software.
         kind: PackageKind,
-        /// Where to go on.
+        /// Position in the list.
         cursor: Cursor,
     },
     /// One job, without its devices' results.
@@ -118,19 +118,19 @@ pub enum Call {
         outcome: Option<DeviceOutcome>,
         /// Restricts the list to these devices, where [`Capabilities::max_devices_per_question`] allows some.
         only: Option<NamedDevices>,
-        /// Where to go on.
+        /// Position in the list.
         cursor: Cursor,
     },
     /// Creates an upgrade job. Not idempotent.
     CreateJob(NewJob),
-    /// Stops what has not finished: of these devices, or of the whole job when none are named.
+    /// Stops what has not finished: for these devices, or the whole job when none are named.
     StopJob {
         /// Cloud's id.
         id: String,
         /// Device ids; all when empty.
         devices: Vec<String>,
     },
-    /// Tries failed devices again: these, or all failed ones when none are named.
+    /// Retries failed devices: these, or all failed ones when none are named.
     RetryJob {
         /// Cloud's id.
         id: String,
@@ -144,25 +144,25 @@ pub enum Call {
     },
     /// A page of the devices of a product.
     ListDevices {
-        /// The product, and the part of its devices whose versions are told.
+        /// The product, and the module of its devices whose versions are read.
         scope: DeviceScope,
-        /// Where to go on.
+        /// Position in the list.
         cursor: Cursor,
     },
     /// One device.
     ShowDevice {
-        /// The product, within which device ids need be unique, and the part of the device whose version is told.
+        /// The product, within which device ids are unique, and the module of the device whose version is read.
         scope: DeviceScope,
         /// Cloud's id.
         id: String,
     },
     /// A page of the ids of a group's devices.
     ListGroupDevices {
-        /// The cloud's product id: only its devices are meant, where ids of several products may be the same.
+        /// The cloud's product id: only its devices are returned, because ids may repeat across products.
         product: String,
         /// Cloud's id of the group.
         group: String,
-        /// Where to go on.
+        /// Position in the list.
         cursor: Cursor,
     },
     /// A page of the ids of the devices that carry a tag with one of these values.
@@ -173,7 +173,7 @@ pub enum Call {
         key: String,
         /// Any of these values.
         values: Vec<String>,
-        /// Where to go on.
+        /// Position in the list.
         cursor: Cursor,
     },
 }
@@ -181,11 +181,11 @@ pub enum Call {
 /// How a call may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallClass {
-    /// Changes nothing; may be repeated at will.
+    /// Changes nothing; may be repeated freely.
     Read,
     /// Repeating it changes nothing more.
     Idempotent,
-    /// Each repetition creates another one: goes through the journal.
+    /// Each repetition creates another object: recorded in the journal.
     CreateOnce,
     /// Its meaning depends on the state: read, compare, then write.
     Toggle,
@@ -205,7 +205,7 @@ impl Call {
         }
     }
 
-    /// The part of devices that the call speaks of; none: devices as a whole, or no devices.
+    /// The module that the call refers to; none: whole devices, or no devices.
     #[must_use]
     pub fn module(&self) -> Option<&str> {
         let module = match self {
@@ -219,7 +219,7 @@ impl Call {
         module.map(String::as_str)
     }
 
-    /// Name of the operation, for counters, spans and messages: `CreatePackage`.
+    /// Name of the operation, for metrics, spans and messages: `CreatePackage`.
     #[must_use]
     pub const fn operation(&self) -> &'static str {
         match self {
@@ -245,7 +245,7 @@ impl Call {
     }
 }
 
-/// The answer to a [`Call`], of the shape that its variant asks for.
+/// The answer to a [`Call`], of the form that its variant requires.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// To `ListPackages`.
@@ -254,7 +254,7 @@ pub enum Reply {
     Package(Package),
     /// To `PermitUpload`.
     Permitted(UploadPermit),
-    /// To `Upload`: what the cloud calls it, for [`NewArtifact::Uploaded`].
+    /// To `Upload`: the cloud's name of the file, for [`NewArtifact::Uploaded`].
     Uploaded(String),
     /// To `ListJobs`.
     Jobs(Page<Job>),
@@ -262,7 +262,7 @@ pub enum Reply {
     Job(Job),
     /// To `ListJobDevices`.
     JobDevices(Page<DeviceResult>),
-    /// To `StopJob` and `RetryJob`: devices for which the cloud refused, with its reason.
+    /// To `StopJob` and `RetryJob`: devices that the cloud refused, with its reason.
     Refused(Vec<DeviceResult>),
     /// To `ListDevices`.
     Devices(Page<Device>),

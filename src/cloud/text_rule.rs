@@ -1,19 +1,19 @@
-//! Documented limits of texts: which characters one may hold, and how many.
+//! Documented limits of texts: allowed characters and length.
 
 use super::{CallError, ErrorClass};
 
-/// Which characters a text may hold, and how many.
+/// Allowed characters and length of a text.
 pub(super) struct Rule {
-    /// As on the wire.
+    /// Name on the wire.
     pub(super) field: &'static str,
     min: usize,
-    /// Characters, at the most.
+    /// Maximum number of characters.
     pub(super) max: usize,
     allowed: fn(char) -> bool,
     words: &'static str,
 }
 
-/// A rule of a field, named as on the wire; `words` say which characters are allowed.
+/// A rule of a field, by its name on the wire; `words` describes the allowed characters.
 pub(super) const fn rule(
     field: &'static str,
     min: usize,
@@ -30,16 +30,22 @@ pub(super) const fn any(_: char) -> bool {
 }
 
 impl Rule {
-    /// What the text breaks, as the error of an operation that would send it.
+    /// What the text violates, as the error of the operation that would send it.
     pub(super) fn check(&self, operation: &'static str, value: &str) -> Result<(), CallError> {
         let length = value.chars().count();
         let (found, next_step) = if let Some(wrong) = value.chars().find(|c| !(self.allowed)(*c)) {
-            (format!("holds {wrong:?}"), format!("use {} only", self.words))
+            (format!("contains {wrong:?}"), format!("use {} only", self.words))
         } else if length > self.max {
             let over = length - self.max;
-            (format!("has {length} characters, {} are the most", self.max), format!("shorten it by {over}"))
+            (
+                format!("has {length} characters, at most {} are allowed", self.max),
+                format!("shorten it by {over}"),
+            )
         } else if length < self.min {
-            (format!("has {length} characters, {} are the least", self.min), format!("give {}", self.words))
+            (
+                format!("has {length} characters, at least {} are required", self.min),
+                format!("use {}", self.words),
+            )
         } else {
             return Ok(());
         };
@@ -48,7 +54,7 @@ impl Rule {
     }
 }
 
-/// The value as it stands in a message: quoted, cut after 40 characters.
+/// The value in a message: quoted, cut after 40 characters.
 pub(super) fn shown(value: &str) -> String {
     let head: String = value.chars().take(40).collect();
     let cut = if head.len() < value.len() { "…" } else { "" };

@@ -1,7 +1,7 @@
 //! One HTTP path for all clouds.
 //!
-//! A request is sent once. Retries live in the engine, which owns the clock, the budget and the journal: here nobody
-//! knows whether a call may be repeated, or what it would cost.
+//! A request is sent once. Retries are up to the engine, which has the clock, the budget and the journal: the transport does not
+//! know whether a call may be repeated, or what it would cost.
 
 pub mod file;
 mod http;
@@ -16,32 +16,31 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 use std::fmt;
 
-/// How long a request with a file in it may take, unless a transport says otherwise: 1,000 MB at 4.7 Mbit/s.
+/// How long a request with a file may take by default: 1,000 MB at 4.7 Mbit/s.
 pub const UPLOAD_TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
 
-/// One HTTP request as it goes over the wire. `Debug` and `Display` never show `Authorization`, signatures,
-/// tokens or secrets.
+/// One HTTP request on the wire. `Debug` and `Display` never show `Authorization`, signatures, tokens or secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WireRequest {
     /// `GET`, `POST`, …
     pub method: &'static str,
     /// `https://host:port`, without a path.
     pub origin: String,
-    /// Path as it stands on the wire (already percent-encoded).
+    /// Path on the wire (already percent-encoded).
     pub path: String,
-    /// Query as it stands on the wire, without `?`; empty when there is none.
+    /// Query on the wire, without `?`; may be empty.
     pub query: String,
     /// Headers in the order in which they are sent.
     pub headers: Vec<(String, String)>,
-    /// Body; empty when there is none.
+    /// Body; empty if absent.
     pub body: Bytes,
-    /// A file within the body, streamed; boxed, because hardly any request has one.
+    /// A file within the body, streamed; boxed, because few requests have one.
     pub upload: Option<Box<Upload>>,
 }
 
 /// A file that is streamed as the second part of a body, between `WireRequest::body` and `after`. Its digests are checked before
-/// anything of it is sent, and on the way again: when the file changed meanwhile the request is broken off before its end, so
-/// that nothing comes of it.
+/// anything is sent, and again while it is sent: if the file changed meanwhile, the request is aborted before its end, so that it
+/// has no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
     /// The file.
@@ -67,7 +66,7 @@ impl fmt::Display for WireRequest {
     }
 }
 
-/// One HTTP response, read whole. `Debug` never shows tokens or secrets.
+/// One HTTP response, read completely. `Debug` never shows tokens or secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WireResponse {
     /// Status code.
@@ -79,7 +78,7 @@ pub struct WireResponse {
 }
 
 impl WireResponse {
-    /// The first header of this name, given in lower case.
+    /// The first header of this name, in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
@@ -100,10 +99,10 @@ impl fmt::Debug for WireResponse {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TransportError {
-    /// Who must act: `Unavailable` when the way to the cloud is at fault, and so every other call; `Invalid` when this request
-    /// alone is; `Unintelligible` when the answer is.
+    /// Who must act: `Unavailable` when the connection to the cloud fails, and so every other call; `Invalid` when only this
+    /// request fails; `Unintelligible` when the answer is at fault.
     pub class: ErrorClass,
-    /// `None` only when the cloud certainly did nothing: no connection, or a body that was broken off before its end.
+    /// `None` only when the cloud certainly did nothing: no connection, or a body that was aborted before its end.
     pub effect: Effect,
     /// The cause, without secrets.
     pub message: String,
@@ -117,15 +116,15 @@ pub trait Transport: Send + Sync {
     /// Sends the request once; never retries, never follows redirects.
     ///
     /// # Errors
-    /// [`TransportError`] when no whole response came back.
+    /// [`TransportError`] when no complete response was received.
     async fn send(&self, request: WireRequest) -> Result<WireResponse, TransportError>;
 
-    /// The longest that [`Self::send`] may take; 60 seconds unless an implementation says otherwise.
+    /// The maximum duration of [`Self::send`]; 60 seconds by default.
     fn total_timeout(&self) -> SignedDuration {
         SignedDuration::from_secs(60)
     }
 
-    /// The longest that a request with a file in it may take; half an hour unless an implementation says otherwise.
+    /// The maximum duration of a request with a file; half an hour by default.
     fn upload_timeout(&self) -> SignedDuration {
         UPLOAD_TIMEOUT
     }

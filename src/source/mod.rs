@@ -1,4 +1,4 @@
-//! Where desired state comes from.
+//! Sources of desired state.
 
 pub mod folder;
 pub mod kubernetes;
@@ -9,37 +9,37 @@ pub mod secret;
 use crate::api::{Object, ObjectKey, counted};
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-/// Everything that a folder says at one moment.
+/// The content of a folder at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// The objects that are free of errors.
+    /// Objects without errors.
     pub objects: BTreeMap<ObjectKey, Sourced>,
-    /// Every problem of every file. While there is one, nothing is deleted: an object may only seem to be gone.
+    /// Every problem of every file. While there is one, nothing is deleted: an object may only seem to be missing.
     pub problems: Vec<Problem>,
-    /// Documents of other kinds, passed over: a repository also holds Secrets and the like.
+    /// Skipped documents of other kinds: a repository also contains Secrets and the like.
     pub others: usize,
 }
 
 impl Snapshot {
-    /// How many problems there are, as people read it: `1 problem`.
+    /// The number of problems, for users: `1 problem`.
     #[must_use]
     pub fn problems_text(&self) -> String {
         counted(self.problems.len(), "problem")
     }
 }
 
-/// An object and where it was written.
+/// An object, and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sourced {
     /// The object; its status is empty.
     pub object: Object,
-    /// Where its document begins.
+    /// Start of its document.
     pub place: Place,
-    /// Where the fields of its `spec` stand, for problems that show only beside another object.
+    /// Positions of the fields of its `spec`, for problems that involve another object.
     pub fields: Box<[FieldPlace]>,
 }
 
-/// Where the value of a field of `spec` begins.
+/// Start of the value of a field of `spec`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldPlace {
     /// Name of the field.
@@ -51,7 +51,7 @@ pub struct FieldPlace {
 }
 
 impl Sourced {
-    /// The place of a field such as `spec.version`, or of the field of `spec` that it is part of; else of the document.
+    /// The position of a field such as `spec.version`, or of the field of `spec` that contains it; else of the document.
     #[must_use]
     pub fn place_of(&self, path: &str) -> Place {
         let mut steps = path.split(['.', '[']);
@@ -63,7 +63,7 @@ impl Sourced {
     }
 }
 
-/// A place in a file. Lines and columns count from 1.
+/// A position in a file. Lines and columns count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The file as the user named it.
@@ -80,15 +80,15 @@ impl fmt::Display for Place {
     }
 }
 
-/// Something that is wrong with a manifest: `meter.yaml:14:9: spec.stages[0].gates[0].outcome.minSuccess: "ninety" is not a
-/// percentage (try 95%)`.
+/// A problem of a manifest: `meter.yaml:14:9: spec.stages[0].gates[0].outcome.minSuccess: "ninety" is not a percentage: use a
+/// value such as 95%`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Where.
+    /// Position.
     pub place: Place,
     /// Path of the field; empty for the document as a whole.
     pub path: String,
-    /// What is wrong, and what to write instead.
+    /// What is wrong, and what to use instead.
     pub message: String,
 }
 

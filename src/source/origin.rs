@@ -1,5 +1,5 @@
-//! Which source some manifests are of. An object belongs to the source that brought it, wherever that is checked out: what is
-//! removed from a source is then let go from any checkout of it, and from nothing else.
+//! The source of some manifests. An object belongs to the source that it came from, wherever that is checked out: what is removed
+//! from a source is deleted by any checkout of it, and by nothing else.
 
 mod checkout;
 
@@ -10,24 +10,24 @@ use crate::api::{
 use checkout::Checkout;
 use std::path::{Path, PathBuf};
 
-/// A source, and the part of it that was given to Rollwave.
+/// A source, and the part of it that Rollwave reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Its name; none for a folder that is known by its path alone.
+    /// Its name; none for a folder that is identified by its path.
     name: Option<String>,
-    /// What was given, as an absolute path, links as they are.
+    /// The given path, absolute, with links as they are.
     given: PathBuf,
     /// The same with links resolved.
     real: PathBuf,
-    /// Where that lies within the source; `real` when it has no name.
+    /// Its position within the source; `real` without a name.
     within: PathBuf,
-    /// Folder beneath which files of manifests are opened.
+    /// Folder that the files of manifests must be in.
     root: PathBuf,
 }
 
 impl Origin {
-    /// The origin of a file or folder: the whole of the source of this name, if one is given; else part of the repository that
-    /// is checked out there, known by the address of its remote `origin`; else known by its path.
+    /// The origin of a file or folder: the whole source of this name, if one is given; else part of the repository that is
+    /// checked out there, identified by the address of its remote `origin`; else identified by its path.
     #[must_use]
     pub fn of(path: &Path, name: Option<&str>) -> Self {
         let given = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -46,19 +46,19 @@ impl Origin {
         }
     }
 
-    /// The origin of a folder that is known by its path alone, as of `real` with links resolved. Looks at no disk.
+    /// The origin of a folder that is identified by its path, which is `real` with links resolved. Reads no disk.
     #[must_use]
     pub fn by_path(given: &Path, real: PathBuf) -> Self {
         Self { name: None, given: given.to_owned(), within: real.clone(), root: given.to_owned(), real }
     }
 
-    /// Its name, for people.
+    /// Its name for users.
     #[must_use]
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_else(|| self.given.to_str().unwrap_or_default())
     }
 
-    /// Notes on an object which file of this source it was written in.
+    /// Records on an object which file of this source defines it.
     pub fn mark(&self, meta: &mut ObjectMeta, file: &Path) {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let notes = [
@@ -74,10 +74,10 @@ impl Origin {
         }
     }
 
-    /// Path within the source of a file that was found in what was given.
+    /// Path of a found file within the source.
     fn place_of(&self, file: &Path) -> PathBuf {
         match file.strip_prefix(&self.given) {
-            // A file alone; the whole of a source by name is at least its name.
+            // A single file; the path within a whole named source is at least the file name.
             Ok(rest) if rest.as_os_str().is_empty() && self.within.as_os_str().is_empty() => {
                 file.file_name().map(PathBuf::from).unwrap_or_default()
             }
@@ -87,8 +87,7 @@ impl Origin {
         }
     }
 
-    /// True when an object was written in a file of this source, in the part that was given: one that is not there any more is to
-    /// be let go.
+    /// True when the object is defined by a file in the given part of this source: if it is missing now, it is to be deleted.
     #[must_use]
     pub fn owns(&self, meta: &ObjectMeta) -> bool {
         let lies_in = |note, folder: &Path| {
@@ -97,7 +96,7 @@ impl Origin {
         match (&self.name, annotation(meta, SOURCE_ANNOTATION)) {
             (Some(ours), Some(its)) => ours == its && lies_in(SOURCE_PATH_ANNOTATION, &self.within),
             (None, Some(_)) => false,
-            // Known by its path: it was taken over before the source had a name.
+            // Identified by its path: it was read before the source had a name.
             (_, None) => {
                 lies_in(SOURCE_PATH_ANNOTATION, &self.real) || lies_in(SOURCE_FILE_ANNOTATION, &self.given)
             }
@@ -109,7 +108,7 @@ fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
 
-/// The top of a checkout by the names that were given, which may have links in them.
+/// The top of a checkout in terms of the given path, which may have links.
 fn top_of(given: &Path, within: &Path, top: &Path) -> Option<PathBuf> {
     let named = given.ancestors().nth(within.components().count())?;
     std::fs::canonicalize(named).is_ok_and(|real| real == top).then(|| named.to_owned())

@@ -1,4 +1,4 @@
-//! Secrets: named in a manifest, kept elsewhere, read when they are needed.
+//! Secrets: referenced in a manifest, stored elsewhere, read when they are needed.
 
 use crate::api::SecretSource;
 use secrecy::SecretString;
@@ -14,31 +14,31 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// Most bytes of a secret.
+/// Maximum size of a secret.
 const SIZE_LIMIT: u64 = 64 * 1024;
 /// How long a command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
-/// Flag of `open`: it returns at once, whatever the file is.
+/// Flag of `open`: return immediately, whatever the file is.
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
-/// Why a secret cannot be read. Never holds a secret.
+/// Why a secret cannot be read. Never contains a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The manifest holds something else than a source; it may be the secret itself, so it is not shown.
-    #[error("is neither env:VAR, file:PATH nor exec:CMD; never write the secret itself into a manifest")]
+    /// The manifest has something other than a source; it may be the secret itself, so it is not shown.
+    #[error("is not env:VAR, file:PATH or exec:CMD; do not write the secret itself into a manifest")]
     NotASource,
-    /// No such variable.
+    /// The variable does not exist.
     #[error("environment variable {0} is not set; set it to the secret")]
     Unset(String),
-    /// Nothing, or blanks, where a secret should be.
-    #[error("{0} is empty; it must hold the secret")]
+    /// The secret is empty or blank.
+    #[error("{0} is empty; it must contain the secret")]
     Empty(String),
     /// Not UTF-8.
-    #[error("{0} is not text in UTF-8")]
+    #[error("{0} is not UTF-8 text")]
     NotText(String),
     /// Longer than 64 KiB.
-    #[error("{0} is longer than 64 KiB, which no secret is")]
+    #[error("{0} is longer than 64 KiB, the limit of a secret")]
     TooLong(String),
     /// The file cannot be read.
     #[error("file {path} cannot be read: {error}", path = path.display())]
@@ -49,17 +49,17 @@ pub enum SecretError {
         error: std::io::Error,
     },
     /// A pipe, a socket, a device or a folder.
-    #[error("file {path} is no regular file", path = .0.display())]
+    #[error("file {path} is not a regular file", path = .0.display())]
     Special(PathBuf),
     /// The command cannot be run.
     #[error("the command cannot be run: {0}")]
     Start(std::io::Error),
     /// The command failed.
-    #[error("the command failed with {status}: {}", if said.is_empty() { "it wrote nothing to stderr" } else { said })]
+    #[error("the command failed with {status}: {}", if said.is_empty() { "nothing on stderr" } else { said })]
     Failed {
-        /// How it ended.
+        /// Exit status.
         status: ExitStatus,
-        /// First line that it wrote to stderr.
+        /// First line on stderr.
         said: String,
     },
     /// The command took longer than 10 seconds, and was killed.
@@ -67,7 +67,7 @@ pub enum SecretError {
     TooSlow,
 }
 
-/// Reads a secret. Files and commands start from `base`, the folder of the manifest.
+/// Reads a secret. Paths of files and commands start from `base`, the folder of the manifest.
 ///
 /// # Errors
 /// [`SecretError`]: which variable, file or command, and why; the caller knows the field.
@@ -87,7 +87,7 @@ fn from_variable(name: &str, value: Option<OsString>) -> Result<SecretString, Se
     without_line_end(&text, &name)
 }
 
-/// Line ends belong to the tool that wrote the secret (`echo key | base64`).
+/// A trailing line break comes from the tool that wrote the secret (`echo key | base64`).
 fn without_line_end(text: &str, what: &str) -> Result<SecretString, SecretError> {
     let text = text.trim_end_matches(['\r', '\n']);
     if text.trim().is_empty() { Err(SecretError::Empty(what.to_owned())) } else { Ok(text.into()) }
@@ -95,7 +95,7 @@ fn without_line_end(text: &str, what: &str) -> Result<SecretString, SecretError>
 
 async fn from_file(path: &Path) -> Result<SecretString, SecretError> {
     let failed = |error| SecretError::File { path: path.to_owned(), error };
-    // Without waiting for somebody to write into a pipe.
+    // Without blocking until something writes into a pipe.
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(NONBLOCK);
     let mut file = options.open(path).await.map_err(failed)?;
@@ -106,7 +106,7 @@ async fn from_file(path: &Path) -> Result<SecretString, SecretError> {
     from_bytes(bytes, &format!("file {}", path.display()))
 }
 
-/// `too_long` ends when the command has had its time.
+/// `too_long` completes when the time of the command is over.
 async fn from_command(
     command: &str,
     base: &Path,
@@ -172,7 +172,7 @@ fn from_bytes(bytes: Vec<u8>, what: &str) -> Result<SecretString, SecretError> {
     without_line_end(&text, what)
 }
 
-/// What the shell started must not outlive it; std can only kill the shell. An error means that nothing is left to kill.
+/// Kills the processes that the shell started, too; std can only kill the shell. An error means that nothing is left to kill.
 async fn kill_group(leader: Option<u32>) {
     if let Some(leader) = leader {
         let kill = format!("kill -KILL -{leader}");
@@ -218,14 +218,14 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, base.join("pipe"), rustix::fs::Mode::RUSR).unwrap();
         fs_err::write(base.join("long"), "x".repeat(65 * 1024)).unwrap();
         let cases = [
-            ("hunter2", "error: is neither env:VAR, file:PATH nor exec:CMD; never write the secret itself"),
+            ("hunter2", "error: is not env:VAR, file:PATH or exec:CMD; do not write the secret itself"),
             ("env:ROLLWAVE_NO_SUCH_KEY", "error: environment variable ROLLWAVE_NO_SUCH_KEY is not set"),
             ("file:empty", "empty is empty"),
-            ("file:binary", "binary is not text in UTF-8"),
+            ("file:binary", "binary is not UTF-8 text"),
             ("file:long", "long is longer than 64 KiB"),
             ("file:none", "none cannot be read: No such file"),
-            ("file:pipe", "pipe is no regular file"),
-            ("file:.", ". is no regular file"),
+            ("file:pipe", "pipe is not a regular file"),
+            ("file:.", ". is not a regular file"),
             (
                 "exec:echo locked >&2; echo more >&2; exit 3",
                 "error: the command failed with exit status: 3: locked",
@@ -240,7 +240,7 @@ mod tests {
         }
         for nothing in ["", "\n", " \r\n"] {
             let empty = from_variable("KEY", Some(nothing.into())).unwrap_err();
-            assert_eq!(empty.to_string(), "environment variable KEY is empty; it must hold the secret");
+            assert_eq!(empty.to_string(), "environment variable KEY is empty; it must contain the secret");
         }
     }
 

@@ -1,10 +1,10 @@
-//! What the writes of a [`super::Store`] mean, in every home without a cluster. Pure.
+//! Effects of the writes of a [`super::Store`], in every state backend without a cluster. Pure.
 
 use super::{StateError, codec};
 use crate::api::{Object, ObjectKey, Request, withheld_since};
 use std::collections::BTreeMap;
 
-/// The stored object with the status of `object`; none when that would change nothing.
+/// The stored object with the status of `object`; none if nothing would change.
 pub(super) fn of_status(stored: Option<&Object>, object: &Object) -> Result<Option<Object>, StateError> {
     let Some(stored) = stored.filter(|stored| stored.meta().uid == object.meta().uid) else {
         return Err(StateError::Conflict { key: object.key().to_string() });
@@ -12,12 +12,12 @@ pub(super) fn of_status(stored: Option<&Object>, object: &Object) -> Result<Opti
     Ok((!codec::same_status(stored, object)).then(|| codec::with_status_of(stored, object)))
 }
 
-/// The stored object with the request noted beside its spec; none when that is noted already.
+/// The stored object with the request recorded beside its spec; none if it is recorded already.
 pub(super) fn of_request(stored: &Object, request: Request, at: &str) -> Option<Object> {
     if request.of(stored.meta()) == Some(at) {
         return None;
     }
-    // What is not withheld cannot be confirmed, lest the confirmation outlives what it was for.
+    // Only a withheld deletion can be confirmed, so that a confirmation never outlives its purpose.
     if request == Request::Prune && withheld_since(stored.meta()).is_none() {
         return None;
     }
@@ -32,7 +32,7 @@ pub(super) fn of_request(stored: &Object, request: Request, at: &str) -> Option<
     Some(next)
 }
 
-/// True when there is something to forget; only an object that is being deleted may be.
+/// True when there is something to forget; only an object that is being deleted may be forgotten.
 pub(super) fn may_forget(stored: Option<&Object>, key: &ObjectKey) -> Result<bool, StateError> {
     match stored {
         None => Ok(false),

@@ -1,4 +1,4 @@
-//! Objects as bytes: JSON, spec and status apart.
+//! Objects as bytes: JSON, with spec and status apart.
 
 use super::StateError;
 use crate::api::{Kind, Object};
@@ -26,7 +26,7 @@ pub(super) fn encode_status(object: &Object) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Puts together what [`encode_spec`] and [`encode_status`] took apart.
+/// Joins what [`encode_spec`] and [`encode_status`] separated.
 pub(super) fn decode(kind: Kind, spec: &[u8], status: Option<&[u8]>) -> Result<Object, Error> {
     let status = status.unwrap_or(b"null");
     let mut object = decode_whole(kind, spec)?;
@@ -53,7 +53,7 @@ pub(super) fn decode_any(bytes: &[u8]) -> Result<Object, Error> {
     decode_whole(header.kind, bytes).map(fitted)
 }
 
-/// Without the room that parsing leaves at the end of lists: objects are kept in their thousands.
+/// Without the spare capacity of parsed lists: thousands of objects are kept.
 fn fitted(mut object: Object) -> Object {
     let lists = match &mut object {
         Object::Cloud(_) => None,
@@ -67,14 +67,14 @@ fn fitted(mut object: Object) -> Object {
     object
 }
 
-/// The object as it will be read back. What cannot be (a rate that is not a number, say) is refused before it is written:
-/// it would make the whole state unreadable.
+/// The object as it will be read back. What cannot be read back (a rate that is not a number, for example) is refused before it
+/// is written: it would make the whole state unreadable.
 pub(super) fn as_read_back(object: &Object) -> Result<Object, StateError> {
     let read = encode(object).and_then(|bytes| decode_whole(object.kind(), &bytes));
     read.map(fitted).map_err(|e| unwritable(object, &e))
 }
 
-/// The object, of which all but the status was read back before, as it will be read back.
+/// The object as it will be read back; all but the status was read back before.
 pub(super) fn status_as_read_back(mut object: Object) -> Result<Object, StateError> {
     match encode_status(&object).and_then(|status| read_status(&mut object, &status)) {
         Ok(()) => Ok(fitted(object)),
@@ -86,7 +86,7 @@ pub(super) fn unwritable(object: &Object, cause: &dyn std::fmt::Display) -> Stat
     StateError::Write { path: object.key().to_string(), cause: format!("it could not be read back: {cause}") }
 }
 
-/// By kind rather than untagged: the error then speaks of the field that is wrong.
+/// By kind rather than untagged: the error then names the wrong field.
 fn decode_whole(kind: Kind, bytes: &[u8]) -> Result<Object, Error> {
     Ok(match kind {
         Kind::OtaCloud => Object::Cloud(serde_json::from_slice(bytes)?),
@@ -95,8 +95,8 @@ fn decode_whole(kind: Kind, bytes: &[u8]) -> Result<Object, Error> {
     })
 }
 
-/// True when both would be written as the same status. Times are written in whole seconds (`metav1.Time`), so the bytes
-/// decide, not the values.
+/// True when both serialize to the same status. Times are written in whole seconds (`metav1.Time`), so the bytes decide, not the
+/// values.
 pub(super) fn same_status(a: &Object, b: &Object) -> bool {
     let same_values = match (a, b) {
         (Object::Cloud(a), Object::Cloud(b)) => a.status == b.status,
@@ -107,7 +107,7 @@ pub(super) fn same_status(a: &Object, b: &Object) -> bool {
     same_values || same_bytes(encode_status(a), encode_status(b))
 }
 
-/// True when both would be written as the same spec.
+/// True when both serialize to the same spec.
 pub(super) fn same_spec(a: &Object, b: &Object) -> bool {
     let same_values = match (a, b) {
         (Object::Cloud(a), Object::Cloud(b)) => a.spec == b.spec,

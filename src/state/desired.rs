@@ -1,4 +1,4 @@
-//! What the manifests say, against what is stored. Pure.
+//! Compares the manifests with the stored objects. Pure.
 
 use super::codec;
 use crate::api::{OWN_ANNOTATIONS, Object, ObjectKey, ObjectMeta, Request, Time};
@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What taking over manifests did that somebody must look at, in order of the keys.
+/// Changes by taking over manifests that require a reconcile, in order of the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// New objects, and objects whose spec, labels or annotations changed.
     pub changed: Vec<ObjectKey>,
-    /// Objects whose deletion was asked for just now; those that were being deleted before are not named again.
+    /// Objects whose deletion was requested just now; earlier deletions are not repeated.
     pub deleting: Vec<ObjectKey>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Stored<'a> {
 
 #[derive(Default)]
 pub(super) struct Merged {
-    /// Each on its own, so that thousands of them need no room in one piece, and are let go one by one.
+    /// Separate allocations, so that thousands of them need no contiguous memory and are freed one by one.
     pub(super) writes: Vec<Arc<Object>>,
     pub(super) desired: Desired,
 }
@@ -81,7 +81,7 @@ impl Merged {
     }
 }
 
-/// The annotations of a manifest, and the requests that were made of its object since: no manifest says that they are over.
+/// The annotations of a manifest, and the requests that were made of its object since: no manifest ends them.
 fn with_requests(wanted: &ObjectMeta, stored: &ObjectMeta) -> Option<BTreeMap<String, String>> {
     let mut annotations = wanted.annotations.clone();
     for request in Request::ALL {
@@ -93,7 +93,7 @@ fn with_requests(wanted: &ObjectMeta, stored: &ObjectMeta) -> Option<BTreeMap<St
     annotations
 }
 
-/// Labels, and the annotations that `counts` lets through, are the same. None and empty mean the same.
+/// Labels, and the annotations that `counts` accepts, are equal. None and empty are the same.
 fn same_words(a: &ObjectMeta, b: &ObjectMeta, counts: impl Fn(&str) -> bool) -> bool {
     let counting = |(name, _): &(&String, &String)| counts(name);
     words(&a.labels).eq(words(&b.labels))
@@ -131,8 +131,8 @@ fn marked_for_deletion(old: &Object, now: Timestamp) -> Object {
     object
 }
 
-/// The identity of an object: no clock and no randomness, so that a lost state gives the same one back, and tokens that
-/// were derived from it find what they made in the cloud.
+/// The identity of an object: no clock and no randomness, so that a lost state yields the same one again, and the idempotency
+/// keys that are derived from it find existing resources in the cloud.
 fn uid(key: &ObjectKey, incarnation: u64) -> String {
     let text = format!("{}/{}/{}/{incarnation}", key.kind, key.namespace, key.name);
     let digest = Sha256::digest(text.as_bytes());

@@ -1,11 +1,11 @@
-//! Objects, status and journal in one redb file, for a home without a cluster.
+//! Objects, status and journal in one redb file, for a state backend without a cluster.
 //!
-//! The directory holds `state.redb` (the truth), `lock` (held while a process writes; the holder's pid stands in it),
-//! `status/` (a mirror for readers, see [`View`]) and `requests/` (what people ask of objects meanwhile). Objects are also kept
-//! in memory, so loading costs nothing.
+//! The directory has `state.redb` (the truth), `lock` (held while a process writes; contains the holder's pid), `status/` (a
+//! mirror for readers, see [`View`]) and `requests/` (pending requests of users). Objects are also kept in memory, so loading
+//! costs nothing.
 //!
 //! **Invariant:** every commit is durable when it returns; the mirror is derived and never read back.
-//! **Invariant:** what cannot be trusted is refused: a damaged file is never replaced, and never taken for an empty one.
+//! **Invariant:** untrusted data is refused: a damaged file is never replaced, and never treated as an empty one.
 
 mod changes;
 mod disk;
@@ -37,7 +37,7 @@ use std::{
     },
 };
 
-/// A state directory, held exclusively. Dropping it lets the next process in.
+/// A state directory, held exclusively. Dropping it releases the lock.
 ///
 /// Loading never waits for a disk; a write blocks the calling thread for one flush.
 pub struct Local {
@@ -46,12 +46,12 @@ pub struct Local {
     writer: Mutex<Writer>,
     writes: AtomicU64,
     presence: Presence,
-    /// Last, so that the lock is let go after the file is closed.
+    /// Last, so that the lock is released after the file is closed.
     _lock: DirLock,
 }
 
 struct Writer {
-    /// None after a failed write, until the file could be read again: only the file knows whether that write arrived.
+    /// None after a failed write, until the file could be read again: only the file shows whether that write succeeded.
     disk: Option<Disk>,
     mirror: Mirror,
     /// How often each name was forgotten; names that never were are absent.
@@ -68,8 +68,8 @@ impl Local {
     /// Opens the state in `dir`, and creates both when absent (the directory for its owner only).
     ///
     /// # Errors
-    /// [`StateError::InUse`] while another process holds it, [`StateError::Corrupt`] when the file is damaged, empty, not
-    /// ours or of a newer format, [`StateError::Write`] when the disk refuses.
+    /// [`StateError::InUse`] while another process holds it, [`StateError::Corrupt`] when the file is damaged, empty, foreign or
+    /// of a newer format, [`StateError::Write`] when the disk fails.
     pub fn open(dir: &Path) -> Result<Self, StateError> {
         create_private_dir(dir)?;
         let lock = DirLock::take(dir)?;
@@ -86,13 +86,13 @@ impl Local {
         })
     }
 
-    /// Takes over what the manifests say, all in one commit.
+    /// Takes over the manifests, in one commit.
     ///
-    /// A new object gets its identity (a hash of kind, namespace, name and how often that name was forgotten, so that a
-    /// lost state gives the same identity back), generation 1 and `now` as its creation time; a changed spec the next
-    /// generation; an object that is not desired any more, if `may_delete`, a deletion time, and keeps its last spec and
-    /// status. An object that is being deleted is left alone even when it is desired again: deletion is finished first,
-    /// so apply the same manifests again after [`Store::forget`], and it comes in as a new object.
+    /// A new object gets its identity (a hash of kind, namespace, name and how often that name was forgotten, so that a lost
+    /// state yields the same identity again), generation 1 and `now` as its creation time; a changed spec gets the next
+    /// generation; an object that is no longer desired gets, if `may_delete`, a deletion time, and keeps its last spec and
+    /// status. An object that is being deleted is not changed even if it is desired again: deletion is finished first. Apply the
+    /// same manifests again after [`Store::forget`], and it becomes a new object.
     ///
     /// # Errors
     /// [`StateError::Write`], and nothing was taken over.
@@ -116,11 +116,11 @@ impl Local {
         Ok(merged.desired)
     }
 
-    /// Takes in what people asked for since the last time ([`View::ask`]), each in a commit of its own; gives the objects
-    /// concerned. What is asked of an object that is not there (any more) is dropped.
+    /// Takes in the requests of users since the last time ([`View::ask`]), each in its own commit; returns the objects concerned.
+    /// Requests for objects that do not exist are dropped.
     ///
     /// # Errors
-    /// [`StateError::Write`]: what could not be taken in still waits.
+    /// [`StateError::Write`]: requests that could not be taken in stay pending.
     pub fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError> {
         self.check()?;
         let mut concerned = Vec::new();
@@ -135,7 +135,7 @@ impl Local {
             let mut writer = self.writer()?;
             let stored = self.objects().get(&object).cloned();
             if stored.is_none() {
-                tracing::warn!(%object, request = request.as_str(), "there is no such object: the request is dropped");
+                tracing::warn!(%object, request = request.as_str(), "the object does not exist: the request is dropped");
             }
             if let Some(next) = stored.and_then(|stored| change::of_request(&stored, request, &at)) {
                 let mut batch = Batch::default();
@@ -151,13 +151,13 @@ impl Local {
     /// Whether this is still the state at its path.
     ///
     /// # Errors
-    /// [`StateError::Replaced`] when its folder, lock or file was removed or replaced: what is written would be lost, and
-    /// another process may hold what is there now.
+    /// [`StateError::Replaced`] when its folder, lock or file was removed or replaced: writes would be lost, and another process
+    /// may hold what exists now.
     pub fn check(&self) -> Result<(), StateError> {
         self.presence.check()
     }
 
-    /// Commits since it was opened.
+    /// Number of commits since it was opened.
     #[must_use]
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
@@ -190,12 +190,12 @@ impl Local {
         if batch.is_empty() {
             return Ok(());
         }
-        // Taken out: it comes back only if the write is known to have arrived.
+        // Taken out: it is put back only if the write is known to have succeeded.
         let Some(mut disk) = writer.disk.take() else {
             return Err(StateError::Write { path: self.path(), cause: "the file is not open".to_owned() });
         };
         disk.commit(&batch)?;
-        // After the write: what was durable in a file that nobody finds is not.
+        // After the write: data that is durable in a removed file is lost.
         self.check()?;
         writer.disk = Some(disk);
         self.writes.fetch_add(1, Ordering::Relaxed);
@@ -210,7 +210,7 @@ impl Local {
         Ok(())
     }
 
-    /// The writer, with the file open; after a failed write it is read again first.
+    /// The writer, with the file open; after a failed write the file is read again first.
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, StateError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.check()?;
@@ -247,12 +247,12 @@ impl Store for Local {
         Ok(self.objects().keys().cloned().collect())
     }
 
-    /// Writes nothing when the status is equal to the stored one.
+    /// Writes nothing if the status equals the stored one.
     async fn save_status(&self, object: &Object) -> Result<(), StateError> {
         self.replace_status(object)
     }
 
-    /// Remembers that the name was forgotten once more. [`StateError::Conflict`] unless the object is being deleted.
+    /// Records that the name was forgotten once more. [`StateError::Conflict`] unless the object is being deleted.
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
         self.remove(key)
     }

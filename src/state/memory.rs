@@ -1,8 +1,8 @@
-//! Objects, status and journal in memory, by the same rules as [`super::local`]: for a plan that changes nothing, and for
-//! worlds that own their disk.
+//! Objects, status and journal in memory, by the same rules as [`super::local`]: for plans, and for simulations with their own
+//! disk.
 //!
-//! **Invariant:** whatever goes in comes out as the file would give it back: times in whole seconds, and nothing that
-//! could not be read again.
+//! **Invariant:** objects come out as the file would return them: times in whole seconds, and nothing that could not be read
+//! again.
 
 use super::desired::{self, Desired, Stored};
 use super::{StateError, Store, change, codec};
@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A state that is gone when it is dropped; its clones are copies of their own.
+/// A state that is lost when it is dropped; clones are independent.
 #[derive(Debug, Default)]
 pub struct Memory {
     contents: Mutex<Contents>,
@@ -34,14 +34,14 @@ impl Clone for Memory {
 }
 
 impl Memory {
-    /// A state that holds these objects as they are, with their identity, generation and status.
+    /// A state with these objects as they are, with their identity, generation and status.
     #[must_use]
     pub fn new(objects: impl IntoIterator<Item = Arc<Object>>) -> Self {
         let objects = objects.into_iter().map(|object| (object.key(), object)).collect();
         Self { contents: Mutex::new(Contents { objects, incarnations: BTreeMap::new() }) }
     }
 
-    /// Everything that it holds, in order of the keys.
+    /// All objects, in order of the keys.
     #[must_use]
     pub fn objects(&self) -> Vec<Arc<Object>> {
         self.contents().objects.values().cloned().collect()
@@ -53,7 +53,7 @@ impl Memory {
         self.contents().objects.get(key).cloned()
     }
 
-    /// Takes over what the manifests say, by the rules of [`super::local::Local::apply_desired`].
+    /// Takes over the manifests, by the rules of [`super::local::Local::apply_desired`].
     ///
     /// # Errors
     /// [`StateError::Write`] when an object could not be read back, and nothing was taken over.
@@ -72,14 +72,14 @@ impl Memory {
         Ok(merged.desired)
     }
 
-    /// Notes a request beside the object's spec; false when there is no such object, or it is noted already.
+    /// Records a request beside the object's spec; false when the object does not exist, or the request is recorded already.
     pub fn request(&self, key: &ObjectKey, request: Request, at: &str) -> bool {
         let mut contents = self.contents();
         let next = contents.objects.get(key).and_then(|stored| change::of_request(stored, request, at));
         next.is_some_and(|next| contents.objects.insert(key.clone(), Arc::new(next)).is_some())
     }
 
-    /// Removes an object as somebody does who takes its finalizer off.
+    /// Removes an object as if its finalizer were removed by force.
     #[cfg(test)]
     pub(crate) fn remove_by_force(&self, key: &ObjectKey) {
         self.contents().objects.remove(key);

@@ -1,9 +1,9 @@
-//! Where objects, their status and the journal live.
+//! Objects, their status and the journal.
 //!
-//! The journal is part of the status (`status.pending`): one write makes an intent durable, in every home.
+//! The journal is part of the status (`status.pending`): one write makes an intent durable, in every state backend.
 //!
-//! **Invariant:** [`Store::save_status`] is durable when it returns; a create leaves only after it did.\
-//! **Invariant:** an instance that does not lead any more cannot write over what the leader wrote: its write is refused.
+//! **Invariant:** [`Store::save_status`] is durable when it returns; a create is sent only after that.\
+//! **Invariant:** an instance that no longer leads cannot overwrite what the leader wrote: its write is refused.
 
 mod change;
 mod codec;
@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Where objects and their status live.
+/// Storage of objects and their status.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The object with its spec, metadata and status.
@@ -40,20 +40,19 @@ pub trait Store: Send + Sync {
     /// Replaces the status of the object, if it is still of the same `uid`. Durable when it returns.
     async fn save_status(&self, object: &Object) -> Result<(), StateError>;
 
-    /// Lets a deleted object go for good.
+    /// Removes a deleted object permanently.
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError>;
 
-    /// True when there is such an object, and it cannot be understood: it is left alone until it is corrected.
+    /// True when the object exists and cannot be parsed: it is not worked on until it is corrected.
     fn is_set_aside(&self, _key: &ObjectKey) -> bool {
         false
     }
 }
 
-/// A state that takes over manifests of a folder, and what users request beside them.
+/// A state that takes over the manifests of a folder, and requests of users.
 #[async_trait]
 pub trait ManifestStore: Store {
-    /// Takes over what the manifests say, all at once, by the rules of [`local::Local::apply_desired`]. Durable when it
-    /// returns.
+    /// Takes over the manifests, all at once, by the rules of [`local::Local::apply_desired`]. Durable when it returns.
     ///
     /// # Errors
     /// Nothing was taken over.
@@ -64,10 +63,10 @@ pub trait ManifestStore: Store {
         now: Timestamp,
     ) -> Result<Desired, StateError>;
 
-    /// Takes in what users requested since the last time; gives the objects concerned.
+    /// Takes in requests of users since the last time; returns the objects concerned.
     ///
     /// # Errors
-    /// What could not be taken in still waits.
+    /// Requests that could not be taken in stay pending.
     async fn take_requests(&self) -> Result<Vec<ObjectKey>, StateError>;
 }
 
@@ -83,29 +82,29 @@ impl StateError {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another process holds the state.
-    #[error("{path} is in use by process {pid}: stop it, or name another directory with --state")]
+    #[error("{path} is in use by process {pid}: stop it, or use another directory with --state")]
     InUse {
         /// The lock file.
         path: String,
-        /// The holder, as it wrote it down.
+        /// The holder, as recorded in the file.
         pid: String,
     },
     /// The file cannot be trusted.
     #[error(
-        "{path} is not readable as Rollwave's state: {cause}; restore it from a backup, or move it away to begin anew (jobs that are still in the cloud are found by their tokens)"
+        "{path} is not a readable state: {cause}; restore it from a backup, or move it away to start with an empty state (existing jobs are found by their idempotency keys)"
     )]
     Corrupt {
         /// The file.
         path: String,
-        /// What was wrong.
+        /// Cause.
         cause: String,
     },
-    /// The disk, or the API server, did not take it.
+    /// The disk, or the API server, refused the write.
     #[error("cannot write {path}: {cause}; nothing was sent to a cloud")]
     Write {
-        /// Where to.
+        /// What could not be written.
         path: String,
-        /// What was wrong.
+        /// Cause.
         cause: String,
     },
     /// The API server did not answer.
@@ -118,23 +117,23 @@ pub enum StateError {
     },
     /// What was written would be found by nobody.
     #[error(
-        "{path} was removed or replaced while this process worked with it: nothing more is sent; start again once the folder is back (jobs that are still in the cloud are found by their keys)"
+        "{path} was removed or replaced while it was in use, and nothing more is sent: restore the folder and start again (existing jobs are found by their idempotency keys)"
     )]
     Replaced {
         /// The directory.
         path: String,
     },
-    /// There is no state to look at.
-    #[error("no state in {path}: run `rollwave apply` first, or name the directory with --state")]
+    /// There is no state.
+    #[error("no state in {path}: run `rollwave apply` first, or use --state")]
     Absent {
         /// The directory.
         path: String,
     },
-    /// Another instance leads, and its writes are the ones that count.
-    #[error("another instance leads now: nothing was written, and this one stops")]
+    /// Another instance leads, and only its writes count.
+    #[error("another instance leads: nothing was written, and this instance stops")]
     Deposed,
-    /// The object changed under our hands: load it again.
-    #[error("{key} changed meanwhile")]
+    /// The object was changed by another writer: load it again.
+    #[error("{key} was changed by another writer")]
     Conflict {
         /// The object.
         key: String,

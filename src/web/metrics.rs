@@ -23,7 +23,7 @@ type Rates = Family<Labels, Gauge<f64, AtomicU64>>;
 type Counters = Family<Labels, Counter>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
-/// One object's turn.
+/// One reconcile of an object.
 #[derive(Clone, Debug)]
 pub struct Reconciled<'a> {
     /// Kind of the object.
@@ -38,15 +38,15 @@ pub struct Reconciled<'a> {
     pub state_failed: bool,
     /// How long it took.
     pub took: Duration,
-    /// Objects of the account that wait for a turn or a time.
+    /// Objects of the account that are queued or scheduled.
     pub queued: usize,
     /// Calls to the account since it was connected, by operation and outcome.
     pub calls: &'a BTreeMap<(&'static str, &'static str), u64>,
-    /// Calls a second that it may cost at present, in thousandths.
+    /// Current budget of the account in calls per second, in thousandths.
     pub rate_milli: Option<u64>,
 }
 
-/// Every figure.
+/// All metrics.
 pub struct Metrics {
     registry: Registry,
     process: Process,
@@ -64,9 +64,9 @@ pub struct Metrics {
     watch_failures: Counters,
     state_failures: Counters,
     named: Gauges,
-    /// So many objects have a figure of their own, by name.
+    /// Maximum number of objects with a metric of their own, by name.
     most_named: usize,
-    /// Accounts that have figures, and the classes of their errors.
+    /// Accounts that have metrics, and the classes of their errors.
     accounts: Mutex<BTreeMap<ObjectKey, BTreeSet<&'static str>>>,
     /// Calls that were counted already.
     counted: Mutex<BTreeMap<(ObjectKey, &'static str, &'static str), u64>>,
@@ -116,35 +116,35 @@ impl Metrics {
         self.process.register(&mut self.registry);
         let registry = self.registry.sub_registry_with_prefix("rollwave");
         registry.register("leader", "1 while this process leads", self.leader.clone());
-        registry.register("objects", "Objects by kind and health", self.objects.clone());
+        registry.register("objects", "Objects, by kind and health", self.objects.clone());
         registry.register(
             "journal_pending",
-            "Creates that are not settled, by operation and state",
+            "Creates without a settled outcome, by operation and state",
             self.pending.clone(),
         );
-        registry.register("rollout_devices", "Devices of a rollout by outcome", self.devices.clone());
+        registry.register("rollout_devices", "Devices of a rollout, by outcome", self.devices.clone());
         registry.register(
             "packages_drifted",
-            "Packages that differ from what the cloud holds, by namespace and reason",
+            "Packages that differ from the cloud's copy, by namespace and reason",
             self.drifted.clone(),
         );
         registry.register(
             "budget_calls_per_second",
-            "Calls a second that an account may cost at present",
+            "Current budget of an account in calls per second",
             self.rates.clone(),
         );
         registry.register(
             "queue_depth",
-            "Objects of an account that wait for a turn or a time",
+            "Objects of an account that are queued or scheduled for a reconcile",
             self.queued.clone(),
         );
-        registry.register("reconciles", "Turns of objects, by kind and result", self.turns.clone());
+        registry.register("reconciles", "Reconciles, by kind and result", self.turns.clone());
         registry.register(
             "errors",
-            "Turns that a failed call ended, by account and class",
+            "Reconciles that ended with a failed call, by account and error class",
             self.errors.clone(),
         );
-        registry.register("reconcile_seconds", "How long turns took, by kind", self.seconds.clone());
+        registry.register("reconcile_seconds", "Duration of reconciles, by kind", self.seconds.clone());
         registry.register(
             "cloud_calls",
             "Calls to a cloud, by account, operation and outcome",
@@ -152,26 +152,30 @@ impl Metrics {
         );
         registry.register(
             "watch_failures",
-            "Watches that failed and were restarted",
+            "Failed watches that were restarted",
             self.watch_failures.clone(),
         );
         registry.register(
             "state_failures",
-            "Turns that ended because a status could not be read from or written to the API server",
+            "Reconciles that ended because a status could not be read from or written to the API server",
             self.state_failures.clone(),
         );
-        registry.register("object_health", "1 for the health of an object, by its name", self.named.clone());
+        registry.register(
+            "object_health",
+            "1 for the present health of an object, by name",
+            self.named.clone(),
+        );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of this program", build);
     }
 
-    /// The same figures, with one of its own for each of so many objects.
+    /// The same metrics, with one for each of up to this many objects.
     #[must_use]
     pub fn naming(self, most_named: usize) -> Self {
         Self { most_named, ..self }
     }
 
-    /// Counters are there from the start, so that their first step is seen as an increase.
+    /// Counters exist from the start, so that their first step is visible as an increase.
     fn begin(&self) {
         for kind in Kind::ALL {
             let labels = vec![("kind", kind.to_string())];
@@ -186,7 +190,7 @@ impl Metrics {
         }
     }
 
-    /// Counts one object's turn.
+    /// Counts one reconcile.
     pub fn reconciled(&self, turn: &Reconciled<'_>) {
         let kind = || vec![("kind", turn.kind.to_string())];
         let result = match (turn.error.is_some() || turn.state_failed, turn.changed) {
@@ -225,13 +229,13 @@ impl Metrics {
         let mut counted = lock(&self.counted);
         for ((operation, outcome), total) in turn.calls {
             let before = counted.insert((turn.account.clone(), operation, outcome), *total).unwrap_or(0);
-            // Less than before: another term counts from zero.
+            // Less than before: a new term counts from zero.
             let more = if *total >= before { total - before } else { *total };
             self.calls.get_or_create(&labels_of_call(turn.account, operation, outcome)).inc_by(more);
         }
     }
 
-    /// Every figure as text, with what the objects say now.
+    /// All metrics as text, with those of the present objects.
     #[must_use]
     pub fn render(&self, leads: bool, objects: &[Arc<Object>]) -> String {
         self.process.read();
@@ -255,7 +259,7 @@ impl Metrics {
         text
     }
 
-    /// What may be zero is there from the start.
+    /// Metrics that may be zero exist from the start.
     fn show_kinds(&self) {
         for kind in Kind::ALL {
             for health in HEALTHS {
@@ -271,7 +275,7 @@ impl Metrics {
         }
     }
 
-    /// Accounts that are gone keep no figure.
+    /// Removes the metrics of deleted accounts.
     fn forget_accounts(&self, objects: &[Arc<Object>]) {
         let there: BTreeSet<ObjectKey> =
             objects.iter().map(|object| object.key()).filter(|key| key.kind == Kind::OtaCloud).collect();
@@ -351,7 +355,7 @@ impl Metrics {
     }
 }
 
-/// Every health that an object may have, as a label.
+/// All values of the label `health`.
 const HEALTHS: [&str; 10] = [
     "new",
     "deleting",
@@ -373,7 +377,7 @@ fn labels_of_call(account: &ObjectKey, operation: &str, outcome: &str) -> Labels
     vec![account_of(account), ("operation", operation.to_owned()), ("outcome", outcome.to_owned())]
 }
 
-/// What a user paused is no news to anybody, and what is held is.
+/// A user's own pause needs no alert; a hold does.
 fn health_of(object: &Object) -> String {
     match object.health() {
         Health::Held if object.is_suspended() => "suspended".to_owned(),
@@ -381,7 +385,7 @@ fn health_of(object: &Object) -> String {
     }
 }
 
-/// Why a package that was in the cloud as its spec says is so no more.
+/// Why a package no longer matches its spec in the cloud.
 fn drift_of(package: &OtaPackage) -> Option<&str> {
     let in_sync = find_condition(&package.status.as_ref()?.conditions, IN_SYNC)?;
     (in_sync.status == "False" && in_sync.reason.starts_with("Drift")).then_some(in_sync.reason.as_str())
@@ -453,6 +457,6 @@ mod tests {
         }
         let gone = metrics.render(true, &[]);
         assert!(!gone.contains("field/lab"), "{gone}");
-        assert!(!metrics.render(false, &[]).contains("queue_depth{"), "who does not lead has no queue");
+        assert!(!metrics.render(false, &[]).contains("queue_depth{"), "without the lead there is no queue");
     }
 }

@@ -1,6 +1,6 @@
-//! What a cluster asks of a controller: is it alive, is it ready, and its figures.
+//! Endpoints of a controller in a cluster: liveness, readiness and metrics.
 //!
-//! **Invariant:** nothing here changes anything, and no answer holds a secret.
+//! **Invariant:** nothing here changes anything, and no response contains a secret.
 
 mod metrics;
 mod process;
@@ -14,20 +14,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
-/// A loop that has shown no sign of life for so long is stuck: it shows one at least every 30 seconds.
+/// A loop without a heartbeat for this long is stuck: it sends one at least every 30 seconds.
 const STUCK: Duration = Duration::from_mins(2);
 
-/// What the controller tells, for others to read.
+/// State of the controller, for the endpoints.
 #[derive(Default)]
 pub struct Board {
-    /// The figures.
+    /// The metrics.
     pub metrics: Metrics,
     told: Mutex<Told>,
 }
 
 #[derive(Default)]
 struct Told {
-    /// Last sign of life; none before the first.
+    /// Last heartbeat; none before the first.
     beat: Option<Instant>,
     role: Role,
     /// Why it cannot work at all.
@@ -38,25 +38,25 @@ struct Told {
 /// What this process is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
-    /// It has not looked at the Lease yet.
+    /// It has not read the Lease yet.
     #[default]
     Starting,
-    /// Somebody else leads: it is ready to take over.
+    /// Another controller leads: this one is ready to take over.
     Waiting,
-    /// It leads, and does not know every object yet.
+    /// It leads, and has not loaded all objects yet.
     Listing,
     /// It leads and works.
     Leading,
 }
 
 impl Board {
-    /// A board whose figures name so many objects.
+    /// A board whose metrics name up to this many objects.
     #[must_use]
     pub fn naming(most: usize) -> Self {
         Self { metrics: Metrics::default().naming(most), ..Self::default() }
     }
 
-    /// A sign of life.
+    /// Records a heartbeat.
     pub fn beat(&self) {
         self.told().beat = Some(Instant::now());
     }
@@ -68,12 +68,12 @@ impl Board {
         told.work = work;
     }
 
-    /// Why it cannot work at all; none when it can.
+    /// Sets why it cannot work at all; none when it can.
     pub fn set_problem(&self, problem: Option<String>) {
         self.told().problem = problem;
     }
 
-    /// It knows every object now.
+    /// All objects are loaded now.
     pub fn set_leading(&self) {
         self.told().role = Role::Leading;
     }
@@ -93,10 +93,10 @@ impl Board {
     }
 }
 
-/// Answers `/livez`, `/readyz` and `/metrics` until the process ends.
+/// Serves `/livez`, `/readyz` and `/metrics` until the process ends.
 ///
 /// # Errors
-/// The socket's.
+/// The error of the socket.
 pub async fn serve(listener: TcpListener, board: Arc<Board>) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(livez))
@@ -113,7 +113,7 @@ async fn livez(State(board): State<Arc<Board>>) -> (StatusCode, String) {
 fn alive(since: Option<Duration>) -> (StatusCode, String) {
     match since {
         Some(since) if since > STUCK => {
-            let why = format!("no sign of life for {} seconds\n", since.as_secs());
+            let why = format!("no heartbeat for {} seconds\n", since.as_secs());
             (StatusCode::SERVICE_UNAVAILABLE, why)
         }
         _ => (StatusCode::OK, "alive\n".to_owned()),
@@ -124,8 +124,8 @@ async fn readyz(State(board): State<Arc<Board>>) -> (StatusCode, String) {
     let told = board.told();
     let (code, text) = match (&told.problem, told.role) {
         (Some(problem), _) => (StatusCode::SERVICE_UNAVAILABLE, problem.as_str()),
-        (None, Role::Starting) => (StatusCode::SERVICE_UNAVAILABLE, "has not looked at the Lease yet"),
-        (None, Role::Listing) => (StatusCode::SERVICE_UNAVAILABLE, "does not know every object yet"),
+        (None, Role::Starting) => (StatusCode::SERVICE_UNAVAILABLE, "the Lease has not been read yet"),
+        (None, Role::Listing) => (StatusCode::SERVICE_UNAVAILABLE, "not all objects are loaded yet"),
         (None, Role::Waiting) => (StatusCode::OK, "ready to take over"),
         (None, Role::Leading) => (StatusCode::OK, "leading"),
     };

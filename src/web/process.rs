@@ -1,11 +1,10 @@
-//! Figures of the process itself, under the names that every exporter of Prometheus gives them. Linux tells them; elsewhere there are
-//! none.
+//! Metrics of the process itself, under the standard names of Prometheus exporters. Only on Linux.
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use prometheus_client::registry::Registry;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What the system says of this process.
+/// What the system reports about this process.
 #[derive(Default)]
 pub(super) struct Process {
     memory: Gauge,
@@ -20,8 +19,16 @@ impl Process {
         registry.register("process_resident_memory_bytes", "Resident memory", memory);
         registry.register("process_open_fds", "Open file descriptors", files);
         let began = self.began.clone();
-        registry.register("process_start_time_seconds", "When it began, in seconds since 1970", began);
-        registry.register("process_cpu_seconds", "User and system time that it took", self.cpu.clone());
+        registry.register(
+            "process_start_time_seconds",
+            "Start time of the process since the Unix epoch in seconds",
+            began,
+        );
+        registry.register(
+            "process_cpu_seconds",
+            "Total user and system CPU time in seconds",
+            self.cpu.clone(),
+        );
     }
 
     /// Updates them.

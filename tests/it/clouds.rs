@@ -90,10 +90,7 @@ fn a_module_is_refused_where_devices_are_upgraded_as_a_whole() {
         let about_module: Vec<_> = told.iter().filter(|refusal| refusal.path == "spec.module").collect();
         match cloud {
             CloudKind::AliyunIot => assert!(about_module.is_empty(), "{told:?}"),
-            _ => assert!(
-                matches!(&about_module[..], [one] if one.message.contains("leave it out")),
-                "{told:?}"
-            ),
+            _ => assert!(matches!(&about_module[..], [one] if one.message.contains("remove it")), "{told:?}"),
         }
     }
 }
@@ -112,14 +109,14 @@ fn files_say_their_digest_where_the_cloud_keeps_it_and_are_refused_where_it_take
         .collect();
     insta::assert_snapshot!(told.join("\n"), @"
     huaweiIotda
-      spec.artifact.files: huaweiIotda cannot do this: put them into one archive in OBS, and give artifact.obs
+      spec.artifact.files: not supported by huaweiIotda: put the files into one archive in OBS, and use artifact.obs
     oceanConnect
-      spec.artifact.files: oceanConnect cannot do this: put them into one archive, upload it in the portal, and give artifact.portal
+      spec.artifact.files: not supported by oceanConnect: put the files into one archive, upload it in the portal, and use artifact.portal
     aliyunIot
-      spec.artifact.files[1].md5: is missing: aliyunIot keeps no other digest of a package
-      spec.artifact.files[1].size: aliyunIot takes at most 1000 MB
+      spec.artifact.files[1].md5: is missing: aliyunIot stores no other digest of a package
+      spec.artifact.files[1].size: aliyunIot accepts at most 1000 MB
     enos
-      spec.artifact.files: enos cannot do this: put them into one archive, and give artifact.file
+      spec.artifact.files: not supported by enos: put the files into one archive, and use artifact.file
     ");
 }
 
@@ -144,20 +141,20 @@ fn what_a_row_refuses_is_refused_with_what_to_use_instead() {
         .collect();
     insta::assert_snapshot!(told.join("\n"), @"
     huaweiIotda
-      spec.delivery.ratePerMinute: huaweiIotda cannot do this: use smaller stages
-      spec.delivery.maxInFlight: huaweiIotda cannot do this: use smaller stages
+      spec.delivery.ratePerMinute: not supported by huaweiIotda: use smaller stages
+      spec.delivery.maxInFlight: not supported by huaweiIotda: use smaller stages
     oceanConnect
-      spec.delivery.ratePerMinute: oceanConnect cannot do this: use smaller stages
-      spec.delivery.maxInFlight: oceanConnect cannot do this: use smaller stages
+      spec.delivery.ratePerMinute: not supported by oceanConnect: use smaller stages
+      spec.delivery.maxInFlight: not supported by oceanConnect: use smaller stages
     aliyunIot
-      spec.delivery.maxInFlight: aliyunIot cannot do this: use delivery.ratePerMinute
-      spec.delivery.timeout.inProgress: aliyunIot takes whole minutes, 1m to 24h
-      spec.delivery.retry: aliyunIot tries 1, 2 or 5 times again: write one of them as limit
-      spec.delivery.ratePerMinute: aliyunIot takes 10 to 10000
+      spec.delivery.maxInFlight: not supported by aliyunIot: use delivery.ratePerMinute
+      spec.delivery.timeout.inProgress: aliyunIot accepts whole minutes, 1m to 24h
+      spec.delivery.retry: aliyunIot supports 1, 2 or 5 retries: set retry.limit to one of them
+      spec.delivery.ratePerMinute: aliyunIot accepts 10 to 10000
     enos
-      spec.delivery.ratePerMinute: enos cannot do this: use delivery.maxInFlight
-      spec.delivery.timeout.inProgress: enos takes 5m to 48h
-      spec.delivery.retry: enos needs its interval
+      spec.delivery.ratePerMinute: not supported by enos: use delivery.maxInFlight
+      spec.delivery.timeout.inProgress: enos accepts 5m to 48h
+      spec.delivery.retry: enos requires retry.interval
     ");
     for cloud in CloudKind::ALL {
         assert_eq!(refused(cloud, json!({})), Vec::<String>::new());
@@ -216,9 +213,9 @@ spec:
     assert_eq!(snapshot.objects.len(), 1, "only the account is left");
     let said: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(said.join("\n"), @"
-    f.yaml:12:9: spec.type: this cloud has firmware only: write Firmware
-    f.yaml:15:13: spec.artifact.obs: enos cannot do this: give artifact.file
-    f.yaml:24:13: spec.delivery.confirm: enos cannot do this: EnOS cannot hold a task back: leave it out
+    f.yaml:12:9: spec.type: this cloud supports firmware only: use Firmware
+    f.yaml:15:13: spec.artifact.obs: not supported by enos: use artifact.file
+    f.yaml:24:13: spec.delivery.confirm: not supported by enos: EnOS has no confirmation: remove it
     ");
 }
 
@@ -234,26 +231,26 @@ fn names_of_devices_are_those_that_the_objects_cloud_can_have() {
             refusals(cloud, kind, spec).into_iter().map(|r| format!("{}: {}", r.path, r.message)).collect()
         };
         let said = [of(Kind::OtaRollout, &rollout), of(Kind::OtaPackage, &package)].concat();
-        let said = said.into_iter().filter(|text| text.contains("is no device"));
+        let said = said.into_iter().filter(|text| text.contains("is not a valid device"));
         format!("{cloud}\n  {}", said.collect::<Vec<_>>().join("\n  "))
     };
     let told =
         CloudKind::ALL.map(told).join("\n").replace(&"a".repeat(33), "aaa…").replace(&"b".repeat(65), "bbb…");
     insta::assert_snapshot!(told, @r#"
     huaweiIotda
-      spec.targets.devices[1]: "a.1" is no device of huaweiIotda: the name holds '.', and letters, digits, - and _ are all it may
-      spec.targets.exclude.devices[0]: "A_1:2@b" is no device of huaweiIotda: the name holds ':', and letters, digits, - and _ are all it may
-      spec.verification.devices[1]: "a@b" is no device of huaweiIotda: the name holds '@', and letters, digits, - and _ are all it may
+      spec.targets.devices[1]: "a.1" is not a valid device of huaweiIotda: the name contains '.'; use only letters, digits, - and _
+      spec.targets.exclude.devices[0]: "A_1:2@b" is not a valid device of huaweiIotda: the name contains ':'; use only letters, digits, - and _
+      spec.verification.devices[1]: "a@b" is not a valid device of huaweiIotda: the name contains '@'; use only letters, digits, - and _
     oceanConnect
-      spec.targets.devices[1]: "a.1" is no device of oceanConnect: the name holds '.', and letters, digits, - and _ are all it may
-      spec.targets.exclude.devices[0]: "A_1:2@b" is no device of oceanConnect: the name holds ':', and letters, digits, - and _ are all it may
-      spec.verification.devices[1]: "a@b" is no device of oceanConnect: the name holds '@', and letters, digits, - and _ are all it may
+      spec.targets.devices[1]: "a.1" is not a valid device of oceanConnect: the name contains '.'; use only letters, digits, - and _
+      spec.targets.exclude.devices[0]: "A_1:2@b" is not a valid device of oceanConnect: the name contains ':'; use only letters, digits, - and _
+      spec.verification.devices[1]: "a@b" is not a valid device of oceanConnect: the name contains '@'; use only letters, digits, - and _
     aliyunIot
-      spec.stages[1].select.devices[0]: "aaa…" is no device of aliyunIot: the name is 33 characters long, and 32 are the most
+      spec.stages[1].select.devices[0]: "aaa…" is not a valid device of aliyunIot: the name has 33 characters, at most 32 are allowed
     enos
-      spec.targets.exclude.devices[0]: "A_1:2@b" is no device of enos: the name holds ':', and letters, digits, -, _ and . are all it may
-      spec.stages[1].select.devices[1]: "bbb…" is no device of enos: the name is 65 characters long, and 64 are the most
-      spec.verification.devices[1]: "a@b" is no device of enos: the name holds '@', and letters, digits, -, _ and . are all it may
+      spec.targets.exclude.devices[0]: "A_1:2@b" is not a valid device of enos: the name contains ':'; use only letters, digits, -, _ and .
+      spec.stages[1].select.devices[1]: "bbb…" is not a valid device of enos: the name has 65 characters, at most 64 are allowed
+      spec.verification.devices[1]: "a@b" is not a valid device of enos: the name contains '@'; use only letters, digits, -, _ and .
     "#);
 }
 

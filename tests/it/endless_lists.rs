@@ -128,9 +128,9 @@ fn a_list_that_always_has_one_more_page_is_cut_off() {
 fn a_page_that_comes_again_and_again_is_noticed_the_second_time() {
     let said = [
         (CloudKind::HuaweiIotda, "the list does not advance"),
-        (CloudKind::OceanConnect, "asked for page 1, the answer is page 0"),
-        (CloudKind::AliyunIot, "asked for page 2, the answer is page 1"),
-        (CloudKind::Enos, "asked for page 2, the answer is page 1"),
+        (CloudKind::OceanConnect, "page 1 was requested, the response is page 0"),
+        (CloudKind::AliyunIot, "page 2 was requested, the response is page 1"),
+        (CloudKind::Enos, "page 2 was requested, the response is page 1"),
     ];
     for (cloud, words) in said {
         let (error, asked) = walk(cloud, true, Cursor::start());

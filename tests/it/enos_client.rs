@@ -425,7 +425,10 @@ fn signing_in_that_fails_sends_nothing_and_says_what_to_do() {
         let error =
             bench.perform(&Call::CreateJob(job(1)), start(), std::slice::from_ref(&answer)).unwrap_err();
         assert_eq!((error.class, error.effect), (class, Effect::None), "{answer}: {error}");
-        assert!(error.to_string().contains("signing in at EnOS") && !error.next_step.is_empty(), "{error}");
+        assert!(
+            error.to_string().contains("sign-in to EnOS failed") && !error.next_step.is_empty(),
+            "{error}"
+        );
         assert_eq!(bench.paths(), ["get"]);
         assert!(!error.to_string().contains("secret\""), "{error}");
     }

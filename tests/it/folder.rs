@@ -77,13 +77,13 @@ fn what_cannot_be_read_is_a_problem() {
     let said = said(&snapshot, folder.path()).join("\n");
     let said = said.replace(&elsewhere.path().display().to_string(), "ELSEWHERE");
     insta::assert_snapshot!(said, @r##"
-    ROOT/bytes.yaml:2:4: not UTF-8: the byte 0xFF cannot stand here
-    ROOT/dangling.yaml:1:1: there is no such file or folder
-    ROOT/escape.yaml:1:1: a symbolic link to ELSEWHERE/secret.yaml, outside of the folder: it is not read
-    ROOT/large.yaml:1:1: has 8388609 bytes, at most 8388608 (8 MiB)
+    ROOT/bytes.yaml:2:4: is not UTF-8: invalid byte 0xFF
+    ROOT/dangling.yaml:1:1: no such file or folder
+    ROOT/escape.yaml:1:1: is a symbolic link to ELSEWHERE/secret.yaml, outside of the folder: it is not read
+    ROOT/large.yaml:1:1: has 8388609 bytes, at most 8388608 (8 MiB) are allowed
     ROOT/self.yaml:1:1: cannot be read: filesystem loop or indirection limit (e.g. symlink loop)
     ROOT/socket.yaml:1:1: is neither a file nor a folder
-    ROOT/sub/loop:1:1: a symbolic link that leads back to a folder above it
+    ROOT/sub/loop:1:1: is a symbolic link to a folder that contains it
     "##);
     assert_eq!(names(&snapshot), ["a"]);
 }
@@ -104,7 +104,7 @@ fn an_unreadable_folder_is_a_problem_and_so_is_one_that_is_not_there() {
         assert_eq!(said(&snapshot, folder.path()), ["ROOT/closed:1:1: cannot be read: permission denied"]);
     }
     let absent = folder::read(Path::new("no/such/folder"));
-    assert_eq!(said(&absent, folder.path()), ["no/such/folder:1:1: there is no such file or folder"]);
+    assert_eq!(said(&absent, folder.path()), ["no/such/folder:1:1: no such file or folder"]);
 }
 
 /// Time that passes when the test says so.
@@ -198,7 +198,7 @@ async fn a_half_written_file_never_takes_its_objects_away() {
     let emptied = within_reason(watch.next()).await;
     assert_eq!(
         said(&emptied, folder.path()),
-        ["ROOT/a.yaml:1:1: is empty now: remove the file if its objects are to go"]
+        ["ROOT/a.yaml:1:1: is empty now: delete the file to delete its objects"]
     );
     file.write_all(first.as_bytes()).unwrap();
     let half = within_reason(watch.next()).await;
@@ -268,7 +268,7 @@ async fn a_folder_is_read_when_it_has_come_to_rest_and_at_the_latest_after_a_whi
     };
     let (snapshot, ()) = within_reason(async { tokio::join!(watch.next(), steps) }).await;
     assert_eq!(names(&snapshot), ["a", "b"]);
-    let restless = "ROOT:1:1: is being written to without a pause: nothing is removed until it comes to rest";
+    let restless = "ROOT:1:1: is being changed continuously: nothing is deleted until it is stable";
     assert_eq!(said(&snapshot, folder.path()), [restless]);
     stage.at_most.open.send_replace(false);
     stage.quiet.open.send_replace(true);
@@ -320,7 +320,7 @@ async fn a_folder_without_events_is_polled() {
     let root = parent.path().join("not/there/yet");
     let (mut watch, stage) = watch(&root);
     let snapshot = within_reason(watch.next()).await;
-    assert_eq!(said(&snapshot, parent.path()), ["ROOT/not/there/yet:1:1: there is no such file or folder"]);
+    assert_eq!(said(&snapshot, parent.path()), ["ROOT/not/there/yet:1:1: no such file or folder"]);
     fs::create_dir_all(&root).unwrap();
     fs::write(root.join("a.yaml"), cloud("a")).unwrap();
     stage.poll.open.send_replace(true);

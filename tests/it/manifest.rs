@@ -74,25 +74,25 @@ fn bad_versions_are_refused_in_plain_words() {
     insta::assert_snapshot!(table(RELEASE, &cases), @r##"
     f.yaml:10:12: spec.version: is 257 characters long, at most 256
     --
-    f.yaml:10:12: spec.version: text is wanted, and this is the number 2.0: quote it ("2.0")
+    f.yaml:10:12: spec.version: expected text, found the number 2.0: quote it ("2.0")
     --
-    f.yaml:10:12: spec.version: text is wanted, and this is true: quote it ("true")
+    f.yaml:10:12: spec.version: expected text, found true: quote it ("true")
     --
-    f.yaml:10:10: spec.version: is empty: give it a value
+    f.yaml:10:10: spec.version: is empty: set a value
     --
-    f.yaml:10:12: spec.version: text is wanted, and this is a list
+    f.yaml:10:12: spec.version: expected text, found a list
     --
-    f.yaml:10:12: spec.version: "V2/0" may hold letters, digits, ., - and _ only
+    f.yaml:10:12: spec.version: "V2/0" may contain only letters, digits, ., - and _
     --
     f.yaml:10:3: spec.versoin: unknown field `versoin`: did you mean `version`?
     --
-    f.yaml:11:3: spec.version: `version` is given twice, first at line 10, column 3
+    f.yaml:11:3: spec.version: duplicate field `version`, first at line 10, column 3
     --
     f.yaml:11:19: spec.sourceVersions: has 21 items, at most 20
     --
     f.yaml:11:19: spec.sourceVersions: has 31 items, at most 20
     --
-    f.yaml:11:19: spec.sourceVersions: a list is wanted (`- …` for each item), and this is the text "V1.0"
+    f.yaml:11:19: spec.sourceVersions: expected a list (`- …` for each item), found the text "V1.0"
     "##);
 }
 
@@ -104,7 +104,7 @@ fn the_old_form_of_the_delivery_timeout_is_refused_with_the_new_one() {
     ];
     let told = table(RELEASE, &cases);
     assert!(
-        told.contains("spec.delivery.timeout: is a map of two times: write delivery.timeout.inProgress (`timeout: {inProgress: 2h}`)"),
+        told.contains("spec.delivery.timeout: must be a map with queued and inProgress: use delivery.timeout.inProgress (`timeout: {inProgress: 2h}`)"),
         "{told}"
     );
     assert!(told.contains("unknown field `inprogress`: did you mean `inProgress`?"), "{told}");
@@ -131,7 +131,7 @@ fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
         ("product: {id: meter}", "product: meter"),
     ];
     insta::assert_snapshot!(table(RELEASE, &cases), @r##"
-    f.yaml:14:13: spec.artifact.sha256: "xyz" is not a SHA-256: 64 hexadecimal digits are wanted
+    f.yaml:14:13: spec.artifact.sha256: "xyz" is not a SHA-256: use 64 hexadecimal digits
     --
     f.yaml:14:13: spec.artifact.sha256: is 65 characters long, at most 64
     --
@@ -141,17 +141,17 @@ fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
     --
     f.yaml:8:9: spec.type: "Bootloader" is not Firmware or Software
     --
-    f.yaml:18:14: spec.verification.timeout: "two hours" is not a duration (try 30m, 24h or 7d)
+    f.yaml:18:14: spec.verification.timeout: "two hours" is not a duration: use a value such as 30m, 24h or 7d
     --
-    f.yaml:18:14: spec.verification.timeout: "90" is not a duration (try 30m, 24h or 7d)
+    f.yaml:18:14: spec.verification.timeout: "90" is not a duration: use a value such as 30m, 24h or 7d
     --
-    f.yaml:19:17: spec.verification.minSuccess: "ninety" is not a percentage (try 95%)
+    f.yaml:19:17: spec.verification.minSuccess: "ninety" is not a percentage: use a value such as 95%
     --
     f.yaml:17:14: spec.verification.devices: has 0 items, at least 1
     --
     f.yaml:15:11: spec.artifact.size: is 2000000000, at most 1073741824
     --
-    f.yaml:15:11: spec.artifact.size: a whole number is wanted, and this is the text "5": write it without quotes
+    f.yaml:15:11: spec.artifact.size: expected a whole number, found the text "5": remove the quotes
     --
     f.yaml:15:11: spec.artifact.size: is 1e30, at most 1073741824
     --
@@ -189,33 +189,33 @@ fn bad_stages_are_refused_in_plain_words() {
     insta::assert_snapshot!(table(RELEASE, &cases), @r##"
     f.yaml:35:36: spec.stages[0].gates[0].outcome.minSucces: unknown field `minSucces`: did you mean `minSuccess`?
     --
-    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "ninety" is not a percentage (try 95%)
+    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "ninety" is not a percentage: use a value such as 95%
     --
-    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "0.95" is not a percentage (try 95%)
+    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "0.95" is not a percentage: use a value such as 95%
     --
-    f.yaml:35:35: spec.stages[0].gates[0].outcome: no sample proves 100% by method Wilson: ask for less, or use method Ratio
+    f.yaml:35:35: spec.stages[0].gates[0].outcome: method Wilson cannot prove a success rate of 100%: lower minSuccess, or use method Ratio
     --
-    f.yaml:35:35: spec.stages[0].gates[0].outcome: no sample proves anything with a confidence of 100%: ask for less
+    f.yaml:35:35: spec.stages[0].gates[0].outcome: method Wilson cannot reach a confidence of 100%: lower confidence
     --
-    f.yaml:35:81: spec.stages[0].gates[0].outcome.minSample: a whole number is wanted, and this is the text "many"
+    f.yaml:35:81: spec.stages[0].gates[0].outcome.minSample: expected a whole number, found the text "many"
     --
     f.yaml:35:81: spec.stages[0].gates[0].outcome.minSample: is 0, at least 1
     --
-    f.yaml:35:11: spec.stages[0].gates[0].name: is missing: write {name: …, outcome: …}
+    f.yaml:35:11: spec.stages[0].gates[0].name: is missing: use {name: …, outcome: …}
     --
-    f.yaml:35:9: spec.stages[0].gates: gate names must differ
+    f.yaml:35:9: spec.stages[0].gates: gate names must be unique
     --
-    f.yaml:30:5: spec.stages: stage names must differ
+    f.yaml:30:5: spec.stages: stage names must be unique
     --
-    f.yaml:36:13: spec.stages[1].name: "Half" may hold small letters, digits and - only, and begins and ends with a letter or digit
+    f.yaml:36:13: spec.stages[1].name: "Half" may contain only lowercase letters, digits and -, and must begin and end with a letter or digit
     --
-    f.yaml:30:5: spec.stages: only one stage can select the rest
+    f.yaml:30:5: spec.stages: only one stage may have select.rest
     --
     f.yaml:42:22: spec.stages[2].select.rest: rest can only be true: leave it out otherwise
     --
-    f.yaml:44:15: spec.stages[3].select: give exactly one of count, percent, devices, rest
+    f.yaml:44:15: spec.stages[3].select: set exactly one of count, percent, devices, rest
     --
-    f.yaml:37:15: spec.stages[1].select: give exactly one of count, percent, devices, rest
+    f.yaml:37:15: spec.stages[1].select: set exactly one of count, percent, devices, rest
     --
     f.yaml:37:16: spec.stages[1].select.precent: unknown field `precent`: did you mean `percent`?
     "##);
@@ -243,34 +243,34 @@ fn bad_windows_are_refused_in_plain_words() {
         ("start:", "from:"),
     ];
     insta::assert_snapshot!(table(&release, &cases), @r##"
-    f.yaml:37:76: spec.stages[1].windows[0].timeZone: "Asia/Shanghia" is no time zone of the IANA database (try Asia/Shanghai or UTC)
+    f.yaml:37:76: spec.stages[1].windows[0].timeZone: "Asia/Shanghia" is not a time zone of the IANA database: use a name such as Asia/Shanghai or UTC
     --
-    f.yaml:37:76: spec.stages[1].windows[0].timeZone: "GMT+8" is no time zone of the IANA database (try Asia/Shanghai or UTC)
+    f.yaml:37:76: spec.stages[1].windows[0].timeZone: "GMT+8" is not a time zone of the IANA database: use a name such as Asia/Shanghai or UTC
     --
-    f.yaml:37:62: spec.stages[1].windows[0].duration: "0h" is not how long a window can be open: more than 0s, at most 7d (try 4h)
+    f.yaml:37:62: spec.stages[1].windows[0].duration: "0h" is not a valid duration of a window: use more than 0s and at most 7d, such as 4h
     --
-    f.yaml:37:62: spec.stages[1].windows[0].duration: "8d" is not how long a window can be open: more than 0s, at most 7d (try 4h)
+    f.yaml:37:62: spec.stages[1].windows[0].duration: "8d" is not a valid duration of a window: use more than 0s and at most 7d, such as 4h
     --
-    f.yaml:37:62: spec.stages[1].windows[0].duration: "long" is not how long a window can be open: more than 0s, at most 7d (try 4h)
+    f.yaml:37:62: spec.stages[1].windows[0].duration: "long" is not a valid duration of a window: use more than 0s and at most 7d, such as 4h
     --
     f.yaml:37:30: spec.stages[1].windows[0].days[1]: "Sunday" is not Mon, Tue, Wed, Thu, Fri, Sat or Sun
     --
     f.yaml:37:25: spec.stages[1].windows[0].days[0]: "Noday" is not Mon, Tue, Wed, Thu, Fri, Sat or Sun
     --
-    f.yaml:37:43: spec.stages[1].windows[0].start: "01:00:00" is not a time of day: two digits for the hour and two for the minute are wanted (01:00)
+    f.yaml:37:43: spec.stages[1].windows[0].start: "01:00:00" is not a time of day: use HH:MM, such as 01:00
     --
-    f.yaml:37:43: spec.stages[1].windows[0].start: "24:00" is not a time of day: two digits for the hour and two for the minute are wanted (01:00)
+    f.yaml:37:43: spec.stages[1].windows[0].start: "24:00" is not a time of day: use HH:MM, such as 01:00
     --
-    f.yaml:37:43: spec.stages[1].windows[0].start: text is wanted, and this is the number 1: quote it ("1")
+    f.yaml:37:43: spec.stages[1].windows[0].start: expected text, found the number 1: quote it ("1")
     --
     f.yaml:37:17: spec.stages[1].windows[0].timeZone: is missing
     --
-    f.yaml:37:18: spec.stages[1].notBefore: "tomorrow" is not a time with its offset from UTC (try 2026-01-06T01:00:00+08:00)
+    f.yaml:37:18: spec.stages[1].notBefore: "tomorrow" is not a time with an offset from UTC: use a value such as 2026-01-06T01:00:00+08:00
     --
-    f.yaml:37:18: spec.stages[1].notBefore: "2026-01-06T01:00:00" is not a time with its offset from UTC (try 2026-01-06T01:00:00+08:00)
+    f.yaml:37:18: spec.stages[1].notBefore: "2026-01-06T01:00:00" is not a time with an offset from UTC: use a value such as 2026-01-06T01:00:00+08:00
     --
     f.yaml:37:17: spec.stages[1].windows[0].start: is missing
-    f.yaml:37:36: spec.stages[1].windows[0].from: unknown field `from`: write days, duration, start or timeZone
+    f.yaml:37:36: spec.stages[1].windows[0].from: unknown field `from`: use days, duration, start or timeZone
     "##);
 }
 
@@ -291,25 +291,25 @@ fn bad_targets_and_stop_rules_are_refused_in_plain_words() {
         ("  stages:", "  suspend: \"yes\"\n  windows: []\n  stages:"),
     ];
     insta::assert_snapshot!(table(RELEASE, &cases), @r##"
-    f.yaml:30:5: spec.stages: only one stage can select the rest
+    f.yaml:30:5: spec.stages: only one stage may have select.rest
     --
-    f.yaml:45:7: spec.stop[0]: maxFailure of method Count is a whole number (try 3)
+    f.yaml:45:7: spec.stop[0]: maxFailure of method Count must be a whole number, such as 3
     --
-    f.yaml:45:7: spec.stop[0]: maxFailure of method Ratio is a percentage (try 5%)
+    f.yaml:45:7: spec.stop[0]: maxFailure of method Ratio must be a percentage, such as 5%
     --
-    f.yaml:45:60: spec.stop[0].maxFailure: "a tenth" is not a percentage (try 95%)
+    f.yaml:45:60: spec.stop[0].maxFailure: "a tenth" is not a percentage: use a value such as 95%
     --
-    f.yaml:45:60: spec.stop[0].maxFailure: a whole number or a percentage is wanted, and this is a list
+    f.yaml:45:60: spec.stop[0].maxFailure: expected a whole number or a percentage, found a list
     --
-    f.yaml:27:5: spec.targets: give exactly one of all, devices, groups, tags
+    f.yaml:27:5: spec.targets: set exactly one of all, devices, groups, tags
     --
-    f.yaml:27:5: spec.targets: give exactly one of all, devices, groups, tags
+    f.yaml:27:5: spec.targets: set exactly one of all, devices, groups, tags
     --
-    f.yaml:28:19: spec.targets.tags.site[0]: "nörd" may hold letters, digits, Chinese characters, ., - and _ only
+    f.yaml:28:19: spec.targets.tags.site[0]: "nörd" may contain only letters, digits, Chinese characters, ., - and _
     f.yaml:28:30: spec.targets.tags[""]: has 0 items, at least 1
     --
-    f.yaml:29:12: spec.suspend: true or false is wanted, and this is the text "yes"
-    f.yaml:30:3: spec.windows: unknown field `windows`: write delivery, newDevices, order, packageRef, priority, readyWhen, stages, stop, suspend or targets
+    f.yaml:29:12: spec.suspend: expected true or false, found the text "yes"
+    f.yaml:30:3: spec.windows: unknown field `windows`: use delivery, newDevices, order, packageRef, priority, readyWhen, stages, stop, suspend or targets
     "##);
 }
 
@@ -338,38 +338,38 @@ fn bad_documents_are_refused_in_plain_words() {
     --
     f.yaml:3:7: kind: unknown kind "Secret": write OtaCloud, OtaPackage or OtaRollout
     --
-    f.yaml:2:1: kind: is missing: write OtaCloud, OtaPackage or OtaRollout
+    f.yaml:2:1: kind: is missing: use OtaCloud, OtaPackage or OtaRollout
     --
-    f.yaml:2:13: apiVersion: the text "ota.rollwave.dev/v1" is not known: write ota.rollwave.dev/v1alpha1
+    f.yaml:2:13: apiVersion: the text "ota.rollwave.dev/v1" is not supported: use ota.rollwave.dev/v1alpha1
     --
     f.yaml:2:1: apiVersion: is missing
     --
-    f.yaml:5:9: metadata.name: "My_Meters" may hold small letters, digits, - and . only, and begins and ends with a letter or digit
+    f.yaml:5:9: metadata.name: "My_Meters" may contain only lowercase letters, digits, - and ., and must begin and end with a letter or digit
     --
-    f.yaml:5:14: metadata.namespace: "Field" may hold small letters, digits and - only, and begins and ends with a letter or digit
-    f.yaml:6:18: metadata.labels.team: text is wanted, and this is the number 5: quote it ("5")
-    f.yaml:6:21: metadata.labels.-x: "-x" is not a key: letters, digits, -, _ and . are wanted, after a prefix such as example.com/ if need be
+    f.yaml:5:14: metadata.namespace: "Field" may contain only lowercase letters, digits and -, and must begin and end with a letter or digit
+    f.yaml:6:18: metadata.labels.team: expected text, found the number 5: quote it ("5")
+    f.yaml:6:21: metadata.labels.-x: "-x" is not a key: use letters, digits, -, _ and ., optionally after a prefix such as example.com/
     --
-    f.yaml:5:3: metadata.uid: is written by the Kubernetes API server: leave it out of a manifest
+    f.yaml:5:3: metadata.uid: is set by the Kubernetes API server: remove it
     f.yaml:6:3: metadata.nmae: unknown field `nmae`: did you mean `name`?
     --
-    f.yaml:6:17: metadata.annotations["rollwave.dev/source-file"]: is set by Rollwave itself: leave it out
+    f.yaml:6:17: metadata.annotations["rollwave.dev/source-file"]: is set by Rollwave: remove it
     --
-    f.yaml:6:1: status: is what Rollwave observed, never what somebody writes: leave it out
+    f.yaml:6:1: status: is written by Rollwave: remove it
     --
     f.yaml:15:31: spec.budget.requestsPerSecond: is 2000, at most 1000
     f.yaml:15:44: spec.budget.burst: is 0, at least 1
     --
-    f.yaml:10:16: spec.huaweiIotda.projectId: "84ff a6b1c9d0446b8f5d3e2a1b0c9d8e" may hold letters, digits, - and _ only
+    f.yaml:10:16: spec.huaweiIotda.projectId: "84ff a6b1c9d0446b8f5d3e2a1b0c9d8e" may contain only letters, digits, - and _
     --
-    f.yaml:8:15: spec.huaweiIotda.endpoint: "https://…@9bc34a0001.st1.iotda-app.cn-north-4.myhuaweicloud.…" is not an address: https://HOST or https://HOST:PORT is wanted, without path or user name, and an IPv6 address in brackets
+    f.yaml:8:15: spec.huaweiIotda.endpoint: "https://…@9bc34a0001.st1.iotda-app.cn-north-4.myhuaweicloud.…" is not an address: use https://HOST or https://HOST:PORT, without path or user name; put an IPv6 address in brackets
     --
-    f.yaml:13:5: spec.credentials: give exactly one of secretRef, accessKey with secretKey, username with password and domain, or appSecret
-    f.yaml:13:5: spec.credentials: username, password and domain go together
+    f.yaml:13:5: spec.credentials: set exactly one of secretRef, accessKey with secretKey, username with password and domain, or appSecret
+    f.yaml:13:5: spec.credentials: set username, password and domain together
     --
-    f.yaml:13:5: spec.credentials: accessKey and secretKey go together
+    f.yaml:13:5: spec.credentials: set accessKey and secretKey together
     --
-    f.yaml:5:2: not YAML: a tab, where only spaces can indent
+    f.yaml:5:2: invalid YAML: a tab is used for indentation: use spaces
     "##);
 }
 
@@ -380,7 +380,7 @@ fn a_literal_secret_is_refused_and_never_repeated() {
         assert_eq!(
             said,
             [
-                "f.yaml:14:16: spec.credentials.secretKey: a literal secret: write env:VAR, file:PATH or exec:CMD"
+                "f.yaml:14:16: spec.credentials.secretKey: must not be a literal secret: use env:VAR, file:PATH or exec:CMD"
             ],
             "{literal}"
         );
@@ -413,10 +413,10 @@ fn every_problem_of_every_file_is_told_in_order() {
         snapshot(&[("b.yaml", &bad), ("a.yaml", CLOUD), ("c.yaml", "a: [1\n"), ("a2.yaml", "- x\n")]);
     let said: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(said.join("\n"), @r##"
-    a2.yaml:1:1: a manifest is wanted (`kind: …`), and this is a list
-    b.yaml:10:12: spec.version: text is wanted, and this is the number 2.0: quote it ("2.0")
-    b.yaml:37:25: spec.stages[1].select.percent: "half" is not a percentage (try 95%)
-    c.yaml:1:4: not YAML: the bracket that opens here is never closed
+    a2.yaml:1:1: expected a manifest (`kind: …`), found a list
+    b.yaml:10:12: spec.version: expected text, found the number 2.0: quote it ("2.0")
+    b.yaml:37:25: spec.stages[1].select.percent: "half" is not a percentage: use a value such as 95%
+    c.yaml:1:4: invalid YAML: the bracket that opens here is not closed
     "##);
     assert_eq!(snapshot.objects.len(), 1);
 }
@@ -470,7 +470,7 @@ fn half_a_file_yields_no_object() {
 fn a_file_of_more_than_8_mib_is_refused() {
     let text = " ".repeat(manifest::MAX_BYTES + 1);
     let said = parse(Path::new("big.yaml"), &text).1[0].to_string();
-    assert_eq!(said, "big.yaml:1:1: has 8388609 bytes, at most 8388608 (8 MiB)");
+    assert_eq!(said, "big.yaml:1:1: has 8388609 bytes, at most 8388608 (8 MiB) are allowed");
 }
 
 #[test]
@@ -534,7 +534,7 @@ fn two_objects_for_one_package_of_a_cloud_are_refused() {
     let snapshot = gather(manifests);
     assert!(snapshot.objects.is_empty());
     let said: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(said.join("\n"), @"f.yaml:18:12: spec.version: OtaPackage/two and OtaPackage/one (at f.yaml:1:1) are the same package of meters: the cloud holds one of each product, type and version; keep one of them");
+    insta::assert_snapshot!(said.join("\n"), @"f.yaml:18:12: spec.version: OtaPackage/two and OtaPackage/one (at f.yaml:1:1) are the same package of meters: a cloud has one per product, type and version; keep one of them");
 }
 
 #[test]
@@ -558,7 +558,7 @@ fn two_clouds_of_one_account_are_refused_by_place_and_the_first_stays() {
     assert_eq!(kept, ["site-a", "site-d"]);
     let said: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(said.join("\n"), @r"
-    f.yaml:12:16: spec.huaweiIotda: OtaCloud/site-b is the same account as OtaCloud/site-a (at f.yaml:5:16): huaweiIotda at iotda.example.com, project p1, resource space a1; keep one of them and name it in every cloudRef
-    f.yaml:19:16: spec.huaweiIotda: OtaCloud/fleet/site-c is the same account as OtaCloud/site-a (at f.yaml:5:16): huaweiIotda at iotda.example.com, project p1, resource space a1; keep one of them and name it in every cloudRef
+    f.yaml:12:16: spec.huaweiIotda: OtaCloud/site-b is the same account as OtaCloud/site-a (at f.yaml:5:16): huaweiIotda at iotda.example.com, project p1, resource space a1; keep one of them and use it in every cloudRef
+    f.yaml:19:16: spec.huaweiIotda: OtaCloud/fleet/site-c is the same account as OtaCloud/site-a (at f.yaml:5:16): huaweiIotda at iotda.example.com, project p1, resource space a1; keep one of them and use it in every cloudRef
     ");
 }

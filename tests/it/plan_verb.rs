@@ -223,21 +223,21 @@ async fn a_removed_manifest_is_planned_as_its_policy_says() {
     insta::assert_snapshot!(text, @r"
     OtaCloud/lab  nothing to do
 
-    OtaPackage/meter-v2  will be let go: its manifest is gone
+    OtaPackage/meter-v2  will be deleted: its manifest was removed
       - DeletePackage, now
           DELETE /v5/iot/p1/ota-upgrades/packages/PACKAGE-ID
       ~ Release, after the step before
       cannot be undone: package PACKAGE-ID is deleted from the cloud
 
-    OtaRollout/meter-v2  will be let go: its manifest is gone
-      STAGE   DEVICES  THERE ALREADY  SOAK  FIRST DEVICES
-      canary  10       10             30m
+    OtaRollout/meter-v2  will be deleted: its manifest was removed
+      STAGE   DEVICES  DISPATCHED  SOAK  FIRST DEVICES
+      canary  10       10          30m
       rest    28       28
       ~ Release, now
 
-    In all
+    Total
       orders   1 DeletePackage, 2 Release
-      calls    OtaCloud/lab: 1 call for orders, and one look of 3 calls every 30s, against 10 a second, 20 at once
+      calls    OtaCloud/lab: 1 call for orders, and one poll of 3 calls every 30s; budget 10 per second, burst 20
                4 calls to make this plan
     ");
     bench.apply();

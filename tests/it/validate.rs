@@ -43,7 +43,7 @@ fn a_secret_beside_an_account_is_passed_over_and_counted() {
         enos: {endpoint: \"https://enos.example\", orgId: o1}\n  credentials: {secretRef: {name: keys}}\n";
     std::fs::write(folder.path().join("all.yaml"), format!("{secret}{cloud}")).unwrap();
     let output = rollwave(folder.path(), &["validate", "."]);
-    assert_eq!(text(&output.stdout), "1 object in 1 file, 0 problems, 1 other document passed over\n");
+    assert_eq!(text(&output.stdout), "1 object in 1 file, 0 problems, 1 other document skipped\n");
     assert_eq!(output.status.code(), Some(0));
 }
 
@@ -54,7 +54,7 @@ fn mistakes_are_printed_by_place_and_end_with_1() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stdout), "1 object in 2 files, 2 problems\n");
     insta::assert_snapshot!(text(&output.stderr), @r##"
-    ./release.yaml:18:14: spec.verification.timeout: "soon" is not a duration (try 30m, 24h or 7d)
+    ./release.yaml:18:14: spec.verification.timeout: "soon" is not a duration: use a value such as 30m, 24h or 7d
     ./release.yaml:35:36: spec.stages[0].gates[0].outcome.minSucces: unknown field `minSucces`: did you mean `minSuccess`?
     "##);
 }
@@ -107,7 +107,7 @@ fn machines_get_json() {
           "column": 14,
           "file": "release.yaml",
           "line": 18,
-          "message": "\"soon\" is not a duration (try 30m, 24h or 7d)",
+          "message": "\"soon\" is not a duration: use a value such as 30m, 24h or 7d",
           "path": "spec.verification.timeout"
         },
         {
@@ -127,7 +127,7 @@ fn machines_get_json() {
 fn a_path_that_is_not_there_is_wrong_usage() {
     let output = rollwave(&root(), &["validate", "examples/fleet", "examples/flet"]);
     assert_eq!(output.status.code(), Some(64));
-    assert_eq!(text(&output.stderr), "error: examples/flet: there is no such file or folder\n");
+    assert_eq!(text(&output.stderr), "error: examples/flet: no such file or folder\n");
 }
 
 #[test]

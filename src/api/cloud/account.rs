@@ -1,11 +1,11 @@
-//! Which account an `OtaCloud` describes: what the cloud itself knows, whatever the object is called.
+//! Identity of the account that an `OtaCloud` describes, from what the cloud knows and not from the name of the object.
 
 use super::{AliyunIot, CloudRef, Credentials, OtaCloud, OtaCloudSpec};
 use crate::api::{Kind, ObjectKey};
 use std::fmt;
 use url::{Host, Url};
 
-/// One account of a cloud: a set of packages, devices and jobs. Two `OtaCloud`s of equal accounts are one account twice.
+/// One account of a cloud: a set of packages, devices and jobs. Two `OtaCloud`s with equal ids describe the same account.
 ///
 /// | cloud | what identifies it |
 /// |---|---|
@@ -23,7 +23,7 @@ impl fmt::Display for AccountId {
 }
 
 impl OtaCloudSpec {
-    /// The account, for an object in this namespace; none when the spec names no cloud, or several.
+    /// The account, for an object in this namespace; none when the spec does not name exactly one cloud.
     #[must_use]
     pub fn account(&self, namespace: &str) -> Option<AccountId> {
         let cloud = self.cloud()?;
@@ -34,7 +34,7 @@ impl OtaCloudSpec {
         Some(AccountId(format!("{} at {}, {within}", cloud.kind(), host(cloud.endpoint()))))
     }
 
-    /// What of the account an edit may not change while anything of ours is in it: everything but the address and the keys.
+    /// What an edit may not change while packages or jobs of ours are in the account: everything but the address and the keys.
     #[must_use]
     pub fn tenant(&self) -> Option<String> {
         let cloud = self.cloud()?;
@@ -62,7 +62,7 @@ fn within(cloud: CloudRef<'_>) -> String {
     }
 }
 
-/// The keys alone say whose the public instance is, and they are no part of a spec: only where they come from is.
+/// Only the keys identify the public instance, and they are no part of a spec: their source stands for them.
 fn within_aliyun(spec: &AliyunIot, credentials: &Credentials, namespace: &str) -> String {
     if spec.iot_instance_id.is_some() {
         return within(CloudRef::AliyunIot(spec));
@@ -70,12 +70,12 @@ fn within_aliyun(spec: &AliyunIot, credentials: &Credentials, namespace: &str) -
     let keys = match (&credentials.secret_ref, &credentials.access_key) {
         (Some(secret), _) => format!("Secret {namespace}/{}", secret.name),
         (None, Some(source)) => source.0.clone(),
-        (None, None) => "no place".to_owned(),
+        (None, None) => "nowhere".to_owned(),
     };
     format!("region {}, keys from {keys}", spec.region_id)
 }
 
-/// Host and port, the same however they are written. The scheme does not count: a service that listens on both is one.
+/// Host and port in a normal form. The scheme does not count: a service that listens on both is one.
 fn host(endpoint: &str) -> String {
     let Ok(url) = Url::parse(endpoint) else { return endpoint.to_ascii_lowercase() };
     let host = match url.host() {

@@ -14,17 +14,17 @@ pub struct AliyunIot {
     /// Region id, such as `cn-shanghai`.
     #[schemars(length(min = 1, max = 64), regex(pattern = pattern::REGION))]
     pub region_id: String,
-    /// Sent as `IotInstanceId`: needed where the instance has an id, left out for old public instances.
+    /// Instance id, sent as `IotInstanceId`; omit it for old public instances without an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = pattern::ID))]
     pub iot_instance_id: Option<String>,
-    /// How requests are signed.
+    /// Signature method of requests.
     #[serde(default)]
     #[schemars(default)]
     pub signature: AliyunSignature,
 }
 
-/// How requests to Alibaba Cloud are signed.
+/// Signature methods of requests to Alibaba Cloud.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AliyunSignature {
     /// ACS3-HMAC-SHA256.

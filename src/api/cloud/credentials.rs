@@ -1,33 +1,33 @@
-//! Where the keys of an account are.
+//! References to the keys of an account.
 
 use crate::api::{LocalRef, pattern};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where the keys of an account are: in a cluster a Secret, else `env:VAR`, `file:PATH` or `exec:CMD` for each.
+/// References to the keys of an account: a Secret in a cluster, otherwise `env:VAR`, `file:PATH` or `exec:CMD` for each key.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("has(self.accessKey) == has(self.secretKey)")
-        .message("accessKey and secretKey go together"),
+        .message("set accessKey and secretKey together"),
     validation = Rule::new(
         "has(self.username) == has(self.password) && has(self.username) == has(self.domain)"
-    ).message("username, password and domain go together"),
+    ).message("set username, password and domain together"),
     validation = Rule::new("[has(self.secretRef), has(self.accessKey), has(self.username), has(self.appSecret)].filter(x, x).size() == 1")
-        .message("give exactly one of secretRef, accessKey with secretKey, username with password and domain, or appSecret"),
+        .message("set exactly one of secretRef, accessKey with secretKey, username with password and domain, or appSecret"),
     validation = Rule::new("!has(self.securityToken) || has(self.accessKey)")
-        .message("securityToken belongs to a temporary accessKey and secretKey")
+        .message("securityToken requires accessKey and secretKey")
 )]
 pub struct Credentials {
-    /// A Secret in the same namespace, with keys that are named like the fields below (`accessKey`, `secretKey`, …). For
-    /// OceanConnect it may also hold `ca.crt`, `tls.crt` and `tls.key`. In a cluster only.
+    /// Secret in the same namespace, with keys named like the fields below (`accessKey`, `secretKey`, …), and for OceanConnect
+    /// optionally `ca.crt`, `tls.crt` and `tls.key`. Only in a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalRef>,
-    /// Access key id (AK); of EnOS the access key of the application.
+    /// Access key id (AK); for EnOS the access key of the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_key: Option<SecretSource>,
-    /// Secret access key (SK); of EnOS the secret key of the application.
+    /// Secret access key (SK); for EnOS the secret key of the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key: Option<SecretSource>,
     /// Security token of a temporary access key.
@@ -39,7 +39,7 @@ pub struct Credentials {
     /// Password of the IAM user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretSource>,
-    /// Account (domain) that the IAM user belongs to.
+    /// Account (domain) of the IAM user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<SecretSource>,
     /// Secret of the application, for OceanConnect.
@@ -47,7 +47,7 @@ pub struct Credentials {
     pub app_secret: Option<SecretSource>,
 }
 
-/// Where one secret is: `env:VAR`, `file:PATH` (relative to the manifest) or `exec:CMD`; never the secret.
+/// Source of one secret: `env:VAR`, `file:PATH` (relative to the manifest) or `exec:CMD`; never the secret itself.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(transparent)]
 #[schemars(inline, extend("format" = "secret-source"))]

@@ -11,7 +11,7 @@ pub struct Enos {
     /// Address of the API gateway, such as `https://apim-cn5.enos-iot.com`.
     #[schemars(length(max = 2048), regex(pattern = pattern::ADDRESS))]
     pub endpoint: String,
-    /// Organization id, sent as `orgId` with every call.
+    /// Organization id, sent as `orgId` with every request.
     #[schemars(length(min = 1, max = 64), regex(pattern = pattern::ID))]
     pub org_id: String,
 }

@@ -15,26 +15,25 @@ pub struct HuaweiIotda {
     /// Region id, such as `cn-north-4`; part of the derived signing key.
     #[schemars(length(min = 1, max = 64), regex(pattern = pattern::REGION))]
     pub region: String,
-    /// Project id, part of every path.
+    /// Project id; part of every request path.
     #[schemars(length(min = 1, max = 64), regex(pattern = pattern::ID))]
     pub project_id: String,
-    /// Sent as `Instance-Id`; the professional edition needs it.
+    /// Instance id, sent as `Instance-Id`; required by the professional edition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = pattern::ID))]
     pub instance_id: Option<String>,
-    /// Resource space that packages, devices and tasks belong to. IoTDA creates no package without one.
+    /// Resource space of packages, devices and tasks; IoTDA creates no package without one.
     #[schemars(length(min = 1, max = 36), regex(pattern = pattern::ID))]
     pub app_id: String,
     /// How requests are authenticated.
     #[serde(default)]
     #[schemars(default)]
     pub auth: IotdaAuth,
-    /// IAM address for `auth: Token`; `https://iam.{region}.myhuaweicloud.com` when absent.
+    /// IAM address for `auth: Token`; `https://iam.{region}.myhuaweicloud.com` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048), regex(pattern = pattern::ADDRESS))]
     pub iam_endpoint: Option<String>,
-    /// Key of a batch task's `document` that names the package. Newer platforms document `package_ids`, older ones
-    /// `package_id`.
+    /// Key in a batch task's `document` that names the package: `package_ids` on newer platforms, `package_id` on older ones.
     #[serde(default)]
     #[schemars(default)]
     pub document_key: DocumentKey,
@@ -43,7 +42,8 @@ pub struct HuaweiIotda {
 /// How requests to IoTDA are authenticated.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IotdaAuth {
-    /// By the endpoint, as the official SDK does: the shared `iotda.{region}.…` endpoint takes `SdkHmac`, all others `V11`.
+    /// Chosen by the endpoint, as in the official SDK: `SdkHmac` for the shared `iotda.{region}.…` endpoint, `V11` for all
+    /// others.
     #[default]
     Auto,
     /// SDK-HMAC-SHA256 with access key and secret key (basic edition).
@@ -54,7 +54,7 @@ pub enum IotdaAuth {
     Token,
 }
 
-/// Key of a batch task's `document`.
+/// Key in a batch task's `document`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DocumentKey {
     /// `{"package_ids": ["…"]}`

@@ -12,13 +12,13 @@ pub struct OceanConnect {
     /// Address of the platform, such as `https://device.api.ct10649.com:8743`.
     #[schemars(length(max = 2048), regex(pattern = pattern::ADDRESS))]
     pub endpoint: String,
-    /// Application id. Only the last token of an application is valid: nothing else may sign in with it.
+    /// Application id. Only the newest token of an application is valid: nothing else may sign in with it.
     #[schemars(length(min = 1, max = 64), regex(pattern = pattern::ID))]
     pub app_id: String,
-    /// Certificates (PEM) that the platform's own is checked against; the system's when absent.
+    /// CA certificates (PEM) that the platform's certificate is checked against; those of the system by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<SecretSource>,
-    /// Certificate that the platform asks of its callers; none when absent.
+    /// Client certificate that the platform requires; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_cert: Option<ClientCert>,
 }

@@ -1,4 +1,4 @@
-//! How a package names its account, and which namespaces may.
+//! References of packages to their account, and which namespaces may use it.
 
 use super::{OtaCloud, pattern};
 use crate::api::{Kind, ObjectKey, OtaPackage};
@@ -8,21 +8,21 @@ use std::fmt;
 /// In `spec.allowedNamespaces`: every namespace.
 const ANY: &str = "*";
 
-/// Names an `OtaCloud`.
+/// Reference to an `OtaCloud`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountRef {
     /// Name of the `OtaCloud`.
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::NAME))]
     pub name: String,
-    /// Its namespace, when it is another one: its `spec.allowedNamespaces` must name the namespace of the package.
+    /// Namespace of the `OtaCloud`, if it is another one; its `spec.allowedNamespaces` must include the namespace of the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LABEL))]
     pub namespace: Option<String>,
 }
 
 impl AccountRef {
-    /// What a status says: `NAME`, or `NAMESPACE/NAME`.
+    /// Parses the form of the status: `NAME`, or `NAMESPACE/NAME`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         match text.split_once('/') {
@@ -31,7 +31,7 @@ impl AccountRef {
         }
     }
 
-    /// The account, as an object of this namespace means it.
+    /// The key of the account, for a reference from this namespace.
     #[must_use]
     pub fn key(&self, namespace: &str) -> ObjectKey {
         ObjectKey::new(Kind::OtaCloud, self.namespace.as_deref().unwrap_or(namespace), &*self.name)
@@ -48,7 +48,7 @@ impl fmt::Display for AccountRef {
 }
 
 impl OtaPackage {
-    /// The account that holds it.
+    /// The account that the package belongs to.
     #[must_use]
     pub fn account(&self) -> ObjectKey {
         self.spec.cloud_ref.key(&ObjectKey::of(Kind::OtaPackage, &self.metadata).namespace)

@@ -1,48 +1,48 @@
-//! How long the devices of a stage have been waited for.
+//! Clocks of how long the devices of a stage have been waited for.
 
 use super::{Uptime, timestamp};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How long the devices of a stage have been waited for: what its deadline and `delivery.timeout` are counted by.
+/// How long Rollwave has waited for the devices of a stage; basis of its deadline and of `delivery.timeout`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct StageClock {
-    /// Jobs that the stage had when the clock was last started: another one starts it again.
+    /// Number of jobs when the clock was last started; another job restarts it.
     pub jobs: u32,
-    /// When the last of them was first seen: the deadline is counted from then on.
+    /// Time at which the last of these jobs was first observed; the deadline counts from here.
     #[schemars(schema_with = "timestamp")]
     pub since: Timestamp,
-    /// The same by the cloud's own clock, at the latest, where the cloud says what time it is.
+    /// Latest value of `since` by the cloud's own clock, if the cloud reports one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub since_cloud: Option<Timestamp>,
-    /// The same by the time since the machine was booted, at the latest.
+    /// Latest value of `since` as time since the machine was booted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_uptime: Option<Uptime>,
-    /// Devices that the cloud had not begun with when it was last asked.
+    /// Devices that had not begun at the last observation.
     pub queued: u32,
-    /// When a device was last seen to begin, if one has begun since then.
+    /// Time at which a device was last observed to begin, if one has begun since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub begun_at: Option<Timestamp>,
-    /// The same by the cloud's own clock, at the latest.
+    /// Latest value of `begunAt` by the cloud's own clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub begun_cloud_at: Option<Timestamp>,
-    /// The same by the time since the machine was booted, at the latest.
+    /// Latest value of `begunAt` as time since the machine was booted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_uptime: Option<Uptime>,
-    /// When the deadline passes at the latest, if Rollwave goes on working. Only while devices are outstanding.
+    /// Latest time at which the deadline passes, if Rollwave keeps running; only while devices are outstanding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub deadline_at: Option<Timestamp>,
-    /// When `delivery.timeout.queued` had passed: devices that had not begun by then never began.
+    /// Time at which `delivery.timeout.queued` had passed: devices that had not begun by then never began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub queued_passed_at: Option<Timestamp>,
-    /// When the deadline had passed.
+    /// Time at which the deadline had passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub deadline_passed_at: Option<Timestamp>,

@@ -1,48 +1,47 @@
-//! What became of the devices of a stage, in numbers.
+//! Outcomes of the devices of a stage, as counts.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What became of the devices of a stage. `assigned` is the sum of the others, but for `superseded`, `unseen`, `unconfirmed`,
+/// Outcomes of the devices of a stage. `assigned` is the sum of the others, except for `superseded`, `unseen`, `unconfirmed`,
 /// `overdue` and `ownedElsewhere`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct StageCounts {
-    /// Devices that the stage was dispatched for, less those that left: deleted in the cloud, `unseen` or
-    /// `ownedElsewhere`.
+    /// Devices that the stage was dispatched for, without those that were deleted in the cloud, `unseen` or `ownedElsewhere`.
     pub assigned: u32,
-    /// The cloud has not begun with them (offline, or waiting).
+    /// Devices that the cloud has not begun with (offline, or waiting).
     pub queued: u32,
-    /// Had not begun when their time was over, or the cloud gave them up because they never came online: they are no evidence, and
-    /// no gate or stop rule counts them.
+    /// Devices that had not begun in time, or that the cloud gave up because they never came online; no gate or stop rule counts
+    /// them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub never_began: u32,
-    /// Upgrading.
+    /// Devices that are upgrading.
     pub in_flight: u32,
-    /// Among those in flight: their job reports success, and the version that they report was not read since.
+    /// Devices in flight whose job reports success, but whose version was not read since.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unconfirmed: u32,
-    /// Report the new version, or were seen to until a later job took them on to another one.
+    /// Devices that report the new version, or were observed to do so before a later job upgraded them further.
     pub succeeded: u32,
-    /// Among those that succeeded: devices that a later job took on to another version.
+    /// Succeeded devices that a later job upgraded to another version.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub superseded: u32,
-    /// Taken on by a later job before anybody saw what they ran: they prove nothing, and are not in `assigned`.
+    /// Devices that a later job upgraded before their version was observed; they prove nothing and are not in `assigned`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen: u32,
-    /// Stopped before they were done, and owned by another rollout since: they are not in `assigned`.
+    /// Devices that were stopped before they finished and are now owned by another rollout; not in `assigned`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub owned_elsewhere: u32,
-    /// The cloud reports a failure, and they do not run the new version.
+    /// Devices with a failure reported by the cloud that do not run the new version.
     pub failed: u32,
-    /// Began, and did not end in time.
+    /// Devices that began and did not finish in time.
     pub timed_out: u32,
-    /// Among those that timed out: devices that the cloud still calls upgrading.
+    /// Timed-out devices that the cloud still reports as upgrading.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overdue: u32,
-    /// The cloud reported success, but they do not run the new version.
+    /// Devices with a success reported by the cloud that do not run the new version.
     pub reverted: u32,
-    /// Failed, and were deleted in the cloud afterwards: they stay failures.
+    /// Devices that failed and were deleted in the cloud afterwards; they still count as failures.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed_and_left: u32,
 }
@@ -53,8 +52,8 @@ pub(super) const fn is_zero(count: &u32) -> bool {
 }
 
 impl StageCounts {
-    /// Counts devices that a later job took on as successes only as far as they were seen to run the version before: the
-    /// job's word alone is no proof. Those that ran it when last looked at still do, left it, or were taken on since.
+    /// Counts superseded devices as successes only if they were observed to run the version before: the report of the job alone
+    /// is no proof. Devices that ran it at the last observation still do, left it, or were superseded since.
     #[must_use]
     pub fn believing(mut self, before: Self) -> Self {
         let ran = before.succeeded.saturating_sub(before.superseded);
@@ -72,7 +71,7 @@ impl StageCounts {
         self
     }
 
-    /// What is known when only a part was seen now: no success and no failure that was seen before is forgotten.
+    /// Combines a partial observation with the previous one: no success and no failure that was observed before is forgotten.
     #[must_use]
     pub fn at_least(self, before: Self) -> Self {
         let merged = Self {
@@ -102,18 +101,18 @@ impl StageCounts {
         }
     }
 
-    /// Keeps failures of devices that left the cloud since, `gone` of them by now, and of devices that had gone back: what was seen
-    /// to fail has failed, also where no row tells it any more. The jobs count `claimed` successes by now.
+    /// Keeps failures of devices that left the cloud since (`gone` of them in total) and of devices that had reverted: an
+    /// observed failure stays one, even when no row shows it any more. The jobs now count `claimed` successes.
     #[must_use]
     pub fn remembering(self, before: Self, gone: u32, claimed: u32) -> Self {
         self.keeping_reverted(before, claimed).keeping_gone(before, gone)
     }
 
-    /// Devices that had gone back have failed until they run the version. A job that goes on counts successes, and does not say whose
-    /// they are: those of other devices do not make up for them. Nor does it that a later job takes them on.
+    /// Reverted devices have failed until they run the version. A running job counts successes without naming the devices:
+    /// successes of other devices do not compensate for them, nor does a later job that supersedes them.
     ///
-    /// Of the successes that jobs claim now, those that ran the version before are not the ones that had gone back; the others may
-    /// be. What a job claims no more, because the cloud tries it again, is waited for.
+    /// Of the successes that jobs report now, those that ran the version before are not the reverted ones; the others may be. A
+    /// success that a job no longer reports, because the cloud retries it, is waited for.
     fn keeping_reverted(mut self, before: Self, claimed: u32) -> Self {
         let lost = before.failures().saturating_sub(self.failures());
         let lost = lost.min(before.reverted.saturating_sub(self.reverted));
@@ -144,7 +143,7 @@ impl StageCounts {
         self
     }
 
-    /// Devices whose outcome is known from jobs and versions of the same time: what a rate of failures is taken of.
+    /// Devices whose outcome is known from jobs and versions of the same time: the basis of a failure rate.
     #[must_use]
     pub const fn answered(self) -> u32 {
         self.finished() + self.unconfirmed
@@ -156,7 +155,7 @@ impl StageCounts {
         self.succeeded + self.failures()
     }
 
-    /// Devices that the stage can be judged by: all but those that never began.
+    /// Devices that the stage is judged by: all except those that never began.
     #[must_use]
     pub const fn sample(self) -> u32 {
         self.assigned.saturating_sub(self.never_began)
@@ -168,7 +167,7 @@ impl StageCounts {
         self.queued + self.in_flight
     }
 
-    /// Failed, timed out, reverted, and failed before they left, together.
+    /// Failed, timed out, reverted, and failed before they left, in total.
     #[must_use]
     pub const fn failures(self) -> u32 {
         self.failed + self.timed_out + self.reverted + self.failed_and_left
@@ -236,7 +235,7 @@ mod tests {
         ] {
             assert_eq!(seen.remembering(before, 0, claimed), expected, "{seen:?}");
         }
-        // It had only been slow to report the version: the job counts nobody else.
+        // It had only been slow to report the version: the job counts no other device.
         let slow = waiting(4, 3, 1);
         let kept = waiting(5, 3, 0).remembering(slow, 0, 5);
         assert_eq!(kept, waiting(5, 2, 1), "it may be another device that runs it");

@@ -1,4 +1,4 @@
-//! What stands behind the numbers of a stage.
+//! Details behind the counts of a stage.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 pub struct Finding {
     /// What was found.
     pub kind: FindingKind,
-    /// `Failed`: the cloud's text. `OtherVersion`: the version that they report. Empty where there is none.
+    /// For `Failed` the cloud's text, for `OtherVersion` the reported version; otherwise empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
-    /// How many devices.
+    /// Number of devices.
     pub devices: u32,
-    /// Some of them.
+    /// Some of the devices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<String>,
 }
 
-/// What was found of a device.
+/// What was found.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingKind {
-    /// The cloud reports that it failed.
+    /// The cloud reports that they failed.
     Failed,
-    /// The cloud reports success, and it reports another version.
+    /// The cloud reports success, but they report another version.
     OtherVersion,
-    /// It is outstanding, and not connected.
+    /// They are outstanding and not connected.
     Offline,
 }

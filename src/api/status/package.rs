@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct OtaPackageStatus {
-    /// Generation that this status speaks of.
+    /// Generation of the spec that this status describes.
     #[serde(default = "never_observed")]
     #[schemars(default = "never_observed")]
     pub observed_generation: i64,
@@ -18,42 +18,42 @@ pub struct OtaPackageStatus {
     #[serde(default)]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
-    /// One sentence with its numbers.
+    /// Summary of the state with its numbers.
     #[serde(default)]
     pub message: String,
-    /// The cloud's id of the package.
+    /// Id of the package in the cloud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_id: Option<String>,
-    /// How the package came to be ours.
+    /// Whether Rollwave created or adopted the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Since when the id is known: a list may lack the package for a while after that.
+    /// Time since when the id is known; a list may lack the package for a while after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub known_since: Option<Timestamp>,
-    /// Hash of the listed row whose details were last compared; while the row keeps it, no detail call is made.
+    /// Hash of the listed row whose details were last compared; while the row is unchanged, details are not read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared_row: Option<String>,
-    /// Verification on named devices.
+    /// Verification on the devices of the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<VerificationStatus>,
-    /// Jobs of verifications that an edit replaced, newest last, where the cloud's jobs carry no token: an edit that is undone finds
-    /// its job again.
+    /// Verification jobs that an edit replaced, newest last, on clouds whose jobs carry no idempotency key; an edit that is
+    /// undone finds its job again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_jobs: Vec<FormerJob>,
-    /// Calls that left, or were about to, and whose outcome is not settled.
+    /// Requests that were, or are about to be, sent and whose outcome is not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<Intent>,
-    /// The last create that the cloud refused, until one is let through.
+    /// The last create that the cloud refused, until one succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedCreate>,
     /// The last decisions, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
-    /// The `reconcile-requested-at` that was handled last.
+    /// Value of the last handled annotation `reconcile-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
-    /// The `retry-requested-at` that was handled last.
+    /// Value of the last handled annotation `retry-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_retry_at: Option<String>,
 }
@@ -83,45 +83,45 @@ const fn is_first(attempt: &u32) -> bool {
     *attempt == 0
 }
 
-/// The job of a verification that an edit replaced.
+/// A verification job that an edit replaced.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FormerJob {
-    /// Our token of it.
+    /// Idempotency key of the job.
     pub token: String,
-    /// The cloud's id.
+    /// Id of the job in the cloud.
     pub id: String,
 }
 
-/// How a package came to be ours.
+/// Whether Rollwave created or adopted a package.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Rollwave created it.
     Created,
-    /// It was there, and equal.
+    /// It existed and was equal.
     Adopted,
 }
 
-/// Verification of a package on named devices.
+/// Verification of a package on the devices of its spec.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct VerificationStatus {
-    /// The job's token; part of its name in the cloud.
+    /// Idempotency key of the job; part of its name in the cloud.
     pub token: String,
-    /// Which attempt it is: more than 0 after a retry by request.
+    /// Number of the attempt: more than 0 after a retry by request.
     #[serde(default, skip_serializing_if = "is_first")]
     pub attempt: u32,
-    /// The cloud's id of the verify job.
+    /// Id of the verification job in the cloud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
-    /// When the job was dispatched.
+    /// Time at which the job was dispatched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub dispatched_at: Option<Timestamp>,
-    /// When its create call was confirmed, by the time since the machine was booted.
+    /// Time at which its create was confirmed, as time since the machine was booted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatched_uptime: Option<Uptime>,
-    /// When the job was first seen to be final.
+    /// Time at which the job was first observed to be final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub finished_at: Option<Timestamp>,

@@ -1,24 +1,23 @@
-//! A create that the cloud refused for good.
+//! A create that the cloud refused permanently.
 
 use super::timestamp;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A create that the cloud refused, and that waiting alone does not change: it is sent again after an hour, or once what is asked for
-/// changes.
+/// A create that the cloud refused and that waiting does not change; it is sent again after an hour, or once the request changes.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedCreate {
     /// Digest of the request.
     pub digest: String,
-    /// Why, in one word: the reason of the conditions.
+    /// Reason of the refusal, as in the conditions.
     pub reason: String,
-    /// The cloud's words.
+    /// Message of the cloud.
     pub message: String,
-    /// When it was refused.
+    /// Time of the refusal.
     #[schemars(schema_with = "timestamp")]
     pub at: Timestamp,
-    /// Generation of the `OtaCloud` through which it was sent.
+    /// Generation of the `OtaCloud` that it was sent with.
     pub account_generation: i64,
 }

@@ -1,4 +1,4 @@
-//! Status of an `OtaRollout`: its stages, their jobs, and who is left out.
+//! Status of an `OtaRollout`: its stages, their jobs, and excluded devices.
 
 use super::counts::is_zero;
 use super::{
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct OtaRolloutStatus {
-    /// Generation that this status speaks of.
+    /// Generation of the spec that this status describes.
     #[serde(default = "never_observed")]
     #[schemars(default = "never_observed")]
     pub observed_generation: i64,
@@ -22,77 +22,77 @@ pub struct OtaRolloutStatus {
     #[serde(default)]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
-    /// One sentence with its numbers; says why when the rollout is held.
+    /// Summary of the state with its numbers, and the reason of a hold.
     #[serde(default)]
     pub message: String,
-    /// For `kubectl get`: `canary 58/60, stage 1 of 3`.
+    /// Progress for `kubectl get`, such as `canary 58/60, stage 1 of 3`.
     #[serde(default)]
     pub progress: String,
-    /// Hash of everything that decides who gets what when. A new hash is a new plan.
+    /// Hash of everything that decides which device gets what and when; a new hash is a new plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
-    /// Number of the run that the stages speak of, from 1 on; 0 before the first. A run is one attempt to bring the targets to one
-    /// package: it begins when the package changes, also back to an earlier one, or by `rollwave restart`.
+    /// Number of the current run, from 1 on; 0 before the first. A run is one attempt to bring the targets to one package: it
+    /// begins when the package changes, also back to an earlier one, or by `rollwave restart`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub run: u32,
     /// Version of the package of this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Version of the package of the run before.
+    /// Version of the package of the previous run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_version: Option<String>,
-    /// Identity of the package that the stages speak of: account, product, module, version and bytes.
+    /// Identity of the package of this run: account, product, module, version and digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_identity: Option<String>,
-    /// Name of the `OtaCloud` in whose account the jobs of the stages are. Its worker settles them, also when the package has
-    /// moved to another account.
+    /// Name of the `OtaCloud` whose account has the jobs of the stages; its worker settles them, even if the package has moved to
+    /// another account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// Where the rollout as a whole stands.
+    /// Phase of the rollout as a whole.
     #[serde(default)]
     pub phase: RolloutPhase,
     /// The stages in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageStatus>,
-    /// The stages, gates and stop rules of the spec that is followed: an edit that removes some of them is told.
+    /// Stages, gates and stop rules of the spec; a removal of some of them is reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub safeguards: Vec<String>,
-    /// Devices that the targets name and that are left out.
+    /// Targeted devices that are excluded.
     #[serde(default)]
     pub excluded: Excluded,
     /// The stop rule that fired, with its numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<Evidence>,
-    /// Calls that left, or were about to, and whose outcome is not settled.
+    /// Requests that were, or are about to be, sent and whose outcome is not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<Intent>,
-    /// The last create that the cloud refused, until one is let through.
+    /// The last create that the cloud refused, until one succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedCreate>,
     /// The last decisions, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
-    /// Since when it has waited for something that is not its own to end: its package, or other jobs.
+    /// Time since when it waits for something that it cannot end itself: its package, or other jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub waits_since: Option<Timestamp>,
-    /// Since when it stands still because somebody asked for it, and not because of `spec.suspend`.
+    /// Time since when it is paused by a request, and not by `spec.suspend`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub paused_at: Option<Timestamp>,
-    /// The `reconcile-requested-at` that was handled last.
+    /// Value of the last handled annotation `reconcile-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
-    /// The `pause-requested-at` that was handled last.
+    /// Value of the last handled annotation `pause-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_pause_at: Option<String>,
-    /// The `resume-requested-at` that was handled last.
+    /// Value of the last handled annotation `resume-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_resume_at: Option<String>,
-    /// The `retry-requested-at` that was handled last.
+    /// Value of the last handled annotation `retry-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_retry_at: Option<String>,
-    /// The `restart-requested-at` that was handled last.
+    /// Value of the last handled annotation `restart-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_restart_at: Option<String>,
 }
@@ -129,17 +129,17 @@ impl Default for OtaRolloutStatus {
     }
 }
 
-/// Where a rollout as a whole stands.
+/// Phase of a rollout as a whole.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RolloutPhase {
     /// Waits for its package, its cloud or its first observation.
     #[default]
     Pending,
-    /// A stage is being dispatched, watched or judged.
+    /// A stage is being dispatched, observed or judged.
     Progressing,
-    /// Held: by `suspend`, a stop rule, a gate that failed, or something that cannot be told.
+    /// Held by `suspend`, a stop rule, a failed gate, or an unknown outcome.
     Held,
-    /// Cancelled for good by a stop rule.
+    /// Cancelled permanently by a stop rule.
     Aborted,
     /// Every stage passed.
     Completed,
@@ -147,73 +147,74 @@ pub enum RolloutPhase {
     Deleting,
 }
 
-/// One stage.
+/// Status of one stage.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct StageStatus {
     /// Name of the stage.
     pub name: String,
-    /// Where it stands.
+    /// Phase of the stage.
     pub phase: StagePhase,
-    /// What became of its devices.
+    /// Outcomes of its devices.
     #[serde(default)]
     pub counts: StageCounts,
-    /// The cloud's jobs for it.
+    /// Its jobs in the cloud.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobRef>,
-    /// When it may be sent: its window opens then. Only while it waits for that alone.
+    /// Time at which it may be dispatched because its window opens; only while it waits for that alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub opens_at: Option<Timestamp>,
-    /// When its first job left.
+    /// Time at which its first job was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub dispatched_at: Option<Timestamp>,
-    /// Digest of the `select` that its devices were chosen by. A later edit of `select` is not followed within a run.
+    /// Digest of the `select` that its devices were chosen by; a later edit of `select` is not applied within a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected_by: Option<String>,
-    /// What its deadline is counted by, once it has a job.
+    /// Clock of its deadline, once it has a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<StageClock>,
-    /// What is known of devices that do not run the version, the commonest first of each kind.
+    /// What is known of devices that do not run the version, the most frequent of each kind first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// When enough of its devices had answered for the soak to start.
+    /// Time at which enough devices had answered for the soak to start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub observed_at: Option<Timestamp>,
-    /// When that had been at the latest by the cloud's own clock, where it says what time it is: ours may be set before a soak is
-    /// over.
+    /// Latest value of `observedAt` by the cloud's own clock, if it reports one; the machine's clock may be set before a soak
+    /// ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub observed_cloud_at: Option<Timestamp>,
-    /// The same by the time since the machine was booted, which nobody sets: processes of one boot count a soak together.
+    /// Value of `observedAt` as time since the machine was booted, which cannot be set; processes of one boot measure a soak
+    /// together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_uptime: Option<Uptime>,
-    /// When its soak is over at the latest, if Rollwave goes on working. Only while it soaks.
+    /// Latest time at which the soak ends, if Rollwave keeps running; only while it soaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub soaks_until: Option<Timestamp>,
-    /// When its gates passed.
+    /// Time at which its gates passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub passed_at: Option<Timestamp>,
-    /// What each gate saw when it was last asked.
+    /// Result of each gate at its last evaluation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Evidence>,
 }
 
-/// Where a stage stands.
+/// Phase of a stage.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StagePhase {
-    /// Not released yet.
+    /// Not dispatched yet.
     #[default]
     Waiting,
     /// Its jobs are being created.
     Dispatching,
     /// Devices are upgrading.
     Running,
-    /// Devices have answered; the soak time runs.
+    /// Devices have answered; the soak runs.
     Soaking,
     /// A gate failed, or stays inconclusive.
     Held,
@@ -221,49 +222,49 @@ pub enum StagePhase {
     Passed,
 }
 
-/// One job of the cloud.
+/// A job in the cloud.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct JobRef {
-    /// Our token, part of the job's name in the cloud.
+    /// Idempotency key, part of the job's name in the cloud.
     pub token: String,
-    /// The cloud's id.
+    /// Id of the job in the cloud.
     pub id: String,
-    /// Devices it was created for.
+    /// Number of devices that it was created for.
     pub devices: u32,
-    /// The cloud's state of it, in our words; empty until a list shows the job.
+    /// State of the job in Rollwave's terms; empty until a list shows the job.
     pub state: String,
-    /// When its create call was confirmed, or a look found it: a list may lack it for a while after that.
+    /// Time at which its create was confirmed or it was found; a list may lack it for a while after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub created_at: Option<Timestamp>,
-    /// When its create call was confirmed, by the time since the machine was booted: processes of one boot know together from when on
+    /// Time at which its create was confirmed, as time since the machine was booted; tells processes of one boot from when on
     /// lists must show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_uptime: Option<Uptime>,
-    /// When it was first seen to be final.
+    /// Time at which it was first observed to be final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub finished_at: Option<Timestamp>,
-    /// When it was first seen to be stopped, by the time since the machine was booted; until it is final. Lists show later what its
-    /// devices did before that.
+    /// Time at which it was first observed to be stopped, as time since the machine was booted, until it is final; lists show the
+    /// earlier results of its devices later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_uptime: Option<Uptime>,
-    /// Devices that it reported as successful, and whose versions were read after that: those that do not report the version have
-    /// gone back.
+    /// Devices that it reported as successful and whose versions were read after that; those that do not report the version have
+    /// reverted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub successes_read: u32,
-    /// Devices that it reported as successful at `successes_at`; their versions are read next.
+    /// Devices that it reported as successful at `successesAt`; their versions are read next.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub successes: u32,
-    /// When it reported so many successes.
+    /// Time at which it reported these successes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub successes_at: Option<Timestamp>,
-    /// True once this object wanted it stopped: its unfinished devices get another job when the hold ends.
+    /// True once this object ordered it to stop; its unfinished devices get another job when the hold ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stop_ordered: bool,
-    /// True once another attempt was asked for those of its devices that failed, until they have got it.
+    /// True once a retry of its failed devices was requested, until they are retried.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_ordered: bool,
     /// True when it was sent after its stage had passed.
@@ -271,55 +272,55 @@ pub struct JobRef {
     pub follow_up: bool,
 }
 
-/// Devices that the targets name and that are left out of the denominator.
+/// Targeted devices that are excluded from the denominator.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Excluded {
-    /// Named in `exclude.devices`.
+    /// Devices that are listed in `exclude.devices`.
     pub by_spec: u32,
-    /// Report a version that is not in `fromVersions` or not in the package's `sourceVersions`.
+    /// Devices that report a version that is not in `fromVersions` or not in the package's `sourceVersions`.
     pub by_version: u32,
-    /// Ran the target version before they were dispatched.
+    /// Devices that ran the target version before they were dispatched.
     pub already_current: u32,
-    /// Named in the manifest, and of another product than the package.
+    /// Devices that the manifest names, but that belong to another product than the package.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub other_product: u32,
     /// Some of them, each with its product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_product_examples: Vec<String>,
-    /// Named in `exclude.devices`, and no device of the targets: a typing mistake leaves a device in that was meant to be left out.
+    /// Ids in `exclude.devices` that match no device of the targets, possibly misspelled.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub exclude_unmatched: u32,
     /// Some of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_unmatched_examples: Vec<String>,
-    /// Owned by another rollout that targets them, too.
+    /// Devices that another rollout owns and targets as well.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub owned_elsewhere: u32,
     /// Rollouts that own most of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<Owner>,
-    /// Became eligible after their stage was sent, and are left alone because `newDevices` is `Ignore`.
+    /// Devices that became eligible after their stage was dispatched and are not upgraded because `newDevices` is `Ignore`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ignored_new: u32,
     /// Some of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignored_new_examples: Vec<String>,
-    /// Named in the manifest, but the cloud does not know them.
+    /// Devices that the manifest names, but that the cloud does not know.
     pub unknown: u32,
-    /// Some of the unknown ones.
+    /// Some of the unknown devices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown_examples: Vec<String>,
 }
 
-/// A rollout that owns devices which this one targets, too.
+/// A rollout that owns devices which this one targets as well.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
     /// Name of the OtaRollout.
     pub rollout: String,
-    /// How many of them it owns.
+    /// Number of devices that it owns.
     pub devices: u32,
-    /// Why it owns them: `priority 10 is higher than 0`.
+    /// Reason of the ownership, such as `priority 10 is higher than 0`.
     pub why: String,
 }

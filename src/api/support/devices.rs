@@ -1,19 +1,19 @@
-//! Names of devices, wherever a manifest names some: the schema takes what any cloud takes, and each cloud less.
+//! Names of devices in manifests: the schema accepts what any cloud accepts; each cloud accepts less.
 
 use super::{Refusal, at};
 use crate::api::{CloudKind, Kind};
 use serde_json::Value;
 
-/// What a cloud takes as the name of a device.
+/// What a cloud accepts as the name of a device.
 struct Names {
     most: usize,
-    /// Beside letters and digits.
+    /// In addition to letters and digits.
     signs: &'static [char],
     words: &'static str,
 }
 
-/// IoTDA: `device_id`. Alibaba Cloud: `DeviceName`. EnOS: `deviceKey`, and OceanConnect: `deviceId`, which the platform gives;
-/// no document says what they may hold (*assumed*).
+/// IoTDA: `device_id`. Alibaba Cloud: `DeviceName`. EnOS: `deviceKey`, and OceanConnect: `deviceId`, which the platform assigns;
+/// no document describes their characters (*assumed*).
 const fn names(cloud: CloudKind) -> Names {
     match cloud {
         CloudKind::HuaweiIotda | CloudKind::OceanConnect => {
@@ -27,14 +27,14 @@ const fn names(cloud: CloudKind) -> Names {
 }
 
 impl Names {
-    /// What is wrong with a name; nothing when the cloud could have such a device.
+    /// What is wrong with a name; none when the cloud could have such a device.
     fn wrong(&self, name: &str) -> Option<String> {
         let length = name.chars().count();
         if let Some(sign) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !self.signs.contains(c)) {
-            return Some(format!("the name holds {sign:?}, and {} are all it may", self.words));
+            return Some(format!("the name contains {sign:?}; use only {}", self.words));
         }
         (length > self.most)
-            .then(|| format!("the name is {length} characters long, and {} are the most", self.most))
+            .then(|| format!("the name has {length} characters, at most {} are allowed", self.most))
     }
 }
 
@@ -58,6 +58,6 @@ fn first_wrong(cloud: CloudKind, manifest: &Value, list: &str) -> Option<Refusal
     let devices = manifest.pointer(&pointer)?.as_array()?.iter().filter_map(Value::as_str).enumerate();
     let (index, name, wrong) =
         devices.filter_map(|(index, name)| Some((index, name, names.wrong(name)?))).next()?;
-    let message = format!("{name:?} is no device of {cloud}: {wrong}");
+    let message = format!("{name:?} is not a valid device of {cloud}: {wrong}");
     Some(Refusal { path: format!("{list}[{index}]"), message })
 }

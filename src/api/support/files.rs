@@ -1,5 +1,5 @@
-//! Files of packages on Alibaba Cloud, be it one or several: what each must say of itself, and by which protocol devices get it.
-//! Sources: the documents of CreateOTAFirmware and of OTA downloads, as `docs/clouds.md` names them.
+//! Files of packages on Alibaba Cloud: the digests and sizes that each must have, and the protocols that devices can download it
+//! by. Sources: the documents of CreateOTAFirmware and of OTA downloads, as `docs/clouds.md` names them.
 
 use super::{Refusal, at};
 use crate::api::{CloudKind, DownloadProtocol, Kind, OtaPackageSpec, OtaRolloutSpec};
@@ -39,14 +39,14 @@ pub(super) fn undeliverable(
     Some(refusal("spec.delivery.downloadProtocol", why))
 }
 
-/// Why devices cannot download files by MQTT; none when they can, or when nobody says how large the one file is.
+/// Why devices cannot download files by MQTT; none when they can, or when the size of the one file is not known.
 fn not_by_mqtt(are_several: bool, size: Option<i64>) -> Option<String> {
     let which = match size {
         _ if are_several => "several files",
         Some(size) if size > BY_MQTT => "files of more than 16 MB",
         _ => return None,
     };
-    Some(format!("aliyunIot sends {which} by HTTPS only: write Https"))
+    Some(format!("aliyunIot sends {which} by HTTPS only: use Https"))
 }
 
 /// The one file, which is the artifact itself, or each of several.
@@ -60,11 +60,14 @@ fn each(artifact: Option<&Value>) -> impl Iterator<Item = (String, &Value)> {
 
 fn of_file(path: &str, file: &Value) -> Vec<Refusal> {
     let digest = at(file, "md5").is_none().then(|| {
-        refusal(&format!("{path}.md5"), "is missing: aliyunIot keeps no other digest of a package".to_owned())
+        refusal(
+            &format!("{path}.md5"),
+            "is missing: aliyunIot stores no other digest of a package".to_owned(),
+        )
     });
     let is_large = file.get("size").and_then(Value::as_i64).is_some_and(|bytes| bytes > BY_HTTPS);
     let size =
-        is_large.then(|| refusal(&format!("{path}.size"), "aliyunIot takes at most 1000 MB".to_owned()));
+        is_large.then(|| refusal(&format!("{path}.size"), "aliyunIot accepts at most 1000 MB".to_owned()));
     digest.into_iter().chain(size).collect()
 }
 

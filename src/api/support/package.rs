@@ -3,7 +3,7 @@
 use super::Row;
 use super::Support::{Emulated, Native, Refused};
 
-const OURS: [super::Support; 4] = [Emulated("Rollwave's own"); 4];
+const OURS: [super::Support; 4] = [Emulated("by Rollwave"); 4];
 
 pub(super) const ROWS: &[Row] = &[
     Row { field: "spec.cloudRef", clouds: OURS },
@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Row] = &[
         field: "spec.product.id",
         clouds: [
             Native("product_id"),
-            Refused("give manufacturer, deviceType and model"),
+            Refused("use manufacturer, deviceType and model"),
             Native("ProductKey"),
             Native("productKey"),
         ],
@@ -28,28 +28,28 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         field: "spec.product.manufacturer",
         clouds: [
-            Refused("give product.id"),
+            Refused("use product.id"),
             Native("manufacturerName"),
-            Refused("give product.id"),
-            Refused("give product.id"),
+            Refused("use product.id"),
+            Refused("use product.id"),
         ],
     },
     Row {
         field: "spec.product.deviceType",
         clouds: [
-            Refused("give product.id"),
+            Refused("use product.id"),
             Native("deviceType"),
-            Refused("give product.id"),
-            Refused("give product.id"),
+            Refused("use product.id"),
+            Refused("use product.id"),
         ],
     },
     Row {
         field: "spec.product.model",
         clouds: [
-            Refused("give product.id"),
+            Refused("use product.id"),
             Native("model"),
-            Refused("give product.id"),
-            Refused("give product.id"),
+            Refused("use product.id"),
+            Refused("use product.id"),
         ],
     },
     Row {
@@ -59,21 +59,19 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         field: "spec.module",
         clouds: [
-            Refused("it upgrades devices as a whole: leave it out"),
-            Refused("it upgrades devices as a whole: leave it out"),
+            Refused("a package upgrades the whole device: remove it"),
+            Refused("a package upgrades the whole device: remove it"),
             Native("ModuleName"),
-            Refused("it upgrades devices as a whole: leave it out"),
+            Refused("a package upgrades the whole device: remove it"),
         ],
     },
     Row {
         field: "spec.sourceVersions",
         clouds: [
             Native("support_source_versions"),
-            Emulated(
-                "named when the package is to be uploaded; devices that run another version are left out",
-            ),
-            Native("SrcVersion, of a delta alone (artifact.delta)"),
-            Refused("name them in targets.fromVersions of the rollouts"),
+            Emulated("shown with the upload instructions; devices that run another version are excluded"),
+            Native("SrcVersion, only for a delta (artifact.delta)"),
+            Refused("use targets.fromVersions of the rollouts"),
         ],
     },
     Row { field: "spec.releaseCounter", clouds: OURS },
@@ -81,7 +79,7 @@ pub(super) const ROWS: &[Row] = &[
         field: "spec.description",
         clouds: [
             Native("description"),
-            Refused("write it in the portal"),
+            Refused("enter it in the portal"),
             Native("FirmwareDesc"),
             Native("desc"),
         ],
@@ -90,17 +88,17 @@ pub(super) const ROWS: &[Row] = &[
         field: "spec.customInfo",
         clouds: [
             Native("custom_info"),
-            Refused("nothing is handed to the device: leave it out"),
+            Refused("no text is passed to the device: remove it"),
             Native("Udi"),
-            Refused("nothing is handed to the device: leave it out"),
+            Refused("no text is passed to the device: remove it"),
         ],
     },
     Row {
         field: "spec.artifact.sha256",
         clouds: [
             Native("file_location.obs_location.sign"),
-            Emulated("order of the canary; the platform tells no digest, so the bytes cannot be checked"),
-            Emulated("checked while the file is uploaded"),
+            Emulated("seed of the canary; the platform reports no digest, so the artifact cannot be checked"),
+            Emulated("checked during the upload"),
             Native("sign with signMethod sha256"),
         ],
     },
@@ -109,42 +107,42 @@ pub(super) const ROWS: &[Row] = &[
         clouds: [
             Emulated("at most 1 GiB; not sent"),
             Emulated("at most 1 GiB; not sent"),
-            Emulated("checked before the file is uploaded"),
-            Emulated("checked before the file is uploaded"),
+            Emulated("checked before the upload"),
+            Emulated("checked before the upload"),
         ],
     },
     Row {
         field: "spec.artifact.md5",
         clouds: [
-            Refused("artifact.sha256 is enough"),
-            Refused("the platform tells no digest: leave it out"),
+            Refused("artifact.sha256 is sufficient: remove it"),
+            Refused("the platform reports no digest: remove it"),
             Native("FirmwareSign"),
-            Refused("artifact.sha256 is enough"),
+            Refused("artifact.sha256 is sufficient: remove it"),
         ],
     },
     Row {
         field: "spec.artifact.delta",
         clouds: [
-            Refused("devices are not told that a package is one: say it in customInfo"),
-            Refused("devices are not told that a package is one: leave it out"),
+            Refused("the cloud does not mark deltas: use customInfo to tell devices"),
+            Refused("the cloud does not mark deltas: remove it"),
             Native("Type 1"),
-            Refused("devices are not told that a package is one: leave it out"),
+            Refused("the cloud does not mark deltas: remove it"),
         ],
     },
     Row {
         field: "spec.artifact.obs",
         clouds: [
             Native("file_location.obs_location"),
-            Refused("upload the package in the portal, and give artifact.portal"),
-            Refused("give artifact.file"),
-            Refused("give artifact.file"),
+            Refused("upload the package in the portal, and use artifact.portal"),
+            Refused("use artifact.file"),
+            Refused("use artifact.file"),
         ],
     },
     Row {
         field: "spec.artifact.file",
         clouds: [
-            Refused("store the file in OBS, and give artifact.obs"),
-            Refused("upload the package in the portal, and give artifact.portal"),
+            Refused("store the file in OBS, and use artifact.obs"),
+            Refused("upload the package in the portal, and use artifact.portal"),
             Native("GenerateOTAUploadURL, then FirmwareUrl"),
             Native("part `file` of the multipart create"),
         ],
@@ -152,19 +150,19 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         field: "spec.artifact.files",
         clouds: [
-            Refused("put them into one archive in OBS, and give artifact.obs"),
-            Refused("put them into one archive, upload it in the portal, and give artifact.portal"),
+            Refused("put the files into one archive in OBS, and use artifact.obs"),
+            Refused("put the files into one archive, upload it in the portal, and use artifact.portal"),
             Native("GenerateOTAUploadURL for each, then MultiFiles.N"),
-            Refused("put them into one archive, and give artifact.file"),
+            Refused("put the files into one archive, and use artifact.file"),
         ],
     },
     Row {
         field: "spec.artifact.portal",
         clouds: [
-            Refused("give artifact.obs"),
-            Native("the package is looked for, and never created"),
-            Refused("give artifact.file"),
-            Refused("give artifact.file"),
+            Refused("use artifact.obs"),
+            Native("the package is searched for, and never created"),
+            Refused("use artifact.file"),
+            Refused("use artifact.file"),
         ],
     },
     Row {
@@ -179,26 +177,26 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         field: "spec.verification.minSuccess",
         clouds: [
-            Emulated("counted by what the devices report"),
-            Emulated("counted by what the devices report"),
+            Emulated("counted from the versions that devices report"),
+            Emulated("counted from the versions that devices report"),
             Native("every device must succeed (100% only)"),
             Native("minSuccessForVerified"),
         ],
     },
     Row {
         field: "spec.verification.timeout",
-        clouds: [Emulated("who has not answered by then has failed"); 4],
+        clouds: [Emulated("a device that has not answered by then has failed"); 4],
     },
     Row { field: "spec.verification.delivery.start", clouds: super::rollout::START },
     Row {
         field: "spec.verification.delivery.timeout.queued",
-        clouds: [Refused("spec.verification.timeout counts from the beginning: use that"); 4],
+        clouds: [Refused("use spec.verification.timeout, which counts from the beginning"); 4],
     },
     Row {
         field: "spec.verification.delivery.timeout.inProgress",
         clouds: [
-            Refused("IoTDA has a fixed one: use spec.verification.timeout"),
-            Refused("the platform has a fixed one: use spec.verification.timeout"),
+            Refused("IoTDA has a fixed timeout: use spec.verification.timeout"),
+            Refused("the platform has a fixed timeout: use spec.verification.timeout"),
             Native("TimeoutInMinutes"),
             Native("upgradeTimeout"),
         ],
@@ -208,28 +206,28 @@ pub(super) const ROWS: &[Row] = &[
         clouds: [
             Native("task_policy.retry_count, retry_interval"),
             Native("policy.retryType, retryTimes"),
-            Refused("a verify job is not tried again: leave it out"),
-            Refused("a verify job is not tried again: leave it out"),
+            Refused("a verification job is not retried: remove it"),
+            Refused("a verification job is not retried: remove it"),
         ],
     },
     Row {
         field: "spec.verification.delivery.ratePerMinute",
-        clouds: [Refused("a verification is small: leave it out"); 4],
+        clouds: [Refused("a verification has few devices: remove it"); 4],
     },
     Row {
         field: "spec.verification.delivery.maxInFlight",
-        clouds: [Refused("a verification is small: leave it out"); 4],
+        clouds: [Refused("a verification has few devices: remove it"); 4],
     },
     Row { field: "spec.verification.delivery.push", clouds: super::rollout::PUSH },
     Row { field: "spec.verification.delivery.confirm", clouds: super::rollout::CONFIRM },
     Row {
         field: "spec.verification.delivery.deviceInitiated",
-        clouds: [Refused("the cloud sends a verification: leave it out"); 4],
+        clouds: [Refused("a verification is always pushed: remove it"); 4],
     },
     Row { field: "spec.verification.delivery.downloadProtocol", clouds: super::rollout::PROTOCOL },
     Row {
         field: "spec.verification.delivery.overwrite",
-        clouds: [Refused("a verification replaces nothing: leave it out"); 4],
+        clouds: [Refused("a verification replaces no other job: remove it"); 4],
     },
     Row { field: "spec.verification.delivery.tags", clouds: super::rollout::TAGS },
     Row { field: "spec.adoption", clouds: OURS },
@@ -237,7 +235,7 @@ pub(super) const ROWS: &[Row] = &[
         field: "spec.deletionPolicy",
         clouds: [
             Native("DELETE packages/{package_id}"),
-            Emulated("Orphan only: what was uploaded by hand stays"),
+            Emulated("Orphan only: a package that was uploaded by hand is kept"),
             Native("DeleteOTAFirmware"),
             Native("ota-firmwares action=delete"),
         ],

@@ -1,15 +1,15 @@
-//! Where each documented field of the clouds' requests comes from, when Rollwave makes them.
+//! Where each documented field of the clouds' requests comes from.
 
 use crate::api::CloudKind;
 
-/// Where the value of a request's field comes from.
+/// The origin of a field of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// From a field of a manifest.
+    /// A field of a manifest.
     Manifest(&'static str),
-    /// From Rollwave: what it puts there.
+    /// Set by Rollwave, and to what.
     Ours(&'static str),
-    /// It is not sent: why.
+    /// Not sent, and why.
     NotSent(&'static str),
 }
 
@@ -20,7 +20,7 @@ pub struct Document {
     pub cloud: CloudKind,
     /// Name of the request in the cloud's manual.
     pub request: &'static str,
-    /// Path of each field with where it comes from, in the order of the manual.
+    /// Path of each field with its origin, in the order of the manual.
     pub fields: &'static [(&'static str, Origin)],
 }
 
@@ -54,12 +54,12 @@ pub const DOCUMENTS: &[Document] = &[
             ("project_id", Manifest("OtaCloud spec.huaweiIotda.projectId")),
             ("Instance-Id", Manifest("OtaCloud spec.huaweiIotda.instanceId")),
             ("app_id", Manifest("OtaCloud spec.huaweiIotda.appId")),
-            ("package_type", Ours("each type that a manifest names, one list after the other")),
-            ("product_id", Ours("of the package that is looked for; left out in a full look")),
-            ("version", Ours("of the package that is looked for; left out in a full look")),
+            ("package_type", Ours("each type that a manifest names, in separate lists")),
+            ("product_id", Ours("of the package that is searched for; omitted when all packages are listed")),
+            ("version", Ours("of the package that is searched for; omitted when all packages are listed")),
             ("limit", Ours("50, the largest page")),
-            ("marker", Ours("of the page before")),
-            ("offset", NotSent("ends at 500; the marker has no end")),
+            ("marker", Ours("of the previous page")),
+            ("offset", NotSent("limited to 500; the marker has no limit")),
         ],
     },
     Document {
@@ -69,14 +69,14 @@ pub const DOCUMENTS: &[Document] = &[
             ("action", Ours("create")),
             ("orgId", Manifest("OtaCloud spec.enos.orgId")),
             ("firmwareId", Ours("of the OtaPackage")),
-            ("name", Ours("the rollout, its stage, and the token of the job")),
+            ("name", Ours("the rollout, its stage, and the idempotency key of the job")),
             ("type", Ours("verify for spec.verification, upgrade for a stage")),
-            ("upgradeScope.type", Ours("partial: a job goes to the devices of its stage")),
+            ("upgradeScope.type", Ours("partial: a job is for the devices of its stage")),
             ("upgradeScope.versionNumbers", Ours("the versions that these devices run")),
             ("upgradeScope.deviceKeys", Ours("the devices of the stage, in chunks")),
-            ("upgradeScope.attributes", NotSent("the devices of a stage are named, so that it cannot grow")),
-            ("upgradeScope.tags", NotSent("the devices of a stage are named, so that it cannot grow")),
-            ("upgradeScope.assetTrees", NotSent("the devices of a stage are named, so that it cannot grow")),
+            ("upgradeScope.attributes", NotSent("the devices of a stage are listed, so that it cannot grow")),
+            ("upgradeScope.tags", NotSent("the devices of a stage are listed, so that it cannot grow")),
+            ("upgradeScope.assetTrees", NotSent("the devices of a stage are listed, so that it cannot grow")),
             ("upgradePolicy", Ours("snapshot, so that a stage cannot grow")),
             ("enableUpgradeRequest", Manifest("OtaRollout spec.delivery.deviceInitiated")),
             ("upgradeTimeout", Manifest("OtaRollout spec.delivery.timeout.inProgress")),
@@ -85,15 +85,15 @@ pub const DOCUMENTS: &[Document] = &[
             ("retryPolicy.retryCount", Manifest("OtaRollout spec.delivery.retry.limit")),
             (
                 "schedulePolicy.isRepeatDaily",
-                NotSent("a job starts when its stage is sent, within stages[].windows"),
+                NotSent("a job starts when its stage is dispatched, within stages[].windows"),
             ),
             (
                 "schedulePolicy.startTimestamp",
-                NotSent("a job starts when its stage is sent, within stages[].windows"),
+                NotSent("a job starts when its stage is dispatched, within stages[].windows"),
             ),
             (
                 "schedulePolicy.endTimestamp",
-                NotSent("a job starts when its stage is sent, within stages[].windows"),
+                NotSent("a job starts when its stage is dispatched, within stages[].windows"),
             ),
             ("maximumConcurrency", Manifest("OtaRollout spec.delivery.maxInFlight")),
         ],
@@ -105,14 +105,20 @@ pub const DOCUMENTS: &[Document] = &[
             ("app_key", Manifest("OtaCloud spec.oceanConnect.appId")),
             ("Authorization", Ours("the token of the application")),
             ("fileId", Ours("of the OtaPackage")),
-            ("targets.deviceGroups", NotSent("the devices of a stage are named, so that it cannot grow")),
-            ("targets.deviceType", NotSent("goes with deviceGroups")),
-            ("targets.model", NotSent("goes with deviceGroups")),
-            ("targets.manufacturerName", NotSent("goes with deviceGroups")),
+            ("targets.deviceGroups", NotSent("the devices of a stage are listed, so that it cannot grow")),
+            ("targets.deviceType", NotSent("used with deviceGroups only")),
+            ("targets.model", NotSent("used with deviceGroups only")),
+            ("targets.manufacturerName", NotSent("used with deviceGroups only")),
             ("targets.devices", Ours("the devices of the stage, in chunks of 256")),
             ("policy.executeType", Manifest("OtaRollout spec.delivery.start")),
-            ("policy.startTime", NotSent("a task starts when its stage is sent, within stages[].windows")),
-            ("policy.endTime", NotSent("a task starts when its stage is sent, within stages[].windows")),
+            (
+                "policy.startTime",
+                NotSent("a task starts when its stage is dispatched, within stages[].windows"),
+            ),
+            (
+                "policy.endTime",
+                NotSent("a task starts when its stage is dispatched, within stages[].windows"),
+            ),
             ("policy.retryType", Manifest("OtaRollout spec.delivery.retry")),
             ("policy.retryTimes", Manifest("OtaRollout spec.delivery.retry.limit")),
         ],
@@ -133,7 +139,7 @@ pub const DOCUMENTS: &[Document] = &[
             (
                 "Tag.N.Key",
                 Ours(
-                    "one of Rollwave, with the token of the job; others from spec.verification.delivery.tags",
+                    "one of Rollwave, with the idempotency key of the job; others from spec.verification.delivery.tags",
                 ),
             ),
             ("Tag.N.Value", Ours("as Tag.N.Key")),
@@ -173,28 +179,34 @@ pub const DOCUMENTS: &[Document] = &[
             ("IotInstanceId", Manifest("OtaCloud spec.aliyunIot.iotInstanceId")),
             ("FirmwareId", Ours("of the OtaPackage")),
             ("ProductKey", Manifest("OtaPackage spec.product.id")),
-            ("TargetSelection", Ours("SPECIFIC: the devices of a stage are named, so that it cannot grow")),
+            ("TargetSelection", Ours("SPECIFIC: the devices of a stage are listed, so that it cannot grow")),
             (
                 "SrcVersion.N",
-                NotSent("not with SPECIFIC; targets.fromVersions chooses the devices that are named"),
+                NotSent("not used with SPECIFIC; targets.fromVersions chooses the listed devices"),
             ),
             ("TargetDeviceName.N", Ours("the devices of the stage, in chunks of 200")),
-            ("DnListFileUrl", NotSent("a chunk of 200 is small enough to be named, and to be found again")),
-            ("GrayPercent", NotSent("the devices of a stage are named, so that it cannot grow")),
-            ("GroupId", NotSent("the devices of a stage are named, so that it cannot grow")),
-            ("GroupType", NotSent("the devices of a stage are named, so that it cannot grow")),
-            ("ScheduleTime", NotSent("a job starts when its stage is sent, within stages[].windows")),
-            ("ScheduleFinishTime", NotSent("a job starts when its stage is sent, within stages[].windows")),
+            ("DnListFileUrl", NotSent("a chunk of 200 is small enough to be listed, and to be found again")),
+            ("GrayPercent", NotSent("the devices of a stage are listed, so that it cannot grow")),
+            ("GroupId", NotSent("the devices of a stage are listed, so that it cannot grow")),
+            ("GroupType", NotSent("the devices of a stage are listed, so that it cannot grow")),
+            ("ScheduleTime", NotSent("a job starts when its stage is dispatched, within stages[].windows")),
+            (
+                "ScheduleFinishTime",
+                NotSent("a job starts when its stage is dispatched, within stages[].windows"),
+            ),
             ("RetryInterval", Manifest("OtaRollout spec.delivery.retry.interval")),
             ("RetryCount", Manifest("OtaRollout spec.delivery.retry.limit")),
             ("TimeoutInMinutes", Manifest("OtaRollout spec.delivery.timeout.inProgress")),
             ("MaximumPerMinute", Manifest("OtaRollout spec.delivery.ratePerMinute")),
             ("OverwriteMode", Manifest("OtaRollout spec.delivery.overwrite")),
-            ("MultiModuleMode", NotSent("a device takes one job at a time, of whatever module")),
+            ("MultiModuleMode", NotSent("a device takes one job at a time, whatever the module")),
             ("NeedPush", Manifest("OtaRollout spec.delivery.push")),
             ("NeedConfirm", Manifest("OtaRollout spec.delivery.confirm")),
             ("DownloadProtocol", Manifest("OtaRollout spec.delivery.downloadProtocol")),
-            ("Tag.N.Key", Ours("one of Rollwave, with the token of the job; others from spec.delivery.tags")),
+            (
+                "Tag.N.Key",
+                Ours("one of Rollwave, with the idempotency key of the job; others from spec.delivery.tags"),
+            ),
             ("Tag.N.Value", Ours("as Tag.N.Key")),
         ],
     },

@@ -3,48 +3,50 @@
 use super::Row;
 use super::Support::{self, Emulated, Native, Refused};
 
-const OURS: [Support; 4] = [Emulated("Rollwave's own"); 4];
+const OURS: [Support; 4] = [Emulated("by Rollwave"); 4];
 const RESOLVED: [Support; 4] = [Emulated("resolved to devices by Rollwave"); 4];
 
 pub(super) const START: [Support; 4] = [
-    Refused("a device that is not connected is sent the package when it is: leave it out"),
+    Refused("a device that is not connected gets the package when it connects: remove it"),
     Native("policy.executeType now, device_online"),
-    Refused("a device that is not connected is sent the package when it is: leave it out"),
-    Refused("a device that is not connected is sent the package when it is: leave it out"),
+    Refused("a device that is not connected gets the package when it connects: remove it"),
+    Refused("a device that is not connected gets the package when it connects: remove it"),
 ];
-const WHO_NEVER_BEGAN: &str = "who has not begun by then leaves the sample; the job goes on";
+const WHO_NEVER_BEGAN: &str = "a device that has not begun by then leaves the sample; the job continues";
 const QUEUED: [Support; 4] = [
-    Emulated("who has not begun by then leaves the sample; IoTDA itself gives up after 25h offline"),
+    Emulated(
+        "a device that has not begun by then leaves the sample; IoTDA itself gives up after 25h offline",
+    ),
     Emulated(WHO_NEVER_BEGAN),
     Emulated(WHO_NEVER_BEGAN),
     Emulated(WHO_NEVER_BEGAN),
 ];
-const WHO_TIMED_OUT: &str = "counted for a stage, from when a device of it last began: who upgrades longer has failed; the job goes on";
+const WHO_TIMED_OUT: &str = "measured for a stage, from the last time one of its devices began: a device that takes longer has failed; the job continues";
 const IN_PROGRESS: [Support; 4] =
     [Emulated(WHO_TIMED_OUT), Emulated(WHO_TIMED_OUT), Native("TimeoutInMinutes"), Native("upgradeTimeout")];
 pub(super) const PUSH: [Support; 4] = [
-    Refused("IoTDA always pushes: leave it out"),
-    Refused("the platform always pushes: leave it out"),
+    Refused("IoTDA always pushes: remove it"),
+    Refused("the platform always pushes: remove it"),
     Native("NeedPush"),
-    Refused("EnOS always pushes; deviceInitiated lets devices ask, too"),
+    Refused("EnOS always pushes: use deviceInitiated to let devices request the package as well"),
 ];
 pub(super) const CONFIRM: [Support; 4] = [
     Native("need_confirm"),
-    Refused("the platform cannot hold a task back: leave it out"),
+    Refused("the platform has no confirmation: remove it"),
     Native("NeedConfirm"),
-    Refused("EnOS cannot hold a task back: leave it out"),
+    Refused("EnOS has no confirmation: remove it"),
 ];
 pub(super) const PROTOCOL: [Support; 4] = [
-    Refused("the device's product decides it: leave it out"),
-    Refused("the device's product decides it: leave it out"),
+    Refused("the product of the device determines it: remove it"),
+    Refused("the product of the device determines it: remove it"),
     Native("DownloadProtocol"),
-    Refused("the device's product decides it: leave it out"),
+    Refused("the product of the device determines it: remove it"),
 ];
 pub(super) const TAGS: [Support; 4] = [
     Native("task_ext_info"),
-    Refused("nothing is handed to the device: leave them out"),
+    Refused("tags are not passed to the device: remove them"),
     Native("Tag.N"),
-    Refused("nothing is handed to the device: leave them out"),
+    Refused("tags are not passed to the device: remove them"),
 ];
 
 pub(super) const ROWS: &[Row] = &[
@@ -70,16 +72,16 @@ pub(super) const ROWS: &[Row] = &[
             RESOLVED[0],
             RESOLVED[1],
             RESOLVED[2],
-            Refused("the OTA service of EnOS lists no groups: use targets.devices, or all"),
+            Refused("the OTA service of EnOS has no groups: use targets.devices or targets.all"),
         ],
     },
     Row {
         field: "spec.targets.tags",
         clouds: [
             RESOLVED[0],
-            Refused("the platform knows no tags: use targets.groups, or devices"),
+            Refused("the platform has no tags: use targets.groups or targets.devices"),
             RESOLVED[2],
-            Refused("the OTA service of EnOS lists no tags: use targets.devices, or all"),
+            Refused("the OTA service of EnOS has no tags: use targets.devices or targets.all"),
         ],
     },
     Row { field: "spec.targets.exclude", clouds: RESOLVED },
@@ -89,11 +91,11 @@ pub(super) const ROWS: &[Row] = &[
     Row { field: "spec.stages[].select", clouds: OURS },
     Row {
         field: "spec.stages[].notBefore",
-        clouds: [Emulated("jobs are created from then on, never scheduled"); 4],
+        clouds: [Emulated("jobs are created from then on, not scheduled in the cloud"); 4],
     },
     Row {
         field: "spec.stages[].windows",
-        clouds: [Emulated("jobs are created while a window is open, never scheduled"); 4],
+        clouds: [Emulated("jobs are created while a window is open, not scheduled in the cloud"); 4],
     },
     Row { field: "spec.stages[].soak", clouds: OURS },
     Row { field: "spec.stages[].deadline", clouds: OURS },
@@ -115,7 +117,7 @@ pub(super) const ROWS: &[Row] = &[
         field: "spec.delivery.retry.interval",
         clouds: [
             Native("task_policy.retry_interval"),
-            Refused("the platform decides it: leave it out"),
+            Refused("the platform determines it: remove it"),
             Native("RetryInterval"),
             Native("retryPolicy.retryInterval"),
         ],
@@ -143,8 +145,8 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         field: "spec.delivery.deviceInitiated",
         clouds: [
-            Refused("IoTDA always pushes: leave it out"),
-            Refused("the platform always pushes: leave it out"),
+            Refused("IoTDA always pushes: remove it"),
+            Refused("the platform always pushes: remove it"),
             Refused("use delivery.push: false"),
             Native("enableUpgradeRequest"),
         ],
@@ -153,10 +155,10 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         field: "spec.delivery.overwrite",
         clouds: [
-            Refused("the job that holds the devices has to end first: leave it out"),
-            Refused("the job that holds the devices has to end first: leave it out"),
+            Refused("a job that holds the devices must end first: remove it"),
+            Refused("a job that holds the devices must end first: remove it"),
             Native("OverwriteMode"),
-            Refused("the job that holds the devices has to end first: leave it out"),
+            Refused("a job that holds the devices must end first: remove it"),
         ],
     },
     Row { field: "spec.delivery.tags", clouds: TAGS },

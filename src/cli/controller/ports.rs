@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The ports of one term.
 ///
 /// # Errors
-/// The HTTP client cannot be made, say because there is no trust store.
+/// The HTTP client cannot be built, for example without a trust store.
 pub(super) fn of(
     client: Client,
     leader: Leader,
@@ -34,7 +34,7 @@ pub(super) fn of(
     Ok(Ports { connector, recorder, leadership, ..ports::real(clock)? })
 }
 
-/// Events of the cluster, and lines of the log.
+/// Reports to Events of the cluster and to the log.
 struct Announcer(Arc<Bulletin>);
 
 impl Recorder for Announcer {
@@ -44,7 +44,7 @@ impl Recorder for Announcer {
     }
 }
 
-/// Soaks that last a sixtieth of their time would let a bad firmware through to real devices.
+/// Soaks that are shortened by the factor would let a bad firmware through to real devices.
 struct Rehearsal(HttpConnector);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! A term of this process, with what people are told of it.
+//! One term of this process as leader, and its log.
 
 use super::ports;
 use crate::api::Scope;
@@ -19,13 +19,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is under way at the end may take this long; a call that is cut off is looked for by whoever leads next. Less than
-/// the 30 seconds that a Pod is given to end.
+/// Grace period for what is in flight at the end; the next leader searches for the outcome of a call that is cut off. Less than
+/// the 30 seconds that a Pod has to terminate.
 const GRACE: Duration = Duration::from_secs(20);
-/// How often it is noticed that the machine's clock was set, and said again what could not be said.
+/// How often it is checked whether the machine's clock was set, and failed reports are repeated.
 const CHECK: Duration = Duration::from_secs(30);
 
-/// What every term begins with.
+/// What every term starts with.
 pub(super) struct Setup {
     pub(super) client: Client,
     /// Name of this process among the controllers.
@@ -38,13 +38,13 @@ pub(super) struct Setup {
     pub(super) board: Arc<Board>,
 }
 
-/// Why a term ended by itself.
+/// Why a term ended.
 pub(super) enum Ended {
-    /// Somebody else leads, or may lead.
+    /// Another controller leads, or may lead.
     Deposed,
-    /// Nothing that was counted by the clock before still counts.
+    /// The machine's clock was set: times that were measured by it no longer count.
     ClockSet,
-    /// The state.
+    /// The state failed.
     Failed(StateError),
 }
 
@@ -79,7 +79,7 @@ impl Term {
         loop {
             match self.work.overdue() {
                 None => self.board.beat(),
-                Some(account) => tracing::error!(%account, "the work on this account hangs"),
+                Some(account) => tracing::error!(%account, "the worker of this account hangs"),
             }
             let step = tokio::select! {
                 step = self.work.next() => step,
@@ -101,7 +101,7 @@ impl Term {
     fn tell(&self, told: &Told) {
         match told {
             Told::Known(objects) => {
-                tracing::info!(objects, "every object is known");
+                tracing::info!(objects, "all objects are loaded");
                 self.board.set_leading();
             }
             Told::Turn(report) => {
@@ -116,17 +116,17 @@ impl Term {
         }
     }
 
-    /// Begins nothing more, and lets what is under way finish.
+    /// Starts nothing new, and lets what is in flight finish.
     pub(super) async fn stop(mut self) {
         if tokio::time::timeout(GRACE, self.work.stop()).await.is_err() {
             tracing::warn!(
-                "a call was cut off: it is in the journal, and is looked for by whoever leads next"
+                "a call was interrupted: its outcome is unknown, and the next leader searches for it"
             );
         }
         self.cut_off().await;
     }
 
-    /// Ends everything where it waits.
+    /// Aborts all work where it waits.
     pub(super) async fn cut_off(self) {
         self.work.cut_off().await;
     }
@@ -151,7 +151,7 @@ fn log(report: &Report) {
     if report.changed || error.is_some() {
         tracing::info!(object = %report.key, error, "reconciled");
     } else {
-        tracing::debug!(object = %report.key, "as it was");
+        tracing::debug!(object = %report.key, "unchanged");
     }
 }
 
@@ -159,7 +159,9 @@ fn log_failure(scope: &Scope, error: &watcher::Error) {
     if let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error
         && status.code == 404
     {
-        tracing::warn!("the cluster does not know {scope}: rollwave crds | kubectl apply --server-side -f -");
+        tracing::warn!(
+            "the cluster does not serve {scope}: run `rollwave crds | kubectl apply --server-side -f -`"
+        );
     } else {
         tracing::warn!("the watch of {scope} failed and is restarted: {error}");
     }

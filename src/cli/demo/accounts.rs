@@ -3,8 +3,8 @@
 use crate::simulator::world::Clouds;
 use std::{io, path::Path};
 
-/// Writes the manifest of accounts into the folder `fleet` as a file of this name, and the keys that it takes from variables
-/// into files of their names.
+/// Writes the manifest of accounts into the folder `fleet`, and the keys that it reads from variables into files of the same
+/// names.
 pub(super) fn write(dir: &Path, name: &str, manifest: &str, clouds: &Clouds, url: &str) -> io::Result<()> {
     let (fleet, keys) = (dir.join("fleet"), dir.join("keys"));
     fs_err::create_dir_all(&fleet)?;

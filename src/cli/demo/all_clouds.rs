@@ -15,17 +15,17 @@ const CLOUDS: &str = include_str!("../../../examples/all-clouds/1-clouds.yaml");
 const RELEASE: &str = include_str!("../../../examples/all-clouds/2-v2.0.yaml");
 const FIRMWARE: &[u8] = include_bytes!("../../../examples/all-clouds/meter-V2.0.bin");
 const VERSION: &str = "V2.0";
-/// Products of the world by cloud, which tell whose a device is.
+/// Products of the simulation by cloud; they tell which cloud a device belongs to.
 const PRODUCTS: [(CloudKind, &str); 4] = [
     (CloudKind::HuaweiIotda, "meter"),
     (CloudKind::OceanConnect, "Acme/WaterMeter/WM1"),
     (CloudKind::AliyunIot, "a1meter"),
     (CloudKind::Enos, "em001"),
 ];
-/// One verify job, one for the canary, one for the rest.
+/// One verification job, one for the canary, one for the rest.
 const JOBS: usize = 3;
 
-/// Shows it, and checks what it says against the simulators' own truth.
+/// Runs the release, and checks the result against the simulators.
 pub(super) async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
     let world = World::parse("examples/all-clouds.world.yaml", WORLD)?;
     let simulator = serve(&world, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;

@@ -1,4 +1,4 @@
-//! `rollwave demo`: a good release and a bad one, on the embedded simulator, checked against what the simulator knows.
+//! `rollwave demo`: a good release and a bad one on the embedded simulator, checked against the simulator's records.
 
 mod accounts;
 mod all_clouds;
@@ -25,21 +25,19 @@ const CLOUD: &str = include_str!("../../../examples/fleet/1-cloud.yaml");
 const GOOD_RELEASE: &str = include_str!("../../../examples/fleet/2-v2.0.yaml");
 const BAD_RELEASE: &str = include_str!("../../../examples/fleet/3-v3.0.yaml");
 
-/// Watch a good release go out, and a bad one being stopped.
-///
-/// Everything happens on this machine: a simulator of Huawei Cloud IoTDA with 400 devices, and the manifests of
-/// examples/fleet. Time runs 300 times as fast. Ends with 0 only if all that it says was observed in the simulator.
+/// Arguments of `rollwave demo`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  rollwave demo\n  rollwave demo --all-clouds --keep demo/")]
 pub struct Args {
-    /// Write the manifests and the state here, and keep them.
+    /// Write manifests and state to this folder, and keep them.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// One release on all four clouds, side by side: the manifests of examples/all-clouds.
+    /// Run one release on all four clouds: the manifests of examples/all-clouds.
     #[arg(long)]
     pub all_clouds: bool,
 }
 
-/// Why the demo could not go on.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 enum DemoError {
     #[error(transparent)]
@@ -61,7 +59,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         None => {
             let dir = std::env::temp_dir().join(format!("rollwave-demo-{}", std::process::id()));
             let shown = play(args, &dir, ctx).await;
-            // What cannot be removed is in the system's folder for temporary files.
+            // What cannot be removed stays in the system's folder for temporary files.
             let _ = fs_err::remove_dir_all(&dir);
             shown
         }
@@ -94,9 +92,9 @@ async fn show(dir: &Path, ctx: &Context) -> Result<Exit, DemoError> {
     Ok(exit)
 }
 
-/// Says what was observed; the demo fails when a claim does not hold.
+/// Prints the findings; the demo fails when one of them does not hold.
 fn tell(ctx: &Context, findings: &[Finding]) -> Exit {
-    title(ctx, "What the simulator saw");
+    title(ctx, "Checked against the simulator");
     for finding in findings {
         ctx.printer.line(finding.line());
     }
@@ -107,7 +105,7 @@ fn title(ctx: &Context, text: &str) {
     ctx.printer.line(format!("\n{}", paint(STRONG, text)));
 }
 
-/// The engine on the demo's folder, and what was said so far.
+/// The engine on the demo's folder, and what was printed so far.
 struct Stage {
     driver: FolderDriver,
     said: BTreeMap<ObjectKey, String>,
@@ -121,7 +119,7 @@ impl Stage {
         Ok(Self { driver, said: BTreeMap::new() })
     }
 
-    /// Takes the folder as it is now, and tells what happens until nothing goes on by itself.
+    /// Takes the folder as it is now, and prints what happens until nothing continues by itself.
     async fn play(&mut self, fleet: &Path, ctx: &Context) -> Result<(), DemoError> {
         self.driver.take(source::folder::read(fleet)).await?;
         self.driver.wake_all().await?;

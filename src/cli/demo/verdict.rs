@@ -1,4 +1,4 @@
-//! What the demo claims, checked against the simulator's own truth: not against what Rollwave says of itself.
+//! Claims of the demo, checked against the simulator's own records and not against Rollwave's status.
 
 use crate::api::{Health, Object};
 use crate::cli::printer::{BAD, GOOD, paint};
@@ -20,7 +20,7 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn line(&self) -> String {
-        let icon = if self.holds { paint(GOOD, "✔") } else { paint(BAD, "✘ not so:") };
+        let icon = if self.holds { paint(GOOD, "✔") } else { paint(BAD, "✘ not confirmed:") };
         format!("{icon} {}", self.text)
     }
 }
@@ -60,7 +60,7 @@ fn bad_release(cloud: &Simulator, wall: Timestamp, objects: &[Arc<Object>]) -> F
     Finding {
         holds: held && tasks.len() == 1 && reached.len() <= CANARY,
         text: format!(
-            "V3.0 was stopped at its canary: it reached {} of {total} devices, and {} never heard of it",
+            "V3.0 was stopped at its canary: it was sent to {} of {total} devices, and not to the other {}",
             reached.len(),
             total - reached.len()
         ),

@@ -1,10 +1,10 @@
-//! Bodies of requests for people: what fits into a line stands in one, and long lists end in how many more there are.
+//! Request bodies as text: short values are on one line, and long lists end with a count of the rest.
 
 use serde_json::Value;
 
-/// Items of a long list that are shown.
+/// Items that are shown of a long list.
 pub(super) const SHOWN: usize = 3;
-/// Characters that a line may have before a list or an object is spread over several.
+/// Length of a line from which on a list or an object is spread over several.
 const WIDTH: usize = 90;
 
 /// The value as lines.

@@ -1,4 +1,4 @@
-//! What an apply of some manifests would do in a cluster.
+//! What applying some manifests would do in a cluster.
 
 use super::{Args, Output, exit_of, json, text};
 use crate::api::{Object, ObjectKey};
@@ -27,7 +27,7 @@ pub(super) async fn run(args: &Args, ctx: &Context) -> Exit {
 async fn plan(args: &Args, ctx: &Context) -> Result<Exit, String> {
     if args.source.is_given() {
         return Err(
-            "--source, --allow-prune and --prune-all are about the state of a folder, and the other flags name a cluster: leave them out"
+            "--source, --allow-prune and --prune-all apply to the state of a folder: omit them with cluster flags"
                 .to_owned(),
         );
     }
@@ -52,8 +52,8 @@ async fn plan(args: &Args, ctx: &Context) -> Result<Exit, String> {
     Ok(exit_of(&survey))
 }
 
-/// The manifests, what the cluster holds in the namespaces that they are for and those of their accounts (in all of them, where that
-/// was asked for), and what is wrong with objects there that cannot be read.
+/// The manifests, the objects of the cluster in their namespaces and in those of their accounts (in all namespaces if requested),
+/// and problems of objects there that cannot be read.
 async fn read(
     path: &Path,
     client: &Client,
@@ -71,7 +71,7 @@ async fn read(
     Ok((folder::read_for(path, &surroundings), objects.into_iter().map(Arc::new).collect(), invalid))
 }
 
-/// `kubectl apply` deletes nothing: what the cluster holds beside the manifests stays.
+/// `kubectl apply` deletes nothing: objects without a manifest stay.
 fn wanted(snapshot: &Snapshot, stored: &[Arc<Object>]) -> Wanted {
     let stored = stored.iter().map(|object| (object.key(), Object::clone(object)));
     let mut objects: BTreeMap<ObjectKey, Object> = stored.collect();

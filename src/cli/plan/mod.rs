@@ -1,4 +1,4 @@
-//! `rollwave plan`: what `apply` would do, in the cloud's own requests.
+//! `rollwave plan`: what `apply` would do, as requests of the cloud.
 
 mod body;
 mod cluster;
@@ -21,17 +21,13 @@ use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Show what `apply` would do, and change nothing.
-///
-/// Reads the manifests, the state and the clouds. With a flag that names a cluster it shows what `kubectl apply` of the manifests would do
-/// there: the state is the cluster's, and the Secrets that its accounts name are read. Shows every request that would be sent, to the end of every rollout if
-/// all goes well; the devices of each stage; what cannot be undone; and warns of what cannot work. Exit codes: 0 nothing
-/// to do, 2 there is something to do, 1 something is wrong.
+/// Arguments of `rollwave plan`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  rollwave plan fleet/\n  rollwave plan fleet/ -o json")]
 pub struct Args {
     /// File or folder of manifests.
     pub path: PathBuf,
-    /// Which source it is.
+    /// Which source PATH is.
     #[command(flatten)]
     pub source: SourceArgs,
     /// Which cluster, if any.
@@ -42,12 +38,12 @@ pub struct Args {
     pub output: Output,
 }
 
-/// How a plan is printed.
+/// Output format.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// For people.
+    /// Plain text.
     Text,
-    /// For programs; nothing is shortened.
+    /// JSON; nothing is shortened.
     Json,
 }
 
@@ -87,12 +83,12 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
     }
 }
 
-/// What the state knows; nothing when there is none yet.
+/// The objects of the state; none when there is no state yet.
 fn stored(dir: &Path) -> Result<Vec<Arc<Object>>, StateError> {
     match View::open(dir) {
         Ok(view) => {
             let memory = Memory::new(view.objects()?.into_iter().map(Arc::new));
-            // What people asked for, and nobody has taken in yet.
+            // Requests of users that are not taken in yet.
             for asked in view.requests()? {
                 memory.request(&asked.object, asked.request, &asked.at);
             }

@@ -1,4 +1,4 @@
-//! A plan for people: long lists are shortened, nothing else is.
+//! A plan as text: long lists are shortened, nothing else is.
 
 use super::body;
 use super::json::body_of;
@@ -31,8 +31,8 @@ fn object(surveyed: &Surveyed) -> String {
 fn outcome(forecast: &Forecast) -> String {
     match (&forecast.end, forecast.orders.is_empty()) {
         (End::Converged, true) => paint(GOOD, "nothing to do"),
-        (End::Converged, false) => paint(BUSY, "will converge, if every device succeeds"),
-        (End::Released, _) => paint(WARN, "will be let go: its manifest is gone"),
+        (End::Converged, false) => paint(BUSY, "will converge if every device succeeds"),
+        (End::Released, _) => paint(WARN, "will be deleted: its manifest was removed"),
         (End::Held(reason), _) => paint(WARN, format!("will be held: {reason}")),
     }
 }
@@ -49,7 +49,7 @@ fn details(forecast: &Forecast) -> Vec<String> {
     if !forecast.orders.is_empty() && forecast.end != End::Released {
         let looks = forecast.watching.iter();
         lines.extend(looks.map(|(_, look)| {
-            paint(DIM, format!("one look: {} {} = {}", look.operation, calls(look.calls), look.formula))
+            paint(DIM, format!("one poll: {} {} = {}", look.operation, calls(look.calls), look.formula))
         }));
     }
     lines
@@ -68,7 +68,7 @@ fn stages(stages: &[PreviewStage]) -> Vec<String> {
             vec![stage.name.clone(), devices, dispatched, stage.soak.clone(), examples]
         })
         .collect();
-    let table = aligned(&["STAGE", "DEVICES", "THERE ALREADY", "SOAK", "FIRST DEVICES"], &rows);
+    let table = aligned(&["STAGE", "DEVICES", "DISPATCHED", "SOAK", "FIRST DEVICES"], &rows);
     table.lines().map(str::to_owned).collect()
 }
 
@@ -122,17 +122,17 @@ fn summary(survey: &DryRun) -> String {
     rows.extend(survey.loads().into_iter().map(|(account, load)| ("calls", load_line(account, &load))));
     rows.push(("", format!("{} to make this plan", calls(survey.calls_made()))));
     let lines = rows.into_iter().map(|(name, text)| format!("  {name:<8} {text}"));
-    std::iter::once(paint(STRONG, "In all")).chain(lines).collect::<Vec<_>>().join("\n")
+    std::iter::once(paint(STRONG, "Total")).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 fn load_line(account: &ObjectKey, load: &Load) -> String {
     let (rate, burst) = (load.budget.requests_per_second, load.budget.burst);
-    let budget = format!("{rate} a second, {burst} at once");
+    let budget = format!("{rate} per second, burst {burst}");
     if load.order_calls == 0 {
-        return format!("{account} may be asked {budget}");
+        return format!("{account}: budget {budget}");
     }
     format!(
-        "{account}: {} for orders, and one look of {} every {}, against {budget}",
+        "{account}: {} for orders and one poll of {} every {}; budget {budget}",
         calls(load.order_calls),
         calls(load.calls_per_look),
         load.look_every

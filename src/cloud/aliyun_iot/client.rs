@@ -23,7 +23,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// The key of an account. `Debug` shows nothing of it.
+/// The key of an account. `Debug` does not show it.
 #[derive(Clone, Debug)]
 pub struct Keys {
     /// Access key id.
@@ -34,7 +34,7 @@ pub struct Keys {
     pub security_token: Option<SecretString>,
 }
 
-/// A client of one account. `nonces` must be another text for each process that uses the key: nonces are drawn from it.
+/// A client for one account. `nonces` must differ between processes that use the key: nonces are derived from it.
 #[must_use]
 pub fn connect(spec: &AliyunIot, keys: Keys, transport: Arc<dyn Transport>, nonces: &str) -> Arc<dyn Cloud> {
     Arc::new(AliyunClient {
@@ -57,7 +57,7 @@ struct AliyunClient {
 }
 
 impl AliyunClient {
-    /// A nonce that no other request has: the gateway refuses one that was used.
+    /// A unique nonce: the gateway refuses one that was used before.
     fn nonce(&self, now: Timestamp) -> String {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         let text = format!("{}\n{number}\n{now}", self.nonces);
@@ -104,7 +104,7 @@ impl AliyunClient {
             200..=299 => match upload::wrong_digest(&response, file) {
                 None => Ok(Reply::Uploaded(permit.handle.clone())),
                 Some(why) => Err(CallError::new(ErrorClass::Unavailable, call.operation(), why)
-                    .next_step("wait: the file is uploaded again")
+                    .next_step("wait: the upload is repeated")
                     .maybe_effective()),
             },
             _ => Err(refusal::of_store(call, &response)),
@@ -145,9 +145,9 @@ impl Cloud for AliyunClient {
     }
 }
 
-/// Devices per job and rows per page are documented, as is the rate: 10 calls of an action a second, 5 of the narrowest ones
-/// (CancelOTATaskByJob, BatchQueryDeviceDetail, QueryDeviceByTags, QueryDeviceListByDeviceGroup). The bucket is for all of
-/// them together, and bucket and rate together stay within 10. How soon a list shows what was created is *assumed* (30 s).
+/// Devices per job and rows per page are documented, as is the rate: 10 calls of an action per second, 5 of the narrowest ones
+/// (CancelOTATaskByJob, BatchQueryDeviceDetail, QueryDeviceByTags, QueryDeviceListByDeviceGroup). One bucket serves all of them,
+/// and burst and rate together stay within 10. How soon a list shows a new object is *assumed* (30 s).
 pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilities {
     Capabilities {
         cloud: CloudKind::AliyunIot,

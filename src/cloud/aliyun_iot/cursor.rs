@@ -1,10 +1,10 @@
-//! Where to go on in a list. Some nouns take two actions; the cursor says which one is next, so that each request is one
-//! call of its own.
+//! Position in a list. Some nouns take two actions; the cursor determines the next one, so that each request is a call of its
+//! own.
 
 use crate::cloud::Cursor;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A page by its number, from 1.
+/// A page by number, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageNumber(pub u64);
 
@@ -14,7 +14,7 @@ impl Default for PageNumber {
     }
 }
 
-/// Jobs of an account: they are listed by package only, so a page of packages comes first, and then the jobs of each.
+/// Jobs of an account: they are listed by package only, so a page of packages comes first, then the jobs of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobsPlace {
     /// A page of ListOTAFirmware.
@@ -25,12 +25,12 @@ pub enum JobsPlace {
         of: Vec<PackageOfJobs>,
         /// Page of the first one's jobs.
         page: PageNumber,
-        /// The page of packages that comes after them.
+        /// The next page of packages.
         then: Option<PageNumber>,
     },
 }
 
-/// A package whose jobs are listed: rows of jobs do not say for which module they are.
+/// A package whose jobs are listed: rows of jobs do not contain the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageOfJobs {
     /// Its id.
@@ -45,12 +45,12 @@ impl Default for JobsPlace {
     }
 }
 
-/// Devices of a product: QueryDevice knows names, BatchQueryDeviceDetail versions.
+/// Devices of a product: QueryDevice returns names, BatchQueryDeviceDetail versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DevicesPlace {
-    /// Names whose details are still to be asked for.
+    /// Names whose details are still to be read.
     pub names: Vec<String>,
-    /// The page of names that comes next; none at the end.
+    /// The next page of names; none at the end.
     pub names_at: Option<NamesAt>,
 }
 
@@ -61,7 +61,7 @@ impl Default for DevicesPlace {
 }
 
 impl DevicesPlace {
-    /// True when there is nothing more to ask for.
+    /// True when nothing is left to read.
     pub const fn is_end(&self) -> bool {
         self.names.is_empty() && self.names_at.is_none()
     }
@@ -72,11 +72,11 @@ impl DevicesPlace {
 pub struct NamesAt {
     /// Its number.
     pub page: PageNumber,
-    /// What the page before it gave for what is deeper than 10,000 rows.
+    /// Token of the previous page, for lists of more than 10,000 rows.
     pub token: Option<String>,
 }
 
-/// Devices that carry a tag: one value after the other.
+/// Devices with a tag: one value after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaggedPlace {
     /// Index of the value.
@@ -85,17 +85,18 @@ pub struct TaggedPlace {
     pub page: PageNumber,
 }
 
-/// The place that a cursor stands for; the start when it stands for none.
+/// The position of a cursor; the start for an empty cursor.
 ///
 /// # Errors
 /// The cursor is not one of this list.
 pub fn place<P: Default + DeserializeOwned>(cursor: &Cursor) -> Result<P, String> {
-    let read =
-        |marker: &String| serde_json::from_str(marker).map_err(|_| "the cursor is another list's".to_owned());
+    let read = |marker: &String| {
+        serde_json::from_str(marker).map_err(|_| "the cursor belongs to another list".to_owned())
+    };
     cursor.marker.as_ref().map_or_else(|| Ok(P::default()), read)
 }
 
-/// The cursor that stands for the place after a page of so many rows.
+/// The cursor for the position after a page with this many rows.
 ///
 /// # Errors
 /// The list does not end.
@@ -104,11 +105,11 @@ pub fn next<P: Serialize>(from: &Cursor, place: &P, rows: usize) -> Result<Curso
     from.next(marker, rows)
 }
 
-/// The cursor that stands for another place within the page that was read: there are no more of them than the page has rows,
-/// and so they count as no pages.
+/// The cursor for another position within the page that was read: there are at most as many as the page has rows, so they do not
+/// count as pages.
 ///
 /// # Errors
-/// The place cannot be written.
+/// The position cannot be serialized.
 pub fn within_page<P: Serialize>(from: &Cursor, place: &P) -> Result<Cursor, String> {
     let marker = serde_json::to_string(place).map_err(|error| error.to_string())?;
     Ok(Cursor { marker: Some(marker), seen: from.seen.saturating_add(1), pages: from.pages })

@@ -1,6 +1,6 @@
-//! Every documented limit of the actions that are called, and what Alibaba Cloud has no word for, checked before anything is
-//! sent: the documents of CreateOTAFirmware, CreateOTAVerifyJob, CreateOTAStaticUpgradeJob and the lists. Fields are named
-//! as on the wire, with the manifest's name where that is another.
+//! Every documented limit of the actions, and what Alibaba Cloud does not support, checked before anything is sent: the documents
+//! of CreateOTAFirmware, CreateOTAVerifyJob, CreateOTAStaticUpgradeJob and the lists. Fields have their names on the wire,
+//! followed by the manifest's name if that differs.
 
 use crate::api::Period;
 use crate::cloud::text_rule::{Rule, any, rule, shown};
@@ -20,7 +20,7 @@ pub const TASK_PAGE: usize = 100;
 pub const TASK_NAMES: usize = 50;
 /// Rows of QueryDevice and of the lists by group and tag.
 pub const NAME_PAGE: usize = 50;
-/// Rows of ListOTAModuleVersionsByDevice: a product has 11 modules at the most.
+/// Rows of ListOTAModuleVersionsByDevice: a product has at most 11 modules.
 pub const MODULE_PAGE: usize = 200;
 /// Names of BatchQueryDeviceDetail.
 pub const BATCH: usize = 100;
@@ -74,12 +74,12 @@ const DEVICE_NAME: Rule = rule("DeviceName", 1, 32, device, "letters, digits, -,
 const TOKEN: Rule = rule("Tag.1.Value", 1, 64, token, "letters and digits");
 const TAG_KEY: Rule = rule("Tag.Key", 1, 30, tag_key, "letters, digits and .");
 const TAG_VALUE: Rule = rule("Tag.Value", 1, 1024, any, "any characters");
-/// Tags beside ours.
+/// Tags in addition to Rollwave's.
 const TAGS: usize = 9;
 /// Characters of all keys and values of tags.
 const TAG_TEXT: usize = 4096;
 
-/// True for lists of software: Alibaba Cloud has none, and is not asked for any.
+/// True for lists of software: Alibaba Cloud has none, so they are not requested.
 #[must_use]
 pub const fn is_software_list(call: &Call) -> bool {
     matches!(
@@ -89,7 +89,7 @@ pub const fn is_software_list(call: &Call) -> bool {
     )
 }
 
-/// The suffix of a file's name, if the cloud takes it.
+/// The suffix of a file name, if the cloud accepts it.
 #[must_use]
 pub fn suffix(path: &Path) -> Option<&'static str> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
@@ -99,7 +99,7 @@ pub fn suffix(path: &Path) -> Option<&'static str> {
     })
 }
 
-/// A period in whole minutes; `check` has seen that it is one.
+/// A period in whole minutes; `check` has verified that it is one.
 #[must_use]
 pub const fn minutes(period: Period) -> u64 {
     period.as_secs() / 60
@@ -108,7 +108,7 @@ pub const fn minutes(period: Period) -> u64 {
 /// Checks a call against the limits.
 ///
 /// # Errors
-/// [`ErrorClass::Invalid`] with the field, the limit, the value and what to do; the first that is found.
+/// [`ErrorClass::Invalid`] with the field, the limit, the value and what to do; only the first one found.
 pub fn check(call: &Call) -> Result<(), CallError> {
     let check = Check { operation: call.operation() };
     match call {
@@ -144,7 +144,7 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         }
         Call::ListGroupDevices { group, .. } => check.text(&GROUP_ID, group),
         Call::ListTaggedDevices { values, .. } if values.is_empty() => {
-            Err(check.invalid("Tag.1.TagValue", "there is none", "name at least one value of the tag"))
+            Err(check.invalid("Tag.1.TagValue", "is empty", "name at least one value of the tag"))
         }
         Call::ListTaggedDevices { .. } => Ok(()),
     }
@@ -157,8 +157,8 @@ struct Check {
 impl Check {
     fn key(&self, key: &PackageKey) -> Result<(), CallError> {
         if key.kind == PackageKind::Software {
-            let found = "Alibaba Cloud knows firmware only";
-            return Err(self.invalid("spec.type", found, "write type: Firmware"));
+            let found = "Alibaba Cloud supports firmware only";
+            return Err(self.invalid("spec.type", found, "use type: Firmware"));
         }
         self.scope(&key.scope())?;
         self.text(&DEST_VERSION, &key.version)
@@ -174,7 +174,7 @@ impl Check {
         let count = named.ids.len();
         if count == 0 || count > TASK_NAMES {
             let found = format!("{count} devices are not 1 to {TASK_NAMES}");
-            return Err(self.invalid("DeviceNames", &found, "ask for them in several calls"));
+            return Err(self.invalid("DeviceNames", &found, "request them in several calls"));
         }
         named.ids.iter().try_for_each(|name| self.text(&DEVICE_NAME, name))
     }
@@ -187,8 +187,8 @@ impl Check {
             if *source == package.key.version {
                 return Err(self.invalid(
                     "SrcVersion (spec.sourceVersions)",
-                    "is DestVersion",
-                    "name another",
+                    "equals DestVersion",
+                    "use another version",
                 ));
             }
         }
@@ -198,25 +198,24 @@ impl Check {
             NewArtifact::File(file) | NewArtifact::Uploaded { file, .. } => self.file(file),
             NewArtifact::Files(files) => self.files(files),
             NewArtifact::Obs(_) | NewArtifact::Portal => {
-                let found = "Alibaba Cloud takes the bytes themselves";
-                Err(self.invalid("FirmwareUrl (spec.artifact)", found, "give spec.artifact.file"))
+                let found = "Alibaba Cloud requires an upload";
+                Err(self.invalid("FirmwareUrl (spec.artifact)", found, "use spec.artifact.file"))
             }
         }
     }
 
-    /// A difference is made from one version. What the version of a whole package would mean, no document says.
+    /// A delta applies to one version. What the version of a whole package would mean is not documented.
     fn source_versions(&self, package: &NewPackage) -> Result<(), CallError> {
         let count = package.source_versions.len();
         let (found, next_step) = match (package.delta, count) {
             (false, 0) | (true, 1) => return Ok(()),
             (false, _) => (
-                format!("{count} versions, and the package is no delta"),
-                "name the versions in targets.fromVersions of the rollout",
+                format!("{count} versions, but the package is not a delta"),
+                "list the versions in targets.fromVersions of the rollout",
             ),
-            (true, _) => (
-                format!("{count} versions, and a delta is made from one"),
-                "give each version a delta of its own",
-            ),
+            (true, _) => {
+                (format!("{count} versions, but a delta applies to one"), "create one delta per version")
+            }
         };
         Err(self.invalid("SrcVersion (spec.sourceVersions)", &found, next_step))
     }
@@ -225,11 +224,15 @@ impl Check {
         if suffix(&file.path).is_none() {
             let name = file.path.display().to_string();
             let found = format!("{} does not end in one of .{}", shown(&name), SUFFIXES.join(" ."));
-            return Err(self.invalid("FileSuffix (spec.artifact.file)", &found, "give the file such a name"));
+            return Err(self.invalid("FileSuffix (spec.artifact.file)", &found, "rename the file"));
         }
         if file.md5.is_none() {
-            let found = "there is none, and Alibaba Cloud keeps no other digest";
-            return Err(self.invalid("FirmwareSign (spec.artifact.md5)", found, "give the MD5 of the file"));
+            let found = "is missing, and Alibaba Cloud stores no other digest";
+            return Err(self.invalid(
+                "FirmwareSign (spec.artifact.md5)",
+                found,
+                "set it to the MD5 of the file",
+            ));
         }
         match file.size {
             Some(size) if size > FILE => {
@@ -244,11 +247,15 @@ impl Check {
         let (field, count) = ("MultiFiles (spec.artifact.files)", files.len());
         if !(2..=FILES).contains(&count) {
             let found = format!("{count} files are not 2 to {FILES}");
-            return Err(self.invalid(field, &found, "give one by spec.artifact.file, more in an archive"));
+            return Err(self.invalid(
+                field,
+                &found,
+                "use spec.artifact.file for one, and an archive for more",
+            ));
         }
         let names: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
         if names.len() != count {
-            return Err(self.invalid(field, "a name is given twice", "give each file another one"));
+            return Err(self.invalid(field, "a name is used twice", "use unique names"));
         }
         files.iter().try_for_each(|NewFile { name, file, .. }| {
             self.text(&FILE_NAME, name)?;
@@ -267,7 +274,7 @@ impl Check {
         let count = job.devices.len();
         if count == 0 || count > most {
             let found = format!("{count} devices are not 1 to {most}");
-            return Err(self.invalid("TargetDeviceName", &found, "split them, or name fewer"));
+            return Err(self.invalid("TargetDeviceName", &found, "split them, or list fewer"));
         }
         job.devices.iter().try_for_each(|name| self.text(&DEVICE_NAME, name))?;
         delivery::check(CloudKind::AliyunIot, self.operation, job)?;
@@ -276,17 +283,17 @@ impl Check {
 
     fn tags(&self, delivery: &Delivery) -> Result<(), CallError> {
         let tags = &delivery.tags;
-        self.holds(tags.len() <= TAGS, "Tag (delivery.tags)", &tags.len(), "give at most 9")?;
+        self.holds(tags.len() <= TAGS, "Tag (delivery.tags)", &tags.len(), "use at most 9")?;
         for (key, value) in tags {
             self.text(&TAG_KEY, key)?;
             self.text(&TAG_VALUE, value)?;
-            self.holds(key != super::render::TOKEN_TAG, "Tag.Key (delivery.tags)", key, "take another key")?;
+            self.holds(key != super::render::TOKEN_TAG, "Tag.Key (delivery.tags)", key, "use another key")?;
         }
-        // Ours is among them: its key, and a token of 16 characters.
+        // Ours is included: its key, and an idempotency key of 16 characters.
         let own = super::render::TOKEN_TAG.len() + TOKEN.max;
         let text: usize = tags.iter().map(|(key, value)| key.chars().count() + value.chars().count()).sum();
         let most = TAG_TEXT - own;
-        let next_step = format!("give at most {most} characters of keys and values together");
+        let next_step = format!("use at most {most} characters for keys and values together");
         self.holds(text <= most, "Tag (delivery.tags)", &text, &next_step)
     }
 
@@ -301,11 +308,7 @@ impl Check {
     }
 
     fn absent(&self, field: &str, is_given: bool, next_step: &str) -> Result<(), CallError> {
-        if is_given {
-            Err(self.invalid(field, "Alibaba Cloud has nothing of the kind", next_step))
-        } else {
-            Ok(())
-        }
+        if is_given { Err(self.invalid(field, "not supported by Alibaba Cloud", next_step)) } else { Ok(()) }
     }
 
     fn text(&self, rule: &Rule, value: &str) -> Result<(), CallError> {

@@ -1,11 +1,11 @@
-//! Modules: parts of a device that are upgraded by themselves, and report versions of their own.
+//! Modules: parts of a device that are upgraded separately and report their own versions.
 //!
-//! The calls that show devices know the version of the module `default` alone, which is the whole device. Those of another
-//! module are told device by device (ListOTAModuleVersionsByDevice). QueryDeviceBySQL would tell them in pages, but on some
-//! instances of some regions only, no deeper than 10,000 devices, and in an order that no document promises.
+//! The calls that list devices return the version of the module `default` only, which is the whole device. Those of other modules
+//! are read device by device (ListOTAModuleVersionsByDevice). QueryDeviceBySQL would return them in pages, but only on some
+//! instances of some regions, not beyond 10,000 devices, and in an undocumented order.
 //!
-//! A module is created by whoever knows the device: its name is what the device reports under, cannot be changed, and ten
-//! of them are the most (CreateOTAModule). So a missing one is said, and never created.
+//! The owner of the device creates a module: devices report under its name, it cannot be changed, and a product has at most ten
+//! (CreateOTAModule). So a missing one is reported, and never created.
 
 use super::{
     cursor::{self, DevicesPlace, NamesAt},
@@ -25,15 +25,15 @@ pub fn of_wire(name: Option<String>) -> Option<String> {
     name.filter(|name| !name.is_empty() && name != DEFAULT)
 }
 
-/// Asks for the modules of a package's product.
+/// Lists the modules of a package's product.
 pub fn list(package: &PackageKey) -> Action {
     Action::get("ListOTAModuleByProduct").with("ProductKey", &package.product)
 }
 
-/// Checks that a package's product has the package's module. Names are unique whatever their case, and told exactly.
+/// Checks that a package's product has the package's module. Names are unique regardless of case, and returned exactly.
 ///
 /// # Errors
-/// [`ErrorClass::Invalid`] with the modules that there are; or the answer cannot be read.
+/// [`ErrorClass::Invalid`] with the existing modules; or the answer cannot be read.
 pub fn check(call: &Call, package: &PackageKey, body: &[u8]) -> Result<(), CallError> {
     let wrong = |class, what: String| CallError::new(class, call.operation(), what);
     let list = json::<wire::ModuleList>(body).map_err(|why| wrong(ErrorClass::Unintelligible, why))?;
@@ -48,17 +48,17 @@ pub fn check(call: &Call, package: &PackageKey, body: &[u8]) -> Result<(), CallE
         names.join(", ")
     );
     Err(wrong(ErrorClass::Invalid, message)
-        .next_step("name one of them, or add it to the product in the console"))
+        .next_step("use one of these, or add the module to the product in the console"))
 }
 
-/// Asks for the versions of the modules of a device.
+/// Reads the versions of the modules of a device.
 pub fn versions_of(scope: &DeviceScope, id: &str) -> Action {
     let action = Action::new("ListOTAModuleVersionsByDevice");
     let action = action.with("ProductKey", &scope.product).with("DeviceName", id);
     action.page(cursor::PageNumber::default(), limits::MODULE_PAGE)
 }
 
-/// Asks for a page of names, or for the versions of the first device whose name is known.
+/// Reads a page of names, or the versions of the first device whose name is known.
 pub fn list_devices(scope: &DeviceScope, place: &DevicesPlace) -> Action {
     match (place.names.first(), &place.names_at) {
         (None, Some(names_at)) => query_device(&scope.product, names_at),
@@ -66,7 +66,7 @@ pub fn list_devices(scope: &DeviceScope, place: &DevicesPlace) -> Action {
     }
 }
 
-/// What a page of [`list_devices`] tells; no body: the device has gone since its name was read.
+/// The result of a page of [`list_devices`]; no body: the device was deleted since its name was read.
 ///
 /// # Errors
 /// The answer cannot be read, or is about another device.
@@ -86,7 +86,7 @@ pub fn devices(scope: &DeviceScope, body: Option<&[u8]>, cursor: &Cursor) -> Res
     Ok(reply(found.into_iter().collect(), None, next))
 }
 
-/// A device with the version of its module; with none, when it has not reported any.
+/// A device with the version of its module; without one when it has not reported any.
 ///
 /// # Errors
 /// The answer cannot be read, or is about another device.
@@ -94,7 +94,7 @@ pub fn device(scope: &DeviceScope, id: &str, body: &[u8]) -> Result<Device, Unin
     let list: wire::ModuleVersions = json(body)?;
     let rows = list.data.and_then(|data| data.rows).unwrap_or_default();
     if let Some(row) = rows.iter().find(|row| row.device_name != id || row.product_key != scope.product) {
-        return Err(format!("asked for device {id}, the answer is about {}", row.device_name));
+        return Err(format!("device {id} was requested, the response is about {}", row.device_name));
     }
     if list.page.page_count.is_some_and(|pages| pages > 1) {
         return Err(format!("device {id} has more modules than a product can have"));
@@ -110,7 +110,7 @@ pub fn device(scope: &DeviceScope, id: &str, body: &[u8]) -> Result<Device, Unin
     })
 }
 
-/// What a refusal tells that says of one device of a list only that it is not there any more.
+/// The result of a refusal which only means that one device of a list no longer exists.
 pub fn without_gone_device(call: &Call, error: &CallError) -> Option<Reply> {
     let Call::ListDevices { scope, cursor } = call else { return None };
     let place: DevicesPlace = cursor::place(cursor).ok()?;

@@ -1,14 +1,14 @@
-//! From an answer that is not a success to an error that says who must act. There are two envelopes: the gateway's with an
-//! HTTP status from 400 on, and the product's under HTTP 200 with `Success: false`.
+//! Maps an answer that is not a success to an error that states who must act. There are two envelopes: the gateway's with an HTTP
+//! status from 400 on, and the product's under HTTP 200 with `Success: false`.
 //!
-//! Codes of the gateway are documented. Of the OTA actions' own hardly any is: nothing is decided by those that are not,
-//! and people are shown code and words.
+//! Codes of the gateway are documented. Of the OTA actions hardly any code is: undocumented ones decide nothing, and users see
+//! code and message.
 
 use super::{sign, wire::Envelope};
 use crate::cloud::{Call, CallError, ErrorClass, WireResponse, effect::maybe_effective};
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 
-/// The error that an answer stands for; none when it is a success whose body can be read as one.
+/// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
     let said: Option<Envelope> = serde_json::from_slice(&response.body).ok();
@@ -24,7 +24,7 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
     };
     let words = said.message.or(said.error_message);
     let message = words.map(|words| limited(&words)).unwrap_or_else(|| {
-        let what = if has_body { "the answer gives no reason" } else { "the answer is not JSON" };
+        let what = if has_body { "the response has no message" } else { "the response is not JSON" };
         what.to_owned()
     });
     let mut error = CallError::new(class, call.operation(), message);
@@ -40,7 +40,7 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
 #[must_use]
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
     let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
-        .next_step("check that endpoint is the service address of the region");
+        .next_step("check that spec.aliyunIot.endpoint is the service address of the region");
     error.status = Some(response.status);
     let said: Option<Envelope> = serde_json::from_slice(&response.body).ok();
     error.request_id = said.and_then(|said| said.request_id);
@@ -62,8 +62,10 @@ pub fn of_store(call: &Call, response: &WireResponse) -> CallError {
     error.code = between("Code");
     error.request_id = between("RequestId");
     let error = error.next_step(match class {
-        ErrorClass::Unavailable | ErrorClass::Throttled => "wait; if it stays, ask the cloud's support",
-        _ => "check this machine's clock and the network: what permits an upload is good for one minute",
+        ErrorClass::Unavailable | ErrorClass::Throttled => {
+            "wait; if it persists, contact the cloud's support"
+        }
+        _ => "check this machine's clock and the network: an upload permit is valid for one minute",
     });
     let definite = !matches!(class, ErrorClass::Unavailable | ErrorClass::Unintelligible);
     if definite { error } else { maybe_effective(call, error) }
@@ -87,7 +89,7 @@ fn of_gateway(status: u16, code: &str) -> ErrorClass {
     }
 }
 
-/// Codes of the product that some document confirms; all others refuse because of a state or a rule.
+/// Codes of the product that a document confirms; all others refuse because of a state or a rule.
 fn of_product(code: &str) -> ErrorClass {
     match code {
         "iot.ota.FirmwareNotFound" | "iot.device.NotExistedDevice" => ErrorClass::NotFound,
@@ -128,15 +130,17 @@ fn next_step(class: ErrorClass, code: &str, clock_minutes: Option<i64>) -> Strin
         ErrorClass::Forbidden if code.contains("Instance") => {
             "check spec.aliyunIot.iotInstanceId and regionId"
         }
-        ErrorClass::Forbidden if code.contains("Bill") => "settle the account's bill",
-        ErrorClass::Forbidden => "grant the key's RAM user this action of the product iot",
-        ErrorClass::Invalid => "change what the cloud names",
+        ErrorClass::Forbidden if code.contains("Bill") => "pay the bill of the account",
+        ErrorClass::Forbidden => "grant the RAM user of the key this action of the product iot",
+        ErrorClass::Invalid => "correct what the cloud reports",
         ErrorClass::NotFound => "check spec.aliyunIot and the id",
-        ErrorClass::Conflict => "see what the cloud says, and change that or wait until its state allows it",
+        ErrorClass::Conflict => {
+            "follow the message of the cloud, or wait until the state of the resource allows it"
+        }
         ErrorClass::Throttled => "wait, or lower spec.budget",
-        ErrorClass::Unavailable | ErrorClass::NotSent => "wait; if it stays, ask the cloud's support",
+        ErrorClass::Unavailable | ErrorClass::NotSent => "wait; if it persists, contact the cloud's support",
         ErrorClass::Unintelligible => {
-            "check that endpoint is the service address of the region, without a proxy that answers for it"
+            "check that spec.aliyunIot.endpoint is the service address of the region, and that no proxy answers for it"
         }
     };
     text.to_owned()
@@ -150,20 +154,20 @@ fn unauthorized(code: &str, clock_minutes: Option<i64>) -> String {
         }
         ("InvalidTimeStamp.Expired", None) => "set this machine's clock".to_owned(),
         (code, None) if code.contains("SecurityToken") => {
-            "give spec.credentials a securityToken that belongs to the key and has not ended".to_owned()
+            "set spec.credentials.securityToken to a token of this key that has not expired".to_owned()
         }
         _ => "check spec.credentials and spec.aliyunIot.signature".to_owned(),
     }
 }
 
-/// Minutes by which this machine's clock is ahead of the cloud's, when that is more than a signature survives.
+/// Minutes by which this machine's clock is ahead of the cloud's, if that is more than a signature tolerates.
 fn clock_error(response: &WireResponse, now: Timestamp) -> Option<i64> {
     let theirs = DateTimeParser::new().parse_timestamp(response.header("date")?).ok()?;
     let ahead = now.duration_since(theirs);
     (ahead.abs() > sign::MAX_SKEW).then(|| ahead.as_mins())
 }
 
-/// What the cloud says, without what it says the signature was made of.
+/// The message of the cloud, without the string that was signed.
 fn limited(message: &str) -> String {
     let message = message.split("server string to sign is").next().unwrap_or(message);
     message.chars().filter(|c| !c.is_control()).take(500).collect()

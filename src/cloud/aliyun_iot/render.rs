@@ -1,4 +1,4 @@
-//! From a call to the action that it stands for; pure. Nothing here is secret, nothing here is signed.
+//! Maps a call to its action; pure, without secrets or signatures.
 
 use super::{
     cursor::{self, DevicesPlace, JobsPlace, NamesAt, PageNumber, TaggedPlace},
@@ -14,7 +14,7 @@ use crate::{
 };
 use sha2::{Digest, Sha256};
 
-/// Key of the tag by which a job of ours is found again. Devices see it: it says no more than it must.
+/// Key of the tag by which Rollwave finds its jobs. Devices see it, so it contains no more than necessary.
 pub const TOKEN_TAG: &str = "rollwave";
 
 /// An action with its parameters.
@@ -22,7 +22,7 @@ pub const TOKEN_TAG: &str = "rollwave";
 pub struct Action {
     /// Name.
     pub name: &'static str,
-    /// How it is sent: `POST`, but where the SDKs send `GET`.
+    /// Method: `POST`, except where the SDKs send `GET`.
     pub method: &'static str,
     /// Parameters, without the common ones.
     pub parameters: Pairs,
@@ -34,7 +34,7 @@ impl Action {
         Self { name, method: "POST", parameters: Vec::new() }
     }
 
-    /// One that the SDKs send by `GET`.
+    /// An action that the SDKs send by `GET`.
     pub(super) const fn get(name: &'static str) -> Self {
         Self { name, method: "GET", parameters: Vec::new() }
     }
@@ -59,7 +59,7 @@ impl Action {
         self.with("CurrentPage", number).with("PageSize", size)
     }
 
-    /// The request that people are shown: what is signed has more, and an RPC signature more in the query.
+    /// The request as users see it: the signed one has more, and an RPC signature adds to the query.
     #[must_use]
     pub fn shown(&self, spec: &AliyunIot) -> WireRequest {
         let mut query = vec![("Action".to_owned(), self.name.to_owned())];
@@ -76,16 +76,16 @@ impl Action {
     }
 }
 
-/// Scheme, host and port of an address of the manifest.
+/// Scheme, host and port of an address in a manifest.
 #[must_use]
 pub fn origin(endpoint: &str) -> &str {
     endpoint.trim_end_matches('/')
 }
 
-/// The action that a call stands for; none when the cloud need not be asked, because the list is empty by nature.
+/// The action of a call; none when no request is needed because the list is always empty.
 ///
 /// # Errors
-/// [`ErrorClass::Invalid`] when the call breaks a limit, or the cloud has nothing of the kind.
+/// [`ErrorClass::Invalid`] when the call exceeds a limit, or the cloud does not support it.
 pub fn render(spec: &AliyunIot, call: &Call) -> Result<Option<Action>, CallError> {
     limits::check(call)?;
     let action = of_call(call).map_err(|why| CallError::new(ErrorClass::Invalid, call.operation(), why))?;
@@ -143,13 +143,13 @@ fn of_call(call: &Call) -> Result<Option<Action>, String> {
             .page(cursor::place(cursor)?, limits::NAME_PAGE),
         Call::ListTaggedDevices { key, values, cursor, .. } => {
             let TaggedPlace { value, page } = cursor::place(cursor)?;
-            let value = values.get(value).ok_or("the cursor is another list's")?;
+            let value = values.get(value).ok_or("the cursor belongs to another list")?;
             let action = Action::new("QueryDeviceByTags").with("Tag.1.TagKey", key);
             action.with("Tag.1.TagValue", value).page(page, limits::NAME_PAGE)
         }
-        Call::Upload { .. } => return Err("it goes to the object store".to_owned()),
+        Call::Upload { .. } => return Err("an upload is sent to the object store".to_owned()),
         Call::RetryJob { .. } | Call::DeleteJob { .. } => {
-            return Err("Alibaba Cloud has no call for this".to_owned());
+            return Err("not supported by Alibaba Cloud".to_owned());
         }
     }))
 }
@@ -158,7 +158,7 @@ fn permit_upload(file: &LocalFile) -> Action {
     Action::new("GenerateOTAUploadURL").with("FileSuffix", suffix(file))
 }
 
-/// The requests that a call stands for; before those that create a package the ones that upload what is not uploaded yet.
+/// The requests of a call; a create of a package is preceded by those that upload its missing files.
 ///
 /// # Errors
 /// As of [`render`].
@@ -199,7 +199,7 @@ fn to_object_store(address: &str) -> WireRequest {
     }
 }
 
-/// The one status that an outcome stands for; none for those that several do.
+/// The one status of an outcome; none if it has several.
 fn task_status(outcome: &DeviceOutcome) -> Option<&'static str> {
     match outcome {
         DeviceOutcome::Succeeded => Some("SUCCEEDED"),
@@ -218,7 +218,7 @@ fn list_jobs(place: &JobsPlace) -> Action {
     }
 }
 
-/// Names are gathered until they fill a batch, or until there are no more.
+/// Names are collected until they fill a batch, or until there are no more.
 fn list_devices(product: &str, place: &DevicesPlace) -> Action {
     match &place.names_at {
         Some(names_at) if place.names.len() + limits::NAME_PAGE <= limits::BATCH => {
@@ -236,7 +236,7 @@ pub(super) fn query_device(product: &str, NamesAt { page, token }: &NamesAt) -> 
     action.with_some("NextToken", token.as_ref())
 }
 
-/// The suffix of the file's name; `limits` has seen that it is one.
+/// The suffix of the file name; `limits` has checked it.
 fn suffix(file: &LocalFile) -> &'static str {
     limits::suffix(&file.path).unwrap_or("bin")
 }
@@ -263,7 +263,7 @@ fn create_firmware(package: &NewPackage) -> Action {
     }
 }
 
-/// What people are shown before a file is uploaded.
+/// Placeholder for users before a file is uploaded.
 const NOT_UPLOADED: &str = "(from GenerateOTAUploadURL)";
 
 fn multi_file(action: Action, (NewFile { name, file, handle }, n): (&NewFile, i32)) -> Action {
@@ -276,8 +276,8 @@ fn multi_file(action: Action, (NewFile { name, file, handle }, n): (&NewFile, i3
         .with_some(&member("FileMd5"), file.md5.as_ref())
 }
 
-/// A name that is unique in the account, as it must be: what people call the package, and a hash of what makes it this one.
-/// The same package has the same name, so that a create that is sent twice is refused.
+/// A name that is unique in the account, as required: the name of the package, and a hash of its identity. The same package has
+/// the same name, so that a create that is sent twice is refused.
 #[must_use]
 pub fn firmware_name(package: &NewPackage) -> String {
     let key = &package.key;
@@ -312,7 +312,7 @@ fn targeted(action: Action, job: &NewJob) -> Action {
         .with_list("TargetDeviceName", &job.devices)
 }
 
-/// What verify and upgrade jobs take alike.
+/// Parameters that verify and upgrade jobs share.
 fn delivery(action: Action, job: &NewJob) -> Action {
     let Delivery { timeout, push, confirm, download_protocol, tags, .. } = &job.delivery;
     let protocol = download_protocol.map(|protocol| match protocol {

@@ -1,4 +1,4 @@
-//! From an answer to the reply that its call asks for; pure.
+//! Maps an answer to the reply of its call; pure.
 
 use super::{
     cursor::{self, DevicesPlace, JobsPlace, NamesAt, PackageOfJobs, PageNumber, TaggedPlace},
@@ -14,10 +14,10 @@ use crate::cloud::{
 };
 use jiff::Timestamp;
 
-/// Reads the body of an answer to `call` that is no refusal.
+/// Reads the body of an answer to `call` that is not a refusal.
 ///
 /// # Errors
-/// What is wrong with it, when it is not what the documents describe.
+/// What is wrong with it, if it is not as documented.
 pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
     match call {
         Call::ListPackages { cursor, exactly, .. } => packages(json(body)?, cursor, exactly.as_ref()),
@@ -72,12 +72,12 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         }
         Call::PermitUpload { .. } => Ok(Reply::Permitted(upload::permit(json::<wire::Granted>(body)?.data))),
         Call::CheckModule { .. } | Call::Upload { .. } | Call::RetryJob { .. } | Call::DeleteJob { .. } => {
-            Err("there is no such answer".to_owned())
+            Err("the call has no such response".to_owned())
         }
     }
 }
 
-/// What a list that the cloud need not be asked for holds.
+/// The content of a list that need not be requested from the cloud.
 #[must_use]
 pub fn empty(call: &Call) -> Reply {
     match call {
@@ -86,7 +86,7 @@ pub fn empty(call: &Call) -> Reply {
     }
 }
 
-/// The page after this one; none at the end, which is the last page by `PageCount` or `Total`, or one that is not full.
+/// The next page; none at the end, which is the last page by `PageCount` or `Total`, or a page that is not full.
 fn following(
     at: wire::PageOf,
     PageNumber(page): PageNumber,
@@ -94,7 +94,7 @@ fn following(
     size: usize,
 ) -> Result<Option<PageNumber>, Unintelligible> {
     if let Some(given) = at.current_page.or(at.page).filter(|given| *given != page) {
-        return Err(format!("asked for page {page}, the answer is page {given}"));
+        return Err(format!("page {page} was requested, the response is page {given}"));
     }
     if rows > size {
         return Err(format!("a page of {size} rows has {rows}"));
@@ -104,7 +104,7 @@ fn following(
     Ok((!ended).then(|| PageNumber(page.saturating_add(1))))
 }
 
-/// A page of a list that is paged by number alone.
+/// A page of a list with numbered pages only.
 fn numbered<W, T>(
     rows: Vec<W>,
     at: wire::PageOf,
@@ -129,7 +129,7 @@ fn packages(
 ) -> Result<Reply, Unintelligible> {
     let at = list.page;
     let mut page = numbered(firmware_rows(list), at, cursor, limits::FIRMWARE_PAGE, |row| package_row(&row))?;
-    // The filter is by product and version: packages of all modules come.
+    // The filter is by product and version: packages of all modules are returned.
     page.items.retain(|row| exactly.is_none_or(|key| *key == row.key));
     Ok(Reply::Packages(page))
 }
@@ -176,13 +176,13 @@ fn jobs(
     Ok(Reply::Jobs(Page { items, total: None, next }))
 }
 
-/// A page of names of devices.
+/// A page of device names.
 pub(super) struct Names {
     /// The names.
     pub(super) names: Vec<String>,
-    /// How many there are in all, when the cloud says.
+    /// Number of names in total, if the cloud reports it.
     pub(super) total: Option<u64>,
-    /// The page after it.
+    /// The next page.
     pub(super) next: Option<NamesAt>,
 }
 
@@ -192,7 +192,7 @@ pub(super) fn device_names(
     token: Option<&String>,
 ) -> Result<Names, Unintelligible> {
     let mut list: wire::DeviceList = json(body)?;
-    // No document says which number a page has that was asked for by token.
+    // No document specifies the number of a page that was requested by token.
     list.page.page = list.page.page.filter(|_| token.is_none());
     let rows = list.data.and_then(|data| data.device_info).unwrap_or_default();
     let following = following(list.page, page, rows.len(), limits::NAME_PAGE)?;
@@ -215,7 +215,10 @@ fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintell
             let rows = list.data.and_then(|data| data.data).unwrap_or_default();
             let items = rows.into_iter().map(device).collect::<Result<Vec<_>, _>>()?;
             if let Some(stranger) = items.iter().find(|device| device.product != product) {
-                return Err(format!("device {} is of another product, {}", stranger.id, stranger.product));
+                return Err(format!(
+                    "device {} belongs to another product, {}",
+                    stranger.id, stranger.product
+                ));
             }
             (items, None, DevicesPlace { names: Vec::new(), names_at })
         }
@@ -224,7 +227,7 @@ fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintell
     Ok(Reply::Devices(Page { items, total, next }))
 }
 
-/// Names of this product's devices: names of another product's may be the same.
+/// Names of devices of this product: another product may have the same names.
 fn names(list: wire::NameList, product: &str, cursor: &Cursor) -> Result<Page<String>, Unintelligible> {
     let rows = list.data.and_then(|data| data.simple_device_info).unwrap_or_default();
     let page = numbered(rows, list.page, cursor, limits::NAME_PAGE, |row| of_product(row, product))?;
@@ -268,7 +271,7 @@ fn package(firmware: wire::Firmware) -> Result<Package, Unintelligible> {
     Ok(Package { row, artifact: Some(artifact) })
 }
 
-/// A file whose two digests differ has none that is known: devices may check either.
+/// A file whose two digests differ has no known digest: devices may check either.
 fn held_file(file: wire::MultiFile, is_md5: bool) -> HeldFile {
     let signed = file.sign_value.filter(|_| is_md5).as_deref().and_then(md5);
     let hashed = file.file_md5.as_deref().and_then(md5);
@@ -281,7 +284,7 @@ fn md5(text: &str) -> Option<String> {
     (text.len() == 32).then(|| text.to_ascii_lowercase())
 }
 
-/// `Type` of a package that is a difference.
+/// `Type` of a delta package.
 const DELTA: i64 = 1;
 
 fn package_row(firmware: &wire::Firmware) -> Result<PackageRow, Unintelligible> {
@@ -333,7 +336,7 @@ fn created_package(new: &NewPackage, created: wire::CreatedId) -> Result<Package
     Ok(Package { row, artifact: Some(new.artifact.stored()) })
 }
 
-/// Neither lists nor QueryOTAJob say how many devices are where: [`Job::fill_in`] adds that.
+/// Neither lists nor QueryOTAJob report device counts: [`Job::fill_in`] adds them.
 fn job(job: wire::Job) -> Result<Job, Unintelligible> {
     let tags = job.tags.and_then(|tags| tags.rows).unwrap_or_default();
     let token = tags.into_iter().find(|tag| tag.key == TOKEN_TAG).map(|tag| tag.value);
@@ -377,20 +380,21 @@ fn created_job(new: &NewJob, created: wire::CreatedId) -> Result<Job, Unintellig
     })
 }
 
-/// Results of devices that were asked for by name: all of them come at once. A dynamic job may have several of one device.
+/// Results of devices that were requested by name: all of them come at once. A dynamic job may have several results of one
+/// device.
 fn named_results(
     rows: Vec<wire::Task>,
     total: Option<u64>,
     named: &NamedDevices,
 ) -> Result<Page<DeviceResult>, Unintelligible> {
     if total.is_some_and(|total| total > rows.len() as u64) {
-        return Err(format!("{} rows came of the {total:?} that there are", rows.len()));
+        return Err(format!("the response has {} rows of a total of {total:?}", rows.len()));
     }
     // Names are unique within a product.
     let is_meant = |task: &wire::Task| task.product_key.as_ref().is_none_or(|key| *key == named.product);
     let items = rows.into_iter().filter(is_meant).map(device_result).collect::<Result<Vec<_>, _>>()?;
     match items.iter().find(|row| !named.ids.contains(&row.device)) {
-        Some(row) => Err(format!("device {} was not asked for", row.device)),
+        Some(row) => Err(format!("device {} was not requested", row.device)),
         None => Ok(Page { items, total: None, next: None }),
     }
 }

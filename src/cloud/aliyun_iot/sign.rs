@@ -1,7 +1,7 @@
 //! Request signing of Alibaba Cloud: ACS3-HMAC-SHA256 in a header, and RPC signature 1.0 (HMAC-SHA1) in the query. Pure.
 //!
-//! Both sides live here, so that they cannot drift apart: [`sign`] for the client, [`verify`] for the simulator. Held to
-//! the signatures of the official SDKs and to the manuals' examples by `tests/it/vectors/aliyun.rs`.
+//! Both sides live here, so that they stay consistent: [`sign`] for the client, [`verify`] for the simulator. Tested against the
+//! signatures of the official SDKs and the examples of the manuals by `tests/it/vectors/aliyun.rs`.
 
 mod verify;
 
@@ -37,7 +37,7 @@ pub enum Scheme {
     Rpc,
 }
 
-/// Who signs.
+/// The signing key.
 #[derive(Clone, Copy)]
 pub struct Signer<'a> {
     /// Access key id.
@@ -46,22 +46,22 @@ pub struct Signer<'a> {
     pub secret: &'a SecretString,
     /// Security token of a temporary access key (STS).
     pub token: Option<&'a SecretString>,
-    /// Which of the two.
+    /// The signature method.
     pub scheme: Scheme,
 }
 
-/// A request as far as it is signed.
+/// The signed parts of a request.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// `GET` or `POST`.
     pub method: &'a str,
-    /// Path as it stands on the wire: always `/`.
+    /// Path on the wire: always `/`.
     pub path: &'a str,
     /// Query pairs, decoded, in any order.
     pub query: &'a [(String, String)],
     /// Headers.
     pub headers: &'a [(String, String)],
-    /// Body; empty when there is none.
+    /// Body; empty if absent.
     pub body: &'a [u8],
 }
 
@@ -80,8 +80,8 @@ impl fmt::Debug for Added {
     }
 }
 
-/// Signs a call of `action` with these parameters, which are sent as the query of a request without a body, as both
-/// SDKs do. `nonce` must be another one for each request.
+/// Signs a call of `action` with these parameters, which are sent as the query of a request without a body, as both SDKs do.
+/// `nonce` must be different for each request.
 #[must_use]
 pub fn sign(
     signer: &Signer<'_>,
@@ -136,27 +136,27 @@ fn pairs(of: &[(&str, &str)]) -> Pairs {
     of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// What RPC 1.0 takes the HMAC of: all parameters of query and form but `Signature`.
+/// The input of the HMAC of RPC 1.0: all parameters of query and form except `Signature`.
 #[must_use]
 pub fn rpc_string_to_sign(method: &str, parameters: &[(String, String)]) -> String {
     let signed: Pairs = parameters.iter().filter(|(name, _)| name != "Signature").cloned().collect();
     format!("{method}&%2F&{}", encode(&canonical_query(&signed)))
 }
 
-/// The `Signature` of RPC 1.0, as text that is not yet encoded for a query.
+/// The `Signature` of RPC 1.0, not yet encoded for a query.
 #[must_use]
 pub fn rpc_signature(secret: &SecretString, string_to_sign: &str) -> String {
     let key = format!("{}&", secret.expose_secret());
     BASE64_STANDARD.encode(sha1_mac(key.as_bytes(), string_to_sign.as_bytes()))
 }
 
-/// Signature of a policy of the object store: PostObject signs the policy as it is sent, in Base64.
+/// Signature of an object store policy: PostObject signs the policy as sent, in Base64.
 #[must_use]
 pub fn policy_signature(secret: &SecretString, policy: &str) -> String {
     BASE64_STANDARD.encode(sha1_mac(secret.expose_secret().as_bytes(), policy.as_bytes()))
 }
 
-/// The `Authorization` of ACS3. Signs every header of the request but itself.
+/// The `Authorization` of ACS3. Signs every header of the request except itself.
 #[must_use]
 pub fn acs3_authorization(request: &Subject<'_>, id: &str, secret: &SecretString) -> String {
     let names = header_names(request.headers);
@@ -195,13 +195,13 @@ pub fn acs3_canonical_request(request: &Subject<'_>, names: &[impl AsRef<str>]) 
     .join("\n")
 }
 
-/// What ACS3 takes the HMAC of.
+/// The input of the HMAC of ACS3.
 #[must_use]
 pub fn acs3_string_to_sign(canonical_request: &str) -> String {
     format!("{ACS3}\n{}", sha256_hex(canonical_request.as_bytes()))
 }
 
-/// Pairs sorted by name as it is not yet encoded; an empty value keeps its `=`. This is the query that is sent, too.
+/// Pairs sorted by unencoded name; an empty value keeps its `=`. This query is also sent.
 #[must_use]
 pub fn canonical_query(pairs: &[(String, String)]) -> String {
     let mut sorted: Vec<_> = pairs.iter().collect();
@@ -211,7 +211,7 @@ pub fn canonical_query(pairs: &[(String, String)]) -> String {
     encoded.join("&")
 }
 
-/// Pairs of a query or a form as it stands on the wire. A `+` is a blank: the Tea SDK sends it and signs `%20`.
+/// Pairs of a query or a form on the wire. A `+` is a space: the Tea SDK sends it and signs `%20`.
 #[must_use]
 pub fn parse_query(wire: &str) -> Pairs {
     let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -222,13 +222,13 @@ pub fn parse_query(wire: &str) -> Pairs {
         .collect()
 }
 
-/// Percent-encodes everything but letters, digits and `-_.~`.
+/// Percent-encodes everything except letters, digits and `-_.~`.
 #[must_use]
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
-/// A time as it is signed: `2024-05-06T07:08:09Z`.
+/// A time in the signed form: `2024-05-06T07:08:09Z`.
 #[must_use]
 pub fn format_time(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

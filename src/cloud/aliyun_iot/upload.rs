@@ -1,11 +1,11 @@
-//! The form that a file is uploaded with: PostObject of the object store, with the fields that GenerateOTAUploadURL gave.
+//! The form of a file upload: PostObject of the object store, with the fields from GenerateOTAUploadURL.
 
 use super::wire::Grant;
 use crate::cloud::{LocalFile, UploadPermit, WireRequest, WireResponse, transport::Upload};
 use bytes::Bytes;
 use secrecy::ExposeSecret;
 
-/// What GenerateOTAUploadURL grants, as the form that PostObject takes; it is good for one minute.
+/// The grant of GenerateOTAUploadURL, as the form of PostObject; valid for one minute.
 #[must_use]
 pub fn permit(grant: Grant) -> UploadPermit {
     UploadPermit {
@@ -24,20 +24,20 @@ pub fn permit(grant: Grant) -> UploadPermit {
 /// The request that uploads a file; its bytes are streamed by the transport.
 ///
 /// # Errors
-/// The permit names no address.
+/// The permit has no valid address.
 pub fn request(permit: &UploadPermit, file: &LocalFile, boundary: &str) -> Result<WireRequest, String> {
     let (origin, path) = address(&permit.address)?;
     let mut form = String::new();
     for (name, value) in &permit.fields {
         let value = value.expose_secret();
         if value.contains(['\r', '\n']) {
-            return Err(format!("the permit's {name} has several lines"));
+            return Err(format!("{name} of the upload permit has several lines"));
         }
         form.push_str(&format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
         ));
     }
-    // The name on disk is nobody's business; the last field is the file, as the object store wants it.
+    // The name on disk is not disclosed; the file is the last field, as the object store requires.
     form.push_str(&format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"package\"\r\n\
          Content-Type: application/octet-stream\r\n\r\n"
@@ -54,9 +54,9 @@ pub fn request(permit: &UploadPermit, file: &LocalFile, boundary: &str) -> Resul
     })
 }
 
-/// Origin and path of an address; only HTTP and HTTPS are spoken.
+/// Origin and path of an address; only HTTP and HTTPS are supported.
 fn address(host: &str) -> Result<(String, String), String> {
-    let wrong = || format!("the permit's Host is no address: {host}");
+    let wrong = || format!("Host of the upload permit is not an address: {host}");
     let url = url::Url::parse(host).map_err(|_| wrong())?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong());
@@ -64,11 +64,12 @@ fn address(host: &str) -> Result<(String, String), String> {
     Ok((url.origin().ascii_serialization(), url.path().to_owned()))
 }
 
-/// What is wrong with what the object store holds now: it says the MD5 of what it got in `ETag`.
+/// What is wrong with the stored object: the object store returns the MD5 of the received bytes in `ETag`.
 #[must_use]
 pub fn wrong_digest(response: &WireResponse, file: &LocalFile) -> Option<String> {
     let tag = response.header("etag")?.trim_matches('"').to_ascii_lowercase();
     let is_md5 = tag.len() == 32 && tag.bytes().all(|b| b.is_ascii_hexdigit());
     let ours = file.md5.as_ref()?.to_ascii_lowercase();
-    (is_md5 && tag != ours).then(|| format!("the object store holds other bytes: MD5 {tag}, not {ours}"))
+    (is_md5 && tag != ours)
+        .then(|| format!("the object store received different bytes: MD5 {tag}, expected {ours}"))
 }

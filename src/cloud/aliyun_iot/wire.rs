@@ -1,9 +1,8 @@
-//! Answers as they stand on the wire, with the cloud's spelling. Members may be absent or null: nothing relies on presence
-//! but what a reply cannot do without.
+//! Answers on the wire, in the cloud's spelling. Members may be absent or null: only what a reply requires is required.
 
 use serde::Deserialize;
 
-/// What every answer begins with.
+/// Common part of every answer.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Envelope {
@@ -11,15 +10,15 @@ pub struct Envelope {
     pub success: Option<bool>,
     /// Code of a refusal.
     pub code: Option<String>,
-    /// Words of a refusal by the product.
+    /// Message of a refusal by the product.
     pub error_message: Option<String>,
-    /// Words of a refusal by the gateway.
+    /// Message of a refusal by the gateway.
     pub message: Option<String>,
     /// Id of the request.
     pub request_id: Option<String>,
 }
 
-/// Where a page is in its list.
+/// Position of a page in its list.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PageOf {
@@ -37,11 +36,11 @@ pub struct PageOf {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Granted {
-    /// What may be uploaded where.
+    /// The upload grant.
     pub data: Grant,
 }
 
-/// What may be uploaded where, for one minute.
+/// Permission to upload a file, valid for one minute.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Grant {
@@ -70,11 +69,11 @@ impl std::fmt::Debug for Grant {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Created {
-    /// The new thing.
+    /// The new object.
     pub data: CreatedId,
 }
 
-/// Id of a new thing.
+/// Id of a new object.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CreatedId {
@@ -82,7 +81,7 @@ pub struct CreatedId {
     pub firmware_id: Option<String>,
     /// Of a job.
     pub job_id: Option<String>,
-    /// When.
+    /// Time of creation.
     pub utc_create: Option<String>,
 }
 
@@ -113,13 +112,13 @@ pub struct FirmwareShown {
     pub firmware_info: Firmware,
 }
 
-/// A package; lists leave the last three out.
+/// A package; lists omit the last three fields.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Firmware {
     /// Id.
     pub firmware_id: String,
-    /// For people.
+    /// Description for users.
     pub firmware_desc: Option<String>,
     /// MD5 of its one file.
     pub firmware_sign: Option<String>,
@@ -131,7 +130,7 @@ pub struct Firmware {
     pub dest_version: String,
     /// Version that it is upgraded from.
     pub src_version: Option<String>,
-    /// 0 is a whole package, 1 a difference.
+    /// 0 is a whole package, 1 a delta.
     #[serde(rename = "Type")]
     pub kind: Option<i64>,
     /// Module; `default` is the whole device.
@@ -144,7 +143,7 @@ pub struct Firmware {
     pub utc_create: Option<String>,
     /// When it was changed.
     pub utc_modified: Option<String>,
-    /// Handed to devices.
+    /// Passed to devices.
     pub udi: Option<String>,
     /// Several files.
     pub multi_files: Option<Vec<MultiFile>>,
@@ -192,7 +191,7 @@ pub struct JobShown {
     pub data: Job,
 }
 
-/// A job, as far as lists and QueryOTAJob say the same.
+/// A job, with the fields that lists and QueryOTAJob share.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Job {
@@ -246,7 +245,7 @@ pub struct TaskRows {
     pub rows: Option<Vec<Task>>,
 }
 
-/// What a job says of one device.
+/// The result of one device in a job.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Task {
@@ -266,7 +265,7 @@ pub struct Task {
 pub struct DeviceList {
     /// Rows.
     pub data: Option<DeviceRows>,
-    /// For what is deeper than 10,000 rows.
+    /// Token for lists of more than 10,000 rows.
     pub next_token: Option<String>,
     /// Where the page is.
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! The client: renders, authenticates, sends, reads. One call is one request, but for signing in.
+//! The client: renders, authenticates, sends, reads. One call is one request, except for signing in.
 
 use super::{
     limits, refusal, render, reply, sign,
@@ -25,7 +25,7 @@ pub struct Keys {
     pub app_secret: SecretString,
 }
 
-/// An organisation on EnOS.
+/// An organization on EnOS.
 pub struct EnosClient {
     spec: Enos,
     keys: Keys,
@@ -34,21 +34,21 @@ pub struct EnosClient {
     capabilities: Capabilities,
 }
 
-/// A client for an organisation, as the engine takes it.
+/// A client for an organization, for the engine.
 #[must_use]
 pub fn connect(spec: &Enos, keys: Keys, transport: Arc<dyn Transport>) -> Arc<dyn Cloud> {
     Arc::new(EnosClient::new(spec, keys, transport))
 }
 
 impl EnosClient {
-    /// A client for an organisation. Sends nothing.
+    /// A client for an organization. Sends nothing.
     #[must_use]
     pub fn new(spec: &Enos, keys: Keys, transport: Arc<dyn Transport>) -> Self {
         let capabilities = capabilities(transport.total_timeout(), transport.upload_timeout());
         Self { spec: spec.clone(), keys, tokens: TokenCache::default(), transport, capabilities }
     }
 
-    /// A token may end before its time: it is renewed once, and the call sent again. A refused token is a definite refusal,
+    /// A token may become invalid early: it is renewed once, and the call is sent again. A refused token is a definite refusal,
     /// so nothing can happen twice.
     async fn authenticate_and_send(
         &self,
@@ -70,7 +70,7 @@ impl EnosClient {
 
     fn signed(&self, request: &WireRequest, token: &Token, now: Timestamp) -> WireRequest {
         let stamp = self.tokens.stamp(now);
-        // A form is not signed, only its query.
+        // Only the query of a form is signed.
         let body: &[u8] = if request.upload.is_some() { b"" } else { &request.body };
         let query = sign::parse_query(&request.query);
         let signature = sign::signature(&token.secret, &self.keys.app_secret, &query, body, stamp);
@@ -112,8 +112,8 @@ impl Cloud for EnosClient {
     }
 }
 
-/// Rows per page and about two seconds until searches show a change are documented; ten are waited, because "about" is no
-/// bound. The rest is *assumed*: tenants set the calls a second, and no document names a number.
+/// Rows per page are documented, and that searches show a change after about two seconds; ten are used, because "about" is no
+/// bound. The rest is *assumed*: tenants set the requests per second, and no document has a number.
 pub(in crate::cloud) fn capabilities(
     total_timeout: SignedDuration,
     upload_timeout: SignedDuration,

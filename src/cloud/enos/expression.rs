@@ -1,27 +1,27 @@
-//! The expressions that searches filter with, made so that no value can say more than itself.
+//! Filter expressions of searches, built so that a value cannot inject other terms.
 //!
-//! The document ("Search expression") names quotes around a text and no way to write one inside: a value with a quote, a
-//! backslash or a control character is refused.
+//! The document ("Search expression") puts quotes around a string and has no escape: a value with a quote, a backslash or a
+//! control character is refused.
 
 /// Terms joined by `and`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expression(Vec<String>);
 
 impl Expression {
-    /// Everything.
+    /// Matches everything.
     #[must_use]
     pub const fn all() -> Self {
         Self(Vec::new())
     }
 
-    /// The field is this. `None`: the value cannot be written.
+    /// The field has this value. `None`: the value cannot be expressed.
     #[must_use]
     pub fn equal(mut self, field: &str, value: &str) -> Option<Self> {
         self.0.push(format!("{field} = {}", quoted(value)?));
         Some(self)
     }
 
-    /// The field is one of these. `None`: a value cannot be written, or there is none.
+    /// The field has one of these values. `None`: a value cannot be expressed, or there is none.
     #[must_use]
     pub fn one_of(mut self, field: &str, values: &[&str]) -> Option<Self> {
         let values = values.iter().map(|value| quoted(value)).collect::<Option<Vec<_>>>()?;
@@ -32,17 +32,17 @@ impl Expression {
         Some(self)
     }
 
-    /// As it stands in the request; none when everything is asked for.
+    /// The expression in the request; none when everything matches.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| self.0.join(" and "))
     }
 }
 
-/// Whether a value can stand between quotes.
+/// Whether a character may appear between quotes.
 #[must_use]
 pub fn is_writable(c: char) -> bool {
-    // Typographic quotes, too: some parsers take them for quotes.
+    // Typographic quotes too: some parsers treat them as quotes.
     !matches!(c, '\'' | '"' | '\\' | '`' | '\u{2018}'..='\u{201f}' | '\u{ff02}' | '\u{ff07}')
         && !c.is_control()
 }

@@ -1,7 +1,7 @@
-//! Every documented limit of the calls that are made, and every field that EnOS has no place for, checked before anything is
-//! sent. Documents: pages of ota-firmwares and ota-jobs (2.2 to 3.1), pagination, StringI18n.
+//! Every documented limit of the calls, and every field that EnOS does not support, checked before anything is sent. Documents:
+//! pages of ota-firmwares and ota-jobs (2.2 to 3.1), pagination, StringI18n.
 //!
-//! *Assumed*, because no document says: 1,000 devices in a job or an order; 64 characters of letters, digits, `_`, `-`
+//! *Assumed*, because no document specifies it: 1,000 devices in a job or a request; 64 characters of letters, digits, `_`, `-`
 //! and `.` in keys and ids.
 
 use super::expression::is_writable;
@@ -10,27 +10,27 @@ use crate::cloud::{
     PackageKind, delivery,
 };
 
-/// Rows in one page: 200 are the most, 50 are advised (pagination).
+/// Rows per page: at most 200, 50 are recommended (pagination).
 pub const PAGE_SIZE: usize = 50;
-/// Devices in one job.
+/// Devices per job.
 pub const JOB_DEVICES: usize = 1000;
-/// Devices in one order.
+/// Devices per request.
 pub const ORDER_DEVICES: usize = 1000;
-/// Devices in one search for tasks: a job has one task of a device, so that a page has all of them.
+/// Devices per search for tasks: a job has one task per device, so that one page has all of them.
 pub const QUESTION_DEVICES: usize = PAGE_SIZE;
 /// Characters of `desc` (console of 2019).
 const DESCRIPTION: usize = 100;
-/// Characters of a version: it stands in a form, in names and in expressions.
+/// Characters of a version: it appears in a form, in names and in expressions.
 const VERSION_LENGTH: usize = 256;
 
 /// Checks a call against the limits.
 ///
 /// # Errors
-/// [`ErrorClass::Invalid`] with the field, the limit, the value and what to do; the first that is found.
+/// [`ErrorClass::Invalid`] with the field, the limit, the value and what to do; only the first one found.
 pub fn check(call: &Call) -> Result<(), CallError> {
     let check = Check { operation: call.operation() };
     if call.module().is_some() {
-        return Err(check.invalid("module", "EnOS upgrades devices as a whole", "leave spec.module out"));
+        return Err(check.invalid("module", "EnOS upgrades the whole device", "remove spec.module"));
     }
     match call {
         Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
@@ -49,27 +49,29 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         }
         Call::RetryJob { id, devices } => {
             check.id("jobId", id)?;
-            check.some("deviceKeys", devices.is_empty(), "EnOS tries only named devices again: name them")?;
+            check.some("deviceKeys", devices.is_empty(), "EnOS retries named devices only: name them")?;
             check.devices(devices, ORDER_DEVICES)
         }
         Call::ListDevices { scope, .. } => check.id("productKey", &scope.product),
         Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => Err(check.invalid(
             "file",
-            "EnOS takes a file with the firmware that is made of it",
+            "EnOS accepts a file only together with its firmware",
             "create the package",
         )),
-        Call::ShowDevice { .. } => {
-            Err(check.invalid("deviceKey", "EnOS shows no single device", "list the devices of the product"))
-        }
+        Call::ShowDevice { .. } => Err(check.invalid(
+            "deviceKey",
+            "EnOS cannot read a single device",
+            "list the devices of the product",
+        )),
         Call::ListGroupDevices { .. } => Err(check.invalid(
             "groups",
-            "the OTA service of EnOS lists no groups",
-            "name devices in spec.targets.devices",
+            "the OTA service of EnOS has no groups",
+            "list devices in spec.targets.devices",
         )),
         Call::ListTaggedDevices { .. } => Err(check.invalid(
             "tags",
-            "the OTA service of EnOS lists no tags",
-            "name devices in spec.targets.devices",
+            "the OTA service of EnOS has no tags",
+            "list devices in spec.targets.devices",
         )),
     }
 }
@@ -83,7 +85,7 @@ type Checked = Result<(), CallError>;
 impl Check {
     fn key(&self, key: &PackageKey) -> Checked {
         if key.kind != PackageKind::Firmware {
-            return Err(self.invalid("type", "EnOS upgrades firmware alone", "write type: Firmware"));
+            return Err(self.invalid("type", "EnOS upgrades firmware only", "use spec.type: Firmware"));
         }
         self.id("productKey", &key.product)?;
         self.version("version", &key.version)
@@ -92,17 +94,17 @@ impl Check {
     fn package(&self, package: &NewPackage) -> Checked {
         self.key(&package.key)?;
         if package.delta {
-            return Err(self.invalid("artifact.delta", "EnOS tells devices of no delta", "leave it out"));
+            return Err(self.invalid("artifact.delta", "EnOS does not support delta packages", "remove it"));
         }
         if !package.source_versions.is_empty() {
-            let next_step = "name them in targets.fromVersions of the rollouts";
-            return Err(self.invalid("sourceVersions", "EnOS keeps none with a firmware", next_step));
+            let next_step = "use targets.fromVersions of the rollouts";
+            return Err(self.invalid("sourceVersions", "EnOS does not support source versions", next_step));
         }
         if package.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION) {
-            return Err(self.invalid("desc", "it is too long", "write at most 100 characters"));
+            return Err(self.invalid("desc", "it is too long", "use at most 100 characters"));
         }
         if package.custom_info.as_ref().is_some_and(|info| !info.is_empty()) {
-            return Err(self.invalid("customInfo", "EnOS hands none to devices", "leave it out"));
+            return Err(self.invalid("customInfo", "EnOS does not pass it to devices", "remove it"));
         }
         if let Some(asked) = package.verification
             && !(1..=asked.devices).contains(&asked.min_success)
@@ -111,19 +113,19 @@ impl Check {
             return Err(self.invalid(
                 "minSuccessForVerified",
                 &found,
-                "ask for at least one, and no more than there are",
+                "use at least 1 and at most the number of devices",
             ));
         }
         match &package.artifact {
             NewArtifact::File(file) if file.path.file_name().is_some() => Ok(()),
-            _ => Err(self.invalid("artifact", "EnOS takes the bytes themselves", "give artifact.file")),
+            _ => Err(self.invalid("artifact", "EnOS requires an upload", "use spec.artifact.file")),
         }
     }
 
     fn job(&self, job: &NewJob) -> Checked {
         let is_token = job.token.len() == super::render::TOKEN_LENGTH
             && job.token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        self.some("name", !is_token, "the token must be 16 hex digits in lower case")?;
+        self.some("name", !is_token, "the idempotency key must be 16 lowercase hex digits")?;
         self.key(&job.package)?;
         self.id("firmwareId", &job.package_id)?;
         self.some("deviceKeys", job.devices.is_empty(), "name at least one device")?;
@@ -136,7 +138,7 @@ impl Check {
         job.from_versions.iter().try_for_each(|version| self.version("versionNumbers", version))?;
         if job.from_versions.contains(&job.package.version) {
             let found = format!("{} is the firmware's own version", job.package.version);
-            return Err(self.invalid("versionNumbers", &found, "leave out devices that run it"));
+            return Err(self.invalid("versionNumbers", &found, "exclude devices that run it"));
         }
         delivery::check(CloudKind::Enos, self.operation, job)
     }
@@ -158,7 +160,7 @@ impl Check {
     fn devices(&self, devices: &[String], most: usize) -> Checked {
         if devices.len() > most {
             let found = format!("{} devices are more than {most}", devices.len());
-            return Err(self.invalid("deviceKeys", &found, "split them"));
+            return Err(self.invalid("deviceKeys", &found, "send them in several requests"));
         }
         devices.iter().try_for_each(|key| self.id("deviceKeys", key))
     }
@@ -166,7 +168,7 @@ impl Check {
     fn text(&self, field: &str, value: &str, most: usize, fits: fn(char) -> bool, words: &str) -> Checked {
         let length = value.chars().count();
         let found = if let Some(wrong) = value.chars().find(|c| !fits(*c)) {
-            format!("holds {wrong:?}")
+            format!("contains {wrong:?}")
         } else if length == 0 || length > most {
             format!("has {length} characters, not 1 to {most}")
         } else {
@@ -177,7 +179,7 @@ impl Check {
     }
 
     fn some(&self, field: &str, is_wrong: bool, why: &str) -> Checked {
-        if is_wrong { Err(self.invalid(field, "it is missing or wrong", why)) } else { Ok(()) }
+        if is_wrong { Err(self.invalid(field, "it is missing or invalid", why)) } else { Ok(()) }
     }
 
     fn invalid(&self, field: &str, found: &str, next_step: &str) -> CallError {

@@ -1,7 +1,7 @@
 //! Envision EnOS, Connect service v2.1 (OTA).
 //!
-//! A call goes through `limits` ▸ `render` ▸ `token` and `sign` ▸ transport ▸ `refusal` or `reply`; `client` puts them in
-//! this order and is the only one that waits. `sign` also serves the simulator.
+//! A call passes `limits` ▸ `render` ▸ `token` and `sign` ▸ transport ▸ `refusal` or `reply`; `client` runs them in this order
+//! and is the only one that waits. The simulator uses `sign` too.
 
 mod client;
 mod expression;

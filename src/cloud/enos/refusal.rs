@@ -1,26 +1,26 @@
-//! From an answer that is not a success to an error that says who must act.
+//! Maps an answer that is not a success to an error that states who must act.
 //!
-//! The documents give codes and never a status: `code` counts whatever the status is, but for 429 and 503. A code that no
-//! document names says nothing, and a write that it answers may have had its effect.
+//! The documents list codes and no status: `code` decides whatever the status is, except for 429 and 503. An undocumented code
+//! means nothing, and a write that it answers may have taken effect.
 
 use crate::cloud::{Call, CallError, Effect, ErrorClass, Reply, WireResponse, effect::maybe_effective};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The token has ended (gateway).
+/// The token has expired (gateway).
 const TOKEN_EXPIRED: i64 = 1203;
-/// This machine's clock is called wrong from here on. How far it may be is not documented: *assumed*.
+/// From this difference on, this machine's clock is reported as wrong. The limit is not documented: *assumed*.
 const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// What an answer says of a failure.
+/// What an answer reports about a failure.
 struct Said {
     code: Option<i64>,
     message: Option<String>,
     request_id: Option<String>,
 }
 
-/// The error that an answer stands for; none when it is a success whose body can be read as one.
+/// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
     let said = said(response);
@@ -31,7 +31,7 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
         (_, Some(code)) if code != 0 => of_code(code),
         (status, _) => of_status(status),
     };
-    let message = said.message.unwrap_or_else(|| "the answer gives no code and no reason".to_owned());
+    let message = said.message.unwrap_or_else(|| "the response has no code and no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
     error.next_step = next_step(class, said.code, clock_error(response, now));
     error.status = Some(response.status);
@@ -42,7 +42,7 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
     Some(if effect == Effect::Unknown { maybe_effective(call, error) } else { error })
 }
 
-/// What an error comes to that says only that things are already as they were ordered to be.
+/// The reply for an error which only means that the resource is already in the requested state.
 #[must_use]
 pub fn settles(call: &Call, error: &CallError) -> Option<Reply> {
     match (call, error.code.as_deref()?) {
@@ -52,7 +52,7 @@ pub fn settles(call: &Call, error: &CallError) -> Option<Reply> {
     }
 }
 
-/// Whether a signed call was refused because its token has ended.
+/// Whether a signed call was refused because its token has expired.
 #[must_use]
 pub fn is_token_expired(response: &WireResponse) -> bool {
     said(response).code == Some(TOKEN_EXPIRED)
@@ -62,7 +62,7 @@ pub fn is_token_expired(response: &WireResponse) -> bool {
 #[must_use]
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
     let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
-        .next_step("check that endpoint is the address of the EnOS API gateway");
+        .next_step("check that spec.enos.endpoint is the address of the EnOS API gateway");
     error.status = Some(response.status);
     error.request_id = said(response).request_id;
     maybe_effective(call, error)
@@ -71,22 +71,22 @@ pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> 
 /// Gateway (1…), OTA service (24…) and platform (99…).
 const fn of_code(code: i64) -> (ErrorClass, Effect) {
     match code {
-        // The gateway has seen this very request: the one before it may have had its effect.
+        // The gateway has seen this very request: the earlier one may have taken effect.
         1001 => (ErrorClass::Unavailable, Effect::Unknown),
         1002 | 1003 | 1203 | 1204 => (ErrorClass::Unauthorized, Effect::None),
         1004 | 1202 | 24611 | 24612 | 99400 => (ErrorClass::Invalid, Effect::None),
         1005 | 24500 | 99500 => (ErrorClass::Unavailable, Effect::Unknown),
         24404 => (ErrorClass::NotFound, Effect::None),
-        // Another upload is under way.
+        // Another upload is in progress.
         24603 => (ErrorClass::Unavailable, Effect::None),
         24601 | 24602 | 24604 | 24610 | 24615..=24618 | 24620 | 24621 => (ErrorClass::Conflict, Effect::None),
         99403 => (ErrorClass::Forbidden, Effect::None),
-        // "Not found" of the platform is about the call, not about a firmware or a job: those have 24404.
+        // "Not found" of the platform refers to the call, not to a firmware or a job: those have 24404.
         _ => (ErrorClass::Unintelligible, Effect::Unknown),
     }
 }
 
-/// An answer without a code is not the service's: a gateway or a proxy spoke.
+/// An answer without a code comes from a gateway or a proxy, not from the service.
 const fn of_status(status: u16) -> (ErrorClass, Effect) {
     match status {
         401 => (ErrorClass::Unauthorized, Effect::None),
@@ -99,19 +99,21 @@ const fn of_status(status: u16) -> (ErrorClass, Effect) {
 fn next_step(class: ErrorClass, code: Option<i64>, clock_minutes: Option<i64>) -> String {
     let text = match (class, code) {
         (ErrorClass::Unauthorized, _) => return unauthorized(clock_minutes),
-        (_, Some(1001)) => "wait: this request was seen before",
-        (_, Some(24601 | 24602)) => "take over what is there, or change name and version",
-        (_, Some(24603)) => "wait: another firmware is being uploaded",
-        (_, Some(24604)) => "wait until no device has yet to be upgraded to it",
+        (_, Some(1001)) => "wait: the gateway has seen this request before",
+        (_, Some(24601 | 24602)) => "adopt the existing package, or change its version",
+        (_, Some(24603)) => "wait: another firmware upload is in progress",
+        (_, Some(24604)) => "wait until no device is waiting to be upgraded to it",
         (_, Some(24610)) => "verify the firmware first",
-        (ErrorClass::Invalid, _) => "change the field that the cloud names",
-        (ErrorClass::Forbidden, _) => "check spec.enos.orgId, and what the application may call",
+        (ErrorClass::Invalid, _) => "correct the field that the cloud reports",
+        (ErrorClass::Forbidden, _) => "check spec.enos.orgId and the permissions of the application",
         (ErrorClass::NotFound, _) => "check spec.enos.orgId and the id",
-        (ErrorClass::Conflict, _) => "wait until its state allows it",
+        (ErrorClass::Conflict, _) => "wait until the state of the resource allows it",
         (ErrorClass::Throttled, _) => "wait, or lower spec.budget",
-        (ErrorClass::Unavailable | ErrorClass::NotSent, _) => "wait; if it stays, ask the cloud's support",
+        (ErrorClass::Unavailable | ErrorClass::NotSent, _) => {
+            "wait; if it persists, contact the cloud's support"
+        }
         (ErrorClass::Unintelligible, _) => {
-            "check that endpoint is the address of the EnOS API gateway, without a proxy that answers for it"
+            "check that spec.enos.endpoint is the EnOS API gateway, and that no proxy answers for it"
         }
     };
     text.to_owned()
@@ -127,14 +129,14 @@ fn unauthorized(clock_minutes: Option<i64>) -> String {
     }
 }
 
-/// Minutes by which this machine's clock is ahead of the cloud's, when that is much.
+/// Minutes by which this machine's clock is ahead of the cloud's, if the difference is large.
 fn clock_error(response: &WireResponse, now: Timestamp) -> Option<i64> {
     let theirs = DateTimeParser::new().parse_timestamp(response.header("date")?).ok()?;
     let ahead = now.duration_since(theirs);
     (ahead.abs() > MOST_SKEW).then(|| ahead.as_mins())
 }
 
-/// `code` of the Connect service, `status` of the token service; either may be a text.
+/// `code` of the Connect service, `status` of the token service; either may be a string.
 fn said(response: &WireResponse) -> Said {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let number = |field: &str| {
@@ -237,7 +239,7 @@ mod tests {
         let delete = Call::DeleteJob { id: "j".into() };
         assert_eq!(settles(&stop, &error(&stop, "24616")), Some(Reply::Refused(vec![])));
         assert_eq!(settles(&delete, &error(&delete, "24404")), Some(Reply::Done));
-        assert_eq!(settles(&stop, &error(&stop, "24404")), None, "it is gone, not stopped");
+        assert_eq!(settles(&stop, &error(&stop, "24404")), None, "it is deleted, not stopped");
         assert_eq!(settles(&delete, &error(&delete, "24618")), None);
     }
 }

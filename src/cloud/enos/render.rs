@@ -1,4 +1,4 @@
-//! From a call to the one request that it stands for; pure. Nothing here is secret, nothing here is signed.
+//! Maps a call to its one request; pure, without secrets or signatures.
 
 use super::{
     expression::Expression,
@@ -19,17 +19,16 @@ const FIRMWARES: &str = "/connect-service/v2.1/ota-firmwares";
 const JOBS: &str = "/connect-service/v2.1/ota-jobs";
 const JSON: &str = "application/json;charset=UTF-8";
 
-/// What our jobs' names begin with.
+/// Prefix of the names of Rollwave's jobs.
 const NAME_PREFIX: &str = "rw_";
-/// Hex digits of the token at the end of the name.
+/// Hex digits of the idempotency key at the end of the name.
 pub(super) const TOKEN_LENGTH: usize = 16;
-/// Characters of a name: what the console of 2019 allowed for firmware; *assumed* for jobs.
+/// Maximum length of a name: limit of the console of 2019 for firmware; *assumed* for jobs.
 const NAME_LENGTH: usize = 32;
 
-/// The request that a call stands for, without authentication; none for a question whose answer is known: EnOS has firmware
-/// and nothing else.
+/// The request of a call, without authentication; none for a query whose answer is known, because EnOS supports firmware only.
 ///
-/// # Errors
+/// [`ErrorClass::Invalid`] when the call exceeds a limit.
 /// [`ErrorClass::Invalid`] when the call breaks a limit.
 pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError> {
     limits::check(call)?;
@@ -81,12 +80,12 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
         | Call::Upload { .. }
         | Call::ShowDevice { .. }
         | Call::ListGroupDevices { .. }
-        | Call::ListTaggedDevices { .. } => Err(request.invalid("EnOS has no such call")),
+        | Call::ListTaggedDevices { .. } => Err(request.invalid("EnOS does not support this call")),
     };
     made.map(Some)
 }
 
-/// Scheme, host and port of an address of the manifest.
+/// Scheme, host and port of an address in a manifest.
 #[must_use]
 pub fn origin(endpoint: &str) -> &str {
     endpoint.trim_end_matches('/')
@@ -139,18 +138,19 @@ impl Request<'_> {
         expression: Option<Expression>,
         cursor: &Cursor,
     ) -> Result<WireRequest, CallError> {
-        let expression = expression.ok_or_else(|| self.invalid("a value cannot be searched for"))?;
+        let expression =
+            expression.ok_or_else(|| self.invalid("a value cannot be used in a search expression"))?;
         let page = PageQuery { page_no: page_number(cursor), page_size: limits::PAGE_SIZE };
         self.post(path, &[("action", action)], &Search { expression: expression.text(), pagination: page })
     }
 
     fn upload(&self, package: &NewPackage) -> Result<WireRequest, CallError> {
         let NewArtifact::File(file) = &package.artifact else {
-            return Err(self.invalid("EnOS takes the bytes themselves"));
+            return Err(self.invalid("EnOS requires an upload"));
         };
         let metadata = serde_json::to_string(&metadata(package, file));
         let metadata = metadata.map_err(|error| self.invalid(&error.to_string()))?;
-        // A file cannot hold its own digest but by breaking SHA-256.
+        // A file cannot contain its own digest without breaking SHA-256.
         let boundary = format!("rollwave-{}", file.sha256);
         let head = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\
@@ -172,12 +172,12 @@ impl Request<'_> {
     }
 }
 
-/// Pages count from 1, and all but the last are full.
+/// Pages are numbered from 1, and all but the last are full.
 pub(super) fn page_number(cursor: &Cursor) -> u64 {
     cursor.seen / limits::PAGE_SIZE as u64 + 1
 }
 
-/// The name of the file as it can stand in a header.
+/// The name of the file, in a form that a header allows.
 fn file_name(file: &LocalFile) -> String {
     let name = file.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
@@ -196,7 +196,7 @@ fn metadata<'a>(package: &'a NewPackage, file: &'a LocalFile) -> FirmwareMetadat
     }
 }
 
-/// A stage is `partial` with its devices by name, and `snapshot`: it cannot grow.
+/// A stage is `partial` with a list of devices, and `snapshot`: it cannot grow.
 fn new_job(job: &cloud::NewJob) -> NewJob {
     let delivery = &job.delivery;
     let upgrades = job.purpose == JobPurpose::Upgrade;
@@ -223,7 +223,7 @@ fn new_job(job: &cloud::NewJob) -> NewJob {
     }
 }
 
-/// Name of a job: what it is for people, cut to fit, and its token.
+/// Name of a job: a title, shortened to fit, and its idempotency key.
 #[must_use]
 pub fn job_name(title: &str, token: &str) -> String {
     let room = NAME_LENGTH.saturating_sub(NAME_PREFIX.len() + 1 + token.len());
@@ -232,7 +232,7 @@ pub fn job_name(title: &str, token: &str) -> String {
     format!("{NAME_PREFIX}{title}_{token}")
 }
 
-/// The token in the name of a job, if it is one of ours.
+/// The idempotency key in the name of a job, if it is one of Rollwave's.
 #[must_use]
 pub fn token_of(name: &str) -> Option<&str> {
     let (_, token) = name.strip_prefix(NAME_PREFIX)?.rsplit_once('_')?;
@@ -241,7 +241,7 @@ pub fn token_of(name: &str) -> Option<&str> {
     is_token.then_some(token)
 }
 
-/// Tasks of a job: those of an outcome, and of some devices. `None`: a value cannot be written.
+/// Tasks of a job with an outcome, of some devices. `None`: a value cannot be expressed.
 fn tasks(job: &str, outcome: Option<&DeviceOutcome>, only: Option<&NamedDevices>) -> Option<Expression> {
     let mut terms = Expression::all().equal("jobId", job)?;
     if let Some(named) = only {
@@ -254,7 +254,7 @@ fn tasks(job: &str, outcome: Option<&DeviceOutcome>, only: Option<&NamedDevices>
     }
 }
 
-/// The statuses of tasks that stand for an outcome. EnOS has no status of its own for what was cancelled.
+/// The task statuses of an outcome. EnOS has no status for cancelled tasks.
 fn statuses(outcome: &DeviceOutcome) -> Vec<&str> {
     match outcome {
         DeviceOutcome::Queued | DeviceOutcome::Retrying | DeviceOutcome::Stopped => vec!["init"],

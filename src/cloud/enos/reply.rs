@@ -1,4 +1,4 @@
-//! From an answer to the reply that its call asks for; pure.
+//! Maps an answer to the reply of its call; pure.
 
 use super::{
     limits, render,
@@ -13,7 +13,7 @@ use crate::cloud::{
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-/// The reply to a call that is not sent, because EnOS has firmware and nothing else.
+/// The reply to a call that is not sent, because EnOS supports firmware only.
 #[must_use]
 pub const fn nothing(call: &Call) -> Reply {
     match call {
@@ -25,7 +25,7 @@ pub const fn nothing(call: &Call) -> Reply {
 /// Reads the body of an answer without an error.
 ///
 /// # Errors
-/// What is wrong with it, when it is not what the documents describe.
+/// What is wrong with it, if it is not as documented.
 pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
     match call {
         Call::ListPackages { exactly, cursor, .. } => {
@@ -66,16 +66,16 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         | Call::Upload { .. }
         | Call::ShowDevice { .. }
         | Call::ListGroupDevices { .. }
-        | Call::ListTaggedDevices { .. } => Err("EnOS has no such call".to_owned()),
+        | Call::ListTaggedDevices { .. } => Err("EnOS does not support this call".to_owned()),
     }
 }
 
 fn data<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
-    json::<Envelope<T>>(body)?.data.ok_or_else(|| "the answer has no data".to_owned())
+    json::<Envelope<T>>(body)?.data.ok_or_else(|| "the response has no data".to_owned())
 }
 
-/// A page of a search. Pages are numbered, so rows move when others go: a list that has become shorter while it was read may
-/// have lost one that is there, and is begun anew.
+/// A page of a search. Pages are numbered, so rows shift when others are deleted: a list that became shorter while it was read
+/// may have lost an existing row, and is read again from the start.
 fn page<W: DeserializeOwned, T>(
     body: &[u8],
     cursor: &Cursor,
@@ -83,22 +83,22 @@ fn page<W: DeserializeOwned, T>(
 ) -> Result<Page<T>, Unintelligible> {
     let envelope: Envelope<Vec<W>> = json(body)?;
     let rows = envelope.data.unwrap_or_default();
-    let at = envelope.pagination.ok_or("the answer to a search has no pagination")?;
+    let at = envelope.pagination.ok_or("the response to a search has no pagination")?;
     if at.page_no != render::page_number(cursor) {
         return Err(format!(
-            "asked for page {}, the answer is page {}",
+            "page {} was requested, the response is page {}",
             render::page_number(cursor),
             at.page_no
         ));
     }
     let before: Option<u64> = cursor.marker.as_deref().and_then(|total| total.parse().ok());
     if before.is_some_and(|before| at.total_size < before) {
-        return Err("the list became shorter while it was read: it is read anew".to_owned());
+        return Err("the list became shorter while it was read: it is read again from the start".to_owned());
     }
     let seen = cursor.seen.saturating_add(rows.len() as u64);
     let is_last = seen >= at.total_size;
     if rows.len() > limits::PAGE_SIZE || (!is_last && rows.len() < limits::PAGE_SIZE) {
-        return Err(format!("page {} has {} rows of {} in all", at.page_no, rows.len(), at.total_size));
+        return Err(format!("page {} has {} rows of a total of {}", at.page_no, rows.len(), at.total_size));
     }
     let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let next = (!is_last).then(|| cursor.next(at.total_size.to_string(), items.len())).transpose()?;
@@ -139,7 +139,7 @@ fn verification(is_needed: Option<bool>, is_verified: Option<bool>) -> CloudVeri
     }
 }
 
-/// EnOS answers with the id alone; the rest is what was sent.
+/// EnOS answers with the id only; the rest is what was sent.
 fn created_package(new: &NewPackage, id: String) -> Result<Package, Unintelligible> {
     let row = PackageRow {
         id: answer::id(id)?,
@@ -193,7 +193,7 @@ fn job(job: wire::Job) -> Result<Job, Unintelligible> {
     })
 }
 
-/// What a task says; none of a device of another product, within which keys are unique.
+/// The result of a task; none for a device of another product, because keys are unique only within a product.
 fn result(
     task: wire::Task,
     job: &str,
@@ -205,7 +205,7 @@ fn result(
             return Ok(None);
         }
         if !named.ids.contains(&task.device_key) {
-            return Err(format!("device {} was not asked for", task.device_key));
+            return Err(format!("device {} was not requested", task.device_key));
         }
     }
     let outcome = match task.status.as_str() {

@@ -1,7 +1,7 @@
-//! How a caller shows who it is: a digest that a token is fetched with, and a digest of each request. Pure.
+//! Authentication of a caller: a digest that fetches a token, and a digest of each request. Pure.
 //!
-//! Document: "Getting access token" and "API signature" of the EnOS API gateway. Neither path nor method are signed, and a
-//! multipart body is not. Serves client and simulator, and is held to published digests by `tests/it/vectors/enos.rs`.
+//! Documents: "Getting access token" and "API signature" of the EnOS API gateway. Path and method are not signed, nor is a
+//! multipart body. Used by client and simulator, and tested against published digests by `tests/it/vectors/enos.rs`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -42,7 +42,7 @@ pub fn signature(
     hex::encode(hasher.finalize())
 }
 
-/// Names and decoded values, by name. Of a name that stands twice the first value counts, as in the document's sample.
+/// Names and decoded values, sorted by name. Of a repeated name the first value counts, as in the document's sample.
 #[must_use]
 pub fn signed_query(query: &[(String, String)]) -> String {
     let mut by_name = BTreeMap::new();
@@ -52,7 +52,7 @@ pub fn signed_query(query: &[(String, String)]) -> String {
     by_name.into_iter().flat_map(|(name, value)| [name, value]).collect()
 }
 
-/// Pairs of a query as it stands on the wire. A `+` is a blank, as in the document's sample.
+/// Pairs of a query on the wire. A `+` is a space, as in the document's sample.
 #[must_use]
 pub fn parse_query(wire: &str) -> Vec<(String, String)> {
     url::form_urlencoded::parse(wire.as_bytes()).into_owned().collect()

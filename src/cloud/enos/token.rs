@@ -1,6 +1,6 @@
-//! The token of an application: fetched when none is held, refreshed before it ends, fetched anew when that fails.
+//! The token of an application: fetched when none is held, refreshed before it expires, fetched again when the refresh fails.
 //!
-//! One signing-in at a time, and its result, good or bad, serves every call that waited for it.
+//! One sign-in at a time; its result, success or failure, serves every call that waited for it.
 
 use super::{
     refusal, render, sign,
@@ -15,10 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
-/// A token is renewed this long before it ends, or after nine tenths of a shorter life.
+/// A token is renewed this long before it expires, or after nine tenths of a shorter lifetime.
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// A token. `id` tells tokens apart without comparing them.
+/// A token. `id` distinguishes tokens without comparing them.
 #[derive(Clone)]
 pub struct Token {
     /// Value of `apim-accesstoken`.
@@ -28,7 +28,7 @@ pub struct Token {
     ends: Timestamp,
 }
 
-/// Holds the token of one account, and gives the times that its digests are made with.
+/// Holds the token of one account, and the timestamps of its digests.
 #[derive(Default)]
 pub struct TokenCache {
     attempts: AtomicU64,
@@ -37,7 +37,7 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// Milliseconds, never the same twice: the gateway refuses a digest that it has seen.
+    /// Milliseconds that never repeat: the gateway refuses a digest that it has seen.
     pub fn stamp(&self, now: Timestamp) -> i64 {
         let now = now.as_millisecond();
         let next = |last: i64| Some(now.max(last.saturating_add(1)));
@@ -46,11 +46,10 @@ impl TokenCache {
         now.max(last.saturating_add(1))
     }
 
-    /// A token that is good at `now`, other than `refused`.
+    /// A token that is valid at `now`, other than `refused`.
     ///
     /// # Errors
-    /// When the token service refuses, cannot be reached, or cannot be understood. No request of the caller has been sent
-    /// then.
+    /// When the token service refuses, cannot be reached, or answers unintelligibly. No request of the caller has been sent then.
     pub async fn get(
         &self,
         source: &TokenSource<'_>,
@@ -75,7 +74,7 @@ impl TokenCache {
         fetched
     }
 
-    /// A refresh that fails is no failure yet: the application may have been given another token meanwhile.
+    /// A failed refresh is no failure yet: the application may have another token meanwhile.
     async fn sign_in(
         &self,
         source: &TokenSource<'_>,
@@ -92,9 +91,9 @@ impl TokenCache {
     }
 }
 
-/// Where tokens come from.
+/// What a token is fetched with.
 pub struct TokenSource<'a> {
-    /// Names the gateway.
+    /// Address of the gateway.
     pub spec: &'a Enos,
     /// Application key.
     pub app_key: &'a SecretString,
@@ -122,10 +121,10 @@ impl TokenSource<'_> {
         let strange =
             |why: &str| self.not_sent(refusal::unintelligible(self.call, &response, why.to_owned()));
         let answer: Envelope<TokenData> =
-            serde_json::from_slice(&response.body).map_err(|_| strange("the answer is not a token"))?;
-        // A live token is given again, also in its last second.
+            serde_json::from_slice(&response.body).map_err(|_| strange("the response is not a token"))?;
+        // The service returns a live token again, even in its last second.
         let data = answer.data.filter(|data| !data.access_token.is_empty() && data.expire >= 0);
-        let data = data.ok_or_else(|| strange("the answer has no token"))?;
+        let data = data.ok_or_else(|| strange("the response has no token"))?;
         let life = SignedDuration::from_secs(data.expire);
         let ends = now.saturating_add(life).unwrap_or(Timestamp::MAX);
         let renew_at = ends.saturating_sub((life / 10).min(MARGIN)).unwrap_or(ends);
@@ -154,10 +153,10 @@ impl TokenSource<'_> {
         })
     }
 
-    /// Signing in failed, so the call itself was never sent.
+    /// Signing in failed, so the call itself was not sent.
     fn not_sent(&self, mut error: CallError) -> CallError {
         error.effect = Effect::None;
-        error.message = format!("signing in at EnOS: {}", error.message);
+        error.message = format!("sign-in to EnOS failed: {}", error.message);
         error
     }
 }

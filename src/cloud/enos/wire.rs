@@ -1,7 +1,7 @@
-//! What goes over the wire to and from EnOS: field names and spellings are the cloud's.
+//! Wire format of EnOS: field names and spellings are the cloud's.
 //!
-//! Numbers may come as texts (official samples send and the document shows either). Fields that nobody here knows are
-//! ignored. Facts: Connect service v2.1, OTA pages 2.2 to 3.1.
+//! Numbers may be strings (official samples send them, and the document shows both). Unknown fields are ignored. Facts: Connect
+//! service v2.1, OTA pages 2.2 to 3.1.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub struct Envelope<T> {
     pub pagination: Option<Pagination>,
 }
 
-/// Where a search stands.
+/// Position of a page in a search.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pagination {
@@ -127,7 +127,7 @@ pub struct CreatedJob {
     pub job_id: String,
 }
 
-/// Which devices a job is for.
+/// Devices that a job is for.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpgradeScope {
@@ -157,7 +157,7 @@ pub struct NewJob {
     pub maximum_concurrency: Option<u32>,
 }
 
-/// How often a failed device is tried again.
+/// How often a failed device is retried.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryPolicy {
@@ -190,21 +190,21 @@ pub struct Task {
     pub status: String,
 }
 
-/// Devices of an order.
+/// Devices of a request.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceKeys<'a> {
     pub device_keys: &'a [String],
 }
 
-/// What a device runs. That it has these fields is all that is known of the row (`searchDeviceUpgrade`).
+/// What a device runs. Only these fields of the row are known (`searchDeviceUpgrade`).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceFirmware {
     pub product_key: String,
     pub device_key: String,
     pub firmware_version: Option<String>,
-    /// Whether a job is at it.
+    /// Whether a job is upgrading it.
     pub is_upgrading: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! The client: renders, authenticates, sends, reads. One call is one request, but for signing in.
+//! The client: renders, authenticates, sends, reads. One call is one request, except for signing in.
 
 use super::{
     limits, refusal, render, reply,
@@ -34,7 +34,7 @@ pub enum Keys {
     User(User),
 }
 
-/// How requests of one account are authenticated, `Auto` being decided.
+/// How requests of one account are authenticated, with `Auto` resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// Signed with an access key.
@@ -59,8 +59,8 @@ impl Scheme {
     }
 }
 
-/// True for an endpoint that all accounts of a region share. As in SDK 3.1.219, but anchored at the end: there a longer
-/// name that begins like a shared one passes for one.
+/// True for an endpoint that all accounts of a region share. As in SDK 3.1.219, but anchored at the end: the SDK accepts a longer
+/// name that begins like a shared one.
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled by every test of this file")]
 fn is_shared(host: &str) -> bool {
     static SHARED: LazyLock<Regex> = LazyLock::new(|| {
@@ -80,7 +80,7 @@ pub struct IotdaClient {
     capabilities: Capabilities,
 }
 
-/// A client for an account, as the engine takes it.
+/// A client for an account, for the engine.
 #[must_use]
 pub fn connect(spec: &HuaweiIotda, keys: Keys, transport: Arc<dyn Transport>) -> Arc<dyn Cloud> {
     Arc::new(IotdaClient::new(spec, keys, transport))
@@ -132,8 +132,8 @@ impl IotdaClient {
         }
     }
 
-    /// A token may die before its time (new password, changed permissions): it is renewed once, and the call sent again.
-    /// A 401 is a definite refusal, so nothing can happen twice.
+    /// A token may become invalid early (new password, changed permissions): it is renewed once, and the call is sent again. A
+    /// 401 is a definite refusal, so nothing can happen twice.
     async fn send_with_token(
         &self,
         call: &Call,
@@ -179,9 +179,9 @@ impl Cloud for IotdaClient {
     }
 }
 
-/// Devices per task and per order, and rows per page, are documented; the rest is *assumed*. No document says how soon
-/// a list shows what was created (30 s here), nor how many OTA calls a second an instance takes: 200 a second over all
-/// application-side calls is documented for the smallest enterprise instance, and a twentieth of it is taken here.
+/// Devices per task and per order, and rows per page, are documented; the rest is *assumed*. No document specifies how soon a
+/// list shows a new object (30 s here), nor how many OTA calls per second an instance accepts: 200 per second over all
+/// application-side calls are documented for the smallest enterprise instance, and a twentieth of that is used here.
 pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilities {
     Capabilities {
         cloud: CloudKind::HuaweiIotda,
@@ -229,14 +229,16 @@ fn with_token(request: &WireRequest, token: &Token) -> WireRequest {
 fn wrong_keys(call: &Call, scheme: Scheme) -> CallError {
     let (needs, next_step) = match scheme {
         Scheme::Signed(_) => {
-            ("an access key", "give spec.credentials.accessKey and secretKey, or write auth: Token")
+            ("an access key", "set spec.credentials.accessKey and secretKey, or auth: Token")
         }
-        Scheme::Token => {
-            ("a user", "give spec.credentials.username, password and domain, or write another auth")
-        }
+        Scheme::Token => ("a user", "set spec.credentials.username, password and domain, or another auth"),
     };
-    CallError::new(ErrorClass::Unauthorized, call.operation(), format!("spec.huaweiIotda.auth needs {needs}"))
-        .next_step(next_step)
+    CallError::new(
+        ErrorClass::Unauthorized,
+        call.operation(),
+        format!("spec.huaweiIotda.auth requires {needs}"),
+    )
+    .next_step(next_step)
 }
 
 #[cfg(test)]

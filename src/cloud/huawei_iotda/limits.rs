@@ -1,5 +1,5 @@
-//! Every documented limit of the calls that are made, checked before anything is sent: the documents of CreateOtaPackage,
-//! ListOtaPackageInfo, CreateBatchTask, StopBatchTask and RetryBatchTask, with SDK 3.1.219. Fields are named as on the wire.
+//! Every documented limit of the calls, checked before anything is sent: the documents of CreateOtaPackage, ListOtaPackageInfo,
+//! CreateBatchTask, StopBatchTask and RetryBatchTask, with SDK 3.1.219. Fields have their names on the wire.
 
 use crate::cloud::text_rule::{Rule, any, rule, shown};
 use crate::cloud::{
@@ -17,7 +17,7 @@ pub const ORDER_TARGETS: usize = 100;
 pub const SOURCE_VERSIONS: usize = 20;
 /// Characters of `task_name`.
 pub const TASK_NAME: usize = 128;
-/// Extensions that an object in OBS may have.
+/// Allowed extensions of an object in OBS.
 pub const EXTENSIONS: [&str; 13] = [
     ".bin", ".dav", ".tar", ".gz", ".zip", ".gzip", ".apk", ".tar.gz", ".tar.xz", ".pack", ".exe", ".bat",
     ".img",
@@ -48,7 +48,7 @@ pub(super) const fn chinese(c: char) -> bool {
     matches!(c, '\u{4e00}'..='\u{9fa5}')
 }
 
-/// What a batch task's name may hold.
+/// Characters allowed in the name of a batch task.
 pub(super) const fn task_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || chinese(c)
 }
@@ -72,12 +72,12 @@ const CUSTOM_INFO: Rule = rule("custom_info", 0, 4096, any, "any characters");
 const REGION_NAME: Rule =
     rule("file_location.obs_location.region_name", 1, 256, letter_digit_hyphen, "letters, digits and -");
 const BUCKET_NAME: Rule =
-    rule("file_location.obs_location.bucket_name", 3, 63, bucket, "lower-case letters, digits, . and -");
+    rule("file_location.obs_location.bucket_name", 3, 63, bucket, "lowercase letters, digits, . and -");
 const OBJECT_KEY: Rule = rule("file_location.obs_location.object_key", 1, 1024, any, "any characters");
 const SIGN: Rule = rule("file_location.obs_location.sign", 64, 64, hex_digit, HEX);
 const PACKAGE_ID: Rule = rule("package_id", 1, 36, letter_digit_hyphen, "letters, digits and -");
 const TASK_ID: Rule = rule("task_id", 1, 24, lower_hex, "digits and a to f");
-const TOKEN: Rule = rule("task_name's token", 16, 16, lower_hex, "digits and a to f");
+const TOKEN: Rule = rule("task_name: idempotency key", 16, 16, lower_hex, "digits and a to f");
 const TARGET: Rule = rule("targets", 1, 128, word, WORD);
 const DEVICE_ID: Rule = rule("device_id", 1, 128, word, WORD);
 const GROUP_ID: Rule = rule("group_id", 1, 36, hex_or_hyphen, "hex digits and -");
@@ -88,7 +88,7 @@ const fn hex_digit(c: char) -> bool {
     c.is_ascii_hexdigit()
 }
 
-/// What a token or a task id may hold.
+/// Characters allowed in an idempotency key or a task id.
 pub(super) const fn lower_hex(c: char) -> bool {
     matches!(c, '0'..='9' | 'a'..='f')
 }
@@ -96,12 +96,12 @@ pub(super) const fn lower_hex(c: char) -> bool {
 /// Checks a call of this resource space against the limits.
 ///
 /// # Errors
-/// [`ErrorClass::Invalid`] with the field, the limit, the value and what to do; the first that is found.
+/// [`ErrorClass::Invalid`] with the field, the limit, the value and what to do; only the first one found.
 pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
     let check = Check { operation: call.operation() };
     check.text(&APP_ID, app_id)?;
     if call.module().is_some() {
-        return Err(check.invalid("module", "IoTDA upgrades devices as a whole", "leave spec.module out"));
+        return Err(check.invalid("module", "IoTDA upgrades the whole device", "remove spec.module"));
     }
     match call {
         Call::ListPackages { exactly, .. } => exactly.as_ref().map_or(Ok(()), |key| check.key(key)),
@@ -110,7 +110,7 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
         Call::ListJobDevices { only: Some(_), .. } => {
-            Err(check.invalid("devices", "IoTDA lists the devices of a whole task", "leave them out"))
+            Err(check.invalid("devices", "IoTDA lists the devices of a whole task only", "remove them"))
         }
         Call::ShowJob { id } | Call::ListJobDevices { id, .. } | Call::DeleteJob { id } => {
             check.text(&TASK_ID, id)
@@ -118,7 +118,13 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
         Call::CreateJob(job) => check.job(job),
         Call::StopJob { id, devices } | Call::RetryJob { id, devices } => {
             check.text(&TASK_ID, id)?;
-            check.count("targets", devices.len(), ORDER_TARGETS, "devices", "name them in several calls")?;
+            check.count(
+                "targets",
+                devices.len(),
+                ORDER_TARGETS,
+                "devices",
+                "split them over several calls",
+            )?;
             check.each(&TARGET, devices)
         }
         Call::ListDevices { scope, .. } => check.text(&PRODUCT_ID, &scope.product),
@@ -140,9 +146,9 @@ impl Check {
     fn package(&self, package: &NewPackage) -> Result<(), CallError> {
         self.key(&package.key)?;
         if package.delta {
-            return Err(self.invalid("artifact.delta", "IoTDA tells devices of no delta", "leave it out"));
+            return Err(self.invalid("artifact.delta", "IoTDA does not support delta packages", "remove it"));
         }
-        let next_step = "name fewer; none at all means every version";
+        let next_step = "list fewer; none means every version";
         let sources = &package.source_versions;
         self.count("support_source_versions", sources.len(), SOURCE_VERSIONS, "versions", next_step)?;
         self.each(&SOURCE_VERSION, sources)?;
@@ -164,7 +170,7 @@ impl Check {
         let has_stem = |extension| artifact.key.strip_suffix(extension).is_some_and(|stem| !stem.is_empty());
         if !EXTENSIONS.into_iter().any(has_stem) {
             let found = format!("{} does not end in one of {}", shown(&artifact.key), EXTENSIONS.join(" "));
-            return Err(self.invalid(OBJECT_KEY.field, &found, "store the object under a name that does"));
+            return Err(self.invalid(OBJECT_KEY.field, &found, "rename the object"));
         }
         artifact.sha256.as_ref().map_or(Ok(()), |sha256| self.text(&SIGN, sha256))
     }
@@ -187,7 +193,7 @@ impl Check {
     }
 
     fn some(&self, field: &str, values: &[String], next_step: &str) -> Result<(), CallError> {
-        if values.is_empty() { Err(self.invalid(field, "there is none", next_step)) } else { Ok(()) }
+        if values.is_empty() { Err(self.invalid(field, "is empty", next_step)) } else { Ok(()) }
     }
 
     fn count(
@@ -209,10 +215,10 @@ impl Check {
     }
 }
 
-/// IoTDA fetches the bytes from OBS; no call takes them.
+/// IoTDA fetches artifacts from OBS; no call uploads them.
 pub(super) fn no_upload() -> CallError {
-    CallError::new(ErrorClass::Invalid, "CreatePackage", "IoTDA takes packages from OBS only")
-        .next_step("store the file in OBS and give spec.artifact.obs")
+    CallError::new(ErrorClass::Invalid, "CreatePackage", "IoTDA accepts packages from OBS only")
+        .next_step("store the file in OBS and use spec.artifact.obs")
 }
 
 #[cfg(test)]

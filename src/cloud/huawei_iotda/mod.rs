@@ -1,7 +1,7 @@
 //! Huawei Cloud IoTDA, API v5.
 //!
-//! A call goes through `limits` ▸ `render` ▸ `sign` or `token` ▸ transport ▸ `refusal` or `reply`; `client` puts them in
-//! this order and is the only one that waits. `wire` and `sign` also serve the simulator.
+//! A call passes `limits` ▸ `render` ▸ `sign` or `token` ▸ transport ▸ `refusal` or `reply`; `client` runs them in this order and
+//! is the only one that waits. The simulator uses `wire` and `sign` too.
 
 mod client;
 pub mod limits;

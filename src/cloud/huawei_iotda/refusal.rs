@@ -1,5 +1,5 @@
-//! From an answer that is not a success to an error that says who must act. HTTP status first, the cloud's code second:
-//! codes of the OTA calls are not documented (only those of [`THROTTLED`], [`STATE`] and a few common ones are).
+//! Maps an answer that is not a success to an error that states who must act. The HTTP status comes first, the cloud's code
+//! second: codes of the OTA calls are not documented (only those of [`THROTTLED`], [`STATE`] and a few common ones are).
 
 use super::sign;
 use crate::cloud::{Call, CallError, ErrorClass, WireResponse, effect::maybe_effective};
@@ -7,7 +7,7 @@ use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Codes that say "too many calls" with HTTP 403 (error code page).
+/// Codes for "too many calls" with HTTP 403 (error code page).
 const THROTTLED: [&str; 2] = ["IOTDA.021101", "IOTDA.021102"];
 /// Codes that refuse because of the state of a task (StopBatchTask).
 const STATE: [&str; 1] = ["IOTDA.014219"];
@@ -18,7 +18,7 @@ const NO_DEVICE: &str = "IOTDA.014000";
 /// A command timed out: an error under HTTP 200 (error code page).
 const TIMED_OUT: &str = "IOTDA.014111";
 
-/// The cloud's code, words and request id in an answer.
+/// The cloud's code, message and request id in an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Said {
     code: Option<String>,
@@ -26,7 +26,7 @@ struct Said {
     request_id: Option<String>,
 }
 
-/// The error that an answer stands for; none when it is a success whose body can be read as one.
+/// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
     if (200..300).contains(&response.status) && !may_name_an_error(&response.body) {
@@ -39,7 +39,7 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
         200..=299 => class_under_success(code),
         status => class_of(status, code),
     };
-    let message = said.message.clone().unwrap_or_else(|| "the answer gives no reason".to_owned());
+    let message = said.message.clone().unwrap_or_else(|| "the response has no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
     error.status = Some(response.status);
     error.next_step = next_step(&error, code, clock_error(response, now));
@@ -54,7 +54,7 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
 #[must_use]
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
     let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
-        .next_step("check that endpoint is the application access address of the instance");
+        .next_step("check that spec.huaweiIotda.endpoint is the application access address of the instance");
     error.status = Some(response.status);
     error.request_id = said(response).request_id;
     maybe_effective(call, error)
@@ -87,14 +87,16 @@ fn next_step(error: &CallError, code: &str, clock_minutes: Option<i64>) -> Strin
     let text = match error.class {
         ErrorClass::Unauthorized => return unauthorized(clock_minutes),
         ErrorClass::Forbidden if code == NO_APP => "check spec.huaweiIotda.appId",
-        ErrorClass::Forbidden => "grant the keys the IAM action of this call, and check appId and instanceId",
-        ErrorClass::Invalid => "change the field that the cloud names",
+        ErrorClass::Forbidden => {
+            "grant the user of the keys the IAM action of this call, and check appId and instanceId"
+        }
+        ErrorClass::Invalid => "correct the field that the cloud reports",
         ErrorClass::NotFound => "check endpoint, projectId and the id",
-        ErrorClass::Conflict => "wait until its state allows it",
+        ErrorClass::Conflict => "wait until the state of the resource allows it",
         ErrorClass::Throttled => "wait, or lower spec.budget",
-        ErrorClass::Unavailable | ErrorClass::NotSent => "wait; if it stays, ask the cloud's support",
+        ErrorClass::Unavailable | ErrorClass::NotSent => "wait; if it persists, contact the cloud's support",
         ErrorClass::Unintelligible => {
-            "check that endpoint is the application access address of the instance, without a proxy that answers for it"
+            "check that spec.huaweiIotda.endpoint is the application access address of the instance, and that no proxy answers for it"
         }
     };
     text.to_owned()
@@ -110,7 +112,7 @@ fn unauthorized(clock_minutes: Option<i64>) -> String {
     }
 }
 
-/// Minutes by which this machine's clock is ahead of the cloud's, when that is more than a signature survives.
+/// Minutes by which this machine's clock is ahead of the cloud's, if that is more than a signature tolerates.
 fn clock_error(response: &WireResponse, now: Timestamp) -> Option<i64> {
     let theirs = http_date(response.header("date")?)?;
     let ahead = now.duration_since(theirs);
@@ -131,12 +133,12 @@ fn http_date(text: &str) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(text).ok()
 }
 
-/// Almost every answer names none, and long lists need not be read twice to know it. A field may be written with escapes.
+/// Almost no answer has an error code, so long lists need not be parsed twice. A field may be written with escapes.
 fn may_name_an_error(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|text| text.contains("error_code") || text.contains("\\u"))
 }
 
-/// Reads every shape of error body that the SDK's parser takes: `error_code`/`error_msg`, `errorCode`/`errorMsg`,
+/// Reads every form of error body that the SDK's parser accepts: `error_code`/`error_msg`, `errorCode`/`errorMsg`,
 /// `code`/`message`, or one of these one level down. Under a 2xx only `error_code` is an error.
 fn said(response: &WireResponse) -> Said {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();

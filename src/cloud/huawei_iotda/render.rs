@@ -1,4 +1,4 @@
-//! From a call to the one request that it stands for; pure. Nothing here is secret, nothing here is signed.
+//! Maps a call to its one request; pure, without secrets or signatures.
 
 use super::{limits, sign, wire};
 use crate::{
@@ -13,15 +13,15 @@ use serde::Serialize;
 
 type Query = Vec<(&'static str, String)>;
 
-/// What our batch tasks' names begin with.
+/// Prefix of the names of Rollwave's batch tasks.
 const NAME_PREFIX: &str = "rw_";
-/// Hex digits of the token at the end of the name.
+/// Hex digits of the idempotency key at the end of the name.
 const TOKEN_LENGTH: usize = 16;
 
-/// The request that a call stands for, without authentication.
+/// The request of a call, without authentication.
 ///
 /// # Errors
-/// [`ErrorClass::Invalid`] when the call breaks a limit.
+/// [`ErrorClass::Invalid`] when the call exceeds a limit.
 pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError> {
     limits::check(call, &spec.app_id)?;
     let request = Request { spec, operation: call.operation() };
@@ -75,13 +75,13 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
     }
 }
 
-/// Scheme, host and port of an address of the manifest.
+/// Scheme, host and port of an address in a manifest.
 #[must_use]
 pub fn origin(endpoint: &str) -> &str {
     endpoint.trim_end_matches('/')
 }
 
-/// Host and port of an origin, as they are signed.
+/// Host and port of an origin, in the signed form.
 #[must_use]
 pub fn host(origin: &str) -> &str {
     origin.split_once("://").map_or(origin, |(_, host)| host)
@@ -132,7 +132,7 @@ impl Request<'_> {
     }
 }
 
-/// Paging by marker alone: `offset` ends at 500 (ListOtaPackageInfo, "deep paging").
+/// Paging by marker only: `offset` is limited to 500 (ListOtaPackageInfo, "deep paging").
 fn page(cursor: &Cursor) -> Query {
     let mut query = vec![("limit", limits::PAGE_SIZE.to_string())];
     query.extend(cursor.marker.clone().map(|marker| ("marker", marker)));
@@ -155,7 +155,7 @@ fn create_package(spec: &HuaweiIotda, package: &NewPackage) -> Result<wire::Crea
     })
 }
 
-/// `sign_method` stays out: SHA256 is its default, and older platforms do not know the field.
+/// `sign_method` is omitted: SHA256 is its default, and older platforms do not support the field.
 fn obs_location(artifact: &ObsArtifact) -> wire::ObsLocation {
     wire::ObsLocation {
         region_name: artifact.region.clone(),
@@ -187,7 +187,7 @@ fn create_task(spec: &HuaweiIotda, job: &NewJob) -> wire::CreateTask {
     }
 }
 
-/// `retry_count` and `retry_interval` (minutes) go together; the console advises 5 minutes.
+/// `retry_count` and `retry_interval` (minutes) are used together; the console recommends 5 minutes.
 fn retry_policy(retry: &Retry) -> wire::TaskPolicy {
     let minutes = retry.interval.map_or(5, |interval| interval.as_signed().as_mins());
     wire::TaskPolicy {
@@ -206,7 +206,7 @@ fn tag_query(key: &str, values: &[String]) -> wire::TagQuery {
     wire::TagQuery { resource_type: "device".to_owned(), tags: values.iter().map(tag).collect() }
 }
 
-/// Name of a batch task: `rw_meter_v2_canary_0123456789abcdef`. Characters that a name may not hold become `_`.
+/// Name of a batch task: `rw_meter_v2_canary_0123456789abcdef`. Characters that are not allowed become `_`.
 #[must_use]
 pub fn task_name(title: &str, token: &str) -> String {
     let room = limits::TASK_NAME.saturating_sub(NAME_PREFIX.len() + 1 + token.chars().count());
@@ -215,7 +215,7 @@ pub fn task_name(title: &str, token: &str) -> String {
     format!("{NAME_PREFIX}{title}_{token}")
 }
 
-/// The token in the name of a batch task; none when the task is not ours.
+/// The idempotency key in the name of a batch task; none if the task is not Rollwave's.
 #[must_use]
 pub fn token_of(task_name: &str) -> Option<&str> {
     let (_, token) = task_name.strip_prefix(NAME_PREFIX)?.rsplit_once('_')?;

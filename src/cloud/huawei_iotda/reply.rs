@@ -1,4 +1,4 @@
-//! From a response to the reply that its call asks for; pure.
+//! Maps a response to the reply of its call; pure.
 
 use super::{limits, render, wire};
 use crate::cloud::answer::{Unintelligible, expect, id, json};
@@ -10,13 +10,13 @@ use crate::cloud::{
 /// Reads the body of a 2xx answer to `call`.
 ///
 /// # Errors
-/// What is wrong with it, when it is not what the documents describe.
+/// What is wrong with it, if it is not as documented.
 pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
     match call {
         Call::ListPackages { cursor, exactly, .. } => {
             let list: wire::PackageList = json(body)?;
             let mut rows = page(list.packages, list.page, cursor, |row| package_row(&row))?;
-            // That the filter by version is exact is *assumed*; an adopted package must be the one that was asked for.
+            // That the filter by version is exact is *assumed*; an adopted package must be the requested one.
             rows.items.retain(|row| exactly.as_ref().is_none_or(|key| *key == row.key));
             Ok(Reply::Packages(rows))
         }
@@ -26,7 +26,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             Ok(Reply::Package(shown))
         }
         Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => {
-            Err("no call of this cloud takes a file".to_owned())
+            Err("this cloud has no call that uploads a file".to_owned())
         }
         Call::CreatePackage(new) => {
             let created = package(json(body)?)?;
@@ -78,8 +78,8 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
     }
 }
 
-/// The end of a list is not flagged: it is a page that is not full. `count` tells it on the first page alone: between two
-/// pages rows go away that were read already, and then `count` is reached with rows still to come.
+/// The end of a list has no flag: it is a page that is not full. `count` is reliable on the first page only: between two pages,
+/// rows that were read already may disappear, and `count` is then reached with rows still to come.
 fn page<W, T>(
     rows: Vec<W>,
     at: Option<wire::Page>,
@@ -95,7 +95,7 @@ fn page<W, T>(
         return Ok(Page { items, total: at.count, next: None });
     }
     let marker = at.marker.filter(|marker| cursor.marker.as_ref() != Some(marker));
-    let marker = marker.ok_or("the list does not advance: its marker is missing or the one that was sent")?;
+    let marker = marker.ok_or("the list does not advance: its marker is missing or unchanged")?;
     let next = cursor.next(marker, items.len())?;
     Ok(Page { items, total: at.count, next: Some(next) })
 }
@@ -204,7 +204,7 @@ fn device_result(detail: wire::TaskDetail) -> Result<DeviceResult, Unintelligibl
     Ok(DeviceResult { device: id(detail.target)?, outcome, reason: message.or(detail.output).or(code) })
 }
 
-/// A device that an order did not reach. The order says nothing about where the device stands.
+/// A device that a request did not reach. The response says nothing about the state of the device.
 fn refusal(target: wire::TargetResult) -> DeviceResult {
     let reason: Vec<_> = [target.error_code, target.error_msg].into_iter().flatten().collect();
     let reason = Some(reason.join(": ")).filter(|reason| !reason.is_empty());

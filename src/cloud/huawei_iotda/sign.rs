@@ -1,7 +1,7 @@
 //! Request signing of Huawei Cloud: SDK-HMAC-SHA256, and V11-HMAC-SHA256 with a derived key. Pure.
 //!
-//! Both sides live here, so that they cannot drift apart: [`complete_headers`] and [`sign`] for the client, [`verify`] for
-//! the simulator. Held to the signatures of the official SDK 3.1.219 by `tests/it/vectors.rs`.
+//! Both sides live here, so that they stay consistent: [`complete_headers`] and [`sign`] for the client, [`verify`] for the
+//! simulator. Tested against the signatures of the official SDK 3.1.219 by `tests/it/vectors.rs`.
 
 use super::wire::{format_time, parse_time};
 use hmac::{Hmac, KeyInit, Mac};
@@ -40,22 +40,22 @@ impl Algorithm {
     }
 }
 
-/// A request as far as it is signed.
+/// The signed parts of a request.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// `GET`, `POST`, …
     pub method: &'a str,
-    /// Path as it stands on the wire.
+    /// Path on the wire.
     pub path: &'a str,
     /// Query pairs, decoded, in any order.
     pub query: &'a [(String, String)],
     /// Headers; values as UTF-8.
     pub headers: &'a [(String, String)],
-    /// Body; empty when there is none.
+    /// Body; empty if absent.
     pub body: &'a [u8],
 }
 
-/// Who signs.
+/// The signing key.
 #[derive(Clone, Copy)]
 pub struct Signer<'a> {
     /// Access key id.
@@ -66,16 +66,16 @@ pub struct Signer<'a> {
     pub region: &'a str,
     /// Service; part of the scope of V11.
     pub service: &'a str,
-    /// Which of the two.
+    /// The algorithm.
     pub algorithm: Algorithm,
 }
 
-/// Everything between a request and its `Authorization`, for tests and for explaining a mismatch.
+/// Every step between a request and its `Authorization`, for tests and for explaining a mismatch.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signed {
     /// The request in its canonical form.
     pub canonical_request: String,
-    /// What the HMAC is taken of.
+    /// Input of the HMAC.
     pub string_to_sign: String,
     /// Value of the `Authorization` header.
     pub authorization: String,
@@ -87,7 +87,7 @@ impl fmt::Debug for Signed {
     }
 }
 
-/// Account headers that are sent, and so signed, with a request.
+/// Account headers that are sent, and therefore signed, with a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccountHeaders<'a> {
     /// `X-Project-Id`.
@@ -98,8 +98,8 @@ pub struct AccountHeaders<'a> {
     pub security_token: Option<&'a SecretString>,
 }
 
-/// Adds the headers that must be there before signing, in the SDK's order: account, payload marker, date, host.
-/// A date or host that is there already (in any case) is kept; values lose blanks at both ends.
+/// Adds the headers that must be present before signing, in the SDK's order: account, payload marker, date, host. An existing
+/// date or host (in any case) is kept; values are trimmed.
 pub fn complete_headers(
     headers: &mut Vec<(String, String)>,
     account: AccountHeaders<'_>,
@@ -138,7 +138,7 @@ fn set(headers: &mut Vec<(String, String)>, name: &str, value: &str) {
     }
 }
 
-/// The SDK looks for `Content-Type` in exactly this case, and leaves other types than JSON and BSON unsigned.
+/// The SDK looks up `Content-Type` in exactly this case, and does not sign types other than JSON and BSON.
 fn has_unsigned_payload(headers: &[(String, String)]) -> bool {
     let kind = headers.iter().find(|(name, _)| name == "Content-Type").map_or("", |(_, kind)| kind);
     !kind.is_empty() && !kind.starts_with("application/json") && !kind.starts_with("application/bson")
@@ -195,7 +195,7 @@ fn canonical_request(request: &Subject<'_>, signed_names: &[impl AsRef<str>]) ->
     text
 }
 
-/// The path decoded, each segment encoded again, always with a slash at the end; so `%2F` becomes a separator.
+/// The path, decoded and with each segment encoded again, always with a trailing slash; so `%2F` becomes a separator.
 fn push_path(canonical: &mut String, path: &str) {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     for (place, segment) in decoded.split('/').enumerate() {
@@ -207,7 +207,7 @@ fn push_path(canonical: &mut String, path: &str) {
     }
 }
 
-/// Pairs sorted before they are encoded. This is the query that is sent, too.
+/// Pairs sorted before they are encoded. This query is also sent.
 #[must_use]
 pub fn canonical_query(pairs: &[(String, String)]) -> String {
     let mut canonical = String::new();
@@ -226,7 +226,7 @@ fn push_query(canonical: &mut String, pairs: &[(String, String)]) {
     }
 }
 
-/// Pairs of a query as it stands on the wire. A `+` is a plus: nobody who signs sends it for a blank.
+/// Pairs of a query on the wire. A `+` is a plus: no signer sends it for a space.
 #[must_use]
 pub fn parse_query(wire: &str) -> Vec<(String, String)> {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -237,13 +237,13 @@ pub fn parse_query(wire: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Percent-encodes everything but letters, digits and `-_.~`, as the SDK does.
+/// Percent-encodes everything except letters, digits and `-_.~`, as the SDK does.
 #[must_use]
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
-/// An empty body hashes to the hash of nothing even when the payload is declared unsigned (SDK 3.1.219).
+/// An empty body has the hash of nothing even if the payload is declared unsigned (SDK 3.1.219).
 fn payload_hash(request: &Subject<'_>) -> String {
     match header(request.headers, "x-sdk-content-sha256") {
         Some(declared) if !request.body.is_empty() => declared.trim().to_owned(),
@@ -264,8 +264,7 @@ fn string_to_sign(algorithm: Algorithm, date: &str, scope: &str, canonical_reque
     }
 }
 
-/// The key that V11 signs with: 64 hex digits, used as text and not as the 32 bytes they stand for.
-/// `scope` is `day/region/service`.
+/// The signing key of V11: 64 hex digits, used as text and not as the 32 bytes that they encode. `scope` is `day/region/service`.
 #[must_use]
 #[expect(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8,160 bytes; 32 are asked for")]
 pub fn derived_key(access_key: &str, secret_key: &SecretString, scope: &str) -> SecretString {
@@ -299,10 +298,10 @@ fn sha256_hex(bytes: &[u8]) -> String {
     hex_of(&Sha256::digest(bytes).into())
 }
 
-/// Every request is signed over several of these: at once, and not digit by digit.
+/// Each request is signed over several of these, so they are encoded at once and not digit by digit.
 fn hex_of(bytes: &[u8; 32]) -> String {
     let mut digits = [0_u8; 64];
-    // Twice as many digits as bytes, and all of them ASCII.
+    // Twice as many digits as bytes, all of them ASCII.
     let _ = hex::encode_to_slice(bytes, &mut digits);
     std::str::from_utf8(&digits).unwrap_or_default().to_owned()
 }
@@ -311,7 +310,7 @@ fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// A request whose signature is right.
+/// A request with a valid signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// Access key id that signed it.
@@ -325,13 +324,13 @@ pub struct Verified {
 /// Why a signed request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `Authorization` or a header that it needs is missing or cannot be read.
+    /// `Authorization` or a header that it requires is missing or malformed.
     #[error("{0}")]
     Malformed(&'static str),
-    /// Nobody has this access key.
+    /// The access key does not exist.
     #[error("access key {0} does not exist")]
     UnknownKey(String),
-    /// `X-Sdk-Date` is more than [`MAX_SKEW`] away.
+    /// `X-Sdk-Date` differs by more than [`MAX_SKEW`].
     #[error("X-Sdk-Date is {0} minutes away from the server's clock")]
     Skewed(i64),
     /// Another request, or another secret key, was signed.
@@ -347,11 +346,11 @@ struct Authorization<'a> {
     signature: Vec<u8>,
 }
 
-/// Checks the signature of an incoming request, over exactly the headers that it names. `secret_of` gives the secret key
-/// of an access key.
+/// Checks the signature of an incoming request, over exactly the headers that it lists. `secret_of` returns the secret key of an
+/// access key.
 ///
 /// # Errors
-/// [`Refusal`], by what was wrong first: form, key, date, signature.
+/// [`Refusal`], by the first failed check: form, key, date, signature.
 pub fn verify(
     request: &Subject<'_>,
     now: Timestamp,
@@ -390,7 +389,7 @@ fn check_skew(sent_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
     if skew > MAX_SKEW { Err(Refusal::Skewed(skew.as_mins())) } else { Ok(()) }
 }
 
-/// A derived key is good for one day: the one in the scope must be the one that was signed.
+/// A derived key is valid for one day: the one in the scope must be the signed one.
 fn check_day(given: &Authorization<'_>, date: &str) -> Result<(), Refusal> {
     match given.scope {
         Some(scope) if scope.split('/').next() != date.get(..8) => {
@@ -400,7 +399,7 @@ fn check_day(given: &Authorization<'_>, date: &str) -> Result<(), Refusal> {
     }
 }
 
-/// A declared hash stands for the body in the signature, so it must be the body's.
+/// A declared hash represents the body in the signature, so it must be the hash of the body.
 fn check_declared_hash(request: &Subject<'_>) -> Result<(), Refusal> {
     match header(request.headers, "x-sdk-content-sha256").map(str::trim) {
         None | Some(UNSIGNED_PAYLOAD) => Ok(()),
@@ -437,7 +436,7 @@ fn parse_authorization(value: &str) -> Result<Authorization<'_>, Refusal> {
     Ok(Authorization { algorithm, access_key, scope, signed_names, signature })
 }
 
-/// `AK/day/region/service`; the access key itself may hold slashes.
+/// `AK/day/region/service`; the access key itself may contain slashes.
 fn split_credential(credential: &str) -> Option<(&str, &str)> {
     let (slash, _) = credential.rmatch_indices('/').nth(2)?;
     Some((credential.get(..slash)?, credential.get(slash + 1..)?))

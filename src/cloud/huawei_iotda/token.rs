@@ -1,6 +1,6 @@
-//! The IAM token of `auth: Token`: fetched when none is held, renewed before it ends, and once more when it is refused.
+//! The IAM token of `auth: Token`: fetched when none is held, renewed before it expires, and once more when it is refused.
 //!
-//! **Invariant:** callers that need a token at the same time cost one request, also when that request fails.
+//! **Invariant:** callers that need a token at the same time cost one request, even if that request fails.
 
 use super::{refusal, render, wire};
 use crate::{
@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
-/// How long a token is good when IAM does not say (IAM API page iam_30_0001).
+/// Lifetime of a token if IAM does not state it (IAM API page iam_30_0001).
 const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-/// A token is renewed this long before it ends, or after nine tenths of a shorter life.
+/// A token is renewed this long before it expires, or after nine tenths of a shorter lifetime.
 const MARGIN: SignedDuration = SignedDuration::from_mins(30);
 
 /// An IAM user, for `auth: Token`.
@@ -28,7 +28,7 @@ pub struct User {
     pub domain: SecretString,
 }
 
-/// A token, good until it is to be renewed. `id` tells tokens apart without comparing them.
+/// A token, valid until it must be renewed. `id` distinguishes tokens without comparing them.
 #[derive(Clone)]
 pub struct Token {
     /// Value of `X-Auth-Token`.
@@ -42,7 +42,7 @@ fn iam_of(region: &str) -> String {
     format!("https://iam.{region}.myhuaweicloud.com")
 }
 
-/// The address of IAM that an account signs in at although its manifest names none; none for those that do not.
+/// The default IAM address of an account whose manifest has none; none for an account that does not need it.
 #[must_use]
 pub fn derived_iam(spec: &OtaCloudSpec) -> Option<String> {
     let spec = spec.huawei_iotda.as_ref()?;
@@ -58,10 +58,10 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// A token that is good at `now`, other than `refused`.
+    /// A token that is valid at `now`, other than `refused`.
     ///
     /// # Errors
-    /// When IAM refuses, cannot be reached, or cannot be understood. No request of the caller has been sent then.
+    /// When IAM refuses, cannot be reached, or answers unintelligibly. No request of the caller has been sent then.
     pub async fn get(
         &self,
         source: &TokenSource<'_>,
@@ -87,11 +87,11 @@ impl TokenCache {
     }
 }
 
-/// Where tokens come from.
+/// What a token is fetched with.
 pub struct TokenSource<'a> {
-    /// Names region, project and IAM.
+    /// Region, project and IAM address.
     pub spec: &'a HuaweiIotda,
-    /// Who signs in.
+    /// The user who signs in.
     pub user: &'a User,
     /// HTTP.
     pub transport: &'a dyn Transport,
@@ -114,10 +114,11 @@ impl TokenSource<'_> {
             self.not_sent(refusal::unintelligible(self.call, response, what.to_owned()))
                 .next_step("check spec.huaweiIotda.iamEndpoint")
         };
-        let secret =
-            response.header("x-subject-token").ok_or_else(|| strange("the answer has no X-Subject-Token"))?;
+        let secret = response
+            .header("x-subject-token")
+            .ok_or_else(|| strange("the response has no X-Subject-Token"))?;
         let reply: wire::TokenReply =
-            serde_json::from_slice(&response.body).map_err(|_| strange("the answer is not a token"))?;
+            serde_json::from_slice(&response.body).map_err(|_| strange("the response is not a token"))?;
         let ends =
             reply.token.expires_at.parse().unwrap_or_else(|_| now.saturating_add(LIFETIME).unwrap_or(now));
         let margin = (ends.duration_since(now) / 10).clamp(SignedDuration::ZERO, MARGIN);
@@ -162,10 +163,10 @@ impl TokenSource<'_> {
         }
     }
 
-    /// Signing in failed, so the call itself was never sent.
+    /// Signing in failed, so the call itself was not sent.
     fn not_sent(&self, mut error: CallError) -> CallError {
         error.effect = Effect::None;
-        error.message = format!("signing in at IAM: {}", error.message);
+        error.message = format!("sign-in to IAM failed: {}", error.message);
         if error.class == ErrorClass::Unauthorized {
             error.next_step = "check spec.credentials: username, password and domain".to_owned();
         }

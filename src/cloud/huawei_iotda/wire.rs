@@ -1,7 +1,7 @@
-//! What goes over the wire to and from IoTDA: field names and spellings are the cloud's (`Waitting` has two t).
+//! Wire format of IoTDA: field names and spellings are the cloud's (`Waitting` has two t).
 //!
-//! The client reads with these types what the simulator writes with them. A field that the documents call optional is
-//! left out when absent; fields that nobody here knows are ignored. Facts: SDK 3.1.219 unless a line says otherwise.
+//! The client reads with these types what the simulator writes. An optional field is omitted when absent; unknown fields are
+//! ignored. Facts: SDK 3.1.219 unless a line states otherwise.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -21,22 +21,22 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
-// Declared before the modules, which see them for that reason.
+// Declared before the modules, so that they can use it.
 
-/// Declares an enum whose values are strings on the wire, with room for one that no document names.
+/// Declares an enum whose values are strings on the wire, with a variant for undocumented values.
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)+
-            /// A value that no document names.
+            /// An undocumented value.
             #[serde(untagged)]
             Other(String),
         }
 
         impl $name {
-            /// As it stands on the wire.
+            /// Its form on the wire.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -63,7 +63,7 @@ macro_rules! wire_enum {
     };
 }
 
-/// Declares wire structs: fields after `@optional` are left out when absent, and may be absent or null when read.
+/// Declares wire structs: fields after `@optional` are omitted when absent, and may be absent or null when read.
 macro_rules! wire_struct {
     ($($(#[$doc:meta])* $name:ident {
         $($(#[$required_doc:meta])* $required:ident: $required_type:ty,)*
@@ -95,7 +95,7 @@ pub use package::*;
 pub use task::*;
 
 wire_struct! {
-    /// Where a list stands.
+    /// Position of a list.
     Page {
         @optional
         /// Rows that match the filter, on all pages.
@@ -109,9 +109,9 @@ wire_struct! {
         @optional
         /// Such as `IOTDA.000006`.
         error_code: String,
-        /// In words.
+        /// Message.
         error_msg: String,
-        /// Id of the request; the gateway alone writes it into the body.
+        /// Id of the request; only the gateway writes it into the body.
         request_id: String,
     }
 }

@@ -8,53 +8,53 @@ use jiff::SignedDuration;
 pub struct Capabilities {
     /// Which cloud it is.
     pub cloud: CloudKind,
-    /// Whether packages can be created by a call; they come by hand otherwise.
+    /// Whether packages can be created through the API; otherwise they are created by hand.
     pub creates_packages: bool,
-    /// How the bytes of a package get into the cloud.
+    /// How the artifact of a package gets into the cloud.
     pub uploads: Uploads,
-    /// Whether the cloud itself holds a package back until it has been verified.
+    /// Whether the cloud itself requires a package to be verified.
     pub verifies: bool,
-    /// How a job of ours is told from all others.
+    /// How Rollwave's jobs are recognized.
     pub job_identity: JobIdentity,
-    /// What rows of jobs, and a look at a single job, leave out.
+    /// What rows of jobs, and the details of a single job, omit.
     pub job_rows_lack: RowsLack,
-    /// Most devices that a job can be asked for at once, when the results of others are not wanted; 0 where no call asks so, and
-    /// rows tell enough.
+    /// Maximum number of devices that a job can be queried for at once, without the results of others; 0 where no such call
+    /// exists and rows are sufficient.
     pub max_devices_per_question: usize,
-    /// Whether a job can be stopped by a call.
+    /// Whether a job can be stopped through the API.
     pub stops_jobs: bool,
-    /// Whether a job that was stopped with devices still to come keeps its package from being deleted, until it is deleted itself.
+    /// Whether a stopped job with unfinished devices prevents the deletion of its package until the job itself is deleted.
     pub stopped_jobs_hold: bool,
-    /// Whether one device can be asked for. Where not, all devices of its product are read.
+    /// Whether a single device can be read. If not, all devices of its product are read.
     pub shows_devices: bool,
-    /// Most devices in one job.
+    /// Maximum number of devices per job.
     pub max_devices_per_job: usize,
-    /// Most devices in one stop or retry call; more are sent in several calls.
+    /// Maximum number of devices per stop or retry call; more are sent in several calls.
     pub max_devices_per_order: usize,
-    /// Rows in one page of a list, but for devices.
+    /// Rows per page of a list, except for devices.
     pub page_size: usize,
-    /// Devices that each call of a page of them tells of: more than one where names and versions are told apart.
+    /// Devices per call of a page of devices: more than one number where names and versions are read separately.
     pub device_pages: &'static [usize],
-    /// Whether software has lists of its own.
+    /// Whether software has separate lists.
     pub lists_software: bool,
-    /// Whether jobs are listed package by package.
+    /// Whether jobs are listed per package.
     pub lists_jobs_by_package: bool,
-    /// How long a thing just created may be missing from lists.
+    /// How long a new object may be missing from lists.
     pub visibility_lag: SignedDuration,
-    /// How long after a request left it may still take effect (total timeout of the request included).
+    /// How long after it was sent a request may still take effect (including its total timeout).
     pub request_deadline: SignedDuration,
-    /// The same for the create of a package: longer where its file goes with it.
+    /// The same for the create of a package: longer where it includes the file.
     pub package_deadline: SignedDuration,
-    /// Calls a second that the cloud documents for one account, with headroom; the default budget.
+    /// Requests per second that the cloud documents for one account, with headroom; the default budget.
     pub requests_per_second: u32,
-    /// Calls at once after a quiet time; the default budget.
+    /// Requests that may be sent at once after an idle period; the default budget.
     pub burst: u32,
 }
 
-/// How the bytes of a package get into a cloud.
+/// How the artifact of a package gets into a cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uploads {
-    /// Not at all: the package names an object that the cloud fetches, or is uploaded by hand.
+    /// Not by Rollwave: the package refers to an object that the cloud fetches, or is uploaded by hand.
     Never,
     /// By [`Call::Upload`](crate::cloud::Call::Upload), before the package is created.
     Before,
@@ -62,25 +62,25 @@ pub enum Uploads {
     WithPackage,
 }
 
-/// How a job of ours is told from all others.
+/// How Rollwave's jobs are recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobIdentity {
-    /// It carries our token, and lists show it.
+    /// The job carries its idempotency key, and lists show it.
     Token,
-    /// It carries nothing of ours: kind, exact devices and time of creation tell it.
+    /// The job carries no key: kind, exact devices and time of creation identify it.
     Devices,
 }
 
-/// What rows of jobs, and a look at a single job, leave out. The results of all devices of a job tell it: [`Job::fill_in`].
+/// What rows of jobs, and the details of a single job, omit. The results of all devices of a job supply it: [`Job::fill_in`].
 ///
 /// [`Job::fill_in`]: super::Job::fill_in
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RowsLack {
-    /// Nothing: devices, counters and how the job ended are told.
+    /// Nothing: devices, counts and how the job ended are included.
     #[default]
     Nothing,
-    /// Which devices the job is for, and how many of them stand where. That it ended is told, not how.
+    /// The devices of the job and their counts. That the job ended is included, but not how.
     Devices,
-    /// How many of its devices stand where, and that it ended. Its devices are told.
+    /// The counts of its devices, and that it ended. Its devices are included.
     Progress,
 }

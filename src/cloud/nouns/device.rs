@@ -1,18 +1,18 @@
-//! Devices, and what jobs say of them.
+//! Devices, and their results in jobs.
 
 use super::PackageKind;
 
-/// The devices of a product, each as a whole or as one part of it.
+/// The devices of a product, whole or one module of each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeviceScope {
     /// The cloud's product id.
     pub product: String,
-    /// The part whose versions are told, where the cloud knows parts; none: the device as a whole.
+    /// The module whose versions are read, if the cloud has modules; none: the whole device.
     pub module: Option<String>,
 }
 
 impl DeviceScope {
-    /// The devices of a product, each as a whole.
+    /// The devices of a product, as a whole.
     #[must_use]
     pub fn whole(product: impl Into<String>) -> Self {
         Self { product: product.into(), module: None }
@@ -35,18 +35,18 @@ pub struct Device {
     pub id: String,
     /// The cloud's product id.
     pub product: String,
-    /// Firmware version that it reported last; that of the module where one was asked for.
+    /// Firmware version that it last reported; that of the module if one was requested.
     pub firmware: Option<String>,
-    /// Software version that it reported last.
+    /// Software version that it last reported.
     pub software: Option<String>,
-    /// Whether it is connected, when the cloud says.
+    /// Whether it is connected, if the cloud reports it.
     pub online: Option<bool>,
-    /// Whether a job is at it now, whosever, when the cloud says.
+    /// Whether any job is upgrading it now, if the cloud reports it.
     pub upgrading: Option<bool>,
 }
 
 impl Device {
-    /// The version that it reported last for this kind of package.
+    /// The version that it last reported for this kind of package.
     #[must_use]
     pub fn version(&self, kind: PackageKind) -> Option<&str> {
         match kind {
@@ -56,34 +56,34 @@ impl Device {
     }
 }
 
-/// What a job says of one device.
+/// The result of one device in a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceResult {
     /// Device id.
     pub device: String,
-    /// Where it stands in the job.
+    /// State of the device in the job.
     pub outcome: DeviceOutcome,
-    /// The cloud's reason, word for word.
+    /// The cloud's reason, verbatim.
     pub reason: Option<String>,
 }
 
-/// Where a device stands in a job.
+/// State of a device in a job.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeviceOutcome {
     /// Not begun.
     Queued,
     /// Upgrading.
     InFlight,
-    /// The cloud calls it successful.
+    /// Successful according to the cloud.
     Succeeded,
-    /// Failed for good.
+    /// Failed permanently.
     Failed,
-    /// Failed, and will be tried again.
+    /// Failed, and will be retried.
     Retrying,
-    /// Stopped by an order.
+    /// Stopped by a request.
     Stopped,
-    /// Left the job.
+    /// Removed from the job.
     Removed,
-    /// A state that no document names.
+    /// An undocumented state.
     Unknown(String),
 }

@@ -1,4 +1,4 @@
-//! Upgrade jobs, as they are and as they are to be created.
+//! Upgrade jobs, existing and to be created.
 
 use super::{Delivery, DeviceOutcome, DeviceResult, PackageKey, PackageKind, RowsLack};
 use jiff::Timestamp;
@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 /// An upgrade job to be created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewJob {
-    /// Our identity of it: lower-case letters and digits. The cloud's job must carry it where a list can find it.
+    /// Idempotency key: lowercase letters and digits. The cloud's job must carry it where a list shows it.
     pub token: String,
-    /// For people: `meter-v2/canary`. The client makes it fit the cloud's rules.
+    /// Title for users: `meter-v2/canary`. The client adapts it to the cloud's rules.
     pub title: String,
-    /// Whether it tries the package, or rolls it out.
+    /// Whether it verifies the package or rolls it out.
     pub purpose: JobPurpose,
     /// Natural key of the package.
     pub package: PackageKey,
@@ -20,9 +20,9 @@ pub struct NewJob {
     pub package_id: String,
     /// Device ids, sorted.
     pub devices: Vec<String>,
-    /// Versions that these devices run now, sorted; a device that reports none adds none.
+    /// Versions that these devices run now, sorted, without devices that report none.
     pub from_versions: Vec<String>,
-    /// How the devices get it.
+    /// How the devices get the package.
     pub delivery: Delivery,
 }
 
@@ -34,36 +34,36 @@ impl NewJob {
     }
 }
 
-/// What a job is for.
+/// Purpose of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum JobPurpose {
-    /// Tries a package before anything is rolled out.
+    /// Verifies a package before it is rolled out.
     Verify,
     /// Rolls a package out.
     Upgrade,
 }
 
-/// An upgrade job of the cloud.
+/// An upgrade job in the cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Job {
     /// Cloud's id.
     pub id: String,
-    /// Our token, when the job carries one.
+    /// Idempotency key, if the job carries one.
     pub token: Option<String>,
     /// The job's name in the cloud.
     pub title: String,
     /// Firmware or software.
     pub kind: PackageKind,
-    /// Part of the devices that it upgrades, when the cloud says; none: the devices as a whole.
+    /// Module of the devices that it upgrades, if the cloud reports it; none: the whole device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
-    /// Cloud's ids of the packages it sends.
+    /// The cloud's ids of the packages that it sends.
     pub package_ids: Vec<String>,
-    /// Devices it was created for, when the cloud says; empty otherwise.
+    /// Devices that it was created for, if the cloud reports them; empty otherwise.
     pub devices: Vec<String>,
-    /// How the devices get it, where that tells a job from others ([`JobIdentity::Devices`](super::JobIdentity::Devices)); none otherwise.
+    /// Delivery settings, where they identify a job ([`JobIdentity::Devices`](super::JobIdentity::Devices)); none otherwise.
     pub delivery: Option<Delivery>,
-    /// Where it stands.
+    /// State of the job.
     pub state: JobState,
     /// Counters of its devices.
     pub counts: JobCounts,
@@ -72,8 +72,8 @@ pub struct Job {
 }
 
 impl Job {
-    /// Fills in what rows of this cloud's jobs lack, as the results of all its devices tell it; the results of a job that was
-    /// stopped are put right by that. `is_visible`: the job is so old that its results cannot be missing any more.
+    /// Fills in what rows of this cloud's jobs lack, from the results of all its devices, and corrects the results of a stopped
+    /// job. `is_visible`: the job is so old that its results cannot be missing any more.
     pub fn fill_in(&mut self, lack: RowsLack, results: &mut [DeviceResult], is_visible: bool) {
         match lack {
             RowsLack::Nothing => {}
@@ -91,8 +91,8 @@ impl Job {
         }
     }
 
-    /// A device without a result has failed once the others are done: the cloud left it out. It may leave out all of them. Of a
-    /// job that was just stopped nothing is concluded: a device that is to come after all would keep its package for ever.
+    /// A device without a result has failed once the others are done: the cloud skipped it. It may skip all of them. Nothing is
+    /// concluded about a job that was just stopped: a device whose result never arrives would keep its package for ever.
     fn fill_in_progress(&mut self, results: &mut [DeviceResult], is_visible: bool) {
         if self.state == JobState::Stopped {
             let waiting = results.iter_mut().filter(|result| result.outcome == DeviceOutcome::Queued);
@@ -115,7 +115,7 @@ impl Job {
     }
 }
 
-/// Where a job stands.
+/// State of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum JobState {
     /// Accepted, nothing sent yet.
@@ -128,22 +128,22 @@ pub enum JobState {
     PartlyFailed,
     /// Finished: every device failed.
     Failed,
-    /// Was told to stop.
+    /// Ordered to stop.
     Stopping,
     /// Stopped.
     Stopped,
-    /// A state that no document names: nothing is concluded from it.
+    /// An undocumented state: nothing is concluded from it.
     Unknown(String),
 }
 
 impl JobState {
-    /// True when nothing will change any more without an order.
+    /// True when nothing will change any more without a request.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Succeeded | Self::PartlyFailed | Self::Failed | Self::Stopped)
     }
 
-    /// In our words, for people.
+    /// Name for users.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -162,21 +162,21 @@ impl JobState {
 /// Counters of a job's devices, as the cloud counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct JobCounts {
-    /// All.
+    /// Total.
     pub total: u32,
     /// Not begun.
     pub queued: u32,
     /// Upgrading.
     pub in_flight: u32,
-    /// The cloud calls them successful. A device counts as updated only when it reports the version.
+    /// Successful according to the cloud. A device counts as updated only when it reports the version.
     pub succeeded: u32,
-    /// Failed for good.
+    /// Failed permanently.
     pub failed: u32,
-    /// Failed, and will be tried again.
+    /// Failed, and will be retried.
     pub retrying: u32,
-    /// Stopped by an order.
+    /// Stopped by a request.
     pub stopped: u32,
-    /// Left the job, because the device was deleted.
+    /// Removed from the job, because the device was deleted.
     pub removed: u32,
 }
 
@@ -197,7 +197,7 @@ impl JobCounts {
         counts
     }
 
-    /// How a job ended that has these.
+    /// Final state of a job with these counts.
     const fn end(&self) -> JobState {
         match (self.succeeded, self.failed) {
             (_, 0) => JobState::Succeeded,
@@ -215,7 +215,7 @@ fn as_count(length: usize) -> u32 {
 mod tests {
     use super::*;
 
-    /// A job of so many devices, and the results of its first ones.
+    /// A job with this many devices, and the results of its first ones.
     fn job_with(state: JobState, devices: usize, outcomes: &[DeviceOutcome]) -> (Job, Vec<DeviceResult>) {
         let job = Job {
             id: "j".into(),
@@ -273,7 +273,7 @@ mod tests {
             (JobState::Running, 2, vec![Succeeded, Queued], (JobState::Running, [1, 0, 1, 0, 0])),
             (JobState::Running, 2, vec![Succeeded, Succeeded], (JobState::Succeeded, [0, 0, 2, 0, 0])),
             (JobState::Running, 2, vec![Succeeded, Failed], (JobState::PartlyFailed, [0, 0, 1, 1, 0])),
-            // The cloud left one out: nobody upgrades it, so it has failed.
+            // The cloud skipped one device: it is not upgraded, so it has failed.
             (JobState::Running, 3, vec![Succeeded, Failed], (JobState::PartlyFailed, [0, 0, 1, 2, 0])),
             (JobState::Running, 1, vec![Failed], (JobState::Failed, [0, 0, 0, 1, 0])),
             (JobState::Running, 2, vec![Succeeded, unknown], (JobState::Running, [0, 1, 1, 0, 0])),

@@ -1,4 +1,4 @@
-//! Cloud-neutral nouns. They mean the same on every cloud; what one cloud lacks is said in [`Capabilities`].
+//! Cloud-neutral nouns. They mean the same on every cloud; what a cloud lacks is in [`Capabilities`].
 
 mod capabilities;
 mod device;
@@ -16,10 +16,10 @@ pub use package::{
 };
 pub use upload::UploadPermit;
 
-/// More pages than any documented account can fill: a list that goes on after this is not a list.
+/// More pages than any documented account can have: a longer list is broken.
 pub const MOST_PAGES: u32 = 20_000;
 
-/// Where to go on in a list. Opaque outside the client that made it.
+/// Position in a list. Opaque outside of the client that created it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// The cloud's marker of the last row; none at the start.
@@ -37,7 +37,7 @@ impl Cursor {
         Self { marker: None, seen: 0, pages: 0 }
     }
 
-    /// Where to go on after a page of so many rows.
+    /// The position after a page with this many rows.
     ///
     /// # Errors
     /// The list does not end: nothing can be concluded from it.
@@ -55,8 +55,8 @@ impl Cursor {
 pub struct Page<T> {
     /// Rows.
     pub items: Vec<T>,
-    /// Rows of the whole list, when the cloud says.
+    /// Rows of the whole list, if the cloud reports it.
     pub total: Option<u64>,
-    /// Where to go on; none at the end.
+    /// Position of the next page; none at the end.
     pub next: Option<Cursor>,
 }

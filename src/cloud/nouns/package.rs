@@ -1,4 +1,4 @@
-//! Packages, as they are and as they are to be created.
+//! Packages, existing and to be created.
 
 use super::{DeviceScope, PackageKind};
 use jiff::Timestamp;
@@ -15,47 +15,47 @@ pub struct PackageKey {
     pub product: String,
     /// Version.
     pub version: String,
-    /// Part of the device that it upgrades, where the cloud knows parts; none: the device as a whole.
+    /// Module that it upgrades, if the cloud has modules; none: the whole device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
 }
 
 impl PackageKey {
-    /// The devices that it is for, and whose versions say whether they run it.
+    /// The devices that it is for, whose versions show whether they run it.
     #[must_use]
     pub fn scope(&self) -> DeviceScope {
         DeviceScope { product: self.product.clone(), module: self.module.clone() }
     }
 }
 
-/// A package as a list shows it: without its artifact.
+/// A package as lists show it: without its artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PackageRow {
     /// Cloud's id.
     pub id: String,
     /// Natural key.
     pub key: PackageKey,
-    /// Its name, where packages have one that is not made by the client.
+    /// Its name, where packages have a name that the client does not generate.
     pub name: Option<String>,
-    /// Versions that may be upgraded to it; empty where the cloud does not say.
+    /// Versions that can be upgraded to it; empty if the cloud does not report them.
     pub source_versions: Vec<String>,
-    /// Its bytes are the difference from its one source version, as the cloud tells devices.
+    /// Its artifact is a delta to its one source version, according to the cloud.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub delta: bool,
-    /// For people.
+    /// Description for users.
     pub description: Option<String>,
-    /// Handed to the device.
+    /// Passed to the device.
     pub custom_info: Option<String>,
-    /// Where the cloud's own verification of it stands; none where a cloud has no such thing.
+    /// State of the cloud's own verification; none on a cloud without one.
     pub verification: Option<CloudVerification>,
     /// When the cloud created it.
     pub created_at: Option<Timestamp>,
 }
 
-/// Where a cloud's own verification of a package stands.
+/// State of a cloud's own verification of a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum CloudVerification {
-    /// The package was created without.
+    /// The package was created without verification.
     NotNeeded,
     /// Not begun.
     Pending,
@@ -65,12 +65,12 @@ pub enum CloudVerification {
     Passed,
     /// Failed: another verify job is allowed.
     Failed,
-    /// A state that no document names: nothing is concluded from it.
+    /// An undocumented state: nothing is concluded from it.
     Unknown(String),
 }
 
 impl CloudVerification {
-    /// In our words, for people.
+    /// Name for users.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -85,10 +85,10 @@ impl CloudVerification {
 }
 
 impl PackageRow {
-    /// Hash of everything that every list shows. While it stays the same, the details need not be read again.
+    /// Hash of everything that every list shows. While it is unchanged, the details need not be read again.
     #[must_use]
     pub fn hash(&self) -> String {
-        // Lists of some clouds leave it out, and the row of the details must hash alike.
+        // Lists of some clouds omit it, and the row of the details must have the same hash.
         let row = Self { custom_info: None, ..self.clone() };
         let text = serde_json::to_vec(&row).unwrap_or_default();
         hex::encode(&Sha256::digest(text)[..8])
@@ -100,11 +100,11 @@ impl PackageRow {
 pub struct Package {
     /// What lists show of it.
     pub row: PackageRow,
-    /// Where its bytes are; absent when the cloud does not say.
+    /// Location of its artifact; absent if the cloud does not report it.
     pub artifact: Option<ArtifactRef>,
 }
 
-/// Where the bytes of a package are, as the cloud says.
+/// Location of the artifact of a package, as the cloud reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum ArtifactRef {
     /// In a bucket of the user.
@@ -115,12 +115,12 @@ pub enum ArtifactRef {
     Files(Vec<HeldFile>),
 }
 
-/// One of several files that the cloud holds.
+/// One of several files in the cloud.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HeldFile {
-    /// Name that devices are told.
+    /// Name that is passed to devices.
     pub name: String,
-    /// Its bytes.
+    /// The artifact.
     pub bytes: HeldArtifact,
 }
 
@@ -133,36 +133,36 @@ pub struct ObsArtifact {
     pub bucket: String,
     /// Key of the object.
     pub key: String,
-    /// SHA-256 in lower-case hex; absent when the cloud holds none.
+    /// SHA-256 in lowercase hex; absent if the cloud stores none.
     pub sha256: Option<String>,
 }
 
-/// Bytes that the cloud holds itself, with what it says of them.
+/// An artifact in the cloud itself, with its reported properties.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HeldArtifact {
-    /// SHA-256 in lower-case hex.
+    /// SHA-256 in lowercase hex.
     pub sha256: Option<String>,
-    /// MD5 in lower-case hex.
+    /// MD5 in lowercase hex.
     pub md5: Option<String>,
     /// Size in bytes.
     pub size: Option<u64>,
 }
 
-/// Where the bytes of a package to be created come from.
+/// Source of the artifact of a package to be created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum NewArtifact {
     /// From a bucket of the user.
     Obs(ObsArtifact),
-    /// From a file of ours.
+    /// From a local file.
     File(LocalFile),
-    /// From a file of ours that [`Call::Upload`](crate::cloud::Call::Upload) has handed to the cloud.
+    /// From a local file that [`Call::Upload`](crate::cloud::Call::Upload) has uploaded.
     Uploaded {
         /// The file.
         file: LocalFile,
-        /// What the cloud calls it, such as its address.
+        /// The cloud's name of the file, such as its address.
         handle: String,
     },
-    /// From several files of ours, which devices are sent together.
+    /// From several local files that are sent to devices together.
     Files(Vec<NewFile>),
     /// From the cloud's portal, by hand.
     Portal,
@@ -171,16 +171,16 @@ pub enum NewArtifact {
 /// One of several files of a package to be created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewFile {
-    /// Name that devices are told.
+    /// Name that is passed to devices.
     pub name: String,
     /// The file.
     pub file: LocalFile,
-    /// What the cloud calls it once [`Call::Upload`](crate::cloud::Call::Upload) has handed it over.
+    /// The cloud's name of the file once [`Call::Upload`](crate::cloud::Call::Upload) has uploaded it.
     pub handle: Option<String>,
 }
 
 impl NewArtifact {
-    /// What a cloud that takes it will say of it.
+    /// What a cloud reports of the artifact once it is stored.
     #[must_use]
     pub fn stored(&self) -> ArtifactRef {
         match self {
@@ -195,24 +195,24 @@ impl NewArtifact {
     }
 }
 
-/// A file of ours, to be uploaded. Its bytes must have these digests, or nothing is created from them.
+/// A local file to upload. Its bytes must have these digests, or nothing is created from them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LocalFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Folder beneath which it has to be, whatever links there are.
+    /// Folder that it must be in, whatever links exist.
     #[serde(skip)]
     pub root: PathBuf,
-    /// SHA-256 in lower-case hex.
+    /// SHA-256 in lowercase hex.
     pub sha256: String,
-    /// MD5 in lower-case hex, for clouds that keep no other digest.
+    /// MD5 in lowercase hex, for clouds that store no other digest.
     pub md5: Option<String>,
-    /// Size in bytes, when the manifest says.
+    /// Size in bytes, if the manifest has it.
     pub size: Option<u64>,
 }
 
 impl LocalFile {
-    /// What a cloud that keeps it will say of it.
+    /// What a cloud that stores it reports of it.
     fn held(&self) -> HeldArtifact {
         HeldArtifact { sha256: Some(self.sha256.clone()), md5: self.md5.clone(), size: self.size }
     }
@@ -223,24 +223,24 @@ impl LocalFile {
 pub struct NewPackage {
     /// Natural key.
     pub key: PackageKey,
-    /// Name for people, where the cloud wants one: the object's own.
+    /// Name for users, where the cloud requires one: that of the object.
     pub name: String,
-    /// Versions that may be upgraded to it; all when empty.
+    /// Versions that can be upgraded to it; all when empty.
     pub source_versions: Vec<String>,
-    /// Its bytes are the difference from its one source version.
+    /// Its artifact is a delta to its one source version.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub delta: bool,
-    /// For people.
+    /// Description for users.
     pub description: Option<String>,
-    /// Handed to the device.
+    /// Passed to the device.
     pub custom_info: Option<String>,
-    /// Where its bytes come from.
+    /// Source of its artifact.
     pub artifact: NewArtifact,
-    /// What the cloud's own verification shall ask for; none: the cloud holds nothing back.
+    /// Requirements of the cloud's own verification; none: the package needs no verification there.
     pub verification: Option<NewVerification>,
 }
 
-/// What the cloud's own verification of a package shall ask for.
+/// Requirements of the cloud's own verification of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct NewVerification {
     /// Devices that take part.

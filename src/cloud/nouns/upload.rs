@@ -1,15 +1,15 @@
-//! What permits an upload.
+//! Permission to upload a file.
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// What a cloud permits to be uploaded where; not for long. `Debug` shows nothing that opens it.
+/// Permission to upload a file, for a short time. `Debug` shows no secrets.
 #[derive(Clone, Debug)]
 pub struct UploadPermit {
-    /// What the cloud calls the file once it is there, for [`super::NewArtifact::Uploaded`].
+    /// The cloud's name of the uploaded file, for [`super::NewArtifact::Uploaded`].
     pub handle: String,
-    /// Where the form goes.
+    /// Address that the form is sent to.
     pub address: String,
-    /// Fields of the form, in their order.
+    /// Fields of the form, in order.
     pub fields: Vec<(&'static str, SecretString)>,
 }
 

@@ -1,4 +1,4 @@
-//! The client: renders, signs in, sends, reads. One call is one request, but for signing in.
+//! The client: renders, signs in, sends, reads. One call is one request, except for signing in.
 
 use super::{
     limits, refusal, render, reply,
@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 
-/// Tokens that may be refused before a call is given up.
+/// Tokens that may be refused before a call fails.
 const TOKENS_REFUSED: usize = 2;
 
 /// An application of OceanConnect.
@@ -28,7 +28,7 @@ pub struct OceanConnectClient {
     capabilities: Capabilities,
 }
 
-/// A client for an application, as the engine takes it.
+/// A client for an application, for the engine.
 #[must_use]
 pub fn connect(
     spec: &OceanConnect,
@@ -52,8 +52,8 @@ impl OceanConnectClient {
         Self { spec: spec.clone(), secret, session: sessions.of(spec), transport, capabilities }
     }
 
-    /// A token may be taken away by a login elsewhere: another one is got, and the call sent again. Twice, since the token that
-    /// another process of ours has left may be as old. `1010005` is a definite refusal, so nothing can happen twice.
+    /// Another sign-in may invalidate a token: another one is fetched, and the call is sent again. Twice, because the token that
+    /// another process of ours has stored may be as old. `1010005` is a definite refusal, so nothing can happen twice.
     async fn send_signed_in(
         &self,
         call: &Call,
@@ -99,8 +99,8 @@ impl Cloud for OceanConnectClient {
     }
 }
 
-/// 256 devices and 100 rows are documented; so are 100 calls a minute, an application and an API. One call a second and 30 at
-/// once stay below that in every minute, even if all of them go to one API. The visibility lag is *assumed*.
+/// 256 devices and 100 rows are documented; so are 100 calls per minute for an application and an API. One call per second with a
+/// burst of 30 stays below that in every minute, even if all of them are for one API. The visibility lag is *assumed*.
 pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilities {
     Capabilities {
         cloud: CloudKind::OceanConnect,

@@ -1,27 +1,27 @@
-//! Every documented limit of the calls that are made, and everything that this cloud has no call or field for, checked before
-//! anything is sent. Fields are named as in the manifest.
+//! Every documented limit of the calls, and everything that this cloud does not support, checked before anything is sent. Fields
+//! have their names in the manifest.
 
 use crate::cloud::{Call, CallError, CloudKind, ErrorClass, NewJob, delivery};
 
-/// Rows in one page of packages, tasks and sub tasks.
+/// Rows per page of packages, tasks and sub tasks.
 pub const PAGE_SIZE: usize = 100;
-/// Rows in one page of devices, and of a group's members.
+/// Rows per page of devices, and of members of a group.
 pub const DEVICE_PAGE_SIZE: usize = 250;
-/// Devices in one task (123024).
+/// Devices per task (123024).
 pub const TASK_DEVICES: usize = 256;
 
-const PORTAL: &str = "do it in the portal: OceanConnect has no such call";
+const PORTAL: &str = "use the portal: OceanConnect has no call for this";
 
 /// Checks a call against the limits.
 ///
 /// # Errors
-/// [`ErrorClass::Invalid`] with the field, the value and what to do; the first that is found.
+/// [`ErrorClass::Invalid`] with the field, the value and what to do; only the first one found.
 pub fn check(call: &Call) -> Result<(), CallError> {
     let refuse = |what: &str, next_step: &str| {
         Err(CallError::new(ErrorClass::Invalid, call.operation(), what).next_step(next_step))
     };
     if call.module().is_some() {
-        return refuse("OceanConnect upgrades devices as a whole", "leave spec.module out");
+        return refuse("OceanConnect upgrades the whole device", "remove spec.module");
     }
     match call {
         Call::CreatePackage(_)
@@ -29,13 +29,13 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         | Call::PermitUpload { .. }
         | Call::Upload { .. } => refuse(
             "packages of OceanConnect are uploaded by hand",
-            "write spec.artifact.portal, and upload it in the portal",
+            "use spec.artifact.portal, and upload the package in the portal",
         ),
-        Call::StopJob { .. } => refuse("a task of OceanConnect cannot be stopped by a call", PORTAL),
-        Call::RetryJob { .. } => refuse("a task of OceanConnect cannot be tried again by a call", PORTAL),
-        Call::DeleteJob { .. } => refuse("a task of OceanConnect cannot be deleted by a call", PORTAL),
+        Call::StopJob { .. } => refuse("a task of OceanConnect cannot be stopped through the API", PORTAL),
+        Call::RetryJob { .. } => refuse("a task of OceanConnect cannot be retried through the API", PORTAL),
+        Call::DeleteJob { .. } => refuse("a task of OceanConnect cannot be deleted through the API", PORTAL),
         Call::ListJobDevices { only: Some(_), .. } => {
-            refuse("OceanConnect lists the devices of a whole task", "leave the devices out")
+            refuse("OceanConnect lists the devices of a whole task only", "remove the devices")
         }
         Call::ListTaggedDevices { .. } => {
             refuse("spec.targets.tags: devices of OceanConnect have no tags", "use spec.targets.groups")
@@ -58,13 +58,13 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         | Call::ShowDevice { id, .. }
             if id.is_empty() =>
         {
-            refuse("an empty id names nothing", "give an id")
+            refuse("the id is empty", "set an id")
         }
         _ => Ok(()),
     }
 }
 
-const PRODUCT: &str = "give spec.product.manufacturer, deviceType and model";
+const PRODUCT: &str = "set spec.product.manufacturer, deviceType and model";
 
 fn product_problem(product: &str) -> String {
     format!("spec.product: {product:?} is not manufacturer/deviceType/model")
@@ -85,7 +85,7 @@ pub fn parts(product: &str) -> Option<[&str; 3]> {
 fn job_problem(job: &NewJob) -> Option<(String, &'static str)> {
     let count = job.devices.len();
     if count == 0 {
-        return Some(("targets.devices is empty".to_owned(), "name at least one device"));
+        return Some(("targets.devices is empty".to_owned(), "list at least one device"));
     }
     if count > TASK_DEVICES {
         let what = format!("targets.devices: {count} devices are more than {TASK_DEVICES}");

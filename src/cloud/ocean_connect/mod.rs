@@ -1,7 +1,7 @@
 //! Huawei OceanConnect, the application's (northbound) side: `/iodm/northbound/v1.5.0` and its helpers.
 //!
-//! A call goes through `limits` ▸ `render` ▸ `session` ▸ transport ▸ `refusal` or `reply`; `client` puts them in this order
-//! and is the only one that waits. Packages are uploaded in the portal, and tasks are stopped there: no call can do either.
+//! A call passes `limits` ▸ `render` ▸ `session` ▸ transport ▸ `refusal` or `reply`; `client` runs them in this order and is the
+//! only one that waits. Packages are uploaded and tasks are stopped in the portal: no call can do either.
 
 mod client;
 mod limits;

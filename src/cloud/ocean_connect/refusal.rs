@@ -1,13 +1,13 @@
-//! From an answer that is not a success to an error that says who must act, and which field of a manifest caused it.
-//! The cloud's code comes first: 403 says "too many calls" and "no such token" alike.
+//! Maps an answer that is not a success to an error that states who must act, and which field of a manifest caused it. The
+//! cloud's code comes first: 403 means both "too many calls" and "no such token".
 
 use crate::cloud::{Call, CallError, ErrorClass, WireResponse, effect::maybe_effective};
 use serde_json::Value;
 
-/// The token is not the last one of the application, has ended, or belongs to another application.
+/// The token is not the newest one of the application, has expired, or belongs to another application.
 pub const BAD_TOKEN: &str = "1010005";
 
-/// What a code of the documents means: who must act, and where.
+/// Meaning of a documented code: who must act, and on what.
 struct Meaning {
     code: &'static str,
     class: ErrorClass,
@@ -22,28 +22,28 @@ const TARGETS: &str = "check spec.targets of the OtaRollout, or spec.verificatio
 const PRODUCT: &str = "check spec.product of the OtaPackage: manufacturer/deviceType/model";
 const APP: &str = "check spec.oceanConnect.appId of the OtaCloud";
 const SECRET: &str = "check spec.oceanConnect.appId and spec.credentials.appSecret of the OtaCloud";
-const OURS: &str = "report this: Rollwave sends no such request";
+const OURS: &str = "report a bug: Rollwave should not send this request";
 
-/// Every code of the documents, in their order.
+/// Every documented code, in the order of the documents.
 const MEANINGS: [Meaning; 26] = [
     meaning("100208", ErrorClass::Unauthorized, SECRET),
     meaning(BAD_TOKEN, ErrorClass::Unauthorized, SECRET),
     meaning(
         "1010009",
         ErrorClass::Throttled,
-        "wait, or lower spec.budget of the OtaCloud: 100 calls a minute are documented for an application and an API",
+        "wait, or lower spec.budget of the OtaCloud: an application may send 100 requests per minute to an API",
     ),
-    meaning("100220", ErrorClass::Unauthorized, "check that no proxy takes the header app_key away"),
-    meaning("100025", ErrorClass::Unauthorized, "check that no proxy takes the header app_key away"),
+    meaning("100220", ErrorClass::Unauthorized, "check that no proxy removes the header app_key"),
+    meaning("100025", ErrorClass::Unauthorized, "check that no proxy removes the header app_key"),
     meaning("100203", ErrorClass::Unauthorized, APP),
     meaning(
         "100217",
         ErrorClass::Forbidden,
-        "let the platform authorize the application, or check spec.oceanConnect.appId",
+        "authorize the application on the platform, or check spec.oceanConnect.appId",
     ),
-    meaning("50252", ErrorClass::Unavailable, "wait; if it stays, ask the cloud's support"),
+    meaning("50252", ErrorClass::Unavailable, "wait; if it persists, contact the cloud's support"),
     meaning("100501", ErrorClass::Unavailable, "wait: the platform is congested"),
-    meaning("120015", ErrorClass::Invalid, "change the field that the cloud names"),
+    meaning("120015", ErrorClass::Invalid, "correct the field that the cloud reports"),
     meaning(
         "123002",
         ErrorClass::NotFound,
@@ -53,7 +53,7 @@ const MEANINGS: [Meaning; 26] = [
     meaning(
         "123016",
         ErrorClass::Invalid,
-        "check spec.targets.fromVersions of the OtaRollout, and the source versions with which the package was uploaded",
+        "check spec.targets.fromVersions of the OtaRollout, and the source versions of the uploaded package",
     ),
     meaning("123019", ErrorClass::Invalid, PRODUCT),
     meaning("123020", ErrorClass::Invalid, PRODUCT),
@@ -70,7 +70,7 @@ const MEANINGS: [Meaning; 26] = [
     meaning("123034", ErrorClass::Invalid, OURS),
 ];
 
-/// The error that an answer stands for; none when it is a success whose body can be read as one.
+/// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse) -> Option<CallError> {
     let (code, words) = said(response);
@@ -80,7 +80,7 @@ pub fn of_answer(call: &Call, response: &WireResponse) -> Option<CallError> {
     }
     let known = MEANINGS.iter().find(|meaning| Some(meaning.code) == code.as_deref());
     let class = known.map_or_else(|| class_of(response.status), |meaning| meaning.class);
-    let message = words.unwrap_or_else(|| "the answer gives no reason".to_owned());
+    let message = words.unwrap_or_else(|| "the response has no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
     error.status = Some(response.status);
     error.code = code;
@@ -89,7 +89,7 @@ pub fn of_answer(call: &Call, response: &WireResponse) -> Option<CallError> {
     Some(if is_definite { error } else { maybe_effective(call, error) })
 }
 
-/// True when the answer says that the token is not the application's last one.
+/// True when the answer means that the token is not the newest one of the application.
 #[must_use]
 pub fn is_bad_token(response: &WireResponse) -> bool {
     said(response).0.as_deref() == Some(BAD_TOKEN)
@@ -104,7 +104,7 @@ pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> 
     maybe_effective(call, error)
 }
 
-/// What a status alone says. An error under a 2xx that nobody documents is not understood.
+/// The class of a status alone. An undocumented error under a 2xx is unintelligible.
 const fn class_of(status: u16) -> ErrorClass {
     match status {
         400 | 413 => ErrorClass::Invalid,
@@ -121,14 +121,14 @@ const fn class_of(status: u16) -> ErrorClass {
 const fn next_step(class: ErrorClass) -> &'static str {
     match class {
         ErrorClass::Unauthorized => SECRET,
-        ErrorClass::Forbidden => "let the platform authorize the application for this call",
-        ErrorClass::Invalid => "change the field that the cloud names",
+        ErrorClass::Forbidden => "authorize the application for this call on the platform",
+        ErrorClass::Invalid => "correct the field that the cloud reports",
         ErrorClass::NotFound => "check spec.oceanConnect.endpoint and the id",
-        ErrorClass::Conflict => "wait until its state allows it",
+        ErrorClass::Conflict => "wait until the state of the resource allows it",
         ErrorClass::Throttled => "wait, or lower spec.budget",
-        ErrorClass::Unavailable | ErrorClass::NotSent => "wait; if it stays, ask the cloud's support",
+        ErrorClass::Unavailable | ErrorClass::NotSent => "wait; if it persists, contact the cloud's support",
         ErrorClass::Unintelligible => {
-            "check that spec.oceanConnect.endpoint is the platform's application access address, without a proxy that answers for it"
+            "check that spec.oceanConnect.endpoint is the application access address of the platform, and that no proxy answers for it"
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a call to the one request that it stands for; pure. Nothing here is secret.
+//! Maps a call to its one request; pure, without secrets.
 
 use super::{limits, wire};
 use crate::{
@@ -14,7 +14,7 @@ const UPGRADE: [&str; 3] = ["iodm", "northbound", "v1.5.0"];
 const DEVICES: [&str; 5] = ["iocm", "app", "dm", "v1.4.0", "devices"];
 const MEMBERS: [&str; 6] = ["iocm", "app", "dm", "v1.2.0", "devices", "ids"];
 
-/// Everything but these is percent-encoded (RFC 3986, unreserved characters).
+/// Everything except these is percent-encoded (RFC 3986, unreserved characters).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Percent-encodes a part of a path, query or form.
@@ -23,16 +23,16 @@ pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// Scheme, host and port of an address of the manifest.
+/// Scheme, host and port of an address in a manifest.
 #[must_use]
 pub fn origin(endpoint: &str) -> &str {
     endpoint.trim_end_matches('/')
 }
 
-/// The request that a call stands for, without its token.
+/// The request of a call, without its token.
 ///
 /// # Errors
-/// [`ErrorClass::Invalid`] when the call breaks a limit, or this cloud has no such call.
+/// [`ErrorClass::Invalid`] when the call exceeds a limit, or this cloud does not support it.
 pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError> {
     limits::check(call)?;
     let request = |method, base: &[&str], more: &[&str], query| build(spec, method, base, more, query);
@@ -51,7 +51,7 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
             request("GET", &UPGRADE, &["operations"], query)
         }
         Call::ShowJob { id } => request("GET", &UPGRADE, &["operations", id], vec![]),
-        // All of them: a status that no document lists could not be asked for.
+        // All of them: an undocumented status cannot be filtered by.
         Call::ListJobDevices { id, cursor, .. } => {
             let query = page(cursor, limits::PAGE_SIZE);
             request("GET", &UPGRADE, &["operations", id, "subOperations"], query)
@@ -64,7 +64,7 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
             request
         }
         Call::ListDevices { scope, cursor } => {
-            // Oldest first, so that what is registered meanwhile comes at the end.
+            // Oldest first, so that devices registered meanwhile come at the end.
             let mut query = page(cursor, limits::DEVICE_PAGE_SIZE);
             query.extend([("appId", spec.app_id.clone()), ("sort", "ASC".to_owned())]);
             query.extend(limits::parts(&scope.product).map(|[_, kind, _]| ("deviceType", kind.to_owned())));
@@ -84,7 +84,11 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
         | Call::RetryJob { .. }
         | Call::DeleteJob { .. }
         | Call::ListTaggedDevices { .. } => {
-            return Err(CallError::new(ErrorClass::Invalid, call.operation(), "there is no such call"));
+            return Err(CallError::new(
+                ErrorClass::Invalid,
+                call.operation(),
+                "OceanConnect does not support this call",
+            ));
         }
     })
 }
@@ -113,7 +117,7 @@ fn build(
     }
 }
 
-/// Pages are counted from 0 on every list.
+/// Pages are numbered from 0 on every list.
 fn page(cursor: &Cursor, size: usize) -> Query {
     vec![("pageNo", cursor.pages.to_string()), ("pageSize", size.to_string())]
 }

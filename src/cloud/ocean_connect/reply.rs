@@ -1,4 +1,4 @@
-//! From a response to the reply that its call asks for; pure.
+//! Maps a response to the reply of its call; pure.
 
 use super::{limits, render, wire};
 use crate::api::{DeliveryStart, Retry};
@@ -11,20 +11,20 @@ use crate::cloud::{
 /// Reads the body of a 2xx answer to `call`.
 ///
 /// # Errors
-/// What is wrong with it, when it is not what the documents describe.
+/// What is wrong with it, if it is not as documented.
 pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
     match call {
         Call::ListPackages { cursor, exactly, .. } => {
             let list: wire::Listed<wire::UpgradePackage> = json(body)?;
             let mut rows = page(list.data, list.page, cursor, limits::PAGE_SIZE, package_row)?;
-            // That the filters are exact is *assumed*; what is taken over must be what was asked for.
+            // That the filters are exact is *assumed*; an adopted package must be the requested one.
             rows.items.retain(|row| exactly.as_ref().is_none_or(|key| *key == row.key));
             Ok(Reply::Packages(rows))
         }
         Call::ShowPackage { id } => {
             let row = package_row(json(body)?)?;
             expect(&row.id, id)?;
-            // No digest, no size: nothing can be said of the bytes.
+            // No digest and no size: nothing is known of the artifact.
             Ok(Reply::Package(Package { row, artifact: Some(ArtifactRef::Held(HeldArtifact::default())) }))
         }
         Call::ListJobs { cursor, .. } => {
@@ -47,7 +47,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             let list: wire::DeviceList = json(body)?;
             let size = limits::DEVICE_PAGE_SIZE;
             let mut rows = page(list.devices, list.page, cursor, size, device)?;
-            // The list is filtered by device type alone.
+            // The list is filtered by device type only.
             rows.items.retain(|device| device.product == scope.product);
             Ok(Reply::Devices(rows))
         }
@@ -62,7 +62,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             page(list.device_ids, list.page, cursor, size, id).map(Reply::DeviceIds)
         }
         Call::DeletePackage { .. } => Ok(Reply::Done),
-        _ => Err("there is no such call".to_owned()),
+        _ => Err("OceanConnect does not support this call".to_owned()),
     }
 }
 
@@ -75,12 +75,12 @@ fn page<W, T>(
     read: impl Fn(W) -> Result<T, Unintelligible>,
 ) -> Result<Page<T>, Unintelligible> {
     if let Some(given) = at.page_no.filter(|given| *given != u64::from(cursor.pages)) {
-        return Err(format!("asked for page {}, the answer is page {given}", cursor.pages));
+        return Err(format!("page {} was requested, the response is page {given}", cursor.pages));
     }
     let (count, total) = (rows.len(), at.total_count);
     let seen = cursor.seen.saturating_add(count as u64);
     if total.is_some_and(|total| total < seen) {
-        return Err("the list has more rows than it says: it is read anew".to_owned());
+        return Err("the list has more rows than its totalCount: it is read again from the start".to_owned());
     }
     let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let ended = count < size || total == Some(seen);
@@ -107,7 +107,7 @@ fn package_row(package: wire::UpgradePackage) -> Result<PackageRow, Unintelligib
     })
 }
 
-/// A create answers with an id alone.
+/// A create answers with an id only.
 fn created(new: &NewJob, reply: wire::CreatedTask) -> Result<Job, Unintelligible> {
     let total = u32::try_from(new.devices.len()).unwrap_or(u32::MAX);
     Ok(Job {
@@ -129,7 +129,7 @@ fn job(task: wire::Operation) -> Result<Job, Unintelligible> {
     let kinds = [PackageKind::Firmware, PackageKind::Software];
     let kind = kinds.into_iter().find(|kind| render::operation_type(*kind) == task.operate_type);
     let kind = kind.ok_or_else(|| format!("task {} is of type {}", task.operation_id, task.operate_type))?;
-    // Without its targets a task could be ours or not, and hold any device.
+    // Without its targets it is unknown whether a task is ours and which devices it holds.
     let nobody = || format!("task {} names no targets", task.operation_id);
     let targets = task.targets.ok_or_else(nobody)?;
     let (devices, groups) = (targets.devices.unwrap_or_default(), targets.device_groups.unwrap_or_default());
@@ -151,7 +151,7 @@ fn job(task: wire::Operation) -> Result<Job, Unintelligible> {
     })
 }
 
-/// A policy in our words; none when we would never write it.
+/// A policy as delivery settings; none for one that Rollwave never writes.
 fn delivery(policy: &wire::Policy) -> Option<Delivery> {
     let start = match policy.execute_type.as_str() {
         "now" => DeliveryStart::Now,
@@ -171,7 +171,7 @@ fn job_state(status: &str) -> JobState {
         "wait" => JobState::Queued,
         "processing" => JobState::Running,
         "success" => JobState::Succeeded,
-        // The counters say whether some devices succeeded.
+        // The counters show whether some devices succeeded.
         "failed" => JobState::PartlyFailed,
         "stop" => JobState::Stopped,
         other => JobState::Unknown(other.to_owned()),
@@ -197,7 +197,7 @@ fn device_result(sub: wire::SubOperation) -> Result<DeviceResult, Unintelligible
         "wait" => DeviceOutcome::Queued,
         "processing" => DeviceOutcome::InFlight,
         "success" => DeviceOutcome::Succeeded,
-        // Tasks count timeouts, though no document lists the status: a device that timed out has failed.
+        // Tasks count timeouts, although no document lists the status: a device that timed out has failed.
         "fail" | "timeout" => DeviceOutcome::Failed,
         "stop" => DeviceOutcome::Stopped,
         other => DeviceOutcome::Unknown(other.to_owned()),

@@ -1,11 +1,11 @@
-//! The token of an application: fetched when none is held, refreshed before it ends, and fetched anew when it is refused.
+//! The token of an application: fetched when none is held, refreshed before it expires, and fetched again when it is refused.
 //!
-//! Only the last token of an application is valid (authentication page), so that whoever signs in puts everybody else out.
-//! Processes of one state therefore share it (`shared`): one whose token has ended first looks whether another has signed in.
-//! **Invariant:** in one process an application has one [`Session`], however many accounts name it.\
-//! **Invariant:** callers that need a token at the same time cost one request, also when that request fails.\
-//! **Invariant:** two programs that sign in with one application do not throw each other out in a loop: a token that was
-//! taken away soon after it was given is an error, which names the cause.
+//! Only the newest token of an application is valid (authentication page): each sign-in invalidates all others. Processes of one
+//! state therefore share it (`shared`): a process whose token is invalid first checks whether another one has signed in.
+//! **Invariant:** in one process an application has one [`Session`], however many accounts use it.\
+//! **Invariant:** callers that need a token at the same time cost one request, even if that request fails.\
+//! **Invariant:** two programs that sign in with one application do not invalidate each other's tokens in a loop: a token that
+//! was invalidated soon after it was issued is an error that names the cause.
 
 use super::shared::{self, Shelf};
 use super::{refusal, render, wire};
@@ -24,18 +24,17 @@ use std::{
     },
 };
 
-/// How long a token is good when the answer does not say (the page's example).
+/// Lifetime of a token if the answer does not state it (the page's example).
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
-/// A token is renewed this long before it ends, or after nine tenths of a shorter life.
+/// A token is renewed this long before it expires, or after nine tenths of a shorter lifetime.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
-/// A token that is refused sooner than this after one was fetched in the place of a refused one was taken away by
-/// somebody else.
+/// If a token is refused sooner than this after it replaced a refused one, another program signs in with the application.
 const RECLAIM: SignedDuration = SignedDuration::from_mins(5);
 
-/// A token, good until it is to be renewed. `id` tells tokens apart without comparing them.
+/// A token, valid until it must be renewed. `id` distinguishes tokens without comparing them.
 #[derive(Clone)]
 pub struct Token {
-    /// Goes after `Bearer`.
+    /// Value after `Bearer`.
     pub secret: SecretString,
     pub(super) id: u64,
     pub(super) refresh: Option<SecretString>,
@@ -48,7 +47,7 @@ impl Token {
     }
 }
 
-/// The sessions of a process, one for each application of a platform.
+/// The sessions of a process, one per application of a platform.
 #[derive(Default)]
 pub struct Sessions {
     of: Mutex<BTreeMap<(String, String), Arc<Session>>>,
@@ -67,7 +66,7 @@ impl Sessions {
     pub fn of(&self, spec: &OceanConnect) -> Arc<Session> {
         let key = (render::origin(&spec.endpoint).to_owned(), spec.app_id.clone());
         let shelf = self.shelf.clone().map(|shelf| (shelf, shared::name_of(&key.0, &key.1)));
-        // A panic elsewhere leaves the map as it was.
+        // A panic elsewhere leaves the map unchanged.
         let mut sessions = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = || Arc::new(Session { shelf, ..Session::default() });
         Arc::clone(sessions.entry(key).or_insert_with(begin))
@@ -77,7 +76,7 @@ impl Sessions {
 /// Holds the one token of an application.
 #[derive(Default)]
 pub struct Session {
-    /// Where its token is shared, and under which name.
+    /// Where its token is shared, and its name there.
     shelf: Option<(Arc<dyn Shelf>, String)>,
     attempts: AtomicU64,
     held: tokio::sync::Mutex<Held>,
@@ -86,9 +85,9 @@ pub struct Session {
 #[derive(Default)]
 struct Held {
     last: Option<Result<Token, CallError>>,
-    /// The token that was refused last.
+    /// The token that was last refused.
     dead: Option<u64>,
-    /// When a token was last fetched in the place of a refused one.
+    /// When a token was last fetched to replace a refused one.
     reclaimed_at: Option<Timestamp>,
 }
 
@@ -99,10 +98,10 @@ impl Held {
 }
 
 impl Session {
-    /// A token that is good at `now`, other than `refused`.
+    /// A token that is valid at `now`, other than `refused`.
     ///
     /// # Errors
-    /// When the platform refuses, cannot be reached, or cannot be understood; or when somebody else signs in with the same
+    /// When the platform refuses, cannot be reached, or answers unintelligibly; or when another program signs in with the same
     /// application. No request of the caller has taken effect then.
     pub async fn get(
         &self,
@@ -127,8 +126,7 @@ impl Session {
         fetched
     }
 
-    /// Another token than the one that is held: that of another process, or a new one. The outer error is no answer to anybody
-    /// else.
+    /// Another token than the held one: that of another process, or a new one. The outer error is not shared with other callers.
     async fn renew(
         &self,
         held: &mut Held,
@@ -163,7 +161,7 @@ impl Session {
     }
 }
 
-/// Where tokens come from.
+/// What a token is fetched with.
 pub struct Source<'a> {
     /// Platform and application.
     pub spec: &'a OceanConnect,
@@ -176,7 +174,7 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Refreshes a token that ends; signs in when there is none, or when its refresh is refused.
+    /// Refreshes a token that expires; signs in when there is none, or when its refresh is refused.
     async fn renew(&self, ending: Option<SecretString>, id: u64, now: Timestamp) -> Result<Token, CallError> {
         if let Some(refresh) = ending {
             match self.fetch(self.refresh_request(&refresh)?, id, now).await {
@@ -198,7 +196,7 @@ impl Source<'_> {
 
     fn read(&self, response: &WireResponse, id: u64, now: Timestamp) -> Result<Token, CallError> {
         let strange = |_| {
-            let what = "the answer is not a token".to_owned();
+            let what = "the response is not a token".to_owned();
             self.not_sent(refusal::unintelligible(self.call, response, what))
         };
         let reply: wire::TokenReply = serde_json::from_slice(&response.body).map_err(strange)?;
@@ -239,18 +237,18 @@ impl Source<'_> {
         }
     }
 
-    /// Signing in failed, so the call itself was never sent.
+    /// Signing in failed, so the call itself was not sent.
     fn not_sent(&self, mut error: CallError) -> CallError {
         error.effect = Effect::None;
-        error.message = format!("signing in: {}", error.message);
+        error.message = format!("sign-in failed: {}", error.message);
         error
     }
 
     fn contested(&self) -> CallError {
         let app = &self.spec.app_id;
-        let message = format!("somebody else signs in with application {app}: its tokens are taken away");
+        let message = format!("another program signs in with application {app} and invalidates its tokens");
         let mut error = CallError::new(ErrorClass::Unauthorized, self.call.operation(), message).next_step(
-            "stop the other program, or give it an application of its own: only the last token of an application is valid",
+            "stop the other program, or use another application for it: only the newest token of an application is valid",
         );
         error.code = Some(refusal::BAD_TOKEN.to_owned());
         error

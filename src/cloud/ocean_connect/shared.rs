@@ -1,5 +1,5 @@
-//! The token that processes of one state share: only the last token of an application is valid, so that a `plan` that signed in
-//! for itself would put out the `run` beside it.
+//! The token that processes of one state share: only the newest token of an application is valid, so that a `plan` with its own
+//! sign-in would invalidate the token of a `run` beside it.
 
 use super::session::Token;
 use async_trait::async_trait;
@@ -8,28 +8,28 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Where the processes of one state keep what they share.
+/// Storage that the processes of one state share.
 #[async_trait]
 pub trait Shelf: Send + Sync {
-    /// What is kept under this name (hexadecimal), for this caller alone until it is dropped. None when nothing can be shared
-    /// now: then the process signs in for itself.
+    /// The entry of this name (hexadecimal), exclusively for this caller until it is dropped. None when nothing can be shared
+    /// now: the process then signs in for itself.
     async fn open(&self, name: &str) -> Option<Box<dyn Kept>>;
 }
 
-/// Something that is kept, held exclusively.
+/// An entry, held exclusively.
 pub trait Kept: Send {
-    /// What was written last; none when there is nothing, or it cannot be read.
+    /// What was last written; none when there is nothing, or it cannot be read.
     fn read(&mut self) -> Option<SecretString>;
 
     /// Replaces it. What cannot be written is not shared, which is no error.
     fn write(&mut self, text: &SecretString);
 }
 
-/// A token as it is kept. Has no `Debug`: it is a secret.
+/// A stored token. Has no `Debug`: it is a secret.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Note {
-    /// Which secret of the application it was given for: another one must not get it.
+    /// Hash of the application secret that it was issued for: it must not be used with another one.
     given_for: String,
     access_token: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,12 +37,12 @@ struct Note {
     renew_at: Timestamp,
 }
 
-/// The name that the token of an application is kept under.
+/// The name of the entry of an application's token.
 pub(super) fn name_of(origin: &str, app_id: &str) -> String {
     hash(&[origin, app_id])
 }
 
-/// The token that is kept, if it was given for this secret of the application.
+/// The stored token, if it was issued for this application secret.
 pub(super) fn read(kept: &mut dyn Kept, secret: &SecretString, id: u64) -> Option<Token> {
     let text = kept.read()?;
     let note: Note = serde_json::from_str(text.expose_secret()).ok()?;
@@ -55,7 +55,7 @@ pub(super) fn read(kept: &mut dyn Kept, secret: &SecretString, id: u64) -> Optio
     })
 }
 
-/// Keeps a token for the other processes.
+/// Stores a token for the other processes.
 pub(super) fn write(kept: &mut dyn Kept, secret: &SecretString, token: &Token) {
     let note = Note {
         given_for: hash(&[secret.expose_secret()]),

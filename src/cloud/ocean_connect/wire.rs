@@ -1,4 +1,4 @@
-//! What goes over the wire, spelled as the cloud spells it. Documents: createFirmwareUpgradeTask and its seven neighbours
+//! Wire format, spelled as in the cloud. Documents: createFirmwareUpgradeTask and its seven neighbours
 //! (`/iodm/northbound/v1.5.0`), authentication, device management, device groups.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
@@ -23,7 +23,7 @@ pub struct RefreshRequest<'a> {
     pub refresh_token: &'a str,
 }
 
-/// Where a page is in its list.
+/// Position of a page in its list.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PageOf {
@@ -67,13 +67,13 @@ pub struct CreateTask<'a> {
     pub policy: Policy,
 }
 
-/// Devices of a new task. Groups are never sent: a group's members may change between the plan and the call.
+/// Devices of a new task. Groups are never sent: their members may change between plan and call.
 #[derive(Serialize)]
 pub struct NewTargets<'a> {
     pub devices: &'a [String],
 }
 
-/// When devices are upgraded, and how often again.
+/// Schedule and retries.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
@@ -158,7 +158,7 @@ pub struct Device {
     pub device_info: Option<DeviceInfo>,
 }
 
-/// What a device is and runs.
+/// Properties of a device.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceInfo {

@@ -1,4 +1,4 @@
-//! A package's file on this machine: opened beneath the folder of its manifests, and checked before any byte of it is used.
+//! A package's file on this machine: opened inside the folder of its manifests, and checked before any byte is used.
 
 use crate::api::NO_FILES;
 use crate::cloud::LocalFile;
@@ -10,15 +10,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _};
 use std::path::{Path, PathBuf};
 
-/// Bytes that are held of a file at a time.
+/// Bytes of a file that are held at a time.
 const CHUNK: usize = 128 * 1024;
-/// Flag of `open`: it returns at once, whatever the file is.
+/// Flag of `open`: return immediately, whatever the file is.
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
-/// Why a file cannot be that of a package.
+/// Why a file cannot be used for a package.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system's.
+    /// Error of the system.
     #[error("{path} cannot be read: {error}", path = path.display())]
     Unreadable {
         /// The file.
@@ -26,11 +26,11 @@ pub enum FileError {
         /// Why.
         error: io::Error,
     },
-    /// It is not known beneath which folder it has to be.
+    /// The folder that it must be in is unknown.
     #[error("{}: {NO_FILES}", .0.display())]
     NoFolder(PathBuf),
     /// By `..`, by an absolute path, or by a link.
-    #[error("{path} leads out of {root}, where files of its manifests have to be", path = path.display(), root = root.display())]
+    #[error("{path} is outside of {root}, the folder of its manifests", path = path.display(), root = root.display())]
     Outside {
         /// The file.
         path: PathBuf,
@@ -40,29 +40,29 @@ pub enum FileError {
     /// A pipe, a socket, a device or a folder.
     #[error("{} is no regular file", .0.display())]
     Special(PathBuf),
-    /// No byte.
+    /// No bytes.
     #[error("{} is empty", .0.display())]
     Empty(PathBuf),
-    /// Another size than the manifest says.
-    #[error("{path} has {found} bytes, not {wanted}", path = path.display())]
+    /// The size differs from the manifest.
+    #[error("{path} has {found} bytes, expected {wanted}", path = path.display())]
     Size {
         /// The file.
         path: PathBuf,
         /// Its size.
         found: u64,
-        /// The manifest's.
+        /// Size in the manifest.
         wanted: u64,
     },
-    /// Another digest than the manifest says.
-    #[error("{path} has the {name} {found}, not {wanted}", path = path.display())]
+    /// A digest differs from the manifest.
+    #[error("{path} has the {name} {found}, expected {wanted}", path = path.display())]
     Digest {
         /// The file.
         path: PathBuf,
-        /// Which digest.
+        /// Name of the digest.
         name: &'static str,
-        /// The file's.
+        /// Digest of the file.
         found: String,
-        /// The manifest's.
+        /// Digest in the manifest.
         wanted: String,
     },
 }
@@ -111,7 +111,7 @@ fn open_beneath(root: &Path, path: &Path) -> Result<File, FileError> {
     options.read(true).custom_flags(NONBLOCK);
     match folder.open_with(inside, &options) {
         Ok(file) => Ok(file.into_std()),
-        // Not the system's own refusal: cap-std says so of a path that leads out.
+        // Not a refusal of the system: cap-std reports it for a path that leads outside.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() => {
             Err(outside())
         }
@@ -119,14 +119,14 @@ fn open_beneath(root: &Path, path: &Path) -> Result<File, FileError> {
     }
 }
 
-/// The digests of bytes that come one after the other.
+/// Incremental digests of bytes.
 pub(super) struct Digests {
     sha256: Sha256,
     md5: Option<Md5>,
 }
 
 impl Digests {
-    /// Those that the manifest gives.
+    /// The digests that the manifest has.
     pub(super) fn of(wanted: &LocalFile) -> Self {
         Self { sha256: Sha256::new(), md5: wanted.md5.as_ref().map(|_| Md5::new()) }
     }
@@ -193,7 +193,7 @@ mod tests {
         symlink(dir.path().join("outside.bin"), at("fleet/absolute.bin")).unwrap();
         symlink("../..", at("fleet/up")).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, at("fleet/pipe.bin"), rustix::fs::Mode::RUSR).unwrap();
-        let leads_out = "leads out of";
+        let leads_out = "is outside of";
         for (path, expected) in [
             ("fleet/a.bin", "opened"),
             ("fleet/../build/b.bin", "opened"),

@@ -13,13 +13,13 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use std::{error::Error, time::Duration};
 
-/// Shorter than what load balancers allow: a request that goes into a connection just being closed has an unknown effect.
+/// Shorter than the idle timeout of load balancers: a request on a connection that is just being closed has an unknown outcome.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
-/// Limits of a transport, and whom it trusts. `Debug` shows no certificate.
+/// Limits of a transport, and the certificates that it trusts. `Debug` shows no certificate.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
-    /// For name look-up, TCP and TLS together.
+    /// For name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From the first byte to the last one.
     pub total_timeout: Duration,
@@ -29,12 +29,13 @@ pub struct HttpOptions {
     pub body_limit: usize,
     /// Certificates (PEM) that the server's is checked against, instead of the system's.
     pub ca_bundle: Option<SecretString>,
-    /// Certificate chain and private key (PEM, one after the other) that the server asks of its callers.
+    /// Certificate chain and private key (PEM, one after the other) that the server requires of clients.
     pub client_identity: Option<SecretString>,
 }
 
 impl Default for HttpOptions {
-    /// 10 seconds, 60 seconds, half an hour for files (1,000 MB at 4.7 Mbit/s), 16 MiB: a page of 50 rows with every text at its limit is a hundredth of that.
+    /// 10 seconds, 60 seconds, half an hour for files (1,000 MB at 4.7 Mbit/s), 16 MiB: a page of 50 rows with every text at its
+    /// limit is a hundredth of that.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
@@ -61,7 +62,7 @@ impl HttpTransport {
     /// # Errors
     /// When the trust store, the given certificates or the key cannot be read, or a proxy variable is not a URL.
     pub fn new(options: HttpOptions) -> Result<Self, TransportError> {
-        // Fails when some provider is installed already, which serves as well.
+        // Fails when a provider is installed already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let build = |proxied: bool| {
             let client = Client::builder()
@@ -116,10 +117,10 @@ impl HttpTransport {
                     class: ErrorClass::Unintelligible,
                     effect: Effect::Unknown,
                     message: format!(
-                        "the answer of {origin} is longer than {} bytes",
+                        "the response of {origin} is longer than {} bytes",
                         self.options.body_limit
                     ),
-                    next_step: "check that the endpoint is the cloud's".to_owned(),
+                    next_step: "check that the endpoint is that of the cloud".to_owned(),
                 });
             }
             body.extend_from_slice(&chunk);
@@ -143,7 +144,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// The URL, if it goes over the wire exactly as the request says: what is signed must be what is sent.
+/// The URL, if it is sent exactly as the request specifies it: what is signed must be what is sent.
 fn url_of(request: &WireRequest) -> Result<Url, TransportError> {
     let mut text = format!("{}{}", request.origin, request.path);
     if !request.query.is_empty() {
@@ -151,36 +152,36 @@ fn url_of(request: &WireRequest) -> Result<Url, TransportError> {
     }
     let url = Url::parse(&text).map_err(|error| unsendable(&error))?;
     if url.path() != request.path || url.query().unwrap_or_default() != request.query {
-        return Err(unsendable(&"path or query would be changed on the way"));
+        return Err(unsendable(&"path or query would be changed by URL encoding"));
     }
     Ok(url)
 }
 
-/// A client that checks, and shows, the certificates that the options name.
+/// Configures a client with the certificates that the options name.
 fn trusting(mut client: ClientBuilder, options: &HttpOptions) -> Result<ClientBuilder, TransportError> {
     if let Some(bundle) = &options.ca_bundle {
-        let unreadable = |_| unusable("the CA bundle holds no certificate in PEM form");
+        let unreadable = |_| unusable("the CA bundle contains no PEM certificate");
         let trusted = Certificate::from_pem_bundle(bundle.expose_secret().as_bytes()).map_err(unreadable)?;
         if trusted.is_empty() {
-            return Err(unusable("the CA bundle holds no certificate in PEM form"));
+            return Err(unusable("the CA bundle contains no PEM certificate"));
         }
         client = client.tls_certs_only(trusted);
     }
     if let Some(identity) = &options.client_identity {
-        let unreadable = |_| unusable("the client certificate and its key are not in PEM form");
+        let unreadable = |_| unusable("the client certificate and its key are not valid PEM");
         let identity = Identity::from_pem(identity.expose_secret().as_bytes()).map_err(unreadable)?;
         client = client.identity(identity);
     }
     Ok(client)
 }
 
-/// What is wrong is said without the reader's own words: they may quote a key.
+/// Omits the text of the parser: it may quote a key.
 fn unusable(message: &str) -> TransportError {
     TransportError {
         class: ErrorClass::Invalid,
         effect: Effect::None,
         message: message.to_owned(),
-        next_step: "check the files that the OtaCloud names".to_owned(),
+        next_step: "check the certificate files of the OtaCloud".to_owned(),
     }
 }
 
@@ -211,21 +212,22 @@ fn never_sent(error: reqwest::Error) -> TransportError {
     }
 }
 
-/// Only an error of connecting, or of building the request, means that nothing left: everything else may have reached the cloud.
+/// Only an error of connecting, or of building the request, means that nothing was sent: anything else may have reached the
+/// cloud.
 fn failed(error: reqwest::Error, origin: &str) -> TransportError {
     if error.is_builder() {
         return unsendable(&causes(error));
     }
     let (effect, what, next_step) = match (error.is_connect(), error.is_timeout()) {
         (true, _) => (Effect::None, "cannot be reached", "check the endpoint, the network, and HTTPS_PROXY"),
-        (false, true) => (Effect::Unknown, "took too long to answer", "wait"),
-        (false, false) => (Effect::Unknown, "broke off before its answer was complete", "wait"),
+        (false, true) => (Effect::Unknown, "did not respond in time", "wait"),
+        (false, false) => (Effect::Unknown, "closed the connection before the response was complete", "wait"),
     };
     let message = format!("{origin} {what}: {}", causes(error));
     TransportError { class: ErrorClass::Unavailable, effect, message, next_step: next_step.to_owned() }
 }
 
-/// The innermost two errors; those around them say only that sending failed. Never the URL: its query may hold secrets.
+/// The innermost two errors; the outer ones only state that sending failed. Never the URL: its query may contain secrets.
 fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut texts = vec![error.to_string()];

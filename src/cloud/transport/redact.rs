@@ -1,4 +1,4 @@
-//! What may be shown of a request or a response: everything but what lets somebody in.
+//! What may be shown of a request or a response: everything except credentials.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -20,7 +20,7 @@ const HIDDEN_HEADERS: [&str; 10] = [
 const HIDDEN_FIELDS: [&str; 7] =
     ["accesstoken", "encryption", "password", "refreshtoken", "secret", "secretkey", "token"];
 
-/// Parameters of a query that let somebody in: what RPC signatures of Alibaba Cloud carry.
+/// Query parameters that are credentials: those of Alibaba Cloud's RPC signatures.
 const HIDDEN_PARAMETERS: [&str; 2] = ["SecurityToken", "Signature"];
 
 /// A query whose secret values are replaced.
@@ -43,7 +43,7 @@ pub fn headers(headers: &[(String, String)]) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// A body: JSON with its secret fields replaced, at most 2,000 characters; of anything else the size only.
+/// A body: JSON with its secret fields replaced, at most 2,000 characters; otherwise only the size.
 pub fn body(bytes: &Bytes) -> impl fmt::Debug {
     let text = match serde_json::from_slice::<Value>(bytes) {
         Ok(mut json) => {
@@ -63,7 +63,7 @@ impl fmt::Debug for Plain {
     }
 }
 
-/// Only texts are secrets: IAM's `password` and `token` are also names of objects.
+/// Only strings are secrets: IAM's `password` and `token` are also names of objects.
 fn hide(json: &mut Value) {
     match json {
         Value::Object(fields) => {

@@ -11,7 +11,7 @@ use std::{
 };
 use tokio::{fs::File, io::AsyncReadExt};
 
-/// Bytes that are held of a file at a time.
+/// Bytes of a file that are held at a time.
 const CHUNK: usize = 128 * 1024;
 
 /// A body that is read while it is sent.
@@ -22,11 +22,11 @@ pub(super) struct FileBody {
     open: File,
     /// Bytes of the whole body.
     pub length: u64,
-    /// Why it was broken off, if it was: the bytes are not the expected ones, or cannot be read.
+    /// Why it was aborted, if it was: the bytes differ from the manifest, or cannot be read.
     pub fault: Fault,
 }
 
-/// A place for the reason why a body was broken off.
+/// Holds the reason why a body was aborted.
 #[derive(Clone, Default)]
 pub(super) struct Fault(Arc<Mutex<Option<String>>>);
 
@@ -37,7 +37,7 @@ impl Fault {
         error
     }
 
-    /// The error, if there was one. Its body never ended, so that nothing came of it.
+    /// The error, if there was one. The body was not completed, so the request had no effect.
     pub fn error(&self) -> Option<TransportError> {
         let why = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(unusable(why))
@@ -48,7 +48,7 @@ impl FileBody {
     /// Opens the file, and reads it once to check it.
     ///
     /// # Errors
-    /// It cannot be opened, or is not the one that the manifest describes. Nothing has been sent.
+    /// The file cannot be opened, or differs from the manifest. Nothing has been sent.
     pub async fn open(before: Bytes, upload: Upload) -> Result<Self, TransportError> {
         let Upload { file, after } = upload;
         let wanted = file.clone();
@@ -62,7 +62,7 @@ impl FileBody {
         Ok(Self { before, after, file, open, length, fault: Fault::default() })
     }
 
-    /// The body, chunk by chunk. It ends with an error, before what follows the file, when the digests are not the expected ones.
+    /// The body in chunks. It ends with an error, before the part after the file, if the digests differ from the manifest.
     pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let digests = Some(Digests::of(&self.file));
         let reader = Reader { digests, open: self.open, file: self.file, fault: self.fault };
@@ -80,7 +80,7 @@ impl FileBody {
 }
 
 struct Reader {
-    /// None once they were checked.
+    /// None once they are checked.
     digests: Option<Digests>,
     open: File,
     file: LocalFile,
@@ -88,7 +88,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The next chunk; none at the end of a file that is the expected one.
+    /// The next chunk; none at the end of a file that matches the manifest.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let mut chunk = BytesMut::with_capacity(CHUNK);
         let path = self.file.path.display();
@@ -114,8 +114,8 @@ fn unusable(message: impl fmt::Display) -> TransportError {
     TransportError {
         class: ErrorClass::Invalid,
         effect: Effect::None,
-        message: format!("the package's file is not usable: {message}"),
-        next_step: "put the right file in place, or correct spec.artifact".to_owned(),
+        message: format!("the file of the package cannot be used: {message}"),
+        next_step: "provide the correct file, or correct spec.artifact".to_owned(),
     }
 }
 

@@ -7,16 +7,16 @@ use std::fs::Metadata;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// Folders within folders that are read.
+/// Maximum depth of folders.
 const MAX_DEPTH: usize = 32;
 
-/// Something found, named as the user would name it.
+/// A found file, named as the user would name it.
 pub(super) struct Found {
     pub name: PathBuf,
     pub text: Text,
 }
 
-/// What came of reading it.
+/// The result of reading it.
 pub(super) enum Text {
     Read(String),
     /// It cannot be used, and why.
@@ -40,7 +40,7 @@ pub(super) fn find(roots: &[PathBuf]) -> Vec<Found> {
 #[derive(Default)]
 struct Finder {
     found: Vec<Found>,
-    /// Real paths of what was read: a file that is reached by two names counts once.
+    /// Real paths of what was read: a file with two names counts once.
     seen: BTreeSet<PathBuf>,
     /// Real path of the root: nothing outside of it is read.
     base: PathBuf,
@@ -60,17 +60,17 @@ impl Finder {
         }
     }
 
-    /// `above`: real paths of the folders on the way here, which tell a loop from a second name.
+    /// `above`: real paths of the folders on the way here, which distinguish a loop from a second name.
     fn folder(&mut self, folder: &Path, real: &Path, above: &mut Vec<PathBuf>) {
         if above.iter().any(|above| above == real) {
             return self.unusable(
                 folder,
                 false,
-                "a symbolic link that leads back to a folder above it".to_owned(),
+                "is a symbolic link to a folder that contains it".to_owned(),
             );
         }
         if above.len() >= MAX_DEPTH {
-            return self.unusable(folder, false, format!("more than {MAX_DEPTH} folders deep"));
+            return self.unusable(folder, false, format!("is nested more than {MAX_DEPTH} folders deep"));
         }
         if !self.seen.insert(real.to_owned()) {
             return;
@@ -90,7 +90,7 @@ impl Finder {
         let is_manifest = is_manifest(entry);
         let real = match fs::canonicalize(entry) {
             Ok(real) => real,
-            // Deleted since the folder was listed: it is simply not there.
+            // Deleted since the folder was listed: treated as absent.
             Err(_) if fs::symlink_metadata(entry).is_err() => return,
             Err(error) if is_manifest => return self.unusable(entry, true, reason(&error)),
             Err(_) => return,
@@ -101,7 +101,7 @@ impl Finder {
         }
         if !real.starts_with(&self.base) {
             let message =
-                format!("a symbolic link to {}, outside of the folder: it is not read", real.display());
+                format!("is a symbolic link to {}, outside of the folder: it is not read", real.display());
             return self.unusable(entry, is_manifest, message);
         }
         if is_folder { self.folder(entry, &real, above) } else { self.file(entry, real) }
@@ -120,7 +120,7 @@ impl Finder {
     }
 }
 
-/// Sorted; without what begins with a dot, which is also how a ConfigMap's `..data` and a git repository are passed over.
+/// Sorted, without names that begin with a dot, which also skips a ConfigMap's `..data` and a git repository.
 fn visible_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -143,7 +143,7 @@ fn read(name: &Path) -> Text {
     match read_steady(name) {
         Err(error) => unusable(reason(&error)),
         Ok(Steady::Changed) => {
-            unusable("changed while it was read: it is read again when it is at rest".to_owned())
+            unusable("changed while it was read: it is read again once it is stable".to_owned())
         }
         Ok(Steady::Special) => unusable("is neither a file nor a folder".to_owned()),
         Ok(Steady::TooLarge(bytes)) => unusable(too_large(bytes)),
@@ -161,9 +161,9 @@ enum Steady {
     TooLarge(u64),
 }
 
-/// Reads a file that nobody writes to meanwhile.
+/// Reads a file that is not being written meanwhile.
 fn read_steady(name: &Path) -> io::Result<Steady> {
-    // Looked at before it is opened: opening a pipe would wait for somebody to write into it.
+    // Checked before it is opened: opening a pipe would block until something writes into it.
     let before = fs::metadata(name)?;
     if !before.is_file() {
         return Ok(Steady::Special);
@@ -187,14 +187,14 @@ fn not_utf8(bytes: &[u8], valid: usize) -> Text {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     let byte = bytes.get(valid).copied().unwrap_or_default();
-    let message = format!("not UTF-8: the byte 0x{byte:02X} cannot stand here");
+    let message = format!("is not UTF-8: invalid byte 0x{byte:02X}");
     Text::Unusable { is_file: true, line, column, message }
 }
 
-/// The operating system's words without the path, which stands before them already.
+/// The message of the operating system without the path, which precedes it already.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
         io::ErrorKind::PermissionDenied => "cannot be read: permission denied".to_owned(),
         kind => format!("cannot be read: {kind}"),
     }

@@ -11,30 +11,30 @@ use files::{Found, Text};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 
-/// What some files and folders hold, and how many files were read for it.
+/// The content of some files and folders, and the files that were read.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// The objects and problems.
     pub snapshot: Snapshot,
     /// Every manifest file that was found, as the user would name it, with its size in bytes; `None`: not readable.
     pub files: Vec<(PathBuf, Option<u64>)>,
-    /// SHA-256 over names, contents and problems: equal digests, equal snapshots.
+    /// SHA-256 of names, contents and problems: equal digests mean equal snapshots.
     pub digest: [u8; 32],
 }
 
-/// Reads a file, or every `*.yaml`, `*.yml` and `*.json` of a folder and the folders in it.
+/// Reads a file, or every `*.yaml`, `*.yml` and `*.json` of a folder at any depth.
 #[must_use]
 pub fn read(root: &Path) -> Snapshot {
     read_all(&[root.to_owned()]).snapshot
 }
 
-/// The same, for a place where there are other objects already.
+/// The same, for a place with existing objects.
 #[must_use]
 pub fn read_for(root: &Path, surroundings: &Surroundings) -> Snapshot {
     read_in(&[root.to_owned()], surroundings).snapshot
 }
 
-/// Reads several files and folders as one: references go from each to each.
+/// Reads several files and folders as one: references may cross them.
 #[must_use]
 pub fn read_all(roots: &[PathBuf]) -> Reading {
     read_in(roots, &Surroundings::default())

@@ -1,4 +1,4 @@
-//! Watches a folder, and says what it holds whenever that has changed and is at rest.
+//! Watches a folder, and yields its content whenever it has changed and is stable.
 
 use super::{Reading, read_all};
 use crate::source::{Place, Problem, Snapshot};
@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// How long things take, for [`Watch`].
+/// Timing of a [`Watch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchOptions {
-    /// The folder is read once nothing has happened in it for so long.
+    /// The folder is read once nothing has changed in it for this long.
     pub quiet: Duration,
-    /// ... but no later than this after the first event, should it never come to rest.
+    /// ... but no later than this after the first event, if it never becomes stable.
     pub at_most: Duration,
-    /// The folder is also read this often, for file systems that tell nothing (network shares).
+    /// The folder is also read at this interval, for file systems without events (network shares).
     pub poll: Duration,
 }
 
@@ -31,14 +31,14 @@ impl Default for WatchOptions {
     }
 }
 
-/// Waits. Injected, so that a test decides when time has passed.
+/// Waits. Injected, so that a test controls the time.
 #[async_trait]
 pub trait Settle: Send + Sync {
     /// Returns after `time`.
     async fn sleep(&self, time: Duration);
 }
 
-/// Waits as long as it says.
+/// Waits for real.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioSettle;
 
@@ -49,23 +49,23 @@ impl Settle for TokioSettle {
     }
 }
 
-/// A folder that is watched.
+/// A watched folder.
 pub struct Watch {
     root: PathBuf,
     options: WatchOptions,
     settle: Arc<dyn Settle>,
     events: Option<Events>,
-    /// Something has happened that was not read yet.
+    /// Something has changed that was not read yet.
     stale: bool,
-    /// The snapshot before was read at rest.
+    /// The previous snapshot was read in a stable state.
     at_rest: bool,
     last: Option<Reading>,
 }
 
-/// The operating system's events about one folder.
+/// Events of the operating system for one folder.
 struct Events {
     changed: UnboundedReceiver<()>,
-    /// Which folder it is: one that was replaced by another of its name sends no more events.
+    /// Identity of the folder: one that was replaced by another of its name sends no more events.
     identity: Identity,
     _watcher: RecommendedWatcher,
 }
@@ -82,15 +82,15 @@ impl std::fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Begins to watch a file or folder.
+    /// Starts to watch a file or folder.
     #[must_use]
     pub fn new(root: &Path, options: WatchOptions, settle: Arc<dyn Settle>) -> Self {
         let events = Events::of(root);
         Self { root: root.to_owned(), options, settle, events, stale: false, at_rest: true, last: None }
     }
 
-    /// What the folder holds: at once the first time, later when it holds something else. May be dropped at any `.await`
-    /// without losing a change.
+    /// The content of the folder: at once the first time, later when it changes. May be dropped at any `.await` without losing a
+    /// change.
     pub async fn next(&mut self) -> Snapshot {
         loop {
             let at_rest = self.last.is_none() || self.wait_for_events().await;
@@ -109,22 +109,21 @@ impl Watch {
         }
     }
 
-    /// Somebody may be in the middle of writing a file whose first half is a valid manifest.
+    /// A file may be half written, with a first half that is a valid manifest.
     fn restless(&self) -> Problem {
-        let message = "is being written to without a pause: nothing is removed until it comes to rest";
+        let message = "is being changed continuously: nothing is deleted until it is stable";
         problem(&self.root, message)
     }
 
     fn read(&mut self) -> Reading {
-        // Watched anew before it is read, so that nothing can change unseen in between.
+        // Watched again before it is read, so that no change is missed.
         if self.events.as_ref().is_none_or(|events| events.identity != identity(&self.root)) {
             self.events = Events::of(&self.root);
         }
         read_all(std::slice::from_ref(&self.root))
     }
 
-    /// Returns when something has happened and the folder is at rest, or when it is time to look all the same. False: it
-    /// has not come to rest.
+    /// Returns when something has changed and the folder is stable, or when the poll is due. False: it has not become stable.
     async fn wait_for_events(&mut self) -> bool {
         let poll = self.settle.sleep(self.options.poll);
         let Some(events) = &mut self.events else {
@@ -150,13 +149,13 @@ impl Watch {
         }
     }
 
-    /// Files that held something before and hold nothing now: most likely somebody is about to write them.
+    /// Files that had content before and are empty now: most likely they are about to be written.
     fn emptied(&self, reading: &Reading) -> Vec<Problem> {
         let Some(last) = &self.last else { return Vec::new() };
         let before: BTreeMap<_, _> = last.files.iter().map(|(file, size)| (file, *size)).collect();
         let empty = reading.files.iter().filter(|(_, size)| *size == Some(0));
         let emptied = empty.filter(|(file, _)| before.get(file).copied().flatten() > Some(0));
-        let message = "is empty now: remove the file if its objects are to go";
+        let message = "is empty now: delete the file to delete its objects";
         emptied.map(|(file, _)| problem(file, message)).collect()
     }
 
@@ -179,16 +178,16 @@ fn problem(file: &Path, message: &str) -> Problem {
 }
 
 impl Events {
-    /// `None` where the root is not there, or the system has no watches left: the poll finds what changes.
+    /// `None` if the root does not exist, or the system has no watches left: the poll finds changes.
     fn of(root: &Path) -> Option<Self> {
-        // A file is watched through its folder: an editor that saves replaces it by another.
+        // A file is watched through its folder: an editor replaces the file when it saves.
         let folder = if root.is_dir() { root } else { parent(root) };
         let (sender, changed) = unbounded_channel();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading is an event too, and would wake us for ever.
+            // Reading is an event too, and would trigger the watch for ever.
             let only_read = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
             if !only_read {
-                // Nobody listens any more only while the watch is being dropped.
+                // The receiver is absent only while the watch is being dropped.
                 let _ = sender.send(());
             }
         })
@@ -203,7 +202,7 @@ fn parent(root: &Path) -> &Path {
     root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Device and inode of the folder that is watched.
+/// Device and inode of the watched folder.
 #[cfg(unix)]
 fn identity(root: &Path) -> Identity {
     use std::os::unix::fs::MetadataExt as _;

@@ -1,6 +1,6 @@
-//! What people applied to a cluster: one watch for each kind.
+//! The objects of a cluster, from one watch per kind.
 //!
-//! **Invariant:** an object that cannot be understood stops nothing else: it is told with its key and what is wrong.
+//! **Invariant:** an object that cannot be parsed stops nothing else: it is reported with its key and the problem.
 
 pub mod patience;
 pub mod secret;
@@ -18,10 +18,10 @@ use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-/// What a watch tells.
+/// An event of a watch.
 #[derive(Debug)]
 pub enum Seen {
-    /// It starts, or restarts, with a list of everything that it covers.
+    /// The watch starts, or restarts, with a list of everything that it covers.
     ListBegins(Scope),
     /// An object of that list.
     Listed(Object),
@@ -29,29 +29,29 @@ pub enum Seen {
     ListEnds(Scope),
     /// An object is new or changed.
     Changed(Object),
-    /// An object cannot be understood, or cannot work in a cluster.
+    /// An object cannot be parsed, or cannot work in a cluster.
     Broken {
-        /// Which.
+        /// Its key.
         key: ObjectKey,
         /// Its metadata.
         meta: Box<ObjectMeta>,
         /// What is wrong with it, and what to do.
         why: String,
     },
-    /// An object is gone.
+    /// An object was deleted.
     Gone(ObjectKey),
-    /// The watch failed, and goes on by itself after a while.
+    /// The watch failed, and is retried automatically after a while.
     Failed(Scope, watcher::Error),
 }
 
-/// What there is to work with.
+/// What the controller has available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Means {
-    /// The controller has a folder with the files of packages.
+    /// The controller has a folder with package files.
     pub has_files: bool,
 }
 
-/// Watches what these scopes cover, each by a watch of its own. Never ends.
+/// Watches these scopes, each with its own watch. Never ends.
 pub fn watch(
     client: &Client,
     scopes: &BTreeSet<Scope>,
@@ -69,10 +69,10 @@ pub fn watch(
     stream::select_all(scopes.iter().map(watch_one))
 }
 
-/// Every object of these namespaces (none: of all), in order of their keys; and what is wrong with those that cannot be understood.
+/// Every object of these namespaces (none: of all), in order of their keys; and problems of objects that cannot be parsed.
 ///
 /// # Errors
-/// The API server's.
+/// The error of the API server.
 pub async fn list(
     client: &Client,
     namespaces: &[Option<&str>],
@@ -105,7 +105,7 @@ where
     let listed = api.list(&ListParams::default()).await?;
     let wrong = |invalid: InvalidObject| {
         let key = ObjectKey::of(kind, &invalid.metadata);
-        format!("{key} cannot be understood, and is not shown: {}", invalid.error)
+        format!("{key} cannot be parsed, and is not shown: {}", invalid.error)
     };
     Ok(listed.items.into_iter().map(|object| object.0.map(wrap).map_err(wrong)).collect())
 }
@@ -134,7 +134,7 @@ where
         + Send
         + 'static,
 {
-    // Pages of 500, bookmarks, 410 Gone and watches that fall silent are the watcher's business.
+    // The watcher handles pages of 500, bookmarks, 410 Gone and silent watches.
     let (config, kind) = (patience.config.clone(), scope.kind);
     let api = api::<K>(client, scope.namespace.as_deref());
     patience::patiently(move || watcher(api.clone(), config.clone()).boxed(), patience).map(move |event| {
@@ -165,7 +165,7 @@ fn understood<K>(
         },
         Err(invalid) => {
             let why = format!(
-                "cannot be understood ({}): apply it again as this version of Rollwave takes it",
+                "cannot be parsed ({}): apply it again in the form of this Rollwave version",
                 invalid.error
             );
             broken(invalid.metadata, why)

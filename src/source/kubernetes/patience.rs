@@ -1,4 +1,4 @@
-//! How long a watch is waited for, and how long it waits after a failure.
+//! Timeouts and backoff of watches.
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, Stream, StreamExt as _};
@@ -9,19 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower::timeout::TimeoutLayer;
 
-/// How long a watch that failed waits at first, and at most: twice as long each time, until it tells something again.
+/// First and longest pause after a failed watch; it doubles until the watch yields something again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
 
-/// How long the API server may take for the beginning of an answer, or for a page of a list. Its own limit for anything but a
-/// watch is a minute (`--request-timeout`); and nothing in the client would end a list whose answer never comes.
+/// How long the API server may take for the beginning of a response, or for a page of a list. Its own limit, except for watches,
+/// is a minute (`--request-timeout`); and the client would never end a list without a response.
 pub const LIMIT: Duration = Duration::from_secs(75);
 
-/// How watches wait, and how long the API server keeps one open: a test may own both.
+/// Pauses of watches, and how long the API server keeps one open: a test may control both.
 #[derive(Clone)]
 pub struct Patience {
-    /// Returns after so long.
+    /// Returns after this duration.
     pub sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
-    /// What the watcher is told.
+    /// Configuration of the watcher.
     pub config: watcher::Config,
 }
 
@@ -32,17 +32,16 @@ impl Default for Patience {
     }
 }
 
-/// A client whose requests fail when their answer does not begin within [`LIMIT`]: kube's own has no such limit, since its
-/// sessions may be silent for long.
+/// A client whose requests fail if the response does not begin within [`LIMIT`]: kube has no such limit, since its sessions may
+/// be silent for long.
 ///
 /// # Errors
-/// What the configuration names cannot be used.
+/// The configuration cannot be used.
 pub fn client(config: Config) -> kube::Result<Client> {
     Ok(ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(LIMIT)).build())
 }
 
-/// The events of a watcher, which is made anew when its list does not come, and asked again some time after it failed. Never
-/// ends.
+/// The events of a watcher that is recreated when its list does not arrive, and retried some time after a failure. Never ends.
 pub(super) fn patiently<T: Send + 'static>(
     make: impl Fn() -> BoxStream<'static, watcher::Result<Event<T>>> + Send,
     patience: Patience,
@@ -68,7 +67,7 @@ where
             Some(event) => event,
             None => {
                 self.events = (self.make)();
-                let late = format!("the list did not come within {} s", LIMIT.as_secs());
+                let late = format!("the list did not arrive within {} s", LIMIT.as_secs());
                 Err(Error::InitialListFailed(kube::Error::Service(late.into())))
             }
         };
@@ -85,12 +84,12 @@ where
         event
     }
 
-    /// None when a list does not go on.
+    /// None when a list does not continue.
     async fn event(&mut self) -> Option<watcher::Result<Event<T>>> {
         if !self.is_listing {
             return self.events.next().await;
         }
-        // Asked for only when it is waited for: most objects of a list are here already.
+        // Created only when it is waited for: most objects of a list are available already.
         let limit = async { (self.patience.sleep)(LIMIT).await };
         tokio::select! {
             biased;
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// A watcher whose list never comes, and then one that tells everything.
+    /// A watcher whose list never arrives, and then one that yields everything.
     fn watchers(made: &AtomicUsize) -> BoxStream<'static, watcher::Result<Event<u8>>> {
         let begins =
             stream::iter([Ok(Event::Init), Ok(Event::InitApply(made.load(Ordering::Relaxed) as u8))]);
@@ -129,7 +128,7 @@ mod tests {
             .collect()
             .await;
         let late = &told[2];
-        assert!(late.contains("did not come within 75 s"), "{late}");
+        assert!(late.contains("did not arrive within 75 s"), "{late}");
         assert_eq!(
             [&told[..2], &told[3..]].concat(),
             ["Init", "InitApply(0)", "Init", "InitApply(1)", "InitDone"]

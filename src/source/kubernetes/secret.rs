@@ -1,5 +1,5 @@
-//! Secrets of a cluster: read by name when they are needed, never listed, never cached. A finalizer keeps a Secret for as long
-//! as an account needs it, so that jobs can still be stopped when everything is deleted at once.
+//! Secrets of a cluster: read by name when they are needed, never listed, never cached. A finalizer keeps a Secret as long as an
+//! account needs it, so that jobs can still be stopped when everything is deleted at once.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -11,58 +11,58 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// How long a request may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long a deleted Secret stays for an account that is not deleted: `kubectl delete -f` deletes one after the other.
+/// How long a deleted Secret is kept for an account that is not deleted: `kubectl delete -f` deletes one object after the other.
 const HELD_AFTER_DELETION: SignedDuration = SignedDuration::from_mins(1);
-/// Name under which the API server notes who wrote a field.
+/// Field manager name at the API server.
 const MANAGER: &str = "rollwave";
-/// What the names of our finalizers begin with; the uid of the account follows.
+/// Prefix of our finalizers; the uid of the account follows.
 const FINALIZER_PREFIX: &str = "ota.rollwave.dev/account-";
 
-/// Why a Secret cannot be read. Never holds a secret.
+/// Why a Secret cannot be read. Never contains a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// There is none of that name.
+    /// The Secret does not exist.
     #[error("there is no Secret {name} in namespace {namespace}")]
     Absent {
-        /// Where.
+        /// Namespace.
         namespace: String,
-        /// Which.
+        /// Name.
         name: String,
     },
-    /// The controller's role does not let it.
+    /// The role of the controller does not permit it.
     #[error(
-        "the controller may not read the Secret {name} in namespace {namespace}: its role needs `get` on secrets"
+        "the controller may not read the Secret {name} in namespace {namespace}: grant its role `get` on secrets"
     )]
     Forbidden {
-        /// Where.
+        /// Namespace.
         namespace: String,
-        /// Which.
+        /// Name.
         name: String,
     },
-    /// The controller's role does not let it write our finalizer.
+    /// The role of the controller does not permit writing our finalizer.
     #[error(
-        "the controller may not change the finalizers of the Secret {name} in namespace {namespace}: its role needs `patch` on secrets"
+        "the controller may not change the finalizers of the Secret {name} in namespace {namespace}: grant its role `patch` on secrets"
     )]
     NotKept {
-        /// Where.
+        /// Namespace.
         namespace: String,
-        /// Which.
+        /// Name.
         name: String,
     },
-    /// A value is empty, or not text.
-    #[error("key {key} of the Secret {name} is empty, or not text in UTF-8")]
+    /// A value is empty, or not UTF-8.
+    #[error("key {key} of the Secret {name} is empty or not UTF-8 text")]
     Unusable {
-        /// Which.
+        /// Name of the Secret.
         name: String,
-        /// Of what.
+        /// Name of the key.
         key: String,
     },
     /// The API server did not answer.
     #[error("the Secret {name} could not be read: {cause}")]
     Unavailable {
-        /// Which.
+        /// Name.
         name: String,
-        /// Why.
+        /// Cause.
         cause: String,
     },
 }
@@ -70,17 +70,17 @@ pub enum SecretError {
 /// A Secret, and the account that needs it.
 #[derive(Clone, Copy)]
 pub struct Named<'a> {
-    /// Of both.
+    /// Namespace of both.
     pub namespace: &'a str,
-    /// Of the Secret.
+    /// Name of the Secret.
     pub name: &'a str,
     /// Uid of the `OtaCloud`.
     pub holder: &'a str,
 }
 
 impl Named<'_> {
-    /// The entries of the Secret by their keys; a line break at the end of a value does not belong to it. From now on the Secret
-    /// is kept for its holder, if the controller may do that.
+    /// The entries of the Secret by their keys; a line break at the end of a value is removed. From now on the Secret is kept for
+    /// its holder, if the controller may do that.
     ///
     /// # Errors
     /// [`SecretError`]
@@ -90,7 +90,7 @@ impl Named<'_> {
         self.entries(secret)
     }
 
-    /// The same, for somebody who changes nothing.
+    /// The same, for a process that changes nothing.
     ///
     /// # Errors
     /// [`SecretError`]
@@ -106,7 +106,7 @@ impl Named<'_> {
             .collect()
     }
 
-    /// Keeps a Secret that lost our finalizer; lets one go that was deleted while its account stays.
+    /// Adds our finalizer to a Secret that lost it; releases a deleted Secret whose account stays.
     ///
     /// # Errors
     /// [`SecretError`]
@@ -122,7 +122,7 @@ impl Named<'_> {
         }
     }
 
-    /// The account does not need the Secret any more.
+    /// Releases the Secret: its account no longer needs it.
     ///
     /// # Errors
     /// [`SecretError`]
@@ -139,7 +139,7 @@ impl Named<'_> {
     }
 
     async fn hold(&self, client: &Client, secret: &Secret) -> Result<(), SecretError> {
-        // An API server takes no new finalizer for an object that is being deleted.
+        // An API server accepts no new finalizer for an object that is being deleted.
         if secret.metadata.deletion_timestamp.is_some() || self.is_held(secret) {
             return Ok(());
         }
@@ -148,7 +148,7 @@ impl Named<'_> {
         match self.write_finalizers(client, secret, &finalizers).await {
             Err(SecretError::NotKept { .. }) => {
                 tracing::info!(
-                    "the Secret {} in namespace {} is not kept while it is needed: the controller's role has no `patch` on secrets",
+                    "the Secret {} in namespace {} may be deleted while it is needed: grant the controller's role `patch` on secrets",
                     self.name,
                     self.namespace
                 );
@@ -204,7 +204,7 @@ impl Named<'_> {
         let (namespace, name) = (self.namespace.to_owned(), self.name.to_owned());
         let unavailable = |cause: String| SecretError::Unavailable { name: self.name.to_owned(), cause };
         let answer = tokio::time::timeout(LIMIT, request).await;
-        match answer.map_err(|_| unavailable(format!("no answer within {} seconds", LIMIT.as_secs())))? {
+        match answer.map_err(|_| unavailable(format!("no response within {} seconds", LIMIT.as_secs())))? {
             Ok(answer) => Ok(answer),
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 Err(SecretError::Absent { namespace, name })
@@ -299,7 +299,11 @@ mod tests {
         KEYS.keep(&server.client, at(120)).await.unwrap();
         assert_eq!(server.finalizers(), json!(["other"]));
         KEYS.read(&server.client).await.unwrap();
-        assert_eq!(server.finalizers(), json!(["other"]), "what is being deleted takes no finalizer");
+        assert_eq!(
+            server.finalizers(),
+            json!(["other"]),
+            "a Secret that is being deleted accepts no finalizer"
+        );
     }
 
     #[tokio::test]

@@ -1,14 +1,14 @@
-//! What a manifest may say in a folder, and not in a cluster: the machine that the controller runs on is not the author's.
+//! What a manifest may contain in a folder, but not in a cluster, where the author does not own the controller's machine.
 
 use super::Means;
 use crate::api::{Artifact, NO_FILES, Object, OtaCloudSpec, OtaPackage};
 use std::path::{Component, Path};
 
-/// Why an object cannot work in a cluster; none when it can.
+/// Why an object cannot work in a cluster; none if it can.
 pub(super) fn refusal(object: &Object, means: Means) -> Option<String> {
     match object {
         Object::Cloud(cloud) => of_cloud(&cloud.spec),
-        // What may be in the cloud is observed whatever the flags are now. Only its creation needs the files, and is refused there.
+        // What may be in the cloud is observed whatever the flags are. Only its creation needs the files, and is refused there.
         Object::Package(package) if may_be_in_the_cloud(package) => None,
         Object::Package(package) => of_artifact(&package.spec.artifact, means),
         Object::Rollout(_) => None,
@@ -23,13 +23,13 @@ fn may_be_in_the_cloud(package: &OtaPackage) -> bool {
 fn of_cloud(spec: &OtaCloudSpec) -> Option<String> {
     if spec.credentials.secret_ref.is_none() {
         return Some(
-            "spec.credentials: env:, file: and exec: are of the machine that the controller runs on: put the keys into a Secret and name it with spec.credentials.secretRef"
+            "spec.credentials: env:, file: and exec: are not supported in a cluster: put the keys into a Secret and use spec.credentials.secretRef"
                 .to_owned(),
         );
     }
     let has_files = |spec: &crate::api::OceanConnect| spec.ca_bundle.is_some() || spec.client_cert.is_some();
     spec.ocean_connect.as_ref().is_some_and(has_files).then(|| {
-        "spec.oceanConnect.caBundle and clientCert are of the machine that the controller runs on: put ca.crt, tls.crt and tls.key into the Secret instead".to_owned()
+        "spec.oceanConnect.caBundle and clientCert are not supported in a cluster: put ca.crt, tls.crt and tls.key into the Secret".to_owned()
     })
 }
 
@@ -41,7 +41,7 @@ fn of_artifact(artifact: &Artifact, means: Means) -> Option<String> {
         let stays =
             Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         (!stays).then(|| {
-            format!("{field}: {file} leads out of the folder of this namespace: write a path below it")
+            format!("{field}: {file} is outside of the folder of this namespace: use a path below it")
         })
     })
 }
@@ -96,7 +96,7 @@ mod tests {
                 [(one(file), "artifact.file:"), (second(file), "artifact.files[1].file:")]
             {
                 let said = said(package(artifact), true);
-                assert_eq!(said.contains("leads out") && said.contains(field), refused, "{file}: {said}");
+                assert_eq!(said.contains("is outside of") && said.contains(field), refused, "{file}: {said}");
             }
         }
     }

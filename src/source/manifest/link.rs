@@ -1,4 +1,4 @@
-//! What must hold between objects: one object of each name, and no reference to nowhere.
+//! Checks across objects: unique names, and no dangling references.
 
 use super::{Manifests, words};
 use crate::api::{
@@ -8,22 +8,22 @@ use crate::api::{
 use crate::source::{Problem, Snapshot, Sourced};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where manifests are meant for.
+/// The place that manifests are for.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// Namespace of objects that name none; the usual one without it.
+    /// Namespace of objects that name none; the default one if absent.
     pub namespace: Option<String>,
-    /// Objects that are there already: a reference to one of them is not wrong.
+    /// Objects that exist already: a reference to one of them is valid.
     pub known: BTreeSet<ObjectKey>,
 }
 
-/// Makes a snapshot of what was read: refuses objects of one name, and references to objects that are not there.
+/// Makes a snapshot of what was read: refuses duplicate names and dangling references.
 #[must_use]
 pub fn gather(manifests: Manifests) -> Snapshot {
     gather_in(manifests, &Surroundings::default())
 }
 
-/// The same, for a place where there are other objects already.
+/// The same, for a place with existing objects.
 #[must_use]
 pub fn gather_in(manifests: Manifests, surroundings: &Surroundings) -> Snapshot {
     let Manifests { objects, mut broken, problems, others } = manifests;
@@ -34,7 +34,7 @@ pub fn gather_in(manifests: Manifests, surroundings: &Surroundings) -> Snapshot 
         let key = sourced.object.key();
         match snapshot.objects.get(&key) {
             Some(first) => {
-                let message = format!("there are two of {key}: the other is at {}", first.place);
+                let message = format!("duplicate {key}: the other one is at {}", first.place);
                 snapshot.problems.push(Problem {
                     place: sourced.place,
                     path: "metadata.name".to_owned(),
@@ -47,7 +47,7 @@ pub fn gather_in(manifests: Manifests, surroundings: &Surroundings) -> Snapshot 
             }
         }
     }
-    // Nobody can tell which of two is meant.
+    // It is unknown which of the two is meant.
     snapshot.objects.retain(|key, _| !broken.contains(key));
     refuse_second_of_account(&mut snapshot, &mut broken);
     refuse_twins(&mut snapshot, &mut broken);
@@ -60,7 +60,7 @@ pub fn gather_in(manifests: Manifests, surroundings: &Surroundings) -> Snapshot 
     snapshot
 }
 
-/// Two objects for one account would have two budgets, and each would send to devices that the other one has a job for.
+/// Two objects for one account would have two budgets, and each would send to devices that a job of the other holds.
 fn refuse_second_of_account(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
     let mut first_of = BTreeMap::new();
     let mut second = Vec::new();
@@ -70,7 +70,7 @@ fn refuse_second_of_account(snapshot: &mut Snapshot, broken: &mut BTreeSet<Objec
         let path = format!("spec.{}", named.kind());
         if let Some((first, place)) = first_of.get(&account) {
             let message = format!(
-                "{key} is the same account as {first} (at {place}): {account}; keep one of them and name it in every cloudRef"
+                "{key} is the same account as {first} (at {place}): {account}; keep one of them and use it in every cloudRef"
             );
             second.push((key.clone(), Problem { place: sourced.place_of(&path), path, message }));
         } else {
@@ -84,8 +84,8 @@ fn refuse_second_of_account(snapshot: &mut Snapshot, broken: &mut BTreeSet<Objec
     }
 }
 
-/// A cloud has one package of each product, module, type and version: two objects for it would each take the other's work for
-/// their own, and one of them could delete what the other needs.
+/// A cloud has one package of each product, module, type and version: of two objects for it, each would treat the other's work as
+/// its own, and one could delete what the other needs.
 fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
     let mut first_of = BTreeMap::new();
     let mut twins = Vec::new();
@@ -96,7 +96,7 @@ fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
         let natural_key = (package.account(), part, &spec.version);
         if let Some((first, place)) = first_of.insert(natural_key, (key, &sourced.place)) {
             let message = format!(
-                "{key} and {first} (at {place}) are the same package of {}: the cloud holds one of each product, type and version; keep one of them",
+                "{key} and {first} (at {place}) are the same package of {}: a cloud has one per product, type and version; keep one of them",
                 spec.cloud_ref
             );
             let place = sourced.place_of("spec.version");
@@ -116,7 +116,7 @@ fn refuse_twins(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
     }
 }
 
-/// Packages of namespaces that their account does not allow.
+/// Packages in namespaces that their account does not allow.
 fn refuse_strangers(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
     let refusal = |key: &ObjectKey, sourced: &Sourced| {
         let Object::Package(package) = &sourced.object else { return None };
@@ -134,7 +134,7 @@ fn refuse_strangers(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
     }
 }
 
-/// Fields that the object's cloud cannot honour, one problem each: nothing is accepted and then dropped.
+/// Fields that the object's cloud cannot honor, one problem each: nothing is accepted and then ignored.
 fn refuse_what_no_cloud_does(snapshot: &mut Snapshot, broken: &mut BTreeSet<ObjectKey>) {
     let mut refused = Vec::new();
     for (key, sourced) in &snapshot.objects {
@@ -172,7 +172,7 @@ fn package_of<'s>(key: &ObjectKey, rollout: &OtaRollout, snapshot: &'s Snapshot)
     }
 }
 
-/// The cloud that an object's account is on, as far as the files tell.
+/// The cloud of an object's account, if the files define it.
 fn cloud_of(key: &ObjectKey, object: &Object, snapshot: &Snapshot) -> Option<CloudKind> {
     let named = |key: &ObjectKey| Some(&snapshot.objects.get(key)?.object);
     match object {
@@ -185,13 +185,13 @@ fn cloud_of(key: &ObjectKey, object: &Object, snapshot: &Snapshot) -> Option<Clo
     }
 }
 
-/// Removes every object that refers to one that is not there, and says so.
+/// Removes every object with a dangling reference, and reports it.
 pub fn link(snapshot: &mut Snapshot) {
     link_to(snapshot, BTreeSet::new());
     snapshot.problems.sort();
 }
 
-/// `written`: objects that are not in the snapshot, but in the files; a reference to one of them is not wrong.
+/// `written`: objects in the files that are not in the snapshot; a reference to one of them is valid.
 fn link_to(snapshot: &mut Snapshot, mut written: BTreeSet<ObjectKey>) {
     written.extend(snapshot.objects.keys().cloned());
     let astray: Vec<(ObjectKey, Problem)> = snapshot
@@ -205,7 +205,7 @@ fn link_to(snapshot: &mut Snapshot, mut written: BTreeSet<ObjectKey>) {
     }
 }
 
-/// The problem of an object that refers to one that is not there.
+/// The problem of an object with a dangling reference.
 fn missing(key: &ObjectKey, sourced: &Sourced, written: &BTreeSet<ObjectKey>) -> Option<Problem> {
     let (field, target) = match &sourced.object {
         Object::Cloud(_) => return None,
@@ -214,7 +214,7 @@ fn missing(key: &ObjectKey, sourced: &Sourced, written: &BTreeSet<ObjectKey>) ->
             ("spec.packageRef", key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name))
         }
     };
-    // The manifests of another namespace may be somebody else's, in another place.
+    // The manifests of another namespace may be in another place.
     let is_read = |namespace: &str| written.iter().any(|other| other.namespace == namespace);
     if written.contains(&target) || !(target.namespace == key.namespace || is_read(&target.namespace)) {
         return None;
@@ -223,7 +223,7 @@ fn missing(key: &ObjectKey, sourced: &Sourced, written: &BTreeSet<ObjectKey>) ->
     let siblings = written.iter().filter(|other| other.kind == kind && other.namespace == target.namespace);
     let advice = match words::nearest(&target.name, siblings.map(|other| other.name.as_str())) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("write the {kind}, or correct the name"),
+        None => format!("create the {kind}, or correct the name"),
     };
     let message = format!("there is no {target}: {advice}");
     Some(Problem { place: sourced.place_of(field), path: format!("{field}.name"), message })

@@ -1,11 +1,11 @@
-//! Manifests: from text to objects, with every problem of every document at once.
+//! Manifests: from text to objects, with all problems of all documents at once.
 //!
 //! ```text
 //! text ─yaml─▶ trees ─walk─▶ against the schema ─rules─▶ CEL ─▶ objects ─link─▶ snapshot
 //! ```
 //!
-//! **Invariant:** a document becomes an object only when nothing at all is wrong with it, and a text that is not YAML to its
-//! end yields no object: half a file never acts.
+//! **Invariant:** a document becomes an object only when it has no problem, and a text that is not valid YAML up to its end
+//! yields no object: half a file never takes effect.
 
 mod link;
 mod rules;
@@ -26,23 +26,23 @@ use std::path::Path;
 use tree::{Mark, Node};
 use walk::Report;
 
-/// Bytes that a file may have. The largest sensible manifest, a rollout that names 30,000 devices three times, has 4 MiB.
+/// Maximum size of a file. The largest sensible manifest, a rollout that lists 30,000 devices three times, has 4 MiB.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// What the files read so far hold.
+/// The content of the files read so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Manifests {
-    /// The objects that are free of errors.
+    /// Objects without errors.
     pub objects: Vec<Sourced>,
-    /// The objects that are written down, but not without errors.
+    /// Objects that are defined, but have errors.
     pub broken: BTreeSet<ObjectKey>,
-    /// Everything that is wrong.
+    /// All problems.
     pub problems: Vec<Problem>,
     /// Documents of other kinds.
     pub others: usize,
 }
 
-/// Reads the documents of one file: the objects that are free of errors, and every problem, by place.
+/// Reads the documents of one file: the objects without errors, and every problem with its position.
 #[must_use]
 pub fn parse(file: &Path, text: &str) -> (Vec<Sourced>, Vec<Problem>) {
     let mut manifests = Manifests::default();
@@ -50,11 +50,11 @@ pub fn parse(file: &Path, text: &str) -> (Vec<Sourced>, Vec<Problem>) {
     (manifests.objects, manifests.problems)
 }
 
-/// What is wrong with changing `old` to `new`: the fields that can never be changed.
+/// Problems of changing `old` to `new`: edits of immutable fields.
 #[must_use]
 pub fn check_update(old: &Object, new: &Sourced) -> Vec<Problem> {
     let document = schema::document(new.object.kind());
-    // Both are objects already, so they serialise.
+    // Both are objects already, so they can be serialized.
     let json = |object: &Object| serde_json::to_value(object).unwrap_or_default();
     let violations = rules::violations(document, &json(&new.object), Some(&json(old)));
     let problem = |violation: &kube_cel::ValidationError| Problem {
@@ -100,9 +100,9 @@ impl Manifests {
 
 const START: Mark = Mark { line: 1, column: 1 };
 
-/// What to say of a file with too many bytes.
+/// The message for a file that is too large.
 pub(super) fn too_large(bytes: u64) -> String {
-    format!("has {bytes} bytes, at most {MAX_BYTES} (8 MiB)")
+    format!("has {bytes} bytes, at most {MAX_BYTES} (8 MiB) are allowed")
 }
 
 /// The documents in a document: the items of a `List`, else itself.
@@ -114,8 +114,8 @@ fn items(document: &Node) -> Vec<&Node> {
     }
 }
 
-/// True for an object of somebody else's: neither its kind nor its group is ours, or nearly ours. What may be a slip of the pen
-/// stays a problem, because an object that is not there any more is deleted.
+/// True for an object of another API: neither its kind nor its group is ours, or nearly ours. A probable typing mistake stays a
+/// problem, because an object without a manifest is deleted.
 fn is_foreign(document: &Node) -> bool {
     let text = |field: &str| document.get(field).and_then(Node::text).filter(|text| !text.is_empty());
     let (Some(kind), Some(version)) = (text("kind"), text("apiVersion")) else { return false };
@@ -124,7 +124,7 @@ fn is_foreign(document: &Node) -> bool {
     !is_near(kind, &Kind::ALL.map(Kind::as_str)) && !is_near(group, &[GROUP])
 }
 
-/// The key of a document, as far as it can be told.
+/// The key of a document, if it has one.
 fn key(document: &Node) -> Option<ObjectKey> {
     let kind = document.get("kind")?.text()?;
     let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
@@ -133,7 +133,7 @@ fn key(document: &Node) -> Option<ObjectKey> {
     Some(ObjectKey::new(kind, namespace, metadata.get("name")?.text()?))
 }
 
-/// The object of a document, or what is wrong with it.
+/// The object of a document, or its problems.
 fn object(report: &mut Report<'_>, node: &Node) -> Option<Sourced> {
     let first = report.problems.len();
     let kind = kind(report, node)?;
@@ -148,30 +148,26 @@ fn object(report: &mut Report<'_>, node: &Node) -> Option<Sourced> {
         Ok(object) => Some(sourced(report.file, node, object)),
         Err(error) => {
             let message =
-                format!("passes the schema, but cannot be read ({error}): this is a bug in Rollwave");
+                format!("matches the schema, but cannot be read ({error}): this is a bug in Rollwave");
             report.add(node.mark, "", message);
             None
         }
     }
 }
 
-/// The kind of a document; says what is wrong with `kind` and `apiVersion`.
+/// The kind of a document; reports problems of `kind` and `apiVersion`.
 fn kind(report: &mut Report<'_>, node: &Node) -> Option<Kind> {
     let names = || Kind::ALL.iter().map(|kind| kind.as_str());
     if node.entries().is_empty() {
-        report.add(
-            node.mark,
-            "",
-            format!("a manifest is wanted (`kind: …`), and this is {}", words::what(node)),
-        );
+        report.add(node.mark, "", format!("expected a manifest (`kind: …`), found {}", words::what(node)));
         return None;
     }
     let Some(kind) = node.get("kind") else {
-        report.add(node.mark, "kind", format!("is missing: write {}", words::one_of(names())));
+        report.add(node.mark, "kind", format!("is missing: use {}", words::one_of(names())));
         return None;
     };
     if let Some(version) = node.get("apiVersion").filter(|version| version.text() != Some(API_VERSION)) {
-        let message = format!("{} is not known: write {API_VERSION}", words::what(version));
+        let message = format!("{} is not supported: use {API_VERSION}", words::what(version));
         report.add(version.mark, "apiVersion", message);
     }
     let text = kind.text().unwrap_or_default();
@@ -179,7 +175,7 @@ fn kind(report: &mut Report<'_>, node: &Node) -> Option<Kind> {
     if known.is_none() {
         let message = match words::nearest(text, names()) {
             Some(near) => format!("unknown kind {}: did you mean {near}?", words::quoted(text)),
-            None => format!("unknown kind {}: write {}", words::quoted(text), words::one_of(names())),
+            None => format!("unknown kind {}: use {}", words::quoted(text), words::one_of(names())),
         };
         report.add(kind.mark, "kind", message);
     }

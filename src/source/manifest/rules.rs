@@ -1,4 +1,4 @@
-//! The CEL rules of a kind, as a Kubernetes API server evaluates them: with the schema's defaults in place.
+//! The CEL rules of a kind, evaluated as by a Kubernetes API server: with the defaults of the schema.
 
 use super::schema::Document;
 use super::tree::Node;
@@ -6,16 +6,16 @@ use super::walk::Report;
 use kube_cel::{ErrorKind, ValidationError, ValidationErrors};
 use serde_json::Value as Json;
 
-/// What the rules say of `new`; with `old`, also the rules about changes.
+/// Violations of the rules by `new`; with `old`, also of the rules about changes.
 pub(super) fn violations(document: &Document, new: &Json, old: Option<&Json>) -> Vec<ValidationError> {
     let result = kube_cel::validate_compiled(&document.rules, new, old);
     result.err().map(ValidationErrors::into_vec).unwrap_or_default()
 }
 
-/// Adds what the rules say of a document. `first`: the first of the report's problems that speaks of this document.
+/// Adds the violations of a document. `first`: the first of the report's problems that belongs to this document.
 ///
-/// A rule is left out where the walk found something wrong with its field or with one directly under it: it would only
-/// say in other words what is said already, or fail on what is not there.
+/// A rule is skipped if a problem was found in its field or directly below it: it would repeat that problem in other words, or
+/// fail on a missing value.
 pub(super) fn check(report: &mut Report<'_>, first: usize, node: &Node, document: &Document, json: &Json) {
     let wrong: Vec<String> = report.problems.iter().skip(first).map(|problem| problem.path.clone()).collect();
     for violation in violations(document, json, None) {
@@ -28,7 +28,7 @@ pub(super) fn check(report: &mut Report<'_>, first: usize, node: &Node, document
     }
 }
 
-/// What a broken rule says. A rule that could not be evaluated refuses too: nothing passes unexamined.
+/// The message of a violated rule. A rule that could not be evaluated is a violation too: nothing passes unchecked.
 pub(super) fn message(violation: &ValidationError) -> String {
     match violation.kind {
         ErrorKind::ValidationFailure => violation.message.clone(),

@@ -1,4 +1,4 @@
-//! The schema of a kind, compiled once: the same that stands in its CustomResourceDefinition.
+//! The schema of a kind, compiled once: the same as in its CustomResourceDefinition.
 
 use crate::api::OWN_ANNOTATIONS;
 use crate::api::{self, Kind, pattern};
@@ -33,11 +33,11 @@ fn compile(kind: Kind) -> Document {
     Document { schema: Schema::compile(&envelope(&spec)), rules }
 }
 
-/// What stands around a spec. Only what people write: the rest of Kubernetes' metadata is written by its API server.
+/// The part of an object around its spec. Only what users write: an API server writes the rest of the metadata.
 fn envelope(spec: &Json) -> Json {
     let own: BTreeMap<&str, &str> =
-        OWN_ANNOTATIONS.into_iter().map(|name| (name, "is set by Rollwave itself: leave it out")).collect();
-    let server = "is written by the Kubernetes API server: leave it out of a manifest";
+        OWN_ANNOTATIONS.into_iter().map(|name| (name, "is set by Rollwave: remove it")).collect();
+    let server = "is set by the Kubernetes API server: remove it";
     let by_server = [
         "uid",
         "resourceVersion",
@@ -49,9 +49,9 @@ fn envelope(spec: &Json) -> Json {
         "selfLink",
     ];
     let mut refused: BTreeMap<&str, &str> = by_server.into_iter().map(|field| (field, server)).collect();
-    refused.insert("generateName", "would make a new object at every reading: write a name");
-    refused.insert("ownerReferences", "is not honoured: removing a manifest removes its object alone");
-    refused.insert("finalizers", "is not for manifests: Rollwave keeps its own");
+    refused.insert("generateName", "would create a new object at every read: use name");
+    refused.insert("ownerReferences", "is not supported: removing a manifest removes only its object");
+    refused.insert("finalizers", "is not supported in manifests: remove it");
     json!({
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
@@ -78,11 +78,11 @@ fn envelope(spec: &Json) -> Json {
             },
             "spec": spec
         },
-        "x-refused": {"status": "is what Rollwave observed, never what somebody writes: leave it out"}
+        "x-refused": {"status": "is written by Rollwave: remove it"}
     })
 }
 
-/// A JSON schema, as far as the API server's structural schemas go.
+/// A JSON schema, limited to the structural schemas of the API server.
 #[derive(Debug, Default)]
 pub(super) struct Schema {
     pub kind: Shape,
@@ -91,7 +91,7 @@ pub(super) struct Schema {
     /// Fields of an object, sorted.
     pub fields: BTreeMap<String, Self>,
     pub required: Vec<String>,
-    /// Fields that people may know from Kubernetes, and why they are refused.
+    /// Fields that users may know from Kubernetes, and why they are refused.
     pub refused: BTreeMap<String, String>,
     /// Values of a map with free keys.
     pub values: Option<Box<Self>>,
@@ -102,13 +102,13 @@ pub(super) struct Schema {
     /// The values of an enum.
     pub options: Vec<String>,
     pub pattern: Option<Regex>,
-    /// Characters of a text, items of a list, entries of a map: at least and at most.
+    /// Minimum and maximum of the characters of a text, items of a list, entries of a map.
     pub size: (Option<u64>, Option<u64>),
-    /// A number: at least and at most.
+    /// Minimum and maximum of a number.
     pub range: (Option<i64>, Option<i64>),
 }
 
-/// What a value looks like.
+/// Type of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Shape {
     Object,

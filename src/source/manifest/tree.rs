@@ -1,9 +1,9 @@
-//! A YAML document as a tree in which every node knows its line and column.
+//! A YAML document as a tree whose nodes have a line and a column.
 
 use serde_json::{Map, Number, Value as Json};
 use std::fmt;
 
-/// A place in the text that is being read. Lines and columns count from 1, columns in characters.
+/// A position in the text. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark {
     pub line: usize,
@@ -16,23 +16,23 @@ impl fmt::Display for Mark {
     }
 }
 
-/// A value and where it begins.
+/// A value and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub mark: Mark,
     pub value: Value,
 }
 
-/// What a node holds.
+/// Content of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Null,
     Bool(bool),
-    /// A number, and how it was written: `2.0` and `2` are the same number, but not the same version.
+    /// A number, and its notation: `2.0` and `2` are the same number, but not the same version.
     Number(Number, String),
     Text(String),
     List(Vec<Node>),
-    /// Fields in the order of the text; a key may occur twice here, which is for the validation to refuse.
+    /// Fields in the order of the text; a key may occur twice here, which validation refuses.
     Map(Vec<Entry>),
 }
 
@@ -45,12 +45,12 @@ pub(crate) struct Entry {
 }
 
 impl Node {
-    /// The value of a field; the first one where a key is given twice.
+    /// The value of a field; the first one of a duplicate key.
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
-    /// The fields of a map; none of anything else.
+    /// The fields of a map; none otherwise.
     pub fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,
@@ -58,7 +58,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; none of anything else.
+    /// The items of a list; none otherwise.
     pub fn items(&self) -> &[Self] {
         match &self.value {
             Value::List(items) => items,
@@ -66,7 +66,7 @@ impl Node {
         }
     }
 
-    /// The text, where the node is text.
+    /// The text, if the node is text.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
@@ -86,7 +86,7 @@ impl Node {
         node
     }
 
-    /// The tree without its places.
+    /// The tree without positions.
     pub fn to_json(&self) -> Json {
         match &self.value {
             Value::Null => Json::Null,
@@ -104,14 +104,14 @@ impl Node {
         }
     }
 
-    /// How many nodes the tree has.
+    /// Number of nodes in the tree.
     pub fn size(&self) -> usize {
         let children: usize = self.items().iter().map(Self::size).sum();
         let fields: usize = self.entries().iter().map(|entry| entry.node.size()).sum();
         1 + children + fields
     }
 
-    /// How deep the tree is: 1 for a scalar.
+    /// Depth of the tree: 1 for a scalar.
     pub fn depth(&self) -> usize {
         let items = self.items().iter().map(Self::depth).max().unwrap_or(0);
         let fields = self.entries().iter().map(|entry| entry.node.depth()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Compares a document with the schema of its kind, and says everything that is wrong with it.
+//! Compares a document with the schema of its kind, and reports every problem.
 
 use super::schema::{Schema, Shape};
 use super::tree::{Entry, Mark, Node, Value};
@@ -19,7 +19,7 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// A problem at a place of the file.
+    /// A problem at a position of the file.
     pub fn add(&mut self, mark: Mark, path: &str, message: impl Into<String>) {
         let place = Place { file: self.file.to_owned(), line: mark.line, column: mark.column };
         self.problems.push(Problem { place, path: path.to_owned(), message: message.into() });
@@ -31,7 +31,7 @@ impl Report<'_> {
             return self.secret_source(node, schema, path);
         }
         match (&node.value, schema.kind) {
-            (Value::Null, _) => self.add(node.mark, path, "is empty: give it a value, or leave it out"),
+            (Value::Null, _) => self.add(node.mark, path, "is empty: set a value, or remove it"),
             (Value::Map(fields), Shape::Object) => self.object(node, fields, schema, path),
             (Value::Map(entries), Shape::Map) => self.map(node, entries, schema, path),
             (Value::List(items), Shape::List) => self.list(node, items, schema, path),
@@ -39,7 +39,7 @@ impl Report<'_> {
             (Value::Number(number, raw), Shape::Integer | Shape::IntOrText) => match number.as_i64() {
                 Some(_) if is_octal(raw) => {
                     let message = format!(
-                        "{raw} is {number} here and another number for other programs: write it without the 0 before it"
+                        "{raw} is {number} here and a different number in other programs: remove the leading 0"
                     );
                     self.add(node.mark, path, message);
                 }
@@ -59,7 +59,7 @@ impl Report<'_> {
             let required = schema.required.contains(&entry.key);
             if let Some(field) = schema.fields.get(&entry.key) {
                 if required && entry.node.value == Value::Null {
-                    self.add(entry.node.mark, &path, "is empty: give it a value");
+                    self.add(entry.node.mark, &path, "is empty: set a value");
                 } else {
                     self.walk(&entry.node, field, &path);
                 }
@@ -123,20 +123,20 @@ impl Report<'_> {
         }
     }
 
-    /// Never says what is there: it may be the secret itself.
+    /// The message never contains the value: it may be the secret itself.
     fn secret_source(&mut self, node: &Node, schema: &Schema, path: &str) {
         let fits = node.text().is_some_and(|text| text_problem(text, schema).is_none());
         if !fits {
-            self.add(node.mark, path, "a literal secret: write env:VAR, file:PATH or exec:CMD");
+            self.add(node.mark, path, "must not be a literal secret: use env:VAR, file:PATH or exec:CMD");
         }
     }
 
     fn range(&mut self, node: &Node, number: i64, schema: &Schema, path: &str) {
         let (least, most) = schema.range;
         if let Some(least) = least.filter(|least| number < *least) {
-            self.add(node.mark, path, format!("is {number}, at least {least}"));
+            self.add(node.mark, path, format!("is {number}, must be at least {least}"));
         } else if let Some(most) = most.filter(|most| number > *most) {
-            self.add(node.mark, path, format!("is {number}, at most {most}"));
+            self.add(node.mark, path, format!("is {number}, must be at most {most}"));
         }
     }
 
@@ -148,8 +148,12 @@ impl Report<'_> {
             _ => format!("has {}", counted(size, noun)),
         };
         match schema.size {
-            (Some(least), _) if size < least => self.add(node.mark, path, format!("{has}, at least {least}")),
-            (_, Some(most)) if size > most => self.add(node.mark, path, format!("{has}, at most {most}")),
+            (Some(least), _) if size < least => {
+                self.add(node.mark, path, format!("{has}, at least {least} required"))
+            }
+            (_, Some(most)) if size > most => {
+                self.add(node.mark, path, format!("{has}, at most {most} allowed"))
+            }
             _ => {}
         }
     }
@@ -158,7 +162,7 @@ impl Report<'_> {
         let mut first = BTreeMap::new();
         for entry in fields {
             if let Some(before) = first.get(entry.key.as_str()) {
-                let message = format!("`{}` is given twice, first at {before}", entry.key);
+                let message = format!("duplicate field `{}`, first at {before}", entry.key);
                 self.add(entry.mark, &join(path, &entry.key), message);
             } else {
                 first.insert(entry.key.as_str(), entry.mark);
@@ -167,7 +171,7 @@ impl Report<'_> {
     }
 }
 
-/// `spec.stages`, or `metadata.labels["example.com/team"]` where the key would not read as a name.
+/// `spec.stages`, or `metadata.labels["example.com/team"]` for a key that is not a plain name.
 pub(super) fn join(path: &str, key: &str) -> String {
     let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
     match (path, plain) {
@@ -177,7 +181,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// An octal number in YAML 1.1, which API servers read, and a decimal one in YAML 1.2.
+/// An octal number in YAML 1.1, which API servers use, and a decimal one in YAML 1.2.
 fn is_octal(raw: &str) -> bool {
     let digits = raw.trim_start_matches(['-', '+']);
     digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|digit| digit.is_ascii_digit())
@@ -186,17 +190,17 @@ fn is_octal(raw: &str) -> bool {
 fn unknown(key: &str, meant: Option<&str>, schema: &Schema) -> String {
     match meant {
         Some(name) => format!("unknown field `{key}`: did you mean `{name}`?"),
-        None => format!("unknown field `{key}`: write {}", one_of(schema.fields.keys().map(String::as_str))),
+        None => format!("unknown field `{key}`: use {}", one_of(schema.fields.keys().map(String::as_str))),
     }
 }
 
-/// An item of a list that lacks its name is often of an older form: the message shows the form of today.
+/// An item of a list without a name often has an older form: the message shows the current one.
 fn missing(field: &str, schema: &Schema) -> String {
     if field != "name" || schema.required.len() < 2 {
         return "is missing".to_owned();
     }
     let fields: Vec<String> = schema.required.iter().map(|field| format!("{field}: …")).collect();
-    format!("is missing: write {{{}}}", fields.join(", "))
+    format!("is missing: use {{{}}}", fields.join(", "))
 }
 
 fn not_an_option(text: &str, options: &[String]) -> Option<String> {
@@ -212,11 +216,11 @@ fn not_an_option(text: &str, options: &[String]) -> Option<String> {
 
 fn text_problem(text: &str, schema: &Schema) -> Option<String> {
     let characters = text.chars().count() as u64;
-    let is = format!("is {} long", counted(characters, "character"));
+    let is = format!("has {}", counted(characters, "character"));
     match schema.size {
-        (Some(_), _) if text.is_empty() => return Some("is empty: give it a value".to_owned()),
-        (Some(least), _) if characters < least => return Some(format!("{is}, at least {least}")),
-        (_, Some(most)) if characters > most => return Some(format!("{is}, at most {most}")),
+        (Some(_), _) if text.is_empty() => return Some("is empty: set a value".to_owned()),
+        (Some(least), _) if characters < least => return Some(format!("{is}, at least {least} required")),
+        (_, Some(most)) if characters > most => return Some(format!("{is}, at most {most} allowed")),
         _ => {}
     }
     let pattern = schema.pattern.as_ref().filter(|pattern| !pattern.is_match(text))?;
@@ -230,10 +234,13 @@ fn text_problem(text: &str, schema: &Schema) -> Option<String> {
 fn not_an_integer(number: Option<f64>, raw: &str, schema: &Schema) -> String {
     #[allow(clippy::cast_precision_loss)] // Limits are far below 2^53.
     let excess = schema.range.1.filter(|most| number.is_some_and(|number| number > *most as f64));
-    excess.map_or_else(|| format!("{raw} is not a whole number"), |most| format!("is {raw}, at most {most}"))
+    excess.map_or_else(
+        || format!("{raw} is not a whole number"),
+        |most| format!("is {raw}, must be at most {most}"),
+    )
 }
 
-/// What no pattern tells: an IPv4 or IPv6 address that is none.
+/// What no pattern detects: an invalid IPv4 or IPv6 address.
 fn not_an_address(text: &str) -> Option<String> {
     let error = url::Url::parse(text).err()?;
     Some(format!("{} is not an address: {error}", quoted(text)))
@@ -243,13 +250,16 @@ fn not_a_time(text: &str) -> Option<String> {
     if text.parse::<Timestamp>().is_ok() {
         return None;
     }
-    // A day that is written for "never" lies behind the last moment of the calendar that is counted with.
+    // A day that stands for "never" lies after the last moment of the calendar.
     let is_late = text.starts_with("9999-12-3")
         && text.get(..19).is_some_and(|text| text.parse::<jiff::civil::DateTime>().is_ok());
     Some(if is_late {
-        format!("{} is later than {}, the last time there is", quoted(text), Timestamp::MAX)
+        format!("{} is later than {}, the latest supported time", quoted(text), Timestamp::MAX)
     } else {
-        format!("{} is not a time with its offset from UTC (try 2026-01-06T01:00:00+08:00)", quoted(text))
+        format!(
+            "{} is not a time with an offset from UTC: use a value such as 2026-01-06T01:00:00+08:00",
+            quoted(text)
+        )
     })
 }
 
@@ -259,12 +269,12 @@ fn shown(text: &str) -> String {
     quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&quoted).to_owned()
 }
 
-/// What to write instead of a form that was right once.
+/// What to use instead of an older form.
 fn moved(node: &Node, path: &str) -> Option<String> {
     let text = node.text().filter(|_| path.ends_with("delivery.timeout"))?;
     let period = text.parse::<Period>().ok()?;
     Some(format!(
-        "is a map of two times: write delivery.timeout.inProgress (`timeout: {{inProgress: {period}}}`)"
+        "must be a map with queued and inProgress: use delivery.timeout.inProgress (`timeout: {{inProgress: {period}}}`)"
     ))
 }
 
@@ -274,22 +284,22 @@ fn wrong_shape(node: &Node, schema: &Schema) -> String {
         (Shape::Text, Value::Number(_, raw)) => match schema.format.as_str() {
             "percent" => NotAPercentage(raw.clone()).to_string(),
             "period" => NotAPeriod(raw.clone()).to_string(),
-            _ => format!("text is wanted, and this is {is}: quote it (\"{raw}\")"),
+            _ => format!("expected text, found {is}: quote it (\"{raw}\")"),
         },
         (Shape::Text, Value::Bool(truth)) if schema.format.is_empty() => {
-            format!("text is wanted, and this is {truth}: quote it (\"{truth}\")")
+            format!("expected text, found {truth}: quote it (\"{truth}\")")
         }
         (Shape::Integer, Value::Text(text)) if text.parse::<i64>().is_ok() => {
-            format!("a whole number is wanted, and this is {is}: write it without quotes")
+            format!("expected a whole number, found {is}: remove the quotes")
         }
-        (Shape::Text, _) => format!("text is wanted, and this is {is}"),
-        (Shape::Integer, _) => format!("a whole number is wanted, and this is {is}"),
-        (Shape::IntOrText, _) => format!("a whole number or a percentage is wanted, and this is {is}"),
-        (Shape::Bool, _) => format!("true or false is wanted, and this is {is}"),
-        (Shape::List, _) => format!("a list is wanted (`- …` for each item), and this is {is}"),
-        // Not what it is: it may be a secret that stands where its source should be named.
-        (Shape::Object, _) => format!("{} is wanted", fields_of(schema)),
-        (Shape::Map, _) => "a map is wanted (`key: …` for each entry)".to_owned(),
+        (Shape::Text, _) => format!("expected text, found {is}"),
+        (Shape::Integer, _) => format!("expected a whole number, found {is}"),
+        (Shape::IntOrText, _) => format!("expected a whole number or a percentage, found {is}"),
+        (Shape::Bool, _) => format!("expected true or false, found {is}"),
+        (Shape::List, _) => format!("expected a list (`- …` for each item), found {is}"),
+        // Without the value: it may be a secret in the place of its source.
+        (Shape::Object, _) => format!("expected {}", fields_of(schema)),
+        (Shape::Map, _) => "expected a map (`key: …` for each entry)".to_owned(),
     }
 }
 

@@ -1,11 +1,11 @@
-//! How a problem is said: what is there, what is wanted, and what somebody probably meant.
+//! Words of problems: what was found, what was expected, and what was probably meant.
 
 use super::tree::{Node, Value};
 
-/// Characters of a text that an error repeats.
+/// Maximum number of characters of a text that an error quotes.
 const SHOWN: usize = 60;
 
-/// The text in quotes, cut where it is long. A user name or password in an address is not repeated.
+/// The text in quotes, shortened if long. A user name or password in an address is not repeated.
 pub(crate) fn quoted(text: &str) -> String {
     let shown = match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
@@ -22,7 +22,7 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("{:?}", format!("{cut}…"))
 }
 
-/// What a value is, for somebody who expected something else.
+/// Describes a value in a message about an unexpected one.
 pub(super) fn what(node: &Node) -> String {
     match &node.value {
         Value::Null => "nothing".to_owned(),
@@ -34,7 +34,7 @@ pub(super) fn what(node: &Node) -> String {
     }
 }
 
-/// The name that somebody meant, if one of them is near what was written.
+/// The name that was probably meant, if one is similar.
 pub(crate) fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = text.to_lowercase();
     let near = names.filter_map(|name| {

@@ -1,7 +1,7 @@
-//! From text to trees: one per YAML document.
+//! Parses text into trees, one per YAML document.
 //!
-//! The event parser of `serde_yaml` is used rather than its deserialiser: a deserialiser stops at the first error and has
-//! no place for a key that is given twice.
+//! Uses the event parser of `serde_yaml` rather than its deserializer, which stops at the first error and has no position for a
+//! duplicate key.
 
 use super::scalar;
 use super::tree::{Entry, Mark, Node, Value};
@@ -10,20 +10,19 @@ use serde_yaml::granit_parser::{
 };
 use std::collections::BTreeMap;
 
-/// Levels of nesting that are read; a manifest has eight.
+/// Maximum nesting depth; a manifest has eight levels.
 const MAX_DEPTH: usize = 64;
-/// Nodes that all aliases of a file together may stand for, so that a few lines never become gigabytes.
+/// Maximum number of nodes that all aliases of a file may expand to, so that a few lines never become gigabytes.
 const MAX_ALIASED: usize = 100_000;
 
-/// Why the text is not YAML that can be read.
+/// Why the text cannot be read as YAML.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Broken {
     pub mark: Mark,
     pub message: String,
 }
 
-/// The documents of a text, empty ones left out, and what is wrong with the rest of the text if it could not be read to
-/// its end.
+/// The documents of a text without empty ones, and the problem of the rest of the text if it could not be read to its end.
 pub(super) fn read(text: &str) -> (Vec<Node>, Option<Broken>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let options = options! {
@@ -49,20 +48,20 @@ fn broken(error: &ScanError, text: &str) -> Broken {
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabInPlainScalar => {
-            let message = "not YAML: a tab, where only spaces can indent".to_owned();
+            let message = "invalid YAML: a tab is used for indentation: use spaces".to_owned();
             return Broken { mark: first_tab(text, mark), message };
         }
-        ErrorKind::UnclosedQuotedScalar => "the quote that opens here is never closed".to_owned(),
-        ErrorKind::UnclosedFlowCollection { .. } => "the bracket that opens here is never closed".to_owned(),
+        ErrorKind::UnclosedQuotedScalar => "the quote that opens here is not closed".to_owned(),
+        ErrorKind::UnclosedFlowCollection { .. } => "the bracket that opens here is not closed".to_owned(),
         ErrorKind::MappingValueNotAllowed => {
-            "a `:` that cannot stand here: quote the text, or check the indentation".to_owned()
+            "unexpected `:`: quote the text, or check the indentation".to_owned()
         }
         _ => error.info(),
     };
-    Broken { mark, message: format!("not YAML: {cause}") }
+    Broken { mark, message: format!("invalid YAML: {cause}") }
 }
 
-/// The parser names the place where the text before the tab began.
+/// The parser reports the position at which the text before the tab began.
 fn first_tab(text: &str, from: Mark) -> Mark {
     let lines = text.lines().enumerate().skip(from.line.saturating_sub(1));
     let tabs = lines.filter_map(|(line, text)| {
@@ -76,7 +75,7 @@ fn mark_of(marker: &Marker) -> Mark {
     Mark { line: marker.line().max(1), column: marker.col() + 1 }
 }
 
-/// A list or map whose end has not come yet.
+/// A list or map whose end has not been read yet.
 struct Open {
     mark: Mark,
     anchor: usize,
@@ -90,7 +89,7 @@ enum OpenKind {
 
 enum Key {
     Field(String, Mark),
-    /// `<<`: the fields of another map, where this one does not have them.
+    /// `<<`: the fields of another map, unless this one has them.
     Merge,
 }
 
@@ -173,13 +172,13 @@ impl Builder {
 
     fn alias(&mut self, anchor: usize, mark: Mark) -> Result<(), Broken> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
-            return Err(Broken { mark, message: "the alias stands inside of what it stands for".to_owned() });
+            return Err(Broken { mark, message: "the alias is inside of its own anchor".to_owned() });
         };
         self.aliased += node.size();
         if self.aliased > MAX_ALIASED {
             return Err(Broken {
                 mark,
-                message: format!("aliases stand for more than {MAX_ALIASED} values"),
+                message: format!("aliases expand to more than {MAX_ALIASED} values"),
             });
         }
         if self.open.len() + node.depth() > MAX_DEPTH {
@@ -189,7 +188,7 @@ impl Builder {
         self.finish(node, 0, text.as_deref())
     }
 
-    /// Puts a node where it belongs. `text` is how a scalar was written: a key is text whatever it looks like.
+    /// Puts a node into its parent. `text` is the notation of a scalar: a key is text whatever it looks like.
     fn finish(&mut self, node: Node, anchor: usize, text: Option<&str>) -> Result<(), Broken> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -206,7 +205,7 @@ impl Builder {
                 (Some(Key::Field(key, mark)), _) => entries.push(Entry { key, mark, node }),
                 (Some(Key::Merge), _) => add_merge(merged, node)?,
                 (None, Some(text)) => {
-                    // A map begins where its first key does; the parser says where its `:` stands.
+                    // A map begins at its first key; the parser reports the position of its `:`.
                     if entries.is_empty() && merged.is_empty() {
                         open.mark = open.mark.min(node.mark);
                     }
@@ -233,7 +232,7 @@ fn add_merge(merged: &mut Vec<Node>, node: Node) -> Result<(), Broken> {
             merged.extend(items);
         }
         _ => {
-            let message = "<< takes a map, or a list of maps".to_owned();
+            let message = "<< requires a map, or a list of maps".to_owned();
             return Err(Broken { mark: node.mark, message });
         }
     }
@@ -265,9 +264,9 @@ fn collection_tag(tag: Option<&Tag>, wanted: &str, mark: Mark) -> Result<(), Bro
     }
 }
 
-/// Does not repeat the tag: to YAML, a password that begins with `!` is one.
+/// The message does not repeat the tag: YAML parses a password that begins with `!` as one.
 fn unknown_tag(mark: Mark) -> Broken {
-    Broken { mark, message: "a tag (`!…`) means nothing here: quote text that begins with !".to_owned() }
+    Broken { mark, message: "tags (`!…`) are not supported: quote text that begins with !".to_owned() }
 }
 
 #[cfg(test)]
@@ -340,21 +339,16 @@ mod tests {
         }
         let deep = format!("{}{}", "[".repeat(80), "]".repeat(80));
         let cases = [
-            ("a: &a [*a]\n", 1, 8, "the alias stands inside of what it stands for"),
+            ("a: &a [*a]\n", 1, 8, "the alias is inside of its own anchor"),
             ("? [1, 2]\n: x\n", 1, 3, "the key of a field must be text, not a list or a map"),
-            ("a: {<<: 5}\n", 1, 9, "<< takes a map, or a list of maps"),
-            (bomb.as_str(), 5, 45, "aliases stand for more than 100000 values"),
-            (deep.as_str(), 1, 65, "not YAML: recursion limit exceeded"),
-            ("a: 1\n\tb: 2\n", 2, 1, "not YAML: a tab, where only spaces can indent"),
-            ("a: [1, 2\nb: 3\n", 2, 2, "not YAML: illegal placement of ':' indicator"),
-            ("a: \"open\n", 1, 4, "not YAML: the quote that opens here is never closed"),
-            ("a: [1, 2\n", 1, 4, "not YAML: the bracket that opens here is never closed"),
-            (
-                "a: b: c\n",
-                1,
-                5,
-                "not YAML: a `:` that cannot stand here: quote the text, or check the indentation",
-            ),
+            ("a: {<<: 5}\n", 1, 9, "<< requires a map, or a list of maps"),
+            (bomb.as_str(), 5, 45, "aliases expand to more than 100000 values"),
+            (deep.as_str(), 1, 65, "invalid YAML: recursion limit exceeded"),
+            ("a: 1\n\tb: 2\n", 2, 1, "invalid YAML: a tab is used for indentation: use spaces"),
+            ("a: [1, 2\nb: 3\n", 2, 2, "invalid YAML: illegal placement of ':' indicator"),
+            ("a: \"open\n", 1, 4, "invalid YAML: the quote that opens here is not closed"),
+            ("a: [1, 2\n", 1, 4, "invalid YAML: the bracket that opens here is not closed"),
+            ("a: b: c\n", 1, 5, "invalid YAML: unexpected `:`: quote the text, or check the indentation"),
         ];
         let seen: Vec<_> = cases
             .iter()

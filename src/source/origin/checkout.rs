@@ -1,5 +1,5 @@
-//! The git repository around a path, read from its own files: `git` refuses to look at a checkout of another user, as a CI runner
-//! makes them, and the name of a source must not depend on that.
+//! The git repository around a path, read from its own files: `git` refuses a checkout of another user, as CI runners create
+//! them, and the name of a source must not depend on that.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 /// A checked-out repository.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Checkout {
-    /// Its topmost folder.
+    /// Top folder of the repository.
     pub(super) top: PathBuf,
-    /// Host and path of its remote `origin`: the same by HTTPS and SSH, and without what one signs in with.
+    /// Host and path of its remote `origin`: the same for HTTPS and SSH, without credentials.
     pub(super) remote: String,
 }
 
 impl Checkout {
-    /// The innermost one; none without a remote `origin` that has a host.
+    /// The innermost repository; none without a remote `origin` that has a host.
     pub(super) fn around(path: &Path) -> Option<Self> {
         let top = path.ancestors().find(|folder| folder.join(".git").exists())?;
         let config = fs::read_to_string(config_of(&top.join(".git"))?).ok()?;
@@ -23,7 +23,8 @@ impl Checkout {
     }
 }
 
-/// `.git` is a folder, or a file that leads to one: of a worktree, whose configuration is the main one's, or of a submodule.
+/// `.git` is a folder, or a file that refers to one: of a worktree, which uses the configuration of the main one, or of a
+/// submodule.
 fn config_of(git: &Path) -> Option<PathBuf> {
     if git.is_dir() {
         return Some(git.join("config"));
@@ -50,12 +51,12 @@ fn origin_url(config: &str) -> Option<String> {
     None
 }
 
-/// `github.com/acme/fleet` of every way to write that; none of a path on this machine.
+/// Normal form such as `github.com/acme/fleet`; none for a path on this machine.
 fn normalised(url: &str) -> Option<String> {
     let (host, path) = match url.split_once("://") {
         Some(("file", _)) => return None,
         Some((_, rest)) => rest.split_once('/')?,
-        // As scp writes it: a colon before any slash.
+        // The form of scp: a colon before any slash.
         None => url.split_once(':').filter(|(host, _)| !host.contains('/'))?,
     };
     let host = host.rsplit('@').next()?.split(':').next()?.to_ascii_lowercase();

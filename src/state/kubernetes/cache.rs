@@ -1,7 +1,7 @@
-//! What is known of the objects of a cluster: what a watch told, and what this process wrote. Pure.
+//! Cached objects of a cluster: from watches, and from the writes of this process. Pure.
 //!
-//! The two come in any order, so the newer resource version wins. Kubernetes orders the versions of one resource as numbers
-//! (KEP-5504); a list is believed even where it goes back, since etcd may have been restored from a backup.
+//! The two arrive in any order, so the newer resource version wins. Kubernetes orders the versions of one resource as numbers
+//! (KEP-5504); a list is accepted even if it goes back, since etcd may have been restored from a backup.
 
 use crate::api::{
     FINALIZER, Intent, IntentState, OWN_ANNOTATIONS, Object, ObjectKey, ObjectMeta, SOURCE_FILE_ANNOTATION,
@@ -12,15 +12,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Own writes of one object that are remembered; a turn makes a few.
+/// Own writes of one object that are remembered; a reconcile makes a few.
 const LINEAGE: usize = 64;
 
-/// Where an object was seen.
+/// Origin of an observed object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// In an event of a watch, or in the answer of a GET.
+    /// An event of a watch, or a GET.
     Event,
-    /// In the list with which a watch begins.
+    /// The initial list of a watch.
     List,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum Seen {
 pub(super) struct Cache {
     entries: BTreeMap<ObjectKey, Entry>,
     listings: BTreeMap<Scope, Listing>,
-    /// Folder with a folder of files for each namespace.
+    /// Folder with one folder of files per namespace.
     files: Option<PathBuf>,
     /// Objects whose change a GET showed before their watch has reported anything: the watch still wakes whoever depends on them.
     unreported: BTreeSet<ObjectKey>,
@@ -37,9 +37,9 @@ pub(super) struct Cache {
 #[derive(Debug)]
 struct Entry {
     object: Arc<Object>,
-    /// Revisions from which the status came to be what it is by our own writes alone, newest last.
+    /// Revisions from which the present status was reached by our own writes only, newest last.
     lineage: VecDeque<String>,
-    /// In which listing of what holds it it was last written by us.
+    /// The listing of its scope in which we last wrote it.
     written_in: u64,
     is_being_written: bool,
 }
@@ -50,10 +50,10 @@ struct Listing {
     seen: BTreeSet<ObjectKey>,
 }
 
-/// What a write starts from.
+/// The basis of a write.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
-    /// The newest that is known; its revision is the write's precondition.
+    /// The newest known object; its revision is the precondition of the write.
     pub(super) object: Arc<Object>,
     lineage: VecDeque<String>,
 }
@@ -63,8 +63,8 @@ impl Cache {
         Self { files, ..Self::default() }
     }
 
-    /// The object as it is kept: without the notes of who wrote what, which nobody here reads, and with relative paths of it
-    /// starting in its namespace's folder, whatever its annotations say.
+    /// The object as it is cached: without managed fields, which are not used here, and with relative paths starting in the
+    /// folder of its namespace, whatever its annotations are.
     fn tidied(&self, mut object: Object) -> Object {
         let folder = self.files.as_ref().map(|files| files.join(object.namespace()));
         let meta = object.meta_mut();
@@ -88,7 +88,7 @@ impl Cache {
         self.entries.keys().cloned().collect()
     }
 
-    /// Takes in an object that a watch reports; true when it must be reconciled: it is new, or changed by another client.
+    /// Takes in an observed object; true when it must be reconciled: it is new, or changed by another writer.
     pub(super) fn take(&mut self, object: Object, seen: Seen) -> bool {
         let is_unreported = self.unreported.remove(&object.key());
         self.take_newer(object, seen) || is_unreported
@@ -135,7 +135,7 @@ impl Cache {
         wakes
     }
 
-    /// Forgets an object that is gone, or that cannot be understood; true when it was known.
+    /// Forgets an object that was deleted or cannot be parsed; true when it was known.
     pub(super) fn remove(&mut self, key: &ObjectKey) -> bool {
         let is_unreported = self.unreported.remove(key);
         self.entries.remove(key).is_some() || is_unreported
@@ -148,7 +148,7 @@ impl Cache {
         listing.seen.clear();
     }
 
-    /// The list is complete: gives the objects that it does not hold any more, and forgets them.
+    /// The list is complete: returns, and forgets, the objects that it does not contain.
     pub(super) fn end_list(&mut self, scope: &Scope) -> Vec<ObjectKey> {
         let Some(listing) = self.listings.get(scope) else { return Vec::new() };
         let known: BTreeSet<&ObjectKey> = self.entries.keys().chain(&self.unreported).collect();
@@ -166,11 +166,11 @@ impl Cache {
         covering.map_or(0, |(_, listing)| listing.number)
     }
 
-    /// What a write of the status of `object` starts from.
+    /// The basis of a write of the status of `object`.
     ///
     /// # Errors
-    /// [`StateError::Conflict`]: somebody else wrote the status since `object` was loaded; or the write announces a create,
-    /// and what is wanted has changed since.
+    /// [`StateError::Conflict`]: another writer changed the status since `object` was loaded; or the write announces a create,
+    /// and the desired state has changed since.
     pub(super) fn base(&self, object: &Object) -> Result<Base, StateError> {
         let key = object.key();
         let conflict = || StateError::Conflict { key: key.to_string() };
@@ -183,14 +183,14 @@ impl Cache {
         Ok(Base { object: known.clone(), lineage: entry.lineage.clone() })
     }
 
-    /// A write of this object begins or ends: what a watch tells of its status meanwhile is most likely that write.
+    /// A write of this object begins or ends: a change of its status that a watch reports meanwhile is most likely that write.
     pub(super) fn set_being_written(&mut self, key: &ObjectKey, is_being_written: bool) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.is_being_written = is_being_written;
         }
     }
 
-    /// Takes in what the API server made of a write.
+    /// Takes in the result of a write.
     pub(super) fn wrote(&mut self, base: &Base, object: Object) {
         let object = self.tidied(object);
         let number = self.listing_number(&base.object.key());
@@ -224,12 +224,12 @@ impl Entry {
     }
 }
 
-/// Deleted, and nothing of ours holds it any more.
+/// Deleted, and without our finalizer.
 fn is_let_go(object: &Object) -> bool {
     object.is_deleting() && !is_held(object.meta())
 }
 
-/// True when our finalizer is on the object.
+/// True when the object has our finalizer.
 pub(super) fn is_held(meta: &ObjectMeta) -> bool {
     meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
@@ -246,7 +246,7 @@ fn is_newer(old: &Object, new: &Object, may_go_back: bool) -> bool {
     }
 }
 
-/// True when both say the same of what is wanted.
+/// True when both have the same desired state.
 fn same_wish(a: &Object, b: &Object) -> bool {
     let (x, y) = (a.meta(), b.meta());
     codec::same_spec(a, b)
@@ -254,7 +254,7 @@ fn same_wish(a: &Object, b: &Object) -> bool {
             == (&y.uid, &y.labels, &y.annotations, &y.deletion_timestamp)
 }
 
-/// True when `object` holds an intent that is about to leave, and `known` does not.
+/// True when `object` has an intent that is about to be sent, and `known` does not.
 pub(super) fn announces(object: &Object, known: &Object) -> bool {
     let known = known.pending();
     let is_new = |intent: &&Intent| intent.state == IntentState::Intended && !known.contains(intent);
@@ -310,7 +310,7 @@ mod tests {
         format!("{} {}", revision_of(&object), rollout.status.as_ref().unwrap().message)
     }
 
-    /// Writes as the store does: gives the object as the API server keeps it.
+    /// Writes as the store does: returns the object as the API server stores it.
     fn write(cache: &mut Cache, object: &Object, revision: u64, message: &str) {
         let base = cache.base(object).unwrap();
         cache.wrote(&base, rollout(revision, message));
@@ -324,7 +324,7 @@ mod tests {
         assert!(!cache.take(rollout(5, "b"), Seen::Event), "our own write comes back");
         assert_eq!(known(&cache), "5 b");
         write(&mut cache, &rollout(1, "a"), 6, "c");
-        assert_eq!(known(&cache), "6 c", "a turn writes several times over what it loaded");
+        assert_eq!(known(&cache), "6 c", "a reconcile writes several times over what it loaded");
     }
 
     #[test]
@@ -332,10 +332,10 @@ mod tests {
         let mut cache = cache_of(rollout(1, "a"));
         let base = cache.base(&rollout(1, "a")).unwrap();
         cache.set_being_written(&rollout(0, "").key(), true);
-        assert!(!cache.take(rollout(2, "b"), Seen::Event), "nobody needs to look at our own write");
+        assert!(!cache.take(rollout(2, "b"), Seen::Event), "our own write needs no reconcile");
         cache.wrote(&base, rollout(2, "b"));
         cache.set_being_written(&rollout(0, "").key(), false);
-        assert!(cache.base(&rollout(1, "a")).is_ok(), "the turn goes on");
+        assert!(cache.base(&rollout(1, "a")).is_ok(), "the reconcile continues");
     }
 
     #[test]
@@ -382,10 +382,7 @@ mod tests {
             let mut cache = cache_of(rollout(1, "a"));
             cache.take(changed(2, "a", change), Seen::Event);
             assert_eq!(cache.base(&with_intent(rollout(1, "a"))).is_ok(), lets_intents_through, "{name}");
-            assert!(
-                cache.base(&rollout(1, "b")).is_ok(),
-                "{name}: what has happened can still be written down"
-            );
+            assert!(cache.base(&rollout(1, "b")).is_ok(), "{name}: what has happened can still be recorded");
         }
     }
 

@@ -1,9 +1,9 @@
-//! Who works: one controller of several, or one for each shard of the accounts.
+//! Leader election: one controller of several, or one per shard of the accounts.
 //!
-//! Without shards there is one Lease, and whoever holds it leads. With `n` shards each has a Lease of its own, and a controller
-//! takes the first that is free, and no second one. The Lease of the whole is then held by all of them together, under a name
-//! that says how many shards there are: a controller that shares in another way, or not at all, waits until the last of them
-//! is gone. So no account is ever led by two, even while a Deployment goes from one number of shards to another.
+//! Without shards there is one Lease, and its holder leads. With `n` shards each has a Lease, and a controller takes the first
+//! free one, and no second one. The Lease of the whole is then held by all of them together, under a name that contains the
+//! number of shards: a controller with another number of shards, or none, waits until the last of them is gone. So no account
+//! ever has two leaders, even while a Deployment changes its number of shards.
 
 use super::lease::{Held, LIMIT, LOOK, RENEW, Seat, no_answer};
 use super::shard::Shard;
@@ -13,22 +13,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Where a candidate stands.
+/// State of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// No Lease was read yet.
     Unknown,
-    /// Others work.
+    /// Another controller leads.
     Waits,
     /// It works on this.
     Leads(Shard),
 }
 
-/// One who would lead.
+/// A candidate for leadership.
 pub struct Candidate {
-    /// Held by all who share in the same way; nobody's where nothing is shared.
+    /// Held by all controllers with the same number of shards; unused without shards.
     whole: Option<Seat>,
-    /// One of them is ours, or none.
+    /// At most one of them is ours.
     seats: Vec<Seat>,
     ours: Option<usize>,
     time: Arc<dyn Time>,
@@ -37,14 +37,14 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A candidate for everything, under a name that nobody else has.
+    /// A candidate for all accounts, under a unique name.
     #[must_use]
     pub fn new(client: Client, namespace: &str, name: &str, me: String, time: Arc<dyn Time>) -> Self {
         let seat = Seat::new(client, namespace, name.to_owned(), me, time.clone());
         Self::of(None, vec![seat], time)
     }
 
-    /// A candidate for one of so many shards, two at least.
+    /// A candidate for one of several shards, at least two.
     #[must_use]
     pub fn for_shard(
         client: &Client,
@@ -65,19 +65,19 @@ impl Candidate {
         Self { whole, seats, ours: None, time, held, standing }
     }
 
-    /// What to ask before every call.
+    /// What to check before every call.
     #[must_use]
     pub fn held(&self) -> Held {
         self.held.clone()
     }
 
-    /// Tells where it stands.
+    /// Reports its state.
     #[must_use]
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
     }
 
-    /// Tries to lead, and to go on leading, until `resign` is true; then gives back what is its own.
+    /// Tries to lead, and to stay leader, until `resign` is true; then releases its Leases.
     pub async fn campaign(mut self, mut resign: watch::Receiver<bool>) {
         let mut failures = 0_u64;
         loop {
@@ -118,7 +118,7 @@ impl Candidate {
         Some(Shard::new(ours, of))
     }
 
-    /// Looks, and takes or renews what it may; gives when to do so again.
+    /// Reads the Leases, and takes or renews what it may; returns when to do so again.
     async fn round(&mut self) -> kube::Result<Duration> {
         let has_whole = match &mut self.whole {
             Some(whole) => {
@@ -139,7 +139,7 @@ impl Candidate {
         Ok(if has_whole && has_seat { RENEW } else { LOOK })
     }
 
-    /// Acts no more, and lets others take what was its own.
+    /// Stops acting, and releases its Leases.
     async fn let_go(&mut self) {
         self.held.set(None);
         if let Some(seat) = self.ours.take().and_then(|ours| self.seats.get_mut(ours)) {
@@ -166,7 +166,7 @@ impl Candidate {
         Ok(false)
     }
 
-    /// It acts while the older one of its Leases lasts.
+    /// It may act while the older one of its Leases lasts.
     fn note(&self) {
         let seat = self.ours.and_then(|ours| self.seats.get(ours)).and_then(Seat::renewed);
         let oldest = match &self.whole {
@@ -177,7 +177,7 @@ impl Candidate {
     }
 }
 
-/// The first of several failures, and then ever fewer of them: an API server may be away for hours.
+/// The first of several failures, and then fewer and fewer of them: an API server may be unavailable for hours.
 const fn is_told(failures: u64) -> bool {
     failures.is_power_of_two() || failures.is_multiple_of(64)
 }

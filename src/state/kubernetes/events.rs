@@ -1,8 +1,8 @@
-//! Events of `events.k8s.io/v1`. They are told by one task, which may be late and may lose some: nothing depends on them, and
-//! nobody waits for them.
+//! Events of `events.k8s.io/v1`. One task sends them; it may be late and may lose some: nothing depends on Events or waits for
+//! them.
 //!
-//! What happens again, in the same words, is one event that counts. An object that has a lot to say is cut short, as by the
-//! broadcaster of client-go: at most `BURST` events at once, and one more every five minutes.
+//! A repeated Event with the same text is one Event with a count. The rate per object is limited, as by the broadcaster of
+//! client-go: at most `BURST` Events at once, and one more every five minutes.
 
 use super::time::MachineTime;
 use super::write::in_time;
@@ -17,41 +17,41 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// `reportingController` of every event.
+/// `reportingController` of every Event.
 pub const CONTROLLER: &str = "ota.rollwave.dev/controller";
-/// Events that wait to be told; more are lost.
+/// Maximum number of queued Events; more are lost.
 const WAITING: usize = 1_000;
-/// Events that an object may have at once.
+/// Events that an object may send at once.
 const BURST: u32 = 25;
-/// After so long an object may have one more.
+/// Interval after which an object may send one more.
 const REFILL: SignedDuration = SignedDuration::from_mins(5);
-/// An object that was silent for so many of these times has all of its budget again.
+/// An object that was silent for this many intervals has its full budget again.
 const REFILLS: i32 = 25;
-/// What happens again within this time is the same event.
+/// A repetition within this time belongs to the same Event.
 const SERIES: SignedDuration = SignedDuration::from_mins(6);
-/// The API server takes no longer note (events.k8s.io/v1).
+/// Maximum length of a note at the API server (events.k8s.io/v1).
 const LONGEST_NOTE: usize = 1_024;
 
-/// Takes events, and tells them in its own time until it is dropped.
+/// Queues Events, and sends them asynchronously until it is dropped.
 pub struct Bulletin {
     news: mpsc::Sender<(ObjectReference, Event)>,
     teller: JoinHandle<()>,
 }
 
 impl Bulletin {
-    /// Tells the API server, under the name of this instance.
+    /// Sends to the API server, under the name of this instance.
     #[must_use]
     pub fn new(client: Client, instance: String) -> Self {
         let (news, received) = mpsc::channel(WAITING);
         Self { news, teller: tokio::spawn(tell(client, instance, received)) }
     }
 
-    /// Takes an event of an object; it is lost when too many wait.
+    /// Queues an Event of an object; it is lost when too many are queued.
     pub fn take(&self, object: &Object, event: &Event) {
         self.take_of(&object.key(), object.meta(), event.clone());
     }
 
-    /// An object cannot be understood, or cannot work in a cluster.
+    /// An object cannot be parsed, or cannot work in a cluster.
     pub fn take_broken(&self, key: &ObjectKey, meta: &ObjectMeta, why: &str) {
         self.take_of(key, meta, Event { reason: Reason::InvalidObject, message: why.to_owned() });
     }
@@ -66,7 +66,7 @@ impl Bulletin {
             ..ObjectReference::default()
         };
         if self.news.try_send((regarding, event)).is_err() {
-            tracing::debug!(object = %key, "too many events wait: one is lost");
+            tracing::debug!(object = %key, "too many Events are queued: one is lost");
         }
     }
 }
@@ -83,7 +83,7 @@ async fn tell(client: Client, instance: String, mut news: mpsc::Receiver<(Object
         let now = Timestamp::now();
         let Some(event) = told.next(&regarding, &event, &instance, now) else { continue };
         if let Err(error) = send(&client, &event).await {
-            tracing::debug!(reason = event.reason, "an event could not be told: {error}");
+            tracing::debug!(reason = event.reason, "an Event could not be sent: {error}");
             told.forget(&event);
         }
     }
@@ -101,20 +101,20 @@ async fn send(client: &Client, event: &K8sEvent) -> kube::Result<()> {
     }
 }
 
-/// What makes two events the same one.
+/// Two Events with equal keys are the same Event.
 type Key = (Option<String>, &'static str, String);
 
-/// What was told of late, and how much each object may still have told of it. Pure.
+/// Recently sent Events, and the remaining budget of each object. Pure.
 #[derive(Default)]
 struct Told {
     series: BTreeMap<Key, K8sEvent>,
-    /// By uid: events that are left, and when the last one was added.
+    /// By uid: remaining Events, and when the last one was added.
     budgets: BTreeMap<Option<String>, (u32, Timestamp)>,
     tidied_at: Timestamp,
 }
 
 impl Told {
-    /// The event as it is to be sent: a new one, or one that is known and counts; none when the object has said enough.
+    /// The Event to send: a new one, or a known one with a higher count; none when the budget of the object is used up.
     fn next(
         &mut self,
         regarding: &ObjectReference,
@@ -138,7 +138,7 @@ impl Told {
         Some(next)
     }
 
-    /// Forgets what is over, once in a while: of 10,000 objects each has something told.
+    /// Forgets expired entries, once in a while: there may be 10,000 objects with Events.
     fn tidy(&mut self, now: Timestamp) {
         if now < self.tidied_at + SERIES {
             return;
@@ -160,7 +160,7 @@ impl Told {
         may
     }
 
-    /// It did not arrive, or nobody knows: the next one of its kind is a new one.
+    /// It did not arrive, or with unknown outcome: the next one of its kind is a new one.
     fn forget(&mut self, event: &K8sEvent) {
         self.series.retain(|_, known| known.metadata.name != event.metadata.name);
     }

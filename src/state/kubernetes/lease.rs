@@ -1,11 +1,11 @@
-//! Who leads: a Lease of `coordination.k8s.io`, taken, renewed and given back.
+//! Leadership: a Lease of `coordination.k8s.io`, taken, renewed and released.
 //!
-//! The times that stand in a Lease are never compared with a clock of ours: somebody else's Lease has run out once it stayed
-//! the same for as long as it promises to, counted here. What this process holds it counts from before the request that
-//! renewed it left, by two clocks of which the faster one counts: the steady one stands still while a machine sleeps.
+//! Times in a Lease are never compared with our clock: another holder's Lease has expired once it stayed unchanged for its
+//! duration, measured here. What this process holds is measured from before the renewing request was sent, by two clocks of which
+//! the faster one counts: the steady one stops while a machine sleeps.
 //!
-//! A Lease is advice, and no fence: a process that is stopped right between the question and its request sends late. The
-//! journal takes care of that; see [`crate::state`].
+//! A Lease is advisory, not a fence: a process that is stopped right between the check and its request sends late. The journal
+//! handles that; see [`crate::state`].
 
 use super::time::{Moment, Time, within};
 use jiff::Timestamp;
@@ -16,31 +16,31 @@ use kube::{Api, Client};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What a holder promises: it renews within this time, or has let go.
+/// Duration of the Lease: a holder renews within this time, or has lost it.
 const DURATION: Duration = Duration::from_secs(15);
-/// A holder that could not renew for so long acts no more. The rest is for what is under way.
+/// A holder that could not renew for this long stops acting. The rest is for requests in flight.
 const HOLDS_FOR: Duration = Duration::from_secs(10);
-/// How often a holder renews.
+/// Renew interval of a holder.
 pub(super) const RENEW: Duration = Duration::from_secs(4);
-/// How often everybody else looks, and a holder tries again.
+/// Poll interval of everyone else, and retry interval of a holder.
 pub(super) const LOOK: Duration = Duration::from_secs(2);
-/// A request that is not answered by then has failed.
+/// A request without a response by then has failed.
 pub(super) const LIMIT: Duration = Duration::from_secs(4);
 
-/// What stands in a Lease.
+/// Content of a Lease.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Record {
-    /// Who holds it; nobody when empty.
+    /// Its holder; none when empty.
     pub holder: String,
-    /// When the holder renewed it last, by the holder's clock: only ever compared for being the same.
+    /// Last renewal by the holder's clock: only compared for equality.
     pub renewed: Option<Timestamp>,
-    /// How long it holds.
+    /// Duration of the Lease.
     pub duration: Duration,
     /// How often the holder changed.
     pub transitions: i32,
 }
 
-/// A record, and since when it has been seen unchanged.
+/// A record, and since when it has been observed unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Sight {
     seen: Option<(Record, Duration)>,
@@ -49,16 +49,16 @@ pub struct Sight {
 /// What to do about a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It is free, or has run out.
+    /// It is free, or has expired.
     Take,
     /// It is ours.
     Renew,
-    /// It is somebody else's.
+    /// Another controller holds it.
     Wait,
 }
 
 impl Sight {
-    /// Takes in what stands in the Lease at a moment of the steady clock.
+    /// Takes in the content of the Lease at a moment of the steady clock.
     pub fn look(&mut self, record: Record, now: Duration) {
         if self.seen.as_ref().is_none_or(|(seen, _)| *seen != record) {
             self.seen = Some((record, now));
@@ -78,7 +78,7 @@ impl Sight {
     }
 }
 
-/// Whether what was campaigned for is held: asked right before every call that changes something, and before every write.
+/// Whether the Lease is held: checked right before every call that changes something, and before every write.
 #[derive(Clone)]
 pub struct Held {
     time: Arc<dyn Time>,
@@ -90,14 +90,14 @@ impl Held {
         Self { time, renewed: Arc::default() }
     }
 
-    /// True while it certainly is.
+    /// True while it is certainly held.
     #[must_use]
     pub fn is_held(&self) -> bool {
         let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         renewed.is_some_and(|renewed| self.time.moment().is_within(HOLDS_FOR, renewed))
     }
 
-    /// The time that it is counted in.
+    /// The clock that it is measured by.
     pub(super) fn time(&self) -> Arc<dyn Time> {
         self.time.clone()
     }
@@ -118,7 +118,7 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// The Lease of that name, for a process that calls itself `me`.
+    /// The Lease of that name, for a process with the name `me`.
     pub(super) fn new(
         client: Client,
         namespace: &str,
@@ -136,12 +136,12 @@ impl Seat {
         }
     }
 
-    /// When the request left that renewed it last; none when it is not ours.
+    /// When the last renewing request was sent; none when the Lease is not ours.
     pub(super) const fn renewed(&self) -> Option<Moment> {
         self.renewed
     }
 
-    /// Looks, and takes or renews the Lease if it may; true when that was done.
+    /// Reads the Lease, and takes or renews it if it may; true when that was done.
     pub(super) async fn round(&mut self) -> kube::Result<bool> {
         let found = self.api.get_opt(&self.name).await?;
         let began = self.time.moment();
@@ -163,7 +163,7 @@ impl Seat {
         Ok(written)
     }
 
-    /// Writes the Lease over exactly what was found; false when somebody else was faster.
+    /// Writes the Lease over exactly what was found; false when another controller was faster.
     async fn write(&self, found: Option<Lease>, holder: &str, duration: Duration) -> kube::Result<bool> {
         let before = found.as_ref().map(record_of).unwrap_or_default();
         let now = self.time.stamp();
@@ -195,7 +195,7 @@ impl Seat {
         }
     }
 
-    /// Gives the Lease back if it is ours, so that nobody has to wait for its end.
+    /// Releases the Lease if it is ours, so that nobody has to wait for its expiry.
     pub(super) async fn resign(&mut self) {
         self.renewed = None;
         let give_back = async {
@@ -207,14 +207,14 @@ impl Seat {
             }
         };
         if within(&*self.time, LIMIT, give_back, || Err(no_answer())).await.is_err() {
-            tracing::warn!(lease = self.name, "the Lease could not be given back: it runs out by itself");
+            tracing::warn!(lease = self.name, "the Lease could not be released: it expires by itself");
         }
     }
 }
 
-/// What a request that is not answered in time comes to.
+/// The error of a request without a response in time.
 pub(super) fn no_answer() -> kube::Error {
-    kube::Error::Service("no answer".into())
+    kube::Error::Service("no response".into())
 }
 
 fn record_of(lease: &Lease) -> Record {
@@ -246,9 +246,9 @@ mod tests {
         // Renewed by a holder whose clock is hours ahead, right, or hours behind: it makes no difference.
         for offset in [-10_000, 0, 10_000] {
             let mut sight = Sight::default();
-            assert_eq!(sight.decide("me", s(0)), Step::Take, "there is none");
+            assert_eq!(sight.decide("me", s(0)), Step::Take, "there is no Lease");
             sight.look(record("them", 1_000 + offset), s(100));
-            assert_eq!(sight.decide("me", s(100)), Step::Wait, "just seen, whatever it says");
+            assert_eq!(sight.decide("me", s(100)), Step::Wait, "just observed, whatever it contains");
             sight.look(record("them", 1_000 + offset), s(114));
             assert_eq!(sight.decide("me", s(115)), Step::Wait);
             assert_eq!(sight.decide("me", s(116)), Step::Take);
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(sight.decide("me", s(10_000)), Step::Renew);
         let short = Record { duration: s(5), ..record("them", 1_002) };
         sight.look(short, s(20));
-        assert_eq!(sight.decide("me", s(26)), Step::Take, "what the holder promised counts");
+        assert_eq!(sight.decide("me", s(26)), Step::Take, "the holder's duration counts");
     }
 
     #[test]
@@ -277,12 +277,12 @@ mod tests {
             (at(100, 5_000), true),
             (at(109, 5_009), true),
             (at(110, 5_009), false),
-            // The machine slept: its steady clock stood still.
+            // The machine slept: its steady clock stopped.
             (at(101, 5_600), false),
             // The wall clock was set, forward or back.
             (at(101, 9_000), false),
             (at(101, 1_000), false),
-            // Stopped, and gone on.
+            // Stopped and continued.
             (at(160, 5_060), false),
         ] {
             assert_eq!(now.is_within(HOLDS_FOR, renewed), holds, "{now:?}");

@@ -1,10 +1,10 @@
-//! Objects, status and journal in a Kubernetes cluster: the status subresource is the state, and etcd the disk.
+//! Objects, status and journal in a Kubernetes cluster: the status subresource is the state, stored in etcd.
 //!
-//! Objects are read from what watches told; every write has the resource version that it was decided on as its
-//! precondition. An object is held by our finalizer before the first word is written into its status, so that nothing is
-//! created for an object that can go unseen.
+//! Objects are read from what watches reported; every write has the resource version that it was decided on as its precondition.
+//! An object gets our finalizer before anything is written into its status, so that nothing is created for an object that can be
+//! deleted unnoticed.
 //!
-//! **Invariant:** a write is sent once. What fails, fails; whether it arrived is found out by reading.\
+//! **Invariant:** a write is sent once. Whether a failed write succeeded is found out by reading.\
 //! **Invariant:** an intent is written over exactly the object that the create was decided on, or not at all.
 
 mod cache;
@@ -29,33 +29,33 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use write::{Failure, Writer};
 
-/// A write that says nothing new is tried again after somebody else's, so many times.
+/// How often a write that announces no create is retried after a write of another client.
 const ATTEMPTS: usize = 4;
 
-/// The objects of a cluster, for as long as this process leads.
+/// The objects of a cluster, while this process leads.
 pub struct Cluster {
     cache: Mutex<Cache>,
     writer: Writer,
     held: Held,
-    /// Objects that cannot be understood.
+    /// Objects that cannot be parsed.
     set_aside: Mutex<BTreeSet<ObjectKey>>,
 }
 
 impl Cluster {
-    /// Without objects: [`Self::take`] brings them. `files`: a folder with a folder of files for each namespace.
+    /// Without objects: [`Self::take`] adds them. `files`: a folder with one folder of files per namespace.
     #[must_use]
     pub fn new(client: Client, held: Held, files: Option<PathBuf>) -> Self {
         let writer = Writer::new(client, held.time());
         Self { cache: Mutex::new(Cache::with_files(files)), writer, held, set_aside: Mutex::default() }
     }
 
-    /// Takes in an object that a watch told of; true when somebody must look at it.
+    /// Takes in an object that a watch reported; true when it must be reconciled.
     pub fn take(&self, object: Object) -> bool {
         lock(&self.set_aside).remove(&object.key());
         self.cache().take(object, Seen::Event)
     }
 
-    /// Takes in an object of the list with which a watch begins; true when somebody must look at it.
+    /// Takes in an object of the initial list of a watch; true when it must be reconciled.
     pub fn take_listed(&self, object: Object) -> bool {
         lock(&self.set_aside).remove(&object.key());
         self.cache().take(object, Seen::List)
@@ -66,28 +66,28 @@ impl Cluster {
         self.cache().begin_list(scope);
     }
 
-    /// The list is complete; gives what has gone meanwhile.
+    /// The list is complete; returns the objects that were deleted meanwhile.
     pub fn end_list(&self, scope: &Scope) -> Vec<ObjectKey> {
         self.cache().end_list(scope)
     }
 
-    /// The object is gone; true when it was known.
+    /// The object was deleted; true when it was known.
     pub fn remove(&self, key: &ObjectKey) -> bool {
         lock(&self.set_aside).remove(key);
         self.cache().remove(key)
     }
 
-    /// The object cannot be understood: it is left alone until it is corrected.
+    /// The object cannot be parsed: it is not worked on until it is corrected.
     pub fn set_aside(&self, key: &ObjectKey) {
         self.cache().remove(key);
         lock(&self.set_aside).insert(key.clone());
     }
 
-    /// The object cannot be understood: says so in its status; true when that was not said before, and false also when the
-    /// object has changed since. One that is being deleted is let go: what is in the cloud stays there.
+    /// Reports in the status of the object that it cannot be parsed; true when that was not reported before, false also when the
+    /// object has changed since. The finalizer of a deleted one is removed: what is in the cloud stays there.
     ///
     /// # Errors
-    /// [`StateError`]: it could not be written; the watch tells of the object again.
+    /// [`StateError`]: it could not be written; the watch reports the object again.
     pub async fn say_broken(
         &self,
         key: &ObjectKey,
@@ -103,7 +103,7 @@ impl Cluster {
         written.map_err(|failure| failure.of(key))
     }
 
-    /// The objects of a share as they stand.
+    /// The present objects of a shard.
     #[must_use]
     pub fn objects(&self, share: Shard) -> Vec<Arc<Object>> {
         let cache = self.cache();
@@ -134,7 +134,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Puts our finalizer on the account of an object: what was created can be settled and deleted only through it.
+    /// Adds our finalizer to the account of an object: what was created can be settled and deleted only through it.
     async fn hold_account(&self, object: &Object) -> Result<(), Failure> {
         let account = {
             let cache = self.cache();
@@ -224,7 +224,7 @@ impl Store for Cluster {
         saved
     }
 
-    /// Takes our finalizer off: with the last one, the API server lets the object go.
+    /// Removes our finalizer: with the last one, the API server deletes the object.
     async fn forget(&self, key: &ObjectKey) -> Result<(), StateError> {
         self.release(key).await
     }

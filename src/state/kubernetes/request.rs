@@ -1,4 +1,4 @@
-//! Asking something of an object in a cluster: an annotation, written by whoever asks, under a name of their own.
+//! Requests of users to an object in a cluster: an annotation, written under the user's own name.
 
 use super::time::MachineTime;
 use super::write::{Failure, in_time};
@@ -8,13 +8,13 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use kube::{Api, Client};
 use serde_json::json;
 
-/// Name under which the API server notes who wrote the annotation.
+/// Field manager name at the API server.
 const MANAGER: &str = "rollwave-cli";
 
-/// Asks it.
+/// Writes the request.
 ///
 /// # Errors
-/// [`StateError`]: the object is gone, or the API server did not take it.
+/// [`StateError`]: the object does not exist, or the API server refused the write.
 pub async fn ask(client: &Client, key: &ObjectKey, request: Request, at: &str) -> Result<(), StateError> {
     let kind = GroupVersionKind::gvk(GROUP, VERSION, key.kind.as_str());
     let api: Api<DynamicObject> =

@@ -1,23 +1,23 @@
-//! Are the installed CustomResourceDefinitions as new as this controller? An API server drops fields that they do not have, and with
-//! them what was written into a journal.
+//! Checks that the installed CustomResourceDefinitions are as new as this controller: an API server drops fields that they lack,
+//! and with them the journal.
 
 use crate::api::{Kind, VERSION, definition, definition_file};
 use kube::Client;
 use serde_json::{Map, Value};
 
-/// Where an API server tells what our kinds look like; anybody who is signed in may read it.
+/// Where an API server publishes the schemas of our kinds; every authenticated client may read it.
 const DOCUMENT: &str = "/openapi/v3/apis/ota.rollwave.dev/v1alpha1";
-/// What the names of our schemas in that document begin with: the group, backwards.
+/// Prefix of our schemas in that document: the group, reversed.
 const SCHEMAS: &str = "dev.rollwave.ota";
-/// What brings them up to date.
-const APPLY: &str = "apply those of this version: rollwave crds | kubectl apply --server-side -f -";
-/// So many missing fields are named.
+/// How to update them.
+const APPLY: &str = "apply those of this version with `rollwave crds | kubectl apply --server-side -f -`";
+/// Number of missing fields that are named.
 const NAMED: usize = 3;
 
 /// Why a controller must not work with the installed CustomResourceDefinitions; none when they have every field that it writes.
 ///
 /// # Errors
-/// The API server does not answer, or does not show the document.
+/// The API server does not answer, or does not return the document.
 pub async fn problem(client: &Client) -> Result<Option<String>, kube::Error> {
     let request = http::Request::get(DOCUMENT).body(Vec::new()).map_err(kube::Error::HttpError)?;
     let document: Value = match client.request(request).await {
@@ -52,12 +52,12 @@ fn outdated(kind: Kind, document: &Value) -> Option<String> {
     let (count, first) = (missing.len(), missing.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "));
     match count {
         0 => None,
-        1..=NAMED => Some(format!("{} has no {first}", kind.as_str())),
-        _ => Some(format!("{} has no {first} and {} more fields", kind.as_str(), count - NAMED)),
+        1..=NAMED => Some(format!("{} lacks {first}", kind.as_str())),
+        _ => Some(format!("{} lacks {first} and {} more fields", kind.as_str(), count - NAMED)),
     }
 }
 
-/// Notes the fields that one schema has and the other one has not.
+/// Collects the fields that one schema has and the other one lacks.
 fn note_missing(path: &str, wanted: &Value, found: &Value, missing: &mut Vec<String>) {
     if found.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) {
         return;
@@ -79,7 +79,7 @@ fn note_missing(path: &str, wanted: &Value, found: &Value, missing: &mut Vec<Str
     }
 }
 
-/// The first field that was sent and did not come back.
+/// The first field that was sent and not returned.
 pub(super) fn first_dropped(path: &str, sent: &Value, kept: Option<&Value>) -> Option<String> {
     match (sent, kept) {
         (Value::Object(fields), Some(Value::Object(kept))) => fields
@@ -125,8 +125,8 @@ mod tests {
         assert_eq!(said(|_| {}), "");
         let status = "dev.rollwave.ota.v1alpha1.OtaRollout/properties/status/properties";
         let pending = format!("{status}/pending/items/properties");
-        assert_eq!(said(|d| remove(d, &pending, "token")), "OtaRollout has no status.pending[].token");
-        assert_eq!(said(|d| remove(d, status, "pending")), "OtaRollout has no status.pending");
+        assert_eq!(said(|d| remove(d, &pending, "token")), "OtaRollout lacks status.pending[].token");
+        assert_eq!(said(|d| remove(d, status, "pending")), "OtaRollout lacks status.pending");
         let all = said(|d| remove(d, "dev.rollwave.ota.v1alpha1.OtaRollout/properties", "status"));
         assert!(all.contains("and") && all.contains("more fields"), "{all}");
         let gone = said(|d| *d = Value::Null);

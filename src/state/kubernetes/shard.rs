@@ -1,10 +1,10 @@
-//! Which accounts a controller works on, where several share them. Pure.
+//! The accounts that a controller works on when several share them. Pure.
 
 use crate::api::ObjectKey;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// One shard of so many, or everything.
+/// One shard of several, or everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     shard: u32,
@@ -21,13 +21,13 @@ impl Shard {
         Self { shard, of }
     }
 
-    /// True when what this names falls to the share: an `OtaCloud`, which takes along everything of its account. Each falls
-    /// to exactly one of the shards, on any machine.
+    /// True when the `OtaCloud` belongs to this shard, with everything of its account. Each belongs to exactly one of the shards,
+    /// on any machine.
     #[must_use]
     pub fn has(self, key: &ObjectKey) -> bool {
         let digest = Sha256::digest(format!("{}/{}", key.namespace, key.name));
         let number = digest.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-        // Fewer than one shard is everything.
+        // Fewer than one shard means everything.
         number % u64::from(self.of.max(1)) == u64::from(self.shard)
     }
 }
@@ -35,7 +35,7 @@ impl Shard {
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.of {
-            1 => f.write_str("every account"),
+            1 => f.write_str("all accounts"),
             of => write!(f, "shard {} of {of}", self.shard),
         }
     }
@@ -67,7 +67,7 @@ mod tests {
             (0..1000).filter(|n| share.has(&account("fleet", &format!("account-{n}")))).count()
         });
         assert!(counts.iter().all(|count| (200..300).contains(count)), "{counts:?}");
-        // A change would let two versions of the program work on one account while one replaces the other.
+        // A change would let two versions of the program work on one account during an upgrade.
         for (name, shard) in [("meters", 3), ("lab", 0), ("gateways", 0)] {
             assert!(Shard::new(shard, 4).has(&account("fleet", name)), "{name}");
         }

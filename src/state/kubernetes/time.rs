@@ -1,15 +1,15 @@
-//! Time, as requests to an API server and the Lease count it. A port, so that a test may own it.
+//! Time for requests to an API server and for the Lease. A port, so that a test may control it.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::time::{Duration, Instant, SystemTime};
 
-/// A moment by the steady clock and by the wall clock, each since some beginning.
+/// A moment by the steady clock and by the wall clock, each since some origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// Goes on steadily, but may stand still while the machine sleeps.
+    /// Runs steadily, but may stop while the machine sleeps.
     pub steady: Duration,
-    /// Goes on while the machine sleeps, but may be set.
+    /// Runs while the machine sleeps, but may be set.
     pub wall: Duration,
 }
 
@@ -31,14 +31,14 @@ pub trait Time: Send + Sync {
     /// Now, by both clocks.
     fn moment(&self) -> Moment;
 
-    /// What the wall clock says, to be written down for people.
+    /// The wall clock time, for users.
     fn stamp(&self) -> Timestamp;
 
-    /// Returns after so long.
+    /// Returns after this duration.
     async fn sleep(&self, length: Duration);
 }
 
-/// What a request gives; `late` when it is not answered within `limit`.
+/// The result of a request; `late` when there is no response within `limit`.
 pub(super) async fn within<T>(
     time: &dyn Time,
     limit: Duration,
@@ -68,7 +68,7 @@ impl Default for MachineTime {
 #[async_trait]
 impl Time for MachineTime {
     fn moment(&self) -> Moment {
-        // A wall clock that was set to before the beginning is far from everything.
+        // A wall clock that was set to before the origin is far from everything.
         let wall = SystemTime::now().duration_since(self.wall).unwrap_or(Duration::MAX / 2);
         Moment { steady: self.steady.elapsed(), wall }
     }

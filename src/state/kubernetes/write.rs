@@ -1,4 +1,4 @@
-//! The requests that write: each is sent once, with a resource version as its precondition.
+//! Requests that write: each is sent once, with a resource version as its precondition.
 
 use super::cache::is_held;
 use super::schema::first_dropped;
@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 use std::fmt::{self, Debug};
 use std::{sync::Arc, time::Duration};
 
-/// Name under which the API server notes who wrote a field.
+/// Field manager name at the API server.
 const MANAGER: &str = "rollwave";
-/// A write that is not answered by then may have arrived or not.
+/// A write without a response by then may have succeeded or not.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Why a request came to nothing, or to nothing that is known.
+/// Why a request failed, or has an unknown outcome.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The object has changed since; or is gone.
+    /// The object has changed since, or was deleted.
     Conflict,
     /// Anything else.
     Other(String),
@@ -53,7 +53,7 @@ impl From<kube::Error> for Failure {
         match error {
             kube::Error::Api(status) if matches!(status.code, 404 | 409) => Self::Conflict,
             kube::Error::Api(status) => Self::Other(format!(
-                "the API server says {} {}: {}",
+                "the API server returned {} {}: {}",
                 status.code, status.reason, status.message
             )),
             error => Self::Other(error.to_string()),
@@ -61,7 +61,7 @@ impl From<kube::Error> for Failure {
     }
 }
 
-/// What the objects of a kind have in common here.
+/// What the kinds have in common here.
 trait OneOfOurs:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
 {
@@ -81,7 +81,7 @@ impl Writer {
         Self { client, time }
     }
 
-    /// Replaces the status, if the object is still of this resource version.
+    /// Replaces the status, if the object still has this resource version.
     pub(super) async fn put_status(&self, object: &Object) -> Result<Object, Failure> {
         Ok(match object {
             Object::Cloud(o) => Object::Cloud(self.put(o).await?),
@@ -90,7 +90,7 @@ impl Writer {
         })
     }
 
-    /// Puts our finalizer on the object.
+    /// Adds our finalizer to the object.
     pub(super) async fn hold(&self, object: &Object) -> Result<Object, Failure> {
         let (key, meta) = (object.key(), object.meta());
         let finalizers: Vec<&str> =
@@ -103,7 +103,7 @@ impl Writer {
         })
     }
 
-    /// Takes our finalizer off.
+    /// Removes our finalizer.
     pub(super) async fn release(&self, key: &ObjectKey, meta: &ObjectMeta) -> Result<(), Failure> {
         if !is_held(meta) {
             return Ok(());
@@ -119,15 +119,15 @@ impl Writer {
         }
     }
 
-    /// The object as it is now; none when it is gone, or cannot be understood.
+    /// The object as it is now; none when it does not exist or cannot be parsed.
     pub(super) async fn get(&self, key: &ObjectKey) -> Result<Option<Object>, Failure> {
         let found = in_time(&*self.time, self.any(key).get_opt(&key.name)).await?;
         let json = found.and_then(|object| serde_json::to_value(object).ok());
         Ok(json.and_then(|json| understood(key.kind, json)))
     }
 
-    /// Says in the status of an object that it cannot be understood, unless it says so already (false). What else stands in
-    /// the status stays, the journal above all.
+    /// Reports in the status of an object that it cannot be parsed, unless that is reported already (false). The rest of the
+    /// status stays, above all the journal.
     pub(super) async fn say_broken(
         &self,
         key: &ObjectKey,
@@ -136,7 +136,7 @@ impl Writer {
     ) -> Result<bool, Failure> {
         let api = self.any(key);
         let found = in_time(&*self.time, api.get(&key.name)).await?;
-        // What is wrong with what it was is not said of what it has become: the watch tells of that.
+        // A problem of an older content is not reported for a newer one: the watch yields that.
         let is_same = |a: &ObjectMeta| (&a.uid, a.generation) == (&meta.uid, meta.generation);
         if !is_same(&found.metadata) {
             return Ok(false);
@@ -164,7 +164,7 @@ impl Writer {
         let written = in_time(&*self.time, api.replace_status(&name, &params, object)).await?;
         match dropped(object, &written) {
             Some(field) => Err(Failure::Other(format!(
-                "the API server dropped {field}: the installed CustomResourceDefinitions are older than this controller: apply those of this version"
+                "the API server dropped {field}, because the installed CustomResourceDefinitions are older than this controller: apply those of this version"
             ))),
             None => Ok(written),
         }
@@ -189,12 +189,12 @@ fn params() -> PatchParams {
     PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
 }
 
-/// An answer, or that there was none in time.
+/// The response, or an error if there was none in time.
 pub(super) async fn in_time<T>(
     time: &dyn Time,
     request: impl Future<Output = kube::Result<T>>,
 ) -> kube::Result<T> {
-    let late = || kube::Error::Service(format!("no answer within {} seconds", LIMIT.as_secs()).into());
+    let late = || kube::Error::Service(format!("no response within {} seconds", LIMIT.as_secs()).into());
     within(time, LIMIT, request, || Err(late())).await
 }
 
@@ -206,7 +206,7 @@ fn understood(kind: Kind, json: Value) -> Option<Object> {
     })
 }
 
-/// A field of the status that was sent and is not in what was stored.
+/// A field of the status that was sent, but not stored.
 fn dropped<K: Serialize>(sent: &K, stored: &K) -> Option<String> {
     let status = |object: &K| {
         serde_json::to_value(object).ok().and_then(|mut json| Some(json.get_mut("status")?.take()))
@@ -214,7 +214,7 @@ fn dropped<K: Serialize>(sent: &K, stored: &K) -> Option<String> {
     first_dropped("status", &status(sent)?, status(stored).as_ref())
 }
 
-/// True when everything that `part` says stands in `whole`.
+/// True when `whole` contains everything in `part`.
 fn is_part(part: &Value, whole: &Value) -> bool {
     match part {
         Value::Object(fields) => fields.iter().all(|(name, value)| whole.get(name) == Some(value)),

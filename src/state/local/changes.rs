@@ -1,26 +1,26 @@
-//! Tells that the mirror has changed, for readers that wait while another process works.
+//! Notifies readers of changes of the mirror, while another process works.
 
 use super::mirror::View;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// The operating system's events about the objects of a state.
+/// Events of the operating system for the objects of a state.
 pub struct Changes {
     changed: UnboundedReceiver<()>,
     _watcher: RecommendedWatcher,
 }
 
 impl View {
-    /// What happens to the objects from now on.
+    /// Changes of the objects from now on.
     ///
     /// # Errors
-    /// The system's: it has no watches left, or cannot watch this file system.
+    /// The error of the system: it has no watches left, or cannot watch this file system.
     pub fn changes(&self) -> Result<Changes, notify::Error> {
         let (sender, changed) = unbounded_channel();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Whoever is told reads the files, and that is an event too.
+            // The reader reads the files, and that is an event too.
             if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-                // Nobody listens any more only while this is being dropped.
+                // The receiver is absent only while this is being dropped.
                 let _ = sender.send(());
             }
         })?;

@@ -1,4 +1,4 @@
-//! The redb file. Spec and status are rows of their own, so that saving a status cannot touch a spec.
+//! The redb file. Spec and status are separate rows, so that saving a status cannot change a spec.
 
 use super::{cannot_write, corrupt};
 use crate::{
@@ -16,7 +16,7 @@ use std::{
 
 /// Format of the file; a file of a newer one is refused.
 const FORMAT: u64 = 1;
-/// What redb may keep of the file in memory; everything is held as objects already.
+/// Memory that redb may use for the file; everything is in memory as objects already.
 const PAGE_CACHE_BYTES: usize = 2 * 1024 * 1024;
 
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("rollwave");
@@ -35,7 +35,7 @@ pub(super) struct Disk {
     database: Database,
 }
 
-/// Everything that the file holds.
+/// The content of the file.
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) objects: BTreeMap<ObjectKey, Arc<Object>>,
@@ -43,7 +43,7 @@ pub(super) struct Loaded {
 }
 
 impl Disk {
-    /// Opens the file, and creates it when there is none. Every page is checked against its checksum.
+    /// Opens the file, and creates it if it is absent. Every page is checked against its checksum.
     pub(super) fn open(dir: &Path) -> Result<(Self, Loaded), StateError> {
         let path = path_in(dir);
         if !path.try_exists().map_err(|e| cannot_write(&path, &e))? {
@@ -55,7 +55,7 @@ impl Disk {
         Ok((disk, loaded))
     }
 
-    /// Durable when it returns. After an error only the file knows whether the batch arrived: open it again.
+    /// Durable when it returns. After an error only the file shows whether the batch was written: open it again.
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), StateError> {
         self.write(batch).map_err(|e| state_error(&self.path, e))
     }
@@ -86,7 +86,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Row by row: what is not held as an object need not be in memory.
+    /// Row by row, so that only objects are in memory.
     fn load(&self) -> Result<Loaded, redb::Error> {
         let transaction = self.database.begin_read()?;
         let format = transaction.open_table(ABOUT)?.get("format")?.map(|value| value.value());
@@ -120,7 +120,7 @@ fn unreadable(row: &str, cause: &dyn std::fmt::Display) -> redb::Error {
     redb::Error::Corrupted(format!("{row}: {cause}"))
 }
 
-/// What one commit changes.
+/// Changes of one commit.
 #[derive(Default)]
 pub(super) struct Batch {
     /// Encoded only while they are written: thousands of them at once would cost as much memory as the objects.
@@ -141,12 +141,12 @@ impl Batch {
         self.put(Part::Spec, object)
     }
 
-    /// Writes the status of an object, and nothing else.
+    /// Writes only the status of an object.
     pub(super) fn put_status(&mut self, object: &Object) -> Result<(), StateError> {
         self.put(Part::Status, object)
     }
 
-    /// Removes an object; `forgotten` is how often its name will have been.
+    /// Removes an object; `forgotten` is how often its name will have been forgotten.
     pub(super) fn remove(&mut self, key: ObjectKey, forgotten: u64) {
         self.removed.insert(key, forgotten);
     }
@@ -202,11 +202,11 @@ fn wrong_format(found: Option<u64>) -> String {
             format!("it was written by a newer Rollwave (format {newer}; this one reads {FORMAT})")
         }
         Some(other) => format!("it has format {other}; this Rollwave reads {FORMAT}"),
-        None => "it says no format".to_owned(),
+        None => "it has no format".to_owned(),
     }
 }
 
-/// The disk refused, or the content is wrong: the two call for different next steps.
+/// The disk failed, or the content is wrong: the two need different next steps.
 fn state_error(path: &Path, error: redb::Error) -> StateError {
     use redb::Error as E;
     match error {

@@ -16,8 +16,8 @@ pub(super) fn path_in(dir: &Path) -> PathBuf {
     dir.join("lock")
 }
 
-/// Held as long as it lives. The operating system lets it go when the process dies, so the pid in the file never decides
-/// anything: it is for people.
+/// Held as long as it lives. The operating system releases it when the process dies, so the pid in the file decides nothing: it
+/// is for users.
 #[derive(Debug)]
 pub(super) struct DirLock(#[expect(dead_code, reason = "the open file is the lock")] File);
 
@@ -42,8 +42,8 @@ impl DirLock {
     }
 }
 
-/// Tries for a moment: a process that the holder is just starting shares the lock until it has become another program,
-/// also when the holder itself has let go.
+/// Retries for a moment: a process that the holder is just starting shares the lock until it executes another program, even if
+/// the holder itself has released it.
 fn try_lock(file: &File) -> Result<(), TryLockError> {
     for _ in 1..ATTEMPTS {
         match file.try_lock() {
@@ -54,7 +54,7 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// The pid that the holder wrote down; it may not have come to that yet.
+/// The pid that the holder recorded; it may not have done so yet.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     match file.take(32).read_to_string(&mut text) {

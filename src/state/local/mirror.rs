@@ -1,4 +1,4 @@
-//! The objects as JSON files, for processes that look while another one writes.
+//! The objects as JSON files, for processes that read while another one writes.
 
 use super::requests::{self, Asked};
 use super::{cannot_write, corrupt};
@@ -16,13 +16,13 @@ use std::{
 };
 
 const FOLDER: &str = "status";
-/// Longer file names are shortened: most file systems take 255 bytes.
+/// Longer file names are shortened: most file systems allow 255 bytes.
 const LONGEST_STEM: usize = 200;
-/// Files that are being written begin with this; an object's never do.
+/// Prefix of files that are being written; names of objects never have it.
 const UNFINISHED: &str = ".new-";
 
-/// Writes the mirror. It is derived: a file that could not be written is a warning, and is tried again with the next
-/// commit and when the state is opened.
+/// Writes the mirror. It is derived: a file that could not be written is a warning, and is retried with the next commit and when
+/// the state is opened.
 pub(super) struct Mirror {
     folder: PathBuf,
     /// What could not be written (or removed: none) yet, by file name.
@@ -36,7 +36,7 @@ impl Mirror {
         Ok(Self { folder, stale: BTreeMap::new() })
     }
 
-    /// Makes the folder hold these objects and nothing else; files that agree are left alone.
+    /// Makes the folder contain exactly these objects; equal files are not written.
     pub(super) fn rebuild(&mut self, objects: &BTreeMap<ObjectKey, Arc<Object>>) -> Result<(), StateError> {
         let names: BTreeSet<String> = objects.keys().map(file_name).collect();
         for file in fs::read_dir(&self.folder).map_err(|e| cannot_write(&self.folder, &e))? {
@@ -50,7 +50,7 @@ impl Mirror {
         Ok(())
     }
 
-    /// Follows one commit.
+    /// Applies one commit.
     pub(super) fn update<'a>(
         &mut self,
         written: impl Iterator<Item = &'a Object>,
@@ -77,14 +77,14 @@ impl Mirror {
             }
             Err(error) => {
                 let file = self.folder.join(&name);
-                tracing::warn!(file = %file.display(), %error, "readers see an old status: not mirrored");
+                tracing::warn!(file = %file.display(), %error, "the mirror could not be written: readers see an old status");
                 self.stale.insert(name, bytes);
             }
         }
     }
 }
 
-/// Writes a file whole or not at all, unless it holds these bytes already; removes it when there are none.
+/// Writes a file atomically, unless it has this content already; removes it if there is none.
 fn put_file(folder: &Path, name: &str, bytes: Option<&[u8]>) -> io::Result<()> {
     let path = folder.join(name);
     let Some(bytes) = bytes else {
@@ -113,7 +113,7 @@ fn file_name(key: &ObjectKey) -> String {
     format!("{start}~{digest}.json")
 }
 
-/// Refuses names that would leave the folder, or collide in it. Kubernetes names (DNS-1123) are all fine.
+/// Refuses names that would escape the folder, or collide in it. Kubernetes names (DNS-1123) are always valid.
 pub(super) fn check_name(key: &ObjectKey) -> Result<(), StateError> {
     let plain = |text: &str| !text.is_empty() && !text.contains(['/', '\\', '\0', '~']);
     if plain(&key.name) && plain(&key.namespace) && !key.namespace.contains('.') {
@@ -123,7 +123,7 @@ pub(super) fn check_name(key: &ObjectKey) -> Result<(), StateError> {
     Err(StateError::Write { path: key.to_string(), cause })
 }
 
-/// Looks at a state directory without holding it: for `get`, `status` and `why`, also while another process runs.
+/// Reads a state directory without holding it: for `get`, `status` and `why`, even while another process runs.
 #[derive(Clone, Debug)]
 pub struct View {
     dir: PathBuf,
@@ -134,7 +134,7 @@ impl View {
     /// A view of the state in `dir`.
     ///
     /// # Errors
-    /// [`StateError::Absent`] when there is none.
+    /// [`StateError::Absent`] when there is no state.
     pub fn open(dir: &Path) -> Result<Self, StateError> {
         let folder = dir.join(FOLDER);
         if folder.is_dir() {
@@ -143,13 +143,13 @@ impl View {
         Err(StateError::Absent { path: dir.display().to_string() })
     }
 
-    /// Where the objects stand, a file each.
+    /// Folder of the object files.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Asks something of an object: whoever works with this state takes it in, or the next one who does. Durable when it
-    /// returns.
+    /// Requests something of an object: the process that works with this state takes it in, or the next one that does. Durable
+    /// when it returns.
     ///
     /// # Errors
     /// [`StateError::Write`].
@@ -159,7 +159,7 @@ impl View {
         Ok(asked)
     }
 
-    /// What was asked, and not taken in yet, oldest first.
+    /// Requests that are not taken in yet, oldest first.
     ///
     /// # Errors
     /// [`StateError::Corrupt`] when their folder cannot be read.
@@ -167,10 +167,10 @@ impl View {
         Ok(requests::waiting(&self.dir)?.into_iter().filter_map(|(_, asked)| asked.ok()).collect())
     }
 
-    /// All objects, in order of their keys. Each one is whole; two may be a commit apart.
+    /// All objects, in order of their keys. Each one is complete; two may be a commit apart.
     ///
     /// # Errors
-    /// [`StateError::Corrupt`] when a file is there but cannot be read as an object.
+    /// [`StateError::Corrupt`] when a file exists but cannot be read as an object.
     pub fn objects(&self) -> Result<Vec<Object>, StateError> {
         let mut objects = BTreeMap::new();
         for file in fs::read_dir(&self.folder).map_err(|e| corrupt(&self.folder, &e))? {

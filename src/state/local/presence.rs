@@ -1,5 +1,5 @@
-//! Whether the files that are open are still the ones at their paths: a state folder may be removed or replaced under a
-//! process, which would write its journal where nobody finds it.
+//! Checks that the open files are still the ones at their paths: a state folder may be removed or replaced while a process uses
+//! it, which would then write its journal into a deleted file.
 
 use super::{cannot_write, disk, lock};
 use crate::state::StateError;
@@ -7,14 +7,14 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Folder, lock and database, as they were when they were opened.
+/// Folder, lock and database at the time they were opened.
 pub(super) struct Presence {
     dir: PathBuf,
     opened: Vec<(PathBuf, FileId)>,
 }
 
 impl Presence {
-    /// As they are now; the lock is held, so that nobody else has reason to replace them.
+    /// Their present state; the lock is held, so that no other process replaces them.
     pub(super) fn of(dir: &Path) -> Result<Self, StateError> {
         let paths = [dir.to_owned(), lock::path_in(dir), disk::path_in(dir)];
         let opened = paths.into_iter().map(|path| {
@@ -25,7 +25,7 @@ impl Presence {
     }
 
     /// # Errors
-    /// [`StateError::Replaced`] unless all of them are still there.
+    /// [`StateError::Replaced`] unless all of them still exist.
     pub(super) fn check(&self) -> Result<(), StateError> {
         let is_there = |(path, id): &(PathBuf, FileId)| id_of(path).is_ok_and(|found| found == *id);
         if self.opened.iter().all(is_there) {

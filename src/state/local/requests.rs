@@ -1,9 +1,9 @@
-//! Requests that wait for whoever holds the state: a file each, beside the objects. Who asks needs no lock, and who works takes
-//! them in at the next glance.
+//! Requests that are pending for the process that holds the state: one file each, beside the objects. Writing one needs no lock
+//! of the state; the working process takes them in at its next check.
 //!
-//! A file is whole when it has its name, and is removed once what it asks is durable: a crash in between takes it in again, which
-//! changes nothing. Files are numbered in the order in which they were written, one writer at a time: the machine's clock may be
-//! set between a pause and a resume.
+//! A file is complete when it has its name, and is removed once its request is durable: a crash in between takes it in again,
+//! which changes nothing. Files are numbered in the order in which they were written, by one writer at a time, because the
+//! machine's clock may be set between a pause and a resume.
 
 use super::{cannot_write, corrupt};
 use crate::api::{ObjectKey, Request};
@@ -15,30 +15,30 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const FOLDER: &str = "requests";
-/// Files that are being written begin with this.
+/// Prefix of files that are being written.
 const UNFINISHED: &str = ".new-";
 /// Held while a file is written.
 const LOCK: &str = ".lock";
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A file, and what it asks.
+/// A file, and its request.
 pub(super) type Waiting = (PathBuf, Result<Asked, Unreadable>);
-/// Why a file is no request.
+/// Why a file is not a request.
 pub(super) type Unreadable = serde_json::Error;
 
-/// What was asked of an object.
+/// A request of a user.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// Of which.
+    /// The object.
     pub object: ObjectKey,
-    /// What.
+    /// The request.
     pub request: Request,
-    /// When: the value of its annotation.
+    /// Time of the request: the value of its annotation.
     pub at: String,
 }
 
-/// Writes down what is asked of an object, durably, after everything that waits already.
+/// Writes a request, durably, after everything that is pending.
 pub(super) fn put(dir: &Path, asked: &Asked) -> Result<(), StateError> {
     let folder = dir.join(FOLDER);
     let write = || -> io::Result<()> {
@@ -57,8 +57,8 @@ pub(super) fn put(dir: &Path, asked: &Asked) -> Result<(), StateError> {
     write().map_err(|error| cannot_write(&folder, &error))
 }
 
-/// One writer at a time. A writer that is stopped half-way must not keep a pause from being written: then only the order of the
-/// two is open.
+/// One writer at a time. A writer that is stopped half-way must not prevent a pause from being written; then only the order of
+/// the two is undefined.
 fn lock(folder: &Path) -> io::Result<File> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).open(folder.join(LOCK))?;
@@ -72,14 +72,14 @@ fn lock(folder: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The number that a file's name begins with. Older versions wrote a time there, in nanoseconds: what follows counts on from it.
+/// The number at the beginning of a file name. Older versions wrote a time there, in nanoseconds: later numbers continue from it.
 fn number_of(path: &Path) -> Option<u128> {
     let name = path.file_name()?.to_str()?;
     let name = name.strip_prefix(UNFINISHED).unwrap_or(name);
     name.split_once('-')?.0.parse().ok()
 }
 
-/// What waits, oldest first, with the file that it stands in.
+/// Pending requests, oldest first, with their files.
 pub(super) fn waiting(dir: &Path) -> Result<Vec<Waiting>, StateError> {
     let folder = dir.join(FOLDER);
     let entries = match fs::read_dir(&folder) {
@@ -102,15 +102,15 @@ pub(super) fn waiting(dir: &Path) -> Result<Vec<Waiting>, StateError> {
     Ok(waiting)
 }
 
-/// What was asked is durable.
+/// The request is durable.
 pub(super) fn done(path: &Path) -> Result<(), StateError> {
     gone_or(path, fs::remove_file(path))
 }
 
-/// It was not written by us, or by a newer version: it is kept under another name, and not looked at again.
+/// It was not written by this version or an older one: it is kept under another name, and not read again.
 pub(super) fn set_aside(path: &Path, error: &Unreadable) -> Result<(), StateError> {
     let aside = path.with_extension("unreadable");
-    tracing::warn!(file = %aside.display(), %error, "a request cannot be read, and is not followed");
+    tracing::warn!(file = %aside.display(), %error, "a request cannot be read, and is ignored");
     gone_or(path, fs::rename(path, aside))
 }
 
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn requests_are_taken_in_the_order_in_which_they_were_made_whatever_the_clock_said() {
         let dir = tempfile::tempdir().unwrap();
-        // Of an older version: a time.
+        // A time, written by an older version.
         fs::create_dir(dir.path().join(FOLDER)).unwrap();
         let first = asked(Request::Retry, "2026-11-02T12:00:00Z");
         let old = dir.path().join(FOLDER).join("01793620800000000000-17-retry.json");

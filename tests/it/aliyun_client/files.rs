@@ -68,10 +68,10 @@ fn limits_of_several_files_are_refused_and_what_is_at_them_passes() {
     let refused = [
         (of(numbered(1)), "1 files are not 2 to 20"),
         (of(numbered(21)), "21 files are not 2 to 20"),
-        (with(&|file| file.name = "0".into()), "a name is given twice"),
+        (with(&|file| file.name = "0".into()), "a name is used twice"),
         (with(&|file| file.name = "名".repeat(33)), "MultiFiles.Name"),
         (with(&|file| file.name = String::new()), "MultiFiles.Name"),
-        (with(&|file| file.file.md5 = None), "there is none"),
+        (with(&|file| file.file.md5 = None), "is missing"),
         (with(&|file| file.file.path = "a.exe".into()), "does not end in one of"),
         (with(&|file| file.file.size = Some(1_048_576_001)), "more than"),
     ];

@@ -42,8 +42,8 @@ async fn tasks_of_named_devices_come_at_once_and_are_those_that_were_asked_for()
     let Reply::JobDevices(page) = once(&call, 200, ok(json!({"Data": {}}))).await.unwrap() else { panic!() };
     assert_eq!(page.items, []);
     for (body, words) in [
-        (answer(&[mine("d9", "QUEUED")], 1), "d9 was not asked for"),
-        (answer(&[mine("d1", "QUEUED")], 2), "1 rows came"),
+        (answer(&[mine("d9", "QUEUED")], 1), "d9 was not requested"),
+        (answer(&[mine("d1", "QUEUED")], 2), "has 1 rows of a total"),
     ] {
         let error = once(&call, 200, body).await.unwrap_err();
         assert_eq!(error.class, ErrorClass::Unintelligible);

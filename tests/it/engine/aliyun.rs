@@ -285,7 +285,7 @@ fn a_file_that_is_not_the_one_of_the_manifest_stops_its_package_and_no_other() {
     type Damage = fn(&Lab);
     let damages: [(&str, Damage); 3] = [
         ("has the SHA-256", |lab| fs_err::write(lab.manifest("image.bin"), b"another image!!").unwrap()),
-        ("has 5 bytes, not 15", |lab| fs_err::write(lab.manifest("image.bin"), b"short").unwrap()),
+        ("has 5 bytes, expected 15", |lab| fs_err::write(lab.manifest("image.bin"), b"short").unwrap()),
         ("cannot be read", |lab| fs_err::remove_file(lab.manifest("image.bin")).unwrap()),
     ];
     for (words, damage) in damages {

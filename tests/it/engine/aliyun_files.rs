@@ -103,7 +103,7 @@ fn a_wrong_file_breaks_off_and_nothing_is_created() {
         ("boot.pack has the SHA-256", |lab| {
             fs_err::write(lab.manifest("boot.pack"), bytes("app")).unwrap();
         }),
-        ("boot.pack has 5 bytes, not 200000", |lab| {
+        ("boot.pack has 5 bytes, expected 200000", |lab| {
             fs_err::write(lab.manifest("boot.pack"), b"short").unwrap();
         }),
         ("app.bin cannot be read", |lab| fs_err::remove_file(lab.manifest("app.bin")).unwrap()),

@@ -100,8 +100,8 @@ fn a_module_that_the_product_lacks_is_said_before_anything_is_uploaded() {
 #[test]
 fn a_package_stays_in_its_module_and_two_in_one_module_are_the_same() {
     let cases = [
-        ("modem.yaml", package("modem", "  module: bootloader\n"), "module cannot be changed"),
-        ("modem.yaml", package("modem", ""), "module cannot be changed"),
+        ("modem.yaml", package("modem", "  module: bootloader\n"), "module is immutable"),
+        ("modem.yaml", package("modem", ""), "module is immutable"),
         ("twin.yaml", package("twin", "  module: modem\n"), "are the same package"),
     ];
     each(&cases, |(file, text, words)| {
@@ -153,8 +153,8 @@ fn a_delta_goes_to_the_devices_that_run_the_version_it_is_made_from_and_to_no_ot
 fn what_is_no_delta_names_no_source_versions_and_a_delta_names_one() {
     let cases = [
         ("  sourceVersions: [V1]\n", "", "artifact.delta: true"),
-        ("", "delta: true, ", "name it in sourceVersions"),
-        ("  sourceVersions: [V0, V1]\n", "delta: true, ", "name it in sourceVersions"),
+        ("", "delta: true, ", "list it in sourceVersions"),
+        ("  sourceVersions: [V0, V1]\n", "delta: true, ", "list it in sourceVersions"),
     ];
     each(&cases, |(more, artifact, words)| {
         let lab = lab();

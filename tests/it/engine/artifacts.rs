@@ -53,7 +53,7 @@ fn a_link_that_leads_out_of_the_folder_is_not_followed() {
     fs_err::write(&outside, BYTES).unwrap();
     symlink(&outside, lab.manifest("v2.bin")).unwrap();
     assert_eq!(lab.apply().code, Some(1));
-    lab.assert_stopped_by_its_file("package/meter-v2", "v2.bin leads out of");
+    lab.assert_stopped_by_its_file("package/meter-v2", "v2.bin is outside of");
     fs_err::remove_file(lab.manifest("v2.bin")).unwrap();
     fs_err::write(lab.manifest("build.bin"), BYTES).unwrap();
     symlink("build.bin", lab.manifest("v2.bin")).unwrap();
@@ -65,7 +65,7 @@ fn a_pipe_in_the_place_of_a_file_holds_up_nothing() {
     let lab = lab();
     assert!(Command::new("mkfifo").arg(lab.manifest("v2.bin")).status().unwrap().success());
     assert_eq!(lab.apply().code, Some(1));
-    lab.assert_stopped_by_its_file("package/meter-v2", "v2.bin is no regular file");
+    lab.assert_stopped_by_its_file("package/meter-v2", "v2.bin is not a regular file");
     let log = lab.path().join("log");
     let process = Process::start_with_log(&mut lab.verb("run", &[]), &log);
     lab.until("the pipe is named", || fs_err::read_to_string(&log).unwrap().contains("v2.bin"));

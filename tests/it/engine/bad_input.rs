@@ -62,7 +62,7 @@ fn a_manifest_with_an_error_is_refused_whole_before_any_call() {
         lab.write("package.yaml", text);
         let ended = lab.apply();
         assert_says(&ended, 1, expected);
-        assert_says(&ended, 1, &["nothing was done"]);
+        assert_says(&ended, 1, &["nothing was applied"]);
         assert_no_call(&lab);
         assert!(!lab.path().join("state").exists(), "{name}");
     });

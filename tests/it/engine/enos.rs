@@ -261,7 +261,7 @@ fn bytes_that_are_not_those_of_the_manifest_stop_their_package_and_no_other() {
     // What is tried again later may be under way when `apply` ends, so its words are asked and not the status.
     let said = ended.said();
     assert!(said.contains("OtaPackage/meter-v2") && said.contains("has the SHA-256"), "{said}");
-    assert!(said.contains("put the right file in place"), "{said}");
+    assert!(said.contains("provide the correct file"), "{said}");
     assert_eq!(lab.packages().len(), 1, "the other one is there: {:#?}", lab.packages());
     assert!(lab.all_calls() < 60, "{} calls in ten minutes", lab.all_calls());
 }

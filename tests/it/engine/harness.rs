@@ -306,8 +306,8 @@ behaviours:
         let ready = conditions.iter().find(|condition| condition["type"] == "Ready").cloned();
         assert_eq!(ready.unwrap_or_default()["reason"], "Invalid", "{found:#}");
         assert!(conditions.iter().any(|condition| condition["type"] == "Stalled"), "{found:#}");
-        let told = "the package's file is not usable";
-        let next_step = "put the right file in place, or correct spec.artifact";
+        let told = "the file of the package cannot be used";
+        let next_step = "provide the correct file, or correct spec.artifact";
         assert!([told, words, next_step].iter().all(|part| message.contains(part)), "{words}: {message}");
         let cloud = self.get(&["cloud/lab"]);
         assert!(cloud["status"]["message"].to_string().contains(" answers"), "{cloud:#}");

@@ -46,14 +46,14 @@ fn a_folder_that_becomes_empty_under_run_deletes_nothing_until_that_is_confirmed
     lab.until_object("rollout/meter", "its deletion is withheld", is_withheld);
     let log = fs_err::read_to_string(&log).unwrap();
     assert!(log.contains("the manifests of 3 of 3 objects are missing"), "{log}");
-    assert!(run(&lab, &["status"]).out.contains("its manifest is missing since"), "status shows it");
+    assert!(run(&lab, &["status"]).out.contains("manifest missing since"), "status shows it");
     assert_eq!((lab.packages().len(), lab.calls("StopBatchTask")), (1, 0));
 
     come_back(&lab);
     lab.until_object("rollout/meter", "its manifest is back", |object| !is_withheld(object));
     let refused = run(&lab, &["prune", "rollout", "package"]);
     assert_eq!(refused.code, Some(1), "{refused:#?}");
-    assert!(refused.err.contains("nothing of that is to be confirmed"), "{}", refused.err);
+    assert!(refused.err.contains("no deletion awaits confirmation"), "{}", refused.err);
 
     vanish(&lab);
     lab.until_object("rollout/meter", "its deletion is withheld", is_withheld);
@@ -82,7 +82,7 @@ fn plan_and_apply_fail_on_an_empty_folder_and_say_what_would_be_deleted() {
 
     let plan = run(&lab, &["plan", "fleet", "--allow-prune"]);
     assert_eq!(plan.code, Some(2), "{plan:#?}");
-    assert!(plan.out.contains("will be let go: its manifest is gone"), "{}", plan.out);
+    assert!(plan.out.contains("will be deleted: its manifest was removed"), "{}", plan.out);
     let allowed = Ended::of(&mut lab.verb("apply", &["--wait", "--timeout", "60s", "--allow-prune"]));
     assert_eq!(allowed.code, Some(0), "{allowed:#?}");
     assert_eq!((lab.packages().len(), names(&lab).len()), (0, 0));
@@ -113,7 +113,7 @@ fn what_is_removed_in_git_is_let_go_from_every_checkout_of_the_repository() {
     clone(&lab, "https://token:SECRET@github.com/acme/fleet", "build-2");
     fs_err::remove_file(lab.path().join("build-2/fleet/rollout.yaml")).unwrap();
     let second = apply(&lab, "build-2/fleet", &[]);
-    assert_eq!((second.code, second.err.contains("another source")), (Some(0), false), "{second:#?}");
+    assert_eq!((second.code, second.err.contains("a source other than")), (Some(0), false), "{second:#?}");
     assert_eq!(names(&lab), ["lab", "meter-v2"], "the rollout is let go");
     assert!(!lab.get(&["cloud/lab"]).to_string().contains("SECRET"));
 }
@@ -125,14 +125,14 @@ fn a_link_is_the_folder_that_it_leads_to_and_another_folder_is_another_source() 
     symlink("fleet", lab.path().join("link")).unwrap();
     fs_err::remove_file(lab.manifest("rollout.yaml")).unwrap();
     let plan = run(&lab, &["plan", "link"]);
-    assert!(plan.out.contains("OtaRollout/meter  will be let go"), "{}", plan.out);
+    assert!(plan.out.contains("OtaRollout/meter  will be deleted"), "{}", plan.out);
     lab.write("rollout.yaml", ROLLOUT);
 
     clone(&lab, "/srv/git/fleet", "copy");
     fs_err::remove_file(lab.path().join("copy/fleet/rollout.yaml")).unwrap();
     let other = apply(&lab, "copy/fleet", &[]);
     assert_eq!(other.code, Some(0), "{other:#?}");
-    assert!(other.err.contains("1 object of this state is of another source"), "{}", other.err);
+    assert!(other.err.contains("1 object belongs to a source other than"), "{}", other.err);
     assert!(other.err.contains("OtaRollout/meter"), "{}", other.err);
     let all = apply(&lab, "copy/fleet", &["--prune-all"]);
     assert_eq!(all.code, Some(0), "{all:#?}");
@@ -146,6 +146,6 @@ fn a_source_with_a_name_is_the_same_from_any_folder() {
     clone(&lab, "/srv/git/fleet", "copy");
     fs_err::remove_file(lab.path().join("copy/fleet/rollout.yaml")).unwrap();
     let moved = apply(&lab, "copy/fleet", &["--source", "prod"]);
-    assert_eq!((moved.code, moved.err.contains("another source")), (Some(0), false), "{moved:#?}");
+    assert_eq!((moved.code, moved.err.contains("a source other than")), (Some(0), false), "{moved:#?}");
     assert_eq!(names(&lab), ["lab", "meter-v2"]);
 }

@@ -51,7 +51,7 @@ fn a_secret_that_is_no_regular_file_is_refused_and_holds_up_nothing() {
     lab.write("cloud.yaml", &lab.cloud_manifest().replace("env:LAB_AK", "file:ak.pipe"));
     let ended = Ended::of(&mut lab.verb("apply", &["--wait", "--timeout", "30s"]));
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    assert!(ended.said().contains("ak.pipe is no regular file"), "{}", ended.said());
+    assert!(ended.said().contains("ak.pipe is not a regular file"), "{}", ended.said());
     let log = lab.path().join("log");
     let process = Process::start_with_log(&mut lab.verb("run", &[]), &log);
     lab.until("the pipe is named", || fs_err::read_to_string(&log).unwrap().contains("ak.pipe"));
@@ -88,7 +88,7 @@ fn a_process_whose_state_folder_was_taken_away_sends_nothing_more_and_ends() {
         let status = process.ended();
         let log = fs_err::read_to_string(log).unwrap();
         assert_eq!(status.code(), Some(1), "{name}: {log}");
-        assert!(log.contains("was removed or replaced while this process worked with it"), "{name}: {log}");
+        assert!(log.contains("was removed or replaced while it was in use"), "{name}: {log}");
         assert_eq!(lab.tasks().len(), 1, "{name}: nothing was created without a journal");
         assert!(*name == "restored over it" || !state(&lab).exists(), "{name}: no empty state was begun");
     });

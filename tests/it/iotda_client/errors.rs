@@ -97,7 +97,7 @@ async fn the_clouds_words_and_request_id_are_kept() {
     let error = refused(400, &[("x-request-id", "77")], INVALID, &a_write()).await;
     assert_eq!(
         error.to_string(),
-        "StopJob: Invalid input. (HTTP 400, IOTDA.000006, request 77); change the field that the cloud names"
+        "StopJob: Invalid input. (HTTP 400, IOTDA.000006, request 77); correct the field that the cloud reports"
     );
     let other_shapes = [
         r#"{"errorCode":"E1","errorMsg":"because"}"#,

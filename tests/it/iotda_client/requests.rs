@@ -119,7 +119,7 @@ async fn a_call_that_breaks_a_limit_is_never_sent() {
     let error = perform(&transport, &call).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "StopJob: targets: 101 devices are more than 100; name them in several calls"
+        "StopJob: targets: 101 devices are more than 100; split them over several calls"
     );
     assert!(transport.sent().is_empty());
 }

@@ -159,9 +159,9 @@ fn definitions_that_come_late_and_an_api_server_that_is_away_longer_than_the_lea
     plane.kill_api_server();
     plane.start_api_server();
     field.lab.until("the canary is sent", || field.lab.tasks().len() >= 2);
-    let lost = logged("not leading any more");
+    let lost = logged("no longer leading");
     plane.kill_api_server();
-    field.lab.until("it does not lead any more", || logged("not leading any more") == lost + 1);
+    field.lab.until("it does not lead any more", || logged("no longer leading") == lost + 1);
     let (calls, lines) = (field.lab.all_calls(), logged("\n"));
     let looked = logged("Lease could not be read");
     field.lab.until("the Lease was looked for a few times more", || {

@@ -53,7 +53,7 @@ fn check(case: &Case, ours: &[Problem], theirs: &[(String, String)]) -> Vec<Stri
     }
     // A list with keys is merged before any rule is asked.
     let is_double =
-        |said: &str| words.ends_with("names must differ") && said.contains("duplicate entries for key");
+        |said: &str| words.ends_with("names must be unique") && said.contains("duplicate entries for key");
     let is_told = |field: &str, said: &str| is_same_field(path, field, said) && said.contains(words);
     if !theirs.iter().any(|(field, said)| is_told(field, said) || is_double(said)) {
         wrong.push(format!("{}: the API server does not refuse {path} ({words}): {theirs:?}", case.name));

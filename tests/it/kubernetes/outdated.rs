@@ -38,7 +38,7 @@ fn a_controller_waits_for_the_definitions_that_it_needs_and_says_which_fields_ar
     field.apply(ROLLOUT);
     field.lab.until("it says so", || {
         let (code, said) = field.ask(&log, "/readyz");
-        code == 503 && said.contains("OtaRollout has no status.pending: apply those of this version")
+        code == 503 && said.contains("OtaRollout lacks status.pending: apply those of this version")
     });
     assert_eq!(field.leader(), "", "it does not stand for election");
     assert_eq!((field.lab.packages(), field.lab.tasks().len()), (Vec::new(), 0));

@@ -55,7 +55,7 @@ fn a_plan_says_what_an_apply_to_the_cluster_would_do_and_writes_nothing() {
     assert_eq!(field.plane.writes(CONTROLLER, &field.namespace), writes);
     let pruning = plan_with(&field, &everything, &["--prune-all"]);
     let said = String::from_utf8_lossy(&pruning.stderr).into_owned();
-    assert!(pruning.status.code() == Some(1) && said.contains("leave them out"), "{said}");
+    assert!(pruning.status.code() == Some(1) && said.contains("omit them"), "{said}");
     let astray = plan(&field, &ROLLOUT.replace("name: meter-v2", "name: meter-v9"));
     let said = String::from_utf8_lossy(&astray.stderr).into_owned();
     assert!(astray.status.code() == Some(1) && said.contains("there is no OtaPackage"), "{said}");

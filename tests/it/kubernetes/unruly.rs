@@ -39,7 +39,7 @@ impl Asked<'_> {
         self.method == Method::PUT && self.uri.path().ends_with("/status")
     }
 
-    /// A status with a create that is about to leave.
+    /// A status with a create that is about to be sent.
     pub fn writes_intent(&self) -> bool {
         let body = || serde_json::from_slice::<Value>(self.body).unwrap_or_default();
         self.writes_status() && body()["status"]["pending"][0]["state"] == "Intended"

@@ -33,18 +33,18 @@ fn references_and_names_are_checked_between_files() {
     + OtaCloud/meters
     + OtaPackage/meter-v2.0
     --
-    b.yaml:7:13: spec.cloudRef.name: there is no OtaCloud/meters: write the OtaCloud, or correct the name
+    b.yaml:7:13: spec.cloudRef.name: there is no OtaCloud/meters: create the OtaCloud, or correct the name
     + OtaRollout/meter-v2.0
     --
-    field.yaml:8:13: spec.cloudRef.name: there is no OtaCloud/field/meters: write the OtaCloud, or correct the name
+    field.yaml:8:13: spec.cloudRef.name: there is no OtaCloud/field/meters: create the OtaCloud, or correct the name
     + OtaCloud/meters
     + OtaRollout/field/meter-v2.0
     --
-    c.yaml:2:1: metadata.name: there are two of OtaCloud/meters: the other is at a.yaml:2:1
+    c.yaml:2:1: metadata.name: duplicate OtaCloud/meters: the other one is at a.yaml:2:1
     + OtaPackage/meter-v2.0
     + OtaRollout/meter-v2.0
     --
-    b.yaml:10:12: spec.version: text is wanted, and this is the number 2.0: quote it ("2.0")
+    b.yaml:10:12: spec.version: expected text, found the number 2.0: quote it ("2.0")
     + OtaCloud/meters
     + OtaRollout/meter-v2.0
     --

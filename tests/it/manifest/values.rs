@@ -15,8 +15,8 @@ fn addresses_that_cannot_be_or_are_not_encrypted_are_refused() {
         ("http://:8080", Some("is not an address")),
         ("'http://a..b_{}'", Some("is not an address")),
         ("https://999.1.1.1", Some("is not an address: invalid IPv4 address")),
-        ("http://iot.example.com", Some("is not encrypted: write https://")),
-        ("http://127.0.0.1.example.com", Some("is not encrypted: write https://")),
+        ("http://iot.example.com", Some("is not encrypted: use https://")),
+        ("http://127.0.0.1.example.com", Some("is not encrypted: use https://")),
     ] {
         let said = said_of(CLOUD, address, written).join("\n");
         match words {
@@ -35,9 +35,9 @@ fn small_values_that_cannot_be_meant_are_refused() {
         ("1m", ""),
         ("0d0h0m30s", ""),
         ("1d0s", ""),
-        ("0s", "driftInterval is at least 30s"),
-        ("29s", "driftInterval is at least 30s"),
-        ("0m5s", "driftInterval is at least 30s"),
+        ("0s", "driftInterval must be at least 30s"),
+        ("29s", "driftInterval must be at least 30s"),
+        ("0m5s", "driftInterval must be at least 30s"),
     ] {
         let said = said_of(CLOUD, "driftInterval: 5m", &format!("driftInterval: {interval}")).join("\n");
         assert!(said.contains(words) && said.is_empty() == words.is_empty(), "{interval}: {said}");

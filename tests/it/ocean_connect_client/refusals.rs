@@ -17,7 +17,7 @@ async fn every_documented_code_says_who_must_act_and_which_field_caused_it() {
     use ErrorClass::{Forbidden, Invalid, NotFound, Throttled, Unauthorized, Unavailable};
     let cases = [
         (401, "100208", Unauthorized, "spec.credentials.appSecret"),
-        (403, "1010009", Throttled, "100 calls a minute"),
+        (403, "1010009", Throttled, "100 requests per minute"),
         (500, "100220", Unauthorized, "app_key"),
         (500, "100025", Unauthorized, "app_key"),
         (403, "100203", Unauthorized, "spec.oceanConnect.appId"),

@@ -62,7 +62,7 @@ async fn two_programs_with_one_application_do_not_fight() {
     for calls in [1, 0, 0] {
         let error = ours.perform(&list_packages(), wire.now()).await.unwrap_err();
         assert_eq!((error.class, error.effect), (ErrorClass::Unauthorized, Effect::None));
-        assert!(error.to_string().contains("somebody else signs in with application app1"), "{error}");
+        assert!(error.to_string().contains("another program signs in with application app1"), "{error}");
         assert_eq!(wire.paths().len(), calls, "and then not again for a while");
     }
     wire.wait(SignedDuration::from_mins(5));

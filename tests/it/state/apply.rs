@@ -100,7 +100,7 @@ fn only_an_object_that_is_being_deleted_can_be_forgotten() {
     let local = Local::open(dir.path()).unwrap();
     apply(&local, [package("a", "V1")], 1);
     let refused = answer(local.forget(&key("a")));
-    assert_eq!(refused.unwrap_err().to_string(), "OtaPackage/a changed meanwhile");
+    assert_eq!(refused.unwrap_err().to_string(), "OtaPackage/a was changed by another writer");
     assert!(load(&local, &key("a")).is_some());
     answer(local.forget(&key("nobody"))).unwrap();
 }

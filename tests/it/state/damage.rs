@@ -75,8 +75,11 @@ fn another_program(file: &Path) {
 fn a_damaged_file_is_refused_with_its_reason_and_a_next_step() {
     let size = fs::metadata(filled().path().join("state.redb")).unwrap().len();
     let empty = refused_untouched(|file| cut(file, 0));
-    assert!(empty.starts_with("FILE is not readable as Rollwave's state: "), "{empty}");
-    assert!(empty.contains("restore it from a backup, or move it away to begin anew"), "{empty}");
+    assert!(empty.starts_with("FILE is not a readable state: "), "{empty}");
+    assert!(
+        empty.contains("restore it from a backup, or move it away to start with an empty state"),
+        "{empty}"
+    );
     refused_untouched(|file| cut(file, 100));
     refused_untouched(|file| cut(file, 4_096));
     refused_untouched(|file| cut(file, size / 2));
@@ -200,7 +203,7 @@ fn the_second_holder_reads_who_the_first_one_is_and_an_old_pid_is_no_obstacle() 
     assert_eq!(
         refused,
         format!(
-            "{} is in use by process {}: stop it, or name another directory with --state",
+            "{} is in use by process {}: stop it, or use another directory with --state",
             lock.display(),
             std::process::id()
         )

@@ -77,10 +77,7 @@ fn a_view_without_a_state_says_what_to_do() {
         assert!(matches!(error, StateError::Absent { .. }));
         assert_eq!(
             error.to_string(),
-            format!(
-                "no state in {}: run `rollwave apply` first, or name the directory with --state",
-                path.display()
-            )
+            format!("no state in {}: run `rollwave apply` first, or use --state", path.display())
         );
     }
     assert!(!nowhere.exists(), "looking creates nothing");

@@ -57,7 +57,7 @@ async fn an_endless_answer_is_cut_off_and_told_whichever_cloud_gives_it() {
             (ErrorClass::Unintelligible, Effect::None),
             "{cloud:?}: {error}"
         );
-        let told = format!("the answer of {origin} is longer than {BODY_LIMIT} bytes");
+        let told = format!("the response of {origin} is longer than {BODY_LIMIT} bytes");
         assert!(error.message.contains(&told), "{cloud:?}: {error}");
         assert!(error.next_step.contains("endpoint"), "{cloud:?}: {error}");
     }

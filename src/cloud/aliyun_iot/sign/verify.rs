@@ -1,4 +1,4 @@
-//! The server's side of signing: whose key signed a request, by either scheme.
+//! Server side of signing: which key signed a request, by either scheme.
 
 use super::{
     ACS3, MAX_SKEW, Pairs, Scheme, Subject, acs3_mac, header, rpc_signature, rpc_string_to_sign, sha256_hex,
@@ -11,41 +11,41 @@ use secrecy::SecretString;
 const COVERED: [&str; 6] =
     ["host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce", "x-acs-version"];
 
-/// A request whose signature is right.
+/// A request with a valid signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// Access key id that signed it.
     pub access_key: String,
     /// How it was signed.
     pub scheme: Scheme,
-    /// Different for each request.
+    /// Unique for each request.
     pub nonce: String,
-    /// Security token that came with it.
+    /// Security token of the request.
     pub token: Option<String>,
 }
 
-/// Why a request is refused, in the order in which it is looked at.
+/// Why a request is refused, in the order of the checks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A parameter or header that every call needs is not there.
+    /// A parameter or header that every call needs is missing.
     #[error("{0} is mandatory for this action.")]
     Missing(&'static str),
-    /// `Authorization`, or what it says is signed, cannot be read.
+    /// `Authorization`, or the list of signed headers, cannot be parsed.
     #[error("The request signature does not conform to Aliyun standards: {0}")]
     Incomplete(&'static str),
     /// Another signature method or version.
     #[error("The specified SignatureMethod or SignatureVersion is not supported.")]
     Unsupported,
-    /// A time that is no time.
+    /// A malformed time.
     #[error("Specified time stamp or date value is not well formatted.")]
     TimeFormat,
-    /// A time that is more than [`MAX_SKEW`] away.
+    /// A time that differs by more than [`MAX_SKEW`].
     #[error("Specified time stamp or date value is expired.")]
     Skewed,
-    /// Nobody has this access key.
+    /// The access key does not exist.
     #[error("Specified access key is not found.")]
     UnknownKey,
-    /// Another request, or another secret, was signed. With what the server signed.
+    /// Another request, or another secret, was signed. Contains what the server signed.
     #[error("Specified signature is not matched with our calculation. server string to sign is:{0}")]
     Mismatch(String),
 }

@@ -11,17 +11,17 @@ wire_enum! {
         Online = "ONLINE",
         /// Not connected.
         Offline = "OFFLINE",
-        /// In trouble.
+        /// Abnormal.
         Abnormal = "ABNORMAL",
         /// Never connected.
         Inactive = "INACTIVE",
-        /// Locked out.
+        /// Frozen.
         Frozen = "FROZEN",
     }
 }
 
 wire_struct! {
-    /// A device; lists and show give different sets of optional fields.
+    /// A device; lists and show return different sets of optional fields.
     Device {
         /// Cloud's id.
         device_id: String,
@@ -32,21 +32,21 @@ wire_struct! {
         app_id: String,
         /// Name of the resource space.
         app_name: String,
-        /// Id that the device itself knows: IMEI, MAC, serial number.
+        /// Id on the device itself: IMEI, MAC, serial number.
         node_id: String,
-        /// Gateway that it hangs on; itself when directly connected.
+        /// Gateway that it is connected to; itself when directly connected.
         gateway_id: String,
-        /// Name for people.
+        /// Display name.
         device_name: String,
         /// `ENDPOINT`, `GATEWAY` or `UNKNOWN`.
         node_type: String,
         /// Name of the product.
         product_name: String,
-        /// Text for people.
+        /// Description.
         description: String,
-        /// Firmware version that it reported last.
+        /// Firmware version that it last reported.
         fw_version: String,
-        /// Software version that it reported last.
+        /// Software version that it last reported.
         sw_version: String,
         /// Connection state.
         status: DeviceStatus,
@@ -65,7 +65,7 @@ wire_struct! {
         /// At most 50.
         devices: Vec<Device>,
         @optional
-        /// Where the list stands.
+        /// Position of the list.
         page: Page,
     }
 
@@ -73,10 +73,10 @@ wire_struct! {
     Group {
         /// Cloud's id.
         group_id: String,
-        /// Name for people.
+        /// Display name.
         name: String,
         @optional
-        /// Text for people.
+        /// Description.
         description: String,
         /// The group that it belongs to.
         super_group_id: String,
@@ -89,7 +89,7 @@ wire_struct! {
         /// At most 50.
         device_groups: Vec<Group>,
         @optional
-        /// Where the list stands.
+        /// Position of the list.
         page: Page,
     }
 
@@ -102,7 +102,7 @@ wire_struct! {
         tag_value: String,
     }
 
-    /// Body of `POST …/tags/query-resources`: things that carry any one of these tags.
+    /// Body of `POST …/tags/query-resources`: resources with any one of these tags.
     TagQuery {
         /// `device`.
         resource_type: String,
@@ -115,11 +115,11 @@ wire_struct! {
         /// At most 50.
         resources: Vec<TaggedResource>,
         @optional
-        /// Where the list stands.
+        /// Position of the list.
         page: Page,
     }
 
-    /// A thing that carries a tag.
+    /// A resource with a tag.
     TaggedResource {
         /// Device id.
         resource_id: String,

@@ -1,4 +1,4 @@
-//! What goes over the wire to and from IAM, for `auth: Token`: `POST {iam}/v3/auth/tokens` (IAM API page iam_30_0001).
+//! Wire format of IAM, for `auth: Token`: `POST {iam}/v3/auth/tokens` (IAM API page iam_30_0001).
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -6,11 +6,11 @@ use std::fmt;
 /// Body of the request. The token comes back in the header `X-Subject-Token`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRequest {
-    /// Who, and for what.
+    /// The user, and the scope of the token.
     pub auth: TokenAuth,
 }
 
-/// Who asks, and what the token is for.
+/// The user, and the scope of the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenAuth {
     /// Who asks.
@@ -19,7 +19,7 @@ pub struct TokenAuth {
     pub scope: TokenScope,
 }
 
-/// Who asks.
+/// The user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenIdentity {
     /// `["password"]`.
@@ -59,7 +59,7 @@ pub struct TokenDomain {
     pub name: String,
 }
 
-/// What a token is for.
+/// Scope of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenScope {
     /// A project.
@@ -80,16 +80,16 @@ pub struct TokenProject {
 /// Body of the reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenReply {
-    /// What is known of the token.
+    /// The properties of the token.
     pub token: TokenFacts,
 }
 
-/// What is known of a token.
+/// Properties of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenFacts {
-    /// RFC 3339, such as `2024-03-06T06:07:08.000000Z`; 24 hours ahead as a rule.
+    /// RFC 3339, such as `2024-03-06T06:07:08.000000Z`; usually 24 hours ahead.
     pub expires_at: String,
-    /// The project that it is for.
+    /// The project of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<TokenProject>,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 wire_enum! {
-    /// What a package upgrades.
+    /// Kind of a package.
     PackageType {
         /// The device's software.
         Software = "softwarePackage",
@@ -27,23 +27,23 @@ wire_struct! {
         product_id: String,
         /// Version that a device reports once it runs the package.
         version: String,
-        /// Where the bytes are.
+        /// Location of the artifact.
         file_location: FileLocation,
         @optional
         /// Module; with `modulePackage` only.
         module_name: String,
-        /// Versions that may be upgraded to this one.
+        /// Versions that can be upgraded to this one.
         support_source_versions: Vec<String>,
-        /// For people.
+        /// Description for users.
         description: String,
-        /// Handed to the device.
+        /// Passed to the device.
         custom_info: String,
     }
 
-    /// Where the bytes of a package are.
+    /// Location of an artifact.
     FileLocation {
         @optional
-        /// An object in OBS: the only variant that is documented.
+        /// An object in OBS: the only documented variant.
         obs_location: ObsLocation,
     }
 
@@ -62,7 +62,7 @@ wire_struct! {
         sign_method: String,
     }
 
-    /// A package. Lists leave `file_location` out.
+    /// A package. Lists omit `file_location`.
     OtaPackage {
         /// Cloud's id.
         package_id: String,
@@ -81,13 +81,13 @@ wire_struct! {
         module_name: String,
         /// Versions that may be upgraded to this one.
         support_source_versions: Vec<String>,
-        /// For people.
+        /// Description for users.
         description: String,
-        /// Handed to the device.
+        /// Passed to the device.
         custom_info: String,
         /// See [`parse_time`](super::parse_time).
         create_time: String,
-        /// Where the bytes are.
+        /// Location of the artifact.
         file_location: FileLocation,
     }
 
@@ -96,7 +96,7 @@ wire_struct! {
         /// At most 50.
         packages: Vec<OtaPackage>,
         @optional
-        /// Where the list stands.
+        /// Position of the list.
         page: Page,
     }
 }

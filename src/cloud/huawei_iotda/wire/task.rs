@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 wire_enum! {
-    /// What a batch task does. Only upgrades are named; the others fall under `Other`.
+    /// Kind of a batch task. Only upgrades are listed; other kinds are `Other`.
     TaskType {
         /// Upgrades software.
         Software = "softwareUpgrade",
@@ -17,11 +17,11 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Where a batch task stands.
+    /// State of a batch task.
     TaskStatus {
         /// Being set up.
         Initializing = "Initializing",
-        /// Waits for its time, for a confirmation, or for the first device. Spelled as the cloud spells it.
+        /// Waits for its time, for a confirmation, or for the first device. Spelled as in the cloud.
         Waitting = "Waitting",
         /// At least one device has begun.
         Processing = "Processing",
@@ -39,21 +39,21 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Where one device of a batch task stands.
+    /// State of one device of a batch task.
     TargetStatus {
-        /// Not begun. Spelled as the cloud spells it.
+        /// Not begun. Spelled as in the cloud.
         Waitting = "Waitting",
         /// Upgrading.
         Processing = "Processing",
         /// Succeeded.
         Success = "Success",
-        /// Failed for good.
+        /// Failed permanently.
         Fail = "Fail",
-        /// Failed, waits to be tried again.
+        /// Failed, waits for a retry.
         FailWaitRetry = "FailWaitRetry",
         /// Stopped.
         Stopped = "Stopped",
-        /// Left the task.
+        /// Removed from the task.
         Removed = "Removed",
     }
 }
@@ -63,7 +63,7 @@ wire_struct! {
     CreateTask {
         /// At most 128 of Chinese, letters, digits and `_`.
         task_name: String,
-        /// What it does.
+        /// Kind of the task.
         task_type: TaskType,
         @optional
         /// Resource space; the default one when absent.
@@ -72,17 +72,17 @@ wire_struct! {
         task_mode: String,
         /// Every device waits for `/confirm`.
         need_confirm: bool,
-        /// Handed to the device; at most 512 characters.
+        /// Passed to the device; at most 512 characters.
         task_ext_info: serde_json::Value,
-        /// Device ids, at most 30,000. Goes before `targets_filter`.
+        /// Device ids, at most 30,000. Takes precedence over `targets_filter`.
         targets: Vec<String>,
         /// Groups instead of devices.
         targets_filter: TargetsFilter,
-        /// An uploaded list instead of devices; never for upgrades.
+        /// An uploaded list instead of devices; not used for upgrades.
         document_source: String,
-        /// What to send; needed for upgrades.
+        /// The package to send; required for upgrades.
         document: Document,
-        /// When, and how often again.
+        /// Schedule and retries.
         task_policy: TaskPolicy,
     }
 
@@ -93,21 +93,21 @@ wire_struct! {
         group_ids: Vec<String>,
     }
 
-    /// What an upgrade sends. SDK 3.1.50 to 3.1.170 document `package_id`, SDK 3.1.185 and later `package_ids`.
+    /// The package of an upgrade. SDK 3.1.50 to 3.1.170 document `package_id`, SDK 3.1.185 and later `package_ids`.
     Document {
         @optional
-        /// The package, as older platforms write it.
+        /// The package, in the form of older platforms.
         package_id: String,
-        /// The package, as newer platforms write it.
+        /// The package, in the form of newer platforms.
         package_ids: Vec<String>,
     }
 
-    /// When a task starts, and how often it tries again.
+    /// Schedule and retries of a task.
     TaskPolicy {
         @optional
         /// See [`parse_time`](super::parse_time); within 7 days; now when absent.
         schedule_time: String,
-        /// At most 5; goes with `retry_interval`.
+        /// At most 5; used with `retry_interval`.
         retry_count: u32,
         /// Minutes, at most 1,440.
         retry_interval: u32,
@@ -121,22 +121,22 @@ wire_struct! {
         task_name: String,
         /// What it does.
         task_type: TaskType,
-        /// Where it stands.
+        /// State of the task.
         status: TaskStatus,
         @optional
         /// `GATEWAY` only.
         task_mode: String,
         /// Every device waits for `/confirm`.
         need_confirm: bool,
-        /// Handed to the device.
+        /// Passed to the device.
         task_ext_info: serde_json::Value,
         /// Device ids.
         targets: Vec<String>,
         /// Groups instead of devices.
         targets_filter: TargetsFilter,
-        /// What it sends.
+        /// The package to send.
         document: Document,
-        /// When, and how often again.
+        /// Schedule and retries.
         task_policy: TaskPolicy,
         /// Why the task as a whole failed.
         status_desc: String,
@@ -149,21 +149,21 @@ wire_struct! {
     /// Counters of a task's devices.
     TaskProgress {
         @optional
-        /// All.
+        /// Total.
         total: u32,
         /// Upgrading.
         processing: u32,
         /// Succeeded.
         success: u32,
-        /// Failed for good.
+        /// Failed permanently.
         fail: u32,
-        /// Not begun. Spelled as the cloud spells it.
+        /// Not begun. Spelled as in the cloud.
         waitting: u32,
-        /// Failed, wait to be tried again.
+        /// Failed, wait for a retry.
         fail_wait_retry: u32,
         /// Stopped.
         stopped: u32,
-        /// Left the task.
+        /// Removed from the task.
         removed: u32,
     }
 
@@ -172,7 +172,7 @@ wire_struct! {
         /// At most 50.
         batchtasks: Vec<Task>,
         @optional
-        /// Where the list stands.
+        /// Position of the list.
         page: Page,
     }
 
@@ -183,18 +183,18 @@ wire_struct! {
         @optional
         /// At most 50 of its devices.
         task_details: Vec<TaskDetail>,
-        /// Where the list of devices stands.
+        /// Position of the list of devices.
         page: Page,
     }
 
-    /// What a task says of one device.
+    /// Result of one device of a task.
     TaskDetail {
         /// Device id.
         target: String,
-        /// Where it stands.
+        /// State of the device.
         status: TargetStatus,
         @optional
-        /// Text of its result.
+        /// Text of the result.
         output: String,
         /// Why it failed.
         error: ErrorBody,
@@ -210,20 +210,20 @@ wire_struct! {
     /// Reply to stop, retry and confirm.
     TaskOrderReply {
         @optional
-        /// One row for each device that was named.
+        /// One row per named device.
         targets: Vec<TargetResult>,
     }
 
-    /// Whether an order reached one device.
+    /// Result of a request for one device.
     TargetResult {
         /// Device id.
         target: String,
         /// `success` or `failure`.
         status: String,
         @optional
-        /// Why not.
+        /// Error code.
         error_code: String,
-        /// Why not, in words.
+        /// Error message.
         error_msg: String,
     }
 }

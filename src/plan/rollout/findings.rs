@@ -1,4 +1,4 @@
-//! What stands behind the numbers of a stage: which versions its devices report instead, why they failed, and who is offline.
+//! Details behind the numbers of a stage: other versions that its devices report, why they failed, and which are offline.
 
 use super::Ground;
 use super::survey::{Survey, members};
@@ -13,8 +13,8 @@ const MOST_OF_A_KIND: usize = 3;
 /// Devices by what was found.
 type Found<'a> = BTreeMap<(FindingKind, &'a str), Vec<&'a str>>;
 
-/// Writes down for each stage what was found of devices that do not run the version. A stage with a job that is not listed keeps
-/// what it knows, as its counts do.
+/// Records for each stage what was found of devices that do not run the version. A stage with a job that is not listed
+/// keeps its findings, as its counts.
 pub(super) fn note(ground: &Ground<'_>, stages: &mut [StageStatus], survey: &Survey<'_>) {
     let members = members(&survey.jobs.listed);
     for (index, stage) in stages.iter_mut().enumerate() {
@@ -46,7 +46,7 @@ fn find<'a>(ground: &Ground<'a>, job: &Job, members: &[&'a str], found: &mut Fou
     }
 }
 
-/// What is to be said of a device that does not report the version.
+/// The finding about a device that does not report the version.
 fn about<'a>(
     job: &Job,
     device: &'a Device,
@@ -83,7 +83,7 @@ fn commonest(found: &Found<'_>, reverted: u32) -> Vec<Finding> {
         });
         findings.collect::<Vec<_>>()
     };
-    // Only devices that went back report another version than they should: others may just not be counted yet.
+    // Only reverted devices report a wrong version: others may just not be counted yet.
     let counts = |kind: &FindingKind| *kind != FindingKind::OtherVersion || reverted > 0;
     kinds.into_iter().filter(counts).flat_map(of).collect()
 }

@@ -1,5 +1,6 @@
-//! What a decision stands on: specs and requests of the objects that it was taken by. Nothing is sent once a user has changed
-//! one of them: minutes may pass between a decision and its request (a budget, an upload, other requests of the same reconcile).
+//! The basis of a decision: specs and requests of the objects that it depends on. Nothing is sent once a user has
+//! changed one of them, because minutes may pass between a decision and its request (a budget, an upload, other
+//! requests of the same reconcile).
 
 use super::lane::{Lane, Trouble};
 use super::queue::Class;
@@ -7,11 +8,11 @@ use super::subject::Subject;
 use crate::api::{Kind, Object, ObjectKey};
 use std::collections::BTreeMap;
 
-/// The objects that a decision was taken by, as their users had left them.
+/// The objects that a decision depends on, as their users had written them.
 #[derive(Debug, Default)]
 pub(super) struct Basis(BTreeMap<ObjectKey, Wanted>);
 
-/// What users say of an object: everything but its status.
+/// What users wrote: everything but the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     uid: Option<String>,
@@ -38,13 +39,13 @@ impl Wanted {
 }
 
 impl Basis {
-    /// One more object that the decision was taken by.
+    /// Adds an object that the decision depends on.
     pub(super) fn with(mut self, object: &Object) -> Self {
         self.0.insert(object.key(), Wanted::of(object));
         self
     }
 
-    /// The account that it was taken in.
+    /// Adds the account of the decision.
     pub(super) fn in_account(mut self, account: &ObjectKey, wanted: Option<&Wanted>) -> Self {
         self.0.extend(wanted.map(|wanted| (account.clone(), wanted.clone())));
         self
@@ -52,24 +53,24 @@ impl Basis {
 }
 
 impl Lane {
-    /// Waits until the budget lets a request leave; true when what was decided still is what users want.
+    /// Waits until the budget allows a request; true when the decision is still current.
     pub(super) async fn may_leave(&mut self, basis: &Basis, class: Class) -> Result<bool, Trouble> {
         self.connect().await?.account.wait_for_budget(class).await;
         self.still_stands(basis).await
     }
 
-    /// True while every object that the decision was taken by is as it was then.
+    /// True while every object that the decision depends on is unchanged.
     pub(super) async fn still_stands(&self, basis: &Basis) -> Result<bool, Trouble> {
         for (key, wanted) in &basis.0 {
             if self.store.load(key).await?.is_none_or(|now| Wanted::of(&now) != *wanted) {
-                tracing::info!(changed = %key, "decided again before anything is sent");
+                tracing::info!(changed = %key, "an object changed since the decision: deciding again before anything is sent");
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// True when no rollout has come since the decision that may own devices which it sends something.
+    /// True when no rollout appeared since the decision that may own devices of this one.
     pub(super) async fn has_no_new_rival(&self, object: &Object, basis: &Basis) -> Result<bool, Trouble> {
         let Object::Rollout(rollout) = object else { return Ok(true) };
         let named = object.key().sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
@@ -78,7 +79,8 @@ impl Lane {
         Ok(rivals.iter().all(|(rival, _)| basis.0.contains_key(&rival.key())))
     }
 
-    /// Takes over what users changed of the object since it was loaded; false when it is gone, or another worker's by now.
+    /// Takes over what users changed of the object since it was loaded; false when it was deleted or belongs to another
+    /// worker now.
     pub(super) async fn renew<S: Subject>(&self, subject: &mut S) -> Result<bool, Trouble> {
         let Some(stored) = self.store.load(&subject.key()).await? else { return Ok(false) };
         Ok(self.owns(&stored).await? && subject.take_spec(&stored))
@@ -147,7 +149,7 @@ mod tests {
         }
     }
 
-    /// Somebody takes the finalizer off the account while its worker is connected: what is left of it must not wait for ever.
+    /// A user removes the finalizer of the account while its worker is connected: its objects must not wait for ever.
     #[tokio::test(start_paused = true)]
     async fn a_package_whose_account_was_removed_by_force_is_deleted() {
         let bench = Bench::new(WORLD);

@@ -317,7 +317,7 @@ impl Pass<'_, '_> {
         }
         let looked_at = self.ground.jobs.at.min(self.ground.fleet.at);
         if !self.is_soaking(index) {
-            if !gate::is_observed(&gates, &counts) {
+            if !gate::is_observed(gates, &counts) {
                 self.enter(index, StagePhase::Running, Reason::StageRunning, &line);
                 return Some(Outcome::working(RolloutPhase::Progressing, Reason::StageRunning, line));
             }

@@ -229,7 +229,7 @@ fn remains(status: &mut OtaRolloutStatus, scene: &Scene<'_>) -> Remains {
             Some(job) => remains.stop(job, false),
             None if !intent.is_open() => {}
             None => {
-                remains.waits_for.push(format!("request {}, whose outcome is not known yet", intent.token))
+                remains.waits_for.push(format!("request {}, whose outcome is not known yet", intent.token));
             }
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn answer_unjudged(
     match outcome.reason {
         _ if total(&status.stages).failures() == 0 => refuse_retry(rollout, status, NONE_FAILED, now),
         Reason::PackageMissing | Reason::PackageInvalid => {
-            refuse_retry(rollout, status, &outcome.message, now)
+            refuse_retry(rollout, status, &outcome.message, now);
         }
         _ => {}
     }

@@ -1,9 +1,9 @@
-//! Devices that a live job holds already: whoever sends them another one has it failed by the cloud ("Task Conflict" of
-//! Huawei, "a later task fails at once" of Alibaba Cloud), and the package would be blamed for it.
+//! Devices that a live job holds already. The cloud would fail a second job for them ("Task Conflict" of Huawei, "a later
+//! task fails at once" of Alibaba Cloud), and the package would be blamed for it.
 //!
-//! Where rows of jobs do not tell how far a job is ([`RowsLack::Progress`]), a job of somebody else looks as if it ran for
-//! ever. It holds a device while the device itself is said to be upgrading, or the job says that it still has it to do: jobs are
-//! asked right before devices are sent something ([`questions`](super::needs::questions)).
+//! Where job rows do not show the progress of a job ([`RowsLack::Progress`]), an external job looks as if it ran for
+//! ever. It holds a device while the device itself reports that it is upgrading, or while the job reports it as open:
+//! jobs are queried right before a dispatch ([`questions`](super::needs::questions)).
 
 use crate::cloud::{Device, DeviceOutcome, DeviceResult, Job, RowsLack};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,20 +11,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Jobs that are named in a message, at most.
 const MOST_NAMED: usize = 3;
 
-/// What was seen of devices and jobs.
+/// What was observed of devices and jobs.
 #[derive(Clone, Copy)]
 pub(super) struct Sight<'a> {
     /// Every job of the account.
     pub jobs: &'a [&'a Job],
     /// The devices, by id.
     pub fleet: &'a BTreeMap<String, Device>,
-    /// What jobs said of devices, by job id.
+    /// What jobs report of devices, by job id.
     pub results: &'a BTreeMap<String, Vec<DeviceResult>>,
-    /// What rows of jobs do not tell.
+    /// What job rows do not show.
     pub lack: RowsLack,
 }
 
-/// What holds some of these devices, as the rest of a sentence; none when nothing does.
+/// What holds some of these devices, as a message; none when nothing does.
 pub(super) fn holders(devices: &[&str], sight: Sight<'_>) -> Option<String> {
     let Sight { jobs, fleet, results, lack } = sight;
     let upgrading = |id: &str| fleet.get(id).is_some_and(|device| device.upgrading == Some(true));
@@ -32,7 +32,7 @@ pub(super) fn holders(devices: &[&str], sight: Sight<'_>) -> Option<String> {
     let live = jobs.iter().copied().filter(|job| !job.state.is_final());
     let is_unread = |job: &&Job| lack != RowsLack::Nothing && job.token.is_some() && job.devices.is_empty();
     if let Some(job) = live.clone().find(is_unread) {
-        return Some(format!("the devices of job {} cannot be read, and it may have some of these", job.id));
+        return Some(format!("the devices of job {} cannot be read, and some of these may be in it", job.id));
     }
     let mut held: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut hold = |device, job| {
@@ -107,7 +107,7 @@ mod tests {
         let held = Some("1 of its devices are still in job j");
         let unnamed = Some("device a is being upgraded by a job that does not name its devices");
         let unread = |token| job("j", token, Running, &[]);
-        let unreadable = Some("the devices of job j cannot be read, and it may have some of these");
+        let unreadable = Some("the devices of job j cannot be read, and some of these may be in it");
         for (name, job, fleet, lack, expected) in [
             ("somebody's", running(None), &silent, Nothing, held),
             ("somebody's that ended", job("j", None, Succeeded, &["a"]), &silent, Nothing, None),

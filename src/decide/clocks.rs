@@ -1,58 +1,57 @@
-//! When a wait is over. It may outlast the process that saw it begin, and the machine's clock may be set before the next one
-//! starts: what our clock says about the time between two processes proves nothing. So a wait is over when
+//! When a wait is over. It may outlast the process that started it, and the machine's clock may be set before the next
+//! process starts, so our clock alone proves nothing about the time between two processes. A wait is over when
 //!
-//! - all of it was counted by the time since the machine was booted, which goes on steadily from process to process and through
-//!   sleep; or
-//! - one process has counted all of it, by its own clock, which goes on steadily; or
-//! - our clock and the cloud's both say so, the cloud's by [`GATEWAYS_WRONG`] more.
+//! - all of it was counted by the time since the machine was booted, which is steady across processes and sleep; or
+//! - one process has counted all of it, by its own steady clock; or
+//! - our clock and the cloud's both show it, the cloud's with a margin of [`GATEWAYS_WRONG`].
 //!
-//! None lets a stage go too early unless our clock and the cloud's are both wrong in the same direction, and the cloud's by
-//! more than two hours. On one machine processes that live shortly get as far as a long one. Where every process has a machine
-//! of its own, as in some CI, they come to the end two hours later, where the cloud says what time it is.
+//! A wait can end too early only if our clock and the cloud's are both wrong in the same direction, and the cloud's by
+//! more than two hours. On one machine short-lived processes progress like a long-lived one. Where every process has its
+//! own machine, as in some CI, waits end two hours later, provided that the cloud reports its time.
 
 use crate::api::Uptime;
 use jiff::{SignedDuration, Timestamp};
 
-/// What the time between two of a cloud's `Date`s may be wrong by: one gateway an hour behind, another one an hour ahead.
+/// Possible error of the time between two of a cloud's `Date`s: one gateway an hour behind, another one an hour ahead.
 pub const GATEWAYS_WRONG: SignedDuration = SignedDuration::from_hours(2);
 
-/// Two readings of a clock that nobody has set differ by less, rounding included.
+/// Two readings of an unchanged clock differ by less, rounding included.
 const ROUNDING: SignedDuration = SignedDuration::from_secs(1);
 
-/// What time it is, and what that stands on.
+/// The current time, and what it is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
-    /// Our clock goes on steadily since then. What was written down before may have been by another one.
+    /// Our clock is steady since then. Earlier records may have been written by another clock.
     pub steady_since: Timestamp,
-    /// When our machine was booted; none where that cannot be told.
+    /// When our machine was booted; none where that is unknown.
     pub boot: Option<Boot>,
-    /// The cloud's clock now; none while it has not said what time it is.
+    /// The cloud's clock now; none before the cloud has reported its time.
     pub cloud: Option<CloudTime>,
 }
 
 impl Clocks {
-    /// A clock that nobody has ever set, as in a rehearsal.
+    /// A clock that is never set, as in a rehearsal.
     pub const STEADY: Self = Self { steady_since: Timestamp::MIN, boot: None, cloud: None };
 
-    /// A moment of our clock as the time since the machine was booted.
+    /// A time of our clock as the time since the machine was booted.
     #[must_use]
     pub fn uptime(&self, at: Timestamp) -> Option<Uptime> {
         self.boot.map(|boot| boot.uptime(at))
     }
 
-    /// When a moment of this boot was, by our clock as it is set now; none when it was of another boot.
+    /// A time of this boot, by our clock as it is set now; none when it was of another boot.
     #[must_use]
     pub fn time_of(&self, uptime: Option<&Uptime>) -> Option<Timestamp> {
         self.boot?.time_of(uptime?)
     }
 }
 
-/// The boot of a machine: nobody sets the time since then.
+/// The boot of a machine: the time since then cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boot {
-    /// Which boot of which machine.
+    /// Identifies the boot and the machine.
     pub id: u64,
-    /// When it was, counted back by our clock; the same for as long as a process lives.
+    /// When it was, counted back by our clock; constant for the lifetime of a process.
     pub at: Timestamp,
 }
 
@@ -74,25 +73,25 @@ impl Boot {
     }
 }
 
-/// What a cloud's clock says now, as far as its last answer tells.
+/// The current time of a cloud's clock, as far as its last reply shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloudTime {
-    /// At least this.
+    /// The earliest it may be.
     pub earliest: Timestamp,
-    /// At most this.
+    /// The latest it may be.
     pub latest: Timestamp,
 }
 
-/// What is known of a wait.
+/// What is known about a wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Wait<'a> {
     /// When it began, by our clock.
     pub began: Timestamp,
-    /// When it had begun at the latest, by the time since the machine was booted.
+    /// The latest time at which it may have begun, as time since the machine was booted.
     pub uptime: Option<&'a Uptime>,
-    /// When it had begun at the latest, by the cloud's clock.
+    /// The latest time at which it may have begun, by the cloud's clock.
     pub cloud_began: Option<Timestamp>,
-    /// How long it is.
+    /// Its length.
     pub length: SignedDuration,
 }
 
@@ -107,11 +106,11 @@ impl Wait<'_> {
         self.counted(clocks).min(by_clouds.unwrap_or(Timestamp::MAX))
     }
 
-    /// The same for people, in whole seconds: the same at every look, as long as a process lives.
+    /// The same for display, in whole seconds: constant for the lifetime of a process.
     #[must_use]
     pub fn ends_as_told(&self, clocks: &Clocks, now: Timestamp) -> Timestamp {
         let by_clouds = self.cloud_ends().map(|ends| ends.max(later(self.began, self.length)));
-        // The cloud's time is told as if it were ours, as long as that makes sense.
+        // The cloud's time is shown as if it were ours, as long as that makes sense.
         let by_clouds = by_clouds.filter(|ends| *ends > now);
         let end = self.counted(clocks).min(by_clouds.unwrap_or(Timestamp::MAX));
         let planned = later(self.began, self.length);

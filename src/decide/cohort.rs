@@ -1,4 +1,4 @@
-//! Who is in which stage: reproducible on any machine, and nothing per device is stored.
+//! Which device is in which stage: reproducible on any machine, without stored data per device.
 
 use super::keys::artifact_digest;
 use crate::api::{OtaPackage, OtaPackageSpec, OtaRolloutSpec, Percent, Select, Stage, StageStatus};
@@ -6,17 +6,17 @@ use crate::cloud::Device;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Devices that are in a stage already, and how many stages take nobody new.
+/// Devices that are in a stage already, and the number of closed stages.
 #[derive(Clone, Debug, Default)]
 pub struct Taken<'a> {
     /// Index of the stage of every device that one of our jobs holds.
     pub stage_of: BTreeMap<&'a str, usize>,
-    /// The first so many stages have been dispatched and do not grow: who would fall into them by rank falls into the
+    /// The first so many stages were dispatched and do not grow: devices whose rank would select them there go to the
     /// next stage that fits.
     pub closed: usize,
 }
 
-/// The stages of a rollout, with the last one that the spec implies: everybody that no other stage took.
+/// The stages of a rollout, with the last one that the spec implies: all devices that no other stage selects.
 #[must_use]
 pub fn stages(spec: &OtaRolloutSpec) -> Vec<Stage> {
     let mut stages = spec.stages.clone();
@@ -42,33 +42,33 @@ fn free_name(stages: &[Stage]) -> String {
     candidates.into_iter().find(|name| !names.contains(name.as_str())).unwrap_or_default()
 }
 
-/// The product of a device that is of another one than the package. A device is read by its id alone on some clouds, and may then
-/// be of any product.
+/// The product of a device, if it is not that of the package. Some clouds read a device by its id alone, so it may be of
+/// any product.
 pub fn other_product<'d>(device: &'d Device, package: &OtaPackageSpec) -> Option<&'d str> {
     let product = device.product.as_str();
     (!product.is_empty() && product != package.product.to_string()).then_some(product)
 }
 
-/// A short name for what a stage selects.
+/// A short digest of what a stage selects.
 #[must_use]
 pub fn select_digest(select: &Select) -> String {
     let text = serde_json::to_vec(select).unwrap_or_default();
     hex::encode(&Sha256::digest(text)[..8])
 }
 
-/// What is said of stages whose `select` was edited after their devices were sent; none when there is none.
+/// A message about stages whose `select` was edited after they were dispatched; none when there is none.
 #[must_use]
 pub fn not_followed(stages: &[Stage], known: &[StageStatus]) -> Option<String> {
     let names: Vec<&str> = reselected(stages, known).collect();
     (!names.is_empty()).then(|| {
         format!(
-            "select of stage {} was edited after its devices were sent: it is not followed in this run; `rollwave restart` begins a new run with it",
+            "select of stage {} was edited after the stage was dispatched: this run keeps its devices; `rollwave restart` starts a new run with the edited select",
             names.join(", ")
         )
     })
 }
 
-/// The stages that were released by another `select` than they have now, and keep the devices that they were released with.
+/// The stages that were dispatched with another `select` than they have now, and keep their devices.
 pub fn reselected<'a>(stages: &'a [Stage], known: &'a [StageStatus]) -> impl Iterator<Item = &'a str> {
     let selected_by = |name: &str| known.iter().find(|known| known.name == name)?.selected_by.as_deref();
     let differs = move |stage: &&Stage| {
@@ -77,15 +77,15 @@ pub fn reselected<'a>(stages: &'a [Stage], known: &'a [StageStatus]) -> impl Ite
     stages.iter().filter(differs).map(|stage| stage.name.as_str())
 }
 
-/// Seed of the ranking: `spec.order.seed`, else what the package's bytes are ([`artifact_digest`]), so that canaries rotate from release
-/// to release.
+/// Seed of the ranking: `spec.order.seed`, else a digest of the package's files ([`artifact_digest`]), so that canaries
+/// rotate from release to release.
 #[must_use]
 pub fn seed(spec: &OtaRolloutSpec, package: &OtaPackage) -> String {
     let given = spec.order.as_ref().and_then(|order| order.seed.clone());
     given.unwrap_or_else(|| artifact_digest(&package.spec.artifact))
 }
 
-/// Place of a device in the order: the first eight bytes, big-endian, of `sha256(seed ‖ device id)`.
+/// Rank of a device: the first eight bytes, big-endian, of `sha256(seed ‖ device id)`.
 #[must_use]
 pub fn rank(seed: &str, device: &str) -> u64 {
     let digest = Sha256::new().chain_update(seed).chain_update(device).finalize();
@@ -95,8 +95,8 @@ pub fn rank(seed: &str, device: &str) -> u64 {
 /// Devices to be added to each stage, in rank order: those of `eligible` that are not taken already. With nothing taken
 /// this is the whole membership.
 ///
-/// `count`: the next so many by rank (those that the stage holds already count). `percent`: all whose rank is below that
-/// share of the rank space, so that a device that joins or leaves moves nobody else. `devices`: these. `rest`: the others.
+/// `count`: the lowest ranks, up to this number (devices of the stage count). `percent`: all ranks below this share of
+/// the rank space, so that a device that joins or leaves moves no other one. `devices`: these. `rest`: the others.
 #[must_use]
 pub fn assign<'a>(
     stages: &[Stage],
@@ -133,7 +133,7 @@ fn choose<'a>(select: &Select, held: usize, ranked: &[(u64, &'a str)]) -> Vec<(u
         let named: BTreeSet<&str> = devices.iter().map(String::as_str).collect();
         return ranked.iter().filter(|(_, device)| named.contains(device)).copied().collect();
     }
-    // A select that says nothing selects nobody.
+    // An empty select selects no devices.
     if select.rest == Some(true) { ranked.to_vec() } else { Vec::new() }
 }
 

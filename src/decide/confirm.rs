@@ -1,4 +1,4 @@
-//! What stands in a status once a create call is confirmed: the settled half of the journal, one place for all callers.
+//! Changes of a status once a create is confirmed: the settled half of the journal, in one place for all callers.
 
 use crate::api::{
     JobRef, Origin, OtaPackageStatus, OtaRolloutStatus, StagePhase, StageStatus, VerificationStatus,
@@ -33,8 +33,8 @@ pub fn verify_job_created(status: &mut OtaPackageStatus, token: &str, id: &str, 
     });
 }
 
-/// The job of a stage was created: it is listed under its stage, its intent settled. The next plan reads the rest off the
-/// cloud's list.
+/// The job of a stage was created: it is listed under its stage, its intent settled. The next plan reads the rest from
+/// the cloud's list.
 pub fn job_created(status: &mut OtaRolloutStatus, stage: &str, job: &NewJob, id: &str, at: Timestamp) {
     status.pending.retain(|intent| intent.token != job.token);
     status.refused = None;

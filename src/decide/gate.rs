@@ -6,11 +6,11 @@ use crate::api::{
 };
 use jiff::Timestamp;
 
-/// What the gate says of these counts.
+/// Judges these counts.
 ///
 /// - Pass: enough devices were observed, and the success rate (Wilson: its lower bound) reaches `minSuccess`.
 /// - Fail: it can no longer be reached, even if every outstanding device succeeds.
-/// - Inconclusive: anything else, also a rate that is good enough but too small a sample to prove it.
+/// - Inconclusive: anything else, including a rate that is high enough in a sample that is too small.
 #[must_use]
 pub fn judge(Gate { name, outcome: gate }: &Gate, counts: &StageCounts, at: Timestamp) -> Evidence {
     let measured = Measured::new(gate, counts);
@@ -29,7 +29,7 @@ pub fn judge(Gate { name, outcome: gate }: &Gate, counts: &StageCounts, at: Time
     }
 }
 
-/// True when enough devices of the stage have a final outcome for every gate to be asked: the largest `minObserved`. A
+/// True when enough devices of the stage have a final outcome for every gate to be judged: the largest `minObserved`. A
 /// stage without gates is observed when every device is final.
 #[must_use]
 pub fn is_observed(gates: &[Gate], counts: &StageCounts) -> bool {
@@ -50,12 +50,12 @@ pub fn cannot_prove(stage: &str, size: u32, gate: &OutcomeGate) -> Option<String
     }
     if gate.min_success == Percent::ZERO {
         return Some(format!(
-            "stage {stage}: its gate proves nothing: it passes with minSuccess {goal}, however many devices fail"
+            "stage {stage}: its gate proves nothing: with minSuccess {goal} it passes however many devices fail"
         ));
     }
     if gate.min_observed == Percent::ZERO {
         return Some(format!(
-            "stage {stage}: its gate proves little: with minObserved 0 % it asks no more than {} of its {size} devices",
+            "stage {stage}: its gate proves little: with minObserved 0 % it needs outcomes of only {} of its {size} devices",
             gate.min_sample
         ));
     }
@@ -94,7 +94,7 @@ impl<'a> Measured<'a> {
         let size = counts.sample();
         let best = size.saturating_sub(counts.failures());
         if size == 0 {
-            return (Verdict::Inconclusive, "no device to judge by".into());
+            return (Verdict::Inconclusive, "no device is in the sample".into());
         }
         if !reaches(best, size, gate.min_success) {
             let outlook = format!("needs {goal}, and at most {} can succeed", percent_text(best, size));
@@ -119,7 +119,7 @@ impl<'a> Measured<'a> {
             let seen = percent_text(counts.finished(), size);
             return (
                 Verdict::Inconclusive,
-                format!("waits for {} of the stage, {seen} are final", spaced(gate.min_observed)),
+                format!("waits for final outcomes of {} of the stage, has {seen}", spaced(gate.min_observed)),
             );
         }
         let verdict = if self.reached_with(counts.succeeded, counts.finished()) {
@@ -179,17 +179,17 @@ fn value(gate: &OutcomeGate, succeeded: u32, sample: u32) -> Option<f64> {
     }
 }
 
-/// `part / whole >= share`, exactly. Nothing is not a share of anything.
+/// `part / whole >= share`, exactly; false for an empty whole.
 pub(super) fn reaches(part: u32, whole: u32, share: Percent) -> bool {
     whole > 0 && u64::from(part) * 1_000_000 >= u64::from(whole) * u64::from(share.parts_per_million())
 }
 
-/// As people read it: `95 %`.
+/// For display: `95 %`.
 pub(super) fn spaced(percent: Percent) -> String {
     percent.to_string().replace('%', " %")
 }
 
-/// Cut to six digits, so that a last bit that differs between machines is never seen.
+/// Rounded to six digits, so that machines that differ in the last bit show the same value.
 pub(super) fn millionths(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }

@@ -1,7 +1,7 @@
-//! Identities: what makes a create call the same call again, and a plan the same plan.
+//! Identities: what makes two create requests the same, and two plans the same.
 //!
-//! No clock, no randomness: whoever has the manifest can compute every token, so that a job that is in the cloud is
-//! found again even when the state is lost.
+//! No clock, no randomness: every idempotency key can be computed from the manifest, so an existing job is found even
+//! when the state is lost.
 
 use crate::api::{
     Artifact, NewDevices, OtaPackage, OtaRollout, OtaRolloutSpec, ReadyWhen, Verification, VerificationStatus,
@@ -9,7 +9,8 @@ use crate::api::{
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// What a package is, whatever it is called: account, type, product, module, version and bytes. 16 lower-case hex digits.
+/// Identity of a package, independent of its name: account, type, product, module, version and bytes. 16 lower-case hex
+/// digits.
 #[must_use]
 pub fn package_identity(package: &OtaPackage) -> String {
     let spec = &package.spec;
@@ -21,7 +22,8 @@ pub fn package_identity(package: &OtaPackage) -> String {
     short(&parts)
 }
 
-/// What the bytes of a package are: the SHA-256 of its file in lower case; of several files, a hash of their names and digests.
+/// Digest of a package's files: the SHA-256 of its file in lower case; of several files, a hash of their names and
+/// digests.
 #[must_use]
 pub fn artifact_digest(artifact: &Artifact) -> String {
     let Some(files) = &artifact.files else {
@@ -33,12 +35,12 @@ pub fn artifact_digest(artifact: &Artifact) -> String {
     short(&std::iter::once("files").chain(parts).collect::<Vec<_>>())
 }
 
-/// Hash of everything that decides who gets what when, and what stops it: the package's identity and the whole spec
-/// except `suspend`, `readyWhen`, `priority` and `newDevices`, which are judged anew on every pass. 16 lower-case hex digits.
+/// Hash of everything that decides which devices get what and when, and what stops it: the package's identity and the
+/// whole spec except `suspend`, `readyWhen`, `priority` and `newDevices`, which are judged on every pass. 16 lower-case
+/// hex digits.
 ///
-/// Gates and stop rules are part of it: they change the judgement, so that a hold is judged anew and an approval given
-/// for other numbers is void. They are not part of a job's identity ([`job_token`]): editing a threshold sends nothing
-/// again.
+/// Gates and stop rules are part of it: they change the verdict, so a hold is judged again and an approval for other
+/// numbers is void. They are not part of a job's identity ([`job_token`]): editing a threshold sends nothing again.
 #[must_use]
 pub fn plan_hash(rollout: &OtaRollout, package: &OtaPackage) -> String {
     let spec = canonical(&rollout.spec);
@@ -47,7 +49,7 @@ pub fn plan_hash(rollout: &OtaRollout, package: &OtaPackage) -> String {
     short(&["plan", &package_identity(package), &text])
 }
 
-/// Lists that are sets are sorted, so that writing them in another order is the same plan.
+/// Lists that are sets are sorted, so that another order gives the same plan.
 fn canonical(spec: &OtaRolloutSpec) -> OtaRolloutSpec {
     let mut spec = OtaRolloutSpec {
         suspend: false,
@@ -83,11 +85,10 @@ pub struct JobSlot<'a> {
     pub chunk: u32,
 }
 
-/// Identity of one upgrade job: which rollout sends which package in which run to which stage, and the how-many-th job that is.
-/// It begins with [`rollout_mark`].
+/// Idempotency key of one upgrade job: rollout, package, run, stage, attempt and chunk. It begins with [`rollout_mark`].
 ///
-/// Targets and selects are left out on purpose: a job keeps its identity when the spec is edited around it, so that it
-/// is recognised and never sent twice. Which devices it holds is what the cloud says of it.
+/// Targets and selects are left out on purpose: a job keeps its key when the spec is edited, so that it is recognised and
+/// never sent twice. The cloud reports which devices it holds.
 #[must_use]
 pub fn job_token(uid: &str, identity: &str, slot: JobSlot<'_>) -> String {
     let [run, attempt, chunk] = [slot.run, slot.attempt, slot.chunk].map(|number| number.to_string());
@@ -98,32 +99,32 @@ pub fn job_token(uid: &str, identity: &str, slot: JobSlot<'_>) -> String {
 const TOKEN_LEN: usize = 16;
 const MARK_LEN: usize = 4;
 
-/// The first digits of every job token of a rollout, whatever package and run it is of. Two rollouts share a mark once in 65,536
-/// times: it tells which jobs are worth a closer look, and never proves whose they are.
+/// The first digits of every idempotency key of a rollout, for all packages and runs. Two rollouts share a mark once in
+/// 65,536 times: it selects jobs to examine, and never proves whose they are.
 #[must_use]
 pub fn rollout_mark(uid: &str) -> String {
     short(&["rollout", uid])[..MARK_LEN].to_owned()
 }
 
-/// Identity of the call that creates a package.
+/// Idempotency key of the request that creates a package.
 #[must_use]
 pub fn package_token(uid: &str, identity: &str) -> String {
     short(&["create-package", uid, identity])
 }
 
-/// Identity of a verify job: another package, other devices, or another attempt is another verification.
+/// Idempotency key of a verify job: another package, other devices or another attempt is another verification.
 #[must_use]
 pub fn verify_token(uid: &str, identity: &str, devices: &[String], attempt: u32) -> String {
     let mut devices = devices.to_vec();
     sort_set(&mut devices);
     let (devices, attempt) = (devices.join("\n"), attempt.to_string());
     let mut parts = vec!["verify", uid, identity, devices.as_str()];
-    // The first one is called as it was when there was no other.
+    // The key of the first attempt is the one from before there were attempts.
     parts.extend((attempt != "0").then_some(attempt.as_str()));
     short(&parts)
 }
 
-/// True when this is the verification that the spec asks for, whichever attempt at it.
+/// True when this is the verification that the spec requires, whichever attempt it is.
 #[must_use]
 pub fn is_verification_of(package: &OtaPackage, asked: &Verification, known: &VerificationStatus) -> bool {
     let uid = package.metadata.uid.as_deref().unwrap_or_default();

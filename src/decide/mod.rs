@@ -1,9 +1,10 @@
-//! The pure judge: what to do next, given what is wanted, what was decided before, what was seen, and the time.
+//! Pure decisions: what to do next, given what is wanted, what was decided before, what was observed, and the time.
 //!
-//! **Invariant:** no I/O, no clock, no randomness, no hash-ordered container, nothing that can fail except by saying so
-//! in its result. The same arguments give the same [`Plan`] on any machine; `tests/tidy.rs` holds that line.
+//! **Invariant:** no I/O, no clock, no randomness, no hash-ordered container, and no errors but those reported in the
+//! result. The same arguments give the same [`Plan`] on any machine; `tests/tidy` enforces this.
 //!
-//! The engine asks [`needs`] what must be looked at, looks, and calls [`package::plan`] or [`rollout::plan`].
+//! The engine calls [`needs`] to learn what must be observed, observes it, and calls [`package::plan`] or
+//! [`rollout::plan`].
 
 mod busy;
 pub mod clocks;
@@ -31,70 +32,70 @@ use crate::cloud::{Capabilities, Device, DeviceResult, Job, NewJob, NewPackage, 
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was seen, and when the look began: everything that happened before `at` is in it (less the cloud's lag).
+/// An observation, and when it began: everything that happened before `at` is in it (less the cloud's lag).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen<T> {
-    /// When the look began.
+    /// When the observation began.
     pub at: Timestamp,
-    /// What was seen.
+    /// What was observed.
     pub value: T,
 }
 
-/// Everything that the judge may look at for a package.
+/// The input of a decision about a package.
 #[derive(Clone, Debug)]
 pub struct PackageView<'a> {
     /// Spec and last status.
     pub object: &'a OtaPackage,
     /// What this cloud can do.
     pub capabilities: &'a Capabilities,
-    /// The cloud's packages of the same natural key, oldest first, with their artifacts; none: not looked yet.
+    /// The cloud's packages of the same natural key, oldest first, with their artifacts; none: not observed yet.
     pub packages: Option<Seen<Vec<Package>>>,
-    /// The cloud's jobs of the same kind that point at one of these packages, or carry one of our tokens.
+    /// The cloud's jobs of the same kind that send one of these packages, or carry one of our idempotency keys.
     pub jobs: Option<Seen<Vec<&'a Job>>>,
-    /// The devices that `verification` names, as far as the cloud knows them.
+    /// The devices that `verification` names, as far as they are registered in the cloud.
     pub devices: Option<Seen<BTreeMap<String, Device>>>,
-    /// Failed devices of the verify job, and what jobs of somebody else said of devices that they were asked for; by job id.
+    /// Failed devices of the verify job, and what external jobs report of queried devices; by job id.
     pub results: BTreeMap<String, Vec<DeviceResult>>,
-    /// External jobs that may hold the devices that are sent next, when they are too many to be queried
+    /// External jobs that may hold the devices of the next job, when they are too many to be queried
     /// ([`needs::within_limit`]); 0 otherwise.
     pub unasked_jobs: usize,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// Everything that the judge may look at for a rollout.
+/// The input of a decision about a rollout.
 #[derive(Clone, Debug)]
 pub struct RolloutView<'a> {
     /// Spec and last status.
     pub object: &'a OtaRollout,
-    /// The package with its status; none when there is no such object, or it cannot be understood.
+    /// The package with its status; none when there is no such object, or it is invalid.
     pub package: Option<&'a OtaPackage>,
-    /// The package is there, and cannot be understood.
+    /// The package exists, and is invalid.
     pub package_is_invalid: bool,
-    /// The package that its jobs send, when the spec names none that is there: they are still judged.
+    /// The package that its jobs send, when the spec names none that exists: they are still judged.
     pub package_of_run: Option<&'a OtaPackage>,
     /// What this cloud can do; none when the cloud cannot be reached through its `OtaCloud`.
     pub capabilities: Option<&'a Capabilities>,
-    /// The devices that the targets mean; none: not looked yet.
+    /// The devices of the targets; none: not observed yet.
     pub fleet: Option<Seen<Fleet<'a>>>,
-    /// The cloud's jobs of either kind; none: not looked yet.
+    /// The cloud's jobs of either kind; none: not observed yet.
     pub jobs: Option<Seen<Vec<&'a Job>>>,
-    /// Failed devices of our jobs, and what jobs of somebody else said of devices that they were asked for; by job id.
+    /// Failed devices of our jobs, and what external jobs report of queried devices; by job id.
     pub results: BTreeMap<String, Vec<DeviceResult>>,
-    /// External jobs that may hold the devices that are sent next, when they are too many to be queried
+    /// External jobs that may hold the devices of the next job, when they are too many to be queried
     /// ([`needs::within_limit`]); 0 otherwise.
     pub unasked_jobs: usize,
     /// Why the account lets this namespace create nothing; none when it does.
     pub refusal: Option<String>,
     /// The other rollouts of the account, with their packages.
     pub rivals: Vec<ownership::Rival<'a>>,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// What the time stands on.
+    /// What the time is based on.
     pub clocks: clocks::Clocks,
 }
 
-/// The devices of a product, and which of them the targets mean.
+/// The devices of a product, and which of them are targeted.
 #[derive(Clone, Debug)]
 pub struct Fleet<'a> {
     /// Every device of the product, by id.
@@ -103,23 +104,23 @@ pub struct Fleet<'a> {
     pub members: Option<BTreeSet<String>>,
 }
 
-/// What the judge decided.
+/// A decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan<S> {
     /// The new status, complete: conditions, message, counts, decisions.
     pub status: S,
-    /// What to do, in this order. After the first creating action the engine looks and plans again.
+    /// What to do, in this order. After the first create the engine observes and plans again.
     pub actions: Vec<Action>,
-    /// When to look again if nothing happens.
+    /// When to reconcile again if nothing happens.
     pub requeue: Requeue,
 }
 
-/// Something to be done to the cloud.
+/// A change in the cloud.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Create the package. Goes through the journal.
     CreatePackage {
-        /// Identity of the attempt.
+        /// Idempotency key of the attempt.
         token: String,
         /// The package.
         package: NewPackage,
@@ -141,16 +142,16 @@ pub enum Action {
         /// Cloud's id.
         id: String,
     },
-    /// Delete a job of ours that was stopped.
+    /// Delete a stopped job of ours.
     DeleteJob {
         /// Cloud's id.
         id: String,
     },
-    /// Nothing of the object is left to do: let it go (it is being deleted).
+    /// Nothing is left to do for an object that is being deleted: remove it.
     Release,
 }
 
-/// When to look again if nothing happens.
+/// When to reconcile again if nothing happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requeue {
     /// At the account's drift interval.
@@ -159,16 +160,15 @@ pub enum Requeue {
     After(SignedDuration),
 }
 
-/// How often running jobs are looked at.
+/// How often running jobs are polled.
 pub const POLL: SignedDuration = SignedDuration::from_secs(30);
 
-/// A call that nothing can tell of any more, for the beginning of a sentence.
+/// A request whose outcome can no longer be found out, for the beginning of a message.
 fn lost_call(call: &Intent) -> String {
     let what =
         call.stage.as_ref().map_or_else(|| "verification".to_owned(), |stage| format!("stage {stage}"));
     format!(
-        "nothing is sent: the job of {what} ({}) was asked for at {}, the answer was lost, and somebody has deleted package {} \
-         since, under which alone it would be listed; it may run or not",
+        "nothing is sent: the outcome of the request for the job of {what} (idempotency key {}), sent at {}, is unknown, and package {} was deleted in the cloud since, so the job cannot be found even if it runs",
         call.token,
         time_text(call.at),
         call.package_id.as_deref().unwrap_or_default()

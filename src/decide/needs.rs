@@ -1,6 +1,6 @@
-//! What must be looked at before an object can be judged, so that nothing else is read.
+//! What must be observed before an object can be judged, so that nothing else is read.
 //!
-//! Look at jobs before devices: a device is called reverted only by a look that began after its job was seen to be final.
+//! Observe jobs before devices: a device counts as reverted only by an observation that began after its job was final.
 
 use super::gate::reaches;
 use super::keys::is_verification_of;
@@ -13,24 +13,24 @@ use crate::cloud::{
 };
 use std::collections::BTreeSet;
 
-/// What a job of somebody else is asked before another one is sent.
+/// A query to an external job before a new job is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// Cloud's id of the job.
     pub job: String,
-    /// Devices about to be sent another one; sorted.
+    /// The devices of the new job; sorted.
     pub devices: Vec<String>,
 }
 
-/// Explicit targets of up to so many devices are read one by one instead of reading the product's whole fleet.
+/// Explicit targets of up to this many devices are read one by one instead of reading the product's whole fleet.
 pub const MAX_SINGLE_DEVICES: usize = 20;
 
-/// Something to look at.
+/// Something to observe.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// The packages of this natural key, oldest first; their details as [`details_needed`] says.
+    /// The packages of this natural key, oldest first; their details where [`details_needed`] is true.
     Packages(PackageKey),
-    /// The jobs of this kind; details of failed devices as [`outcomes_needed`] says.
+    /// The jobs of this kind; details of devices with the outcomes of [`outcomes_needed`].
     Jobs(PackageKind),
     /// These devices, one by one.
     Devices(Vec<String>),
@@ -59,7 +59,7 @@ pub fn package_key(package: &OtaPackage) -> PackageKey {
     }
 }
 
-/// What a package's judgement needs. A verified package that stays needs its list row alone.
+/// What a decision about a package needs. A verified package in its final state needs its list row only.
 #[must_use]
 pub fn for_package(package: &OtaPackage) -> Vec<Need> {
     let mut needs = vec![Need::Packages(package_key(package))];
@@ -75,7 +75,7 @@ pub fn for_package(package: &OtaPackage) -> Vec<Need> {
     needs
 }
 
-/// What a rollout's judgement needs. Nothing is read for a rollout that waits for its package.
+/// What a decision about a rollout needs. Nothing is read for a rollout that waits for its package.
 #[must_use]
 pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     if rollout.metadata.deletion_timestamp.is_some() {
@@ -84,7 +84,7 @@ pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
         return if rollout.status.as_ref().is_some_and(has_dispatched) { vec![jobs] } else { Vec::new() };
     }
     if rollout.account_left(package).is_some() {
-        // The kind of the package before is not known any more: every cloud lists firmware jobs, and the others with them.
+        // The kind of the previous package is unknown by now: every cloud lists firmware jobs, and the others with them.
         return vec![Need::Jobs(PackageKind::Firmware)];
     }
     if !rollout.status.as_ref().is_some_and(has_begun) && !is_dispatchable(package) {
@@ -102,13 +102,13 @@ pub fn for_preview(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     std::iter::once(Need::Jobs(package.spec.kind)).chain(targets(rollout, package)).collect()
 }
 
-/// What must be looked at to tell which devices another rollout of the same product targets: its groups or tags.
+/// What must be observed to know which devices another rollout of the same product targets: its groups or tags.
 #[must_use]
 pub fn for_rival(rival: &OtaRollout) -> Vec<Need> {
     sets(&rival.spec.targets).collect()
 }
 
-/// True when the package may be sent to devices: ready and verified, by the spec as it stands.
+/// True when the package may be sent to devices: ready and verified, according to its current spec.
 #[must_use]
 pub fn is_dispatchable(package: &OtaPackage) -> bool {
     package.metadata.deletion_timestamp.is_none()
@@ -120,8 +120,8 @@ pub fn is_dispatchable(package: &OtaPackage) -> bool {
         })
 }
 
-/// True when the details of a listed package must be read: never compared in the form of this hash of its row
-/// ([`crate::cloud::PackageRow::hash`]), or not equal when it was.
+/// True when the details of a listed package must be read: they were never compared for this hash of its row
+/// ([`crate::cloud::PackageRow::hash`]), or were not equal.
 #[must_use]
 pub fn details_needed(package: &OtaPackage, row_hash: &str) -> bool {
     let Some(status) = &package.status else { return true };
@@ -130,11 +130,10 @@ pub fn details_needed(package: &OtaPackage, row_hash: &str) -> bool {
         || !condition_is_true(&status.conditions, IN_SYNC)
 }
 
-/// Which of a job's devices must be read one by one, by outcome. Successes never are, so the cost grows with failures only.
-///
-/// Failed ones: to tell a timeout from a failure, and which device it was. Stopped ones: only when the job was stopped after
-/// some devices had succeeded, to tell a stopped device from one that went back to its old version. Removed ones: of a job that has
-/// ended, since a device may have been registered again under the same id.
+/// Outcomes whose devices must be read one by one. Successes never are, so the cost grows with failures only. Failed
+/// devices: to distinguish timeouts from failures, and to name the device. Stopped ones: only when the job was stopped
+/// after some devices had succeeded, to distinguish stopped devices from reverted ones. Removed ones: of an ended job,
+/// since a device may have been registered again under the same id.
 #[must_use]
 pub fn outcomes_needed(job: &Job) -> Vec<DeviceOutcome> {
     let failed = (job.counts.failed > 0).then_some(DeviceOutcome::Failed);
@@ -144,12 +143,12 @@ pub fn outcomes_needed(job: &Job) -> Vec<DeviceOutcome> {
     failed.into_iter().chain(stopped).chain(removed.then_some(DeviceOutcome::Removed)).collect()
 }
 
-/// External jobs that are queried before a job is created, at most. On EnOS no job ends by itself: an account may have thousands that
-/// were never stopped.
+/// External jobs that are queried before a job is created, at most. On EnOS no job ends by itself: an account may have
+/// thousands that were never stopped.
 const MOST_QUESTIONS: usize = 40;
 
-/// What these jobs must be asked before a new one is sent, where rows do not tell whom they hold; the youngest job first.
-/// A job that overwrites asks nobody: the cloud takes what has not begun out of its way.
+/// The queries to external jobs before a new job is sent, where rows do not show which devices they hold; the youngest
+/// job first. A job with `overwrite` needs none: the cloud replaces jobs that have not begun.
 #[must_use]
 pub fn questions<'a>(
     new: &NewJob,
@@ -169,19 +168,20 @@ pub fn questions<'a>(
     asked.filter(|question| !question.devices.is_empty()).collect()
 }
 
-/// These questions, where all of them may be asked before one job.
+/// These queries, if they are few enough for one dispatch.
 ///
 /// # Errors
-/// How many jobs would have to be queried. Then none is: what was left out could hold the devices, so nothing may be sent anyway.
+/// The number of jobs that would have to be queried. Then none is: the others could hold the devices, so nothing may be
+/// sent anyway.
 pub fn within_limit(questions: Vec<Question>) -> Result<Vec<Question>, usize> {
     if questions.len() > MOST_QUESTIONS { Err(questions.len()) } else { Ok(questions) }
 }
 
-/// Why nothing is sent while so many external jobs are not queried; none when all of them were.
+/// Why nothing is sent while external jobs are not queried; none when all of them were.
 pub(super) fn unasked(jobs: usize) -> Option<String> {
     (jobs > 0).then(|| {
         format!(
-            "{jobs} external jobs may hold these devices, and at most {MOST_QUESTIONS} are queried before a dispatch; stop external jobs that are not needed any more"
+            "{jobs} external jobs may hold these devices, and at most {MOST_QUESTIONS} are queried before a dispatch; stop external jobs that are no longer needed"
         )
     })
 }
@@ -200,7 +200,7 @@ fn sets(targets: &Targets) -> impl Iterator<Item = Need> + '_ {
     groups.chain(tags.map(|(key, values)| Need::Tag { key: key.clone(), values: sorted(values) }))
 }
 
-/// True when as many devices run the package as the verification asks for now.
+/// True when as many devices run the package as the verification requires now.
 pub(super) fn is_enough(verification: &Verification, known: &VerificationStatus) -> bool {
     reaches(known.counts.succeeded, known.counts.assigned, verification.min_success)
 }
@@ -218,8 +218,8 @@ fn has_dispatched(status: &OtaRolloutStatus) -> bool {
     !status.pending.is_empty() || status.stages.iter().any(has_jobs)
 }
 
-/// True once a stage was released, or may have been: also one that has no job, because its create was refused or it had no
-/// devices.
+/// True once a stage was dispatched, or may have been: also one without a job, because its create was refused or it had
+/// no devices.
 pub(super) fn has_begun(status: &OtaRolloutStatus) -> bool {
     let is_released = |stage: &StageStatus| stage.phase != StagePhase::Waiting;
     has_dispatched(status) || status.stages.iter().any(is_released)
@@ -233,8 +233,8 @@ fn sorted(ids: &[String]) -> Vec<String> {
     ids.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// What the object's cloud cannot honour of its `spec`, as a sentence; none when it can do everything. Admission refuses it
-/// first where there is one.
+/// What the object's cloud cannot honour of its `spec`, as a message; none when it supports everything. Admission refuses
+/// it first where there is one.
 pub(super) fn unsupported(refusals: &[Refusal]) -> Option<String> {
     let texts: Vec<String> = refusals.iter().map(|r| format!("{}: {}", r.path, r.message)).collect();
     (!texts.is_empty()).then(|| texts.join("; "))

@@ -1,8 +1,8 @@
-//! Who owns a device that several rollouts target. For each device and module one rollout does: the one with the highest
-//! `spec.priority`, then the one with the later release. If none of them is first, none of them sends to the device.
+//! Which rollout owns a device that several rollouts target. For each device and module it is the one with the highest
+//! `spec.priority`, then the one with the later release. If two are equal, neither sends to the device.
 //!
-//! **Invariant:** the answer follows from the specs and from what the device reports, never from who came first, and is the same
-//! whichever of the rollouts asks.
+//! **Invariant:** the answer follows from the specs and from what the device reports, never from the order of events, and
+//! is the same for each of the rollouts.
 
 mod foreseen;
 
@@ -15,7 +15,7 @@ use crate::cloud::Device;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-/// Another rollout of the same account, as far as ownership is concerned.
+/// Another rollout of the same account, with what decides ownership.
 #[derive(Clone, Debug)]
 pub struct Rival<'a> {
     /// The rollout.
@@ -26,7 +26,7 @@ pub struct Rival<'a> {
     pub members: Option<&'a BTreeSet<String>>,
 }
 
-/// A rollout with everything that decides which devices it claims.
+/// A rollout with what decides which devices it claims.
 #[derive(Clone, Debug)]
 pub struct Claim<'a> {
     rollout: &'a OtaRollout,
@@ -43,18 +43,18 @@ enum Selected<'a> {
     Unread,
 }
 
-/// Who owns a device.
+/// The owner of a device.
 #[derive(Clone, Debug)]
 pub enum Owner<'o, 'a> {
-    /// The rollout that asks, or none: nobody else takes it away.
+    /// This rollout, or no other one.
     Ours,
-    /// This other rollout.
+    /// Another rollout.
     Elsewhere(&'o Claim<'a>),
-    /// Nobody: these rollouts and the one that asks have equal claims.
+    /// None: this rollout and these others have equal claims.
     Nobody(Vec<&'o Claim<'a>>),
 }
 
-/// Our claim and those of the rivals.
+/// The claim of this rollout and those of its rivals.
 #[derive(Clone, Debug)]
 pub struct Ownership<'a> {
     ours: Claim<'a>,
@@ -62,8 +62,8 @@ pub struct Ownership<'a> {
 }
 
 impl<'a> Ownership<'a> {
-    /// `rivals` are other rollouts of the same account. Those of another product, type or module are no rivals, nor are those that
-    /// are being deleted.
+    /// `rivals` are other rollouts of the same account. Those of another product, type or module, and those being
+    /// deleted, are ignored.
     #[must_use]
     pub fn new(rollout: &'a OtaRollout, package: &'a OtaPackage, rivals: &[Rival<'a>]) -> Self {
         let ours = Claim::new(&Rival { rollout, package, members: None });
@@ -71,7 +71,7 @@ impl<'a> Ownership<'a> {
         Self { ours, rivals }
     }
 
-    /// Who owns a device that our targets select.
+    /// The owner of a device that our targets select.
     #[must_use]
     pub fn owner(&self, device: &Device) -> Owner<'_, 'a> {
         if self.rivals.is_empty() || !self.ours.fits(device) {
@@ -87,19 +87,19 @@ impl<'a> Ownership<'a> {
             (false, []) => Owner::Ours,
             (true, [owner, ..]) => Owner::Elsewhere(owner),
             (false, equal) => self.nobody(equal.to_vec(), device),
-            // Counters and versions that contradict each other: everybody is beaten by somebody.
+            // Counters and versions contradict each other: each claim is beaten by another.
             (true, []) => self.nobody(rivals, device),
         }
     }
 
-    /// A device that runs the version already is sent nothing by rollouts of that version.
+    /// Rollouts of a version send nothing to devices that already run it.
     fn nobody<'o>(&self, rivals: Vec<&'o Claim<'a>>, device: &Device) -> Owner<'o, 'a> {
         let is_done = self.ours.target().is_reported_by(device)
             && rivals.iter().all(|rival| rival.package.spec.version == self.ours.package.spec.version);
         if is_done { Owner::Ours } else { Owner::Nobody(rivals) }
     }
 
-    /// The rollout that owns the device instead of ours.
+    /// The other rollout that owns the device, if any.
     #[must_use]
     pub fn owned_elsewhere(&self, device: &Device) -> Option<&Claim<'a>> {
         match self.owner(device) {
@@ -115,7 +115,7 @@ impl<'a> Ownership<'a> {
         self.rivals.iter().filter(is_unread).find(|rival| rival.compare(&self.ours) != Ordering::Less)
     }
 
-    /// Why this rival comes before us: `priority 10 is higher than 0`.
+    /// Why this rival takes precedence over us: `priority 10 is higher than 0`.
     #[must_use]
     pub fn why(&self, owner: &Claim<'_>) -> String {
         owner.beats_because(&self.ours)
@@ -127,7 +127,7 @@ impl<'a> Ownership<'a> {
         format!("priority {} and release {}", self.ours.priority(), self.ours.release())
     }
 
-    /// Name of a rival, with its namespace where that is not ours.
+    /// Name of a rival, with its namespace if that is not ours.
     #[must_use]
     pub fn name_of(&self, rival: &Claim<'_>) -> String {
         let (meta, ours) = (&rival.rollout.metadata, &self.ours.rollout.metadata);
@@ -194,7 +194,7 @@ impl<'a> Claim<'a> {
         self.rollout.spec.priority
     }
 
-    /// Who comes first: `Greater` is the owner.
+    /// Precedence: `Greater` is the owner.
     fn compare(&self, other: &Self) -> Ordering {
         self.priority().cmp(&other.priority()).then_with(|| self.compare_release(other))
     }
@@ -261,7 +261,7 @@ mod tests {
         }
     }
 
-    /// What the first of them says of the device.
+    /// How the first of them sees the device.
     fn told(entries: &[&Entry], device: &Device) -> String {
         let rivals: Vec<Rival<'_>> =
             entries[1..].iter().map(|(rollout, package)| Rival { rollout, package, members: None }).collect();

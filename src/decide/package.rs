@@ -1,7 +1,7 @@
-//! What a package does next: create it, adopt it, verify it, report that it differs, or let it go.
+//! What a package does next: create, adopt or verify it, report drift, or remove it.
 //!
-//! A package cannot be changed in the cloud (IoTDA has no such call: SDK 3.1.219), so a difference is corrected by deleting
-//! and creating it, and only when it is ours and no running job needs it.
+//! A package cannot be changed in the cloud (IoTDA has no such call: SDK 3.1.219), so drift is corrected by deleting and
+//! creating it, and only when it is ours and no running job uses it.
 
 mod compare;
 mod former;
@@ -28,7 +28,7 @@ use compare::{Compared, compare};
 use jiff::Timestamp;
 use report::{Fact, Outcome, finish};
 
-/// Decides what a package does next. The same view gives the same plan; a plan that was carried out is not made again.
+/// Decides what a package does next. The same view gives the same plan; a plan that was carried out is not repeated.
 #[must_use]
 pub fn plan(view: &PackageView<'_>) -> Plan<OtaPackageStatus> {
     let mut status = view.object.status.clone().unwrap_or_default();
@@ -36,24 +36,24 @@ pub fn plan(view: &PackageView<'_>) -> Plan<OtaPackageStatus> {
         return leave::delete(view, status);
     }
     let Some(packages) = &view.packages else {
-        // Nothing was seen, so nothing is concluded: what was known stands.
+        // Nothing was observed, so the status stays as it is.
         if status.observed_generation == view.object.metadata.generation.unwrap_or(0) {
             return Plan { status, actions: Vec::new(), requeue: super::Requeue::After(super::POLL) };
         }
         let outcome =
-            Outcome::working(Reason::Observing, "looking at the cloud's packages").in_sync(Truth::Unknown);
+            Outcome::working(Reason::Observing, "reading the cloud's packages").in_sync(Truth::Unknown);
         return finish(view.object, status, outcome, view.now);
     };
     void_verification(view, &mut status);
-    // A clock that was ahead wrote it: how long ago that was nobody knows, and so it is counted from now on.
+    // It was recorded by a clock that was ahead, so its age is unknown, and it counts from now on.
     status.known_since = status.known_since.map(|since| since.min(view.now));
     let outcome = judge(view, packages, &mut status);
     let outcome = retry::answer(view, &mut status, outcome, |status| judge(view, packages, status));
     finish(view.object, status, outcome, view.now)
 }
 
-/// What is decided without a look at the cloud, if anything is: a package that leaves no trace there goes at once, and one that
-/// its account refuses is `Stalled`. `refusal`: why the account does not allow its namespace; none when it does.
+/// Decisions that need no observation of the cloud: a package that created nothing is removed at once, and one that its
+/// account refuses is `Stalled`. `refusal`: why the account does not allow its namespace; none when it does.
 #[must_use]
 pub fn plan_unseen(
     object: &OtaPackage,
@@ -69,8 +69,8 @@ pub fn plan_unseen(
     leave::at_once(object, now).or_else(is_refused)
 }
 
-/// What is decided of a package whose account is not there any more, if anything is: one that is being deleted does not wait for
-/// it unless something of ours would stay behind.
+/// Decisions about a package whose account does not exist: one that is being deleted does not wait for it unless
+/// something of ours would be left behind.
 #[must_use]
 pub fn plan_without_account(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackageStatus>> {
     leave::without_account(object, now)
@@ -110,14 +110,15 @@ fn judge(view: &PackageView<'_>, packages: &Seen<Vec<Package>>, status: &mut Ota
         Compared::Different(differences) => differs(view, status, chosen, &differences, is_known),
         Compared::Unknown => {
             let id = &chosen.row.id;
-            let message =
-                format!("the cloud does not say where the bytes of package {id} are: nothing is concluded");
+            let message = format!(
+                "the cloud does not report where the file of package {id} is stored, so it cannot be compared with the spec"
+            );
             Outcome::working(Reason::ArtifactUnknown, message).in_sync(Truth::Unknown)
         }
     }
 }
 
-/// True while a list may still lack the package that we know.
+/// True while a list may still lack our package.
 fn is_hidden(view: &PackageView<'_>, looked_at: Timestamp, status: &OtaPackageStatus) -> bool {
     let visible =
         status.known_since.and_then(|since| since.checked_add(view.capabilities.visibility_lag).ok());
@@ -143,20 +144,20 @@ fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
         intent.operation == CreateOperation::CreatePackage && intent.token != token
     };
     if let Some(intent) = status.pending.iter().find(other) {
-        let message = format!("waits for call {}, which is not settled", intent.token);
+        let message = format!("waits for request {}, whose outcome is not known yet", intent.token);
         return Outcome::working(Reason::Creating, message).in_sync(Truth::False);
     }
     let mut package = wanted(view.object, view.capabilities);
-    // Its devices run it already: the cloud could verify nothing, and would hold it back for ever.
+    // Its devices run it already, so the cloud could not verify anything and would refuse it for ever.
     if condition_is_true(&status.conditions, VERIFIED) {
         package.verification = None;
     }
-    let message = format!("version {} is not in the cloud, and is created", package.key.version);
+    let message = format!("version {} is not in the cloud: creating it", package.key.version);
     let outcome = Outcome::working(Reason::Creating, message).in_sync(Truth::False);
     outcome.with([Action::CreatePackage { token, package }])
 }
 
-/// Why a package that would be uploaded cannot be.
+/// Why a package cannot be uploaded.
 fn lacks_files(object: &OtaPackage) -> Option<String> {
     let (field, _) = local_files(object).into_iter().find(|(_, file)| file.root.as_os_str().is_empty())?;
     Some(format!("{field}: {NO_FILES}"))
@@ -167,14 +168,14 @@ fn vanished(view: &PackageView<'_>, status: &OtaPackageStatus, id: &str) -> Outc
         DriftPolicy::Correct => create(view, status),
         DriftPolicy::Report => {
             let message = format!(
-                "package {id} was deleted in the cloud (driftPolicy: Report; Correct would create it anew)"
+                "package {id} was deleted in the cloud (driftPolicy: Report); set driftPolicy: Correct to have it created again"
             );
             Outcome::stuck(Reason::Drifted, message).in_sync(Truth::False)
         }
     }
 }
 
-/// The cloud holds an equal package: it is ours from now on, unless the spec forbids to adopt it.
+/// The cloud holds an equal package: it is adopted, unless the spec forbids that.
 fn take_over(
     view: &PackageView<'_>,
     status: &mut OtaPackageStatus,
@@ -201,7 +202,7 @@ fn take_over(
     status.origin = Some(origin);
     let (reason, word) = match origin {
         Origin::Created => (Reason::Created, "was created by Rollwave"),
-        Origin::Adopted => (Reason::Adopted, "was there, equal, and was adopted"),
+        Origin::Adopted => (Reason::Adopted, "was already in the cloud, matched the spec and was adopted"),
     };
     let others: Vec<&str> =
         packages.value.iter().map(|p| p.row.id.as_str()).filter(|other| other != id).collect();
@@ -235,7 +236,7 @@ fn differs(
 ) -> Outcome {
     let (id, spec) = (&package.row.id, &view.object.spec);
     let differences = differences.join("; ");
-    let message = format!("package {id} differs: {differences}");
+    let message = format!("package {id} differs from the spec: {differences}");
     if !is_known && spec.adoption == Adoption::Never {
         return refused(id);
     }
@@ -248,25 +249,26 @@ fn differs(
         return Outcome::stuck(Reason::DriftedNotOwned, message).in_sync(Truth::False);
     }
     let Some(jobs) = &view.jobs else {
-        let message = format!("{message}; looking at the jobs that may need it");
+        let message = format!("{message}; reading the jobs that may use it");
         return Outcome::working(Reason::Drifted, message).in_sync(Truth::False);
     };
     let holders = leave::holders(&jobs.value, id, view.capabilities);
     if !holders.is_empty() {
         let holders = leave::describe(&holders);
-        let message = format!("{message}; it cannot be replaced while something needs it: {holders}");
+        let message = format!("{message}; it cannot be replaced while jobs use it: {holders}");
         return Outcome::stuck(Reason::DriftBlocked, message).in_sync(Truth::False);
     }
     if let Some(why) = lacks_files(view.object) {
         let message = format!("{message}; it is not deleted, because it could not be created again: {why}");
         return Outcome::stuck(Reason::DriftBlocked, message).in_sync(Truth::False);
     }
-    // Where jobs are listed by package, one that nobody has seen could not be found any more, and would be sent again.
+    // Where jobs are listed by package, a job that was not observed yet could no longer be found, and would be sent
+    // again.
     if let Some(token) = verify::unsettled(status, &jobs.value, view.now) {
-        let message = format!("{message}; it is not replaced before call {token} is settled");
+        let message = format!("{message}; it is not replaced before the outcome of request {token} is known");
         return Outcome::working(Reason::Drifted, message).in_sync(Truth::False);
     }
-    let message = format!("{message}; it is deleted, and created anew");
+    let message = format!("{message}; deleting it and creating it again");
     Outcome::working(Reason::Replacing, message)
         .in_sync(Truth::False)
         .with([Action::DeletePackage { id: id.clone() }])

@@ -1,5 +1,5 @@
-//! What would be done, to the end, if everything succeeds: the judge itself, rehearsed in a cloud where every call works and
-//! every device upgrades. So a preview cannot say anything else than what a run would do.
+//! What would be done, to the end, if everything succeeds: the real decisions, rehearsed in a cloud where every call
+//! works and every device upgrades. So a preview always matches what a run would do.
 
 mod advice;
 mod rehearsal;
@@ -17,13 +17,13 @@ pub struct Preview<O> {
     pub steps: Vec<Step>,
     /// Stages with their devices; empty for a package.
     pub stages: Vec<PreviewStage>,
-    /// What the soaks of the stages that are still to be sent add up to: it takes at least this long.
+    /// Sum of the soaks of the stages that are still to be dispatched: the least time it takes.
     pub soaks: Period,
-    /// What a person should know before it begins.
+    /// What a user should know before it begins.
     pub warnings: Vec<String>,
     /// What cannot be undone.
     pub irreversible: Vec<String>,
-    /// The object as it would be at the end: what depends on it is previewed with this.
+    /// The object as it would be at the end: the preview of its dependents uses this.
     pub object: O,
     /// Where it would end.
     pub end: End,
@@ -32,18 +32,18 @@ pub struct Preview<O> {
 /// Where a rehearsal ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The cloud would hold what the spec says.
+    /// The cloud would match the spec.
     Converged,
-    /// The object would be gone.
+    /// The object would be removed.
     Released,
-    /// It would not go on: the sentence says why.
+    /// It would be held, for this reason.
     Held(String),
 }
 
 /// One order to the cloud.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// On behalf of which object.
+    /// The object that it is for.
     pub object: ObjectKey,
     /// The order. Ids that are not known yet are [`KNOWN_AFTER_CREATE`].
     pub action: Action,
@@ -56,13 +56,13 @@ pub struct Step {
 pub struct PreviewStage {
     /// Name of the stage.
     pub name: String,
-    /// Devices that it would hold, those that it holds already included.
+    /// Devices that it would have, current ones included.
     pub devices: u32,
-    /// Devices that it holds already.
+    /// Devices that it has already.
     pub dispatched: u32,
-    /// Some of those that would be added, first by rank.
+    /// Some of the devices that would be added, first by rank.
     pub examples: Vec<String>,
-    /// How long it soaks; empty when it does not.
+    /// How long it soaks; empty without a soak.
     pub soak: String,
 }
 

@@ -1,14 +1,13 @@
 //! What a rollout does next.
 //!
-//! Stages go Waiting → Dispatching → Running → Soaking → Passed, one at a time. Stop rules come before everything else, on
-//! every pass. Whatever cannot be told holds the rollout and says why. The parts: `jobs` finds our jobs, `population`
-//! the devices, `observed` counts, `deadline` judges silence, `findings` names
-//! devices, `advance` decides, `success` says how it ended, `leave` cleans up, `report` writes it
-//! down.
+//! Stages go Waiting → Dispatching → Running → Soaking → Passed, one at a time. Stop rules come before everything else,
+//! on every pass. Anything that cannot be determined holds the rollout and is reported. The parts: `jobs` finds our jobs,
+//! `population` the devices, `observed` counts, `deadline` judges missing outcomes, `findings` names devices, `advance`
+//! decides, `success` decides how it ended, `leave` cleans up, `report` writes the status.
 //!
-//! **A job that is stopped cannot go on** (IoTDA refuses to retry a stopped task: SDK 3.1.219, RetryBatchTask). So a hold
-//! that stops jobs — `suspend`, or a stop rule — ends by sending the devices that were stopped another job of the same
-//! stage, under the token of the next attempt. Devices with a final outcome keep it.
+//! **A stopped job cannot be resumed** (IoTDA refuses to retry a stopped task: SDK 3.1.219, RetryBatchTask). So a hold
+//! that stops jobs (`suspend` or a stop rule) ends with a new job of the same stage for the stopped devices, under the
+//! idempotency key of the next attempt. Devices with a final outcome keep it.
 
 mod advance;
 mod deadline;
@@ -43,7 +42,7 @@ use jiff::Timestamp;
 use report::{Outcome, finish};
 use std::collections::BTreeMap;
 
-/// Everything that a judgement stands on: nothing of it is missing.
+/// The complete context of a decision.
 struct Context<'a> {
     rollout: &'a OtaRollout,
     uid: &'a str,
@@ -60,14 +59,14 @@ struct Context<'a> {
     unasked_jobs: usize,
     /// Why the account lets this namespace create nothing.
     refusal: Option<String>,
-    /// What is said while the spec names no package that is there; `package` is then the one that its jobs send.
+    /// The outcome while the spec names no package that exists; `package` is then the one that its jobs send.
     without_package: Option<Outcome>,
     ownership: Ownership<'a>,
     now: Timestamp,
     clocks: Clocks,
 }
 
-/// Decides what a rollout does next. The same view gives the same plan; a plan that was carried out is not made again.
+/// Decides what a rollout does next. The same view gives the same plan; a plan that was carried out is not repeated.
 #[must_use]
 pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     let mut status = view.object.status.clone().unwrap_or_default();
@@ -91,7 +90,7 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
         }
         return finish(view.object, status, outcome, view.now);
     }
-    // A run that has just begun has sent nothing: what it waits for is told as at the next pass.
+    // A run that has just begun has sent nothing: report what it waits for, as the next pass would.
     if status.run > run_before.max(1)
         && let Err(lack) = gather(view, &status)
     {
@@ -104,13 +103,13 @@ pub fn plan(view: &RolloutView<'_>) -> Plan<OtaRolloutStatus> {
     }
 }
 
-/// The account in which its jobs are, and its package, when that is in another account now.
+/// The account that its jobs are in, and its package, when that is in another account now.
 fn account_left<'a>(view: &RolloutView<'a>) -> Option<(ObjectKey, &'a OtaPackage)> {
     let package = view.package?;
     Some((view.object.account_left(package)?, package))
 }
 
-/// What is decided when there is nothing to judge by.
+/// The plan when the context is incomplete.
 fn without_ground(
     view: &RolloutView<'_>,
     mut status: OtaRolloutStatus,
@@ -125,30 +124,32 @@ fn without_ground(
     }
 }
 
-/// What is decided without a look at the cloud, if anything is: a rollout that left no trace there goes at once.
+/// Decisions that need no observation of the cloud: a rollout that created nothing is removed at once.
 #[must_use]
 pub fn plan_unseen(object: &OtaRollout, now: Timestamp) -> Option<Plan<OtaRolloutStatus>> {
     leave::at_once(object, now)
 }
 
-/// Why there is nothing to judge by.
+/// Why the context is incomplete.
 enum Lack {
-    /// The cloud was not looked at yet.
+    /// The cloud was not observed yet.
     Look,
-    /// Something else, which the outcome says.
+    /// Something else, described by the outcome.
     Other(Box<Outcome>),
 }
 
-/// What is said of a rollout whose package is not there, or cannot be understood.
+/// The outcome of a rollout whose package does not exist, or is invalid.
 fn without_package(view: &RolloutView<'_>, phase: RolloutPhase) -> Outcome {
     let name = &view.object.spec.package_ref.name;
     if view.package_is_invalid {
         let message = format!(
-            "OtaPackage {name} cannot be understood, and nothing is sent without it: correct it; its own status says what is wrong"
+            "OtaPackage {name} is invalid, and nothing is sent without it: correct it; its status shows what is wrong"
         );
         return Outcome::held(Reason::PackageInvalid, message, false);
     }
-    let message = format!("there is no OtaPackage {name}; nothing is sent without it");
+    let message = format!(
+        "OtaPackage {name} does not exist, and nothing is sent without it: apply it, or correct spec.packageRef"
+    );
     let conditions = view.object.status.as_ref().map(|status| status.conditions.as_slice());
     let left = missing_grace_left(conditions.unwrap_or_default(), view.now);
     match left.is_positive() {
@@ -156,7 +157,7 @@ fn without_package(view: &RolloutView<'_>, phase: RolloutPhase) -> Outcome {
             requeue: Requeue::After(left),
             ..Outcome::working(phase, Reason::PackageMissing, message)
         },
-        // It is looked at again when such a package appears.
+        // It is reconciled again when such a package appears.
         false => Outcome::held(Reason::PackageMissing, message, false),
     }
 }
@@ -176,7 +177,7 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Co
         let cloud = &package.spec.cloud_ref;
         lack(
             Reason::CloudUnreachable,
-            format!("OtaCloud {cloud} cannot be reached: nothing is concluded, nothing is sent"),
+            format!("OtaCloud {cloud} cannot be reached: nothing is sent, and counts stay as last observed"),
         )
     })?;
     if let Some(why) = view.refusal.clone().filter(|_| !begun) {
@@ -212,21 +213,20 @@ fn package_message(package: &OtaPackage) -> String {
     let said = package.status.as_ref().map(|status| status.message.as_str()).filter(|text| !text.is_empty());
     format!(
         "waits for OtaPackage {name} to be ready and verified: {}",
-        said.unwrap_or("it was not judged yet")
+        said.unwrap_or("it was not reconciled yet")
     )
 }
 
-/// Nothing was seen, so nothing is concluded: what was known stands.
+/// Nothing was observed, so the status stays as it is.
 fn wait_for_a_look(view: &RolloutView<'_>, status: OtaRolloutStatus) -> Plan<OtaRolloutStatus> {
     if status.observed_generation == view.object.metadata.generation.unwrap_or(0) {
         return Plan { status, actions: Vec::new(), requeue: Requeue::After(POLL) };
     }
-    let outcome =
-        Outcome::working(status.phase, Reason::Observing, "looking at the cloud's jobs and devices");
+    let outcome = Outcome::working(status.phase, Reason::Observing, "reading the cloud's jobs and devices");
     finish(view.object, status, outcome, view.now)
 }
 
-/// A stage that was not released yet.
+/// A stage that was not dispatched yet.
 pub(super) fn waiting_stage(name: &str) -> StageStatus {
     StageStatus {
         name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! What of a rollout's spec protects devices, and what an edit of it takes away.
+//! The parts of a rollout's spec that protect devices, and which of them an edit removes.
 
 use super::needs::has_begun;
 use crate::api::{OtaRolloutSpec, OtaRolloutStatus, RolloutPhase};
@@ -13,7 +13,7 @@ pub fn of(spec: &OtaRolloutSpec) -> Vec<String> {
     stages.chain(spec.stop.iter().map(|rule| format!("stop rule {}", rule.name))).collect()
 }
 
-/// What is said of a rollout that is under way and has lost some of them; none when it has lost none, or is not.
+/// A message about a rollout in progress that has lost some of them; none otherwise.
 #[must_use]
 pub fn removed(spec: &OtaRolloutSpec, status: &OtaRolloutStatus) -> Option<String> {
     let kept = of(spec);
@@ -22,7 +22,7 @@ pub fn removed(spec: &OtaRolloutSpec, status: &OtaRolloutStatus) -> Option<Strin
     let is_live = has_begun(status) && status.phase != RolloutPhase::Completed;
     (is_live && !gone.is_empty()).then(|| {
         format!(
-            "an edit removed {} while the rollout was under way: put it back if that was not meant",
+            "an edit removed {} while the rollout was in progress: put it back unless this was intended",
             gone.join(", ")
         )
     })

@@ -1,23 +1,24 @@
-//! What became of the devices of one job. A device succeeded when it reports the target version, whatever the job says.
+//! The outcome of each device of one job. A device succeeded when it reports the target version, whatever the job
+//! reports.
 //!
-//! | the device reports | the job is | and says of the device | counted as |
+//! | the device reports | the job is | and reports of the device | counted as |
 //! |---|---|---|---|
 //! | the target version | any | anything | succeeded |
-//! | another, or none | final | failed, and another attempt was asked for | queued: it goes into another job |
+//! | another, or none | final | failed, and a retry was requested | queued: it goes into another job |
 //! | another, or none | any | failed, because it never came online | never began |
 //! | another, or none | any | failed, by a timeout | timed out |
 //! | another, or none | any | failed | failed |
 //! | another, or none | final | stopped | queued: it goes into another job once the hold ends |
-//! | another, or none | final | success, and a later job took it on to another package | superseded: succeeded as far as it was seen before |
+//! | another, or none | final | success, and a later job upgraded it to another package | superseded: succeeded as far as that was observed before |
 //! | another, or none | final | success | reverted |
 //! | another, or none | running | success, by the job's count, and the versions were read since | reverted |
 //! | another, or none | running | success, and the versions were not read since | in flight: unconfirmed |
 //! | another, or none | running | anything else | in flight or queued, as the job counts them |
-//! | (not there any more) | any | failed | failed and left |
-//! | (not there any more) | any | anything else | left: not counted |
+//! | (not registered any more) | any | failed | failed and left |
+//! | (not registered any more) | any | anything else | left: not counted |
 //!
-//! Every failed device of a job is read by id; successes are counted by the version that devices report. What the job
-//! counts as failed and nobody named is counted as failed all the same.
+//! Every failed device of a job is read by id; successes are counted by the version that devices report. Failures that
+//! the job counts and does not name count as failed too.
 
 mod superseded;
 
@@ -42,61 +43,61 @@ impl Target<'_> {
     }
 }
 
-/// Everything that is known of one job.
+/// What is known about one job.
 #[derive(Clone, Copy, Debug)]
 pub struct JobSight<'s, 'a> {
     /// The job as the cloud lists it.
     pub job: &'s Job,
     /// The devices whose last job this is.
     pub members: &'s [&'a str],
-    /// What the job says of single devices: all failed ones, and the stopped ones where
-    /// [`outcomes_needed`](super::needs::outcomes_needed) asks for them.
+    /// What the job reports of single devices: all failed ones, and the stopped ones where
+    /// [`outcomes_needed`](super::needs::outcomes_needed) includes them.
     pub results: &'s [DeviceResult],
-    /// The devices that the cloud knows.
+    /// The devices that are registered in the cloud.
     pub fleet: &'s BTreeMap<String, Device>,
     /// What counts as success.
     pub target: Target<'s>,
     /// Every job of the same kind that the cloud lists.
     pub listed: &'s [&'s Job],
-    /// The cloud's id of the package as it is now; other than the job's where it was deleted and created again.
+    /// The cloud's current id of the package; not that of the job if the package was deleted and created again.
     pub package_id: Option<&'s str>,
-    /// True when the devices were looked at long enough after the job was seen to be final: only then is a device that does
-    /// not report the target version called reverted. Before that it is in flight.
+    /// True when the devices were observed long enough after the job was final: only then does a device without the
+    /// target version count as reverted. Before that it is in flight.
     pub settled: bool,
-    /// Successes of the job that were known long enough before the devices were looked at: those of them that do not report the
-    /// target version are reverted although the job goes on.
+    /// Successes of the job that were known long enough before the devices were observed: those without the target
+    /// version count as reverted although the job continues.
     pub successes_read: u32,
-    /// Another attempt was asked for its devices that failed.
+    /// A retry of its failed devices was requested.
     pub retried: bool,
-    /// Whether its idempotency key is known to be its alone.
+    /// Whether its idempotency key is known to be unique.
     pub uniqueness: Uniqueness,
 }
 
-/// Whether the idempotency key of a job is known to be its alone. Another instance with a state of its own gives its jobs the same
-/// keys, and a cloud fails the devices that two jobs want: that says nothing of the build.
+/// Whether the idempotency key of a job is known to be unique. Another instance with its own state gives its jobs the
+/// same keys, and a cloud fails the devices that two jobs want: that is no evidence about the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uniqueness {
     /// No list could have shown another job of the key yet.
     Unchecked,
-    /// It is.
+    /// No other job carries it.
     Unique,
     /// Another job carries it.
     Shared,
 }
 
-/// What became of the devices of one job.
+/// The outcomes of the devices of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally<'a> {
-    /// Counts of its devices. Superseded ones are still to be held against what was seen before
+    /// Counts of its devices. Superseded ones must still be compared with what was observed before
     /// ([`StageCounts::believing`]).
     pub counts: StageCounts,
     /// Devices that were stopped before they were done: counted as queued.
     pub stopped: Vec<&'a str>,
     /// Devices that failed, or were registered again under their id, and get another attempt: counted as queued.
     pub resend: Vec<&'a str>,
-    /// Devices that the cloud does not know any more.
+    /// Devices that are no longer registered in the cloud.
     pub gone: u32,
-    /// What cannot be told: nothing is released while it stands.
+    /// What cannot be determined: nothing is dispatched while this is set.
     pub unclear: Option<String>,
 }
 
@@ -154,18 +155,18 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     }
     counts.queued += as_count(again.len() + contested.len());
     if sight.job.state.is_final() {
-        // The job was for the device that had the id before: this one was never sent anything.
+        // The job was for the device that had the id before: nothing was ever sent to this one.
         again.append(&mut registered_again);
     }
     if let JobState::Unknown(state) = &sight.job.state {
-        unclear = Some(format!("job {} is in a state that no document names: {state:?}", sight.job.id));
+        unclear = Some(format!("job {} is in an undocumented state: {state:?}", sight.job.id));
     }
     counts.assigned = counts.finished() + counts.outstanding() + counts.never_began;
     Tally { counts, stopped, resend: again, gone, unclear: rows.unclear.or(unclear) }
 }
 
-/// Shares out the devices of a job that goes on, and that have neither failed nor report the target version. What the job says of
-/// others decides nothing for one of them: devices that it calls successful, and that do not report the version, went back.
+/// Distributes the devices of a running job that have neither failed nor report the target version. The job's counts do
+/// not decide about single devices: devices that it reports as successful, and that do not report the version, reverted.
 fn share_out(sight: &JobSight<'_, '_>, open: &[&str], left: u32, gone: u32, counts: &mut StageCounts) {
     let elsewhere = as_count(sight.job.devices.len()).saturating_sub(as_count(sight.members.len()));
     // Successes that may be of other devices than these.
@@ -183,7 +184,7 @@ fn share_out(sight: &JobSight<'_, '_>, open: &[&str], left: u32, gone: u32, coun
     counts.in_flight = open - queued + counts.unconfirmed;
 }
 
-/// Shares out the devices that a final job left behind without a failure: stopped, removed, or gone back.
+/// Distributes the devices that a final job left behind without a failure: stopped, removed, or reverted.
 fn finish<'a>(
     sight: &JobSight<'_, 'a>,
     rows: &Rows<'_>,
@@ -192,7 +193,7 @@ fn finish<'a>(
     counts: &mut StageCounts,
 ) -> (Vec<&'a str>, Option<String>) {
     let named: Vec<&str> = open.iter().copied().filter(|id| rows.stopped.contains(id)).collect();
-    // Some that are named went into a later job: they say nothing of those that are left.
+    // Some named devices went into a later job: they are no evidence about the rest.
     let elsewhere = as_count(rows.stopped.len().saturating_sub(named.len()));
     let said = sight.job.counts.stopped.saturating_sub(elsewhere);
     let all_stopped = left > 0 && said >= left && as_count(open.len()) == left;
@@ -207,7 +208,7 @@ fn finish<'a>(
     let removed = rows.unnamed_removals(sight).min(left - queued);
     let successes = left - queued - removed;
     let waiting = open.iter().copied().filter(|id| !rows.stopped.contains(id));
-    // Of those that went on, as many may be what nobody named: failures, stopped and removed ones.
+    // Of the remaining devices, as many may be unnamed failures, stopped and removed ones.
     let unnamed = as_count(waiting.clone().count()).saturating_sub(successes);
     let superseded = as_count(superseded::count(sight, waiting)).saturating_sub(unnamed);
     counts.succeeded += superseded;
@@ -222,14 +223,14 @@ fn finish<'a>(
     }
     let unclear = (as_count(stopped.len()) < queued).then(|| {
         format!(
-            "job {}: {queued} of {left} unfinished devices were stopped, and it cannot be told which",
+            "job {}: {queued} of {left} unfinished devices were stopped, and the cloud does not report which",
             sight.job.id
         )
     });
     (stopped, unclear)
 }
 
-/// What a job says of single devices, by outcome.
+/// What a job reports of single devices, by outcome.
 struct Rows<'a> {
     failed: BTreeMap<&'a str, Option<&'a str>>,
     stopped: BTreeSet<&'a str>,
@@ -248,7 +249,7 @@ impl<'a> Rows<'a> {
         let unclear = sight.results.iter().find_map(|r| match &r.outcome {
             DeviceOutcome::Unknown(text) => {
                 let job = &sight.job.id;
-                Some(format!("job {job} says of device {}: {text:?}, which no document names", r.device))
+                Some(format!("job {job} reports an undocumented outcome of device {}: {text:?}", r.device))
             }
             _ => None,
         });
@@ -269,27 +270,27 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// IoTDA's words for a device that stayed offline for 25 hours ("Waiting for the device online timeout"), or was when it was to be
-/// sent the package ("Device Abnormal is not online"): FAQ of IoTDA, iot_01_0047. It never got the build.
+/// IoTDA's texts for a device that stayed offline for 25 hours ("Waiting for the device online timeout"), or was offline
+/// when the package was to be sent ("Device Abnormal is not online"): FAQ of IoTDA, iot_01_0047. It never got the build.
 fn never_came_online(reason: Option<&str>) -> bool {
     let reason = reason.unwrap_or_default().to_ascii_lowercase();
     ["device online timeout", "is not online"].iter().any(|words| reason.contains(words))
 }
 
-/// The cloud's words name a timeout, as eight of IoTDA's failure texts do ("Waiting for the device online timeout").
+/// The cloud's text names a timeout, as eight of IoTDA's failure texts do ("Waiting for the device online timeout").
 fn is_timeout(reason: Option<&str>) -> bool {
     let reason = reason.unwrap_or_default().to_ascii_lowercase();
     ["timeout", "timed out", "time out"].iter().any(|word| reason.contains(word))
 }
 
-/// The cloud did not send it to the device because another job has it. IoTDA and OceanConnect document "Task Conflict"; the words
-/// of the other two clouds are assumed.
+/// The cloud did not send the package because another job has the device. IoTDA and OceanConnect document "Task
+/// Conflict"; the texts of the other two clouds are assumed.
 fn is_refused(reason: Option<&str>) -> bool {
     let reason = reason.unwrap_or_default().to_ascii_lowercase();
     ["conflict", "another task", "another job"].iter().any(|words| reason.contains(words))
 }
 
-/// A number of devices as statuses hold it.
+/// A number of devices as statuses store it.
 pub(super) fn as_count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
@@ -441,7 +442,7 @@ mod tests {
         let plain = job(JobState::Stopped, counts);
         let told = tally(&seen(&plain, &members, &[], &fleet));
         assert_eq!((told.stopped, told.counts.queued, told.unclear), (vec!["b", "c"], 2, None));
-        // One that succeeded went back: which one was stopped is told by the details only.
+        // One that succeeded reverted: only the details show which one was stopped.
         let mixed =
             job(JobState::Stopped, JobCounts { total: 3, succeeded: 2, stopped: 1, ..JobCounts::default() });
         assert!(tally(&seen(&mixed, &members, &[], &fleet)).unclear.is_some());

@@ -3,15 +3,16 @@
 use super::gate::{millionths, reaches, spaced};
 use crate::api::{
     CountOrPercent, Evidence, Percent, StageCounts, StopMethod, StopRule, Verdict, counted, percent_text,
+    verb,
 };
 use jiff::Timestamp;
 
-/// What the rule says of the counts of all dispatched stages: `Fail` means that it fires.
+/// Judges the counts of all dispatched stages: `Fail` means that the rule fires.
 ///
-/// A threshold that is reached exactly fires (`>=`). A threshold of 0 fires at the first failure, not before.
-/// Failures are those that jobs report now. So the rate is taken of all devices whose jobs report an outcome now, also of those
-/// whose version was not read since: numerator and denominator are of one time.
-/// A rule whose method and threshold do not fit fires: nobody can say what it would have tolerated.
+/// A threshold that is reached exactly fires (`>=`). A threshold of 0 fires at the first failure, not before. Failures
+/// are those that jobs report now, so the rate is taken over all devices whose jobs report an outcome now, also those
+/// whose version was not read since: numerator and denominator have the same age. A rule whose method and threshold do
+/// not fit fires, because its limit is unknown.
 #[must_use]
 pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
     let (sample, failures) = (counts.answered(), counts.failures());
@@ -26,14 +27,14 @@ pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
                 f64::from(failures),
                 f64::from(max),
                 verdict,
-                format!("{} failed; {} stops at {max}", counted(failures, "device"), rule.name),
+                format!("{} failed; stop rule {} fires at {max}", counted(failures, "device"), rule.name),
             )
         }
         (method, max) => (
             0.0,
             0.0,
             Verdict::Fail,
-            format!("{} cannot be read: {max} does not fit method {method:?}", rule.name),
+            format!("stop rule {} fires: maxFailure {max} does not fit method {method:?}", rule.name),
         ),
     };
     Evidence {
@@ -64,10 +65,11 @@ fn ratio_text(rule: &StopRule, max: Percent, counts: &StageCounts) -> String {
     let (failures, sample) = (counts.failures(), counts.answered());
     let share = percent_text(failures, sample);
     format!(
-        "{failures} of {sample} failed ({share}); {} stops at {}, from {} devices on",
+        "{failures} of {sample} devices failed ({share}); stop rule {} fires at {} once {} {} an outcome",
         rule.name,
         spaced(max),
-        rule.min_sample
+        counted(rule.min_sample, "device"),
+        verb(rule.min_sample, "has", "have")
     )
 }
 
@@ -129,6 +131,6 @@ mod tests {
         let broken = rule(StopMethod::Ratio, CountOrPercent::Count(3), 1);
         let evidence = judge(&broken, &StageCounts::default(), Timestamp::UNIX_EPOCH);
         assert_eq!(evidence.verdict, Verdict::Fail);
-        assert_eq!(evidence.message, "too-many cannot be read: 3 does not fit method Ratio");
+        assert_eq!(evidence.message, "stop rule too-many fires: maxFailure 3 does not fit method Ratio");
     }
 }

@@ -1,9 +1,9 @@
 //! Natural order of versions: `V9` is earlier than `V10`, and `2.0-rc1` is earlier than `2.0`.
 //!
-//! A version is read as a row of numbers and words; everything else only separates them, and case makes no difference. Rows are
-//! compared part by part: a pre-release word (`dev`, `alpha`, `beta`, `pre`, `rc`) is earlier than the end of the row, which is
-//! earlier than any other word (`2.0` before `2.0-hotfix`), which is earlier than a number (`2.0` before `2.0.1`). Versions that
-//! read the same, such as `1.0` and `1-00`, are equal: nothing is guessed from how they are written.
+//! A version is read as a sequence of numbers and words; everything else only separates them, and case is ignored.
+//! Sequences are compared part by part: a pre-release word (`dev`, `alpha`, `beta`, `pre`, `rc`) is earlier than the end
+//! of the sequence, which is earlier than any other word (`2.0` before `2.0-hotfix`), which is earlier than a number
+//! (`2.0` before `2.0.1`). Versions that read the same, such as `1.0` and `1-00`, are equal.
 
 use std::cmp::Ordering;
 
@@ -65,7 +65,7 @@ fn number(digits: &str) -> Part {
     Part::Number(digits.len(), digits.to_owned())
 }
 
-/// The word that a version begins with names the product or the letter `V`, and says nothing of a pre-release.
+/// The first word of a version names the product or is the letter `V`, and is no pre-release word.
 fn word(text: &str, is_first: bool) -> Part {
     let text = text.to_lowercase();
     let pre_release = PRE_RELEASE.iter().position(|words| words.contains(&text.as_str()));

@@ -6,9 +6,8 @@
 
 use crate::api::Percent;
 
-/// Quantile of the standard normal distribution for a one-sided confidence: 95 % is 1.6448536.
-///
-/// None when the confidence cannot be had (100 %). Below 50 % it is 0: a bound above the observed rate proves nothing.
+/// Quantile of the standard normal distribution for a one-sided confidence: 95 % is 1.6448536. None when no quantile
+/// exists (100 %). Below 50 % it is 0: a bound above the observed rate proves nothing.
 #[must_use]
 pub fn quantile(confidence: Percent) -> Option<f64> {
     let p = confidence.fraction();
@@ -29,8 +28,8 @@ pub fn lower_bound(successes: u32, sample: u32, z: f64) -> Option<f64> {
     Some(((centre - half) / stretch).clamp(0.0, 1.0))
 }
 
-/// Smallest number of devices that can prove this rate, when every one of them succeeds: `⌈z²·T/(1-T)⌉`.
-/// None when no number can (100 %).
+/// Smallest number of devices that can prove this rate when all of them succeed: `⌈z²·T/(1-T)⌉`. None when no number can
+/// (100 %).
 #[must_use]
 pub fn smallest_provable(min_success: Percent, confidence: Percent) -> Option<u32> {
     let rate = min_success.fraction();
@@ -111,7 +110,7 @@ mod tests {
 
     #[test]
     fn quantiles_equal_the_reference_to_nine_digits() {
-        // Python 3 statistics.NormalDist().inv_cdf
+        // Reference values: Python 3 statistics.NormalDist().inv_cdf
         for (confidence, z) in [
             ("50%", 0.0),
             ("60%", 0.253_347_103_135_799_8),

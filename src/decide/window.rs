@@ -1,26 +1,28 @@
-//! When a stage may be sent: within one of its windows, and not before its `notBefore`.
+//! When a stage may be dispatched: within one of its windows, and not before its `notBefore`.
 //!
-//! Jobs that were sent within a window may run on after it has closed.
+//! Jobs that were sent within a window may continue after it has closed.
 
-use crate::api::{Stage, Window, ZoneName, time_text};
+use crate::api::{Period, Stage, Window, ZoneName, time_text};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 /// A window lasts 7 days at most, and is at most 7 days from the last or to the next: one more for the zones.
 const DAYS_AROUND: i32 = 8;
-/// Windows that follow each other without a gap: after so many, the end that was found is late enough to be looked at again.
+/// How many windows without a gap between them are joined: the end found after so many is late enough to be checked again.
 const MOST_JOINED: usize = 32;
+/// Minutes of a day.
+const MINUTES_PER_DAY: u64 = 1440;
 
-/// A stage that may not be sent yet.
+/// A stage that may not be dispatched yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// When it may be sent.
+    /// When it may be dispatched.
     pub until: Timestamp,
-    /// The zone of the window that opens then; none when `notBefore` comes within a window, or there are no windows.
+    /// The zone of the window that opens then; none when `notBefore` is within a window, or there are no windows.
     zone: Option<ZoneName>,
 }
 
 impl Wait {
-    /// When it may be sent, as people say it: `opens 2026-01-06 01:00 Asia/Shanghai`.
+    /// When it may be dispatched, for display: `opens 2026-01-06 01:00 Asia/Shanghai`.
     #[must_use]
     pub fn text(&self) -> String {
         match &self.zone {
@@ -32,14 +34,14 @@ impl Wait {
         }
     }
 
-    /// The same, and how long that is: `opens 2026-01-06 01:00 Asia/Shanghai, in 3 h 12 min`.
+    /// The same with the time left: `opens 2026-01-06 01:00 Asia/Shanghai, in 3h12m`.
     #[must_use]
     pub fn text_at(&self, now: Timestamp) -> String {
         format!("{}, in {}", self.text(), length_text(self.until.duration_since(now)))
     }
 }
 
-/// What a stage has to wait for; none when it may be sent now.
+/// What a stage has to wait for; none when it may be dispatched now.
 #[must_use]
 pub fn wait(stage: &Stage, now: Timestamp) -> Option<Wait> {
     let from = stage.not_before.map_or(now, |not_before| not_before.max(now));
@@ -51,11 +53,11 @@ pub fn wait(stage: &Stage, now: Timestamp) -> Option<Wait> {
         let (opens, _) = times(window, from).find(|(opens, _)| *opens > from)?;
         Some(Wait { until: opens, zone: Some(window.time_zone.clone()) })
     });
-    // No window opens at the end of time only: then it is never.
+    // No window opens only at the end of time: then it never does.
     Some(next.min_by_key(|wait| wait.until).unwrap_or(Wait { until: Timestamp::MAX, zone: None }))
 }
 
-/// When a stage that may be sent now may not be any more; none when it always may.
+/// When the window of a stage closes, if it is open now; none without windows.
 #[must_use]
 pub fn closes(stage: &Stage, now: Timestamp) -> Option<Timestamp> {
     if stage.windows.is_empty() {
@@ -75,8 +77,8 @@ fn is_open(window: &Window, at: Timestamp) -> bool {
     times(window, at).any(|(opens, closes)| opens <= at && at < closes)
 }
 
-/// When a window opens and closes around a time, in order. A time of day that a change of the clocks leaves out comes as much
-/// later as they are put forward, and of one that comes twice the first counts (RFC 5545, 3.3.5).
+/// When a window opens and closes around a time, in order. A time of day that a clock change skips is moved by as much as
+/// the clock, and of a time that occurs twice the first counts (RFC 5545, 3.3.5).
 fn times(window: &Window, around: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
     let zone = window.time_zone.zone();
     let today = around.to_zoned(zone.clone()).date();
@@ -89,15 +91,11 @@ fn times(window: &Window, around: Timestamp) -> impl Iterator<Item = (Timestamp,
     })
 }
 
-/// `2 d 5 h`, `3 h 12 min`, `5 min`: to the minute, and never less than one.
+/// `2d5h`, `3h12m`, `5m`: to the minute, or to the hour from one day on, and never less than one minute.
 fn length_text(length: SignedDuration) -> String {
-    let minutes = length.as_secs().saturating_add(59).max(60) / 60;
-    let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
-    match (days, hours) {
-        (0, 0) => format!("{minutes} min"),
-        (0, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
+    let minutes = u64::try_from(length.as_secs().saturating_add(59)).unwrap_or_default().max(60) / 60;
+    let shown = if minutes < MINUTES_PER_DAY { minutes } else { minutes - minutes % 60 };
+    Period::minutes(shown).to_string()
 }
 
 #[cfg(test)]
@@ -137,30 +135,30 @@ mod tests {
         let half = window(&[], "02:15", "1h", "Australia/Lord_Howe");
         let week = window(&["Mon"], "00:00", "7d", "UTC");
         let cases = [
-            (&night, "2026-01-05T13:48:00Z", "opens 2026-01-06 01:00 Asia/Shanghai, in 3 h 12 min"),
-            (&night, "2026-01-05T16:59:59Z", "opens 2026-01-06 01:00 Asia/Shanghai, in 1 min"),
+            (&night, "2026-01-05T13:48:00Z", "opens 2026-01-06 01:00 Asia/Shanghai, in 3h12m"),
+            (&night, "2026-01-05T16:59:59Z", "opens 2026-01-06 01:00 Asia/Shanghai, in 1m"),
             (&night, "2026-01-05T17:00:00Z", "open until 2026-01-05T21:00:00Z"),
             (&night, "2026-01-05T20:59:59.999999999Z", "open until 2026-01-05T21:00:00Z"),
-            (&night, "2026-01-05T21:00:00Z", "opens 2026-01-07 01:00 Asia/Shanghai, in 20 h 0 min"),
+            (&night, "2026-01-05T21:00:00Z", "opens 2026-01-07 01:00 Asia/Shanghai, in 20h"),
             // Over midnight: the day is that of the start.
             (&monday, "2026-01-05T18:59:00Z", "open until 2026-01-05T19:00:00Z"),
-            (&monday, "2026-01-05T19:00:00Z", "opens 2026-01-12 23:00 Asia/Shanghai, in 6 d 20 h"),
-            (&monday, "2026-01-04T15:00:00Z", "opens 2026-01-05 23:00 Asia/Shanghai, in 1 d 0 h"),
-            // The clocks are put forward at 02:00: 02:30 does not come, and the window opens at 03:30.
-            (&berlin, "2026-03-29T00:59:00Z", "opens 2026-03-29 03:30 Europe/Berlin, in 31 min"),
+            (&monday, "2026-01-05T19:00:00Z", "opens 2026-01-12 23:00 Asia/Shanghai, in 6d20h"),
+            (&monday, "2026-01-04T15:00:00Z", "opens 2026-01-05 23:00 Asia/Shanghai, in 1d"),
+            // The clocks are put forward at 02:00: 02:30 does not exist, and the window opens at 03:30.
+            (&berlin, "2026-03-29T00:59:00Z", "opens 2026-03-29 03:30 Europe/Berlin, in 31m"),
             (&berlin, "2026-03-29T01:30:00Z", "open until 2026-03-29T02:30:00Z"),
-            (&berlin, "2026-03-29T02:30:00Z", "opens 2026-03-30 02:30 Europe/Berlin, in 22 h 0 min"),
-            // They are put back at 03:00: 02:30 comes twice, and the window opens once.
-            (&berlin, "2026-10-25T00:29:00Z", "opens 2026-10-25 02:30 Europe/Berlin, in 1 min"),
+            (&berlin, "2026-03-29T02:30:00Z", "opens 2026-03-30 02:30 Europe/Berlin, in 22h"),
+            // They are put back at 03:00: 02:30 occurs twice, and the window opens once.
+            (&berlin, "2026-10-25T00:29:00Z", "opens 2026-10-25 02:30 Europe/Berlin, in 1m"),
             (&berlin, "2026-10-25T00:30:00Z", "open until 2026-10-25T01:30:00Z"),
-            (&berlin, "2026-10-25T01:30:00Z", "opens 2026-10-26 02:30 Europe/Berlin, in 1 d 0 h"),
-            // It lasts two hours by a stopwatch, whatever the clocks do meanwhile.
+            (&berlin, "2026-10-25T01:30:00Z", "opens 2026-10-26 02:30 Europe/Berlin, in 1d"),
+            // It lasts two hours of elapsed time, across the clock change.
             (&late, "2026-03-28T22:30:00Z", "open until 2026-03-29T00:30:00Z"),
             (&late, "2026-10-24T21:30:00Z", "open until 2026-10-24T23:30:00Z"),
-            // Friday 30 December 2011 did not come in Samoa: what would open then opens a day later.
-            (&samoa, "2011-12-29T20:00:00Z", "opens 2011-12-31 10:00 Pacific/Apia, in 1 d 0 h"),
+            // Friday 30 December 2011 did not exist in Samoa: the window of that day opens a day later.
+            (&samoa, "2011-12-29T20:00:00Z", "opens 2011-12-31 10:00 Pacific/Apia, in 1d"),
             // Lord Howe puts its clocks forward by half an hour.
-            (&half, "2026-10-03T15:00:00Z", "opens 2026-10-04 02:45 Australia/Lord_Howe, in 45 min"),
+            (&half, "2026-10-03T15:00:00Z", "opens 2026-10-04 02:45 Australia/Lord_Howe, in 45m"),
             // Always open: each window begins where the one before ends.
             (&week, "2026-01-05T00:00:00Z", "open until 2026-08-17T00:00:00Z"),
         ];
@@ -177,17 +175,17 @@ mod tests {
         let (none, night) = (json!([]), window(&[], "01:00", "4h", "UTC"));
         assert_eq!(
             told(&none, "2026-01-06T00:00:00Z", "2026-01-05T22:30:00Z"),
-            "opens 2026-01-06 00:00:00Z, in 1 h 30 min"
+            "opens 2026-01-06 00:00:00Z, in 1h30m"
         );
         assert_eq!(told(&none, "2026-01-06T00:00:00Z", "2026-01-06T00:00:00Z"), "open");
         // Within a window: its rest is used.
         assert_eq!(
             told(&night, "2026-01-06T02:00:00Z", "2026-01-06T01:30:00Z"),
-            "opens 2026-01-06 02:00:00Z, in 30 min"
+            "opens 2026-01-06 02:00:00Z, in 30m"
         );
         assert_eq!(
             told(&night, "2026-01-06T06:00:00Z", "2026-01-06T01:30:00Z"),
-            "opens 2026-01-07 01:00 UTC, in 23 h 30 min"
+            "opens 2026-01-07 01:00 UTC, in 23h30m"
         );
         assert_eq!(
             told(&night, "2026-01-06T06:00:00Z", "2026-01-07T01:30:00Z"),
@@ -205,11 +203,8 @@ mod tests {
         ]);
         let stage = stage(&windows);
         assert_eq!(told(&stage, "2026-01-05T01:00:00Z"), "open until 2026-01-05T04:00:00Z");
-        assert_eq!(told(&stage, "2026-01-05T04:00:00Z"), "opens 2026-01-06 01:00 UTC, in 21 h 0 min");
-        assert_eq!(
-            told(&stage, "2026-01-06T05:00:00Z"),
-            "opens 2026-01-06 12:00 Asia/Kolkata, in 1 h 30 min"
-        );
+        assert_eq!(told(&stage, "2026-01-05T04:00:00Z"), "opens 2026-01-06 01:00 UTC, in 21h");
+        assert_eq!(told(&stage, "2026-01-06T05:00:00Z"), "opens 2026-01-06 12:00 Asia/Kolkata, in 1h30m");
     }
 
     #[test]

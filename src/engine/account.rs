@@ -1,6 +1,5 @@
-//! One cloud account: every call to it goes through here, one at a time, within its budget.
-//!
-//! Reads are retried here and not in the transport: each attempt costs budget, and waiting is the clock port's business.
+//! One cloud account: every call to it goes through here, one at a time, within its budget. Reads are retried here and
+//! not in the transport, because each attempt costs budget and waits on the clock port.
 
 use super::budget::Budget;
 use super::failpoints::Failpoint;
@@ -15,20 +14,20 @@ use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::Instrument as _;
 
-/// Attempts of a call that may be repeated.
+/// How often a repeatable call is attempted.
 const ATTEMPTS: u32 = 3;
-/// Longest wait between two attempts of one call; a longer wait is the queue's business.
+/// Longest wait between two attempts of one call; longer waits are left to the queue.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Longest time that attempts of one call may have taken for it to be made again: everybody else of the account waits meanwhile.
+/// Attempts of one call stop after this time, because all other objects of the account wait meanwhile.
 const LONGEST_ATTEMPTS: SignedDuration = SignedDuration::from_secs(15);
 
-/// How many calls were made, by operation and by what became of them: [`SUCCEEDED`], or the class of the error.
+/// Number of calls by operation and outcome: [`SUCCEEDED`], or the class of the error.
 pub type Calls = BTreeMap<(&'static str, &'static str), u64>;
 
-/// What became of a call that did what it was for.
+/// Outcome of a call that succeeded.
 pub const SUCCEEDED: &str = "Succeeded";
 
-/// What time a cloud said it was, at some time within a call.
+/// The time that a cloud reported within a call.
 #[derive(Clone, Copy)]
 struct Heard {
     said: Timestamp,
@@ -64,7 +63,7 @@ impl Account {
         Self { cloud, budget, ports, calls: Calls::new(), answered: false, heard: None, limit, heartbeat }
     }
 
-    /// The same account as its `OtaCloud` describes it now: other keys or another limit give no call back.
+    /// The same account with the credentials and limit of its edited `OtaCloud`. Spent budget stays spent.
     #[must_use]
     pub fn reconnected(self, cloud: Arc<dyn Cloud>, limit: Option<api::Budget>) -> Self {
         let fresh = Self::new(cloud, limit, self.ports.clone(), self.heartbeat.clone());
@@ -73,25 +72,25 @@ impl Account {
         Self { budget, calls: self.calls, heard: self.heard, ..fresh }
     }
 
-    /// The client, for what costs no call.
+    /// The client, for operations that cost no call.
     #[must_use]
     pub fn cloud(&self) -> &dyn Cloud {
         self.cloud.as_ref()
     }
 
-    /// The time that looks are dated with.
+    /// The current time, used to date observations.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
 
-    /// What the cloud's clock says now, as far as its last answer that told it can tell.
+    /// The current time of the cloud's clock, as far as its last reply that reported one shows.
     #[must_use]
     pub fn cloud_time(&self) -> Option<CloudTime> {
         let (heard, now) = (self.heard?, self.ports.clock.now());
         let after = |length| heard.said.saturating_add(length).unwrap_or(Timestamp::MAX);
         let (earliest, latest) = (now.duration_since(heard.ended), now.duration_since(heard.began));
-        // What it says is of whole seconds.
+        // Clouds report whole seconds.
         let latest = latest.saturating_add(SignedDuration::from_secs(1));
         Some(CloudTime { earliest: after(earliest), latest: after(latest) })
     }
@@ -102,7 +101,7 @@ impl Account {
         self.answered
     }
 
-    /// Whether it answers must be found out again.
+    /// Marks that the account must be checked again.
     pub(super) const fn doubt(&mut self) {
         self.answered = false;
     }
@@ -119,7 +118,7 @@ impl Account {
         self.calls.iter().filter(|((_, outcome), _)| *outcome == SUCCEEDED).map(|(_, calls)| calls).sum()
     }
 
-    /// Calls that it may cost.
+    /// The configured limit.
     #[must_use]
     pub const fn limit(&self) -> api::Budget {
         self.limit
@@ -131,13 +130,13 @@ impl Account {
         &self.calls
     }
 
-    /// Calls a second that it may cost at present, in thousandths: fewer than its limit after the cloud throttled it.
+    /// Calls per second that are allowed at present, in thousandths: below the limit after the cloud throttled.
     #[must_use]
     pub const fn rate_milli(&self) -> u64 {
         self.budget.rate_milli()
     }
 
-    /// Makes a call within the budget. What may be repeated is repeated after a transient error; a create never is.
+    /// Makes a call within the budget. Repeatable calls are retried after a transient error; a create never is.
     ///
     /// # Errors
     /// The last attempt's error.
@@ -152,7 +151,8 @@ impl Account {
         }
     }
 
-    /// Uploads a file; says what the cloud calls it. Each attempt has a permit of its own, because permits do not last.
+    /// Uploads a file and returns the cloud's handle of it. Each attempt requests its own permit, because permits
+    /// expire.
     ///
     /// # Errors
     /// The last attempt's error, or that of the call for its permit.
@@ -178,7 +178,7 @@ impl Account {
         }
     }
 
-    /// Waits until a call may be repeated, of which so many attempts were made since it `began`; gives its error back if it may not.
+    /// Waits before the next attempt of a call; returns the error if the call must not be repeated.
     async fn wait_to_repeat(
         &mut self,
         call: &Call,
@@ -195,7 +195,7 @@ impl Account {
         Ok(())
     }
 
-    /// Waits until the budget would let a call leave at once.
+    /// Waits until the budget allows a call.
     pub async fn wait_for_budget(&mut self, urgency: Class) {
         while let Err(at) = self.budget.allows(urgency, self.ports.clock.now()) {
             self.heartbeat.moves(at);
@@ -203,10 +203,10 @@ impl Account {
         }
     }
 
-    /// Makes a call that creates something, if it can leave before `closes`.
+    /// Makes a call that creates something, if it can be sent before `closes`.
     ///
     /// # Errors
-    /// The call's: it is made once.
+    /// The error of the call, which is made once.
     pub async fn create(
         &mut self,
         call: &Call,
@@ -227,7 +227,7 @@ impl Account {
             self.ports.clock.sleep_until(at).await;
         }
         self.heartbeat.moves(self.ports.clock.now());
-        // The wait for the budget may have been long: nothing stands between these questions and the call.
+        // The wait for the budget may have been long, so these checks come directly before the call.
         if closes.is_some_and(|closes| self.ports.clock.now() >= closes) {
             return Err(too_late(call));
         }
@@ -251,7 +251,7 @@ impl Account {
                 self.answered = true;
                 self.budget.succeeded(now);
             }
-            // To look for something that is not there is part of the work.
+            // Not finding something is an expected result.
             Err(error) if error.class == ErrorClass::NotFound => tracing::debug!("{error}"),
             Err(error) => {
                 tracing::warn!(class = error.class.as_str(), "{error}");
@@ -275,7 +275,7 @@ fn deposed(call: &Call) -> CallError {
 }
 
 fn too_late(call: &Call) -> CallError {
-    CallError::new(ErrorClass::NotSent, call.operation(), "not sent: its window closed meanwhile")
+    CallError::new(ErrorClass::NotSent, call.operation(), "not sent: the window of its stage has closed")
         .next_step("wait: it is sent when the next window opens")
 }
 

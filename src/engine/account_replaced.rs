@@ -1,15 +1,16 @@
-//! An `OtaCloud` stays with its account: an edit that names another one is refused while packages or jobs are in the account
-//! before. Nobody would watch or stop those, and all of it would be created again in the other one.
+//! An `OtaCloud` stays with its account: an edit that names another one is refused while packages or jobs of ours are
+//! in the previous account. They would no longer be observed or stopped, and would be created again in the other
+//! account.
 
 use super::worker::{Trouble, Worker};
 use crate::api::{Object, ObjectKey, OtaCloud, Reason};
 use crate::cloud::{CallError, ErrorClass};
 
 impl Worker {
-    /// Nothing while the spec names the account that answered last, or nothing of ours is in that.
+    /// Succeeds while the spec names the account that answered last, or nothing of ours is in that one.
     ///
     /// # Errors
-    /// What is in the account before, and what to do; or the state's.
+    /// What is in the previous account, and what to do; or the state's error.
     pub(super) async fn check_account_stayed(&self, cloud: &OtaCloud) -> Result<(), Trouble> {
         let before = cloud.status.as_ref().and_then(|status| status.account.as_ref());
         let (Some(before), Some(now)) = (before, cloud.spec.tenant()) else { return Ok(()) };
@@ -18,14 +19,16 @@ impl Worker {
         }
         let Some(left) = self.left_in_account().await? else { return Ok(()) };
         let message = format!(
-            "{} names {now} now, and {left} has packages or jobs in {before}: nothing is sent",
+            "{} now names account {now}, but {left} has packages or jobs in {before}: nothing is sent",
             self.home
         );
         let error = CallError::new(ErrorClass::Invalid, "Connect", message).because(Reason::AccountReplaced);
-        Err(error.next_step("put the account back, and write another OtaCloud for the other one").into())
+        Err(error
+            .next_step("restore the previous account, and write another OtaCloud for the new one")
+            .into())
     }
 
-    /// An object of this account that has something in it.
+    /// An object that has something in this account.
     async fn left_in_account(&self) -> Result<Option<ObjectKey>, Trouble> {
         for key in self.needing().await? {
             let has_any = match self.store.load(&key).await?.as_deref() {
@@ -69,7 +72,7 @@ mod tests {
         {
             assert_eq!(site.said(&ObjectKey::new(kind, "default", name)).0, "AccountReplaced");
         }
-        insta::assert_snapshot!(site.said(&account()).1, @"Connect: OtaCloud/lab names huaweiIotda project b, resource space app now, and OtaPackage/v2 has packages or jobs in huaweiIotda project a, resource space app: nothing is sent; put the account back, and write another OtaCloud for the other one");
+        insta::assert_snapshot!(site.said(&account()).1, @"Connect: OtaCloud/lab now names account huaweiIotda project b, resource space app, but OtaPackage/v2 has packages or jobs in huaweiIotda project a, resource space app: nothing is sent; restore the previous account, and write another OtaCloud for the new one");
         site.apply(&cloud("lab", "a")).await;
         site.until("the rest is sent", |_| bench.tasks().len() == 2).await;
         assert!(bench.tasks().iter().all(|task| task.account == "a"));

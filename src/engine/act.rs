@@ -1,4 +1,4 @@
-//! Doing what was decided: creates through the journal, everything else straight.
+//! Carries out decisions: creates through the journal, everything else directly.
 
 use super::basis::Basis;
 use super::journal;
@@ -10,20 +10,20 @@ use crate::api::{Intent, Kind, Object, OtaPackageStatus, Reason};
 use crate::cloud::{Call, ErrorClass};
 use crate::decide::{Action, Requeue};
 
-/// What came of a plan's actions.
+/// What carrying out a plan led to.
 pub(super) enum Acted {
-    /// A create needs a fresh look before it may leave.
+    /// A create needs a fresh observation before it may be sent.
     LookFirst,
-    /// Something was done: plan again with what is known of it.
+    /// Something was done: plan again with the new facts.
     PlanAgain,
-    /// The object is gone.
+    /// The object was deleted.
     Released,
     /// Nothing more to do now.
     Settled(Requeue),
 }
 
 impl Worker {
-    /// Carries out a plan. Stops after the first thing that changes what the judge must see.
+    /// Carries out a plan. Stops after the first action that changes what the next decision depends on.
     pub(super) async fn act<S: Subject>(
         &mut self,
         subject: &mut S,
@@ -61,13 +61,13 @@ impl Worker {
         Ok(Acted::Settled(plan.requeue))
     }
 
-    /// Calls whose work a truthful look did not find, and which the judge does not want any more (the spec has changed
-    /// since): they wait for nothing.
+    /// Drops requests that a conclusive observation did not find and that the current plan does not want any more (the
+    /// spec has changed since).
     fn forget_what_never_was<S: Subject>(&self, subject: &mut S, actions: &[Action]) {
         let Some(limits) = self.capabilities() else { return };
         let times = self.times();
         let is_wanted = |token: &str| actions.iter().any(|action| token_of(action) == Some(token));
-        // Where nothing can be stopped a job that is not wanted any more may be the only thing that is left to wait for.
+        // Where jobs cannot be stopped, the end of an unwanted job may still have to be awaited.
         let runs = |token: &str| {
             let mut jobs = self.inventory.jobs.all();
             jobs.any(|job| job.token.as_deref() == Some(token) && !job.state.is_final())
@@ -81,18 +81,19 @@ impl Worker {
         });
         *subject.pending() = open;
         for intent in lapsed {
-            tracing::info!(token = intent.token, "the call never happened, and is not wanted any more");
+            tracing::info!(token = intent.token, "the request took no effect and is no longer needed");
         }
     }
 
-    /// Stops or deletes a job, and looks what came of it: it may have ended, gone, or run again since it was seen.
+    /// Stops or deletes a job and reads it again: it may have ended, been deleted or been resumed since it was
+    /// observed.
     async fn order_job(&mut self, call: &Call, id: &str, class: Class) -> Result<(), Trouble> {
         let now = self.ports.clock.now();
         let link = self.connect().await?;
         match link.account.call(call, class).await {
             Ok(_) => {}
             Err(error) if matches!(error.class, ErrorClass::Conflict | ErrorClass::NotFound) => {
-                tracing::info!(job = id, "refused: {error}");
+                tracing::info!(job = id, "the cloud refused to stop or delete the job: {error}");
             }
             Err(error) => return Err(error.into()),
         }
@@ -113,7 +114,7 @@ impl Worker {
         }
         let decided = subject.object();
         let stored = self.store.load(&decided.key()).await?;
-        // A delete that is refused time and again is written down once.
+        // A delete that is refused repeatedly is recorded once.
         if stored.is_none_or(|stored| facts(&stored) != facts(&decided)) {
             self.save("BeforeDelete", &decided).await?;
         }
@@ -130,16 +131,17 @@ impl Worker {
         Ok(Acted::PlanAgain)
     }
 
-    /// Lets an object go; a package only after the rollouts that need it, so that they can still be told apart.
+    /// Removes the object from the state; a package only after the rollouts that use it, because they need it to
+    /// identify their jobs.
     async fn release<S: Subject>(&mut self, subject: &mut S) -> Result<Acted, Trouble> {
         let key = subject.object().key();
         if key.kind == Kind::OtaPackage && self.is_needed(&key).await? {
             subject.say(
                 Reason::WaitingForRollouts,
-                "deleted after the rollouts that name it",
+                "deleted after the rollouts that use it",
                 self.ports.clock.now(),
             );
-            // It is woken when the last of them is gone.
+            // The deletion of the last of these rollouts wakes it.
             return Ok(Acted::Settled(Requeue::AtDriftInterval));
         }
         self.forget("ForgetObject", &key).await?;
@@ -147,7 +149,7 @@ impl Worker {
     }
 }
 
-/// The status of a package without what is only said of it.
+/// The status of a package without conditions, decisions and message.
 fn facts(object: &Object) -> Option<OtaPackageStatus> {
     let status = object.as_package()?.status.clone()?;
     Some(OtaPackageStatus { conditions: Vec::new(), decisions: Vec::new(), message: String::new(), ..status })

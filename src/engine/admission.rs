@@ -1,4 +1,4 @@
-//! From what a folder says to what is wanted. Pure.
+//! From the content of a source to the wanted objects. Pure.
 
 use super::prune::{self, Pruning, Withheld};
 use crate::api::{Object, ObjectKey};
@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Takes out of the snapshot what may not follow on what is stored (a package of another version under the same name,
-/// say), and says so as a problem: the stored object stays as it is.
+/// Removes from the snapshot what must not replace a stored object (for example a package of another version under the
+/// same name), and reports it as a problem: the stored object stays as it is.
 pub fn admit(snapshot: &mut Snapshot, stored: &[Arc<Object>]) {
     for old in stored.iter().filter(|old| !old.is_deleting()) {
         let key = old.key();
@@ -22,20 +22,20 @@ pub fn admit(snapshot: &mut Snapshot, stored: &[Arc<Object>]) {
     }
 }
 
-/// What is wanted after a source held some manifests.
+/// What is wanted after a source was read.
 #[derive(Debug)]
 pub struct Wanted {
-    /// Everything that the state is to hold: what is not among it is deleted.
+    /// Every object that the state should hold: others are deleted.
     pub objects: BTreeMap<ObjectKey, Object>,
-    /// What stays although its manifest is missing, until a user confirms its deletion.
+    /// Objects that stay although their manifest is missing, until a user confirms their deletion.
     pub withheld: Option<Withheld>,
-    /// What other sources brought, and this one does not name.
+    /// Objects of other sources that this one does not name.
     pub elsewhere: Vec<ObjectKey>,
 }
 
-/// What is wanted after `origin` held `snapshot`: its objects, and those that are stored from elsewhere. Only an object that
-/// this source brought is wanted no more because the source does not name it: applying one folder, or one file of it, never
-/// deletes what another one brought, unless `pruning` says that there is no other.
+/// What is wanted after `origin` held `snapshot`: its objects, and stored objects of other sources. Only objects of
+/// this source are deleted when it does not name them any more: applying one folder, or one file of it, never deletes
+/// objects of another source, unless `pruning.all` is set.
 #[must_use]
 pub fn wanted(
     snapshot: &Snapshot,
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn nothing_is_let_go_when_a_source_is_empty_or_lost_most_of_its_objects() {
         let five = ["a", "b", "c", "d", "e"];
-        // Left in the source, and what is withheld of the rest.
+        // Left in the source, and withheld of the rest.
         let cases: [(&[&str], &[&str]); 6] = [
             (&[], &five),
             (&["a"], &["b", "c", "d", "e"]),

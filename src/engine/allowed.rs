@@ -1,11 +1,12 @@
-//! Which namespaces may create something in an account: its own, and those that `spec.allowedNamespaces` names. Whoever is not
-//! allowed any more sends nothing new; what runs is watched to its end, and whatever is deleted is stopped.
+//! Which namespaces may create something in an account: its own, and those listed in `spec.allowedNamespaces`. A
+//! namespace that is no longer allowed sends nothing new; running jobs are observed to their end, and deletions still
+//! stop jobs.
 
 use super::worker::{Trouble, Worker};
 use crate::api::{DEFAULT_NAMESPACE, Object};
 
 impl Worker {
-    /// Why this account lets objects of a namespace create nothing; none when it does, or is gone.
+    /// Why this account lets objects of a namespace create nothing; none when it allows it or does not exist.
     pub(super) async fn refusal_of(&self, namespace: Option<&str>) -> Result<Option<String>, Trouble> {
         Ok(match self.store.load(&self.home).await?.as_deref() {
             Some(Object::Cloud(cloud)) => cloud.refusal(namespace.unwrap_or(DEFAULT_NAMESPACE)),
@@ -83,7 +84,7 @@ mod tests {
         assert_eq!(bench.tasks().len(), 1, "the rest is not sent");
         let (reason, said) = site.said(&key(Kind::OtaRollout, "release"));
         assert_eq!(reason, "DispatchBlocked");
-        insta::assert_snapshot!(said, @"stage rest (25 devices) is not released: OtaCloud/platform/lab does not allow namespace team: add it to spec.allowedNamespaces of that OtaCloud");
+        insta::assert_snapshot!(said, @"stage rest (25 devices) is not dispatched: OtaCloud/platform/lab does not allow namespace team: add it to spec.allowedNamespaces of that OtaCloud");
         site.apply(&account("team")).await;
         site.until("the rest is sent", |_| bench.tasks().len() == 2).await;
     }
@@ -98,7 +99,7 @@ mod tests {
         site.remove(&account).await;
         site.work(SignedDuration::from_mins(5)).await;
         let (_, said) = site.said(&account);
-        insta::assert_snapshot!(said, @"deletion waits for OtaPackage/team/v2 and 1 more, which need this account");
+        insta::assert_snapshot!(said, @"deletion waits for OtaPackage/team/v2 and 1 more, which use this account");
         for (kind, name) in [(Kind::OtaRollout, "release"), (Kind::OtaPackage, "v2")] {
             site.remove(&key(kind, name)).await;
         }

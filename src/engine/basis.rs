@@ -1,5 +1,6 @@
-//! What a decision stands on: specs and requests of the objects that it was taken by. Nothing is sent once a user has changed
-//! one of them: minutes may pass between a decision and its request (a budget, an upload, other requests of the same reconcile).
+//! The basis of a decision: specs and requests of the objects that it depends on. Nothing is sent once a user has
+//! changed one of them, because minutes may pass between a decision and its request (a budget, an upload, other
+//! requests of the same reconcile).
 
 use super::queue::Class;
 use super::subject::Subject;
@@ -7,11 +8,11 @@ use super::worker::{Trouble, Worker};
 use crate::api::{Kind, Object, ObjectKey};
 use std::collections::BTreeMap;
 
-/// The objects that a decision was taken by, as their users had left them.
+/// The objects that a decision depends on, as their users had written them.
 #[derive(Debug, Default)]
 pub(super) struct Basis(BTreeMap<ObjectKey, Wanted>);
 
-/// What users say of an object: everything but its status.
+/// What users wrote: everything but the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     uid: Option<String>,
@@ -38,13 +39,13 @@ impl Wanted {
 }
 
 impl Basis {
-    /// One more object that the decision was taken by.
+    /// Adds an object that the decision depends on.
     pub(super) fn with(mut self, object: &Object) -> Self {
         self.0.insert(object.key(), Wanted::of(object));
         self
     }
 
-    /// The account that it was taken in.
+    /// Adds the account of the decision.
     pub(super) fn in_account(mut self, account: &ObjectKey, wanted: Option<&Wanted>) -> Self {
         self.0.extend(wanted.map(|wanted| (account.clone(), wanted.clone())));
         self
@@ -52,17 +53,17 @@ impl Basis {
 }
 
 impl Worker {
-    /// Waits until the budget lets a request leave; true when what was decided still is what users want.
+    /// Waits until the budget allows a request; true when the decision is still current.
     pub(super) async fn may_leave(&mut self, basis: &Basis, class: Class) -> Result<bool, Trouble> {
         self.connect().await?.account.wait_for_budget(class).await;
         self.still_stands(basis).await
     }
 
-    /// True while every object that the decision was taken by is as it was then.
+    /// True while every object that the decision depends on is unchanged.
     pub(super) async fn still_stands(&self, basis: &Basis) -> Result<bool, Trouble> {
         for (key, wanted) in &basis.0 {
             if self.store.load(key).await?.is_none_or(|now| Wanted::of(&now) != *wanted) {
-                tracing::info!(changed = %key, "decided again before anything is sent");
+                tracing::info!(changed = %key, "an object changed since the decision: deciding again before anything is sent");
                 return Ok(false);
             }
         }
@@ -88,7 +89,8 @@ impl Worker {
         Ok(rivals.iter().all(|(rival, _)| basis.0.contains_key(&rival.key())))
     }
 
-    /// Takes over what users changed of the object since it was loaded; false when it is gone, or another worker's by now.
+    /// Takes over what users changed of the object since it was loaded; false when it was deleted or belongs to another
+    /// worker now.
     pub(super) async fn renew<S: Subject>(&self, subject: &mut S) -> Result<bool, Trouble> {
         let Some(stored) = self.store.load(&subject.key()).await? else { return Ok(false) };
         Ok(self.owns(&stored).await? && subject.take_spec(&stored))

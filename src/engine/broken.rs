@@ -1,5 +1,5 @@
-//! What is wrong with objects, written into their statuses beside the watches: an API server that is slow to take a write must
-//! not keep a controller from what else happens.
+//! Writes what is wrong with invalid objects into their statuses, next to the watches: a slow API server must not delay
+//! the controller.
 
 use crate::api::{ObjectKey, ObjectMeta};
 use crate::state::StateError;
@@ -8,13 +8,13 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use std::collections::BTreeMap;
 
-/// Writes that are under way at once, at most: a cluster may have thousands of such objects.
+/// Writes at once, at most: a cluster may have thousands of invalid objects.
 const MOST: usize = 8;
 
-/// An object that cannot be understood, or cannot work in a cluster.
+/// An object that is invalid, or cannot work in a cluster.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// Which.
+    /// Its key.
     pub key: ObjectKey,
     /// Its metadata.
     pub meta: Box<ObjectMeta>,
@@ -22,18 +22,18 @@ pub struct Broken {
     pub why: String,
 }
 
-/// What came of a write: true when its status did not say so before.
+/// Result of a write: true when the status did not report it before.
 pub(super) type Written = Result<bool, StateError>;
 
-/// Begins to write what is wrong with an object into its status.
+/// Starts a write of what is wrong with an object into its status.
 pub(super) type Write = Box<dyn Fn(Broken) -> BoxFuture<'static, Written> + Send + Sync>;
 
-/// The writes: one at a time for each object, and the newest text wins.
+/// The writes: one at a time per object, and the newest text wins.
 pub(super) struct Writes {
     write: Write,
     /// The newest text of each object that is still to be written.
     waiting: BTreeMap<ObjectKey, Broken>,
-    /// Objects whose write is under way; false: they are not broken any more.
+    /// Objects that are being written; false: they are valid again.
     writing: BTreeMap<ObjectKey, bool>,
     under_way: FuturesUnordered<BoxFuture<'static, (Broken, Written)>>,
     /// Objects whose last write failed.
@@ -51,14 +51,14 @@ impl Writes {
         }
     }
 
-    /// Says what is wrong with an object, in the place of what is still to be said of it.
+    /// Queues what is wrong with an object, in place of an older text.
     pub(super) fn say(&mut self, broken: Broken) {
         self.failed.remove(&broken.key);
         self.waiting.insert(broken.key.clone(), broken);
         self.begin();
     }
 
-    /// An object is understood now, or gone: nothing more is said of it.
+    /// The object is valid now, or deleted: nothing more is written.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.waiting.remove(key);
         self.failed.remove(key);
@@ -67,23 +67,23 @@ impl Writes {
         }
     }
 
-    /// Gives the objects whose last write failed, and forgets them.
+    /// Returns the objects whose last write failed, and forgets them.
     pub(super) fn take_failed(&mut self) -> impl Iterator<Item = Broken> + use<> {
         std::mem::take(&mut self.failed).into_values()
     }
 
-    /// The next write that ends; none when none is under way. May be dropped at any `.await`.
+    /// The next write that ends; none when none is running. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<(Broken, Written)> {
         self.under_way.next().await
     }
 
-    /// Takes in what came of a write; gives the object when its status says something new.
+    /// Handles the result of a write; returns the object when its status shows something new.
     pub(super) fn take(&mut self, broken: Broken, written: Written) -> Option<Broken> {
         let is_broken = self.writing.remove(&broken.key).unwrap_or(false);
         let news = match written {
             Ok(is_news) => is_news.then_some(broken),
             Err(error) => {
-                tracing::warn!(object = %broken.key, "its status could not be written: {error}");
+                tracing::warn!(object = %broken.key, "cannot write the status of an invalid object: {error}");
                 if is_broken && !self.waiting.contains_key(&broken.key) {
                     self.failed.insert(broken.key.clone(), broken);
                 }
@@ -120,7 +120,7 @@ mod tests {
         Broken { key: key(name), meta: Box::default(), why: why.into() }
     }
 
-    /// Writes that end when they are let go, and what was begun. One whose text is "refused" fails.
+    /// Writes that end when released, and a log of those that were started. One whose text is "refused" fails.
     fn writes() -> (Writes, Arc<Mutex<Vec<String>>>, Arc<Notify>) {
         let (begun, go) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
         let (log, gate) = (begun.clone(), go.clone());

@@ -1,8 +1,8 @@
-//! How many calls one cloud account may still cost: a token bucket that all objects of the account share.
+//! The calls that one cloud account may make: a token bucket shared by all objects of the account.
 //!
-//! Integer arithmetic, exact to the nanosecond: the same calls at the same times give the same answers on any machine.
+//! Integer arithmetic, exact to the nanosecond: the same calls at the same times give the same results on any machine.
 //!
-//! **Invariant:** in any stretch of time `t`, at most `burst + rate × t` calls are let through, whoever asks.
+//! **Invariant:** within any period `t`, at most `burst + rate × t` calls are allowed.
 
 use super::queue::Class;
 use jiff::Timestamp;
@@ -10,20 +10,20 @@ use std::time::Duration;
 
 /// The rate is never halved below this: 0.1 calls a second, in thousandths.
 const FLOOR_RATE_MILLI: u64 = 100;
-/// Pause after a throttling reply that names none.
+/// Pause after a throttling reply without a retry time.
 pub const DEFAULT_PAUSE: Duration = Duration::from_secs(2);
-/// Longest pause that is believed: a reply cannot stop an account for a day.
+/// Longest pause that is respected: a reply cannot stop an account for a day.
 pub const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-/// So many successful calls bring the rate from nothing back to what is configured.
+/// Successful calls that raise the rate from zero to the configured one.
 const STEPS_TO_FULL_RATE: u64 = 100;
 /// One call, in units of thousandths of a call per second × nanoseconds, so that refilling needs no division.
 const CALL: u128 = 1_000 * 1_000_000_000;
 
-/// The calls that one account may cost.
+/// The calls that one account may make.
 ///
 /// Lower classes leave a reserve for higher ones: drift never uses the last half of the burst, verification the last
-/// quarter, rollout steps the last eighth (rounded down, so with a burst of 1 everybody may use it). Where higher classes
-/// use up the whole rate, [`super::queue::PATIENCE`] brings the lower ones through.
+/// quarter, rollout steps the last eighth (rounded down, so with a burst of 1 all may use it). Where higher classes use
+/// the whole rate, [`super::queue::PATIENCE`] lets lower ones through.
 #[derive(Clone, Debug)]
 pub struct Budget {
     configured_milli: u64,
@@ -31,7 +31,7 @@ pub struct Budget {
     burst: u32,
     /// In units of 1 / [`CALL`].
     level: u128,
-    /// The level is that of this moment; during a pause it lies at its end.
+    /// The time that the level refers to; during a pause, its end.
     at: Timestamp,
     blocked_until: Option<Timestamp>,
     calls: [u64; Class::ALL.len()],
@@ -56,7 +56,7 @@ impl Budget {
         }
     }
 
-    /// The same account under another limit: what was spent stays spent, and a pause goes on.
+    /// The same account under another limit: spent calls stay spent, and a pause continues.
     #[must_use]
     pub fn under(mut self, per_second: u32, burst: u32, now: Timestamp) -> Self {
         self.refill(now);
@@ -75,7 +75,7 @@ impl Budget {
     /// Takes one call out of the bucket.
     ///
     /// # Errors
-    /// When to ask again, always later than `now`, if the call must wait.
+    /// The time at which to try again, always later than `now`.
     pub fn take(&mut self, class: Class, now: Timestamp) -> Result<(), Timestamp> {
         self.allows(class, now)?;
         self.level -= CALL;
@@ -83,10 +83,10 @@ impl Budget {
         Ok(())
     }
 
-    /// Whether a call could be taken out now.
+    /// Whether a call is allowed now.
     ///
     /// # Errors
-    /// When to ask again, always later than `now`, if it must wait.
+    /// The time at which to try again, always later than `now`.
     pub fn allows(&mut self, class: Class, now: Timestamp) -> Result<(), Timestamp> {
         self.refill(now);
         let needed = CALL + calls(self.reserve(class));
@@ -96,9 +96,9 @@ impl Budget {
         Ok(())
     }
 
-    /// The cloud throttled a call: the rate is halved (not below 0.1 a second), saved-up calls are dropped down to one,
-    /// and nothing leaves until `retry_after` has passed ([`DEFAULT_PAUSE`] when none is named, [`LONGEST_PAUSE`] at
-    /// most). Further throttling replies during that pause are the same event: they can only lengthen it.
+    /// The cloud throttled a call: the rate is halved (not below 0.1 a second), saved-up calls are reduced to one, and
+    /// nothing is sent until `retry_after` has passed ([`DEFAULT_PAUSE`] when none is given, [`LONGEST_PAUSE`] at
+    /// most). Further throttling replies during that pause count as the same event: they can only lengthen it.
     pub fn throttled(&mut self, now: Timestamp, retry_after: Option<Duration>) {
         self.throttles += 1;
         let pause = retry_after.unwrap_or(DEFAULT_PAUSE).min(LONGEST_PAUSE);
@@ -113,8 +113,8 @@ impl Budget {
         self.at = self.at.max(until);
     }
 
-    /// The cloud took a call: a reduced rate grows by a hundredth of the configured one. Replies to calls that left
-    /// before a pause do not count during it.
+    /// The cloud accepted a call: a reduced rate grows by a hundredth of the configured one. Replies to calls that were
+    /// sent before a pause do not count during it.
     pub fn succeeded(&mut self, now: Timestamp) {
         if self.rate_milli < self.configured_milli && !self.is_blocked(now) {
             self.refill(now);
@@ -123,19 +123,19 @@ impl Budget {
         }
     }
 
-    /// Calls a second at present, in thousandths.
+    /// Calls per second at present, in thousandths.
     #[must_use]
     pub const fn rate_milli(&self) -> u64 {
         self.rate_milli
     }
 
-    /// Calls that could leave at once, as of the last question.
+    /// Calls that could be sent at once, as of the last check.
     #[must_use]
     pub fn tokens(&self) -> u32 {
         u32::try_from(self.level / CALL).unwrap_or(u32::MAX)
     }
 
-    /// Calls of this class that were let through.
+    /// Calls of this class that were allowed.
     #[must_use]
     pub const fn calls(&self, class: Class) -> u64 {
         self.calls[class as usize]
@@ -147,7 +147,7 @@ impl Budget {
         self.throttles
     }
 
-    /// The end of the pause that a throttling reply asked for, while it lasts.
+    /// The end of the current throttling pause.
     #[must_use]
     pub fn blocked_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.blocked_until.filter(|until| now < *until)
@@ -167,7 +167,7 @@ impl Budget {
     }
 
     fn refill(&mut self, now: Timestamp) {
-        // A clock that is set back adds nothing, and takes nothing away.
+        // A clock that is set back adds nothing and removes nothing.
         let elapsed = u128::try_from(now.duration_since(self.at).as_nanos()).unwrap_or(0);
         self.level = (self.level + elapsed * u128::from(self.rate_milli)).min(calls(self.burst));
         self.at = self.at.max(now);
@@ -208,7 +208,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// Calls of this class that leave at once.
+    /// Calls of this class that are allowed at once.
     fn at_once(budget: &Budget, class: Class, now: Timestamp) -> usize {
         let mut budget = budget.clone();
         (0..10_000).take_while(|_| budget.take(class, now).is_ok()).count()

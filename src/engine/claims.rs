@@ -1,15 +1,15 @@
-//! One worker at a time for each rollout: while a package moves to another account two of them may want it, and each would write
-//! its status over what the other one has written.
+//! One worker at a time per rollout: while a package moves to another account, two workers may reconcile the rollout,
+//! and each would overwrite the other's status.
 
 use crate::api::{Kind, ObjectKey};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The rollouts that a worker has in hand. Clones share them.
+/// The rollouts that workers are reconciling. Clones share the set.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims(Arc<Mutex<BTreeSet<ObjectKey>>>);
 
-/// The right to work on an object, until it is dropped.
+/// The exclusive right to reconcile an object, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Claim {
     key: ObjectKey,
@@ -17,8 +17,8 @@ pub(super) struct Claim {
 }
 
 impl Claims {
-    /// The right to work on this object; none while another worker has it. Only rollouts can change their worker: the others
-    /// name their account themselves, and for ever.
+    /// Claims the object; none while another worker has it. Only rollouts can change their worker: other objects name
+    /// their account themselves, and it never changes.
     pub(super) fn claim(&self, key: &ObjectKey) -> Option<Claim> {
         let is_free = key.kind != Kind::OtaRollout || self.held().insert(key.clone());
         is_free.then(|| Claim { key: key.clone(), claims: self.clone() })
@@ -100,7 +100,7 @@ mod tests {
         let moved = status(&site);
         assert_eq!(moved.account.as_deref(), Some("b"));
         let said = moved.decisions.iter().find(|decision| decision.rule == "AccountChanged").unwrap();
-        insta::assert_snapshot!(said.message, @"its jobs in OtaCloud/a are over: it begins in OtaCloud/b");
+        insta::assert_snapshot!(said.message, @"its jobs in OtaCloud/a have ended: it starts in OtaCloud/b");
         site.until("it goes on there", |_| bench.tasks().len() == 3).await;
         assert_eq!(status(&site).phase, RolloutPhase::Progressing);
     }
@@ -117,7 +117,7 @@ mod tests {
         site.until("it begins in the other account", |_| bench.tasks().len() == 2).await;
     }
 
-    /// Somebody took the finalizer off an `OtaCloud`, or a state was put together by hand.
+    /// A user removed the finalizer of an `OtaCloud`, or a state was assembled by hand.
     #[tokio::test(start_paused = true)]
     async fn without_the_account_of_its_jobs_it_says_what_is_left_and_sends_nothing() {
         let bench = Bench::new(WORLD);
@@ -131,9 +131,9 @@ mod tests {
         let (reason, message) = site.said(&release());
         let job = bench.tasks()[0].id.clone();
         assert_eq!(reason, "AccountGone", "{message}");
-        insta::assert_snapshot!(message.replace(&job, "J"), @"the package has moved, and OtaCloud/a, in whose account this rollout has left what may still run, is gone: job J; write OtaCloud/a again so that it is stopped, or delete this rollout, which leaves it as it is, and write a new one");
+        insta::assert_snapshot!(message.replace(&job, "J"), @"the package moved to another account, and OtaCloud/a, where these may still run, does not exist: job J; apply OtaCloud/a again to have them stopped, or delete this rollout, which leaves them running, and write a new one");
         assert_eq!(bench.tasks().len(), 1);
-        // As it says: either way out works.
+        // As the message promises: either way out works.
         let mut written_again = bench.site_on(Memory::new(site.store.objects().iter().map(Arc::clone)));
         written_again.apply(&[cloud("a", "a"), cloud("b", "b"), moved()].concat()).await;
         written_again.until("it begins in the other account", |_| bench.tasks().len() == 2).await;

@@ -1,4 +1,4 @@
-//! Creating what must never be created twice: through the journal.
+//! Creates that must never happen twice: they go through the journal.
 
 use super::act::Acted;
 use super::basis::Basis;
@@ -15,19 +15,19 @@ use crate::cloud::{
 use crate::decide::Requeue;
 use jiff::Timestamp;
 
-/// Something that must be created once.
+/// Something that is created once.
 struct Creation {
     token: String,
     operation: CreateOperation,
     stage: Option<String>,
     call: Call,
-    /// Digest of the request, before files were handed over for it.
+    /// Digest of the request, before its files were uploaded.
     asked: String,
     looked_at: Option<Timestamp>,
 }
 
 impl Creation {
-    /// The name of a write, by what is created.
+    /// Name of the durable write, by what is created.
     const fn at(&self, package: &'static str, job: &'static str) -> &'static str {
         match self.operation {
             CreateOperation::CreatePackage => package,
@@ -87,7 +87,7 @@ impl Worker {
         self.check_refused(subject, &creation.asked, creation.call.operation())?;
         self.check_limits(&creation.call).await?;
         let creation = self.with_bytes(creation, &limits, class).await?;
-        // Before the intent: it counts from when it is written, and a budget may let wait for minutes.
+        // Before the intent is written: its wait counts from then, and the budget may delay the request for minutes.
         if !self.may_create(subject, &creation, basis, class).await? {
             return Ok(Acted::PlanAgain);
         }
@@ -114,13 +114,13 @@ impl Worker {
         acted
     }
 
-    /// A call that breaks a documented limit of the cloud never leaves, and needs no journal.
+    /// A call that breaks a documented limit of the cloud is never sent and needs no journal.
     async fn check_limits(&mut self, call: &Call) -> Result<(), Trouble> {
         self.connect().await?.account.cloud().render(call)?;
         Ok(())
     }
 
-    /// What a create waits for, by the journal and by what other objects have sent; none when it may leave.
+    /// What a create waits for, according to the journal and to requests of other objects; none when it may be sent.
     async fn wait_to_create<S: Subject>(
         &mut self,
         subject: &mut S,
@@ -139,7 +139,8 @@ impl Worker {
         }
     }
 
-    /// Waits for the budget; true when everything that the create was decided by is as it was, and the account is nobody else's.
+    /// Waits for the budget; true when the basis of the decision is unchanged and the account belongs to this
+    /// `OtaCloud` alone.
     async fn may_create<S: Subject>(
         &mut self,
         subject: &S,
@@ -171,8 +172,8 @@ impl Worker {
         intent
     }
 
-    /// Hands over the files of a package, where the cloud wants them before: the journal stands around what creates, and a
-    /// file that no package names is swept away by the cloud.
+    /// Uploads the files of a package where the cloud needs them first. This is outside the journal, because the cloud
+    /// removes files that no package uses.
     async fn with_bytes(
         &mut self,
         mut creation: Creation,
@@ -217,7 +218,7 @@ impl Worker {
             Ok(_) => CallError::new(
                 ErrorClass::Unintelligible,
                 creation.call.operation(),
-                "the reply is of another shape than the request",
+                "the reply does not match the request",
             )
             .maybe_effective(),
             Err(error) => error,
@@ -234,7 +235,7 @@ impl Worker {
         Err(error.into())
     }
 
-    /// Takes in what was created; false when the reply is of another shape than the request.
+    /// Records what was created; false when the reply does not match the request.
     fn confirm<S: Subject>(
         &mut self,
         subject: &mut S,
@@ -268,7 +269,7 @@ fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capab
         None => creation.call.operation().to_owned(),
     };
     let message = format!(
-        "{what} left at {} and its answer was lost: looking for {} until {}, and only then sending it again",
+        "the outcome of {what}, sent at {}, is unknown: searching for {} until {} before it is sent again",
         time_text(intent.at),
         looked_for(intent),
         time_text(settles_at)
@@ -279,11 +280,11 @@ fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capab
 fn looked_for(intent: &Intent) -> String {
     match intent.likeness {
         Some(_) => "a new job for the same devices".to_owned(),
-        None => format!("token {}", intent.token),
+        None => format!("idempotency key {}", intent.token),
     }
 }
 
-/// What the digest of an intent is taken over.
+/// The request that the digest of an intent is computed from.
 pub(super) fn request_of(call: &Call) -> serde_json::Value {
     match call {
         Call::CreatePackage(package) => serde_json::to_value(package),

@@ -1,4 +1,5 @@
-//! What would be done, without doing it: load ▸ observe ▸ preview for every object. Looks at the clouds, changes nothing.
+//! What would be done, without doing it: load ▸ observe ▸ preview for every object. Reads from the clouds, changes
+//! nothing.
 
 use super::observe::{Evidence, RolloutSight};
 use super::ports::Ports;
@@ -22,7 +23,7 @@ pub struct Surveyed {
     pub key: ObjectKey,
     /// The account that it belongs to.
     pub account: ObjectKey,
-    /// What would be done; or why it cannot be told.
+    /// What would be done; or why it is unknown.
     pub forecast: Result<Forecast, CallError>,
 }
 
@@ -35,11 +36,11 @@ pub struct Forecast {
     pub stages: Vec<PreviewStage>,
     /// What the soaks of the stages that are still to be sent add up to.
     pub soaks: Period,
-    /// What a person should know before it begins.
+    /// What a user should know before it begins.
     pub warnings: Vec<String>,
     /// What cannot be undone.
     pub irreversible: Vec<String>,
-    /// What must be looked at while it goes on, and what one look costs.
+    /// What must be observed while it runs, and the cost of one observation.
     pub watching: Vec<(Need, Estimate)>,
     /// Where it would end.
     pub end: End,
@@ -50,33 +51,34 @@ pub struct Forecast {
 pub struct Order {
     /// `now`, or after what.
     pub when: String,
-    /// The call; none for letting the object go, which concerns no cloud.
+    /// The call; none for removing the object, which concerns no cloud.
     pub call: Option<Call>,
-    /// The requests that it stands for, without authentication.
+    /// The requests of the call, without authentication.
     pub requests: Vec<WireRequest>,
 }
 
-/// Everything that was surveyed, and what the looks cost.
+/// Everything that was surveyed, and what the observations cost.
 #[derive(Debug, Default)]
 pub struct DryRun {
     /// Every object, in the order of the keys.
     pub objects: Vec<Surveyed>,
     /// Read calls that were made for it, by operation.
     pub calls: BTreeMap<&'static str, u64>,
-    /// What each account may cost.
+    /// The budget of each account.
     pub budgets: BTreeMap<ObjectKey, Budget>,
 }
 
-/// What one account would be asked, against what it may be asked.
+/// The calls of one account, and its budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Load {
     /// Calls that change something.
     pub order_calls: u64,
-    /// Read calls of one look at everything that goes on; objects share what they look at. 0 when nothing goes on.
+    /// Read calls of one observation of everything in progress; objects share observations. 0 when nothing is in
+    /// progress.
     pub calls_per_look: u64,
-    /// How often such a look is taken, at most.
+    /// How often it is observed, at most.
     pub look_every: Period,
-    /// What the account may cost.
+    /// The budget of the account.
     pub budget: Budget,
 }
 
@@ -107,7 +109,7 @@ impl DryRun {
         sent.collect::<BTreeSet<_>>().len()
     }
 
-    /// It takes at least this long: the longest of the rollouts, which go on side by side.
+    /// The least time it takes: that of the longest of the rollouts, which run concurrently.
     #[must_use]
     pub fn soaks(&self) -> Period {
         let soaks = self.forecasts().map(|(_, forecast)| forecast.soaks.as_secs());
@@ -120,7 +122,7 @@ impl DryRun {
         self.calls.values().sum()
     }
 
-    /// What each account would be asked.
+    /// The calls of each account.
     #[must_use]
     pub fn loads(&self) -> BTreeMap<&ObjectKey, Load> {
         self.budgets.iter().map(|(account, budget)| (account, self.load(account, *budget))).collect()
@@ -151,13 +153,13 @@ impl DryRun {
 }
 
 impl Order {
-    /// Name of the operation: `CreatePackage`; `Release` for letting the object go.
+    /// Name of the operation: `CreatePackage`; `Release` for removing the object.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.call.as_ref().map_or("Release", Call::operation)
     }
 
-    /// Devices that it sends something; none for everything but a job.
+    /// Number of devices that it sends something to; none for everything but a job.
     #[must_use]
     pub fn devices(&self) -> &[String] {
         match &self.call {
@@ -170,7 +172,7 @@ impl Order {
 /// Surveys every object of a store, which is not changed.
 ///
 /// # Errors
-/// The state's.
+/// The state's error.
 pub async fn survey(store: Arc<dyn Store>, ports: Ports) -> Result<DryRun, StateError> {
     let mut surveyor = Surveyor { store, ports, workers: BTreeMap::new(), packages: BTreeMap::new() };
     let mut survey = DryRun::default();
@@ -202,7 +204,7 @@ struct Surveyor {
     store: Arc<dyn Store>,
     ports: Ports,
     workers: BTreeMap<ObjectKey, Worker>,
-    /// Packages as they would be once their orders are carried out.
+    /// Packages as they would be after their orders.
     packages: BTreeMap<ObjectKey, OtaPackage>,
 }
 
@@ -300,13 +302,13 @@ impl Worker {
         new_jobs(steps).next().and_then(|job| self.questions(job).err()).unwrap_or(0)
     }
 
-    /// True when the cloud holds the package already, verified: nothing has to happen before it can be sent.
+    /// True when the cloud holds the package already, verified: it can be sent at once.
     fn is_there(&self, package: &OtaPackage) -> bool {
         let id = package.status.as_ref().and_then(|status| status.package_id.as_deref());
         id.is_some_and(|id| id != preview::KNOWN_AFTER_CREATE) && needs::is_dispatchable(package)
     }
 
-    /// What a look will have to read, by what was read just now.
+    /// What an observation will have to read, based on what was read just now.
     fn known(&self, package: &OtaPackage, steps: &[preview::Step]) -> preview::Known {
         let key = needs::package_key(package);
         let jobs = &self.inventory.jobs;
@@ -368,7 +370,7 @@ impl Worker {
     }
 }
 
-/// Files that would have to be uploaded. No order would get that far with one that is not the expected one.
+/// Checks the files that would be uploaded: an order would fail on a file that is not the expected one.
 fn check_files(package: &OtaPackage) -> Result<(), CallError> {
     for (field, file) in local_files(package) {
         file::open_checked(&file).map_err(|error| {

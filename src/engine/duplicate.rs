@@ -1,5 +1,5 @@
-//! One account, one worker: an `OtaCloud` whose account another, older one describes already is refused. Two workers would have
-//! two budgets and two inventories, and send two jobs to one device, which the cloud fails.
+//! One account, one worker: an `OtaCloud` is refused when an older one describes the same account. Two workers would
+//! have two budgets and two inventories, and would send two jobs to one device, which the cloud fails.
 
 use super::worker::{Trouble, Worker, home_of};
 use crate::api::{Kind, Object, ObjectKey, OtaCloud, READY, Reason, find_condition};
@@ -7,14 +7,14 @@ use crate::cloud::{CallError, ErrorClass};
 use crate::state::{StateError, Store};
 use jiff::Timestamp;
 
-/// Reason of everything that is refused because its account is another `OtaCloud`'s.
+/// Reason of objects that are refused because another `OtaCloud` has their account.
 pub const REASON: Reason = Reason::DuplicateAccount;
 
 impl Worker {
-    /// Nothing while the account of this worker is no other `OtaCloud`'s, or the object only settles what it has left there.
+    /// Checks that no other `OtaCloud` has the account of this worker. Objects that only clean up are exempt.
     ///
     /// # Errors
-    /// Which other one has it, and what to do; or the state's.
+    /// Which other one has it, and what to do; or the state's error.
     pub(super) async fn check_sole_account(&self, object: &Object) -> Result<(), Trouble> {
         if object.is_deleting() || self.leaves_account(object).await? {
             return Ok(());
@@ -34,8 +34,8 @@ impl Worker {
     }
 }
 
-/// The oldest other `OtaCloud` of the same account, if it is older than `home`: by creation, then by namespace and name, so that
-/// every controller picks the same one.
+/// The oldest other `OtaCloud` of the same account, if it is older than `home`: by creation, then by namespace and
+/// name, so that every controller selects the same one.
 async fn older_of_same_account(store: &dyn Store, home: &ObjectKey) -> Result<Option<OtaCloud>, StateError> {
     let Some(object) = store.load(home).await? else { return Ok(None) };
     let Object::Cloud(cloud) = object.as_ref() else { return Ok(None) };
@@ -46,8 +46,8 @@ async fn older_of_same_account(store: &dyn Store, home: &ObjectKey) -> Result<Op
     Ok(same.min_by_key(age))
 }
 
-/// Every other `OtaCloud` of `cloud`'s account, and every one that was refused because of another one's: what happened to
-/// `cloud` may change what becomes of them.
+/// Every other `OtaCloud` of `cloud`'s account, and every one that was refused because of another one: a change of
+/// `cloud` may affect them.
 pub(super) async fn concerned(store: &dyn Store, cloud: &ObjectKey) -> Result<Vec<ObjectKey>, StateError> {
     let object = store.load(cloud).await?;
     let account = match object.as_deref() {
@@ -63,7 +63,7 @@ pub(super) async fn concerned(store: &dyn Store, cloud: &ObjectKey) -> Result<Ve
         .collect())
 }
 
-/// Everything that is worked on with this `OtaCloud`, itself last.
+/// Every object of this `OtaCloud`, itself last.
 pub(super) async fn all_of(store: &dyn Store, cloud: &ObjectKey) -> Result<Vec<ObjectKey>, StateError> {
     let mut all = Vec::new();
     for key in store.keys().await? {
@@ -104,14 +104,14 @@ fn refusal(cloud: &ObjectKey, older: &OtaCloud) -> CallError {
     let account = older.account_id().map(|account| account.to_string()).unwrap_or_default();
     let error = |class, message| CallError::new(class, "Connect", message).because(REASON);
     if older.metadata.deletion_timestamp.is_some() {
-        let message = format!("{cloud} waits until {key} is deleted, which is the same account ({account})");
-        return error(ErrorClass::NotSent, message).next_step("nothing: it goes on then");
+        let message = format!("{cloud} waits until {key}, which is the same account ({account}), is deleted");
+        return error(ErrorClass::NotSent, message).next_step("wait: it continues then");
     }
     let message = format!(
         "{cloud} is the same account as {key}, which is older ({account}): nothing is sent through {cloud}"
     );
     error(ErrorClass::Conflict, message).next_step(format!(
-        "name {key} in spec.cloudRef and delete {cloud}, or correct the account that one of them names"
+        "use {key} in spec.cloudRef and delete {cloud}, or correct the account of one of them"
     ))
 }
 
@@ -162,7 +162,7 @@ mod tests {
             assert!(message.contains("the same account as OtaCloud/first"), "{key}: {message}");
             assert_eq!(site.object(&key).health(), Health::Stalled, "{key}");
         }
-        insta::assert_snapshot!(site.said(&second()).1, @"Connect: OtaCloud/a-second is the same account as OtaCloud/first, which is older (huaweiIotda at 127.0.0.1:1, project a, resource space app): nothing is sent through OtaCloud/a-second; name OtaCloud/first in spec.cloudRef and delete OtaCloud/a-second, or correct the account that one of them names");
+        insta::assert_snapshot!(site.said(&second()).1, @"Connect: OtaCloud/a-second is the same account as OtaCloud/first, which is older (huaweiIotda at 127.0.0.1:1, project a, resource space app): nothing is sent through OtaCloud/a-second; use OtaCloud/first in spec.cloudRef and delete OtaCloud/a-second, or correct the account of one of them");
         assert_eq!(site.said(&first()).0, "Connected");
     }
 
@@ -198,7 +198,7 @@ mod tests {
         )
         .await;
         site.until("the canary is sent", |_| bench.tasks().len() == 1).await;
-        // The older one is what is edited.
+        // The older object is edited.
         site.apply(&cloud("first", "b")).await;
         site.work(SignedDuration::from_secs(5)).await;
         assert_eq!(site.said(&second()).0, REASON);
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(bench.tasks()[0].status, "Stopped");
     }
 
-    /// Whichever controller looks, and in whichever order objects came to it.
+    /// The order of objects and controllers does not matter.
     #[tokio::test]
     async fn the_older_object_wins_over_namespaces_and_then_the_name_decides() {
         let object = |namespace: &str, name: &str, created: i64| {

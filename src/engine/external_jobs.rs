@@ -1,5 +1,5 @@
-//! Which of the devices that are about to be sent something a job of somebody else holds: asked right before, because lists do
-//! not tell it on every cloud.
+//! Which of the devices of the next job are held by an external job. External jobs are queried right before the
+//! dispatch, because lists do not show it on every cloud.
 
 use super::observe::{Evidence, JUST_POLLED};
 use super::queue::Class;
@@ -10,42 +10,42 @@ use crate::decide::needs::{self, Question};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 
-/// Querying external jobs may take this part of the budget at most, while they hold devices that are waited for.
+/// Querying external jobs may take this part of the budget at most, while held devices are waited for.
 const SHARE: i32 = 4;
 
 /// How old answers of external jobs may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
-    /// Enough to go on waiting for a device that was held.
+    /// Fresh enough to keep waiting for a held device.
     Recent,
-    /// Enough to send a job.
+    /// Fresh enough to send a job.
     Fresh,
 }
 
 impl Age {
-    /// In the order in which they are asked for: nothing is sent by recent ones.
+    /// In the order in which they are tried: nothing is sent on recent answers.
     pub(super) const BOTH: [Self; 2] = [Self::Recent, Self::Fresh];
 }
 
-/// What external jobs say of the devices of the job that would be sent next.
+/// What external jobs report of the devices of the next job.
 #[derive(Default)]
 pub(super) struct Held {
-    /// By job: what it says of devices that it was asked for.
+    /// By job: what it reports of the queried devices.
     pub(super) results: BTreeMap<String, Vec<DeviceResult>>,
-    /// Jobs that would have to be asked, when they are too many and so none was asked.
+    /// Number of jobs that were not queried because they are too many.
     pub(super) unasked: usize,
 }
 
 impl Held {
-    /// True when nothing that the judge does not know stands in the way of the job.
+    /// True when the answers add nothing that stands in the way of the job.
     pub(super) fn is_nothing(&self) -> bool {
         self.results.is_empty() && self.unasked == 0
     }
 }
 
 impl Worker {
-    /// What external jobs say of the devices of the job that would be sent next; nothing where none would, where lists
-    /// tell it, or where none of them has these devices.
+    /// What external jobs report of the devices of the next job; empty when no job is next, when lists show it, or when
+    /// no external job has these devices.
     pub(super) async fn ask_who_holds(
         &mut self,
         actions: &[Action],
@@ -58,7 +58,7 @@ impl Worker {
             Err(unasked) => return Ok(Held { unasked, ..Held::default() }),
         };
         let age = match age {
-            // A user who requested a reconcile wants to know what is so now.
+            // A user who requests a reconcile wants the current state.
             Age::Recent if self.evidence == Evidence::Known => {
                 self.time_to_ask(&questions).saturating_mul(SHARE).max(JUST_POLLED)
             }
@@ -75,7 +75,7 @@ impl Worker {
         Ok(Held { results: self.inventory.jobs.answers(product, since), unasked: 0 })
     }
 
-    /// How long the budget lets wait for the answers.
+    /// How long the budget needs for these queries.
     fn time_to_ask(&self, questions: &[Question]) -> SignedDuration {
         let most = self.capabilities().map_or(1, |limits| limits.max_devices_per_question.max(1));
         let requests: usize = questions.iter().map(|question| question.devices.len().div_ceil(most)).sum();
@@ -84,8 +84,7 @@ impl Worker {
         SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
     }
 
-    /// What jobs have to be asked before this one is sent; how many, when they are too many.
-    /// One that sends a package of another product holds none of its devices.
+    /// Which jobs must be queried before this one is sent. Jobs of another product hold none of its devices.
     pub(super) fn questions(&self, new: &NewJob) -> Result<Vec<Question>, usize> {
         let Some(limits) = self.capabilities() else { return Ok(Vec::new()) };
         let is_elsewhere = |id: &String| {
@@ -102,7 +101,7 @@ impl Worker {
     }
 }
 
-/// The job that would be sent before anything else is created.
+/// The next job, if nothing else is created before it.
 fn next_job(actions: &[Action]) -> Option<&NewJob> {
     let is_create =
         |action: &&Action| matches!(action, Action::CreatePackage { .. } | Action::CreateJob { .. });

@@ -1,12 +1,12 @@
-//! Every place at which a test may make the process die: before and after each durable write of the engine, and before and
-//! after each call to a cloud. `tests/tidy/failpoints.rs` holds these lists against the code.
+//! Every failpoint: before and after each durable write of the engine, and before and after each call to a cloud.
+//! `tests/tidy/points.rs` compares these lists with the code.
 
 use super::worker::Worker;
 use crate::api::{Object, ObjectKey, events};
 use crate::state::StateError;
 use std::fmt;
 
-/// The writes, each named by what it makes durable.
+/// The writes, each named after what it makes durable.
 pub const WRITES: [&str; 16] = [
     "PackageIntent",
     "JobIntent",
@@ -47,16 +47,16 @@ pub const CALLS: [&str; 17] = [
     "ListTaggedDevices",
 ];
 
-/// On which side of a write or call.
+/// Before or after a write or call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// It has not happened.
     Before,
-    /// It has happened; nothing was concluded from it yet.
+    /// It has happened, and nothing was concluded from it yet.
     After,
 }
 
-/// A place where the process may die: `CreateJob.before`.
+/// A place where a test may end the process: `CreateJob.before`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Failpoint {
     /// The write or call.
@@ -78,7 +78,7 @@ impl Failpoint {
         Self { at, side: Side::After }
     }
 
-    /// Every point that a world can reach.
+    /// Every failpoint that a simulation run can reach.
     pub fn all() -> impl Iterator<Item = Self> {
         WRITES.into_iter().chain(CALLS).flat_map(|at| [Self::before(at), Self::after(at)])
     }
@@ -92,7 +92,7 @@ impl fmt::Display for Failpoint {
 }
 
 impl Worker {
-    /// Makes an object's status durable, and tells what happened.
+    /// Makes an object's status durable, and records events.
     pub(super) async fn save(&self, at: &'static str, object: &Object) -> Result<(), StateError> {
         let before = self.store.load(&object.key()).await?;
         self.ports.faults.pass(Failpoint::before(at));
@@ -104,7 +104,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes it durable that an object is gone.
+    /// Makes the deletion of an object durable.
     pub(super) async fn forget(&self, at: &'static str, key: &ObjectKey) -> Result<(), StateError> {
         self.ports.faults.pass(Failpoint::before(at));
         self.store.forget(key).await?;

@@ -1,15 +1,15 @@
-//! Whether every account is still worked on: its worker says by when it will have moved. What hangs would hold up its account alone,
-//! and in silence.
+//! The heartbeat of each account: its worker announces by when it will have made progress. A hanging worker would
+//! otherwise stop its account without any sign.
 
 use crate::api::ObjectKey;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Longer than any request may take: one that carries a file is given up after half an hour.
+/// Longer than any request may take: an upload is given up after half an hour.
 const LONGEST_STEP: SignedDuration = SignedDuration::from_hours(1);
 
-/// When each account that is worked on will have moved at the latest.
+/// By when each account will have made progress, at the latest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pulses(Arc<Mutex<BTreeMap<ObjectKey, Timestamp>>>);
 
@@ -19,7 +19,7 @@ impl Pulses {
         Heartbeat { account: account.clone(), pulses: self.clone() }
     }
 
-    /// An account that should have moved before now, and has not.
+    /// An account that should have made progress by now, and has not.
     pub(super) fn overdue(&self, now: Timestamp) -> Option<ObjectKey> {
         self.expected().iter().find(|(_, latest)| **latest < now).map(|(account, _)| account.clone())
     }
@@ -29,7 +29,7 @@ impl Pulses {
     }
 }
 
-/// The signs of life of one account.
+/// Reports the heartbeat of one account.
 #[derive(Clone, Debug)]
 pub(super) struct Heartbeat {
     account: ObjectKey,
@@ -37,13 +37,13 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// It goes on at this time, with something that ends by itself.
+    /// It continues at this time, with something that ends by itself.
     pub(super) fn moves(&self, at: Timestamp) {
         let latest = at.saturating_add(LONGEST_STEP).unwrap_or(Timestamp::MAX);
         self.pulses.expected().insert(self.account.clone(), latest);
     }
 
-    /// Nothing is due: nothing is expected of it.
+    /// Nothing is due, so no progress is expected.
     pub(super) fn rests(&self) {
         self.pulses.expected().remove(&self.account);
     }

@@ -1,9 +1,9 @@
-//! What stands before every call that is not idempotent (design section 5).
+//! The journal, which guards every call that is not idempotent (design section 5).
 //!
-//! An intent is durable before its request leaves. A definite answer settles it. Anything else leaves it ambiguous, and
-//! it is settled by looking: by token or natural key, at a time when whatever the request did must be visible.
-//! After a restart an `Intended` entry means the same as an `Ambiguous` one: nobody knows whether it left.
-//! Where looking cannot tell any more it is `Lost`: it never leaves again, and people decide.
+//! An intent is durable before its request is sent. A definite reply settles it. Any other result leaves it ambiguous
+//! until an observation settles it: by idempotency key or natural key, at a time when any effect of the request must be
+//! visible. After a restart `Intended` means the same as `Ambiguous`: it is unknown whether the request was sent. Where
+//! no observation can settle it, it is `Lost`: the request is never sent again, and a user decides.
 
 use crate::api::{CreateOperation, Intent, IntentState};
 use crate::cloud::Capabilities;
@@ -12,50 +12,52 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// A look older than this does not justify a create: somebody else may have acted meanwhile.
+/// An observation older than this does not justify a create: others may have acted meanwhile.
 pub const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
-/// How often an ambiguous create is looked for while it may still appear.
+/// How often an ambiguous create is searched for while it may still appear.
 pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
-/// A look that another object's doubt had taken so long ago serves this one's: less than [`LOOK_AGAIN`], which asks for a new one.
+/// An observation of this age, made for the ambiguous create of another object, serves this one too. Less than
+/// [`LOOK_AGAIN`], which requires a new one.
 const SHARED: SignedDuration = SignedDuration::from_secs(5);
 
-/// Whether a create may leave now.
+/// Whether a create may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
-    /// It may leave: a look that counts found nothing.
+    /// It may be sent: a conclusive observation found nothing.
     Send,
-    /// Look first; what was seen does not count.
+    /// Observe first: the last observation is not conclusive.
     Look,
-    /// An earlier attempt may still take effect or become visible: look again then, at the earliest.
+    /// An earlier attempt may still take effect or become visible: observe again at this time, at the earliest.
     Wait(Timestamp),
 }
 
-/// When things happened, by the clock of this process: it goes on steadily, but the one before may have been set since.
+/// Times by the clock of this process. It is steady, but the clock of an earlier process may have been different.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// This process began to work on the account.
+    /// When this process began to work on the account.
     pub born: Timestamp,
-    /// The present turn began.
+    /// When the current reconcile began.
     pub turn_began: Timestamp,
-    /// It is now.
+    /// The current time.
     pub now: Timestamp,
-    /// What that stands on.
+    /// What it is based on.
     pub clocks: Clocks,
 }
 
 impl Times {
-    /// From when on this clock has certainly counted the time since something that was written down as of `at`. What an
-    /// earlier process wrote down says nothing about how long ago it was: its clock may have been ahead, or behind.
+    /// Since when this clock has certainly counted the time since a recorded time `at`. The clock of an earlier process
+    /// may have been ahead or behind, so its record shows nothing about how long ago it was.
     #[must_use]
     pub fn counted_since(&self, at: Timestamp) -> Timestamp {
         if at > self.now { self.born } else { at.max(self.born) }
     }
 }
 
-/// Decides whether the create that carries `token` may leave, given that the look that began at `looked_at` did not
-/// find it. A look of the present turn is always fresh: a long list may take longer than [`FRESH`].
+/// Decides whether the create with this idempotency key may be sent, given that the observation that began at
+/// `looked_at` did not find it. An observation of the current reconcile is always fresh: a long list may take longer
+/// than [`FRESH`].
 #[must_use]
 pub fn permit(
     pending: &[Intent],
@@ -78,9 +80,9 @@ pub fn permit(
     if times.now >= next_look { Permit::Look } else { Permit::Wait(next_look) }
 }
 
-/// From when on a look tells the truth about an intent: its request has ended, and what it did is visible. An intent of an
-/// earlier process is waited for anew, unless it is known since when nobody waits for its answer: processes that live shortly
-/// would never settle it otherwise.
+/// From when on an observation is conclusive about an intent: its request has ended, and its effect is visible. An
+/// intent of an earlier process is waited for from the start, unless it is known when its request ended: short-lived
+/// processes would never settle it otherwise.
 #[must_use]
 pub fn settles_at(intent: &Intent, times: &Times, limits: &Capabilities) -> Timestamp {
     let deadline = match intent.operation {
@@ -95,8 +97,8 @@ pub fn settles_at(intent: &Intent, times: &Times, limits: &Capabilities) -> Time
     Wait { began, uptime, cloud_began, length }.ends(&clocks, times.now)
 }
 
-/// Calls that an earlier process was about to make: it has ended, so that whatever left has left by now, and the next process
-/// need not wait for them anew.
+/// Marks calls that an earlier process was about to make as ambiguous as of now: that process has ended, so the next
+/// one does not have to wait for them from the start.
 pub fn inherit(pending: &mut [Intent], times: &Times) {
     let is_inherited = |intent: &&mut Intent| {
         intent.state == IntentState::Intended && !(times.born..=times.now).contains(&intent.at)
@@ -107,9 +109,9 @@ pub fn inherit(pending: &mut [Intent], times: &Times) {
         .for_each(|intent| make_ambiguous(intent, times.now, &times.clocks));
 }
 
-/// When a look must have begun to be worth judging by, whoever took it: after an intent is settled, where it is; a moment ago,
-/// while one may still take effect; and never so long ago that a create may not leave on it. A look of the present turn serves,
-/// unless an intent was settled since.
+/// When an observation must have begun to be of use: after an intent is settled, where it is; a moment ago, while one
+/// may still take effect; and never too long ago for a create. An observation of the current reconcile serves, unless
+/// an intent was settled since.
 #[must_use]
 pub fn look_since(pending: &[Intent], times: &Times, limits: &Capabilities) -> Timestamp {
     let within = |age| times.now.saturating_sub(age).unwrap_or(Timestamp::MIN).min(times.turn_began);
@@ -120,20 +122,20 @@ pub fn look_since(pending: &[Intent], times: &Times, limits: &Capabilities) -> T
     pending.iter().filter(|intent| intent.is_open()).map(counts_for).fold(within(FRESH), Timestamp::max)
 }
 
-/// Writes an intent into the journal, in the place of an earlier attempt under the same token.
+/// Writes an intent into the journal, replacing an earlier attempt with the same key.
 pub fn intend(pending: &mut Vec<Intent>, intent: Intent) {
     settle(pending, &intent.token);
     pending.push(intent);
 }
 
-/// True when a look that began at `looked_at` and did not find what the intent would have made proves that it never
-/// happened.
+/// True when an observation that began at `looked_at` and did not find the result of the intent proves that the request
+/// took no effect.
 #[must_use]
 pub fn has_lapsed(intent: &Intent, looked_at: Timestamp, times: &Times, limits: &Capabilities) -> bool {
     intent.is_open() && looked_at >= settles_at(intent, times, limits)
 }
 
-/// What tells one request from another.
+/// A digest that distinguishes requests.
 #[must_use]
 pub fn digest(request: &impl Serialize) -> String {
     let body = serde_json::to_vec(request).unwrap_or_default();
@@ -165,8 +167,8 @@ pub fn intent(
     }
 }
 
-/// The answer was not definite, and nobody waits for it any more since `ended`. Its wait counts from then: a client may have
-/// signed in first, or sent a file.
+/// The outcome is unknown since `ended`, when the request was given up. The wait counts from then, because a client may
+/// have signed in or uploaded a file first.
 pub fn doubt(pending: &mut [Intent], token: &str, ended: Timestamp, clocks: &Clocks) {
     let of_token = pending.iter_mut().filter(|intent| intent.token == token);
     of_token.for_each(|intent| make_ambiguous(intent, ended, clocks));
@@ -179,14 +181,14 @@ fn make_ambiguous(intent: &mut Intent, ended: Timestamp, clocks: &Clocks) {
     intent.cloud_at = clocks.cloud.map(|cloud| cloud.latest);
 }
 
-/// Nothing can tell any more whether it took effect.
+/// Marks that no observation can settle the outcome any more.
 pub fn lose(pending: &mut [Intent], token: &str) {
     for intent in pending.iter_mut().filter(|intent| intent.token == token) {
         intent.state = IntentState::Lost;
     }
 }
 
-/// Takes a settled intent out of the journal.
+/// Removes a settled intent from the journal.
 pub fn settle(pending: &mut Vec<Intent>, token: &str) {
     pending.retain(|intent| intent.token != token);
 }
@@ -259,8 +261,8 @@ mod tests {
     #[test]
     fn processes_that_live_shortly_settle_an_intent_together() {
         use crate::decide::clocks::Boot;
-        // Each lives a second, a minute after the one before; the machine was booted at 0 by its clock, which somebody has set
-        // forward by a day before the fourth.
+        // Each process lives for a second, a minute after the one before; the machine was booted at 0 by its clock,
+        // which was set forward by a day before the fourth.
         let process = |n: i64| {
             let ahead = if n < 3 { 0 } else { 86_400 };
             let now = at(1_000 + 60 * n + ahead);
@@ -300,7 +302,7 @@ mod tests {
     #[test]
     fn a_look_is_shared_by_all_whose_question_it_answers() {
         let of = |second| intent("t", CreateOperation::CreateJob, None, &"body", at(second));
-        // The turn began at 300; intents settle 90 s after they were written.
+        // The reconcile began at 300; intents settle 90 s after they were written.
         let cases: [(&str, &[Intent], i64, i64); 7] = [
             ("nothing in doubt: as old as a create may leave on", &[], 330, 270),
             ("nothing in doubt, a long turn: a look of this turn", &[], 900, 300),

@@ -1,8 +1,8 @@
-//! Telling our jobs by what they are, on a cloud whose jobs carry nothing of ours ([`JobIdentity::Devices`]).
+//! Identifies our jobs by their content, on a cloud whose jobs carry no idempotency key ([`JobIdentity::Devices`]).
 //!
-//! A job is what a lost call made when it is of the same kind, for exactly the same devices, delivered the same way, and was
-//! not there before: the list that was read last shows all that were. When the cloud created it proves nothing, because our
-//! clock may have been set since. `docs/guides/oceanconnect.md` says what risk remains.
+//! A job counts as the result of a request with unknown outcome when it is of the same kind, for exactly the same
+//! devices, with the same delivery, and did not exist before: the last list shows all that did. Its creation time
+//! proves nothing, because our clock may have been set since. `docs/oceanconnect.md` describes the remaining risk.
 //!
 //! [`JobIdentity::Devices`]: crate::cloud::JobIdentity::Devices
 
@@ -11,15 +11,15 @@ use crate::cloud::{Delivery, Job, NewJob, PackageKind};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// What a new job looks like, and which jobs look like it already.
+/// The fingerprint of a new job, and the existing jobs with the same one.
 pub(super) fn of_new<'a>(new: &NewJob, there: impl Iterator<Item = &'a Job>) -> Likeness {
     let digest = digest(new.kind(), &new.devices, &new.delivery);
     let before = there.filter(|job| of_job(job).as_ref() == Some(&digest)).map(|job| job.id.clone());
     Likeness { before: before.collect(), digest }
 }
 
-/// True when the job may be what the intent's call made. A job that names no devices, or is delivered in a way that we
-/// never write, is not.
+/// True when the job may be the result of this intent. A job without named devices, or with a delivery that we never
+/// send, is not.
 pub(super) fn is_of(intent: &Intent, job: &Job) -> bool {
     let Some(likeness) = &intent.likeness else { return false };
     of_job(job).as_ref() == Some(&likeness.digest) && !likeness.before.contains(&job.id)
@@ -30,7 +30,7 @@ fn of_job(job: &Job) -> Option<String> {
     Some(digest(job.kind, &job.devices, delivery))
 }
 
-/// A set, whatever order the cloud lists it in; what is left out of a delivery is what the cloud does by itself.
+/// A digest that ignores the order of devices; omitted delivery fields count as the cloud's defaults.
 fn digest(kind: PackageKind, devices: &[String], delivery: &Delivery) -> String {
     let devices: BTreeSet<&String> = devices.iter().collect();
     let start = delivery.start.unwrap_or(DeliveryStart::Now);

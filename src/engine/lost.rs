@@ -1,7 +1,7 @@
-//! Calls of which nothing can tell any more whether they took effect.
+//! Requests whose outcome cannot be found out any more.
 //!
-//! Alibaba Cloud lists jobs by package alone (ListOTAJobByFirmware). Once somebody has deleted a package, no list shows its
-//! jobs, and what a truthful look does not find may be there all the same: sent again, it could be there twice.
+//! Alibaba Cloud lists jobs by package only (ListOTAJobByFirmware). Once a package is deleted, no list shows its jobs,
+//! so a job that a conclusive observation does not find may still exist: sent again, it could exist twice.
 
 use super::journal;
 use super::queue::Class;
@@ -11,7 +11,8 @@ use crate::api::Intent;
 use jiff::Timestamp;
 
 impl Worker {
-    /// Marks calls that a truthful look did not find, and whose package has gone since; true when there are such.
+    /// Marks requests that a conclusive observation did not find and whose package was deleted since; true when there
+    /// are any.
     pub(super) async fn lose_what_nothing_tells<S: Subject>(
         &mut self,
         subject: &mut S,
@@ -19,20 +20,24 @@ impl Worker {
     ) -> Result<bool, Trouble> {
         let mut lost = false;
         for (token, package) in self.unfound_in_package(subject) {
-            // A package that was there after the list was read was there while it was read.
+            // A package that exists after the list was read also existed while it was read.
             let list = self.inventory.jobs.oldest_list().unwrap_or(Timestamp::MAX);
             let Some(link) = &mut self.link else { return Ok(lost) };
             if self.inventory.packages.is_there(&mut link.account, &package, list, class).await? {
                 continue;
             }
-            tracing::warn!(token, package, "the package has gone, and with it what would tell of the call");
+            tracing::warn!(
+                token,
+                package,
+                "the outcome of the request stays unknown: its package was deleted in the cloud"
+            );
             journal::lose(subject.pending(), &token);
             lost = true;
         }
         Ok(lost)
     }
 
-    /// Calls that would be taken for never made, and the packages under which they would be listed.
+    /// Requests that would count as never made, and the packages under which they would be listed.
     fn unfound_in_package<S: Subject>(&self, subject: &S) -> Vec<(String, String)> {
         let Some(limits) = self.capabilities() else { return Vec::new() };
         let times = self.times();

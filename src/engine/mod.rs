@@ -1,7 +1,7 @@
-//! The engine: which object next, what was seen, what to do, and that nothing is done twice.
+//! The engine: which object is next, what was observed, what to do, and that nothing is done twice.
 //!
-//! `queue` says which key is next; `reconcile` walks load ▸ observe ▸ plan ▸ act ▸ report; `journal` stands before every
-//! call that is not idempotent; `inventory` holds what was seen of each account; `budget` says how fast.
+//! `queue` selects the next key; `reconcile` runs load ▸ observe ▸ plan ▸ act ▸ report; `journal` guards every call
+//! that is not idempotent; `inventory` holds what was observed of each account; `budget` limits the rate.
 //!
 //! **Invariant:** time, randomness, clouds and state come in through [`ports`]. Nothing here calls
 //! `tokio::time`, `Instant::now`, `Timestamp::now` or a random source.

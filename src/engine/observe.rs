@@ -1,4 +1,4 @@
-//! Looking at what the judge needs: from the inventory where it is fresh enough, from the cloud otherwise.
+//! Observes what a decision needs: from the inventory where it is fresh enough, from the cloud otherwise.
 
 use super::inventory::{DeviceSet, Inventory, Listed, SetName};
 use super::journal;
@@ -22,19 +22,20 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) enum Evidence {
     /// What is known serves, within the drift interval.
     Known,
-    /// Something is created because of it, or in doubt, or asked for: only looks that began then or later serve.
+    /// Something is created on it, has an unknown outcome, or was requested: only observations that began then or later
+    /// serve.
     Since(Timestamp),
 }
 
-/// More packages than this waiting for their first look are looked at by one list instead of one call each.
+/// With more packages than this to observe for the first time, one list is read instead of one call each.
 const LOOKS_WORTH_A_LIST: usize = 3;
-/// Share of the time that reading a fleet's versions may take while jobs run: one part in so many. The time that it took
-/// counts, so that neither a small budget nor a throttled one makes a large fleet be read over and over.
+/// Reading a fleet's versions may take one part in so many of the time while jobs run. The time that the last reading
+/// took counts, so that neither a small budget nor a throttled one leads to a large fleet being read continuously.
 const FLEET_SHARE: i32 = 4;
-/// A job just polled need not be polled again: a little less than the polling interval.
+/// A job polled within this time is not polled again: a little less than the polling interval.
 pub(super) const JUST_POLLED: SignedDuration = SignedDuration::from_secs(20);
 
-/// What was seen for a package.
+/// What was observed for a package.
 #[derive(Default)]
 pub(super) struct PackageSight {
     packages: Option<Seen<Vec<Package>>>,
@@ -45,7 +46,7 @@ pub(super) struct PackageSight {
     pub(super) unasked_jobs: usize,
 }
 
-/// What was seen for a rollout.
+/// What was observed for a rollout.
 #[derive(Default)]
 pub(super) struct RolloutSight {
     scope: Option<DeviceScope>,
@@ -170,7 +171,7 @@ impl Worker {
         Ok(sight)
     }
 
-    /// Jobs of a package that leaves the cloud, or may have to: whether they keep it there is told by where they stand now.
+    /// Jobs of a package that is or may have to be deleted: their current state shows whether they still use it.
     fn possible_holders(&self, object: &OtaPackage) -> Vec<String> {
         let in_sync = object.status.as_ref().is_some_and(|s| condition_is_true(&s.conditions, IN_SYNC));
         if in_sync && object.metadata.deletion_timestamp.is_none() {
@@ -219,7 +220,7 @@ impl Worker {
                     }
                 }
                 Need::Devices(mut ids) => {
-                    // Devices of our jobs stay in their stages, whatever the targets mean by now.
+                    // Devices of our jobs stay in their stages, whatever the targets select now.
                     ids.extend(self.devices_of_jobs(object, &ours));
                     ids.sort_unstable();
                     ids.dedup();
@@ -251,7 +252,7 @@ impl Worker {
         Ok(sight)
     }
 
-    /// Looks at the jobs of a rollout, and adds to `ours` those that it has not recorded.
+    /// Observes the jobs of a rollout, and adds to `ours` those that it has not recorded.
     async fn look_at_its_jobs(
         &mut self,
         object: &OtaRollout,
@@ -271,7 +272,7 @@ impl Worker {
         self.look_at_all_jobs(kind, ours, drift, evidence, class).await
     }
 
-    /// Devices that jobs of a rollout name: recorded ones, and those that carry its mark.
+    /// Devices named by the rollout's jobs: recorded ones, and those that carry its mark.
     fn devices_of_jobs(&self, rollout: &OtaRollout, recorded: &[String]) -> BTreeSet<String> {
         let mark = rollout_mark(rollout.metadata.uid.as_deref().unwrap_or_default());
         let is_marked = |job: &Job| job.token.as_ref().is_some_and(|token| token.starts_with(&mark));
@@ -279,7 +280,7 @@ impl Worker {
         of_rollout.flat_map(|job| job.devices.iter().cloned()).collect()
     }
 
-    /// Reads a group or tag, and adds it to what the groups or tags before it resolved to.
+    /// Reads a group or tag, and adds it to the members found so far.
     pub(super) async fn look_at_members(
         &mut self,
         need: Need,
@@ -307,7 +308,7 @@ impl Worker {
         Ok(())
     }
 
-    /// The time that a look must have begun at, to be no older than `age`. A look of this turn always serves.
+    /// When an observation must have begun to be no older than `age`. An observation of this reconcile always serves.
     pub(super) fn since(&self, age: SignedDuration) -> Timestamp {
         let by_age = self.ports.clock.now().saturating_sub(age).unwrap_or(Timestamp::MIN);
         by_age.min(self.began)
@@ -341,9 +342,9 @@ impl Worker {
         Ok(())
     }
 
-    /// True when more objects wait for a look than a list of all packages has pages, so that one list serves them all. It must
-    /// be read soon enough to serve those that come last. A call in doubt is looked for by itself: a filter lags no more than a
-    /// list, and no row can slip from one page to another.
+    /// True when more objects wait for an observation than a list of all packages has pages, so that one list serves
+    /// them all. It must be read soon enough to serve the last of them. A request with unknown outcome is searched for
+    /// on its own: a filter lags no more than a list, and no row can slip from one page to another.
     fn is_worth_a_list(&self, kind: PackageKind, seen_at: Option<Timestamp>, class: Class) -> bool {
         if seen_at.is_none() {
             return self.queue.len() > LOOKS_WORTH_A_LIST;
@@ -363,7 +364,7 @@ impl Worker {
         let Some((at, rows)) = self.inventory.packages.of(key) else { return Ok(None) };
         let found: Vec<Result<Package, String>> =
             rows.iter().map(|listed| compared_before(object, listed)).collect();
-        // A list may lag behind: only the cloud's own "not found" says that a package of ours is gone.
+        // A list may lag behind: only the cloud's own "not found" proves that a package of ours was deleted.
         let recorded = object.status.as_ref().and_then(|status| status.package_id.clone());
         let unlisted = recorded.filter(|id| rows.iter().all(|listed| listed.row.id != *id)).map(Err);
         let since = self.since(JUST_POLLED);
@@ -380,7 +381,7 @@ impl Worker {
         Ok(Some(Seen { at, value: packages }))
     }
 
-    /// A device takes one job at a time, firmware or software: both lists say who is busy, where there are two.
+    /// A device takes one job at a time, firmware or software: both lists show which devices are busy.
     async fn look_at_all_jobs(
         &mut self,
         kind: PackageKind,
@@ -436,7 +437,8 @@ impl Worker {
                     if is_alone {
                         jobs.note_unreadable(&id, account.now());
                     }
-                    // What cannot be read of a job of another object is told there. Whom it holds is left open.
+                    // The other object reports what cannot be read of its job. Which devices it holds stays unknown
+                    // here.
                     if !is_alone || jobs.get(&id).is_some_and(is_own) {
                         return Err(error.into());
                     }
@@ -469,7 +471,7 @@ impl Worker {
         Ok(results)
     }
 
-    /// Named devices by the list of their product, on a cloud that shows no single one; none elsewhere.
+    /// Named devices from the list of their product, on a cloud without a call for single devices; none elsewhere.
     async fn named_in_fleet(
         &mut self,
         ids: &[String],
@@ -502,7 +504,7 @@ impl Worker {
                 slice.check(account)?;
                 let device = self.inventory.devices.look(account, scope, id, polled_since, class).await?;
                 devices.extend(device.map(|device| (id.clone(), device)));
-                // What is known together is as old as its oldest part.
+                // A combined observation is as old as its oldest part.
                 at = self.inventory.devices.seen_at(scope, id).map_or(at, |seen| seen.min(at));
             }
         }
@@ -523,8 +525,8 @@ impl Worker {
         Ok(self.inventory.devices.members(set).cloned().unwrap_or_default())
     }
 
-    /// Reads a product's devices when that can tell something new: at the drift interval, before something is created, and
-    /// while jobs run as often as a share of the budget allows, but at once when the last of them has ended.
+    /// Reads a product's devices when that can show something new: at the drift interval, before something is created,
+    /// while jobs run as often as a share of the budget allows, and at once when the last of them has ended.
     async fn look_at_fleet(
         &mut self,
         scope: &DeviceScope,
@@ -540,13 +542,13 @@ impl Worker {
         if complete { Ok(()) } else { Err(Trouble::Yield) }
     }
 
-    /// How new the look at a fleet must be, as its jobs have it.
+    /// How new the observation of a fleet must be, given its jobs.
     fn fleet_since(&self, scope: &DeviceScope, ours: &[String], drift: SignedDuration) -> Timestamp {
         let (now, jobs) = (self.ports.clock.now(), &self.inventory.jobs);
         let seen_at = self.inventory.devices.of_product(scope).map(|(at, _)| at);
         let watching_interval = POLL.max(self.inventory.devices.time_to_read(scope) * FLEET_SHARE);
         let all_ended = ours.iter().all(|id| jobs.get(id).is_none_or(|job| job.state.is_final()));
-        // Somebody else's job may hold devices that are waited for: only the devices tell when it lets go of them.
+        // An external job may hold devices that are waited for: only the devices show when it releases them.
         let is_waiting = all_ended && self.inventory.devices.has_upgrading(scope);
         let drift = if is_waiting { drift.min(watching_interval) } else { drift };
         let (Some(limits), Some(changed_at)) =
@@ -554,7 +556,8 @@ impl Worker {
         else {
             return self.since(drift);
         };
-        // Versions may be reported a little after the job says so; the judge waits for a look that is later than that.
+        // Versions may be reported a little after the job reports it; the decision waits for an observation later than
+        // that.
         let told_at = changed_at.saturating_add(limits.visibility_lag).unwrap_or(Timestamp::MAX);
         match (Some(told_at) > seen_at, all_ended) {
             (false, _) if is_waiting => self.since(drift),
@@ -564,7 +567,8 @@ impl Worker {
         }
     }
 
-    /// Notes which row the artifact was compared with, so that the details are not read again while it stays the same.
+    /// Records which row the artifact was compared with, so that the details are not read again while it stays the
+    /// same.
     pub(super) fn remember_comparison(&mut self, package: &OtaPackage, status: &mut OtaPackageStatus) {
         let key = needs::package_key(package);
         let Some(id) = status.package_id.as_deref() else { return };
@@ -583,7 +587,8 @@ fn scope_of(package: &OtaPackage) -> DeviceScope {
     needs::package_key(package).scope()
 }
 
-/// The package without its artifact if its row is the one that was compared before; or else its id, to look at its details.
+/// The package without its artifact if its row is the one that was compared before; otherwise its id, to read its
+/// details.
 fn compared_before(object: &OtaPackage, listed: &Listed) -> Result<Package, String> {
     if needs::details_needed(object, &listed.hash) {
         return Err(listed.row.id.clone());
@@ -591,7 +596,8 @@ fn compared_before(object: &OtaPackage, listed: &Listed) -> Result<Package, Stri
     Ok(Package { row: listed.row.clone(), artifact: None })
 }
 
-/// A look of the last drift round is due again in this one, although it was taken a little after the round began.
+/// An observation of the last drift round is due again in this one, although it was made a little after the round
+/// began.
 fn within(drift_interval: SignedDuration) -> SignedDuration {
     SignedDuration::from_secs(drift_interval.as_secs() * 9 / 10)
 }

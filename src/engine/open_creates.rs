@@ -1,9 +1,11 @@
-//! What other objects of the account may have sent without the cloud's list showing it yet.
+//! Requests of other objects of the account whose results the cloud may not list yet.
 //!
-//! Two objects may want the same package: while the create of one may still take effect, the other one sends none.
+//! Two objects may want the same package: while the create of one may still take effect, the other one does not send
+//! its own.
 //!
-//! A device takes one job at a time, and the judge sees who is busy by the list of jobs. A job whose create was not answered,
-//! or which the list does not show yet, is not in it: nobody sends another one before it is.
+//! A device takes one job at a time, and decisions use the list of jobs to know which devices are busy. A job whose
+//! create has an unknown outcome, or which is not listed yet, is missing there: no other job is sent until it is found
+//! or disproved.
 
 use super::act::Acted;
 use super::inventory::Inventory;
@@ -17,9 +19,9 @@ use crate::decide::needs::package_key;
 use jiff::Timestamp;
 
 impl Worker {
-    /// How a create waits for what other objects have sent: a job for all jobs, a package for the same package. None when all of it
-    /// is seen. One whose call left before waits, too: others may have sent theirs meanwhile. The wait ends: once its time is over, any
-    /// list disproves a request.
+    /// Why a create has to wait for requests of other objects: a job waits for all jobs, a package for the same
+    /// package. None when the results of all of them are observed. A create that was sent before waits too, since
+    /// others may have sent theirs meanwhile. The wait ends: after its time, any list disproves a request.
     pub(super) async fn wait_for_others<S: Subject>(
         &mut self,
         subject: &mut S,
@@ -39,7 +41,7 @@ impl Worker {
         Ok(unseen.map(|other| wait_for(subject, reason, &other, self.ports.clock.now())))
     }
 
-    /// The first other object of the account that may have created the same package without a list having shown it.
+    /// The first other object of the account that may have created the same package without any list showing it.
     async fn with_unseen_package(
         &self,
         object: &Object,
@@ -62,8 +64,9 @@ impl Worker {
         self.first_of_account(is_one).await
     }
 
-    /// How the deletion of a package waits for the jobs of its rollouts; none when all of them are seen. Some clouds list jobs by
-    /// package: with its package gone, a job whose create was not answered could never be found, and would be sent again.
+    /// Why the deletion of a package has to wait for the jobs of its rollouts; none when all of them are observed. Some
+    /// clouds list jobs by package: once its package is deleted, a job whose create has an unknown outcome could never
+    /// be found, and would be sent again.
     pub(super) async fn wait_for_rollouts<S: Subject>(
         &mut self,
         subject: &mut S,
@@ -78,7 +81,7 @@ impl Worker {
         Ok(unseen.map(|other| wait_for(subject, Reason::DeletionBlocked, &other, self.ports.clock.now())))
     }
 
-    /// The first of these objects of the account of which a job may exist that nobody has seen.
+    /// The first of these objects that may have a job which no observation has shown.
     async fn with_unseen_job(
         &self,
         limits: &Capabilities,
@@ -105,11 +108,11 @@ impl Worker {
 }
 
 fn wait_for<S: Subject>(subject: &mut S, reason: Reason, other: &ObjectKey, now: Timestamp) -> Acted {
-    subject.say(reason, &format!("waits until the cloud shows what {other} has sent"), now);
+    subject.say(reason, &format!("waits until the cloud lists what {other} has sent"), now);
     Acted::Settled(Requeue::After(journal::LOOK_AGAIN))
 }
 
-/// A job that a status knows.
+/// A job that a status records.
 struct Made<'a> {
     id: &'a str,
     at: Option<Timestamp>,
@@ -128,13 +131,14 @@ impl<'a> Made<'a> {
     }
 }
 
-/// True while a job of the object may exist that nobody has seen.
+/// True while the object may have a job which no observation has shown.
 fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities, times: &Times) -> bool {
-    // What was seen to end is not hidden: somebody may have cleaned it up since, and no process would live long enough to see it.
+    // A job that was observed to end is not hidden: it may have been cleaned up since, and a short-lived process would
+    // never see it.
     let is_hidden = |made: &Made<'_>| {
         let created = made.at.filter(|_| made.ended.is_none());
-        // By the cloud's clock, which may be ahead of ours: then it is waited for longer, and never too short. What processes of
-        // this boot have counted since is counted together.
+        // By the cloud's clock, which may be ahead of ours: then the wait is longer, never too short. Processes of one
+        // boot add up their waits.
         let counted =
             created.map(|at| times.clocks.time_of(made.uptime).unwrap_or_else(|| at.max(times.born)));
         let visible = counted.and_then(|at| at.saturating_add(limits.visibility_lag).ok());
@@ -143,7 +147,7 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
             |visible: Timestamp| inventory.jobs.oldest_list().is_none_or(|began| began < visible);
         visible.is_some_and(may_be_missed) && inventory.jobs.get(made.id).is_none()
     };
-    // An object whose own requests fail for ever cannot settle its calls; the lists that others read prove as much.
+    // An object whose own requests always fail cannot settle them; lists that others read prove the same.
     let is_disproved = |intent: &Intent| {
         let is_listed_by = intent.package_id.as_ref().is_none_or(|id| inventory.packages.has(id));
         let looked_at = inventory.jobs.oldest_list();
@@ -182,7 +186,7 @@ mod tests {
         Object::Rollout(serde_json::from_value(rollout).unwrap())
     }
 
-    /// A process that has just begun, and whose first list lacks the job.
+    /// A new process whose first list lacks the job.
     #[test]
     fn a_job_that_has_ended_and_was_cleaned_up_keeps_no_short_process_from_sending() {
         let now: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
@@ -203,7 +207,7 @@ mod tests {
         assert!(!has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
     }
 
-    /// Its object may never get so far as to find that out.
+    /// Its object may never get far enough to find that out.
     #[test]
     fn a_call_that_lists_prove_never_happened_keeps_no_other_object_waiting() {
         let began: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
@@ -224,7 +228,7 @@ mod tests {
         assert!(!is_unseen(&inventory));
     }
 
-    /// A list cannot show which of two packages of one version a create without an answer has made.
+    /// A list cannot show which of two packages of one version an unanswered create has made.
     #[tokio::test(start_paused = true)]
     async fn a_package_is_not_created_while_another_object_may_have_created_the_same() {
         let bench = Bench::new(WORLD);
@@ -238,12 +242,13 @@ mod tests {
         site.apply(&package("two", "lab", "V2")).await;
         site.work(SignedDuration::from_secs(45)).await;
         let (_, said) = site.said(&ObjectKey::new(Kind::OtaPackage, "default", "two"));
-        assert_eq!((sent(), said.as_str()), (1, "waits until the cloud shows what OtaPackage/one has sent"));
+        assert_eq!((sent(), said.as_str()), (1, "waits until the cloud lists what OtaPackage/one has sent"));
         site.work(SignedDuration::from_mins(10)).await;
         assert_eq!(sent(), 2, "the first one is sent again, and serves both");
     }
 
-    /// One object cannot settle its call, because a device of it cannot be read; another one, which wants the same device, goes on.
+    /// One object cannot settle its request, because one of its devices cannot be read; another object, which wants the
+    /// same device, continues.
     #[tokio::test(start_paused = true)]
     async fn a_create_is_not_sent_again_while_one_of_another_object_may_take_effect() {
         const CREATES: &str = "POST /v5/iot/a/batchtasks";

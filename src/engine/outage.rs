@@ -1,22 +1,22 @@
-//! When an account counts as out of reach, so that its objects do not each find that out by requests of their own.
+//! When an account counts as unreachable, so that its objects do not each find that out with requests of their own.
 //!
-//! One resource that always fails is no outage: it takes failures of the account's own probe and of another object, with no
-//! successful request in between. An outage lasts seconds; after each pause both are tried again.
+//! A single resource that always fails is no outage: it takes a failure of the account's own probe and one of another
+//! object, without a successful request in between. An outage lasts seconds; after each pause both are tried again.
 
 use crate::cloud::{CallError, ErrorClass};
 use jiff::{SignedDuration, Timestamp};
 
-/// The first pause of an outage; it doubles with each probe that fails.
+/// The first pause of an outage; it doubles with each failed probe.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 /// The longest pause between two probes.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
-/// What is known of an account's reachability.
+/// What is known about the reachability of an account.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// The probe failed since the last request that succeeded, or since the last pause.
+    /// The probe failed since the last successful request, or since the last pause.
     probe_failed: bool,
-    /// A request of another object did.
+    /// A request of another object failed since then.
     object_failed: bool,
     open: Option<Open>,
 }
@@ -28,22 +28,22 @@ struct Open {
     pauses: u32,
 }
 
-/// What follows from a failure.
+/// What a failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Suspicion {
-    /// It concerns the object alone.
+    /// It concerns the object only.
     None,
-    /// It may be the account: its probe tells.
+    /// It may concern the account: its probe decides.
     Probe,
-    /// It is the account: nothing but the probe is sent before then.
+    /// The account is unreachable: only the probe is sent before this time.
     Outage(Timestamp),
 }
 
 impl Outage {
-    /// The error of an outage that lasts.
+    /// Returns the error of the current outage.
     ///
     /// # Errors
-    /// That one.
+    /// The error that started it.
     pub(super) fn check(&self, now: Timestamp) -> Result<(), CallError> {
         match &self.open {
             Some(open) if now < open.until => Err(open.error.clone()),
@@ -51,7 +51,7 @@ impl Outage {
         }
     }
 
-    /// When other objects may go on, after the probe that is sent first.
+    /// When other objects may continue, after the probe, which is sent first.
     pub(super) fn over(&self, now: Timestamp) -> Timestamp {
         let until = self.open.as_ref().map_or(now, |open| open.until.max(now));
         until.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX)
@@ -78,7 +78,7 @@ impl Outage {
         let before = std::mem::take(self).open;
         let pauses = before.as_ref().map_or(0, |open| open.pauses.saturating_add(1));
         let until = now.saturating_add(pause(pauses)).unwrap_or(Timestamp::MAX);
-        // The words of one outage stay: objects are not written again at each probe.
+        // The error text of an outage stays the same, so that objects are not written again at each probe.
         let kept = before.map(|open| open.error).filter(|kept| kept.class == error.class);
         let error = kept.unwrap_or_else(|| error.clone());
         self.open = Some(Open { error, until, pauses });
@@ -86,7 +86,8 @@ impl Outage {
     }
 }
 
-/// Errors that every other request of the account may meet too. What Rollwave itself did not send is none of them.
+/// Errors that every other request of the account may meet too. Errors of requests that Rollwave did not send do not
+/// count.
 const fn concerns_the_account(class: ErrorClass) -> bool {
     matches!(class, ErrorClass::Unauthorized | ErrorClass::Unavailable)
 }
@@ -153,11 +154,11 @@ mod tests {
         site.work(SignedDuration::from_hours(1)).await;
         let asked = bench.times("GET", "/devices/m-0000");
         let (first, second) = (asked[0], asked[1]);
-        // Others have their turn before it is asked again.
+        // Others are reconciled before it is tried again.
         let is_between = |at: &Timestamp| first < *at && *at < second;
         assert!(bench.times("GET", "/devices/m-0002").iter().any(is_between), "{asked:?}");
         assert!(is_completed(&site.object(&key(Kind::OtaRollout, "fine"))));
-        // Its job takes ten minutes at least, and it is looked at every half a minute.
+        // Its job takes ten minutes at least, and is observed every half minute.
         let is_early = |at: &Timestamp| at.duration_since(first) < SignedDuration::from_mins(8);
         let polls: Vec<Timestamp> =
             bench.times("GET", "/devices/m-0002").into_iter().filter(is_early).collect();
@@ -214,7 +215,7 @@ mod tests {
         site.apply(&more.collect::<String>()).await;
         let (before, length) = (bench.sent("", ""), 60);
         site.work(SignedDuration::from_mins(length)).await;
-        // Three attempts of the probe and of one object, twice a minute.
+        // Three attempts each of the probe and of one object, twice a minute.
         let sent = bench.sent("", "") - before;
         assert!(sent <= 6 * (2 * usize::try_from(length).unwrap() + 10), "{sent} requests in an hour");
         assert_eq!(site.said(&key(Kind::OtaCloud, "lab")).0, "Unavailable");

@@ -1,4 +1,4 @@
-//! What the engine needs from outside: time, randomness, clouds, and places where it may be made to crash.
+//! What the engine needs from outside: time, randomness, clouds, and failpoints.
 
 use super::failpoints::Failpoint;
 use crate::api::{Event, EventType, Object, ObjectKey, OtaCloud};
@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
 
-/// Everything that the engine needs from outside, but for the state.
+/// Everything that the engine needs from outside, except the state.
 #[derive(Clone)]
 pub struct Ports {
     /// Time.
@@ -24,9 +24,9 @@ pub struct Ports {
     pub connector: Arc<dyn Connector>,
     /// Who may act.
     pub leadership: Arc<dyn Leadership>,
-    /// Who is told what happened.
+    /// Receives events.
     pub recorder: Arc<dyn Recorder>,
-    /// Crashes, in tests.
+    /// Failpoints, in tests.
     pub faults: Arc<dyn Faults>,
 }
 
@@ -41,18 +41,18 @@ impl Ports {
 /// Time.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The time that waits, soaks, budgets and decisions are counted in. It goes on steadily for as long as the engine
-    /// lives, whatever becomes of the machine's clock: a wait that a set clock cuts short would send a create twice.
+    /// The time in which waits, soaks, budgets and decisions are counted. It is steady for as long as the engine lives,
+    /// whatever happens to the machine's clock: a wait that is cut short by a clock change would send a create twice.
     fn now(&self) -> Timestamp;
 
-    /// The time that requests are signed with: what the machine's clock says. Also differs from [`Self::now`] where a
-    /// rehearsal runs faster than life.
+    /// The time that requests are signed with: the machine's clock. Also differs from [`Self::now`] where a rehearsal
+    /// runs faster than real time.
     fn wall(&self) -> Timestamp {
         self.now()
     }
 
-    /// When the machine was booted, counted back by [`Self::now`]: what processes of one boot count waits by. The same for as
-    /// long as the engine lives; none where that cannot be told.
+    /// When the machine was booted, counted back by [`Self::now`]: the reference for waits that span processes of one
+    /// boot. Constant for as long as the engine lives; none where it cannot be determined.
     fn boot(&self) -> Option<Boot> {
         None
     }
@@ -67,24 +67,25 @@ pub trait Rng: Send + Sync {
     fn below(&self, bound: u64) -> u64;
 }
 
-/// Makes a client out of an `OtaCloud`: reads its secrets and opens its transport.
+/// Makes a client from an `OtaCloud`: reads its secrets and opens its transport.
 #[async_trait]
 pub trait Connector: Send + Sync {
     /// A client for this account.
     ///
     /// # Errors
-    /// [`CallError`] when a secret cannot be read or the address is not usable; says which.
+    /// [`CallError`] when a secret cannot be read or the address is not usable.
     async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError>;
 
-    /// Sees to it that the Secret with the keys stays for as long as the account needs it, where there are Secrets.
+    /// Makes sure that the Secret with the credentials stays for as long as the account needs it, where there are
+    /// Secrets.
     ///
     /// # Errors
-    /// [`CallError`] when that is not known to be so.
+    /// [`CallError`] when that could not be made sure of.
     async fn keep_secret(&self, _cloud: &OtaCloud) -> Result<(), CallError> {
         Ok(())
     }
 
-    /// The account does not need the Secret of this name any more.
+    /// The account no longer needs the Secret of this name.
     ///
     /// # Errors
     /// [`CallError`] when the Secret may still be kept.
@@ -93,28 +94,28 @@ pub trait Connector: Send + Sync {
     }
 }
 
-/// Whether this instance is the one that acts. Asked right before every call that changes something in a cloud, after the
-/// intent of a create is durable: whoever takes over later reads that intent, and looks before it sends.
+/// Whether this instance is the leader. Checked right before every call that changes something in a cloud, after the
+/// intent of a create is durable: the next leader reads that intent and observes before it sends.
 #[async_trait]
 pub trait Leadership: Send + Sync {
-    /// Nothing while this instance leads.
+    /// Succeeds while this instance leads.
     ///
     /// # Errors
-    /// [`Deposed`]: the call must not leave. Also when it cannot be told.
+    /// [`Deposed`]: the call must not be sent. Also when leadership cannot be determined.
     async fn check(&self) -> Result<(), Deposed>;
 
-    /// True when the account of this `OtaCloud` is this instance's to work on, and nobody else's; the same for as long as
-    /// the engine lives.
+    /// True when this instance works on the account of this `OtaCloud`, and no other does; constant for as long as the
+    /// engine lives.
     fn serves(&self, _account: &ObjectKey) -> bool {
         true
     }
 }
 
-/// One who leads while it holds its Leases, and works on its share.
+/// Leads while it holds its Leases, and works on its shard.
 pub struct Leader {
     /// Its Leases.
     pub held: Held,
-    /// Its share.
+    /// Its shard.
     pub share: Shard,
 }
 
@@ -134,21 +135,21 @@ impl Leadership for Leader {
 pub struct Deposed;
 
 impl Deposed {
-    /// What became of a call that was to leave.
-    pub const MESSAGE: &str = "not sent: another instance leads now";
-    /// What to do about it.
-    pub const NEXT_STEP: &str = "nothing: the other instance goes on";
+    /// The message of a call that was not sent.
+    pub const MESSAGE: &str = "not sent: another instance is the leader now";
+    /// The next step for the user.
+    pub const NEXT_STEP: &str = "none: the other instance continues";
 }
 
-/// A transport of an instance that may be deposed: each request is sent only while it leads. A call may take several (a token or
-/// an address comes first), and minutes may pass between two of them.
+/// A transport that sends each request only while its instance leads. A call may take several requests (for a token or
+/// an address), and minutes may pass between two of them.
 pub struct Fenced {
     transport: Arc<dyn Transport>,
     leadership: Arc<dyn Leadership>,
 }
 
 impl Fenced {
-    /// Around this transport.
+    /// Wraps this transport.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, leadership: Arc<dyn Leadership>) -> Self {
         Self { transport, leadership }
@@ -199,13 +200,13 @@ impl Leadership for Holder {
     }
 }
 
-/// Who is told what happened to objects. Telling never fails and never waits: it changes nothing.
+/// Receives events of objects. Recording never fails and never waits: it changes nothing.
 pub trait Recorder: Send + Sync {
-    /// This happened to the object, and is durable in its status.
+    /// The event is durable in the status of the object.
     fn record(&self, object: &Object, event: &Event);
 }
 
-/// Tells the log.
+/// Writes events to the log.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogRecorder;
 
@@ -217,7 +218,7 @@ impl Recorder for LogRecorder {
     }
 }
 
-/// Tells nobody.
+/// Discards events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -225,9 +226,9 @@ impl Recorder for Silent {
     fn record(&self, _object: &Object, _event: &Event) {}
 }
 
-/// Named places where a test may make the process die. Does nothing in a release build.
+/// Failpoints, at which a test may end the process. Does nothing in a release build.
 pub trait Faults: Send + Sync {
-    /// Called when the engine passes a point.
+    /// Called when the engine passes a failpoint.
     fn pass(&self, point: Failpoint);
 }
 

@@ -1,7 +1,7 @@
-//! Which object is next.
+//! The queue of objects to reconcile.
 //!
-//! Ordered and deterministic: the same pushes and pops give the same order on any machine. One entry per object, so a
-//! storm of wake-ups for one object costs one look. Everything is O(log n).
+//! Ordered and deterministic: the same pushes and pops give the same order on any machine. One entry per object, so
+//! many wake-ups of one object cost one reconcile. Everything is O(log n).
 //!
 //! **Invariant:** new work never waits behind polls. Among the due entries the most urgent class goes first, then the
 //! earliest due, then the first pushed. A poll is not starved either: see [`PATIENCE`].
@@ -14,12 +14,12 @@ use std::{
     time::Duration,
 };
 
-/// Why an object is looked at; the order is the priority, most urgent first.
+/// Why an object is reconciled, in order of priority, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// A person changed the spec, or the object is new or being deleted.
+    /// A user changed the spec, or the object is new or being deleted.
     UserChange,
-    /// A rollout may be able to go a step further.
+    /// A rollout may be able to advance.
     RolloutStep,
     /// A package is being verified.
     Verify,
@@ -33,7 +33,7 @@ impl Class {
 }
 
 /// An entry that has been due for this long is handed out as [`Class::UserChange`], at most one in [`PATIENCE_SHARE`]
-/// pops: nothing starves, and new work waits for one such entry at most, also after the machine slept for a night.
+/// pops: nothing starves, and new work waits for one such entry at most, even after the machine slept for a night.
 pub const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 /// See [`PATIENCE`].
 pub const PATIENCE_SHARE: u64 = 8;
@@ -42,18 +42,18 @@ pub const PATIENCE_SHARE: u64 = 8;
 pub const BACKOFF_BASE: Duration = Duration::from_secs(1);
 /// Longest wait after any number of failures.
 pub const BACKOFF_CAP: Duration = Duration::from_mins(5);
-/// For so many failures one success makes up.
+/// Failures that one success compensates.
 const MADE_UP: u32 = 2;
 
-/// Objects that wait for a look.
+/// Objects that wait for a reconcile.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     entries: BTreeMap<ObjectKey, Entry>,
-    /// The key of each entry, by its turn: what orders entries below holds turns alone.
+    /// The key of each entry, by its push number; the sets below hold push numbers only.
     keys: BTreeMap<u64, ObjectKey>,
     /// Entries that were not due at the last pop.
     waiting: BTreeSet<(Timestamp, u64)>,
-    /// Entries that are due, as they are handed out.
+    /// Entries that are due, in the order in which they are handed out.
     due_by_class: BTreeSet<(Class, Timestamp, u64)>,
     /// The same entries, for [`PATIENCE`].
     due_by_age: BTreeSet<(Timestamp, u64)>,
@@ -66,7 +66,7 @@ pub struct Queue {
 struct Entry {
     class: Class,
     due: Timestamp,
-    /// Number of the push, of no other entry: first come, first served.
+    /// Unique number of the push: first come, first served.
     turn: u64,
 }
 
@@ -77,8 +77,8 @@ struct Failures {
 }
 
 impl Queue {
-    /// Asks for a look at `key` at `due`. If it is queued already, the earlier time and the more urgent class win. While
-    /// the object backs off ([`Self::failed`]) it is not handed out before the backoff ends, whoever asks.
+    /// Queues `key` for a reconcile at `due`. If it is queued already, the earlier time and the more urgent class win.
+    /// While the object backs off ([`Self::failed`]), it is not handed out before the backoff ends.
     pub fn push(&mut self, key: ObjectKey, class: Class, due: Timestamp) {
         let due = self.failures.get(&key).map_or(due, |f| due.max(f.until));
         let entry = match self.take(&key) {
@@ -88,8 +88,8 @@ impl Queue {
         self.insert(key, entry);
     }
 
-    /// The object to look at now, and why. None when nothing is due. An entry that was due once stays due, even when the
-    /// clock is set back.
+    /// The object to reconcile now, and why. None when nothing is due. An entry that was due once stays due, even when
+    /// the clock is set back.
     pub fn pop(&mut self, now: Timestamp) -> Option<(ObjectKey, Class)> {
         self.wake(now);
         if let Some(turn) = self.overdue(now) {
@@ -115,9 +115,9 @@ impl Queue {
         due.into_iter().chain(waiting).min()
     }
 
-    /// A look at `key` failed: says when to try again, a random time (full jitter) within a limit that doubles with every
-    /// failure from [`BACKOFF_BASE`] to [`BACKOFF_CAP`], but not before `floor` (the cloud's `Retry-After`).
-    /// The caller pushes the key again; nobody gets it earlier.
+    /// A reconcile of `key` failed: returns when to try again, a random time (full jitter) within a limit that doubles
+    /// with every failure from [`BACKOFF_BASE`] to [`BACKOFF_CAP`], but not before `floor` (the cloud's `Retry-After`).
+    /// The caller pushes the key again; it is not handed out earlier.
     pub fn failed(
         &mut self,
         key: &ObjectKey,
@@ -136,8 +136,8 @@ impl Queue {
         until
     }
 
-    /// A look at `key` succeeded: its backoff is over. It makes up for two failures only, so that a resource that always fails
-    /// is not read often because the looks between, which do not need it, succeed.
+    /// A reconcile of `key` succeeded: its backoff is over. It compensates two failures only, so that a resource that
+    /// always fails is not read often because reconciles in between, which do not need it, succeed.
     pub fn succeeded(&mut self, key: &ObjectKey) {
         let Some(failures) = self.failures.remove(key) else { return };
         let count = failures.count.saturating_sub(MADE_UP);
@@ -146,18 +146,18 @@ impl Queue {
         }
     }
 
-    /// The spec of `key` changed: what failed before says nothing any more. Push the key afterwards.
+    /// The spec of `key` changed: earlier failures no longer count. Push the key afterwards.
     pub fn reset(&mut self, key: &ObjectKey) {
         self.failures.remove(key);
     }
 
-    /// The object is gone for good: drops its entry and its backoff.
+    /// The object was deleted: drops its entry and its backoff.
     pub fn remove(&mut self, key: &ObjectKey) {
         self.take(key);
         self.failures.remove(key);
     }
 
-    /// Failures of `key` that its backoff goes by.
+    /// Failures of `key` that its backoff is based on.
     #[must_use]
     pub fn failures(&self, key: &ObjectKey) -> u32 {
         self.failures.get(key).map_or(0, |f| f.count)
@@ -403,7 +403,7 @@ mod tests {
         proptest::collection::vec(step, 0..120)
     }
 
-    /// The same rules, told without any index.
+    /// The same rules, without any index.
     #[derive(Default)]
     struct Naive {
         entries: Vec<(ObjectKey, Class, Timestamp, usize)>,
@@ -446,7 +446,7 @@ mod tests {
         }
     }
 
-    /// Runs the steps on the queue and on the naive one; gives back what was popped.
+    /// Runs the steps on the queue and on the naive one; returns what was popped.
     fn run(steps: &[Step]) -> Vec<Option<(ObjectKey, Class)>> {
         let (mut queue, mut naive, rng) = (Queue::default(), Naive::default(), Counted::default());
         let (mut now, mut popped) = (at(10_000), Vec::new());

@@ -1,4 +1,4 @@
-//! One object's turn: load ▸ observe ▸ plan ▸ act ▸ report.
+//! The reconcile of one object: load ▸ observe ▸ plan ▸ act ▸ report.
 
 use super::act::Acted;
 use super::basis::Basis;
@@ -14,20 +14,21 @@ use crate::decide::{self, Plan, Requeue};
 use jiff::{SignedDuration, Timestamp};
 use std::{borrow::Cow, sync::Arc};
 
-/// Looks and creates in one turn; an object that needs more takes another turn, so that others come between.
+/// Passes (observations and creates) of one reconcile; an object that needs more is queued again, so that others come
+/// between.
 const PASSES: usize = 8;
-/// Whatever the judge says, an object is looked at again within this time.
+/// An object is reconciled again within this time, whatever was decided.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
-/// How a turn ended.
+/// The result of a reconcile.
 pub(super) struct Turn {
     /// The status changed.
     pub(super) changed: bool,
-    /// When, and how urgently, it goes on by itself.
+    /// When the object is reconciled next, and how urgently.
     pub(super) requeue: Option<(Class, Timestamp)>,
 }
 
-/// What was decided for an object, and by what.
+/// A decision about an object, and its basis.
 pub(super) struct Judged<S> {
     pub(super) plan: Plan<S>,
     pub(super) basis: Basis,
@@ -91,10 +92,11 @@ impl Worker {
         Ok(self.next_turn(changed, requeue, S::CLASS))
     }
 
-    /// What should happen to a package next, and which row of a list says so; observes, and changes nothing.
+    /// Decides what should happen to a package next, and which list row that is based on; observes, and changes
+    /// nothing.
     ///
     /// # Errors
-    /// A call's, or the state's.
+    /// The error of a call, or of the state.
     pub(super) async fn judge_package(
         &mut self,
         package: &OtaPackage,
@@ -128,10 +130,10 @@ impl Worker {
         Ok(self.judged(plan, package, []))
     }
 
-    /// What should happen to a rollout next; observes, and changes nothing.
+    /// Decides what should happen to a rollout next; observes, and changes nothing.
     ///
     /// # Errors
-    /// A call's, or the state's.
+    /// The error of a call, or of the state.
     pub(super) async fn judge_rollout(
         &mut self,
         rollout: &OtaRollout,
@@ -166,7 +168,7 @@ impl Worker {
         Ok(self.judged(plan, rollout, object.as_deref().into_iter().chain(sight.rivals.objects())))
     }
 
-    /// A plan, and what it stands on where it sends anything.
+    /// A plan, and the basis of what it sends.
     fn judged<'a, S: Subject>(
         &self,
         plan: Plan<S::Status>,
@@ -176,7 +178,7 @@ impl Worker {
         if plan.actions.is_empty() {
             return Judged { plan, basis: Basis::default() };
         }
-        // What is decided without the account, because it is gone, does not stand on it.
+        // Decisions about an object whose account does not exist are not based on the account.
         let account = self.link.as_ref().filter(|_| self.is_connected).map(|link| &link.wanted);
         let basis = Basis::default().in_account(&self.home, account).with(&subject.object());
         Judged { plan, basis: others.into_iter().fold(basis, Basis::with) }
@@ -193,7 +195,8 @@ impl Worker {
         decide::rollout::plan(&view)
     }
 
-    /// The account as a whole. One that is to be deleted is let go after everything that needs it, and serves it until then.
+    /// Reconciles the account as a whole. A deleted account is removed after everything that uses it, and serves it
+    /// until then.
     async fn reconcile_cloud(&mut self, cloud: &OtaCloud, class: Class) -> Result<Turn, Trouble> {
         if cloud.metadata.deletion_timestamp.is_none() {
             return self.serve_cloud(cloud, None, class).await;
@@ -212,7 +215,7 @@ impl Worker {
         Ok(Turn { requeue: Some(requeue), ..turn })
     }
 
-    /// Does it answer, and, at its drift interval, is everything as it was.
+    /// Checks that the account answers and, at its drift interval, that everything is as it was.
     async fn serve_cloud(
         &mut self,
         cloud: &OtaCloud,
@@ -244,7 +247,7 @@ impl Worker {
         Ok(Turn { changed, requeue: Some((Class::Drift, due)) })
     }
 
-    /// Makes sure that the account answers: by the calls that were made already, or else by one.
+    /// Makes sure that the account answers: by earlier calls, or else by one more.
     pub(super) async fn check_answers(&mut self, class: Class) -> Result<(), Trouble> {
         let account = &mut self.connect().await?.account;
         if !account.has_answered() {
@@ -255,7 +258,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads one more page of what drift is judged by; true once everything is fresh.
+    /// Reads one more page of what drift is measured by; true once everything is fresh.
     async fn drift_step(&mut self) -> Result<bool, Trouble> {
         let kinds = match self.inventory.packages.being_read() {
             Some(kind) => vec![kind],
@@ -268,7 +271,7 @@ impl Worker {
         Ok(false)
     }
 
-    /// Everything was looked at: has every object of the account compared with it, behind whatever else is due.
+    /// Everything was read: queues every object of the account for a comparison, behind other due objects.
     async fn end_drift_round(&mut self, now: Timestamp) -> Result<Timestamp, Trouble> {
         for key in self.needing().await? {
             self.queue.push(key, Class::Drift, now);
@@ -308,17 +311,17 @@ impl Worker {
         Ok(needing)
     }
 
-    /// What the account is still needed for, in words; none when nothing is left that names it.
+    /// What still uses the account, as a message; none when nothing does.
     async fn needed_by(&self) -> Result<Option<String>, Trouble> {
         let needing = self.needing().await?;
         let first = needing.first();
         Ok(first.map(|first| match needing.len() - 1 {
-            0 => format!("deletion waits for {first}, which needs this account"),
-            more => format!("deletion waits for {first} and {more} more, which need this account"),
+            0 => format!("deletion waits for {first}, which uses this account"),
+            more => format!("deletion waits for {first} and {more} more, which use this account"),
         }))
     }
 
-    /// True while a rollout that needs this package is still here.
+    /// True while a rollout uses this package.
     pub(super) async fn is_needed(&self, package: &ObjectKey) -> Result<bool, Trouble> {
         for key in self.store.keys().await? {
             if key.kind == Kind::OtaRollout
@@ -333,7 +336,8 @@ impl Worker {
         Ok(false)
     }
 
-    /// The object with what an earlier process was about to send: it may have left, and is counted from now on.
+    /// The object with the requests that an earlier process was about to send marked as ambiguous: they may have been
+    /// sent, and are counted from now on.
     fn with_intents_inherited<'a, S: Subject>(&self, stored: &'a S) -> Cow<'a, S> {
         let mut subject = Cow::Borrowed(stored);
         if stored.is_in_doubt() {
@@ -342,7 +346,8 @@ impl Worker {
         subject
     }
 
-    /// A call that is not settled is looked for in every turn, and whoever asks for a turn wants to know how things are now.
+    /// A request with unknown outcome is searched for in every reconcile, and a user who requests one wants the current
+    /// state.
     fn evidence_for(&self, subject: &impl Subject) -> Evidence {
         if subject.is_asked_to_look() {
             Evidence::Since(self.began)
@@ -354,14 +359,14 @@ impl Worker {
         }
     }
 
-    /// What a create of the object may leave on. A look that was taken for another object serves it as well.
+    /// The evidence that a create of the object needs. An observation made for another object serves too.
     fn evidence_to_create(&self, subject: &impl Subject) -> Evidence {
         let counts = |limits| journal::look_since(subject.intents(), &self.times(), limits);
         Evidence::Since(self.capabilities().map_or(self.began, counts))
     }
 
-    /// A turn that was all looks and creates. Looks that did not do are not taken again at once: whatever made them too old
-    /// would do so again.
+    /// A reconcile that used up its passes. Observations that were too old are not repeated at once: the cause would
+    /// make them too old again.
     fn unfinished_turn(&self, changed: bool, class: Class) -> Turn {
         let wait = if self.evidence == Evidence::Known { SignedDuration::ZERO } else { LOOK_AGAIN };
         let due = self.ports.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
@@ -380,7 +385,7 @@ impl Worker {
     }
 }
 
-/// While a call is not settled the next turn is not far.
+/// While the outcome of a request is unknown, the next reconcile is soon.
 fn sooner_in_doubt(subject: &impl Subject, requeue: Requeue) -> Requeue {
     match requeue {
         _ if !subject.is_in_doubt() => requeue,
@@ -389,7 +394,7 @@ fn sooner_in_doubt(subject: &impl Subject, requeue: Requeue) -> Requeue {
     }
 }
 
-/// True when somebody asks for a drift round now.
+/// True when a user requested a drift round.
 fn is_asked_for(cloud: &OtaCloud) -> bool {
     let handled = cloud.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
     Request::Reconcile.open(&cloud.metadata, handled).is_some()

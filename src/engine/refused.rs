@@ -1,5 +1,6 @@
-//! Creates that the cloud has refused for good. The same request is not sent again at every retry: it would be refused again, and
-//! a package of some clouds uploads its file first. It is written down, too, so that processes that live shortly do not each send it.
+//! Creates that the cloud has refused for good. The same request is not sent again at every retry: it would be refused
+//! again, and on some clouds a package uploads its file first. Refusals are recorded too, so that short-lived processes
+//! do not each send the request.
 
 use super::subject::Subject;
 use super::worker::{Trouble, Worker};
@@ -8,15 +9,15 @@ use crate::cloud::{Call, CallError, Effect, ErrorClass};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was refused may be let through later: a right was given, a name was freed. A user who does not want to wait edits the
-/// object, or requests a reconcile.
+/// A refused request may be accepted later, for example after a permission was granted or a name became free. A user
+/// who does not want to wait edits the object, or requests a reconcile.
 const FOR: SignedDuration = SignedDuration::from_hours(1);
 
-/// What was refused of each object.
+/// The refused creates of each object.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
     by_object: BTreeMap<ObjectKey, Refusal>,
-    /// Objects whose refusals of earlier processes are known.
+    /// Objects whose refusals by earlier processes were taken over.
     inherited: BTreeSet<ObjectKey>,
 }
 
@@ -33,24 +34,24 @@ impl Refused {
         self.by_object.insert(object, Refusal { digest: digest.to_owned(), error, until });
     }
 
-    /// The error with which this request was refused a short time ago.
+    /// The error with which this request was refused recently.
     fn of(&self, object: &ObjectKey, digest: &str, now: Timestamp) -> Option<&CallError> {
         let refusal = self.by_object.get(object).filter(|refusal| now < refusal.until)?;
         (refusal.digest == digest).then_some(&refusal.error)
     }
 
-    /// The object, or what users want of it, has changed.
+    /// The object changed, or a user requested something of it.
     pub(super) fn forget(&mut self, object: &ObjectKey) {
         self.by_object.remove(object);
     }
 
-    /// The account has changed: other keys, other rights.
+    /// The account has changed: other credentials, other permissions.
     pub(super) fn clear(&mut self) {
         self.by_object.clear();
     }
 }
 
-/// A job may be refused because of what its devices do at the moment.
+/// A job may be refused because of the present state of its devices.
 const fn is_lasting(call: &Call, class: ErrorClass) -> bool {
     match class {
         ErrorClass::Invalid | ErrorClass::Forbidden => true,
@@ -59,19 +60,19 @@ const fn is_lasting(call: &Call, class: ErrorClass) -> bool {
     }
 }
 
-/// The error that an earlier process was answered with; none once it says nothing any more.
+/// The error of a refusal recorded by an earlier process; none once it has expired.
 fn inherited(refused: &RefusedCreate, operation: &'static str, now: Timestamp) -> Option<CallError> {
     let class = ErrorClass::ALL.into_iter().find(|class| class.as_str() == refused.reason)?;
     let message = refused.message.strip_prefix(operation)?.strip_prefix(": ")?;
-    // A time to come was written by a clock that has been set back since.
+    // A time in the future was written by a clock that has been set back since.
     (refused.at <= now).then(|| CallError::new(class, operation, message))
 }
 
 impl Worker {
-    /// The error of a create that was refused a short time ago.
+    /// Returns the error of a create that was refused recently.
     ///
     /// # Errors
-    /// That one.
+    /// The recorded error.
     pub(super) fn check_refused<S: Subject>(
         &mut self,
         subject: &S,
@@ -91,7 +92,7 @@ impl Worker {
         }
     }
 
-    /// Nobody has changed the account since, or requested another look or attempt.
+    /// True when the account is unchanged since, and no user requested a reconcile or a retry.
     fn still_holds<S: Subject>(&self, subject: &S, refused: &RefusedCreate) -> bool {
         let object = subject.object();
         let asked = |request: Request| request.of(object.meta()).and_then(|at| at.parse::<Timestamp>().ok());
@@ -104,7 +105,7 @@ impl Worker {
         self.link.as_ref().and_then(|link| link.wanted.generation()).unwrap_or(0)
     }
 
-    /// Notes a refusal that waiting alone does not change.
+    /// Records a refusal that waiting alone does not change.
     pub(super) fn note_refusal<S: Subject>(
         &mut self,
         subject: &mut S,

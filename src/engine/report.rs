@@ -1,4 +1,4 @@
-//! Telling people what could not be done: failures of calls go into the object's conditions.
+//! Reports failed calls in the object's conditions.
 
 use super::journal;
 use super::worker::{Trouble, Worker};
@@ -30,7 +30,8 @@ impl Worker {
             return Ok(false);
         }
         let mut object = super::reconcile::owned(before.clone());
-        // Where its own requests always fail, the wait for its calls would begin again in each process.
+        // Where an object's own requests always fail, the wait for its unknown outcomes would start again in each
+        // process.
         if let Some(pending) = pending(&mut object) {
             journal::inherit(pending, &self.times());
         }
@@ -42,7 +43,7 @@ impl Worker {
         Ok(true)
     }
 
-    /// The account answers; `kept_by` says what its deletion waits for.
+    /// Records that the account answers; `kept_by` names what its deletion waits for.
     pub(super) async fn report_cloud(
         &self,
         cloud: &OtaCloud,
@@ -50,7 +51,7 @@ impl Worker {
     ) -> Result<bool, Trouble> {
         let mut after = cloud.clone();
         let generation = after.metadata.generation.unwrap_or(0);
-        let answers = format!("{} answers", cloud.spec.cloud().map_or("the cloud", CloudRef::endpoint));
+        let answers = format!("connected to {}", cloud.spec.cloud().map_or("the cloud", CloudRef::endpoint));
         let message = kept_by.map_or(answers, str::to_owned);
         let status = after.status.get_or_insert_default();
         status.observed_generation = generation;
@@ -89,10 +90,10 @@ impl Worker {
     }
 }
 
-/// What a message begins with while a deletion cannot go on.
+/// Prefix of the message while a deletion cannot continue.
 const WAITS: &str = "deletion waits: ";
 
-/// How an object goes that cannot be settled, for people.
+/// How to remove an object whose deletion is stuck, for users.
 fn way_out(object: &Object) -> String {
     let by_hand = object.finalizer_command();
     by_hand.map_or_else(String::new, |command| {
@@ -186,7 +187,7 @@ mod tests {
     use crate::cloud::ErrorClass;
     use jiff::SignedDuration;
 
-    /// Whoever made a request waits for its answer.
+    /// A user who requested a reconcile waits for its result.
     #[tokio::test(start_paused = true)]
     async fn requests_are_answered_where_only_an_edit_lets_the_rollout_be_observed() {
         let bench = Bench::new(WORLD);

@@ -1,4 +1,4 @@
-//! The other rollouts of a product: which of them may own a device, and who is in their groups and tags.
+//! The other rollouts of a product: which of them may own a device, and the members of their groups and tags.
 
 use super::queue::Class;
 use super::worker::{Trouble, Worker};
@@ -26,7 +26,7 @@ impl Rivals {
         self.0.iter().flat_map(|read| [read.rollout.as_ref(), read.package.as_ref()])
     }
 
-    /// As the judge sees them.
+    /// As decisions use them.
     pub(super) fn seen(&self) -> Vec<Rival<'_>> {
         // A read holds a rollout and a package, and nothing else.
         self.0.iter().filter_map(Read::seen).collect()
@@ -41,8 +41,8 @@ impl Read {
 }
 
 impl Worker {
-    /// Reads the other rollouts of the account and product. What cannot be read of one of them is left open: it holds up the
-    /// rollouts that it concerns by the judge's word, and fails nobody's reconcile.
+    /// Reads the other rollouts of the account and product. What cannot be read of one of them stays unknown: it holds
+    /// the rollouts that it concerns, and fails no other reconcile.
     pub(super) async fn observe_rivals(
         &mut self,
         object: &OtaRollout,
@@ -56,7 +56,7 @@ impl Worker {
             for need in needs::for_rival(rival) {
                 match self.look_at_members(need, package, &mut members, class).await {
                     Ok(()) => {}
-                    // Nobody is in a group that does not exist.
+                    // A group that does not exist has no members.
                     Err(Trouble::Call(error)) if error.class == ErrorClass::NotFound => {
                         members.get_or_insert_default();
                     }
@@ -72,8 +72,8 @@ impl Worker {
         Ok(Rivals(rivals))
     }
 
-    /// The other rollouts of the account that send a package for the same product, type and module, with that package. Those whose
-    /// targets the cloud cannot resolve never send anything.
+    /// The other rollouts of the account that send a package for the same product, type and module, with that package.
+    /// Rollouts whose targets the cloud cannot resolve are left out: they never send anything.
     pub(super) async fn others_of(
         &self,
         object: &OtaRollout,

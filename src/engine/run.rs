@@ -1,4 +1,4 @@
-//! The whole engine: routes what changed to the worker that it belongs to, and passes on what workers report.
+//! The whole engine: routes changes to the worker that an object belongs to, and passes on what workers report.
 
 use super::claims::Claims;
 use super::duplicate;
@@ -12,22 +12,23 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-/// All workers, and who needs whom.
+/// All workers, and the dependencies between objects.
 pub struct Engine {
     store: Arc<dyn Store>,
     ports: Ports,
     workers: BTreeMap<ObjectKey, mpsc::UnboundedSender<ObjectKey>>,
     running: JoinSet<()>,
     rollouts_of: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
-    /// Changed, and their dependents not woken yet: kept here so that a caller may give up waiting at any time.
+    /// Changed objects whose dependents were not woken yet: kept here so that a caller may stop waiting at any time.
     changed: Vec<ObjectKey>,
-    /// Objects whose last turn ended with an error.
+    /// Objects whose last reconcile ended with an error.
     failing: BTreeSet<ObjectKey>,
     reports_in: mpsc::UnboundedSender<Report>,
     reports: mpsc::UnboundedReceiver<Report>,
     pulses: Pulses,
     claims: Claims,
-    /// Rollouts that a worker reported: each goes to the worker that it belongs to now. Kept here as `changed` is.
+    /// Rollouts that a worker reported: each is passed to the worker that it belongs to now. Kept here for the same
+    /// reason.
     reported: Vec<(ObjectKey, ObjectKey)>,
 }
 
@@ -55,7 +56,7 @@ impl Engine {
     /// Makes these objects due now: they are new, changed, or being deleted.
     ///
     /// # Errors
-    /// The state's: it could not be told where they belong.
+    /// The state's error: it is not known which worker they belong to.
     pub async fn wake(&mut self, keys: impl IntoIterator<Item = ObjectKey>) -> Result<(), StateError> {
         let keys: BTreeSet<ObjectKey> = keys.into_iter().collect();
         self.route(keys.iter().cloned()).await?;
@@ -80,7 +81,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Rollouts that may own other devices now that these objects have changed: those of the products that they were for.
+    /// Rollouts that may own other devices now that these objects have changed: those of the same products.
     async fn rivals_of(&self, keys: &BTreeSet<ObjectKey>) -> Result<BTreeSet<ObjectKey>, StateError> {
         let concerns = |(package, rollouts): &(&ObjectKey, &BTreeSet<ObjectKey>)| {
             keys.contains(*package) || !rollouts.is_disjoint(keys)
@@ -98,7 +99,7 @@ impl Engine {
         Ok(rivals)
     }
 
-    /// What a package is for: its account, and kind, product and module.
+    /// What a package is for: its account, kind, product and module.
     async fn product_of(&self, key: &ObjectKey) -> Result<Option<(ObjectKey, String)>, StateError> {
         let object = self.store.load(key).await?;
         let Some(Object::Package(package)) = object.as_deref() else { return Ok(None) };
@@ -106,7 +107,8 @@ impl Engine {
         Ok(Some((package.account(), format!("{:?} {} {:?}", spec.kind, spec.product, spec.module()))))
     }
 
-    /// Another address, other keys or another budget concern everything in the account, and every other `OtaCloud` of it.
+    /// Another address, other credentials or another budget concern every object of the account, and every other
+    /// `OtaCloud` of it.
     async fn wake_account(&mut self, cloud: &ObjectKey) -> Result<(), StateError> {
         let concerned = duplicate::concerned(self.store.as_ref(), cloud).await?;
         for home in concerned.iter().chain([cloud]) {
@@ -117,35 +119,35 @@ impl Engine {
         Ok(())
     }
 
-    /// An object went away without a turn of its own: what waited for that is due.
+    /// An object was deleted without a reconcile of its own: objects that wait for that are due.
     pub fn gone(&mut self, key: ObjectKey) {
         self.changed.push(key);
     }
 
-    /// Lets every worker finish what it is at, and begins nothing more.
+    /// Lets every worker finish its current step, and begins nothing more.
     pub async fn stop(&mut self) {
         self.workers.clear();
         while self.running.join_next().await.is_some() {}
     }
 
-    /// Ends every worker where it waits, as a crash would, and returns when none is left: a worker that outlives the runtime
-    /// takes its end for a failure of its files, and writes that down.
+    /// Ends every worker where it waits, as a crash would, and returns when none is left: a worker that outlives the
+    /// runtime would record its end as a failure of its files.
     pub async fn cut_off(mut self) {
         self.workers.clear();
         self.running.shutdown().await;
     }
 
-    /// An account whose worker should have moved by now, and has not: it hangs.
+    /// An account whose worker should have made progress by now, and has not: it hangs.
     #[must_use]
     pub fn overdue(&self) -> Option<ObjectKey> {
         self.pulses.overdue(self.ports.clock.now())
     }
 
-    /// The next thing that a worker did; waits while nothing is due. What depends on it is woken by the next call, so that a
-    /// caller may give up waiting at any time. A panic of a worker is a panic here.
+    /// The next result of a worker; waits while nothing is due. Dependents are woken by the next call, so that a caller
+    /// may stop waiting at any time. A panic of a worker is propagated.
     ///
     /// # Errors
-    /// The state's.
+    /// The state's error.
     pub async fn next(&mut self) -> Result<Report, StateError> {
         while let Some(key) = self.changed.last().cloned() {
             let dependents = self.dependents_of(&key).await?;
@@ -174,8 +176,8 @@ impl Engine {
         Ok(report)
     }
 
-    /// True when an object failed that had failed before: whatever waits for it learns nothing from another message, and would
-    /// forget its own backoff.
+    /// True when an object failed that had failed before: another message would tell its dependents nothing new, and
+    /// would reset their backoff.
     fn fails_still(&mut self, report: &Report) -> bool {
         match report.error {
             Some(_) => !self.failing.insert(report.key.clone()),
@@ -186,7 +188,7 @@ impl Engine {
         }
     }
 
-    /// Wakes a rollout that this account's worker has had in hand, and that belongs to another one's now.
+    /// Wakes a rollout that this account's worker has reconciled, and that belongs to another worker now.
     async fn hand_over(&mut self, rollout: &ObjectKey, account: &ObjectKey) -> Result<(), StateError> {
         let Some(object) = self.store.load(rollout).await? else { return Ok(()) };
         let home = home_of(self.store.as_ref(), &object).await?;
@@ -196,8 +198,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The rollouts of a package; of a rollout that is gone, the package that could not go before, and whoever owns its devices
-    /// now; and every `OtaCloud` that was refused, once one is gone.
+    /// The rollouts of a package; of a deleted rollout, the package whose deletion waited for it and the new owners of
+    /// its devices; and every refused `OtaCloud`, once one is deleted.
     async fn dependents_of(&self, key: &ObjectKey) -> Result<Vec<ObjectKey>, StateError> {
         if key.kind == Kind::OtaCloud {
             let is_gone = self.store.load(key).await?.is_none();
@@ -224,7 +226,7 @@ impl Engine {
         Ok(waiting)
     }
 
-    /// True when the account of this `OtaCloud` is worked on here.
+    /// True when this engine works on the account of this `OtaCloud`.
     pub(super) fn serves(&self, account: &ObjectKey) -> bool {
         self.ports.leadership.serves(account)
     }
@@ -245,8 +247,8 @@ impl Engine {
     }
 }
 
-/// A worker ends only when its engine does, or by a mistake of ours. Its account must not stand still in silence: whoever runs the
-/// engine ends, too, and what is begun in its place looks for what was under way.
+/// A worker ends only when its engine does, or by a bug. Its account must not stop without any sign, so the process
+/// ends too, and its successor searches for requests that were in progress.
 fn pass_on(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && let Ok(panic) = error.try_into_panic()

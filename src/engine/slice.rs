@@ -3,24 +3,24 @@
 use super::account::Account;
 use super::worker::Trouble;
 
-/// How many requests one reconcile makes before others come between: a rollout of hundreds of jobs must not keep those of another
-/// one from being observed.
+/// Requests of one reconcile before others come between: a rollout of hundreds of jobs must not delay the observation
+/// of other rollouts.
 const SLICE: u64 = 8;
 
 /// The part of a reconcile between two interruptions.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slice {
-    /// How many requests the account will have made at its end.
+    /// Requests of the account at which the slice ends.
     end: u64,
 }
 
 impl Slice {
-    /// Of an account that has made so many requests.
+    /// A slice of an account that has made so many requests.
     pub(super) const fn after(requests: u64) -> Self {
         Self { end: requests.saturating_add(SLICE) }
     }
 
-    /// Nothing while there may be another request; what was read so far is not read again.
+    /// Succeeds while another request is allowed; what was read so far is not read again.
     ///
     /// # Errors
     /// [`Trouble::Yield`].
@@ -34,7 +34,7 @@ mod tests {
     use super::super::testing::{Bench, WORLD, cloud, package, rollout};
     use jiff::SignedDuration;
 
-    /// Beside the usual fleet one of a hundred pages.
+    /// One fleet of a hundred pages beside the usual one.
     fn with_large_fleet() -> String {
         WORLD.replace("products: [{id: meter}]", "products: [{id: meter}, {id: large}]").replace(
             "behaviours:",

@@ -1,5 +1,5 @@
-//! Jobs that were stopped before this process began. What their devices did until then shows in lists a while later: that wait
-//! goes on from process to process, or those that live shorter would never see a stopped job end.
+//! Jobs that were stopped before this process began. Lists show the last reports of their devices a while later: that
+//! wait continues across processes, or short-lived ones would never observe the end of a stopped job.
 
 use super::uniqueness::recorded;
 use super::worker::{Trouble, Worker};
@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Worker {
-    /// The inventory learns once since when jobs of the account's objects are stopped, before any of them is observed: whichever
-    /// object observes a job first, it must be seen as it was seen before.
+    /// Tells the inventory once since when jobs of the account's objects are stopped, before any of them is observed:
+    /// every object must see a job with the same stop time.
     pub(super) async fn note_stops(&mut self) -> Result<(), Trouble> {
         if self.inventory.jobs.knows_stops() {
             return Ok(());
@@ -38,13 +38,13 @@ impl Worker {
     }
 }
 
-/// A verify job that was seen to be final.
+/// A verify job that was observed to be final.
 fn of_trial(package: &OtaPackage) -> Option<(String, Timestamp)> {
     let known = package.status.as_ref()?.verification.as_ref()?;
     known.finished_at.and(known.job_id.clone()).map(|id| (id, Timestamp::MIN))
 }
 
-/// A job that was seen to be final is stopped for long enough.
+/// A job that was observed to be final, or has been stopped for long enough.
 fn of_rollout(rollout: &OtaRollout, clocks: &Clocks) -> Vec<(String, Timestamp)> {
     let stops = recorded(rollout).filter_map(|job| match job.finished_at {
         Some(_) => Some((job.id.clone(), Timestamp::MIN)),

@@ -1,4 +1,4 @@
-//! What the engine works on alike: a package or a rollout, with its status and its journal.
+//! What packages and rollouts have in common for the engine: a status and a journal.
 
 use super::inventory::Inventory;
 use super::observe::Evidence;
@@ -19,10 +19,10 @@ use jiff::Timestamp;
 pub(super) trait Subject: Clone + Send + Sync {
     /// Its status.
     type Status: Clone + PartialEq + Send + Sync;
-    /// How urgent its next reconcile is, as a rule.
+    /// How urgent its next reconcile is, by default.
     const CLASS: Class;
 
-    /// What should happen to it next; observes, and changes nothing.
+    /// Decides what should happen to it next; observes, and changes nothing.
     fn judge(
         &self,
         worker: &mut Worker,
@@ -30,43 +30,43 @@ pub(super) trait Subject: Clone + Send + Sync {
         class: Class,
     ) -> impl Future<Output = Result<Judged<Self::Status>, Trouble>> + Send;
     fn key(&self) -> ObjectKey;
-    /// The name for this kind.
+    /// Selects the name for this kind.
     fn pick(package: &'static str, rollout: &'static str) -> &'static str;
-    /// Takes over spec and metadata of the stored object; false when that is another one of the same name.
+    /// Takes over spec and metadata of the stored object; false when that is another object of the same name.
     fn take_spec(&mut self, stored: &Object) -> bool;
     fn status(&self) -> Option<&Self::Status>;
     fn set_status(&mut self, status: Self::Status);
     fn pending(&mut self) -> &mut Vec<Intent>;
-    /// Calls that are not settled.
+    /// Requests with unknown outcome.
     fn intents(&self) -> &[Intent];
-    /// True when somebody asked for a look, and has had none since.
+    /// True when a user requested a reconcile that has not happened since.
     fn is_asked_to_look(&self) -> bool;
-    /// When the place where this call's work would show was last looked at.
+    /// When the place where a request of this operation would show was last observed.
     fn looked_at(&self, operation: CreateOperation, inventory: &Inventory) -> Option<Timestamp>;
-    /// True when the status proper holds what the create of this token made.
+    /// True when the status holds the result of the create with this key.
     fn holds(&self, intent: &Intent) -> bool;
     /// The last create that the cloud refused.
     fn refused(&self) -> Option<&RefusedCreate>;
     fn set_refused(&mut self, refused: RefusedCreate);
-    /// When a job for this stage may not be sent any more, if it may be sent now; none when it always may.
+    /// When the window for a job of this stage closes, if it is open now; none when it is always open.
     fn closes(&self, stage: Option<&str>, now: Timestamp) -> Option<Timestamp>;
-    /// Writes the id of what was created into the status proper, and takes the intent out of the journal.
+    /// Writes the id of what was created into the status, and removes the intent from the journal.
     fn confirm(&mut self, created: &Created<'_>, now: Timestamp);
-    /// The part of the status that people read.
+    /// The part of the status that users read.
     fn words(&mut self) -> Words<'_>;
     fn object(&self) -> Object;
 
-    /// What is known must have been observed then or later, for the next verdict.
+    /// When an observation must have begun to be used for the next verdict.
     fn look_due(&self, _: &Clocks, _: Timestamp) -> Option<Timestamp> {
         None
     }
 
-    /// True while a call is not settled, and a look may settle it.
+    /// True while a request has an unknown outcome that an observation may settle.
     fn is_in_doubt(&self) -> bool {
         self.intents().iter().any(Intent::is_open)
     }
 
-    /// Writes down what was decided, as the newest decision and as the reason why it is not ready.
+    /// Records what was decided, as the newest decision and as the reason why the object is not ready.
     fn say(&mut self, reason: Reason, message: &str, now: Timestamp) {
         let words = self.words();
         set_condition(words.conditions, RECONCILING, Truth::True, reason, message, words.generation, now);
@@ -75,7 +75,7 @@ pub(super) trait Subject: Clone + Send + Sync {
     }
 }
 
-/// The part of a status that people read.
+/// The part of a status that users read.
 pub(super) struct Words<'a> {
     generation: i64,
     conditions: &'a mut Vec<Condition>,
@@ -142,7 +142,8 @@ impl Subject for OtaPackage {
     fn holds(&self, intent: &Intent) -> bool {
         let Some(status) = &self.status else { return false };
         match intent.operation {
-            // The id that stands there may be that of the package before, deleted since: the judge settles what it finds.
+            // The recorded id may be that of the previous package, which was deleted since: the decision settles what
+            // it finds.
             CreateOperation::CreatePackage => false,
             CreateOperation::CreateJob => {
                 status.verification.as_ref().is_some_and(|v| v.token == intent.token && v.job_id.is_some())
@@ -287,7 +288,7 @@ impl Subject for OtaRollout {
 pub(super) enum Created<'a> {
     /// A package.
     Package { token: &'a str, id: &'a str },
-    /// A job; of a verification when it is of no stage.
+    /// A job; of a verification when it has no stage.
     Job { stage: Option<&'a str>, job: &'a NewJob, id: &'a str, uptime: Option<Uptime> },
 }
 

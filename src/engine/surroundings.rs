@@ -1,29 +1,29 @@
-//! What the objects around a rollout mean for it, without an observation of the cloud.
+//! What other objects mean for a rollout, without an observation of the cloud.
 
 use super::worker::{Trouble, Worker};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout};
 use crate::decide::keys::package_identity;
 use std::sync::Arc;
 
-/// What the objects around a rollout mean for it.
+/// What other objects mean for a rollout.
 #[derive(Clone, Default)]
 pub(super) struct Surroundings {
     /// Why the account lets this namespace create nothing.
     pub refusal: Option<String>,
-    /// The package that the spec names is there, and cannot be understood.
+    /// The package that the spec names exists, and is invalid.
     pub package_is_invalid: bool,
     package_of_run: Option<Arc<Object>>,
 }
 
 impl Surroundings {
-    /// The package that the jobs of the rollout send, when the spec names none that is there.
+    /// The package that the jobs of the rollout send, when the spec names none that exists.
     pub(super) fn package_of_run(&self) -> Option<&OtaPackage> {
         self.package_of_run.as_deref().and_then(Object::as_package)
     }
 }
 
 impl Worker {
-    /// Reads the objects around a rollout, whose spec names this package.
+    /// Reads the objects that a rollout depends on, whose spec names this package.
     pub(super) async fn surroundings_of(
         &self,
         object: &OtaRollout,
@@ -43,7 +43,7 @@ impl Worker {
         })
     }
 
-    /// The package that the jobs of a rollout send, under whatever name it is there. This worker serves their account.
+    /// The package that the jobs of a rollout send, whatever its name. This worker serves their account.
     async fn find_package_of_run(&self, object: &OtaRollout) -> Result<Option<Arc<Object>>, Trouble> {
         let identity = object.status.as_ref().and_then(|status| status.package_identity.as_ref());
         let Some(identity) = identity.filter(|_| object.account_of_jobs().is_some()) else { return Ok(None) };
@@ -70,7 +70,7 @@ mod tests {
     use crate::api::{Kind, ObjectKey};
     use jiff::SignedDuration;
 
-    /// A typing error in `packageRef` blinds nobody to what the jobs do that were sent before it.
+    /// A typing error in `packageRef` must not stop the observation of jobs that were sent before it.
     #[tokio::test(start_paused = true)]
     async fn a_bad_build_is_stopped_while_package_ref_names_nothing() {
         let failing = "- {version: V2, failureRate: 60%, duration: {min: 10m, max: 20m}}";

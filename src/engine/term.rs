@@ -1,5 +1,5 @@
-//! One term of a controller: from when it leads until it does not. A term begins with empty hands, by listing everything:
-//! what was known before says nothing about what another leader did meanwhile.
+//! One term of a controller: from when it becomes the leader until it no longer is. A term begins by listing
+//! everything: what was known before is outdated, because another leader may have acted meanwhile.
 
 pub use super::broken::Broken;
 use super::broken::{Write, Writes, Written};
@@ -18,43 +18,44 @@ pub struct Term {
     cluster: Arc<Cluster>,
     engine: Engine,
     seen: BoxStream<'static, Seen>,
-    /// What no complete list was read of so far. The engine begins when there is nothing: an object must not seem to be gone.
+    /// Scopes without a complete list so far. The engine begins when there is none left: an object must not seem to be
+    /// deleted.
     unlisted: BTreeSet<Scope>,
-    /// What is wrong with objects, on its way into their statuses.
+    /// Problems of objects that are being written into their statuses.
     writes: Writes,
     tell: Tell,
 }
 
-/// What is watched, and the watches.
+/// The watched scopes, and the watches.
 pub type Watches = (BTreeSet<Scope>, BoxStream<'static, Seen>);
 
-/// Told of an object once its status says what is wrong with it.
+/// Called for an object once its status shows what is wrong with it.
 pub type Tell = Box<dyn Fn(&Broken) + Send + Sync>;
 
 /// What happens next in a term.
 pub enum Step {
-    /// A watch told something.
+    /// A watch reported something.
     Seen(Box<Seen>),
-    /// What is wrong with an object was written into its status, or could not be.
+    /// What is wrong with an object was written into its status, or the write failed.
     Written(Box<Broken>, Written),
     /// A worker did something.
     Done(Result<Box<Report>, StateError>),
 }
 
-/// What came of a step, for people.
+/// The result of a step, for users.
 pub enum Told {
-    /// Every object is known: the engine begins. So many there are.
+    /// All objects are known, and the engine begins. Their number.
     Known(usize),
-    /// An object had its turn.
+    /// An object was reconciled.
     Turn(Box<Report>),
     /// A watch failed, and is restarted.
     WatchFailed(Scope, watcher::Error),
-    /// Nothing that anybody asked for.
+    /// Nothing of interest.
     Nothing,
 }
 
 impl Term {
-    /// A term of an engine whose store is `cluster`, with the watches that tell of these scopes.
+    /// A term of an engine whose store is `cluster`, with the watches of these scopes.
     #[must_use]
     pub fn new(cluster: Arc<Cluster>, engine: Engine, watches: Watches, tell: Tell) -> Self {
         let writer = cluster.clone();
@@ -65,7 +66,7 @@ impl Term {
         Self::writing(cluster, engine, watches, tell, Box::new(write))
     }
 
-    /// A term that writes so what is wrong with objects.
+    /// A term that writes problems of objects this way.
     fn writing(
         cluster: Arc<Cluster>,
         engine: Engine,
@@ -76,7 +77,7 @@ impl Term {
         Self { cluster, engine, seen, unlisted, writes: Writes::new(write), tell }
     }
 
-    /// Waits for what happens next. A caller may give up waiting at any time, and must [`Self::take`] what it was given.
+    /// Waits for the next step. A caller may stop waiting at any time, and must pass the step to [`Self::take`].
     pub async fn next(&mut self) -> Step {
         let is_complete = self.is_complete();
         tokio::select! {
@@ -87,10 +88,10 @@ impl Term {
         }
     }
 
-    /// Takes in what happened.
+    /// Handles a step.
     ///
     /// # Errors
-    /// The state's: the term is over.
+    /// The state's error: the term is over.
     pub async fn take(&mut self, step: Step) -> Result<Told, StateError> {
         match step {
             Step::Seen(seen) => self.take_seen(*seen).await,
@@ -110,14 +111,14 @@ impl Term {
         self.engine.overdue()
     }
 
-    /// Says again what could not be said of objects that cannot be understood.
+    /// Retries failed writes of what is wrong with invalid objects.
     pub fn say_again(&mut self) {
         for broken in self.writes.take_failed() {
             self.set_aside(broken);
         }
     }
 
-    /// Lets what is under way finish, and begins nothing more.
+    /// Lets running steps finish, and begins nothing more.
     pub async fn stop(&mut self) {
         self.engine.stop().await;
     }
@@ -172,12 +173,13 @@ impl Term {
         Ok(Told::Nothing)
     }
 
-    /// Objects that are told of before everything is known are woken with the rest.
+    /// Objects that are reported before everything is known are woken with the rest.
     async fn wake(&mut self, keys: impl IntoIterator<Item = ObjectKey>) -> Result<(), StateError> {
         if self.is_complete() { self.engine.wake(keys).await } else { Ok(()) }
     }
 
-    /// Where the account of such an object cannot be told, the object's own name says whose it is to speak.
+    /// Where the account of an invalid object is unknown, the object's own name decides which instance writes its
+    /// status.
     fn set_aside(&mut self, broken: Broken) {
         self.engine.gone(broken.key.clone());
         self.cluster.set_aside(&broken.key);

@@ -1,4 +1,4 @@
-//! Engines over one simulated cloud, in one process and on paused time: each with a state of its own, as on laptops of their own.
+//! Engines on one simulated cloud, in one process and on paused time: each with its own state, as on separate laptops.
 
 #[cfg(test)]
 pub(super) use bench::*;
@@ -23,7 +23,7 @@ mod bench {
     use std::time::Duration;
     use tokio::time::Instant;
 
-    /// What every test begins with: projects `a` and `b`, each with a fleet of its own.
+    /// The simulated cloud of every test: projects `a` and `b`, each with its own fleet.
     pub(in crate::engine) const WORLD: &str = "
 seed: 7
 clouds:
@@ -41,21 +41,21 @@ behaviours:
 - {version: V3, duration: {min: 10m, max: 20m}}
 ";
 
-    /// The clouds, and the time that everybody shares.
+    /// The clouds, and the common time.
     pub(in crate::engine) struct Bench {
         simulator: Arc<Mutex<Simulator>>,
         clock: Arc<PausedClock>,
         line: Arc<Line>,
     }
 
-    /// What is between the engines and the cloud.
+    /// Faults between the engines and the cloud.
     #[derive(Default)]
     struct Line {
-        /// Requests that have left, as method and path, and when.
+        /// Requests that were sent, as method and path, with their time.
         sent: Mutex<Vec<(Timestamp, String)>>,
-        /// Requests whose method, path and query have one of these in them are answered with 503.
+        /// Requests whose method and path contain one of these are answered with 503.
         broken: Mutex<Vec<String>>,
-        /// Requests whose method and path have one of these in them are never answered.
+        /// Requests whose method and path contain one of these are never answered.
         silent: Mutex<Vec<String>>,
     }
 
@@ -87,7 +87,7 @@ behaviours:
             }
         }
 
-        /// The process ends, and another one begins on its state.
+        /// Ends the process, and starts another one on its state.
         pub(in crate::engine) async fn restart(&self, site: &mut Site) {
             site.engine = Engine::new(site.store.clone(), self.ports());
             site.engine.wake(site.store.objects().iter().map(|object| object.key())).await.unwrap();
@@ -109,7 +109,7 @@ behaviours:
             }
         }
 
-        /// Looks at, or changes, the cloud.
+        /// Reads or changes the cloud.
         pub(in crate::engine) fn cloud<T>(&self, act: impl FnOnce(&mut Simulator, Timestamp) -> T) -> T {
             let mut simulator = self.simulator.lock().unwrap();
             let now = self.clock.now();
@@ -117,7 +117,7 @@ behaviours:
             act(&mut simulator, now)
         }
 
-        /// How many devices of a series run which firmware.
+        /// Number of devices of a series by firmware.
         pub(in crate::engine) fn versions(&self, prefix: &str) -> BTreeMap<String, usize> {
             let mut versions = BTreeMap::new();
             for device in self.cloud(|cloud, now| cloud.devices(now)) {
@@ -132,22 +132,22 @@ behaviours:
             self.cloud(|cloud, _| cloud.tasks())
         }
 
-        /// From now on requests whose method, path and query have one of these in them are answered with 503.
+        /// From now on requests whose method and path contain one of these are answered with 503.
         pub(in crate::engine) fn break_paths(&self, parts: &[&str]) {
             *self.line.broken.lock().unwrap() = parts.iter().map(|part| (*part).to_owned()).collect();
         }
 
-        /// From now on requests whose method and path have one of these in them are never answered.
+        /// From now on requests whose method and path contain one of these are never answered.
         pub(in crate::engine) fn silence_paths(&self, parts: &[&str]) {
             *self.line.silent.lock().unwrap() = parts.iter().map(|part| (*part).to_owned()).collect();
         }
 
-        /// How many requests of this method have left for a path that ends so.
+        /// Number of requests with this method and path suffix.
         pub(in crate::engine) fn sent(&self, method: &str, end: &str) -> usize {
             self.times(method, end).len()
         }
 
-        /// When they have left.
+        /// The times of these requests.
         pub(in crate::engine) fn times(&self, method: &str, end: &str) -> Vec<Timestamp> {
             let sent = self.line.sent.lock().unwrap();
             let of_kind = sent.iter().filter(|(_, sent)| sent.starts_with(method) && sent.ends_with(end));
@@ -168,7 +168,7 @@ behaviours:
     }
 
     impl Site {
-        /// Takes over these manifests beside what is wanted already.
+        /// Adds these manifests to what is wanted.
         pub(in crate::engine) async fn apply(&mut self, text: &str) {
             let (objects, problems) = manifest::parse(Path::new("test.yaml"), text);
             assert!(problems.is_empty(), "{problems:?}");
@@ -176,7 +176,7 @@ behaviours:
             self.take().await;
         }
 
-        /// An object is not wanted any more.
+        /// Removes an object from what is wanted.
         pub(in crate::engine) async fn remove(&mut self, key: &ObjectKey) {
             self.wanted.remove(key).unwrap();
             self.take().await;
@@ -187,19 +187,19 @@ behaviours:
             self.engine.wake(desired.changed.into_iter().chain(desired.deleting)).await.unwrap();
         }
 
-        /// Works for so long.
+        /// Works for this long.
         pub(in crate::engine) async fn work(&mut self, length: SignedDuration) {
             let end = Instant::now() + Duration::try_from(length).unwrap();
             while let Ok(report) = tokio::time::timeout_at(end, self.engine.next()).await {
                 let key = report.unwrap().key;
-                // As the folder does: what was let go and is wanted again comes in anew.
+                // Like the folder driver: an object that was deleted and is wanted again is created again.
                 if self.store.get(&key).is_none() && self.wanted.contains_key(&key) {
                     self.take().await;
                 }
             }
         }
 
-        /// Works until something is true of the state.
+        /// Works until a condition on the state holds.
         pub(in crate::engine) async fn until(&mut self, what: &str, is_so: impl Fn(&Memory) -> bool) {
             for _ in 0..500 {
                 if is_so(&self.store) {
@@ -214,7 +214,7 @@ behaviours:
             self.store.get(key).unwrap_or_else(|| panic!("there is no {key}"))
         }
 
-        /// Why the object is not ready: the reason of `Ready`, and the sentence.
+        /// Why the object is not ready: the reason of `Ready`, and the message.
         pub(in crate::engine) fn said(&self, key: &ObjectKey) -> (String, String) {
             said(&self.object(key))
         }
@@ -267,7 +267,7 @@ behaviours:
         async fn sleep_until(&self, deadline: Timestamp) {
             while self.now() < deadline {
                 let left = Duration::try_from(deadline.duration_since(self.now())).unwrap_or_default();
-                // Timers of tokio are as fine as a millisecond.
+                // Timers of tokio have a resolution of a millisecond.
                 tokio::time::sleep(left.clamp(Duration::from_millis(1), Duration::from_hours(24))).await;
             }
         }

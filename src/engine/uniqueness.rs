@@ -1,5 +1,5 @@
-//! After a job was created: is its idempotency key its alone? Another instance with a state of its own gives its jobs the same keys,
-//! and a list does not show a job at once, so that two instances that begin together each see nothing and both send.
+//! Checks after a create that the idempotency key of a job is unique. Another instance with its own state gives its
+//! jobs the same keys, and lists lag, so two instances that begin together each find nothing and both create a job.
 
 use super::observe::Evidence;
 use super::worker::Worker;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 impl Worker {
-    /// How fresh a list of jobs must be, so that it shows whoever else carries the key of the jobs that were created then.
+    /// How fresh a list of jobs must be to show other jobs with the key of a job created then.
     pub(super) fn uniqueness_due(&self, created: impl Iterator<Item = Timestamp>) -> Evidence {
         let Some(limits) = self.capabilities().filter(|limits| limits.job_identity != JobIdentity::Devices)
         else {
@@ -24,8 +24,8 @@ impl Worker {
         }
     }
 
-    /// Listed jobs of this rollout beside those that it has recorded: twins of those, what an unsettled call has made, and, where
-    /// nothing is recorded, as after a loss of the state, whatever carries its mark.
+    /// Listed jobs of this rollout beside those that it has recorded: duplicates of those, the result of a request with
+    /// unknown outcome, and, where nothing is recorded (after a loss of the state), every job with its mark.
     pub(super) fn unrecorded_jobs(&self, object: &OtaRollout, ours: &[String]) -> Vec<String> {
         let sent = object.status.iter().flat_map(|status| &status.pending).map(|call| call.token.as_str());
         let keys: BTreeSet<&str> = recorded(object).map(|job| job.token.as_str()).chain(sent).collect();
@@ -69,10 +69,10 @@ mod tests {
         status.stages.iter().map(|stage: &StageStatus| stage.counts.failed + stage.counts.timed_out).sum()
     }
 
-    /// Two laptops with a state of their own apply the same manifests at the same moment.
+    /// Two laptops, each with its own state, apply the same manifests at the same moment.
     async fn both(bench: &Bench) -> [Site; 2] {
         let mut sites = [bench.site(), bench.site()];
-        // The package is there already, so that both come to the canary at once.
+        // The package exists already, so that both come to the canary at once.
         sites[0].apply(&[cloud("lab", "a"), package("v2", "lab", "V2")].concat()).await;
         sites[0].work(SignedDuration::from_mins(5)).await;
         sites[1].apply(&[cloud("lab", "a"), package("v2", "lab", "V2")].concat()).await;
@@ -123,12 +123,12 @@ mod tests {
         for (n, task) in canaries.iter().enumerate() {
             message = message.replace(&task.id, &format!("J{n}"));
         }
-        insta::assert_snapshot!(message, @"another instance of Rollwave works on this rollout with a state of its own: job J1 (created 2027-01-15 08:10:00Z) and job J0 (created 2027-01-15 08:10:00Z) carry one idempotency key; the older one is kept, the other is stopped, and what the cloud refused because of it is not counted as failed. Run one instance, or give both the same state");
+        insta::assert_snapshot!(message, @"another instance of Rollwave with its own state works on this rollout: job J1 (created 2027-01-15 08:10:00Z) and job J0 (created 2027-01-15 08:10:00Z) carry the same idempotency key; the older job is kept, the other is stopped, and devices that the cloud refused because of it do not count as failed. Run one instance, or give both the same state");
         let versions: BTreeMap<String, usize> = bench.versions("m-");
         assert_eq!(versions, BTreeMap::from([("V2".to_owned(), 30)]));
     }
 
-    /// The devices of the verification are named: the second job of it fails at once, on both of them.
+    /// The devices of the verification are named: its second job fails at once, on both of them.
     #[tokio::test(start_paused = true)]
     async fn two_instances_verify_a_package_once_and_do_not_call_it_bad() {
         let bench = Bench::new(WORLD);
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    /// The reasons of its failures are read before a stop rule is asked about them.
+    /// The reasons of its failures are read before a stop rule is judged.
     #[tokio::test(start_paused = true)]
     async fn devices_that_never_came_online_stop_nothing_when_the_state_is_lost() {
         let silent = "{count: 30, idPrefix: m-, product: meter, firmware: V1, online: false}";
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!((status.stopped_by, status.stages[0].counts.never_began), (None, 5), "{}", status.message);
     }
 
-    /// The second one would not have been told by any later list: it fails at once, and a gate would be asked.
+    /// No later list would have shown the second job: it fails at once, and a gate would be judged.
     #[tokio::test(start_paused = true)]
     async fn a_job_whose_key_was_not_checked_yet_fails_no_gate() {
         let bench = Bench::new(WORLD);

@@ -1,5 +1,6 @@
-//! One worker per cloud account: its queue, its client, what was seen of it. Workers run side by side; inside a worker one thing
-//! happens at a time, so that an account has one budget, one inventory and no races, and a dead cloud holds up nobody else.
+//! The worker of one cloud account: its queue, its client and its inventory. Workers run concurrently; within a worker
+//! one thing happens at a time, so that an account has one budget, one inventory and no races, and an unreachable cloud
+//! delays nothing else.
 
 use super::account::{Account, Calls};
 use super::basis::Wanted;
@@ -23,17 +24,17 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tracing::Instrument as _;
 
-/// How often a Secret that does not exist is looked for.
+/// How often a Secret that does not exist is looked up.
 const SECRET_RETRY: SignedDuration = SignedDuration::from_secs(15);
 
-/// What a worker tells after each reconcile.
+/// What a worker reports after each reconcile.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The object.
     pub key: ObjectKey,
     /// Its status changed.
     pub changed: bool,
-    /// Why it could not be brought further, when a call failed.
+    /// The error of the call that failed.
     pub error: Option<CallError>,
     /// Its status could not be read or written.
     pub state_failed: bool,
@@ -41,11 +42,11 @@ pub struct Report {
     pub account: ObjectKey,
     /// Calls to that account so far.
     pub calls: Calls,
-    /// Calls a second that it may cost at present, in thousandths; none before it was connected.
+    /// Calls per second that are allowed at present, in thousandths; none before it was connected.
     pub rate_milli: Option<u64>,
-    /// How long the turn took, since it was last interrupted.
+    /// How long the reconcile took, since it was last interrupted.
     pub took: SignedDuration,
-    /// Objects of the account that wait for a turn or a time.
+    /// Objects of the account in the queue.
     pub queued: usize,
 }
 
@@ -56,9 +57,9 @@ pub(super) enum Trouble {
     Call(CallError),
     /// The state could not be read or written: nothing was sent after that.
     State(StateError),
-    /// The account is out of reach; nothing was asked.
+    /// The account is unreachable; nothing was sent.
     Outage(CallError),
-    /// More requests are needed: whatever is more urgent comes first, then the turn goes on.
+    /// The reconcile needs more requests: more urgent objects come first, then it continues.
     Yield,
 }
 
@@ -74,49 +75,50 @@ impl From<StateError> for Trouble {
     }
 }
 
-/// The account of a worker, connected.
+/// The connection of a worker.
 pub(super) struct Link {
     pub(super) account: Account,
     pub(super) drift_interval: SignedDuration,
-    /// When the account is compared with the specs again.
+    /// When the account is compared with the specs next.
     pub(super) drift_due: Timestamp,
-    /// What its `OtaCloud` says.
+    /// Spec and metadata of its `OtaCloud`.
     pub(super) wanted: Wanted,
     uid: Option<String>,
     spec: OtaCloudSpec,
-    /// The cloud refused the keys: they are read again, since they may have been put right.
+    /// The cloud refused the credentials: they are read again, since they may have been corrected.
     refused: bool,
 }
 
-/// One cloud account's worker.
+/// The worker of one cloud account.
 pub struct Worker {
     pub(super) home: ObjectKey,
     pub(super) store: Arc<dyn Store>,
     pub(super) ports: Ports,
     pub(super) queue: Queue,
     pub(super) link: Option<Link>,
-    /// The link is as its `OtaCloud` says: compared once in each pass, so that no pass stands on two accounts.
+    /// The link matches the `OtaCloud`: checked once per pass, so that no pass uses two accounts.
     pub(super) is_connected: bool,
     pub(super) inventory: Inventory,
     outage: Outage,
     pub(super) refused: Refused,
-    /// When this worker began: its clock goes on steadily since then.
+    /// When this worker began; its clock is steady since then.
     steady_since: Timestamp,
-    /// When this worker began, or last could not write down what came of a create: what stands in the journal from before may
-    /// have been written by another clock, or before its request left.
+    /// When this worker began, or last failed to record the result of a create: earlier journal entries may have been
+    /// written by another clock, or before their request was sent.
     born: Timestamp,
-    /// When the present turn began, over all its interruptions.
+    /// When the current reconcile began, including its interruptions.
     pub(super) began: Timestamp,
-    /// How fresh the evidence of the present turn must be.
+    /// How fresh the evidence of the current reconcile must be.
     pub(super) evidence: Evidence,
-    /// Turns that were left between two pages of a list: when they began, and how fresh their evidence must be.
+    /// Reconciles that were interrupted between two pages of a list: when they began, and how fresh their evidence must
+    /// be.
     interrupted: BTreeMap<ObjectKey, (Timestamp, Evidence)>,
-    /// When whatever else is due comes first.
+    /// When other due objects come first.
     pub(super) slice: Slice,
-    /// What the keys of jobs begin with that are the present object's, recorded or not.
+    /// Prefixes of the idempotency keys of the current object's jobs, recorded or not.
     pub(super) own_keys: Vec<String>,
     heartbeat: Heartbeat,
-    /// Which rollouts other workers have in hand.
+    /// The rollouts that other workers are reconciling.
     claims: Claims,
 }
 
@@ -147,14 +149,14 @@ impl Worker {
         }
     }
 
-    /// The same worker, whose signs of life are told there, beside the workers that share these claims.
+    /// The same worker, which reports its heartbeat there and shares these claims.
     pub(super) fn beside(mut self, pulses: &Pulses, claims: &Claims) -> Self {
         self.heartbeat = pulses.of(&self.home);
         self.claims = claims.clone();
         self
     }
 
-    /// Works until the sender of `wakes` is gone.
+    /// Works until the sender of `wakes` is dropped.
     pub async fn run(
         mut self,
         mut wakes: mpsc::UnboundedReceiver<ObjectKey>,
@@ -190,7 +192,7 @@ impl Worker {
         }
     }
 
-    /// The object changed: it is due now, and its backoff is over.
+    /// The object changed: it is due now, and its backoff ends.
     pub fn wake(&mut self, key: ObjectKey) {
         self.queue.reset(&key);
         self.refused.forget(&key);
@@ -201,9 +203,9 @@ impl Worker {
         self.queue.push(key, Class::UserChange, self.ports.clock.now());
     }
 
-    /// One object's turn; none when it was interrupted, and goes on after whatever is more urgent.
+    /// Reconciles one object; none when it was interrupted and continues after more urgent ones.
     async fn turn(&mut self, key: ObjectKey, class: Class) -> Option<Report> {
-        // Whoever has it reports when it is done, and then it comes to the worker that it belongs to.
+        // Another worker reports when it is done, and then the object comes to the worker that it belongs to.
         let _claim = self.claims.claim(&key)?;
         let now = self.ports.clock.now();
         self.is_connected = false;
@@ -226,7 +228,7 @@ impl Worker {
         Some(Report { changed, error, state_failed, ..self.report(key, now) })
     }
 
-    /// Says when the object has its next turn; whether its status changed, and the error of a call.
+    /// Queues the next reconcile of the object; returns whether its status changed, and the error of a call.
     async fn end(
         &mut self,
         key: &ObjectKey,
@@ -291,10 +293,10 @@ impl Worker {
             }
             _ => self.queue.failed(key, now, self.ports.rng.as_ref(), error.retry_after),
         };
-        // Whatever else is due goes first: what never answers would hold up all others again and again.
+        // Other due objects come first: a call that always fails would delay them again and again.
         let class = if *key == self.home { class } else { class.max(Class::Drift) };
         self.queue.push(key.clone(), class, due);
-        // An account that has just answered another request is within reach.
+        // An account that has just answered another request is reachable.
         if has_succeeded {
             return;
         }
@@ -311,7 +313,7 @@ impl Worker {
         }
     }
 
-    /// Has the account's own object find out, or report, whether it answers.
+    /// Queues the account's own object, which checks whether the account answers.
     fn observe_account(&mut self, due: Timestamp) {
         if let Some(link) = &mut self.link {
             link.account.doubt();
@@ -321,7 +323,7 @@ impl Worker {
         self.queue.push(account, Class::UserChange, due);
     }
 
-    /// The account, connected; or why it cannot be asked now.
+    /// The connected account; or why it cannot be used now.
     pub(super) async fn connect(&mut self) -> Result<&mut Link, Trouble> {
         self.check_outage()?;
         if !self.is_connected {
@@ -351,9 +353,9 @@ impl Worker {
         let is_same = |link: Option<&Link>| link.is_some_and(|link| link.spec == cloud.spec);
         let client = match self.ports.connector.connect(cloud).await {
             Ok(client) => client,
-            // Whatever is deleted with its keys is stopped with those that were read before.
+            // An `OtaCloud` that is deleted together with its Secret stops its jobs with the previous credentials.
             Err(error) if cloud.metadata.deletion_timestamp.is_some() && is_same(before.as_ref()) => {
-                tracing::warn!(account = %self.home, "goes on with the keys that were read before: {error}");
+                tracing::warn!(account = %self.home, "cannot read the credentials, so the previous ones stay in use until the account is deleted: {error}");
                 self.link = before.map(|link| Link { wanted, ..link });
                 return Ok(());
             }
@@ -379,7 +381,7 @@ impl Worker {
         Ok(())
     }
 
-    /// The reconcile goes on, after whatever else was due.
+    /// Continues the reconcile, after other due objects.
     pub(super) fn begin_slice(&mut self) {
         self.slice = Slice::after(self.link.as_ref().map_or(0, |link| link.account.requests()));
     }
@@ -395,17 +397,17 @@ impl Worker {
         })
     }
 
-    /// Every create in doubt is waited for from now on.
+    /// Waits from now on for every create with unknown outcome.
     pub(super) fn count_anew(&mut self) {
         self.born = self.ports.clock.now();
     }
 
-    /// What the journal reckons with.
+    /// The times that the journal uses.
     pub(super) fn times(&self) -> Times {
         Times { born: self.born, turn_began: self.began, now: self.ports.clock.now(), clocks: self.clocks() }
     }
 
-    /// What the judge's time stands on.
+    /// What the time of decisions is based on.
     pub(super) fn clocks(&self) -> Clocks {
         let cloud = self.link.as_ref().and_then(|link| link.account.cloud_time());
         Clocks { steady_since: self.steady_since, boot: self.ports.clock.boot(), cloud }
@@ -415,7 +417,7 @@ impl Worker {
         self.link.as_ref().map(|link| link.account.cloud().capabilities())
     }
 
-    /// True when this worker is the one that the object belongs to now.
+    /// True when the object belongs to this worker now.
     pub(super) async fn owns(&self, object: &Object) -> Result<bool, Trouble> {
         match object {
             Object::Rollout(_) => Ok(home_of(self.store.as_ref(), object).await? == self.home),
@@ -424,8 +426,8 @@ impl Worker {
     }
 }
 
-/// The `OtaCloud` whose worker an object belongs to. A rollout without a package belongs to a worker of no cloud, which can
-/// only say so.
+/// The `OtaCloud` whose worker an object belongs to. A rollout without a package belongs to a worker without an
+/// `OtaCloud`, which can only report that.
 pub(super) async fn home_of(store: &dyn Store, object: &Object) -> Result<ObjectKey, StateError> {
     let package = match object.waits_for().filter(|key| key.kind == Kind::OtaPackage) {
         Some(package) => store.load(&package).await?,
@@ -436,11 +438,11 @@ pub(super) async fn home_of(store: &dyn Store, object: &Object) -> Result<Object
 
 fn no_cloud(store: &dyn Store, home: &ObjectKey) -> CallError {
     if store.is_set_aside(home) {
-        let error = CallError::new(ErrorClass::Invalid, "Connect", format!("{home} cannot be understood"));
-        let error = error.next_step("correct that OtaCloud: its own status says what is wrong with it");
+        let error = CallError::new(ErrorClass::Invalid, "Connect", format!("{home} is invalid"));
+        let error = error.next_step("correct that OtaCloud: its status shows what is wrong");
         return CallError { reason: Some(Reason::AccountInvalid), ..error };
     }
-    let error = CallError::new(ErrorClass::Invalid, "Connect", format!("there is no {home}"))
-        .next_step("write an OtaCloud of that name");
+    let error = CallError::new(ErrorClass::Invalid, "Connect", format!("{home} does not exist"))
+        .next_step("apply an OtaCloud of that name");
     CallError { reason: Some(Reason::AccountMissing), ..error }
 }

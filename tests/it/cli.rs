@@ -95,7 +95,7 @@ fn readers_work_while_another_process_holds_the_state() {
     for (args, expected) in [
         (&["get", "rollouts"][..], "held-at-gate"),
         (&["status", "rollout/soaking"], "soaks until 2026-11-02 10:00:00Z"),
-        (&["why", "rollout/held-at-gate"], "cannot pass any more"),
+        (&["why", "rollout/held-at-gate"], "can no longer pass"),
     ] {
         let output = output(dir.path(), args);
         assert!(output.status.success(), "{args:?}: {}", stderr(&output));

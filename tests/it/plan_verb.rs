@@ -226,7 +226,7 @@ async fn a_removed_manifest_is_planned_as_its_policy_says() {
     OtaPackage/meter-v2  will be deleted: its manifest was removed
       - DeletePackage, now
           DELETE /v5/iot/p1/ota-upgrades/packages/PACKAGE-ID
-      ~ Release, after the step before
+      ~ Release, after the previous step
       cannot be undone: package PACKAGE-ID is deleted from the cloud
 
     OtaRollout/meter-v2  will be deleted: its manifest was removed

@@ -1,4 +1,4 @@
-//! Devices that do not run the version: what is known of them, and how long they are waited for.
+//! Devices that do not run the version: what is known about them, and how long they are waited for.
 
 use super::{devices, listed_ids};
 use crate::api::{
@@ -6,16 +6,16 @@ use crate::api::{
     OtaRollout, Stage, StageStatus, time_text,
 };
 
-/// What was found of the devices of a stage, the commonest first. `version` is the one that they should run.
+/// The findings of a stage, the most common first. `version` is the one that they should run.
 pub(super) fn found(stage: &StageStatus, version: Option<&str>) -> Vec<String> {
-    let text = |finding: &Finding| format!("Of stage {}: {}.", stage.name, text(finding, version));
+    let text = |finding: &Finding| format!("In stage {}: {}.", stage.name, text(finding, version));
     stage.findings.iter().map(text).collect()
 }
 
 fn text(finding: &Finding, version: Option<&str>) -> String {
     let Finding { kind, text, devices, examples } = finding;
     let what = match (kind, text.as_str()) {
-        (FindingKind::Failed, "") => "failed, and the cloud gives no reason".to_owned(),
+        (FindingKind::Failed, "") => "failed, and the cloud reports no reason".to_owned(),
         (FindingKind::Failed, text) => format!("failed with {text:?}"),
         (FindingKind::OtherVersion, "") => "report no version".to_owned(),
         (FindingKind::OtherVersion, text) => {
@@ -26,7 +26,7 @@ fn text(finding: &Finding, version: Option<&str>) -> String {
     format!("{devices} {what}{}", listed_ids(*devices, examples))
 }
 
-/// How long devices without an answer are waited for, and what helps.
+/// How long devices without an outcome are waited for, and what helps.
 pub(super) fn outstanding(
     spec: Option<&Stage>,
     stage: &StageStatus,
@@ -37,11 +37,11 @@ pub(super) fn outstanding(
         let then = match spec.and_then(|spec| spec.deadline).and_then(|deadline| deadline.then) {
             Some(AfterDeadline::Hold) => "then the stage is held",
             Some(AfterDeadline::Judge) | None => {
-                "then those that never began leave the sample, and those that are upgrading have timed out"
+                "then devices that never began leave the sample, and devices that are upgrading time out"
             }
         };
         lines.push(format!(
-            "The {} without an answer are waited for until {}; {then}.",
+            "The deadline of the {} without an outcome is {}; {then}.",
             devices(stage.counts.outstanding()),
             time_text(until)
         ));
@@ -49,11 +49,11 @@ pub(super) fn outstanding(
     let offline = stage.findings.iter().find(|finding| finding.kind == FindingKind::Offline);
     lines.extend(offline.map(|offline| {
         let gives_up = match cloud {
-            Some(CloudKind::HuaweiIotda) => "; the cloud gives them up after 25 h",
+            Some(CloudKind::HuaweiIotda) => "; the cloud gives up on them after 25 h",
             _ => "",
         };
         let (count, examples) = (devices(offline.devices), listed_ids(offline.devices, &offline.examples));
-        format!("Offline: {count}{examples}; bring them online, and they are upgraded{gives_up}.")
+        format!("Offline: {count}{examples}; bring them online to have them upgraded{gives_up}.")
     }));
     lines
 }

@@ -1,8 +1,7 @@
-//! Why an object stands as it does, and what would change it: sentences from spec, status and the time, and from
-//! nothing else.
+//! Why an object has its present status, and what would change it: sentences from spec, status and time only.
 //!
-//! The arithmetic is the judge's own: what would pass a gate is found by asking [`gate::judge`](super::gate::judge)
-//! about counts that could still come.
+//! The arithmetic is that of the decisions: what would pass a gate is found by calling
+//! [`gate::judge`](super::gate::judge) with possible future counts.
 
 mod devices;
 mod package;
@@ -15,25 +14,25 @@ use crate::api::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Why an object stands as it does.
+/// Why an object has its present status.
 #[derive(Serialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The object, as `OtaRollout/meter-v2`.
     pub object: String,
-    /// One word for how it stands.
+    /// Its health in one word.
     pub health: Health,
-    /// The sentence of its status.
+    /// The message of its status.
     pub message: String,
     /// What was decided, newest first.
     pub decisions: Vec<Decision>,
-    /// What was seen, with the numbers that were compared.
+    /// What was observed, with the numbers that were compared.
     pub seen: Vec<String>,
     /// What would change it; never empty.
     pub next: Vec<String>,
 }
 
-/// Explains an object as it stands at `now`; `all` are the objects that it may refer to.
+/// Explains the status of an object at `now`; `all` are the objects that it may refer to.
 #[must_use]
 pub fn explain(object: &Object, all: &[Object], now: Timestamp) -> Explanation {
     let (decisions, seen, next) = match object {
@@ -50,7 +49,7 @@ pub fn explain(object: &Object, all: &[Object], now: Timestamp) -> Explanation {
     };
     let withheld = withheld_since(object.meta()).filter(|_| !object.is_deleting());
     let missing = withheld.map(|since| format!(
-        "Its manifest is missing since {since}, and so are many others, so that it is not deleted: restore the file, or confirm with `rollwave prune {}`.",
+        "Its manifest has been missing since {since}, together with many others, so the object is not deleted. Restore the file, or confirm with `rollwave prune {}`.",
         object.key()
     ));
     let mut next: Vec<String> = first.into_iter().chain(missing).chain(next).collect();
@@ -68,7 +67,7 @@ pub fn explain(object: &Object, all: &[Object], now: Timestamp) -> Explanation {
 }
 
 const NOT_LOOKED_AT: &str =
-    "Nothing was decided on this spec yet: `rollwave apply` or `rollwave run` looks at it.";
+    "This spec was not reconciled yet; `rollwave apply` or `rollwave run` reconciles it.";
 
 /// Since when, and what can be done if it takes too long.
 fn deleting(object: &Object) -> String {
@@ -77,7 +76,7 @@ fn deleting(object: &Object) -> String {
         .finalizer_command()
         .map(|command| format!(" To delete it at once and leave what is in the cloud as it is: {command}"));
     format!(
-        "It is being deleted{}, and goes once nothing of it is left to do in the cloud.{}",
+        "It is being deleted{}, and is removed once nothing is left to do for it in the cloud.{}",
         since.unwrap_or_default(),
         by_hand.unwrap_or_default()
     )
@@ -85,22 +84,20 @@ fn deleting(object: &Object) -> String {
 
 fn by_default(health: Health) -> String {
     match health {
-        Health::Ready => {
-            "Nothing is left to do; a change of the spec, or of what the cloud holds, starts work again."
-        }
-        _ => "It goes on by itself; nothing is asked of you.",
+        Health::Ready => "Nothing is left to do; a change of the spec or in the cloud starts work again.",
+        _ => "It continues by itself; no action is needed.",
     }
     .to_owned()
 }
 
-/// What the `Stalled` condition asks of a person.
+/// What the `Stalled` condition requires of a user.
 fn person_needed(object: &Object) -> String {
     let stalled = find_condition(object.conditions(), STALLED);
     let said = stalled.map(|c| c.message.as_str()).filter(|message| !message.is_empty());
-    format!("It does not go on by itself: {}.", said.unwrap_or(object.message()).trim_end_matches('.'))
+    format!("It does not continue by itself: {}.", said.unwrap_or(object.message()).trim_end_matches('.'))
 }
 
-/// A call whose outcome is not settled, and what happens to it.
+/// A request with unknown outcome, and what happens to it.
 fn pending(intent: &Intent) -> String {
     let what = match intent.operation {
         CreateOperation::CreatePackage => "package",
@@ -109,26 +106,23 @@ fn pending(intent: &Intent) -> String {
     let (token, at) = (&intent.token, time_text(intent.at));
     match intent.state {
         IntentState::Intended => {
-            format!("The call that creates {what} {token} is about to leave (written down {at}).")
+            format!("The request that creates {what} {token} is about to be sent (recorded at {at}).")
         }
         IntentState::Ambiguous => format!(
-            "The call that creates {what} {token} left at {at} without a definite answer. The cloud is searched for it: \
-             if it is there it is taken over, and only if it stays away is it sent again. Nothing is asked of you."
+            "The outcome of the request that creates {what} {token}, sent at {at}, is unknown. Rollwave searches the cloud for the {what} and adopts it if it exists; otherwise it sends the request again. No action is needed."
         ),
         IntentState::Lost => format!(
-            "The call that creates {what} {token} left at {at} without a definite answer, and its package has gone from the \
-             cloud since: nothing tells whether it took effect, and it is never sent again. See in the cloud's console \
-             whether its devices are being upgraded."
+            "The outcome of the request that creates {what} {token}, sent at {at}, is unknown, and its package was deleted in the cloud since, so the outcome stays unknown and the request is never sent again. Check in the cloud's console whether its devices are being upgraded."
         ),
     }
 }
 
-/// How to ask about another object.
+/// The command that explains another object.
 fn ask(kind: Kind, key: &ObjectKey, name: &str) -> String {
     command("why", &key.sibling(kind, name))
 }
 
-/// What to type.
+/// The command for an object.
 fn command(verb: &str, key: &ObjectKey) -> String {
     let word = match key.kind {
         Kind::OtaCloud => "cloud",

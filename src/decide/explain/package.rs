@@ -1,13 +1,13 @@
-//! Why a package stands as it does.
+//! Why a package has its present status.
 
 use super::{command, devices, listed, pending};
 use crate::api::{
     Decision, DriftPolicy, IN_SYNC, Kind, ObjectKey, OtaPackage, OtaPackageStatus, Percent, Verification,
-    VerificationStatus, counted, find_condition, time_text,
+    VerificationStatus, counted, find_condition, time_text, verb,
 };
 use crate::decide::gate::spaced;
 
-/// Decisions, what was seen, and what would change it.
+/// Decisions, what was observed, and what would change it.
 pub(super) fn explain(package: &OtaPackage) -> (&[Decision], Vec<String>, Vec<String>) {
     let Some(status) = &package.status else { return (&[], Vec::new(), Vec::new()) };
     let mut next: Vec<String> = status.pending.iter().map(pending).collect();
@@ -21,10 +21,10 @@ fn seen(package: &OtaPackage, status: &OtaPackageStatus) -> Vec<String> {
     match (&status.package_id, status.origin) {
         (Some(id), Some(origin)) => seen.push(format!("In the cloud as {id} ({origin:?}).")),
         (Some(id), None) => seen.push(format!("In the cloud as {id}.")),
-        (None, _) => seen.push("Not in the cloud, as far as it was looked at.".to_owned()),
+        (None, _) => seen.push("Not in the cloud as of the last check.".to_owned()),
     }
     match (&package.spec.verification, &status.verification) {
-        (None, _) => seen.push("The spec asks for no verification.".to_owned()),
+        (None, _) => seen.push("The spec requests no verification.".to_owned()),
         (Some(asked), None) => seen.push(format!("{}; its job was not created yet.", asks(asked))),
         (Some(asked), Some(so_far)) => seen.push(format!("{}: {}.", asks(asked), answers(so_far))),
     }
@@ -32,13 +32,13 @@ fn seen(package: &OtaPackage, status: &OtaPackageStatus) -> Vec<String> {
 }
 
 fn asks(asked: &Verification) -> String {
-    format!("Verification asks {} of {}", spaced(asked.min_success), devices(count(asked.devices.len())))
+    format!("Verification needs {} of {}", spaced(asked.min_success), devices(count(asked.devices.len())))
 }
 
 fn answers(seen: &VerificationStatus) -> String {
     let counts = seen.counts;
     let rest =
-        listed([(counts.failures(), "failed"), (counts.queued + counts.in_flight, "without an answer yet")]);
+        listed([(counts.failures(), "failed"), (counts.queued + counts.in_flight, "without an outcome yet")]);
     let comma = if rest.is_empty() { "" } else { ", " };
     format!("{} updated{comma}{rest}", counts.succeeded)
 }
@@ -53,8 +53,7 @@ fn verification_next(package: &OtaPackage, status: &OtaPackageStatus) -> Option<
     }
     if missing > open {
         return Some(format!(
-            "Verification cannot pass any more: {} must run {}, and at most {} can. If another attempt may help, {} sends to those \
-             that do not run it; else mend the package under a new version in a new OtaPackage, or change spec.verification.",
+            "Verification can no longer pass: {} must run {}, and at most {} can. If another attempt may help, {} sends the package again to those that do not run it; otherwise fix it under a new version in a new OtaPackage, or change spec.verification.",
             devices(needed),
             package.spec.version,
             seen.counts.succeeded + open,
@@ -63,23 +62,21 @@ fn verification_next(package: &OtaPackage, status: &OtaPackageStatus) -> Option<
     }
     let deadline = seen.dispatched_at.and_then(|at| at.checked_add(asked.timeout.as_signed()).ok());
     let until = deadline.map_or_else(String::new, |at| format!(" before {}", time_text(at)));
-    let (more, version) = (counted(missing, "more device"), &package.spec.version);
-    Some(format!(
-        "It is verified once {more} out of those named in the spec report version {version}{until}."
-    ))
+    let (more, report) = (counted(missing, "more device"), verb(missing, "reports", "report"));
+    let version = &package.spec.version;
+    Some(format!("It is verified once {more} of spec.verification {report} version {version}{until}."))
 }
 
 fn drift_next(package: &OtaPackage, status: &OtaPackageStatus) -> Option<String> {
     let differs = find_condition(&status.conditions, IN_SYNC).is_some_and(|c| c.status == "False");
     match package.spec.drift_policy {
         DriftPolicy::Report if differs => Some(
-            "The cloud's copy differs from the spec and is left alone (spec.driftPolicy: Report). Make them equal, or set \
+            "The cloud's copy differs from the spec and is left unchanged (spec.driftPolicy: Report). Make them equal, or set \
              spec.driftPolicy: Correct to have it replaced."
                 .to_owned(),
         ),
         DriftPolicy::Correct if differs => Some(
-            "The cloud's copy differs from the spec and is replaced (spec.driftPolicy: Correct) as soon as no running job \
-             points at it."
+            "The cloud's copy differs from the spec and is replaced (spec.driftPolicy: Correct) as soon as no running job uses it."
                 .to_owned(),
         ),
         DriftPolicy::Report | DriftPolicy::Correct => None,

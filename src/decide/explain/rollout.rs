@@ -1,4 +1,4 @@
-//! Why a rollout stands as it does.
+//! Why a rollout has its present status.
 
 use super::devices::{cloud_of, found, outstanding, package_of};
 use super::{ask, command, devices, listed, pending, smallest};
@@ -14,7 +14,7 @@ use crate::decide::{
 };
 use jiff::Timestamp;
 
-/// Decisions, what was seen, and what would change it.
+/// Decisions, what was observed, and what would change it.
 pub(super) fn explain<'a>(
     rollout: &'a OtaRollout,
     all: &[Object],
@@ -27,7 +27,7 @@ pub(super) fn explain<'a>(
     (&status.decisions, seen(rollout, status, &key, all), next(rollout, status, &key, all, now))
 }
 
-/// The stage that is being worked on, with its spec; the implied last stage has none.
+/// The stage in progress, with its spec; the implied last stage has none.
 fn current<'a>(
     rollout: &'a OtaRollout,
     status: &'a OtaRolloutStatus,
@@ -43,13 +43,13 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
         let place = status.stages.iter().position(|s| s.name == stage.name).map_or(0, |place| place + 1);
         seen.push(format!("Stage {} ({place} of {total}): {}.", stage.name, counts_text(stage.counts)));
         for gate in spec.iter().flat_map(|spec| &spec.gates) {
-            seen.push(format!("Gate {} asks for {}.", gate.name, asked(&gate.outcome)));
+            seen.push(format!("Gate {} requires {}.", gate.name, asked(&gate.outcome)));
         }
         seen.extend(stage.gates.iter().map(|gate| said("Gate", gate)));
     }
     seen.extend(cohort::reselected(&rollout.spec.stages, &status.stages).map(|stage| {
         format!(
-            "Stage {stage} keeps the devices that its select named when it was sent; the edit of it is followed by {}.",
+            "Stage {stage} keeps the devices that it was dispatched with; {} starts a new run with its edited select.",
             command("restart", key)
         )
     }));
@@ -61,10 +61,10 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
     let left_out = listed([
         (out.by_spec, "by spec.targets.exclude"),
         (out.by_version, "by the version they report"),
-        (out.already_current, "that ran the new version already"),
+        (out.already_current, "that already ran the new version"),
         (out.owned_elsewhere, "that other rollouts own"),
-        (out.ignored_new, "that became eligible after their stage was sent (spec.newDevices: Ignore)"),
-        (out.unknown, "that the cloud does not know"),
+        (out.ignored_new, "that became eligible after their stage was dispatched (spec.newDevices: Ignore)"),
+        (out.unknown, "that are not registered in the cloud"),
         (out.other_product, "of another product"),
     ]);
     if !left_out.is_empty() {
@@ -72,21 +72,21 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
     }
     seen.extend(out.owners.iter().map(|owner| {
         let Owner { rollout, devices: count, why } = owner;
-        format!("OtaRollout {rollout} owns {} that this one targets, too: {why}.", devices(*count))
+        format!("OtaRollout {rollout} owns {} that this one also targets: {why}.", devices(*count))
     }));
     seen
 }
 
 fn counts_text(counts: StageCounts) -> String {
     let rest = listed([
-        (counts.superseded, "of them taken on by a later rollout since"),
-        (counts.unseen, "not counted: taken on before they were seen to run it"),
+        (counts.superseded, "of them taken over by a later rollout since"),
+        (counts.unseen, "not counted: taken over before they reported the version"),
         (counts.owned_elsewhere, "not counted: stopped, and owned by another rollout since"),
         (counts.failed, "failed"),
         (counts.timed_out, "timed out"),
         (counts.reverted, "on another version"),
         (counts.failed_and_left, "failed and were deleted in the cloud since"),
-        (counts.unconfirmed, "reported as successful, version not read since"),
+        (counts.unconfirmed, "reported as successful, version not confirmed yet"),
         (counts.in_flight.saturating_sub(counts.unconfirmed), "upgrading"),
         (counts.queued, "queued"),
         (counts.never_began, "never began"),
@@ -117,7 +117,7 @@ fn said(what: &str, evidence: &Evidence) -> String {
     let verdict = match evidence.verdict {
         Verdict::Pass => "passed",
         Verdict::Fail => "failed",
-        Verdict::Inconclusive => "could not tell",
+        Verdict::Inconclusive => "was inconclusive",
     };
     format!(
         "{what} {} ({}) {verdict} at {}: {}.",
@@ -156,7 +156,7 @@ fn next(
             next.extend(package_next(rollout, key, all));
             if is_held_by_something_else(rollout, status) {
                 let why = status.message.trim_end_matches('.');
-                next.push(format!("It does not go on by itself: {why}."));
+                next.push(format!("It does not continue by itself: {why}."));
                 next.extend(retry_next(status, key).filter(|_| is_because(status, Reason::StageFailed)));
                 return next;
             }
@@ -177,14 +177,16 @@ fn next(
     next
 }
 
-/// Devices that failed or went back get another attempt only when somebody asks for it; a gate that failed holds until then.
+/// Failed and reverted devices get another attempt only on request; a failed gate holds until then.
 fn retry_next(status: &OtaRolloutStatus, key: &ObjectKey) -> Option<String> {
     let failures = total(status).failures();
     let is_held = |stage: &StageStatus| stage.phase == StagePhase::Held && !stage.gates.is_empty();
-    let gate = if status.stages.iter().any(is_held) { ", and asks the gate anew" } else { "" };
+    let gate = if status.stages.iter().any(is_held) { ", and judges the gate again" } else { "" };
     (failures > 0).then(|| {
         let (failed, retry) = (devices(failures), command("retry", key));
-        format!("If another attempt may help, {retry} sends to the {failed} that failed{gate}.")
+        format!(
+            "If another attempt may help, {retry} sends the package again to the {failed} that failed{gate}."
+        )
     })
 }
 
@@ -197,44 +199,41 @@ fn is_because(status: &OtaRolloutStatus, reason: Reason) -> bool {
     find_condition(&status.conditions, PROGRESSING).is_some_and(|condition| condition.reason == reason)
 }
 
-/// Held, and neither by a gate nor by a person: the sentence of the status says what to do.
+/// Held, and neither by a gate nor by a user: the message of the status says what to do.
 fn is_held_by_something_else(rollout: &OtaRollout, status: &OtaRolloutStatus) -> bool {
     let by_gate =
         status.stages.iter().any(|stage| stage.phase == StagePhase::Held && !stage.gates.is_empty());
     status.phase == RolloutPhase::Held && !by_gate && !rollout.spec.suspend && status.paused_at.is_none()
 }
 
-const FOLLOWING_UP: &str = "Every stage has passed. Devices that became eligible later are sent the package in jobs of the last \
-                            stage, under the same stop rules; it completes again when those jobs have ended.";
+const FOLLOWING_UP: &str = "All stages have passed. Devices that became eligible later get the package in jobs of the last stage, under the same stop rules; the rollout completes again when those jobs have ended.";
 
-const NOT_CONTINUED: &str = "This spec is not continued. Mend the package under a new version in a new OtaPackage, and point \
-                             spec.packageRef at it.";
+const NOT_CONTINUED: &str = "The rollout is aborted and does not continue with this spec. Fix the package under a new version in a new OtaPackage, and point spec.packageRef at it.";
 
 fn after_stop(rollout: &OtaRollout, evidence: &Evidence) -> String {
     let rule = rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
     match rule.map(|rule| rule.action) {
         Some(StopAction::Abort) => NOT_CONTINUED.to_owned(),
         Some(StopAction::Pause) | None => format!(
-            "Stop rule {} holds it until the spec changes: point spec.packageRef at a mended package, or change the rule if \
-             what it saw is fine with you.",
+            "Stop rule {} holds the rollout until the spec changes: point spec.packageRef at a fixed package, or change the rule if these failures are acceptable.",
             evidence.rule
         ),
     }
 }
 
-/// What the package has to do first; none when it is ready.
+/// What the package needs first; none when it is ready.
 fn package_next(rollout: &OtaRollout, key: &ObjectKey, all: &[Object]) -> Option<String> {
     let name = &rollout.spec.package_ref.name;
     let wanted = key.sibling(Kind::OtaPackage, name);
     let Some(package) = all.iter().find(|object| object.key() == wanted) else {
-        return Some(format!("{wanted} is not there: apply it, or point spec.packageRef at another one."));
+        return Some(format!("{wanted} does not exist: apply it, or point spec.packageRef at another one."));
     };
     if package.health() == crate::api::Health::Ready {
         return None;
     }
     let question = ask(Kind::OtaPackage, key, name);
     Some(format!(
-        "{wanted} must be ready first; it is {} now ({question} says more).",
+        "{wanted} must be ready first; it is {} now ({question} shows why).",
         package.health().as_str()
     ))
 }
@@ -246,10 +245,13 @@ fn stage_next(
     now: Timestamp,
 ) -> Vec<String> {
     if let (Some(wait), Some(_)) = (spec.and_then(|spec| window::wait(spec, now)), stage.opens_at) {
-        return vec![format!("Stage {} is sent when it {}.", stage.name, wait.text_at(now))];
+        return vec![format!("Stage {} is dispatched when it {}.", stage.name, wait.text_at(now))];
     }
     if stage.phase == StagePhase::Waiting || is_because(status, Reason::DispatchBlocked) {
-        return vec![format!("It goes on when this is over: {}.", status.message.trim_end_matches('.'))];
+        return vec![format!(
+            "It continues once this is resolved: {}.",
+            status.message.trim_end_matches('.')
+        )];
     }
     match stage.phase {
         StagePhase::Waiting => Vec::new(),
@@ -270,7 +272,7 @@ fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
     if gates.is_empty() {
         let open = stage.counts.outstanding();
         return vec![format!(
-            "Stage {} has no gate: it passes when every device has a final outcome, {} to go.",
+            "Stage {} has no gate: it passes when every device has a final outcome, {} outstanding.",
             stage.name,
             devices(open)
         )];
@@ -278,7 +280,7 @@ fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
     gates.iter().map(|gate| outlook(&stage.name, gate, stage.counts)).collect()
 }
 
-/// What a gate would say of counts that can still come.
+/// What a gate would decide on possible future counts.
 fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
     let open = counts.outstanding();
     let passes = |successes: u32, failures: u32| {
@@ -299,16 +301,16 @@ fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
     let bearable =
         smallest(open, |failures| !passes(open - failures, failures)).map(|first| first.saturating_sub(1));
     if needed == 0 && open == 0 {
-        return format!("{name} passes as things stand.");
+        return format!("{name} passes with the present outcomes.");
     }
     let margin = match bearable {
-        Some(0) => "it cannot bear another failure".to_owned(),
-        Some(failures) => format!("it can bear {}", counted(failures, "more failure")),
-        None => "no failure of theirs can stop it".to_owned(),
+        Some(0) => "it tolerates no further failure".to_owned(),
+        Some(failures) => format!("it tolerates {}", counted(failures, "more failure")),
+        None => "no failure among them can change that".to_owned(),
     };
-    let open = format!("{} without an answer yet", devices(open));
+    let open = format!("{} without an outcome yet", devices(open));
     match needed {
-        0 => format!("{name} passes as things stand; with {open}, {margin}."),
+        0 => format!("{name} passes with the present outcomes; with {open}, {margin}."),
         _ => format!(
             "{name} passes after {} in a row; with {open}, {margin}.",
             counted(needed, "more success")
@@ -319,13 +321,13 @@ fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
 fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32) -> String {
     if let (0, Some(why)) = (counts.failures(), gate::cannot_prove(stage, counts.assigned, &gate.outcome)) {
         return format!(
-            "{name} cannot pass: {why}. Ask for less in the gate; or select more devices, and begin a new run with `rollwave restart`."
+            "{name} cannot pass: {why}. Lower what the gate requires, or select more devices and start a new run with `rollwave restart`."
         );
     }
     let best = StageCounts { queued: 0, in_flight: 0, succeeded: counts.succeeded + open, ..counts };
     let reach = gate::judge(gate, &best, Timestamp::UNIX_EPOCH).value;
     let outlook = match open {
-        0 => "every device has its outcome,".to_owned(),
+        0 => "every device has an outcome,".to_owned(),
         1 => "even if the last open device succeeds,".to_owned(),
         _ => format!("even if all {open} open devices succeed,"),
     };
@@ -335,14 +337,13 @@ fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32
     };
     let (reach, goal) = (share(reach), spaced(gate.outcome.min_success));
     format!(
-        "{name} cannot pass any more: {outlook} {measure} is {reach}, and {goal} is asked for. Mend the package under a new \
-         version and point spec.packageRef at it; or, if less is good enough, lower minSuccess of gate {} of stage \
+        "{name} can no longer pass: {outlook} {measure} is {reach}, and {goal} is required. Fix the package under a new version and point spec.packageRef at it; or, if less is acceptable, lower minSuccess of gate {} of stage \
          {stage} to {reach} or below.",
         gate.name
     )
 }
 
-/// A share, cut downwards so that it never looks reached when it is not: `94.9 %`.
+/// A share, rounded down so that it never looks reached when it is not: `94.9 %`.
 fn share(value: f64) -> String {
     format!("{:.1} %", (value * 1000.0).floor() / 10.0)
 }

@@ -1,21 +1,21 @@
-//! What the manifests alone tell of rollouts that target the same devices, before anything happens.
+//! What the manifests alone show about rollouts that target the same devices, before anything happens.
 
 use super::{Claim, Rival};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout, Targets};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A rollout that is going to leave devices to another one, or to be held by it.
+/// A rollout that will leave devices to another one, or be held by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreseen {
     /// The rollout.
     pub key: ObjectKey,
-    /// What will happen, as a sentence.
+    /// What will happen.
     pub message: String,
 }
 
-/// Finds rollouts whose targets surely overlap. Who is in a group or carries a tag only the cloud tells, so that such targets are
-/// compared with `all` and with the same groups and tags alone.
+/// Finds rollouts whose targets certainly overlap. Only the cloud knows the members of groups and tags, so such targets
+/// are compared only with `all` and with the same groups and tags.
 #[must_use]
 pub fn foresee<'a>(objects: impl Iterator<Item = &'a Object>) -> Vec<Foreseen> {
     let objects: BTreeMap<ObjectKey, &Object> = objects.map(|object| (object.key(), object)).collect();
@@ -50,12 +50,12 @@ impl<'a> Entry<'a> {
         let (theirs, name) = (first.claim(), &first.key.name);
         let message = match theirs.compare(&ours) {
             Ordering::Equal => format!(
-                "OtaRollout {name} targets the same devices, and neither comes first (priority {} and release {}): both will be held; give one of them a higher spec.priority, or let them target different devices",
+                "OtaRollout {name} targets the same devices with equal precedence (priority {} and release {}): both will be held; give one of them a higher spec.priority, or let them target different devices",
                 ours.priority(),
                 ours.release()
             ),
             _ => format!(
-                "OtaRollout {name} targets the same devices, and owns them ({}): this rollout sends nothing to devices that both target",
+                "OtaRollout {name} targets the same devices and owns them ({}): this rollout sends nothing to devices that both target",
                 theirs.beats_because(&ours)
             ),
         };
@@ -139,10 +139,10 @@ mod tests {
             ("d", "V3", json!({"targets": {"devices": ["x"]}})),
         ]);
         insta::assert_snapshot!(lines.join("\n"), @"
-        a: OtaRollout d targets the same devices, and owns them (V3 is later than V2): this rollout sends nothing to devices that both target
-        b: OtaRollout d targets the same devices, and neither comes first (priority 0 and release V3): both will be held; give one of them a higher spec.priority, or let them target different devices
-        c: OtaRollout d targets the same devices, and owns them (priority 0 is higher than -1): this rollout sends nothing to devices that both target
-        d: OtaRollout b targets the same devices, and neither comes first (priority 0 and release V3): both will be held; give one of them a higher spec.priority, or let them target different devices
+        a: OtaRollout d targets the same devices and owns them (V3 is later than V2): this rollout sends nothing to devices that both target
+        b: OtaRollout d targets the same devices with equal precedence (priority 0 and release V3): both will be held; give one of them a higher spec.priority, or let them target different devices
+        c: OtaRollout d targets the same devices and owns them (priority 0 is higher than -1): this rollout sends nothing to devices that both target
+        d: OtaRollout b targets the same devices with equal precedence (priority 0 and release V3): both will be held; give one of them a higher spec.priority, or let them target different devices
         ");
     }
 

@@ -1,4 +1,4 @@
-//! Is the cloud's package the one that the spec describes?
+//! Compares the cloud's package with the one that the spec describes.
 
 use crate::api::{Artifact, ArtifactFile, OtaPackage, OtaPackageSpec, Verification, folder_of, root_of};
 use crate::cloud::{
@@ -9,22 +9,22 @@ use crate::decide::gate::reaches;
 use crate::decide::needs::{details_needed, package_key};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The answer.
+/// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Compared {
     Equal,
-    /// Each difference as a sentence.
+    /// Each difference as a message.
     Different(Vec<String>),
-    /// The cloud did not say where the bytes are.
+    /// The cloud does not report where the file is.
     Unknown,
 }
 
-/// Compares a listed package with the spec. Its artifact is trusted to be the same while its list row is the one that was
-/// found equal before.
+/// Compares a listed package with the spec. Its artifact counts as unchanged while its list row is the one that was found
+/// equal before.
 pub(super) fn compare(object: &OtaPackage, package: &Package) -> Compared {
     let spec = &object.spec;
     let mut differences = row_differences(spec, package);
-    // Only the details are sure to have it; while the row stays the same, it is what it was.
+    // Only the details include it; while the row stays the same, so does the artifact.
     if package.artifact.is_some() {
         let (cloud, wanted) = (package.row.custom_info.as_deref(), spec.custom_info.as_deref());
         differences.extend(text_difference("customInfo", cloud, wanted));
@@ -78,7 +78,7 @@ fn artifact_differences(spec: &OtaPackageSpec, cloud: &ArtifactRef) -> Vec<Strin
             let place = format!("{}/{}/{}", object.region, object.bucket, object.key);
             vec![difference("artifact.obs", &place, "")]
         }
-        // By hand: nothing that the cloud says of the bytes can be compared.
+        // Uploaded by hand: the cloud reports nothing about the file that can be compared.
         (ArtifactRef::Held(_), _) if artifact.portal.is_some() => Vec::new(),
         (ArtifactRef::Files(held), _) => files_differences(artifact, held),
         (ArtifactRef::Held(_), _) if artifact.files.is_some() => files_differences(artifact, &[]),
@@ -89,7 +89,7 @@ fn artifact_differences(spec: &OtaPackageSpec, cloud: &ArtifactRef) -> Vec<Strin
     }
 }
 
-/// Files are known by their names: those have to be the same, and then the bytes of each.
+/// Files are identified by their names: the names must be the same, and then the content of each.
 fn files_differences(artifact: &Artifact, held: &[HeldFile]) -> Vec<String> {
     let wanted = artifact.files.as_deref().unwrap_or_default();
     let wanted: BTreeMap<&str, &ArtifactFile> =
@@ -111,14 +111,14 @@ fn files_differences(artifact: &Artifact, held: &[HeldFile]) -> Vec<String> {
     wanted.into_iter().flat_map(of_file).collect()
 }
 
-/// What the bytes of a file shall hash to.
+/// The expected digests of a file.
 struct Digests<'a> {
     /// In lower case.
     sha256: &'a str,
     md5: Option<&'a String>,
 }
 
-/// Digests are compared as far as both sides know them; one of them must be known to both.
+/// Digests are compared where both sides know them; at least one must be known to both.
 fn held_differences(field: &str, wanted: &Digests<'_>, held: &HeldArtifact) -> Vec<String> {
     let md5 = lower(wanted.md5);
     let digests = [
@@ -128,7 +128,7 @@ fn held_differences(field: &str, wanted: &Digests<'_>, held: &HeldArtifact) -> V
     let both = digests.into_iter().filter_map(|(name, cloud, wanted)| Some((name, cloud?, wanted?)));
     let both: Vec<(&str, &str, &str)> = both.collect();
     if both.is_empty() {
-        return vec![format!("no digest of the bytes in the cloud can be compared with {field} of the spec")];
+        return vec![format!("the cloud reports no digest that can be compared with {field} of the spec")];
     }
     let unequal = both.into_iter().filter(|(_, cloud, wanted)| cloud != wanted);
     unequal.map(|(name, cloud, wanted)| difference(&format!("{field}.{name}"), cloud, wanted)).collect()
@@ -192,7 +192,7 @@ fn artifact(object: &OtaPackage) -> NewArtifact {
     }
 }
 
-/// The files of ours that a package is made of, each with the field that names it.
+/// The local files of a package, each with the field that names it.
 #[must_use]
 pub fn local_files(object: &OtaPackage) -> Vec<(String, LocalFile)> {
     let files = match artifact(object) {

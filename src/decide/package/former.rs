@@ -1,15 +1,16 @@
-//! Jobs of verifications that an edit replaced. Where jobs carry no token, or are listed by a package that was deleted since, nothing
-//! in the cloud tells that one of them is ours; an edit that is undone would have the same devices verified twice.
+//! Jobs of verifications that an edit replaced. Where jobs carry no idempotency key, or are listed by a package that was
+//! deleted since, nothing in the cloud shows that one of them is ours; undoing the edit would verify the same devices
+//! twice.
 
 use super::verify::{find_job, token};
 use crate::api::{CreateOperation, FormerJob, OtaPackageStatus, Verification, VerificationStatus};
 use crate::cloud::{Job, JobIdentity};
 use crate::decide::PackageView;
 
-/// So many are remembered, the newest ones.
+/// How many are remembered, the newest ones.
 const MOST: usize = 8;
 
-/// Remembers the job of the verification that the status holds, before another one takes its place.
+/// Remembers the job of the current verification, before another one replaces it.
 pub(super) fn remember(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
     let known =
         status.verification.as_ref().and_then(|known| Some((known.token.clone(), known.job_id.clone()?)));
@@ -18,9 +19,9 @@ pub(super) fn remember(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
     }
 }
 
-/// Removes calls of earlier verifications that are settled, and remembers their jobs. What was lost of another attempt, or of
-/// another package, stands in the way of nothing; and where jobs carry no token, the next one for the same devices would look like
-/// the work of a call whose job has ended.
+/// Removes settled requests of earlier verifications, and remembers their jobs. A lost request of another attempt or
+/// package blocks nothing; and where jobs carry no key, the next job for the same devices would look like the result of a
+/// request whose job has ended.
 pub(super) fn settle(view: &PackageView<'_>, status: &mut OtaPackageStatus, jobs: &[&Job], token: &str) {
     let calls = std::mem::take(&mut status.pending);
     for call in calls {
@@ -60,7 +61,7 @@ fn last_attempt(
     (0..).map_while(of).last()
 }
 
-/// The attempt goes on with the job that it had before an edit took its place.
+/// Continues the attempt with the job that it had before an edit replaced it.
 pub(super) fn take_up(
     view: &PackageView<'_>,
     status: &OtaPackageStatus,

@@ -1,4 +1,4 @@
-//! Deleting an `OtaPackage`: its package stays or goes by `deletionPolicy`, and never while a job needs it.
+//! Deletes an `OtaPackage`: its package is kept or deleted by `deletionPolicy`, and never deleted while a job uses it.
 
 use super::compare::{Compared, compare};
 use super::report::{Outcome, finish};
@@ -8,10 +8,10 @@ use crate::cloud::{Capabilities, Job, JobState};
 use crate::decide::{Action, PackageView, Plan, confirm};
 use jiff::Timestamp;
 
-/// What a package that is being deleted does next.
+/// What a deleted package does next.
 pub(super) fn delete(view: &PackageView<'_>, mut status: OtaPackageStatus) -> Plan<OtaPackageStatus> {
     own_what_was_created(view, &mut status);
-    // Times to come were written by a clock that was ahead: they count from now on.
+    // Times in the future were written by a clock that was ahead: they count from now on.
     status.known_since = status.known_since.map(|since| since.min(view.now));
     if let Some(verification) = &mut status.verification {
         verification.dispatched_at = verification.dispatched_at.map(|at| at.min(view.now));
@@ -26,7 +26,8 @@ pub(super) fn delete(view: &PackageView<'_>, mut status: OtaPackageStatus) -> Pl
     finish(view.object, status, outcome, view.now)
 }
 
-/// A package that leaves, and of which nothing was ever created: the cloud need not be asked, and may be gone itself.
+/// A deleted package of which nothing was ever created is removed without reading from the cloud, which may not exist any
+/// more.
 pub(super) fn at_once(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackageStatus>> {
     let status = object.status.clone().unwrap_or_default();
     let is_leaving = object.metadata.deletion_timestamp.is_some();
@@ -34,8 +35,8 @@ pub(super) fn at_once(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPac
     (is_leaving && has_nothing).then(|| finish(object, status, release("nothing was created"), now))
 }
 
-/// A package that leaves, and whose account is not there any more: it goes unless something of ours would stay behind that is
-/// to be deleted, or may exist.
+/// A deleted package whose account does not exist: it is removed unless something of ours would be left behind that is to
+/// be deleted, or may exist.
 pub(super) fn without_account(object: &OtaPackage, now: Timestamp) -> Option<Plan<OtaPackageStatus>> {
     object.metadata.deletion_timestamp.as_ref()?;
     let status = object.status.clone().unwrap_or_default();
@@ -45,13 +46,13 @@ pub(super) fn without_account(object: &OtaPackage, now: Timestamp) -> Option<Pla
         || id.is_empty();
     let waits = |why: &str, instead: &str| {
         let message = format!(
-            "deletion waits for OtaCloud/{cloud}, which does not exist: {why}; write that OtaCloud again, or {instead}"
+            "deletion waits for OtaCloud/{cloud}, which does not exist: {why}; apply that OtaCloud again, or {instead}"
         );
         Outcome::stuck(Reason::AccountMissing, message)
     };
     let outcome = if !status.pending.is_empty() {
-        let why = "a request was sent through it whose outcome is unknown";
-        waits(why, "remove the finalizer and look in the cloud for what it made")
+        let why = "the outcome of a request that was sent through it is unknown";
+        waits(why, "remove the finalizer and check in the cloud what the request created")
     } else if stays {
         release("its OtaCloud does not exist; what is in the cloud stays there")
     } else {
@@ -61,7 +62,7 @@ pub(super) fn without_account(object: &OtaPackage, now: Timestamp) -> Option<Pla
     Some(finish(object, status, outcome, now))
 }
 
-/// A create whose answer was lost may have succeeded: an equal package that is there now is what it made.
+/// A create with unknown outcome may have succeeded: an equal package that exists now is its result.
 fn own_what_was_created(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
     let calls = status.pending.iter().filter(|intent| intent.operation == CreateOperation::CreatePackage);
     let Some(token) = calls.map(|intent| intent.token.clone()).next() else { return };
@@ -73,14 +74,17 @@ fn own_what_was_created(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
     }
 }
 
-/// A call that is not settled may have made what nobody would know of any more.
+/// The result of a request with unknown outcome would have no owner.
 fn in_doubt(status: &OtaPackageStatus) -> Option<Outcome> {
     let call = &status.pending.iter().find(|intent| intent.is_open())?.token;
-    Some(Outcome::working(Reason::Deleting, format!("deletion waits: call {call} is not settled")))
+    Some(Outcome::working(
+        Reason::Deleting,
+        format!("deletion waits: the outcome of request {call} is not known yet"),
+    ))
 }
 
-/// Lets it go with its package left in the cloud, once lists must show that: an object that is written for the same package a
-/// moment later would not see it, and make it again.
+/// Removes the object and keeps its package in the cloud, once lists must show the package: an object that is written for
+/// the same package a moment later would not see it, and create it again.
 fn leave(view: &PackageView<'_>, status: &OtaPackageStatus, message: &str) -> Outcome {
     let sent_at = status.verification.as_ref().and_then(|sent| sent.dispatched_at);
     let last = status.known_since.max(sent_at);
@@ -107,11 +111,11 @@ fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     let (Some(packages), Some(jobs)) = (&view.packages, &view.jobs) else {
         return Outcome::working(
             Reason::Deleting,
-            format!("deletion of package {id} waits for a look at the cloud"),
+            format!("deletion of package {id} waits until the cloud's packages and jobs are read"),
         );
     };
     if packages.value.iter().all(|package| package.row.id != *id) {
-        return release("the package is not in the cloud any more");
+        return release("the package is no longer in the cloud");
     }
     let holders = holders(&jobs.value, id, view.capabilities);
     let verify = status.verification.as_ref();
@@ -139,27 +143,27 @@ fn release(message: &str) -> Outcome {
     Outcome::working(Reason::Deleting, message).with([Action::Release])
 }
 
-/// Jobs of this package that keep it from being deleted: those that are not final and, where the cloud counts them, those
-/// that were stopped with devices still to come.
+/// Jobs that keep this package from being deleted: those that are not final and, where the cloud counts them, those that
+/// were stopped with devices outstanding.
 pub(super) fn holders<'a>(jobs: &[&'a Job], package_id: &str, capabilities: &Capabilities) -> Vec<&'a Job> {
     let holds_stopped = |job: &Job| capabilities.stopped_jobs_hold && job.counts.stopped > 0;
     let of_it = jobs.iter().filter(|job| job.package_ids.iter().any(|id| id == package_id));
     of_it.filter(|job| !job.state.is_final() || holds_stopped(job)).copied().collect()
 }
 
-/// `job j-1 (3 of 10 devices outstanding)`, and so on; of stopped ones it says what frees the package of them.
+/// `job j-1 (3 of 10 devices outstanding)`, and so on; for stopped ones also how to free the package.
 pub(super) fn describe(holders: &[&Job]) -> String {
     let describe = |job: &&Job| {
         let (id, counts, total) = (&job.id, &job.counts, job.counts.total);
         if job.state.is_final() {
-            return format!("job {id} (stopped with {} of {total} devices to come)", counts.stopped);
+            return format!("job {id} (stopped with {} of {total} devices outstanding)", counts.stopped);
         }
         let outstanding = counts.queued + counts.in_flight + counts.retrying;
         format!("job {id} ({outstanding} of {total} devices outstanding)")
     };
     let all = holders.iter().map(describe).collect::<Vec<_>>().join(", ");
     if holders.iter().any(|job| job.state.is_final()) {
-        return format!("{all}; a stopped job goes with its rollout, or by hand in the cloud");
+        return format!("{all}; a stopped job is deleted with its rollout, or by you in the cloud");
     }
     all
 }

@@ -1,5 +1,5 @@
-//! Packages that people upload in the cloud's portal, because no call can: they are looked for, named exactly when they are
-//! missing, and never chosen between.
+//! Packages that users upload in the cloud's portal, because there is no API for it: they are searched for, described
+//! exactly when they are missing, and never selected by guess.
 
 use super::report::Outcome;
 use super::{is_hidden, take_over};
@@ -35,16 +35,16 @@ fn name(object: &OtaPackage) -> Option<&str> {
     object.spec.artifact.portal.as_ref().and_then(|portal| portal.name.as_deref())
 }
 
-/// The cloud shows neither digest nor size nor source versions of what was uploaded.
+/// The cloud reports neither digest nor size nor source versions of an uploaded package.
 fn unproven(mut outcome: Outcome) -> Outcome {
-    let words = "its bytes and source versions cannot be compared, because the cloud does not show them";
+    let words = "its digest and source versions cannot be compared, because the cloud does not report them";
     if let Some(fact) = outcome.in_sync.as_mut().filter(|fact| fact.truth == Truth::True) {
         fact.message = format!("{}; {words}", fact.message);
     }
     outcome
 }
 
-/// Says exactly what must be uploaded; only a person can.
+/// Describes exactly what a user must upload.
 fn awaited(object: &OtaPackage, lost: Option<&str>) -> Outcome {
     let spec = &object.spec;
     let file_type = match spec.kind {
@@ -58,9 +58,9 @@ fn awaited(object: &OtaPackage, lost: Option<&str>) -> Outcome {
         versions => versions.join(", "),
     };
     let name = name(object).map(|name| format!(", name {name}")).unwrap_or_default();
-    let lost = lost.map(|id| format!("package {id} is not in the portal any more; ")).unwrap_or_default();
+    let lost = lost.map(|id| format!("package {id} is no longer in the portal; ")).unwrap_or_default();
     let message = format!(
-        "{lost}upload it in the portal: fileType {file_type}, manufacturer {}, deviceType {}, model {}, version {}, source versions {sources}{name}, sha256 {}; it is looked for at every drift interval",
+        "{lost}upload it in the portal: fileType {file_type}, manufacturer {}, deviceType {}, model {}, version {}, source versions {sources}{name}, sha256 {}; Rollwave checks for it at every drift interval",
         text(&product.manufacturer),
         text(&product.device_type),
         text(&product.model),
@@ -77,7 +77,7 @@ fn ambiguous(several: &[&Package]) -> Outcome {
     };
     let list: Vec<String> = several.iter().map(named).collect();
     let message = format!(
-        "the portal holds {} packages of this version, and none is chosen: {}; delete all but one, or give the name of one in spec.artifact.portal.name",
+        "the portal holds {} packages of this version, and the spec does not select one: {}; delete all but one, or set spec.artifact.portal.name to the name of one",
         several.len(),
         list.join(", ")
     );

@@ -1,4 +1,4 @@
-//! How a package's judgement stands in its status.
+//! Writes a decision about a package into its status.
 
 use crate::api::{
     IN_SYNC, OtaPackage, OtaPackageStatus, READY, RECONCILING, Reason, Request, STALLED, Truth, VERIFIED,
@@ -7,7 +7,7 @@ use crate::api::{
 use crate::decide::{Action, POLL, Plan, Requeue};
 use jiff::Timestamp;
 
-/// Who can bring it further.
+/// Who can advance the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     Done,
@@ -29,7 +29,7 @@ impl Fact {
     }
 }
 
-/// A judgement, before it is written down. A fact that is absent stays as it was.
+/// A decision, before it is written down. An absent fact stays as it was.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub standing: Standing,
@@ -54,13 +54,13 @@ impl Outcome {
         Self::new(Standing::Stuck, reason, message)
     }
 
-    /// The cloud's copy: its truth, under the reason and message of the whole.
+    /// Sets the condition of the cloud's copy, with the reason and message of the outcome.
     pub fn in_sync(mut self, truth: Truth) -> Self {
         self.in_sync = Some(Fact::new(truth, self.reason, self.message.clone()));
         self
     }
 
-    /// The verification: its truth, under the reason and message of the whole.
+    /// Sets the condition of the verification, with the reason and message of the outcome.
     pub fn verified(mut self, truth: Truth) -> Self {
         self.verified = Some(Fact::new(truth, self.reason, self.message.clone()));
         self
@@ -72,7 +72,7 @@ impl Outcome {
     }
 }
 
-/// Writes the judgement into the status.
+/// Writes the decision into the status.
 pub(super) fn finish(
     object: &OtaPackage,
     mut status: OtaPackageStatus,

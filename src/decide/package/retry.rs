@@ -1,8 +1,8 @@
-//! A request to verify again what has failed its verification. It is a new verification, under the token of the next attempt: what
-//! the one before sent is never sent again.
+//! A request to repeat a failed verification. It is a new verification, under the idempotency key of the next attempt:
+//! the previous one is never sent again.
 //!
-//! It is for the devices that do not run the version yet, and begins once the job before has ended: a device takes one job at a
-//! time. A request that cannot be answered yet stays open; nothing was noted of it.
+//! It is for the devices that do not run the version yet, and begins once the previous job has ended, because a device
+//! takes one job at a time. A request that cannot be answered yet stays open, and nothing is recorded.
 
 use super::report::{Outcome, Standing};
 use super::verify::{begin, find_job};
@@ -16,16 +16,16 @@ use crate::decide::{Action, PackageView};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// What comes of a request.
+/// The answer to a request.
 enum Answer {
-    /// The job before has not ended.
+    /// The previous job has not ended.
     Later(Vec<Action>, String),
     Taken(VerificationStatus, String),
     Refused(&'static str),
 }
 
-/// Answers a request, if one is open, given what the package does without it; `again` judges it anew, with the next attempt.
-/// What came of it is noted in the same write as its value, before anything is sent.
+/// Answers a request, if one is open, given the outcome without it; `again` judges the package with the next attempt. The
+/// answer is recorded in the same write as the value of the request, before anything is sent.
 pub(super) fn answer(
     view: &PackageView<'_>,
     status: &mut OtaPackageStatus,
@@ -38,7 +38,7 @@ pub(super) fn answer(
     let (rule, message, next) = match decide(view, status, outcome.reason) {
         Answer::Later(actions, why) => return later(outcome, actions, &why),
         Answer::Taken(next, message) => (Reason::RetryTaken, message, Some(next)),
-        Answer::Refused(why) => (Reason::RetryRefused, format!("nothing is tried again: {why}"), None),
+        Answer::Refused(why) => (Reason::RetryRefused, format!("retry refused: {why}"), None),
     };
     status.last_handled_retry_at = Some(asked.to_owned());
     record_decision(&mut status.decisions, view.now, rule, message);
@@ -63,7 +63,7 @@ pub fn refuse(package: &OtaPackage, status: &mut OtaPackageStatus, why: &str, no
 
 fn decide(view: &PackageView<'_>, status: &OtaPackageStatus, reason: Reason) -> Answer {
     let Some(asked) = &view.object.spec.verification else {
-        return Answer::Refused("spec.verification asks for none");
+        return Answer::Refused("spec.verification is not set");
     };
     let has_failed = matches!(
         reason,
@@ -78,36 +78,36 @@ fn decide(view: &PackageView<'_>, status: &OtaPackageStatus, reason: Reason) -> 
     };
     let job = find_job(&jobs.value, &known.token, known.job_id.as_deref());
     if let Some(job) = job.filter(|job| !job.state.is_final()) {
-        let why = format!("it is verified again, as asked, once job {} has ended", job.id);
+        let why = format!("the requested retry starts once job {} has ended", job.id);
         return Answer::Later(stop(view, job, &known.counts), why);
     }
     let left = lacking(view, asked);
     if left == 0 {
         return Answer::Refused(
-            "every device that spec.verification names runs the version: name others, that do not run it yet",
+            "every device of spec.verification already runs the version: name devices that do not run it yet",
         );
     }
     let next = begin(view, asked, known.attempt.saturating_add(1));
     let (devices, do_not) = (counted(left, "device"), verb(left, "does not", "do not"));
-    let message = format!("verified again by request, on {devices} that {do_not} run the version");
+    let message = format!("retry accepted: verifying again on {devices} that {do_not} run the version");
     Answer::Taken(next, message)
 }
 
-/// It has failed still, and somebody works on it.
+/// The verification has still failed, and work is in progress.
 fn later(mut outcome: Outcome, actions: Vec<Action>, why: &str) -> Outcome {
     (outcome.standing, outcome.reason) = (Standing::Working, Reason::Verifying);
     outcome.message = format!("{}; {why}", outcome.message);
     outcome.with(actions)
 }
 
-/// A job whose devices have all answered, or had the time for it, is stopped where the cloud can; another one ends by itself.
+/// Stops a job whose devices have all answered or timed out, where the cloud can; other jobs end by themselves.
 fn stop(view: &PackageView<'_>, job: &Job, counts: &StageCounts) -> Vec<Action> {
     let is_idle = counts.queued + counts.in_flight == 0;
     let can_stop = view.capabilities.stops_jobs && job.state != JobState::Stopping;
     (is_idle && can_stop).then(|| Action::StopJob { id: job.id.clone() }).into_iter().collect()
 }
 
-/// How many of the named devices do not run the version, as far as they were looked at.
+/// How many of the named devices do not run the version, as far as they were observed.
 fn lacking(view: &PackageView<'_>, asked: &Verification) -> usize {
     let target = Target { kind: view.object.spec.kind, version: &view.object.spec.version };
     let Some(devices) = &view.devices else { return 0 };

@@ -32,7 +32,7 @@ pub(super) fn passed(counts: &StageCounts, was_sent: bool) -> Outcome {
     let mut message = summary(counts);
     if !was_sent {
         message +=
-            "; they ran it before anything was sent, so that nothing is proven of this package's own files";
+            "; they ran it before anything was sent, so the files of this package itself are not tested";
     }
     done(message)
 }
@@ -43,7 +43,7 @@ pub(super) fn done(message: impl Into<String>) -> Outcome {
 
 pub(super) fn summary(counts: &StageCounts) -> String {
     format!(
-        "{} of {} devices run it ({}), {} failed, {} timed out, {} went back",
+        "{} of {} devices run it ({}), {} failed, {} timed out, {} reverted",
         counts.succeeded,
         counts.assigned,
         percent_text(counts.succeeded, counts.assigned),

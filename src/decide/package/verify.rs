@@ -24,11 +24,11 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         status.verification = None;
         return match of_the_cloud(view, package_id) {
             Some(CloudVerification::NotNeeded | CloudVerification::Passed) | None => {
-                done("no verification is asked for")
+                done("no verification requested")
             }
             Some(state) => {
                 let message = format!(
-                    "the cloud takes no rollout of package {package_id} before it is verified (its verification: {}); give spec.verification",
+                    "the cloud accepts no rollout of package {package_id} before it is verified (its verification: {}); set spec.verification",
                     state.as_str()
                 );
                 Outcome::stuck(Reason::VerificationNeeded, message).verified(Truth::False)
@@ -40,21 +40,21 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         .as_ref()
         .is_some_and(|known| is_verification_of(view.object, verification, known));
     let was_verified = is_known && condition_is_true(&status.conditions, VERIFIED);
-    // What it asks for may have been raised since.
+    // Its requirements may have been raised since.
     let enough = status.verification.as_ref().filter(|known| was_verified && is_enough(verification, known));
     if let Some(known) = enough {
         return held_back(view, package_id, &known.counts)
             .unwrap_or_else(|| passed(&known.counts, known.job_id.is_some()));
     }
     let (Some(jobs), Some(devices)) = (&view.jobs, &view.devices) else {
-        return Outcome::working(Reason::Observing, "looking at the devices of the verification")
+        return Outcome::working(Reason::Observing, "reading the devices of spec.verification")
             .verified(Truth::Unknown);
     };
     let named: BTreeSet<&str> = verification.devices.iter().map(String::as_str).collect();
     let unknown: Vec<&str> = named.iter().copied().filter(|id| !devices.value.contains_key(*id)).collect();
     if !unknown.is_empty() {
         let message = format!(
-            "the cloud does not know {} of {} devices that verification names: {}",
+            "{} of {} devices of spec.verification are not registered in the cloud: {}",
             unknown.len(),
             named.len(),
             unknown.join(", ")
@@ -75,7 +75,7 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
         .judge(status)
 }
 
-/// An attempt at the verification that the spec asks for now, of which nothing is known yet.
+/// A new attempt at the verification that the spec requires now.
 pub(super) fn begin(view: &PackageView<'_>, verification: &Verification, attempt: u32) -> VerificationStatus {
     VerificationStatus {
         token: token(view, verification, attempt),
@@ -93,7 +93,7 @@ pub(super) fn token(view: &PackageView<'_>, verification: &Verification, attempt
     verify_token(uid, &package_identity(view.object), &verification.devices, attempt)
 }
 
-/// True when it is the verify job of any attempt at what the spec asks for now.
+/// True when it is the verify job of any attempt at the present verification.
 pub(super) fn is_of_an_attempt(view: &PackageView<'_>, status: &OtaPackageStatus, job: &Job) -> bool {
     let (Some(asked), Some(known)) = (&view.object.spec.verification, &status.verification) else {
         return false;
@@ -102,19 +102,19 @@ pub(super) fn is_of_an_attempt(view: &PackageView<'_>, status: &OtaPackageStatus
     (0..=known.attempt).any(is_its)
 }
 
-/// The last attempt whose job is in the cloud: where the state was lost, nothing else tells that there were several.
+/// The last attempt with a job in the cloud: after a loss of the state nothing else shows how many there were.
 fn last_attempt(view: &PackageView<'_>, verification: &Verification, jobs: &[&Job]) -> u32 {
     let is_there = |attempt: &u32| find_job(jobs, &token(view, verification, *attempt), None).is_some();
     (1..).take_while(is_there).last().unwrap_or(0)
 }
 
-/// The oldest job of this token.
+/// The oldest job of this key.
 fn oldest<'a>(jobs: &[&'a Job], token: &str) -> Option<&'a Job> {
     let same = jobs.iter().filter(|job| job.token.as_deref() == Some(token)).copied();
     same.min_by_key(|job| (job.created_at.unwrap_or(Timestamp::MAX), &job.id))
 }
 
-/// Whether this job is the only one of its token, as far as a list shows it that was begun after the job had become visible.
+/// Whether this job is the only one of its key, according to a list that was begun after the job had become visible.
 fn uniqueness(jobs: &Seen<Vec<&Job>>, job: &Job, lag: SignedDuration) -> Uniqueness {
     let is_twin = |other: &&&Job| other.id != job.id && job.token.is_some() && other.token == job.token;
     let visible = job.created_at.and_then(|created| created.checked_add(lag).ok());
@@ -127,15 +127,15 @@ fn uniqueness(jobs: &Seen<Vec<&Job>>, job: &Job, lag: SignedDuration) -> Uniquen
     }
 }
 
-/// The verify job among these: by its token, or by the id that the status holds.
+/// The verify job among these: by its key, or by the id in the status.
 pub(super) fn find_job<'a>(jobs: &[&'a Job], token: &str, id: Option<&str>) -> Option<&'a Job> {
     let oldest = oldest(jobs, token);
     let by_id = jobs.iter().find(|job| id == Some(job.id.as_str())).copied();
-    // Another instance may have sent the same one before: both of them go by the older job.
+    // Another instance may have sent the same one before: both use the older job.
     by_id.filter(|job| job.token.as_deref() != Some(token)).or(oldest).or(by_id)
 }
 
-/// Takes in the verify job whose create was not answered, if it is listed; the token of one that is not.
+/// Records the verify job of a request with unknown outcome, if it is listed; otherwise returns its key.
 pub(super) fn unsettled(status: &mut OtaPackageStatus, jobs: &[&Job], now: Timestamp) -> Option<String> {
     let is_job = |intent: &&Intent| intent.operation == CreateOperation::CreateJob && intent.is_open();
     let token = status.pending.iter().find(is_job)?.token.clone();
@@ -157,16 +157,16 @@ struct Trial<'v> {
 impl Trial<'_> {
     fn judge(&self, status: &mut OtaPackageStatus) -> Outcome {
         let Some(known) = status.verification.as_mut() else {
-            return Outcome::working(Reason::Observing, "looking at the devices of the verification");
+            return Outcome::working(Reason::Observing, "reading the devices of spec.verification");
         };
-        // A time to come was written by a clock that was ahead: its timeout counts from now on.
+        // A time in the future was written by a clock that was ahead: its timeout counts from now on.
         known.dispatched_at = known.dispatched_at.map(|at| at.min(self.view.now));
         let job = find_job(&self.jobs.value, &self.token, known.job_id.as_deref());
         if let Some(job) = job {
             status.pending.retain(|intent| intent.token != self.token);
             known.job_id = Some(job.id.clone());
             known.dispatched_at = known.dispatched_at.or(job.created_at).or(Some(self.jobs.at));
-            // Jobs are also looked at one by one, later than their list was read; and a time to come was written by a clock that
+            // Jobs are also read one by one, later than their list; and a time in the future was written by a clock that
             // has been set back since.
             let now = self.view.now;
             let ended = job.state.is_final();
@@ -225,7 +225,7 @@ impl Trial<'_> {
             retried: false,
             uniqueness: uniqueness(self.jobs, job, lag),
         });
-        // Whoever else sends the package after its devices were counted proves nothing of them.
+        // Packages sent by others after the devices were counted prove nothing about them.
         let is_lost = known.counts == StageCounts::default();
         let mut counts =
             if is_lost && self.was_passed(job) { told.counts } else { told.counts.believing(known.counts) };
@@ -242,7 +242,7 @@ impl Trial<'_> {
         (self.after_timeout(counts, known), told.unclear)
     }
 
-    /// The state was lost, and a rollout was released after this job: it had passed by what was seen then.
+    /// The state was lost, and a rollout was dispatched after this job: it had passed on what was observed then.
     fn was_passed(&self, verify: &Job) -> bool {
         let is_rollout = |job: &&&Job| {
             job.token.is_some()
@@ -252,7 +252,7 @@ impl Trial<'_> {
         verify.created_at.is_some() && self.jobs.value.iter().any(|job| is_rollout(&job))
     }
 
-    /// Who has not answered within `timeout` has failed, and so has who never came online: each of these devices is asked for.
+    /// Devices without an outcome within `timeout` have failed, even if they never came online: each of them is required.
     fn after_timeout(&self, mut counts: StageCounts, known: &VerificationStatus) -> StageCounts {
         counts.timed_out += std::mem::take(&mut counts.never_began);
         let limit = self.verification.timeout.as_signed();
@@ -269,45 +269,46 @@ impl Trial<'_> {
         let (state, summary) = (of_the_cloud(self.view, self.package_id)?, summary(&known.counts));
         let outcome = match state {
             CloudVerification::Passed | CloudVerification::NotNeeded => return None,
-            // It may be what it said of the attempt before.
+            // It may be the verdict on the previous attempt.
             CloudVerification::Failed
                 if known.attempt > 0 && job.is_some_and(|job| !self.has_settled(job)) =>
             {
-                let message = format!("{summary}; the cloud has not ended its own verification yet");
+                let message = format!("{summary}; waiting for the cloud's own verification to end");
                 Outcome::working(Reason::Verifying, message).verified(Truth::Unknown)
             }
             CloudVerification::Failed => {
                 let message = format!(
-                    "verification failed: {summary}, but the cloud calls it failed; no rollout will start"
+                    "verification failed: {summary}, but the cloud reports its own verification as failed, so no rollout of this package will start"
                 );
                 Outcome::stuck(Reason::VerificationFailed, message).verified(Truth::False)
             }
             CloudVerification::Pending if job.is_none() => {
                 let message = format!(
-                    "{summary}, but the cloud has verified nothing: name devices that do not run it yet"
+                    "{summary}, but the cloud has not verified the package; name devices that do not run it yet"
                 );
                 Outcome::stuck(Reason::VerificationUnknown, message).verified(Truth::Unknown)
             }
             CloudVerification::Pending if job.is_some_and(|job| self.has_settled(job)) => {
                 let message = format!(
-                    "{summary}, but the verify job has ended and the cloud does not call the package verified; name other devices to verify anew"
+                    "{summary}, but the verify job has ended and the cloud does not report the package as verified; name other devices to verify again"
                 );
                 Outcome::stuck(Reason::VerificationUnknown, message).verified(Truth::Unknown)
             }
             CloudVerification::Pending | CloudVerification::Running => {
-                let message = format!("{summary}; the cloud has not ended its own verification yet");
+                let message = format!("{summary}; waiting for the cloud's own verification to end");
                 Outcome::working(Reason::Verifying, message).verified(Truth::Unknown)
             }
             CloudVerification::Unknown(text) => {
-                let message =
-                    format!("{summary}, but the cloud's verification is in the unknown state {text}");
+                let message = format!(
+                    "{summary}, but the cloud's own verification is in an undocumented state: {text}"
+                );
                 Outcome::stuck(Reason::VerificationUnknown, message).verified(Truth::Unknown)
             }
         };
         Some(outcome)
     }
 
-    /// The job is over, for so long that the cloud has to say what came of it.
+    /// The job ended long enough ago for the cloud to report the verdict.
     fn has_settled(&self, job: &Job) -> bool {
         let finished =
             self.view.object.status.as_ref().and_then(|status| status.verification.as_ref()?.finished_at);
@@ -317,10 +318,10 @@ impl Trial<'_> {
         job.state.is_final() && settled_at.zip(looked_at).is_some_and(|(settled, looked)| looked >= settled)
     }
 
-    /// The devices have answered before the call that sent them the package: it is found first, or known to be lost.
+    /// The devices have answered before the create request: its job is found first, or known to be lost.
     fn looking(&self, counts: &StageCounts) -> Outcome {
         let message = format!(
-            "{}; the verify job {} is looked for: its create call was not answered",
+            "{}; searching for verify job {}: the outcome of its create request is unknown",
             summary(counts),
             self.token
         );
@@ -335,13 +336,14 @@ impl Trial<'_> {
             return Outcome::working(Reason::Verifying, message).verified(Truth::Unknown);
         }
         let message = format!(
-            "verify job {id} is not in the cloud any more, and is not created again: {}; `rollwave retry`, or other devices, verify anew",
+            "verify job {id} is no longer in the cloud and is not created again: {}; to verify again, run `rollwave retry` or name other devices",
             summary(&known.counts)
         );
         Outcome::stuck(Reason::JobVanished, message).verified(Truth::Unknown)
     }
 
-    /// The call of an earlier verification that may still take effect: its job would hold the same devices, and no list shows it.
+    /// A request of an earlier verification that may still take effect: its job would hold the same devices, and no list
+    /// shows it.
     fn earlier_call<'s>(&self, pending: &'s [Intent]) -> Option<&'s Intent> {
         pending.iter().find(|intent| {
             intent.operation == CreateOperation::CreateJob
@@ -355,7 +357,7 @@ impl Trial<'_> {
     fn dispatch(&self, pending: &[Intent]) -> Outcome {
         if let Some(call) = self.earlier_call(pending) {
             let message = format!(
-                "verification waits: the outcome of call {}, which was sent before the spec was edited, is unknown",
+                "verification waits: the outcome of request {}, which was sent before the spec was edited, is unknown",
                 call.token
             );
             return Outcome::working(Reason::Verifying, message).verified(Truth::Unknown);
@@ -375,8 +377,7 @@ impl Trial<'_> {
         }
         let of_the_cloud = of_the_cloud(self.view, self.package_id);
         if of_the_cloud == Some(&CloudVerification::Running) {
-            let message =
-                "verification waits: the cloud verifies the package already, by a job of somebody else";
+            let message = "verification waits: an external job is already verifying the package";
             return Outcome::working(Reason::Verifying, message).verified(Truth::Unknown);
         }
         if let Some(why) = unasked(self.view.unasked_jobs) {
@@ -399,7 +400,7 @@ impl Trial<'_> {
         outcome.with([Action::CreateJob { stage: None, job }])
     }
 
-    /// Devices for which a difference is not made: the cloud would refuse the whole job.
+    /// Devices that the delta does not fit: the cloud would refuse the whole job.
     fn cannot_take_it(&self, devices: &[&str]) -> Option<String> {
         let spec = &self.view.object.spec;
         let runs = |id: &str| self.devices.value.get(id).and_then(|device| device.version(spec.kind));
@@ -407,26 +408,26 @@ impl Trial<'_> {
             |id: &&&str| runs(id).is_some_and(|version| spec.source_versions.iter().any(|s| s == version));
         let unfit = devices.iter().find(|id| spec.artifact.is_delta() && !fits(id))?;
         Some(format!(
-            "verification waits: the package is the difference from {}, and device {unfit} runs {}; name others, or wait until it runs that",
+            "verification waits: the package is a delta from {}, and device {unfit} runs {}; name other devices, or wait until it runs that version",
             spec.source_versions.join(", "),
-            runs(unfit).unwrap_or("no version that is known"),
+            runs(unfit).unwrap_or("an unknown version"),
         ))
     }
 }
 
 fn lost(call: &Intent) -> Outcome {
-    let message = format!("{}; `rollwave retry`, or other devices, verify anew", lost_call(call));
+    let message = format!("{}; to verify again, run `rollwave retry` or name other devices", lost_call(call));
     Outcome::stuck(Reason::OutcomeUnresolved, message).verified(Truth::Unknown)
 }
 
-/// The package was verified, and the cloud has another one in its place that it has not verified.
+/// The package was verified, and the cloud has replaced it by one that it has not verified.
 fn held_back(view: &PackageView<'_>, package_id: &str, counts: &StageCounts) -> Option<Outcome> {
     let state = of_the_cloud(view, package_id)?;
     if matches!(state, CloudVerification::Passed | CloudVerification::NotNeeded) {
         return None;
     }
     let message = format!(
-        "{}, but the cloud takes no rollout of package {package_id} before its own verification (now: {}); delete it in the cloud, \
+        "{}, but the cloud accepts no rollout of package {package_id} before its own verification (now: {}); delete it in the cloud, \
          or name devices that do not run it yet",
         summary(counts),
         state.as_str()
@@ -434,8 +435,9 @@ fn held_back(view: &PackageView<'_>, package_id: &str, counts: &StageCounts) -> 
     Some(Outcome::stuck(Reason::VerificationNeeded, message))
 }
 
-/// A cloud that calls a package verified takes no second verify job of it (CreateOTAVerifyJob: "not allowed while the package
-/// is being verified or is verified"): a small upgrade tries it then, as on clouds without a verification of their own.
+/// A cloud that has verified a package accepts no second verify job for it (CreateOTAVerifyJob: "not allowed while the
+/// package is being verified or is verified"): a small upgrade tests it then, as on clouds without their own
+/// verification.
 const fn purpose(of_the_cloud: Option<&CloudVerification>) -> JobPurpose {
     match of_the_cloud {
         Some(CloudVerification::Passed | CloudVerification::NotNeeded) => JobPurpose::Upgrade,
@@ -443,13 +445,13 @@ const fn purpose(of_the_cloud: Option<&CloudVerification>) -> JobPurpose {
     }
 }
 
-/// Where the cloud's own verification of the package stands; none where it has no such thing, or the package was not seen.
+/// State of the cloud's own verification; none where there is none, or the package was not observed.
 fn of_the_cloud<'v>(view: &'v PackageView<'_>, package_id: &str) -> Option<&'v CloudVerification> {
     let packages = &view.packages.as_ref()?.value;
     packages.iter().find(|package| package.row.id == package_id)?.row.verification.as_ref()
 }
 
-/// Devices are read by their id alone on some clouds, and may then be of any product: a job would fail on them.
+/// Some clouds read devices by their id alone, so they may be of any product: a job would fail on them.
 fn of_another_product(
     view: &PackageView<'_>,
     named: &BTreeSet<&str>,
@@ -460,10 +462,10 @@ fn of_another_product(
         named.iter().filter_map(|id| Some(format!("{id} ({})", other_product(devices.get(*id)?, spec)?)));
     let others: Vec<String> = others.collect();
     let message = format!(
-        "{} of {} devices that verification names {} of another product: {}; name devices of product {}",
+        "{} of {} devices of spec.verification {} to another product: {}; name devices of product {}",
         others.len(),
         named.len(),
-        if others.len() == 1 { "is" } else { "are" },
+        if others.len() == 1 { "belongs" } else { "belong" },
         others.join(", "),
         spec.product
     );

@@ -1,4 +1,4 @@
-//! What a person should know before it begins.
+//! What a user should know before it begins.
 
 use super::PreviewStage;
 use crate::api::{CountOrPercent, OtaPackage, OtaRollout, Owner, StopMethod, StopRule, counted, verb};
@@ -6,38 +6,38 @@ use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::decide::needs::Need;
 use crate::decide::{Action, PackageView, RolloutView, cohort, gate, safeguards};
 
-/// Calls of one operation, and how the number comes about.
+/// Calls of one operation, and the formula.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// `ListDevices`.
     pub operation: &'static str,
-    /// Calls for one look.
+    /// Calls of one observation.
     pub calls: u64,
     /// `⌈1000 devices / 50 per page⌉`.
     pub formula: String,
 }
 
-/// How much there is in an account that looks at it have to read.
+/// The size of what an observation of an account has to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// Devices of the product.
     pub devices: usize,
-    /// Jobs of this kind, those that are to be created among them.
+    /// Jobs of this kind, including those to be created.
     pub jobs: usize,
     /// Jobs of the other kind.
     pub other_jobs: usize,
     /// Calls that the list of jobs took when it was read last.
     pub job_list_calls: u64,
-    /// Devices of each job of Rollwave, those that are to be created among them.
+    /// Devices of each job of Rollwave, including those to be created.
     pub devices_of_jobs: Vec<usize>,
-    /// Devices that each job of somebody else has to be asked for before the largest of the new jobs is sent.
+    /// Devices that each external job must be queried for before the largest of the new jobs is sent.
     pub devices_asked_for: Vec<usize>,
 }
 
-/// What one look at everything costs in read calls, as often as one need takes several kinds of them. Looks are taken every
-/// 30 seconds while a stage runs, at its soak's end, and at the account's drift interval otherwise; objects of one account
-/// share them, and lists that are fresh enough are not read again. Groups and tags are estimated with the whole product's
-/// devices, the most that they can hold.
+/// The cost of one observation in read calls; a need may take several kinds of them. A running stage is observed every 30
+/// seconds, a soaking one at its end, others at the account's drift interval; objects of one account share observations,
+/// and lists that are fresh enough are not read again. Groups and tags are estimated at the size of the product, their
+/// maximum.
 #[must_use]
 pub fn watching(needs: &[Need], limits: &Capabilities, known: &Known) -> Vec<(Need, Estimate)> {
     let estimates = |need: &Need| match need {
@@ -67,13 +67,14 @@ fn listed(operation: &'static str, rows: usize, what: &str, limits: &Capabilitie
     }
 }
 
-/// A device takes one job at a time, of either kind: both lists are read. What their rows lack, the devices of jobs tell.
+/// A device takes one job at a time, of either kind, so both lists are read. What their rows lack is read from the
+/// devices of jobs.
 fn jobs(limits: &Capabilities, known: &Known) -> Vec<Estimate> {
     let what = if known.jobs == 1 { "job" } else { "jobs" };
     let mut list = listed("ListJobs", known.jobs, what, limits);
     if limits.lists_jobs_by_package {
         list.calls = known.job_list_calls;
-        list.formula = "packages page by page, and the jobs of each, as just listed".to_owned();
+        list.formula = "pages of packages, and of the jobs of each, as last listed".to_owned();
     }
     if limits.lists_software {
         let others = pages(known.other_jobs, limits.page_size);
@@ -89,17 +90,16 @@ fn jobs(limits: &Capabilities, known: &Known) -> Vec<Estimate> {
     let most = limits.max_devices_per_question;
     let asked: u64 = known.devices_asked_for.iter().map(|devices| pages(*devices, most)).sum();
     if asked > 0 {
-        let theirs = known.devices_asked_for.len();
+        let theirs = counted(known.devices_asked_for.len(), "external job");
         details.calls += asked;
-        details.formula += &format!(
-            " + {asked} to ask {theirs} of somebody else, {most} devices at once, before a job is sent"
-        );
+        details.formula +=
+            &format!(" + {asked} to query {theirs}, {most} devices at once, before a job is created");
     }
     let has_details = limits.job_rows_lack != RowsLack::Nothing && details.calls > 0;
     std::iter::once(list).chain(has_details.then_some(details)).collect()
 }
 
-/// Versions of a module are told device by device.
+/// Module versions are read device by device.
 fn fleet(scope: &DeviceScope, limits: &Capabilities, known: &Known) -> Estimate {
     match (&scope.module, limits.device_pages) {
         (Some(_), [names, ..]) => fleet_of(&[*names, 1], known),
@@ -129,16 +129,15 @@ pub(super) fn irreversible<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec
             _ => {}
         }
     }
-    let sent = (devices > 0).then(|| {
-        format!("an upgrade that a device has got cannot be recalled: {}", counted(devices, "device"))
-    });
+    let sent = (devices > 0)
+        .then(|| format!("an upgrade that a device has received ({})", counted(devices, "device")));
     deleted.into_iter().chain(sent).collect()
 }
 
 pub(super) fn package_warnings(view: &PackageView<'_>) -> Vec<String> {
     let unverified = view.object.spec.verification.is_none() && !is_deleting(view.object);
     unverified
-        .then(|| "no verification: the first devices that get it are those of a rollout".to_owned())
+        .then(|| "no verification: the first devices that get the package are those of a rollout".to_owned())
         .into_iter()
         .collect()
 }
@@ -158,11 +157,11 @@ pub(super) fn rollout_warnings(
         return warnings;
     }
     if view.fleet.is_none() {
-        warnings.push("the devices were not looked at, so nothing can be said about stages".to_owned());
+        warnings.push("the devices were not read, so the stages are not known".to_owned());
         return warnings;
     }
     if spec.stop.is_empty() {
-        warnings.push("no stop rules: nothing but the gates stops a bad package".to_owned());
+        warnings.push("no stop rules: only the gates stop a bad package".to_owned());
     }
     warnings.extend(spec.stop.iter().filter_map(|rule| never_fires(rule, stages)));
     let written = cohort::stages(spec);
@@ -174,11 +173,11 @@ pub(super) fn rollout_warnings(
         let size =
             stages.iter().find(|preview| preview.name == stage.name).map_or(0, |preview| preview.devices);
         if stage.gates.is_empty() && index < last {
-            warnings.push(format!("stage {} has no gate: the next one follows when its devices are done, unless more of them failed than succeeded", stage.name));
+            warnings.push(format!("stage {} has no gate: the next stage starts when its devices have an outcome, unless more of them failed than succeeded", stage.name));
         }
-        // The last stage may well be left with nobody.
+        // The last stage may be empty.
         if size == 0 && index < last {
-            warnings.push(format!("stage {} selects nobody", stage.name));
+            warnings.push(format!("stage {} selects no devices", stage.name));
         } else if size > 0 {
             warnings
                 .extend(stage.gates.iter().filter_map(|g| gate::cannot_prove(&stage.name, size, &g.outcome)));
@@ -188,7 +187,7 @@ pub(super) fn rollout_warnings(
     warnings
 }
 
-/// A stop rule that asks for more devices than all stages have.
+/// A stop rule that requires more devices than all stages have.
 fn never_fires(rule: &StopRule, stages: &[PreviewStage]) -> Option<String> {
     let devices: u32 = stages.iter().map(|stage| stage.devices).sum();
     let (needed, what) = match (rule.method, rule.max_failure) {
@@ -198,7 +197,7 @@ fn never_fires(rule: &StopRule, stages: &[PreviewStage]) -> Option<String> {
     };
     (devices > 0 && needed > devices).then(|| {
         format!(
-            "stop rule {} can never fire: it asks for {needed} {what}, and all stages together have {devices}",
+            "stop rule {} can never fire: it needs {needed} {what}, and all stages together have {devices}",
             rule.name
         )
     })
@@ -210,7 +209,7 @@ fn excluded(end: &OtaRollout) -> Vec<String> {
         let examples = excluded.unknown_examples.join(", ");
         let more = excluded.unknown as usize > excluded.unknown_examples.len();
         let more = if more { ", …" } else { "" };
-        format!("the cloud does not know {} of the named devices: {examples}{more}", excluded.unknown)
+        format!("{} of the named devices not registered in the cloud: {examples}{more}", excluded.unknown)
     });
     let left_out = |count| format!("{} {} left out", counted(count, "device"), verb(count, "is", "are"));
     let version = (excluded.by_version > 0).then(|| {

@@ -1,4 +1,4 @@
-//! The judge in a cloud where everything succeeds.
+//! Rehearses the decisions in a cloud where everything succeeds.
 
 use super::advice::{package_warnings, rollout_warnings};
 use super::{End, Preview, PreviewStage, Step, is_over};
@@ -18,12 +18,12 @@ use crate::decide::{
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
-/// Stands for an id that the cloud will give.
+/// Placeholder for an id that the cloud will assign.
 pub const KNOWN_AFTER_CREATE: &str = "known-after-create";
 
 /// More passes than any rollout of 50 stages needs.
 const MAX_PASSES: usize = 2_000;
-/// After so many passes without any change nothing will change any more.
+/// Passes without any change after which nothing will change any more.
 const IDLE_PASSES: usize = 5;
 
 /// What would be done for a package.
@@ -62,7 +62,7 @@ pub fn package(view: &PackageView<'_>) -> Preview<OtaPackage> {
                 Action::StopJob { id } => stage.stop(id),
                 Action::DeleteJob { .. } | Action::Release => {}
             }
-            let when = if stage.steps.is_empty() { "now" } else { "after the step before" };
+            let when = if stage.steps.is_empty() { "now" } else { "after the previous step" };
             stage.steps.push((action, when.to_owned()));
         }
         let changed = object.status.replace(status) != object.status;
@@ -80,10 +80,10 @@ pub fn package(view: &PackageView<'_>) -> Preview<OtaPackage> {
     stage.into_preview(object, Vec::new(), Period::seconds(0), package_warnings(view), end)
 }
 
-/// What would be done for a rollout. `view.package` is the package as it would be by then; `waits` says that it is not so yet.
+/// What would be done for a rollout. `view.package` is the package as it would be then; `waits`: it is not ready yet.
 ///
 /// Steps end where the rollout would be held, such as at a gate that its stage is too small to prove; stages are shown to
-/// the last one all the same.
+/// the last one nevertheless.
 #[must_use]
 pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
     let (stage, object) = rehearse(view, view.object.clone(), waits);
@@ -101,7 +101,7 @@ pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
     stage.into_preview(object, stages, soaks, warnings, end)
 }
 
-/// The same devices in the same stages, and nothing that could hold them.
+/// The same devices in the same stages, without anything that could hold them.
 fn without_holds(object: &OtaRollout) -> OtaRollout {
     let mut object = object.clone();
     object.spec.suspend = false;
@@ -158,7 +158,7 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
     (stage, object)
 }
 
-/// A cloud that verifies by itself is content once its verify job has succeeded.
+/// A cloud with its own verification passes the package once its verify job has succeeded.
 fn pass(package: &mut Package) {
     if matches!(package.row.verification, Some(CloudVerification::Pending | CloudVerification::Running)) {
         package.row.verification = Some(CloudVerification::Passed);
@@ -214,7 +214,7 @@ fn when(object: &OtaRollout, status: &OtaRolloutStatus, waits: bool, now: Timest
     }
 }
 
-/// What must be over before the stage that is being dispatched is released.
+/// What must happen before the stage that is being dispatched.
 fn released(object: &OtaRollout, status: &OtaRolloutStatus, waits: bool) -> String {
     let index = status.stages.iter().position(|stage| stage.phase == StagePhase::Dispatching).unwrap_or(0);
     let before = status.stages.iter().take(index).rev().find(|stage| !stage.jobs.is_empty());
@@ -260,7 +260,7 @@ fn stages(view: &RolloutView<'_>, rehearsal: &Rehearsal, object: &OtaRollout) ->
     stages.collect()
 }
 
-/// Soaks of the stages that these steps send.
+/// The sum of soaks of the stages that these steps dispatch.
 fn soaks(object: &OtaRollout, steps: &[(Action, String)]) -> Period {
     let is_sent = |name: &str| {
         steps.iter().any(
@@ -279,7 +279,7 @@ struct Rehearsal {
     jobs: Vec<Job>,
     devices: BTreeMap<String, Device>,
     idle_passes: usize,
-    /// Jobs that were created here: what they upgrade to.
+    /// Jobs that were created here, and the version that they upgrade to.
     sent: BTreeMap<String, (PackageKind, String)>,
 }
 
@@ -298,7 +298,7 @@ impl Rehearsal {
         }
     }
 
-    /// Does what the judge of rollouts orders.
+    /// Carries out an action of a rollout.
     fn act(&mut self, view: &RolloutView<'_>, action: Action, status: &mut OtaRolloutStatus, released: &str) {
         let target = view.package.map(|package| (package.spec.kind, package.spec.version.clone()));
         let mut when = "now";
@@ -342,7 +342,7 @@ impl Rehearsal {
         }
     }
 
-    /// Every running job succeeds, and its devices run what it sent; jobs that were there before keep their failures.
+    /// Every running job succeeds, and its devices run what it sent; older jobs keep their failures.
     fn finish_jobs(&mut self) {
         for job in self.jobs.iter_mut().filter(|job| !job.state.is_final()) {
             let open = job.counts.queued + job.counts.in_flight + job.counts.retrying;

@@ -1,4 +1,4 @@
-//! From what was seen to what is done: stop rules first, then holds, then the stages in order.
+//! From the observation to the actions: stop rules first, then holds, then the stages in order.
 
 use super::jobs::{can_be_stopped, unstoppable};
 use super::observed::{Observed, observed};
@@ -13,7 +13,7 @@ use crate::decide::{Action, POLL, Requeue, cohort, gate, safeguards, stop};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-/// What was done by a rollout that has not begun.
+/// The tally of a rollout that has not begun.
 pub(super) const NOTHING_SENT: &str = "nothing was sent yet";
 
 /// One pass over a rollout.
@@ -21,14 +21,14 @@ pub(super) struct Pass<'g, 'a> {
     pub context: &'g Context<'a>,
     pub status: &'g mut OtaRolloutStatus,
     pub observed: Observed<'a>,
-    /// The spec was edited since the last pass: gates are asked anew.
+    /// The spec was edited since the last pass: gates are judged again.
     pub edited: bool,
 }
 
-/// Judges, and writes stages into the status. None when the members of groups or tags were not looked at.
+/// Judges, and writes stages into the status. None when the members of groups or tags were not observed.
 pub(super) fn advance(context: &Context<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
     let changed = stages_changed(context, status);
-    // An edit that cannot be followed changes nothing of what was judged.
+    // An edit that cannot be followed changes no verdict.
     let edited = changed.is_none() && status.plan_hash.as_deref() != Some(context.hash.as_str());
     if changed.is_none() {
         adopt_spec(context, status, edited);
@@ -52,7 +52,7 @@ pub(super) fn advance(context: &Context<'_>, status: &mut OtaRolloutStatus) -> O
     Some(tell_of_other_instance(status, outcome, &other, context.now))
 }
 
-/// Says it beside what is done, for as long as the cloud lists the other instance's jobs, and once among the decisions.
+/// Reports the other instance beside the outcome, for as long as the cloud lists its jobs, and once among the decisions.
 fn tell_of_other_instance(
     status: &mut OtaRolloutStatus,
     mut outcome: Outcome,
@@ -69,7 +69,7 @@ fn tell_of_other_instance(
     outcome
 }
 
-/// Counts, judges devices that do not answer, and names what was found.
+/// Counts, judges devices without an outcome, and records findings.
 fn count<'a>(context: &Context<'a>, status: &mut OtaRolloutStatus, edited: bool) -> Option<Observed<'a>> {
     let seen = observed(context, status)?;
     deadline::judge(context, &mut status.stages, &seen, edited);
@@ -77,7 +77,7 @@ fn count<'a>(context: &Context<'a>, status: &mut OtaRolloutStatus, edited: bool)
     Some(seen)
 }
 
-/// Takes over an edited spec: stages keep what they know, holds are judged anew.
+/// Takes over an edited spec: stages keep their results, holds are judged again.
 fn adopt_spec(context: &Context<'_>, status: &mut OtaRolloutStatus, edited: bool) {
     if let Some(message) = safeguards::removed(&context.rollout.spec, status) {
         record_decision(&mut status.decisions, context.now, Reason::SafeguardsRemoved, &message);
@@ -96,7 +96,7 @@ fn adopt_spec(context: &Context<'_>, status: &mut OtaRolloutStatus, edited: bool
         status.stages.push(kept);
     }
     if edited {
-        // Devices of a stage are chosen once in a run: more of them would be in no proof that it has given.
+        // Devices of a stage are chosen once in a run: added ones would be missing in its evidence.
         if let Some(message) = cohort::not_followed(&context.stages, &status.stages) {
             record_decision(&mut status.decisions, context.now, Reason::SelectNotFollowed, &message);
         }
@@ -106,15 +106,15 @@ fn adopt_spec(context: &Context<'_>, status: &mut OtaRolloutStatus, edited: bool
     }
 }
 
-/// Why an edit of the stages cannot be followed: the stages that were released must stand first, in the same order, and
-/// stages that disappear must not hand their devices to a last stage that nobody wrote.
+/// Why an edit of the stages cannot be followed: dispatched stages must come first, in the same order, and removed stages
+/// must not move their devices to a last stage that the spec does not contain.
 fn stages_changed(context: &Context<'_>, status: &OtaRolloutStatus) -> Option<String> {
     let begun = |stage: &&StageStatus| stage.phase != StagePhase::Waiting || !stage.jobs.is_empty();
     let released = status.stages.iter().rposition(|stage| begun(&stage)).map_or(0, |last| last + 1);
     for (index, stage) in status.stages.iter().take(released).enumerate() {
         if context.stages.get(index).map(|new| &new.name) != Some(&stage.name) {
             return Some(format!(
-                "stage {} was released as number {}, and the spec does not have it there any more; put it back, or delete this rollout and write a new one",
+                "stage {} was dispatched as number {} and is no longer at that place in the spec; put it back, or delete this rollout and write a new one",
                 stage.name,
                 index + 1
             ));
@@ -126,14 +126,14 @@ fn stages_changed(context: &Context<'_>, status: &OtaRolloutStatus) -> Option<St
     let rest_is_implied = context.stages.len() > context.rollout.spec.stages.len();
     (released > 0 && rest_is_implied && !gone.is_empty()).then(|| {
         format!(
-            "stages were removed ({}), which would leave their devices to the implied last stage; write a stage with select: {{rest: true}} to say so, or put them back",
+            "stages were removed ({}), which would move their devices to the implied last stage; write a stage with select: {{rest: true}} to confirm, or put them back",
             gone.join(", ")
         )
     })
 }
 
-/// A rule that fired holds until the spec changes. Where every stage has passed, no job is live, and no device gets another one,
-/// there is nothing to stop.
+/// A rule that fired holds until the spec changes. When every stage has passed, no job is live and no device gets another
+/// one, there is nothing to stop.
 fn watch_stop_rules(context: &Context<'_>, status: &mut OtaRolloutStatus, observed: &Observed<'_>) {
     let passed = |stage: &StageStatus| stage.phase == StagePhase::Passed;
     let over = status.stages.iter().all(passed)
@@ -162,7 +162,7 @@ impl Pass<'_, '_> {
             return self.hold_and_stop(reason, format!("{words}: {}", self.tally())).still();
         }
         if let Some(message) = failed {
-            // Devices that have not begun must not get what is proven bad.
+            // Devices that have not begun must not get a bad build.
             return self.hold_and_stop(Reason::GateFailed, message).with(stops);
         }
         let live = !self.observed.jobs.live().is_empty();
@@ -180,8 +180,9 @@ impl Pass<'_, '_> {
         }
         if self.observed.population.targeted == 0 {
             let unknown = self.status.excluded.unknown;
-            let message =
-                format!("the targets name no device that the cloud knows ({unknown} unknown): nothing to do");
+            let message = format!(
+                "no device of spec.targets is registered in the cloud ({unknown} not found): nothing to do"
+            );
             return Outcome::held(Reason::NoDevices, message, live);
         }
         if let Some(outcome) = self.overlap() {
@@ -189,7 +190,7 @@ impl Pass<'_, '_> {
         }
         if self.nobody_may_begin() {
             let message = format!(
-                "none of the {} targeted devices may be upgraded: {} report another version than spec.targets.fromVersions and the package's sourceVersions name{}; it begins when some do",
+                "none of {} targeted devices can be upgraded: {} report a version that spec.targets.fromVersions or the package's sourceVersions do not list{}; the rollout starts when a device reports a listed version",
                 self.observed.population.targeted,
                 self.status.excluded.by_version,
                 overlap::owners_text(&self.status.excluded),
@@ -200,7 +201,8 @@ impl Pass<'_, '_> {
         self.walk().after(lost)
     }
 
-    /// True when nothing was ever sent, nobody may be sent anything, and nobody runs the version: no stage has passed by that.
+    /// True when nothing was ever sent, no device is eligible, and none runs the version: that is no success of any
+    /// stage.
     fn nobody_may_begin(&self) -> bool {
         self.observed.population.eligible.is_empty()
             && self.status.excluded.already_current == 0
@@ -208,7 +210,7 @@ impl Pass<'_, '_> {
             && !has_begun(self.status)
     }
 
-    /// A completed rollout does not mind that its jobs are deleted: its last counts stand.
+    /// A completed rollout stays completed when its jobs are deleted: its last counts are kept.
     fn is_over(&self, reason: Reason) -> bool {
         reason == Reason::JobVanished && self.status.phase == RolloutPhase::Completed && !self.edited
     }
@@ -240,7 +242,7 @@ impl Pass<'_, '_> {
         Outcome::held(reason, message, !live.is_empty()).with(stops)
     }
 
-    /// What was done so far, for the end of a sentence.
+    /// The results so far, for the end of a message.
     fn tally(&self) -> String {
         if !has_begun(self.status) {
             return NOTHING_SENT.to_owned();
@@ -276,7 +278,7 @@ impl Pass<'_, '_> {
         self.watch(index).map(|outcome| self.hold_after_deadline(index, outcome))
     }
 
-    /// A stage whose jobs are all created: observe, soak, ask the gates.
+    /// A stage whose jobs are all created: observe, soak, judge the gates.
     fn watch(&mut self, index: usize) -> Option<Outcome> {
         let stage = &self.status.stages[index];
         let (name, counts) = (stage.name.clone(), stage.counts);
@@ -285,16 +287,16 @@ impl Pass<'_, '_> {
         }
         if counts.assigned == 0 && counts.unseen > 0 && self.observed.population.eligible.is_empty() {
             let message = format!(
-                "stage {name}: all of its devices were taken on by another job, and nobody is left to send to"
+                "stage {name}: all of its devices were taken over by another job, and no device is left to send to"
             );
             self.enter(index, StagePhase::Passed, Reason::StagePassed, &message);
             return None;
         }
         if counts.assigned == 0 {
             let message = match counts.unseen {
-                0 => format!("stage {name}: none of its devices is left, so nothing is proven"),
+                0 => format!("stage {name}: none of its devices is left, so there is no evidence"),
                 unseen => format!(
-                    "stage {name}: {unseen} devices were taken on by another job before they were seen to run it, and none is left, so nothing is proven"
+                    "stage {name}: {unseen} devices were taken over by another job before they reported the version, and none is left, so there is no evidence"
                 ),
             };
             self.status.stages[index].phase = StagePhase::Held;
@@ -311,7 +313,7 @@ impl Pass<'_, '_> {
         line += &deadline::late_text(counts);
         let delivery = self.context.rollout.spec.delivery.as_ref();
         if counts.queued > 0 && delivery.is_some_and(|delivery| delivery.confirm == Some(true)) {
-            line += &format!(" ({} not begun: they may wait for their users to confirm)", counts.queued);
+            line += &format!(" ({} not begun: their users may have to confirm first)", counts.queued);
         }
         let looked_at = self.context.jobs.at.min(self.context.fleet.at);
         if !self.is_soaking(index) {
@@ -319,7 +321,7 @@ impl Pass<'_, '_> {
                 self.enter(index, StagePhase::Running, Reason::StageRunning, &line);
                 return Some(Outcome::working(RolloutPhase::Progressing, Reason::StageRunning, line));
             }
-            // Its devices had answered by now, and not by the time at which the older of two looks began.
+            // Its devices had answered by now, not by the time at which the older of two observations began.
             let (now, stage) = (self.context.now, &mut self.status.stages[index]);
             (stage.observed_at, stage.observed_cloud_at) = (Some(now), None);
             stage.observed_uptime = self.context.clocks.uptime(now);
@@ -330,18 +332,19 @@ impl Pass<'_, '_> {
         self.exit(index, &line)
     }
 
-    /// A time to come was written by a clock that has been set back since: where nothing else tells when it was, it soaks anew.
+    /// A time in the future was written by a clock that has been set back since: if no other clock shows when it was, the
+    /// stage soaks again.
     fn is_soaking(&self, index: usize) -> bool {
         let stage = &self.status.stages[index];
         let is_known = || self.context.clocks.time_of(stage.observed_uptime.as_ref()).is_some();
         stage.observed_at.is_some_and(|at| at <= self.context.now || is_known())
     }
 
-    /// A stage is left on a look that was taken after its soak time, never on an older one.
+    /// A stage is left only on an observation made after its soak, never on an older one.
     fn soak(&mut self, index: usize, looked_at: Timestamp, line: &str) -> Option<Outcome> {
         let spec = self.context.stages.get(index).filter(|spec| spec.soak.is_some())?;
         let (clocks, stage) = (&self.context.clocks, &mut self.status.stages[index]);
-        // As soon as it is known: a later beginning only makes it longer.
+        // As soon as it is known: a later start only makes it longer.
         stage.observed_cloud_at = stage.observed_cloud_at.or(clocks.cloud.map(|cloud| cloud.latest));
         if clocks.boot.is_some() && clocks.time_of(stage.observed_uptime.as_ref()).is_none() {
             stage.observed_uptime = clocks.uptime(self.context.now);
@@ -362,7 +365,7 @@ impl Pass<'_, '_> {
         Some(outcome)
     }
 
-    /// The soak is over: only a stage whose gates all pass lets the next one begin.
+    /// The soak is over: the next stage may begin only if all gates pass.
     fn exit(&mut self, index: usize, line: &str) -> Option<Outcome> {
         let open = self.status.stages[index].gates.iter().find(|gate| gate.verdict != Verdict::Pass).cloned();
         let counts = self.status.stages[index].counts;
@@ -385,7 +388,7 @@ impl Pass<'_, '_> {
         Some(Outcome::held(Reason::GateInconclusive, message, self.is_live()))
     }
 
-    /// Changes a stage's phase, and writes down why when that is news.
+    /// Changes a stage's phase, and records why if it is new.
     pub(super) fn enter(&mut self, index: usize, phase: StagePhase, reason: Reason, message: &str) {
         let stage = &mut self.status.stages[index];
         let news = stage.phase != phase;
@@ -403,6 +406,9 @@ impl Pass<'_, '_> {
         if !is_dispatchable(self.context.package) {
             return Some(super::package_message(self.context.package));
         }
-        self.observed.jobs.stray_intent.then(|| "waits for a call that is not settled".to_owned())
+        self.observed
+            .jobs
+            .stray_intent
+            .then(|| "waits for a request whose outcome is not known yet".to_owned())
     }
 }

@@ -1,18 +1,18 @@
-//! Devices that do not answer. Two clocks run for each stage: from its last job on for devices that have not begun
-//! (`delivery.timeout.queued`), and from when one last began for those that are upgrading (`delivery.timeout.inProgress`, where
-//! the cloud has no such limit itself); its deadline is above both. What passed is judged:
+//! Devices without an outcome. Two clocks run for each stage: from its last job on for devices that have not begun
+//! (`delivery.timeout.queued`), and from when one last began for those that are upgrading (`delivery.timeout.inProgress`,
+//! where the cloud has no such limit itself); its deadline applies to both. Passed limits are judged:
 //!
 //! | the device | counted as |
 //! |---|---|
-//! | had not begun | never began: it is no evidence, and leaves the sample |
+//! | had not begun | never began: no evidence, leaves the sample |
 //! | was upgrading | timed out: a failure |
 //!
-//! Their jobs may go on. Whatever such a device reports later counts again: a success, or a failure.
+//! Their jobs may continue. Whatever such a device reports later counts again: a success, or a failure.
 //!
-//! Once nobody is waited for, nothing is noted: a rollout at rest writes nothing.
+//! Once no device is waited for, nothing is recorded: a rollout at rest writes nothing.
 //!
-//! Time between two processes is distrusted as for a soak ([`Wait`]). Every clock may pass late, which costs time alone. None may
-//! pass early: devices that have not begun would leave the sample, and a gate would decide on fewer devices than it was meant to.
+//! Time between two processes is handled as for a soak ([`Wait`]). A limit may pass late, which only costs time. None may
+//! pass early: devices that have not begun would leave the sample, and a gate would decide on too few devices.
 
 use super::Context;
 use super::advance::Pass;
@@ -28,7 +28,7 @@ use crate::decide::stage::as_count;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// What a stage's deadline is when its spec says none.
+/// The deadline of a stage whose spec has none.
 pub(super) const DEADLINE: Period = Period::hours(7 * 24);
 
 /// How long devices may take.
@@ -55,7 +55,7 @@ impl Limits {
     }
 }
 
-/// What time it is, and when the counts were read.
+/// The current time, and when the counts were read.
 #[derive(Clone, Copy)]
 struct Times {
     now: Timestamp,
@@ -70,14 +70,14 @@ impl Times {
     }
 }
 
-/// True where no cloud limits how long a device upgrades.
+/// True where the cloud has no limit on how long a device upgrades.
 fn is_emulated(cloud: CloudKind) -> bool {
     let mut rows = support::rows(Kind::OtaRollout).iter();
     let row = rows.find(|row| row.field == "spec.delivery.timeout.inProgress");
     row.is_some_and(|row| matches!(row.of(cloud), Support::Emulated(_)))
 }
 
-/// Counts devices that took too long. `edited`: the limits may be others now.
+/// Counts devices that took too long. `edited`: the limits may have changed.
 pub(super) fn judge(
     context: &Context<'_>,
     stages: &mut [StageStatus],
@@ -89,7 +89,7 @@ pub(super) fn judge(
     let overdue =
         |name: &str| before.clone().find(|stage| stage.name == name).map_or(0, |s| s.counts.overdue);
     for (index, stage) in stages.iter_mut().enumerate() {
-        // With a job missing the numbers are those of the last look, and judged already.
+        // With a job missing the numbers are those of the last observation, and judged already.
         if observed.jobs.missing.iter().any(|missing| missing.stage == index) {
             continue;
         }
@@ -99,7 +99,7 @@ pub(super) fn judge(
         keep_clock(&times, stage, edited);
         let Some(clock) = stage.clock.as_mut() else { continue };
         pass(&times, clock, limits, stage.counts, resends);
-        // Devices that wait for another job have all of their time when they get it.
+        // Devices that wait for another job get their full time with it.
         if !resends {
             let passed = Passed {
                 deadline: clock.deadline_passed_at.is_some() && limits.then == AfterDeadline::Judge,
@@ -113,7 +113,7 @@ pub(super) fn judge(
     }
 }
 
-/// Starts the clock with every job, and notes when a device begins.
+/// Starts the clock with every job, and records when a device begins.
 fn keep_clock(times: &Times, stage: &mut StageStatus, edited: bool) {
     let (now, jobs, queued) = (times.now, as_count(stage.jobs.len()), stage.counts.queued);
     if jobs == 0 {
@@ -121,8 +121,8 @@ fn keep_clock(times: &Times, stage: &mut StageStatus, edited: bool) {
         return;
     }
     let (is_waited_for, clocks) = (stage.counts.outstanding() > 0, &times.clocks);
-    // A time to come was written by a clock that has been set back since: it counts for nothing, but where nobody is waited for, or
-    // where the time since the machine was booted tells when it was.
+    // A time in the future was written by a clock that has been set back since, and is ignored, unless no device is
+    // waited for, or the time since the machine was booted shows when it was.
     let is_to_come = |at: Timestamp, uptime: Option<&Uptime>| {
         is_waited_for && at > now && clocks.time_of(uptime).is_none()
     };
@@ -148,14 +148,14 @@ fn keep_clock(times: &Times, stage: &mut StageStatus, edited: bool) {
     }
 }
 
-/// A wait of another boot is counted from now on: that makes it longer.
+/// A wait of another boot is counted from now on, which makes it longer.
 fn count_on(clocks: &Clocks, uptime: &mut Option<Uptime>, now: Timestamp) {
     if clocks.boot.is_some() && clocks.time_of(uptime.as_ref()).is_none() {
         *uptime = clocks.uptime(now);
     }
 }
 
-/// Notes which limits have passed, and when the deadline will.
+/// Records which limits have passed, and when the deadline will.
 fn pass(times: &Times, clock: &mut StageClock, limits: Limits, counts: StageCounts, resends: bool) {
     let (since, uptime) = (clock.since, clock.since_uptime.clone());
     let wait = |length: Period| Wait {
@@ -165,7 +165,7 @@ fn pass(times: &Times, clock: &mut StageClock, limits: Limits, counts: StageCoun
         length: length.as_signed(),
     };
     let deadline = wait(limits.deadline);
-    // Nothing is noted of a stage that nobody is waited for in: it has nothing to be late with.
+    // A stage without outstanding devices cannot be late.
     if !resends && counts.outstanding() > 0 && has_passed(times, &deadline) {
         clock.deadline_passed_at = clock.deadline_passed_at.or(Some(times.now));
     }
@@ -177,12 +177,12 @@ fn pass(times: &Times, clock: &mut StageClock, limits: Limits, counts: StageCoun
     clock.deadline_at = is_open.then(|| deadline.ends_as_told(&times.clocks, times.now));
 }
 
-/// True when the look was taken after the end: what happened before it is in the counts.
+/// True when the observation was made after the end: what happened before it is in the counts.
 fn has_passed(times: &Times, limit: &Wait<'_>) -> bool {
     times.looked_at >= limit.ends(&times.clocks, times.now)
 }
 
-/// True when no device has begun for so long that those that are upgrading have all taken too long.
+/// True when no device has begun for so long that all upgrading ones have taken too long.
 fn is_stuck(times: &Times, clock: &StageClock, limits: Limits) -> bool {
     let (began, cloud_began, uptime) = match clock.begun_at {
         Some(begun) => (begun, clock.begun_cloud_at, clock.begun_uptime.as_ref()),
@@ -197,7 +197,7 @@ fn is_stuck(times: &Times, clock: &StageClock, limits: Limits) -> bool {
 struct Passed {
     /// Its deadline, after which it is judged.
     deadline: bool,
-    /// The deadline, at this very look.
+    /// The deadline, in this observation.
     just_now: bool,
     /// `delivery.timeout.queued`.
     queued: bool,
@@ -208,10 +208,10 @@ struct Passed {
 }
 
 impl Passed {
-    /// The counts with devices that took too long in their place. A device that begins after the deadline stays among those that
-    /// never began until it has an outcome: what it does late is no failure yet.
+    /// The counts with late devices reclassified. A device that begins after the deadline stays among those that never
+    /// began until it has an outcome.
     fn judge(self, counts: StageCounts) -> StageCounts {
-        // Devices that their job calls successful have answered: their versions are read next.
+        // Devices that their job reports as successful have answered: their versions are read next.
         let (queued, in_flight) = (counts.queued, counts.in_flight.saturating_sub(counts.unconfirmed));
         let is_late = self.in_progress || (self.deadline && self.just_now);
         let overdue = if is_late { in_flight } else { self.overdue.min(in_flight) };
@@ -229,8 +229,8 @@ impl Passed {
 }
 
 impl Pass<'_, '_> {
-    /// A stage that would wait on is held when nothing can come of waiting: its deadline has passed, or none of its devices began
-    /// and nobody is outstanding.
+    /// Holds a stage that would wait in vain: its deadline has passed, or none of its devices began and none is
+    /// outstanding.
     pub(super) fn hold_after_deadline(&self, index: usize, outcome: Outcome) -> Outcome {
         let waits = outcome.standing == Standing::Working
             && matches!(outcome.reason, Reason::StageRunning | Reason::GateWaiting);
@@ -243,24 +243,24 @@ impl Pass<'_, '_> {
         let after = Limits::of(self.context, index).deadline;
         let message = if counts.sample() == 0 {
             let next = if self.observed.jobs.live().is_empty() {
-                "bring them online and retry, or let the stage select others"
+                "bring them online and run `rollwave retry`, or let the stage select other devices"
             } else {
-                "they still get the package when they come online: wait for them, or let the stage select others"
+                "they still get the package when they come online: wait, or let the stage select other devices"
             };
             let (name, assigned) = (&stage.name, counts.assigned);
-            format!("stage {name}: none of its {assigned} devices began, so nothing is proven; {next}")
+            format!("stage {name}: none of its {assigned} devices began, so there is no evidence; {next}")
         } else {
             let (name, succeeded, failures) = (&stage.name, counts.succeeded, counts.failures());
             let (silent, assigned) = (counts.outstanding() + counts.never_began, counts.assigned);
             format!(
                 "stage {name}: {silent} of {assigned} devices have no outcome after its deadline of {after}, {succeeded} succeeded, \
-                 {failures} failed; set deadline.then to Judge to go on without them, give them longer, or wait"
+                 {failures} failed; set deadline.then to Judge to continue without them, raise deadline.after, or wait"
             )
         };
         Outcome::held(Reason::StageDeadline, message, self.is_live())
     }
 
-    /// True while devices are watched closely: a job runs, and the deadline of its stage has not passed.
+    /// True while devices are observed closely: a job runs, and the deadline of its stage has not passed.
     pub(super) fn is_live(&self) -> bool {
         let live: BTreeSet<&str> = self.observed.jobs.live().iter().map(|job| job.id.as_str()).collect();
         let is_live = |index: usize, stage: &StageStatus| {
@@ -275,7 +275,7 @@ impl Pass<'_, '_> {
     }
 }
 
-/// A rollout that has waited for something else for so long as a stage waits for its devices needs a user: it is stalled. It goes on
+/// A rollout that has waited for something else for the length of a deadline needs a user: it is stalled, and continues
 /// when that ends. A clock that is ahead stalls it early, and stops nothing.
 pub(super) fn end_of_patience(
     status: &mut OtaRolloutStatus,
@@ -292,12 +292,12 @@ pub(super) fn end_of_patience(
     if let Some(since) = status.waits_since.filter(|since| has_passed(*since)) {
         outcome.standing = Standing::Stuck;
         outcome.phase = RolloutPhase::Held;
-        outcome.message += &format!("; it has waited since {}", time_text(since));
+        outcome.message += &format!("; waiting since {}", time_text(since));
     }
     outcome
 }
 
-/// What the line about a stage says of devices that never began.
+/// The part of a stage's message about devices that never began.
 pub(super) fn late_text(counts: StageCounts) -> String {
     if counts.never_began == 0 { String::new() } else { format!(", {} never began", counts.never_began) }
 }
@@ -334,12 +334,12 @@ mod tests {
     fn a_device_that_begins_after_the_deadline_is_no_failure_until_it_has_failed() {
         let later = Passed { deadline: true, overdue: 1, ..Passed::default() };
         assert_eq!(judged(later, 2, 2), [0, 0, 3, 1]);
-        // The one that was overdue has an outcome: the others began later.
+        // The overdue device has an outcome: the others began later.
         let later = Passed { overdue: 0, ..later };
         assert_eq!(judged(later, 1, 2), [0, 0, 3, 0]);
     }
 
-    /// A stage whose devices have one job and did this, after a minute, an hour and a day.
+    /// A stage whose devices have one job and these counts, after a minute, an hour and a day.
     fn clocks(counts: StageCounts) -> [StageClock; 3] {
         let limits = Limits {
             deadline: Period::hours(2),

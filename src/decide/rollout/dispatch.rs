@@ -1,4 +1,4 @@
-//! Sending: a stage's devices, in chunks that the cloud takes, under tokens that find them again.
+//! Dispatch: a stage's devices, in chunks of the cloud's size, under idempotency keys that identify the jobs.
 
 use super::advance::Pass;
 use super::observed::Unfinished;
@@ -16,7 +16,7 @@ use crate::decide::{Action, POLL, Requeue};
 use std::collections::BTreeSet;
 
 impl<'a> Pass<'_, 'a> {
-    /// Releases a stage, or goes on releasing it. None when every device of it is in a job, or when it has none: then it has
+    /// Dispatches a stage, or continues to. None when every device of it is in a job, or when it has none: then it has
     /// passed.
     pub(super) fn dispatch(&mut self, index: usize) -> Option<Outcome> {
         let mut devices = self.newcomers(index);
@@ -29,13 +29,13 @@ impl<'a> Pass<'_, 'a> {
         let size = counted(devices.len(), "device");
         let unproven = self.unproven_before(index);
         if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
-            let message = format!("stage {name} ({size}) is not released: {message}");
+            let message = format!("stage {name} ({size}) is not dispatched: {message}");
             return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
         }
         if let Some(message) = self.too_few(index, devices.len()).filter(|_| waiting) {
             return Some(Outcome::held(
                 Reason::StageTooSmall,
-                format!("stage {name} is not released: {message}"),
+                format!("stage {name} is not dispatched: {message}"),
                 false,
             ));
         }
@@ -43,10 +43,10 @@ impl<'a> Pass<'_, 'a> {
             return Some(Outcome::held(Reason::NotSupported, message, false));
         }
         if let Some(wait) = self.closed(index) {
-            let message = format!("stage {name} ({size}) is not released: it {}", wait.text());
+            let message = format!("stage {name} ({size}) is not dispatched: it {}", wait.text());
             return Some(self.wait_for_opening(&wait, message));
         }
-        if let Some(outcome) = self.unasked(&format!("stage {name} ({size}) is not released")) {
+        if let Some(outcome) = self.unasked(&format!("stage {name} ({size}) is not dispatched")) {
             return Some(outcome);
         }
         let actions = match self.jobs_for(index, devices.clone()) {
@@ -67,21 +67,21 @@ impl<'a> Pass<'_, 'a> {
         Some(Outcome::working(RolloutPhase::Progressing, Reason::StageDispatching, message).with(actions))
     }
 
-    /// What the cloud cannot honour of the spec, as a sentence.
+    /// What the cloud cannot honour of the spec, as a message.
     pub(super) fn refused(&self) -> Option<String> {
         let Context { capabilities, rollout, package, .. } = self.context;
         unsupported(&rollout_refusals(capabilities.cloud, &rollout.spec, &package.spec))
     }
 
-    /// Why a stage that could not pass its gates is not begun while more devices may come to it: those that report another
-    /// version now, say because an earlier release is still on its way to them.
+    /// Why a stage that could not pass its gates is not started while more devices may join it: those that report another
+    /// version now, for example because an earlier release is still on its way to them.
     fn too_few(&self, index: usize, devices: usize) -> Option<String> {
         let gates = &self.context.stages.get(index)?.gates;
         let asked = gates.iter().map(|gate| gate.outcome.min_sample).max()?;
         let elsewhere = self.status.excluded.by_version;
         (elsewhere > 0 && as_count(devices) < asked).then(|| {
             format!(
-                "it would have {} now, and its gate asks for {asked}; {} {} a version that is not upgraded from, and may come to it later",
+                "it has {} now, and its gate needs {asked}; {} {} a version that is not upgraded from, and may join later",
                 counted(devices, "device"),
                 counted(elsewhere, "device"),
                 verb(elsewhere, "reports", "report")
@@ -89,15 +89,15 @@ impl<'a> Pass<'_, 'a> {
         })
     }
 
-    /// Everybody is in a job, or there is nobody at all. A stage whose named devices the cloud does not know proves nothing:
-    /// it holds instead of passing.
+    /// Every device is in a job, or there is none. A stage whose named devices are not registered in the cloud is no
+    /// evidence: it is held instead of passing.
     fn nobody_left(&mut self, index: usize, name: &str) -> Option<Outcome> {
         if !self.status.stages[index].jobs.is_empty() {
             self.status.stages[index].phase = StagePhase::Running;
             return None;
         }
         if !self.observed.jobs.unsettled.is_empty() {
-            let message = format!("stage {name} waits for a call that is not settled");
+            let message = format!("stage {name} waits for a request whose outcome is not known yet");
             return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
         }
         if let Some(message) = self.names_nobody(index, name) {
@@ -105,7 +105,7 @@ impl<'a> Pass<'_, 'a> {
         }
         if self.would_skip_its_proof(index) {
             let message = format!(
-                "stage {name} selects nobody, so its gates prove nothing for the {} that {} after it; let it select some of them, or take it out of the spec",
+                "stage {name} selects no devices, so its gates prove nothing for the {} that {} after it; let it select some of them, or remove it from the spec",
                 counted(self.observed.population.eligible.len(), "device"),
                 verb(self.observed.population.eligible.len(), "comes", "come")
             );
@@ -122,30 +122,35 @@ impl<'a> Pass<'_, 'a> {
         let targets = rollout.spec.targets.devices.as_ref();
         let why = |id: &str| {
             if targets.is_some_and(|targets| !targets.iter().any(|target| target == id)) {
-                return Some("is not among spec.targets".to_owned());
+                return Some("is not in spec.targets".to_owned());
             }
             let Some(device) = fleet.value.devices.get(id) else {
-                return Some(format!("is not known to the cloud as a device of {}", package.spec.product));
+                return Some(format!(
+                    "is not registered in the cloud as a device of {}",
+                    package.spec.product
+                ));
             };
-            Some(format!("is of product {}", other_product(device, &package.spec)?))
+            Some(format!("belongs to product {}", other_product(device, &package.spec)?))
         };
         let named = stages.get(index)?.select.devices.iter().flatten();
+        let count = named.clone().count();
         let wrong: Vec<(&String, String)> = named.filter_map(|id| Some((id, why(id)?))).collect();
         let (first, why) = wrong.first()?;
         Some(format!(
-            "stage {name} has no devices: {} of those that it names cannot be sent; {first} {why}",
+            "stage {name} has no devices: {} of {count} that it names cannot be sent the package; {first} {why}",
             wrong.len()
         ))
     }
 
-    /// True when others would be sent what an empty stage's gates were to prove first, and they do not pass on any devices.
+    /// True when other devices would be sent what the gates of an empty stage had to prove first, and those gates do not
+    /// pass.
     fn would_skip_its_proof(&mut self, index: usize) -> bool {
         let is_gated = self.context.stages.get(index).is_none_or(|stage| !stage.gates.is_empty());
         is_gated && !self.observed.population.eligible.is_empty() && !self.ask_for_others(index)
     }
 
-    /// Sends the stopped devices of stages that were released in full another job, and those that failed and are to be tried
-    /// again. None when there are none.
+    /// Sends another job to stopped devices of fully dispatched stages, and to failed ones whose retry was requested.
+    /// None when there are none.
     pub(super) fn resend(&mut self) -> Option<Outcome> {
         let mut actions = Vec::new();
         let (mut stopped, mut failed) = (0, 0);
@@ -157,9 +162,9 @@ impl<'a> Pass<'_, 'a> {
             if devices.is_empty() {
                 continue;
             }
-            // What may never end is told first: a window opens and closes in the meantime.
+            // A reason that may never end is reported first: a window opens and closes in the meantime.
             let unproven = self.unproven_before(index);
-            // A stage without devices that an edit gave a gate may have some to prove it by now.
+            // An empty stage that an edit gave a gate may have devices by now.
             let waits = |stage: &StageStatus| stage.phase == StagePhase::Waiting;
             let reopened = self.status.stages.iter().take(index).position(waits);
             if let Some(reopened) = reopened.filter(|_| unproven.is_some()) {
@@ -176,7 +181,7 @@ impl<'a> Pass<'_, 'a> {
                 return Some(self.wait_for_opening(&wait, message));
             }
             let what = format!(
-                "stage {}: {} {} no other job",
+                "stage {}: {} {} no new job",
                 self.status.stages[index].name,
                 counted(devices.len(), "device"),
                 verb(devices.len(), "gets", "get")
@@ -202,14 +207,14 @@ impl<'a> Pass<'_, 'a> {
         if actions.is_empty() { None } else { Some(outcome.with(actions)) }
     }
 
-    /// What keeps a stage from being sent now, though everything else is ready.
+    /// The window that keeps a stage from being dispatched, though everything else is ready.
     pub(super) fn closed(&mut self, index: usize) -> Option<Wait> {
         let wait = window::wait(self.context.stages.get(index)?, self.context.now);
         self.status.stages[index].opens_at = wait.as_ref().map(|wait| wait.until);
         wait
     }
 
-    /// Nothing is asked until the stage may be sent, but for jobs that still run.
+    /// Nothing is read until the stage may be dispatched, except for jobs that still run.
     pub(super) fn wait_for_opening(&self, wait: &Wait, message: String) -> Outcome {
         let mut outcome = Outcome::working(RolloutPhase::Progressing, Reason::WindowClosed, message);
         let left = wait.until.duration_since(self.context.now);
@@ -217,7 +222,7 @@ impl<'a> Pass<'_, 'a> {
         outcome
     }
 
-    /// Devices that the stage takes by rule, and that no job of ours holds.
+    /// Devices that the stage selects and that no job of ours holds.
     pub(super) fn newcomers(&mut self, index: usize) -> Vec<&'a str> {
         self.observed.taken.closed = index;
         let context = self.context;
@@ -245,7 +250,8 @@ impl<'a> Pass<'_, 'a> {
         Some(Outcome::held(Reason::TooManyExternalJobs, format!("{what}: {why}"), self.is_live()))
     }
 
-    /// The create calls for these devices. While a call is unsettled only that one is made again: it may have taken effect.
+    /// The create requests for these devices. While one has an unknown outcome only that one is repeated: it may have
+    /// taken effect.
     pub(super) fn jobs_for(&self, index: usize, mut devices: Vec<&'a str>) -> Result<Vec<Action>, String> {
         let context = self.context;
         let seed = seed(&context.rollout.spec, context.package);
@@ -258,7 +264,7 @@ impl<'a> Pass<'_, 'a> {
         let token = |chunk| job_token(context.uid, &context.identity, JobSlot { run, stage, attempt, chunk });
         if let Some((unsettled_stage, unsettled)) = self.observed.jobs.unsettled.first() {
             if *unsettled_stage != index {
-                return Err("waits for a call that is not settled".to_owned());
+                return Err("waits for a request whose outcome is not known yet".to_owned());
             }
             let chunk: Vec<&str> = devices.into_iter().take(size).collect();
             return Ok(vec![self.job(stage, unsettled.clone(), &chunk)]);
@@ -291,12 +297,12 @@ impl<'a> Pass<'_, 'a> {
     }
 }
 
-/// Who gets another job.
+/// Which devices get another job.
 fn taken_up(stopped: usize, failed: usize) -> String {
     match (stopped, failed) {
         (_, 0) => {
             let get = verb(stopped, "gets", "get");
-            format!("{} whose job was stopped {get} another one", counted(stopped, "device"))
+            format!("{} whose job was stopped {get} a new one", counted(stopped, "device"))
         }
         (0, _) => {
             let get = verb(failed, "gets", "get");
@@ -304,7 +310,7 @@ fn taken_up(stopped: usize, failed: usize) -> String {
         }
         _ => {
             let stopped = counted(stopped, "device");
-            format!("{stopped} whose job was stopped, and {failed} that failed, get another one")
+            format!("{stopped} whose job was stopped, and {failed} that failed, get a new one")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What stands behind the numbers of a stage: which versions its devices report instead, why they failed, and who is offline.
+//! Details behind the numbers of a stage: other versions that its devices report, why they failed, and which are offline.
 
 use super::Context;
 use super::observed::{Observed, members};
@@ -13,8 +13,8 @@ const MOST_OF_A_KIND: usize = 3;
 /// Devices by what was found.
 type Found<'a> = BTreeMap<(FindingKind, &'a str), Vec<&'a str>>;
 
-/// Writes down for each stage what was found of devices that do not run the version. A stage with a job that is not listed keeps
-/// what it knows, as its counts do.
+/// Records for each stage what was found of devices that do not run the version. A stage with a job that is not listed
+/// keeps its findings, as its counts.
 pub(super) fn note(context: &Context<'_>, stages: &mut [StageStatus], observed: &Observed<'_>) {
     let members = members(&observed.jobs.listed);
     for (index, stage) in stages.iter_mut().enumerate() {
@@ -47,7 +47,7 @@ fn find<'a>(context: &Context<'a>, job: &Job, members: &[&'a str], found: &mut F
     }
 }
 
-/// What is to be said of a device that does not report the version.
+/// The finding about a device that does not report the version.
 fn about<'a>(
     job: &Job,
     device: &'a Device,
@@ -84,7 +84,7 @@ fn commonest(found: &Found<'_>, reverted: u32) -> Vec<Finding> {
         });
         findings.collect::<Vec<_>>()
     };
-    // Only devices that went back report another version than they should: others may just not be counted yet.
+    // Only reverted devices report a wrong version: others may just not be counted yet.
     let counts = |kind: &FindingKind| *kind != FindingKind::OtherVersion || reverted > 0;
     kinds.into_iter().filter(counts).flat_map(of).collect()
 }

@@ -1,6 +1,6 @@
-//! Devices that become eligible after their stage was sent: they register later, are replaced, or get a version that fits. Once
-//! every stage has passed they are sent the package in further jobs of the last stage, within its windows and under the same
-//! stop rules; or they are left alone, where `spec.newDevices` is `Ignore`.
+//! Devices that become eligible after their stage was dispatched: they register later, are replaced, or get a version
+//! that fits. Once every stage has passed they get the package in further jobs of the last stage, within its windows and
+//! under the same stop rules; or they are ignored, where `spec.newDevices` is `Ignore`.
 
 use super::advance::Pass;
 use super::jobs::within;
@@ -13,18 +13,18 @@ use crate::api::{
 use crate::decide::cohort::{Taken, assign, seed};
 use std::collections::BTreeSet;
 
-/// True when devices are waiting that a follow-up may send to: then stop rules are watched although every stage has passed.
+/// True when a follow-up may be sent to new devices: then stop rules are watched although every stage has passed.
 pub(super) fn is_due(context: &Context<'_>, eligible: &[&str]) -> bool {
     context.rollout.spec.new_devices == NewDevices::Include && !eligible.is_empty()
 }
 
-/// True for a stage that takes nobody new: it was sent.
+/// True for a dispatched stage, which takes no new devices.
 const fn was_sent(stage: &StageStatus) -> bool {
     !matches!(stage.phase, StagePhase::Waiting | StagePhase::Dispatching)
 }
 
 impl<'a> Pass<'_, 'a> {
-    /// Where new devices are ignored, those that belong to a stage that was sent are not eligible: they are counted instead.
+    /// Where new devices are ignored, those that belong to a dispatched stage are not eligible: they are counted instead.
     pub(super) fn ignore_new_devices(&mut self) {
         if self.context.rollout.spec.new_devices != NewDevices::Ignore {
             return;
@@ -41,8 +41,8 @@ impl<'a> Pass<'_, 'a> {
             ignored.into_iter().take(MAX_EXAMPLES).map(str::to_owned).collect();
     }
 
-    /// What is done for devices that became eligible after their stage was sent, once every stage has passed; none when there are
-    /// none.
+    /// The outcome for devices that became eligible after their stage was dispatched, once every stage has passed; none
+    /// when there are none.
     pub(super) fn follow_up(&mut self) -> Option<Outcome> {
         let last = self.status.stages.len().checked_sub(1)?;
         let late = self.newcomers(last);
@@ -55,7 +55,7 @@ impl<'a> Pass<'_, 'a> {
         self.watch_follow_up(last)
     }
 
-    /// Every stage passed because nobody was there to be sent anything: the stages begin with the first device that comes.
+    /// Every stage passed without devices: the stages begin with the first device that appears.
     fn begin_after_all(&mut self) -> Option<Outcome> {
         for stage in &mut self.status.stages {
             (stage.phase, stage.passed_at) = (StagePhase::Waiting, None);
@@ -64,7 +64,7 @@ impl<'a> Pass<'_, 'a> {
     }
 
     fn send_follow_up(&mut self, last: usize, late: Vec<&'a str>) -> Outcome {
-        let who = format!("follow-up of {} that became eligible late", counted(late.len(), "device"));
+        let who = format!("follow-up for {} that became eligible late", counted(late.len(), "device"));
         if let Some(why) = self.unproven_before(last) {
             let message = format!(
                 "{who}: not sent, because {why}; let that stage select devices, or set spec.newDevices: Ignore"
@@ -93,7 +93,7 @@ impl<'a> Pass<'_, 'a> {
         }
     }
 
-    /// While a job that was sent after every stage had passed may still act, the rollout is not completed.
+    /// While a follow-up job may still act, the rollout is not completed.
     fn watch_follow_up(&self, last: usize) -> Option<Outcome> {
         let stage = &self.status.stages[last];
         // Devices may report their version a little after their job has ended.
@@ -106,7 +106,7 @@ impl<'a> Pass<'_, 'a> {
         let devices = live.iter().map(|job| job.devices).sum::<u32>();
         let counts = total(&self.status.stages);
         let message = format!(
-            "follow-up: {} in {} of stage {}, sent after every stage had passed; {} of {} devices succeeded in all, {} failed",
+            "follow-up: {} in {} of stage {}, sent after all stages had passed; {} of {} devices succeeded in total, {} failed",
             counted(devices, "device"),
             counted(live.len(), "job"),
             stage.name,
@@ -117,20 +117,20 @@ impl<'a> Pass<'_, 'a> {
         Some(Outcome::working(RolloutPhase::Progressing, Reason::FollowUp, message))
     }
 
-    /// Devices that may or may not be new, for the end of a sentence: nothing is sent to them.
+    /// Devices that may or may not be new, for the end of a message: nothing is sent to them.
     pub(super) fn late_text(&self) -> String {
         let late = self.observed.population.eligible.len();
         let Some(missing) = self.observed.jobs.missing.first().filter(|_| late > 0) else {
             return String::new();
         };
         format!(
-            "; {late} more eligible and sent nothing: job {} is not in the cloud any more, so that it cannot be told which of them it has sent the package to",
+            "; {late} more eligible and sent nothing: job {} is no longer in the cloud, so it is not known which of them it has sent the package to",
             missing.job.id
         )
     }
 }
 
-/// Who is left alone because `spec.newDevices` is `Ignore`, for the end of a sentence; nothing when nobody is.
+/// Devices that are ignored because `spec.newDevices` is `Ignore`, for the end of a message; empty when there are none.
 pub(super) fn ignored_text(status: &OtaRolloutStatus) -> String {
     let (count, examples) = (status.excluded.ignored_new, &status.excluded.ignored_new_examples);
     if count == 0 {
@@ -138,7 +138,7 @@ pub(super) fn ignored_text(status: &OtaRolloutStatus) -> String {
     }
     let more = if count as usize > examples.len() { ", …" } else { "" };
     format!(
-        "; {count} became eligible after their stage was sent and are left alone (spec.newDevices: Ignore): {}{more}",
+        "; {count} became eligible after their stage was dispatched and are ignored (spec.newDevices: Ignore): {}{more}",
         examples.join(", ")
     )
 }

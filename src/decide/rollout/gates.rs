@@ -1,5 +1,5 @@
-//! Gates of stages: asked in every pass of every stage that was sent and has not passed, whatever else holds the rollout, so that a
-//! hold never hides a build that is proven bad.
+//! Gates of stages: judged in every pass for every dispatched stage that has not passed, whatever else holds the rollout,
+//! so that a hold never hides a bad build.
 
 use super::advance::Pass;
 use crate::api::{Evidence, Gate, Reason, StageCounts, StagePhase, StageStatus, Verdict};
@@ -8,7 +8,7 @@ use crate::decide::stage::{Target, as_count};
 use std::collections::BTreeSet;
 
 impl Pass<'_, '_> {
-    /// Asks the gates of every stage that was sent. The first one that failed, as a sentence: its stage is held.
+    /// Judges the gates of every dispatched stage. Returns the first one that failed as a message: its stage is held.
     pub(super) fn failed_gate(&mut self) -> Option<String> {
         let mut failed = None;
         for index in 0..self.status.stages.len() {
@@ -28,7 +28,7 @@ impl Pass<'_, '_> {
         failed
     }
 
-    /// A stage that has passed keeps that through an edit only as far as its gates, as they are written now, let it pass.
+    /// A passed stage stays passed after an edit only if its gates, as they are written now, pass.
     fn reopen_if_edited(&mut self, index: usize) {
         let is_passed = self.status.stages[index].phase == StagePhase::Passed;
         if !self.edited || !is_passed || self.gates(index).is_empty() {
@@ -45,7 +45,7 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// Why a stage may not be sent: a gate of an earlier stage has not passed, with numbers, by the spec as it is now.
+    /// Why a stage may not be dispatched: a gate of an earlier stage has not passed, with numbers, by the current spec.
     pub(super) fn unproven_before(&mut self, index: usize) -> Option<String> {
         (0..index).find_map(|before| {
             if self.gates(before).is_empty() {
@@ -62,16 +62,16 @@ impl Pass<'_, '_> {
             }
             let stage = &mut self.status.stages[before];
             if is_empty && stage.phase == StagePhase::Passed {
-                // Who had proven it in its place does so no longer: a device has gone back, and may be sent to by now.
+                // The devices that had proven it instead no longer do: one has reverted, and may be sent to now.
                 (stage.phase, stage.passed_at) = (StagePhase::Waiting, None);
             }
-            let what = if is_empty { "passed on no device" } else { "not passed" };
+            let what = if is_empty { "not passed on any device" } else { "not passed" };
             Some(format!("the gates of stage {} have {what}", stage.name))
         })
     }
 
-    /// Asks the gates of a stage that was sent to nobody about the devices that have proven the build in its place: those of the
-    /// earlier stages whose gates passed, and those that it names and that all run the version already. True when they all pass.
+    /// Judges the gates of an empty stage on the devices that have proven the build instead: those of earlier stages
+    /// whose gates passed, and those that it names and that all run the version already. True when they all pass.
     pub(super) fn ask_for_others(&mut self, index: usize) -> bool {
         let earlier = self.status.stages.iter().take(index);
         let proven =
@@ -85,7 +85,7 @@ impl Pass<'_, '_> {
         }
         let asked = self.gates(index).iter().map(|gate| {
             let mut evidence = gate::judge(gate, &counts, self.context.now);
-            evidence.message += "; by the devices of earlier stages and by those that run it already, as the stage has nobody to send it to";
+            evidence.message += "; measured on the devices of earlier stages and on those that already run the version, because this stage has no devices to send to";
             evidence
         });
         let before = &self.status.stages[index].gates;
@@ -109,8 +109,8 @@ impl Pass<'_, '_> {
         as_count(named.into_iter().filter(|id| !sent.contains_key(id.as_str())).count())
     }
 
-    /// Asks every gate of the stage, and returns one that failed. A failure is final for this spec: its evidence stands,
-    /// whatever the devices report later.
+    /// Judges every gate of the stage, and returns one that failed. A failure is final for this spec: its evidence is
+    /// kept, whatever the devices report later.
     fn ask_gates(&mut self, index: usize) -> Option<Evidence> {
         let stage = &self.status.stages[index];
         let failed = |gates: &[Evidence]| gates.iter().find(|gate| gate.verdict == Verdict::Fail).cloned();
@@ -135,7 +135,7 @@ fn all_pass(stage: &StageStatus) -> bool {
     stage.gates.iter().all(|gate| gate.verdict == Verdict::Pass)
 }
 
-/// True when each of these gates has evidence under its name, and passed by it.
+/// True when each of these gates has evidence under its name, and passed.
 fn has_passed(stage: &StageStatus, gates: &[Gate]) -> bool {
     let passed = |gate: &Gate| {
         stage.gates.iter().any(|evidence| evidence.rule == gate.name && evidence.verdict == Verdict::Pass)
@@ -143,7 +143,7 @@ fn has_passed(stage: &StageStatus, gates: &[Gate]) -> bool {
     gates.iter().all(passed)
 }
 
-/// The same numbers keep their time, so that an idle pass changes nothing.
+/// Unchanged evidence keeps its time, so that an idle pass changes nothing.
 fn keep_time(mut evidence: Evidence, before: &[Evidence]) -> Evidence {
     let same = |old: &&Evidence| Evidence { at: evidence.at, ..(*old).clone() } == evidence;
     if let Some(old) = before.iter().find(same) {

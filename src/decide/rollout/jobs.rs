@@ -1,4 +1,4 @@
-//! Which of the cloud's jobs are ours, and under which token the next one goes.
+//! Which of the cloud's jobs are ours, and the idempotency key of the next one.
 
 use crate::api::{CreateOperation, Intent, JobRef, OtaRolloutStatus, Uptime, counted, verb};
 use crate::cloud::{Job, JobState};
@@ -7,7 +7,7 @@ use crate::decide::keys::{JobSlot, job_token};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Tokens are looked for this far beyond the last one that is known: a job may be missing from the middle.
+/// Keys are searched this far beyond the last known one: a job may be missing in the middle.
 const GAP: u32 = 4;
 
 /// A job of this rollout and package.
@@ -19,7 +19,7 @@ pub(super) struct OurJob<'a> {
     pub job: &'a Job,
 }
 
-/// A job that the status knows and the list does not show.
+/// A job that the status records and the list does not show.
 #[derive(Clone, Debug)]
 pub(super) struct Missing {
     pub stage: usize,
@@ -31,20 +31,20 @@ pub(super) struct Missing {
 pub(super) struct OurJobs<'a> {
     /// Listed ones, by stage, attempt and chunk: a device belongs to the last that names it.
     pub listed: Vec<OurJob<'a>>,
-    /// Jobs that carry the token of an older one.
+    /// Jobs that carry the key of an older one.
     pub duplicates: Vec<&'a Job>,
     /// Recorded, but not listed.
     pub missing: Vec<Missing>,
-    /// Calls of which nobody knows whether they took effect: stage and token.
+    /// Requests with unknown outcome: stage and key.
     pub unsettled: Vec<(usize, String)>,
-    /// An unsettled call that belongs to no stage of this plan.
+    /// A request with unknown outcome that belongs to no stage of this plan.
     pub stray_intent: bool,
     /// First free chunk of each stage and attempt.
     next_chunk: BTreeMap<(usize, u32), u32>,
 }
 
 impl<'a> OurJobs<'a> {
-    /// Finds them by the tokens that this object would give: no state is needed for that.
+    /// Finds them by the keys that this object generates: no state is needed for that.
     pub fn find(
         uid: &str,
         identity: &str,
@@ -73,7 +73,7 @@ impl<'a> OurJobs<'a> {
         found
     }
 
-    /// Looks at one attempt of a stage; false when nothing of it is known.
+    /// Searches one attempt of a stage; false when nothing of it is known.
     fn scan(
         &mut self,
         index: &Index<'_, 'a>,
@@ -125,7 +125,7 @@ impl<'a> OurJobs<'a> {
     }
 }
 
-/// Jobs and records by token.
+/// Jobs and records by idempotency key.
 struct Index<'s, 'a> {
     by_token: BTreeMap<&'a str, Vec<&'a Job>>,
     by_id: BTreeMap<&'a str, &'a Job>,
@@ -156,24 +156,24 @@ impl<'s, 'a> Index<'s, 'a> {
         }
     }
 
-    /// True when no token is known, so that none has to be worked out.
+    /// True when no key is known, so that none has to be computed.
     fn is_empty(&self) -> bool {
         self.by_token.is_empty() && self.recorded.is_empty() && self.pending.is_empty()
     }
 
-    /// The job of this token, and others that carry the same.
+    /// The job of this key, and others that carry the same.
     fn jobs(&self, token: &str, recorded: Option<&JobRef>) -> Option<(&'a Job, Vec<&'a Job>)> {
         let known = recorded.and_then(|recorded| self.by_id.get(recorded.id.as_str()).copied());
         let same = self.by_token.get(token).map_or(&[][..], Vec::as_slice);
-        // Each of two instances has recorded its own: both keep the older one, or each would stop the other's.
+        // Each of two instances has recorded its own job: both keep the older one, or each would stop the other's.
         let kept =
             known.filter(|job| job.token.as_deref() != Some(token)).or(same.first().copied()).or(known)?;
         Some((kept, same.iter().copied().filter(|job| job.id != kept.id).collect()))
     }
 }
 
-/// What the status keeps of a listed job. Its end is dated by the judgement: jobs are also looked at one by one, later than
-/// their list was read, and a device that is said to have gone back must have been looked at after that.
+/// What the status keeps of a listed job. Its end is the time of the decision: jobs are also read one by one, later than
+/// their list, and a device counts as reverted only if it was observed after that.
 pub(super) fn record(
     ours: &OurJob<'_>,
     before: Option<&JobRef>,
@@ -186,7 +186,7 @@ pub(super) fn record(
     } else {
         super::as_count(job.devices.len()).max(before.map_or(0, |b| b.devices))
     };
-    // A job that has ended is counted by itself.
+    // A final job is counted directly.
     let (successes_read, successes, successes_at) = if job.state.is_final() {
         (0, 0, None)
     } else {
@@ -203,7 +203,7 @@ pub(super) fn record(
         created_at: before.and_then(|b| b.created_at).or(job.created_at).or(Some(now)),
         created_uptime: before.map_or_else(|| clocks.uptime(now), |b| b.created_uptime.clone()),
         finished_at: if job.state.is_final() {
-            // A time to come was written by a clock that has been set back since.
+            // A time in the future was written by a clock that has been set back since.
             Some(before.and_then(|b| b.finished_at).map_or(now, |at| at.min(now)))
         } else {
             None
@@ -215,7 +215,7 @@ pub(super) fn record(
     }
 }
 
-/// Since when a job is stopped: of another boot nothing is known, and it counts from now on.
+/// Since when a job is stopped; after another boot it counts from now on.
 pub(super) fn stopped_uptime(
     job: &Job,
     before: Option<&JobRef>,
@@ -229,8 +229,8 @@ pub(super) fn stopped_uptime(
     known.filter(|known| clocks.time_of(Some(known)).is_some()).or_else(|| clocks.uptime(now))
 }
 
-/// Successes whose versions were read since, successes that are to be read next, and since when those are known. A number of
-/// successes is kept until versions were read after it (`read_at`): only then does it tell who went back.
+/// Successes whose versions were read since, successes to be read next, and since when those are known. A number of
+/// successes is kept until versions were read after it (`read_at`): only then does it show which devices reverted.
 fn successes(
     reported: u32,
     before: Option<&JobRef>,
@@ -249,8 +249,8 @@ fn successes(
     }
 }
 
-/// A job that is not listed, as it goes on in the status. A time to come was written by a clock that was ahead: how long ago it was
-/// nobody knows, and so it is counted from now on; likewise on another boot.
+/// The record of a job that is not listed. A time in the future was written by a clock that was ahead: its age is
+/// unknown, so it counts from now on; likewise after another boot.
 pub(super) fn unlisted(job: &JobRef, now: Timestamp, clocks: &Clocks) -> JobRef {
     let known = job.created_uptime.clone().filter(|known| clocks.time_of(Some(known)).is_some());
     let created_uptime = known.or_else(|| clocks.uptime(now)).or_else(|| job.created_uptime.clone());
@@ -262,12 +262,12 @@ pub(super) fn may_be_hidden(job: &JobRef, looked_at: Timestamp, lag: SignedDurat
     job.created_at.is_some_and(|created| within(created, lag, looked_at))
 }
 
-/// True when `later` is less than `lag` after `since`. A sum that no clock can reach counts as still within.
+/// True when `later` is less than `lag` after `since`. On overflow it counts as still within.
 pub(super) fn within(since: Timestamp, lag: SignedDuration, later: Timestamp) -> bool {
     since.checked_add(lag).map_or(true, |end| later < end)
 }
 
-/// What still happens on a cloud that stops no job, for the end of a sentence; nothing when no job runs.
+/// What continues on a cloud that cannot stop jobs, for the end of a message; empty when no job runs.
 pub(super) fn unstoppable(live: &[&Job]) -> String {
     if live.is_empty() {
         return String::new();
@@ -276,14 +276,14 @@ pub(super) fn unstoppable(live: &[&Job]) -> String {
     let (devices, ids): (u32, Vec<&str>) =
         (live.iter().map(open).sum(), live.iter().map(|job| job.id.as_str()).collect());
     format!(
-        "; no call stops a job of this cloud: {} {} still reached by what runs ({}); stop it in the portal if it must not go on",
+        "; this cloud has no API to stop jobs: {} {} still in running jobs ({}); stop them in the portal if they must not continue",
         counted(devices, "device"),
         verb(devices, "is", "are"),
         ids.join(", ")
     )
 }
 
-/// True when an order to stop it would change something.
+/// True when an order to stop it would have an effect.
 pub(super) fn can_be_stopped(job: &Job) -> bool {
     !job.state.is_final() && job.state != JobState::Stopping
 }

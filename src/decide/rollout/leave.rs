@@ -1,4 +1,4 @@
-//! Leaving jobs behind: when the rollout is deleted, and when it turns to another package.
+//! Leaves jobs behind: when the rollout is deleted, and when it changes to another package.
 
 use super::jobs::{OurJobs, can_be_stopped, may_be_hidden, stopped_uptime, unlisted};
 use super::report::{Outcome, finish};
@@ -14,20 +14,20 @@ use crate::decide::{Action, Plan, RolloutView, Seen, cohort, lost_call};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// A state that went back to what it was does not know of the runs since; so many are looked for.
+/// A restored older state does not know of later runs; this many of them are searched.
 const MOST_RUNS_LOST: u32 = 8;
 
-/// What is left of jobs that are not wanted any more.
+/// What is left of jobs that are no longer wanted.
 #[derive(Clone, Debug, Default)]
 struct Remains {
     stops: Vec<Action>,
-    /// Jobs and calls that are not known to be over.
+    /// Jobs and requests that have not ended for certain.
     waits_for: Vec<String>,
-    /// Jobs that are not listed, and were not seen to be final.
+    /// Jobs that are not listed, and were not observed to be final.
     vanished: Vec<String>,
 }
 
-/// What is known when jobs of before are stopped.
+/// The input for stopping jobs of the previous run.
 struct Scene<'a> {
     jobs: &'a Seen<Vec<&'a Job>>,
     capabilities: &'a Capabilities,
@@ -42,8 +42,8 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// A rollout that is being deleted stops its jobs, waits until they are final or gone, and goes. It can always go: a job in
-/// a state that no document names is told to stop, and not waited for.
+/// A rollout that is being deleted stops its jobs, waits until they have ended or are gone, and is removed. It can always
+/// be removed: a job in an undocumented state is stopped, and not waited for.
 pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Plan<OtaRolloutStatus> {
     let jobs: Vec<_> = status.stages.iter().flat_map(|stage| &stage.jobs).collect();
     let running: Vec<&str> =
@@ -54,21 +54,22 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
     }
     let Some(package) = view.package else {
         if !running.is_empty() {
-            let message =
-                format!("the package is gone, and with it the way to its cloud; left as they are: {running}");
+            let message = format!(
+                "the OtaPackage does not exist, so its cloud cannot be reached; jobs left running: {running}"
+            );
             record_decision(&mut status.decisions, view.now, Reason::JobsLeftRunning, message);
         }
         return release(view.object, status, view.now);
     };
     let (phase, reason) = (RolloutPhase::Deleting, Reason::Deleting);
     if let (Some((account, _)), None) = (account_left(view), view.capabilities) {
-        let message = format!("OtaCloud/{account} is gone; left as they are: {running}");
+        let message = format!("{account} does not exist; jobs left running: {running}");
         record_decision(&mut status.decisions, view.now, Reason::JobsLeftRunning, message);
         return release(view.object, status, view.now);
     }
     let (Some(capabilities), Some(seen)) = (view.capabilities, &view.jobs) else {
         let message =
-            format!("deletion waits until the cloud can be asked for its jobs; last known to run: {running}");
+            format!("deletion waits until the cloud's jobs can be read; last known to run: {running}");
         return finish(view.object, status, Outcome::working(phase, reason, message), view.now);
     };
     let scene = Scene { jobs: seen, capabilities, now: view.now, clocks: view.clocks };
@@ -79,16 +80,16 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
     let by_hand = remains.by_hand(capabilities);
     if remains.waits_for.is_empty() {
         if let Some(call) = status.pending.iter().find(|call| !call.is_open()) {
-            let message = format!("{}; whatever it made is left as it is", lost_call(call));
+            let message = format!("{}; a job that it created is left running", lost_call(call));
             record_decision(&mut status.decisions, view.now, Reason::OutcomeUnresolved, message);
         }
         return release(view.object, status, view.now).also(remains.stops);
     }
-    let message = format!("deletion waits until these are over: {}{by_hand}", remains.waits_for.join(", "));
+    let message = format!("deletion waits until these have ended: {}{by_hand}", remains.waits_for.join(", "));
     finish(view.object, status, Outcome::working(phase, reason, message).with(remains.stops), view.now)
 }
 
-/// A rollout that leaves, and never sent anything: the cloud need not be asked, and may be out of reach.
+/// A deleted rollout that never sent anything is removed without reading from the cloud, which may be unreachable.
 pub(super) fn at_once(object: &OtaRollout, now: Timestamp) -> Option<Plan<OtaRolloutStatus>> {
     let status = object.status.clone().unwrap_or_default();
     let is_leaving = object.metadata.deletion_timestamp.is_some();
@@ -100,27 +101,28 @@ fn sent_nothing(status: &OtaRolloutStatus) -> bool {
 }
 
 fn release(object: &OtaRollout, status: OtaRolloutStatus, now: Timestamp) -> Plan<OtaRolloutStatus> {
-    let outcome = Outcome::working(RolloutPhase::Deleting, Reason::Deleting, "nothing is left to do")
-        .with([Action::Release]);
+    let outcome =
+        Outcome::working(RolloutPhase::Deleting, Reason::Deleting, "nothing is left to do in the cloud")
+            .with([Action::Release]);
     finish(object, status, outcome, now)
 }
 
 impl Plan<OtaRolloutStatus> {
-    /// Orders that go before everything else.
+    /// Adds actions before all others.
     fn also(mut self, first: Vec<Action>) -> Self {
         self.actions.splice(0..0, first);
         self
     }
 }
 
-/// The stages speak of another package: its jobs are stopped, and nothing is sent before they are final. None once nothing
-/// stands in the way.
+/// The stages belong to another package: its jobs are stopped, and nothing is sent before they have ended. None once
+/// nothing is left to wait for.
 pub(super) fn turn(context: &Context<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
     abandon(&Scene::of(context), status)
 }
 
-/// The package is in another account now: the jobs are stopped in the account that they are in, by its worker; once they are
-/// over the rollout is the other one's, and begins there.
+/// The package is in another account now: the jobs are stopped in their account, by its worker; after that the rollout
+/// belongs to the other worker, and begins there.
 pub(super) fn account(
     view: &RolloutView<'_>,
     mut status: OtaRolloutStatus,
@@ -144,32 +146,35 @@ pub(super) fn account(
         return finish(view.object, status, outcome, view.now);
     }
     let to = package.account();
-    let message = format!("its jobs in {account} are over: it begins in {to}");
+    let message = format!("its jobs in {account} have ended: it starts in {to}");
     record_decision(&mut status.decisions, view.now, Reason::AccountChanged, message.clone());
     let outcome = Outcome::working(RolloutPhase::Pending, Reason::AccountChanged, message);
     finish(view.object, run::elsewhere(status, package, view.now), outcome, view.now)
 }
 
-/// Nobody can stop what runs in an account whose `OtaCloud` is gone; nothing is sent while it may.
+/// Jobs in an account without an `OtaCloud` cannot be stopped; nothing is sent while they may run.
 fn account_is_gone(status: &OtaRolloutStatus, account: &ObjectKey) -> Option<Outcome> {
     let jobs = status.stages.iter().flat_map(|stage| &stage.jobs).filter(|job| job.finished_at.is_none());
-    let calls = status.pending.iter().map(|intent| format!("call {}, which is not settled", intent.token));
+    let calls = status
+        .pending
+        .iter()
+        .map(|intent| format!("request {}, whose outcome is not known yet", intent.token));
     let left: Vec<String> = jobs.map(|job| format!("job {}", job.id)).chain(calls).collect();
     let message = format!(
-        "the package has moved, and {account}, in whose account this rollout has left what may still run, is gone: {}; write {account} again so that it is stopped, or delete this rollout, which leaves it as it is, and write a new one",
+        "the package moved to another account, and {account}, where these may still run, does not exist: {}; apply {account} again to have them stopped, or delete this rollout, which leaves them running, and write a new one",
         left.join(", ")
     );
     (!left.is_empty()).then(|| Outcome::held(Reason::AccountGone, message, false))
 }
 
-/// Stops what is left of the stages, and says what has to end first; none once nothing stands in the way.
+/// Stops what is left of the stages, and reports what has to end first; none once nothing is left to wait for.
 fn abandon(scene: &Scene<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
     let mut remains = remains(status, scene);
     let by_hand = remains.by_hand(scene.capabilities);
     let end = if by_hand.is_empty() { "are stopped" } else { "end" };
     if !remains.waits_for.is_empty() {
         let message =
-            format!("jobs of the run before {end} first: {}{by_hand}", remains.waits_for.join(", "));
+            format!("waits until jobs of the previous run {end}: {}{by_hand}", remains.waits_for.join(", "));
         let outcome = Outcome::working(RolloutPhase::Pending, Reason::StoppingPreviousJobs, message);
         return Some(outcome.with(remains.stops));
     }
@@ -177,15 +182,15 @@ fn abandon(scene: &Scene<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> 
     Some(Outcome::held(reason, message, false).with(remains.stops))
 }
 
-/// What keeps the run before from ending, and does not end by itself.
+/// What prevents the end of the previous run, and does not end by itself.
 pub(super) fn obstacle(context: &Context<'_>, status: &OtaRolloutStatus) -> Option<String> {
     let mut status = status.clone();
     let remains = remains(&mut status, &Scene::of(context));
     remains.obstacle(&status).map(|(_, message)| message)
 }
 
-/// Looks up every recorded job and every unsettled call, and orders the live ones to stop; where a stopped one would keep its
-/// package for ever, it is deleted, once it is written down that it has ended.
+/// Looks up every recorded job and every request with unknown outcome, and orders live jobs to stop; a stopped job that
+/// would keep its package in use is deleted, once its end is recorded.
 fn remains(status: &mut OtaRolloutStatus, scene: &Scene<'_>) -> Remains {
     let Scene { jobs: Seen { at: looked_at, value: jobs }, capabilities, now, clocks } = scene;
     let (looked_at, now) = (*looked_at, *now);
@@ -223,35 +228,37 @@ fn remains(status: &mut OtaRolloutStatus, scene: &Scene<'_>) -> Remains {
             Some(job) if job.state.is_final() => {}
             Some(job) => remains.stop(job, false),
             None if !intent.is_open() => {}
-            None => remains.waits_for.push(format!("call {}, which is not settled", intent.token)),
+            None => {
+                remains.waits_for.push(format!("request {}, whose outcome is not known yet", intent.token));
+            }
         }
     }
     remains
 }
 
 impl Remains {
-    /// What only a user can end: the reason, and a sentence.
+    /// What only a user can end: the reason, and a message.
     fn obstacle(&self, status: &OtaRolloutStatus) -> Option<(Reason, String)> {
-        let way_out = "delete this rollout and write a new one to go on";
+        let way_out = "to continue, delete this rollout and write a new one";
         if let Some(call) = status.pending.iter().find(|call| !call.is_open()) {
             return Some((Reason::OutcomeUnresolved, format!("{}; {way_out}", lost_call(call))));
         }
         let vanished = self.vanished.join(", ");
         (!vanished.is_empty()).then(|| {
             let message = format!(
-                "jobs of the run before are not in the cloud's list, and were not seen to be final: {vanished}; {way_out}"
+                "jobs of the previous run are no longer in the cloud and were not observed to end: {vanished}; {way_out}"
             );
             (Reason::JobVanished, message)
         })
     }
 
-    /// Where no call stops a job, none is ordered, and the sentence ends with who can.
+    /// Where jobs cannot be stopped, no stop is ordered, and the message says who can.
     fn by_hand(&mut self, capabilities: &Capabilities) -> &'static str {
         if capabilities.stops_jobs {
             return "";
         }
         self.stops.clear();
-        "; no call stops a job of this cloud: wait, or stop it in the portal"
+        "; this cloud has no API to stop jobs: wait, or stop them in the portal"
     }
 
     fn stop(&mut self, job: &Job, told_before: bool) {
@@ -272,7 +279,7 @@ impl Remains {
         self.waits_for.push(job.id.clone());
     }
 
-    /// Jobs that carry our tokens and that no status knows: duplicates, or everything after a loss of the state.
+    /// Jobs that carry our keys and that no status records: duplicates, or all jobs after a loss of the state.
     fn add_by_token(
         &mut self,
         view: &RolloutView<'_>,

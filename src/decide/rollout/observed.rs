@@ -1,4 +1,4 @@
-//! What was seen, counted: which device is in which stage, what became of it, and what cannot be told.
+//! The observation, counted: which device is in which stage, its outcome, and what cannot be determined.
 
 use super::jobs::{OurJob, OurJobs, may_be_hidden, record, unlisted};
 use super::population::{Population, population};
@@ -13,7 +13,7 @@ use crate::decide::stage::{JobSight, Target, Uniqueness, tally};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// What was seen, counted.
+/// The observation, counted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed<'a> {
     pub jobs: OurJobs<'a>,
@@ -22,20 +22,20 @@ pub(super) struct Observed<'a> {
     /// By stage: devices that have to go into another job.
     pub unfinished: Vec<Unfinished<'a>>,
     pub population: Population<'a>,
-    /// What cannot be told; nothing is released while there is one.
+    /// What cannot be determined; nothing is dispatched while this is set.
     pub doubt: Option<Doubt>,
-    /// Jobs of another instance carry our keys: which, and what became of them.
+    /// Jobs of another instance carry our keys: which, and what happened to them.
     pub other_instance: Option<String>,
     /// A job that was created a moment ago is not listed yet.
     pub hidden: Option<String>,
 }
 
-/// Devices that another job has to take up, and the last attempt that was made with any of them.
+/// Devices that need another job, and the last attempt for any of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unfinished<'a> {
     /// Their job was stopped before they were done.
     pub stopped: Vec<&'a str>,
-    /// They failed, and another attempt was asked for.
+    /// They failed, and a retry was requested.
     pub failed: Vec<&'a str>,
     pub attempt: u32,
 }
@@ -46,25 +46,25 @@ impl<'a> Unfinished<'a> {
     }
 }
 
-/// What a job left for another one to take up.
+/// What a job left for another one.
 struct Left {
     stopped: bool,
     failed: bool,
     /// Nothing more can fail in it.
     is_over: bool,
-    /// Devices of the job that the cloud does not know any more.
+    /// Devices of the job that are no longer registered in the cloud.
     gone: u32,
 }
 
-/// Something that cannot be told from what was seen.
+/// Something that the observation does not show.
 #[derive(Clone, Debug)]
 pub(super) struct Doubt {
     pub reason: Reason,
     pub message: String,
 }
 
-/// Counts everything, and writes counts and jobs into the stages of `status`. None when the members of groups or tags were
-/// not looked at.
+/// Counts everything, and writes counts and jobs into the stages of `status`. None when the members of groups or tags
+/// were not observed.
 pub(super) fn observed<'a>(context: &Context<'a>, status: &mut OtaRolloutStatus) -> Option<Observed<'a>> {
     let names: Vec<String> = status.stages.iter().map(|stage| stage.name.clone()).collect();
     let jobs = OurJobs::find(context.uid, &context.identity, status.run, &names, status, &context.jobs.value);
@@ -121,7 +121,7 @@ impl<'a> Observed<'a> {
         members: &[Vec<&'a str>],
         stands_still: bool,
     ) {
-        // What devices reported by then was to be seen in the observation of the fleet.
+        // What devices had reported by this time is in the observation of the fleet.
         let lag = context.capabilities.visibility_lag;
         let read_at = context.fleet.at.saturating_sub(lag).unwrap_or(Timestamp::MIN);
         let (mut counts, mut gone, mut claimed) = (StageCounts::default(), 0, 0);
@@ -134,9 +134,9 @@ impl<'a> Observed<'a> {
             let left = self.count_job(context, index, ours, (members, unique), &record, &mut counts);
             claimed += ours.job.counts.succeeded;
             gone += left.gone + record.devices.saturating_sub(as_count(ours.job.devices.len()));
-            // Whoever suspends a rollout takes over what was stopped elsewhere: resuming sends it again.
+            // Suspending a rollout takes over jobs that were stopped elsewhere: resuming sends their devices again.
             record.stop_ordered |= stands_still && record.finished_at.is_some() && left.stopped;
-            // What fails from now on fails for the first time since it was asked for.
+            // Failures from now on are the first since the retry was requested.
             record.retry_ordered &= left.failed || !left.is_over;
             if left.stopped && !record.stop_ordered {
                 self.doubt(Reason::JobStopped, stopped_elsewhere(ours.job));
@@ -148,10 +148,10 @@ impl<'a> Observed<'a> {
         let before = records.len();
         records.extend(missing);
         if records.len() > before {
-            // The numbers of the missing job are not known any more: what was seen of all jobs before stands at least.
+            // The numbers of the missing job are unknown: what was observed of all jobs before is the minimum.
             stage.counts = counts.at_least(stage.counts);
         } else {
-            // The state was lost, and a later stage was released by what was seen then: the job's word stands for it.
+            // The state was lost, and a later stage was dispatched on what was observed then: the job's report counts.
             let was_left =
                 jobs.listed.iter().any(|ours| ours.stage > index) && stage.phase != StagePhase::Passed;
             let counted = if was_left { counts } else { counts.believing(stage.counts) };
@@ -161,7 +161,7 @@ impl<'a> Observed<'a> {
         stage.jobs = records;
     }
 
-    /// Adds the counts of one job; says what it left behind.
+    /// Adds the counts of one job; returns what it left behind.
     fn count_job(
         &mut self,
         context: &Context<'a>,
@@ -175,7 +175,7 @@ impl<'a> Observed<'a> {
         if job.devices.is_empty() && job.counts.total > 0 {
             let total = job.counts.total;
             let message = format!(
-                "job {} holds {}, and the cloud does not say which",
+                "job {} holds {}, and the cloud does not report which",
                 job.id,
                 counted(total, "device")
             );
@@ -225,7 +225,7 @@ impl<'a> Observed<'a> {
                 self.hidden = Some(format!("job {id} ({devices}) is not listed yet"));
             } else {
                 let message = format!(
-                    "job {id} ({devices}) is not in the cloud any more: what became of its devices cannot be told, and it is not created again; delete this rollout and write a new one to go on"
+                    "job {id} ({devices}) is no longer in the cloud, so the outcome of its devices is unknown; it is not created again: to continue, delete this rollout and write a new one"
                 );
                 self.doubt(Reason::JobVanished, message);
             }
@@ -242,7 +242,7 @@ impl<'a> Observed<'a> {
         let kept = kept.map(|ours| named(ours.job)).unwrap_or_default();
         let duplicates = jobs.duplicates.iter().map(|job| named(job)).collect::<Vec<_>>().join(", ");
         let message = format!(
-            "another instance of Rollwave works on this rollout with a state of its own: {duplicates} and {kept} carry one idempotency key; the older one is kept, the other is stopped, and what the cloud refused because of it is not counted as failed. Run one instance, or give both the same state"
+            "another instance of Rollwave with its own state works on this rollout: {duplicates} and {kept} carry the same idempotency key; the older job is kept, the other is stopped, and devices that the cloud refused because of it do not count as failed. Run one instance, or give both the same state"
         );
         if live {
             self.doubt(Reason::AnotherInstance, message.clone());
@@ -258,7 +258,7 @@ impl<'a> Observed<'a> {
         let kept = jobs.listed.iter().find(|ours| Some(&ours.token) == first.token.as_ref());
         let kept = kept.map(|ours| ours.job.id.as_str()).unwrap_or_default();
         let message = format!(
-            "{count} more jobs ({ids}) look exactly like job {kept} of this rollout, and no call stops a job of this cloud: stop them in the portal if their devices must not be sent it twice; nothing more is sent until they have ended"
+            "{count} more jobs ({ids}) look exactly like job {kept} of this rollout, and this cloud has no API to stop jobs: stop them in the portal if their devices must not get the package twice; nothing more is sent until they have ended"
         );
         self.doubt(Reason::DuplicateJob, message);
     }
@@ -267,20 +267,20 @@ impl<'a> Observed<'a> {
         let is_listed = |token: &str| jobs.listed.iter().any(|ours| ours.token == token);
         if let Some(call) = pending.iter().find(|call| !call.is_open() && !is_listed(&call.token)) {
             let message = format!(
-                "{}; see in the console whether its devices are being upgraded, then delete this rollout and write a new one to go on",
+                "{}; check in the cloud's console whether its devices are being upgraded, then delete this rollout and write a new one",
                 lost_call(call)
             );
             self.doubt(Reason::OutcomeUnresolved, message);
         }
     }
 
-    /// The first doubt stands: the others appear when it is gone.
+    /// Keeps the first one: the others appear when it is resolved.
     fn doubt(&mut self, reason: Reason, message: String) {
         self.doubt.get_or_insert(Doubt { reason, message });
     }
 }
 
-/// A job by its id and when the cloud created it.
+/// The id of a job, and when the cloud created it.
 fn named(job: &Job) -> String {
     match job.created_at {
         Some(at) => format!("job {} (created {})", job.id, time_text(at)),
@@ -288,7 +288,7 @@ fn named(job: &Job) -> String {
     }
 }
 
-/// Whether the key of a job is known to be its alone: a list that shows it for certain was begun after it had become visible.
+/// Whether the key of a job is known to be unique: only a list that was begun after it had become visible shows that.
 fn uniqueness(context: &Context<'_>, ours: &OurJob<'_>, record: &JobRef, jobs: &OurJobs<'_>) -> Uniqueness {
     if jobs.duplicates.iter().any(|job| job.token.as_ref() == Some(&ours.token)) {
         Uniqueness::Shared
@@ -304,10 +304,10 @@ fn stopped_elsewhere(job: &Job) -> String {
     let state = if job.state == JobState::Stopped { "was stopped" } else { "has stopped devices" };
     if stopped == total && job.counts.succeeded == 0 {
         return format!(
-            "job {id} stands still in the cloud, and none of its {total} devices has begun: somebody stopped it, or it was never started; start it there, or set suspend: true, and false again, to send its devices another one"
+            "job {id} is stopped in the cloud and none of its {total} devices has begun: it was stopped there, or never started; start it there, or set suspend to true and back to false to send its devices a new one"
         );
     }
     format!(
-        "job {id} {state} in the cloud ({stopped} of {total} devices), not by this rollout; set suspend: true, and false again, to send those devices another one"
+        "job {id} {state} in the cloud ({stopped} of {total} devices), not by this rollout; set suspend to true and back to false to send those devices a new one"
     )
 }

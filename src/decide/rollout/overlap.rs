@@ -1,4 +1,5 @@
-//! Devices that other rollouts target, too: which of them this one leaves to their owners, and how it holds where nobody owns them.
+//! Devices that other rollouts also target: which of them are left to their owners, and how the rollout is held where
+//! there is no owner.
 
 use super::advance::Pass;
 use super::jobs::can_be_stopped;
@@ -15,19 +16,19 @@ use crate::decide::{Action, Requeue};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Devices that other rollouts target, too.
+/// Devices that other rollouts also target.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shared {
-    /// By owner: how many, and why it comes first.
+    /// By owner: how many, and why it takes precedence.
     owners: BTreeMap<String, (u32, String)>,
-    /// Devices that nobody owns.
+    /// Devices without an owner.
     contested: u32,
     /// Rollouts that have the same claim to some of them.
     contenders: BTreeSet<String>,
 }
 
 impl Shared {
-    /// Counts a device that we may not send to because of another rollout; false when there is no such device.
+    /// Counts a device that we may not send to because of another rollout; false when there is no such rollout.
     pub fn takes(&mut self, ownership: &Ownership<'_>, device: &Device) -> bool {
         match ownership.owner(device) {
             Owner::Ours => return false,
@@ -37,15 +38,15 @@ impl Shared {
         true
     }
 
-    /// Counts a device of one of our jobs if nobody owns it.
+    /// Counts a device of one of our jobs that has no owner.
     pub fn note_contested(&mut self, ownership: &Ownership<'_>, device: &Device) {
         if let Owner::Nobody(equal) = ownership.owner(device) {
             self.contest(ownership, &equal);
         }
     }
 
-    /// Takes devices that another rollout owns by now out of what one of our jobs left to be sent again. Those that failed have
-    /// failed all the same.
+    /// Removes devices that another rollout owns now from those that one of our jobs left to be sent again. Failed ones
+    /// still count as failed.
     pub fn release(
         &mut self,
         ownership: &Ownership<'_>,
@@ -76,7 +77,7 @@ impl Shared {
         self.contenders.extend(equal.iter().map(|rival| ownership.name_of(rival)));
     }
 
-    /// What the status says of devices that are left out.
+    /// The excluded devices as the status shows them.
     pub fn excluded(&self, others: &Excluded) -> Excluded {
         let owner = |(name, (devices, why)): (&String, &(u32, String))| OwnerStatus {
             rollout: name.clone(),
@@ -91,7 +92,7 @@ impl Shared {
     }
 }
 
-/// Writes down who is left out; other owners than before are a decision.
+/// Records which devices are left out; other owners than before are a decision.
 pub(super) fn note_owners(status: &mut OtaRolloutStatus, excluded: Excluded, now: Timestamp) {
     let names = |excluded: &Excluded| -> BTreeSet<String> {
         excluded.owners.iter().map(|owner| owner.rollout.clone()).collect()
@@ -102,7 +103,7 @@ pub(super) fn note_owners(status: &mut OtaRolloutStatus, excluded: Excluded, now
     status.excluded = excluded;
 }
 
-/// Who owns what this rollout leaves alone, for the end of a sentence; nothing when it leaves nothing to others.
+/// The owners of devices that this rollout leaves to others, for the end of a message; empty when there are none.
 pub(super) fn owners_text(excluded: &Excluded) -> String {
     if excluded.owned_elsewhere == 0 {
         return String::new();
@@ -126,7 +127,7 @@ fn owned_text(excluded: &Excluded) -> String {
 }
 
 impl Pass<'_, '_> {
-    /// How it is held by devices that nobody owns, or of which it cannot be told who owns them; and how it ends when it owns none.
+    /// The hold for devices without an owner or with an unknown one; and the end of a rollout that owns no device.
     pub(super) fn overlap(&self) -> Option<Outcome> {
         let shared = &self.observed.population.shared;
         if shared.contested > 0 {
@@ -136,7 +137,7 @@ impl Pass<'_, '_> {
             || self.observed.unfinished.iter().any(|unfinished| !unfinished.devices().is_empty());
         if let Some(rival) = self.context.ownership.unread().filter(|_| may_send) {
             let message = format!(
-                "waits until the groups or tags of OtaRollout {} are read, which may own some of these devices; nothing is sent before",
+                "waits until the groups or tags of OtaRollout {} are read: it may own some of these devices",
                 self.context.ownership.name_of(rival)
             );
             return Some(Outcome::working(RolloutPhase::Progressing, Reason::OwnerUnknown, message));
@@ -147,7 +148,7 @@ impl Pass<'_, '_> {
     fn contested(&self, shared: &Shared) -> Outcome {
         let rollouts: Vec<&str> = shared.contenders.iter().map(String::as_str).collect();
         let message = format!(
-            "{} of {} targeted devices are targeted by OtaRollout {}, too, and neither comes first ({}); nothing is sent: give one of them a higher spec.priority, or let them target different devices",
+            "{} of {} targeted devices are also targeted by OtaRollout {} with equal precedence ({}), so nothing is sent; give one rollout a higher spec.priority, or let them target different devices",
             shared.contested,
             self.observed.population.targeted,
             rollouts.join(", "),
@@ -156,7 +157,7 @@ impl Pass<'_, '_> {
         Outcome::held(Reason::TargetsOverlap, message, self.is_live())
     }
 
-    /// Nothing was sent, and everybody who could be sent something belongs to another rollout: nothing is left to do here.
+    /// Nothing was sent, and every eligible device belongs to another rollout: nothing is left to do here.
     fn owns_nothing(&self) -> Option<Outcome> {
         let excluded = &self.status.excluded;
         let owns_something = excluded.owned_elsewhere == 0
@@ -179,8 +180,8 @@ impl Pass<'_, '_> {
         })
     }
 
-    /// Stops jobs of ours in which nobody is left to be upgraded but devices that another rollout owns by now. A job that has
-    /// others left goes on, and the owner waits for it.
+    /// Stops jobs of ours whose remaining devices are all owned by another rollout now. A job with other devices left
+    /// continues, and the owner waits for it.
     pub(super) fn stop_lost_jobs(&mut self) -> Vec<Action> {
         if !self.context.capabilities.stops_jobs {
             return Vec::new();
@@ -202,7 +203,7 @@ impl Pass<'_, '_> {
         left.peek().is_some() && left.all(|device| self.context.ownership.owned_elsewhere(device).is_some())
     }
 
-    /// True once a stage has nobody left because other rollouts own its devices, and nobody comes after it: then it has passed.
+    /// True once a stage has no devices left because other rollouts own them, and none will come: then it has passed.
     pub(super) fn all_went_elsewhere(&mut self, index: usize) -> bool {
         let is_left = self.status.stages[index].counts.assigned > 0
             || self.status.excluded.owned_elsewhere == 0
@@ -211,7 +212,7 @@ impl Pass<'_, '_> {
             return false;
         }
         let message = format!(
-            "stage {}: all of its devices belong to other rollouts by now, and nobody is left to send to",
+            "stage {}: all of its devices now belong to other rollouts, and no device is left to send to",
             self.status.stages[index].name
         );
         self.enter(index, StagePhase::Passed, Reason::StagePassed, &message);

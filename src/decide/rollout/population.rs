@@ -1,4 +1,4 @@
-//! Which devices the targets mean, and which of them are left out.
+//! Which devices are targeted, and which of them are left out.
 
 use super::overlap::Shared;
 use crate::api::{Excluded, MAX_EXAMPLES, OtaPackageSpec, OtaRolloutSpec};
@@ -12,15 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The devices of a rollout that no job of ours holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Population<'a> {
-    /// Devices that the targets mean and the cloud knows, those in our jobs included.
+    /// Targeted devices that are registered in the cloud, including those in our jobs.
     pub targeted: u32,
     /// Devices that may be sent the package, sorted.
     pub eligible: Vec<&'a str>,
     /// Devices that are left out, by reason.
     pub excluded: Excluded,
-    /// Devices of our jobs that may not be sent another one, by the spec as it is now.
+    /// Devices of our jobs that may not be sent another one, by the current spec.
     barred: BTreeMap<&'a str, Bar>,
-    /// Devices that other rollouts target, too.
+    /// Devices that other rollouts also target.
     pub shared: Shared,
 }
 
@@ -31,13 +31,13 @@ enum Bar {
     Spec,
     /// It reports a version that is not upgraded from.
     Version,
-    /// The targets do not mean it any more.
+    /// They are no longer targeted.
     Untargeted,
 }
 
 impl Population<'_> {
-    /// Takes devices that may not be sent another job out of what one of our jobs left to be sent again. Those that were stopped
-    /// leave their stage; those that failed have failed all the same.
+    /// Removes devices that may not be sent another job from those that one of our jobs left to be sent again. Stopped
+    /// ones leave their stage; failed ones still count as failed.
     pub fn bar(&mut self, tally: &mut Tally<'_>) {
         let before = as_count(tally.stopped.len());
         tally.stopped.retain(|id| match self.barred.get(id) {
@@ -62,8 +62,8 @@ impl Population<'_> {
     }
 }
 
-/// Sorts the targets into eligible ones and excluded ones. A device that is in one of our jobs (`held`) is neither: it
-/// stays in its stage, whatever it reports now. None when the members of groups or tags were not looked at.
+/// Sorts the targets into eligible and excluded ones. A device in one of our jobs (`held`) is neither: it stays in its
+/// stage, whatever it reports now. None when the members of groups or tags were not observed.
 pub(super) fn population<'a>(
     spec: &'a OtaRolloutSpec,
     package: &OtaPackageSpec,
@@ -131,7 +131,7 @@ fn candidates<'a>(spec: &'a OtaRolloutSpec, fleet: &Fleet<'a>) -> Option<BTreeSe
         let members = fleet.members.as_ref()?;
         return Some(all.filter(|id| members.contains(*id)).collect());
     }
-    // Targets that say nothing mean nobody.
+    // Empty targets select no devices.
     Some(if targets.all == Some(true) { all.collect() } else { BTreeSet::new() })
 }
 
@@ -157,9 +157,9 @@ fn reason(
     (!fits_both).then_some(Left::Version)
 }
 
-/// Devices that the manifest names and the cloud does not know.
+/// Devices that the manifest names and that are not registered in the cloud.
 fn unknown(spec: &OtaRolloutSpec, known: &BTreeMap<String, Device>, excluded: &BTreeSet<&str>) -> Excluded {
-    // With a list of targets only these are looked at: a stage's device outside of it is not targeted, not unknown.
+    // With a list of targets only these are checked: a stage's device outside of it is not targeted, not unknown.
     let named: BTreeSet<&str> = match &spec.targets.devices {
         Some(devices) => devices.iter().map(String::as_str).collect(),
         None => {

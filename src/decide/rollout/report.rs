@@ -1,4 +1,4 @@
-//! How a judgement stands in the status: conditions by the kstatus rules, one sentence, one column.
+//! Writes a decision into the status: conditions by the kstatus rules, one message, one column.
 
 use super::deadline;
 use crate::api::{
@@ -9,20 +9,20 @@ use crate::api::{
 use crate::decide::{Action, Plan, Requeue};
 use jiff::Timestamp;
 
-/// Who can bring it further.
+/// Who can advance the rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Nothing is left to do.
     Done,
-    /// We, or the devices.
+    /// Rollwave or the devices.
     Working,
-    /// Only a person.
+    /// Only a user.
     Stuck,
-    /// Whoever had it stand still.
+    /// The user who paused or suspended it.
     Still,
 }
 
-/// A judgement, before it is written down.
+/// A decision, before it is written down.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub phase: RolloutPhase,
@@ -35,7 +35,7 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Work goes on; look again soon.
+    /// Work continues; reconcile again soon.
     pub fn working(phase: RolloutPhase, reason: Reason, message: impl Into<String>) -> Self {
         let requeue = Requeue::After(crate::decide::POLL);
         Self {
@@ -48,7 +48,7 @@ impl Outcome {
         }
     }
 
-    /// Held until a person changes something; devices that still upgrade are watched (`live`).
+    /// Held until a user changes something; devices that still upgrade are observed (`live`).
     pub fn held(reason: Reason, message: impl Into<String>, live: bool) -> Self {
         let requeue = if live { Requeue::After(crate::decide::POLL) } else { Requeue::AtDriftInterval };
         let phase = RolloutPhase::Held;
@@ -62,7 +62,7 @@ impl Outcome {
         }
     }
 
-    /// Devices still upgrade meanwhile.
+    /// Devices are still upgrading meanwhile.
     pub fn watched(mut self) -> Self {
         let poll = crate::decide::POLL;
         self.requeue =
@@ -70,13 +70,13 @@ impl Outcome {
         self
     }
 
-    /// It is held because a person wants it to be.
+    /// Paused or suspended by a user.
     pub fn still(mut self) -> Self {
         self.standing = Standing::Still;
         self
     }
 
-    /// With these orders before its own.
+    /// Adds these actions before its own.
     pub fn after(mut self, first: Vec<Action>) -> Self {
         self.actions.splice(0..0, first);
         self
@@ -88,7 +88,7 @@ impl Outcome {
     }
 }
 
-/// Writes the judgement into the status.
+/// Writes the decision into the status.
 pub(super) fn finish(
     object: &OtaRollout,
     mut status: OtaRolloutStatus,
@@ -147,7 +147,7 @@ pub(super) fn finish(
     Plan { status, actions: outcome.actions, requeue: outcome.requeue }
 }
 
-/// Why it is ready, if it is as far as `readyWhen` asks for.
+/// Why it is ready, according to `readyWhen`; none when it is not.
 fn is_ready(object: &OtaRollout, status: &OtaRolloutStatus, outcome: &Outcome) -> Option<Reason> {
     let canary_passed = status.stages.first().is_some_and(|stage| stage.phase == StagePhase::Passed);
     let goes_well = outcome.standing != Standing::Stuck
@@ -205,7 +205,7 @@ fn progress(status: &OtaRolloutStatus) -> String {
     match current.and_then(|index| status.stages.get(index).map(|stage| (index, stage))) {
         Some((index, stage)) if status.phase != RolloutPhase::Pending => {
             let (counts, number) = (stage.counts, index + 1);
-            // How many devices it has is known once it was released.
+            // The number of its devices is known once it was dispatched.
             let tally = match counts.assigned {
                 0 => String::new(),
                 assigned => format!(" {}/{assigned}", counts.succeeded),

@@ -1,7 +1,7 @@
-//! What people asked for beside the spec: to stand still, to go on, to try again what failed.
+//! What users request beside the spec: pause, resume, restart and retry.
 //!
-//! A request is taken when it is first seen, and its value is noted in the same write as what came of it; what is noted is not
-//! taken again. A pause is read anew on every pass instead: it holds even where the note was lost.
+//! A request is handled when it is first seen, and its value is recorded in the same write as its result; a recorded one
+//! is not handled again. A pause is read on every pass instead: it holds even if the record was lost.
 
 use super::report::{Outcome, total};
 use crate::api::{
@@ -13,14 +13,14 @@ use jiff::Timestamp;
 
 const NONE_FAILED: &str = "no device has failed";
 
-/// Takes note of pause and resume.
+/// Records pause and resume.
 pub(super) fn take_pause(rollout: &OtaRollout, status: &mut OtaRolloutStatus, now: Timestamp) {
     let meta = &rollout.metadata;
     let before = status.paused_at;
     if is_paused(meta, before.is_some(), status.last_handled_resume_at.as_ref()) {
         status.paused_at = before.or(Some(now));
     } else if let Some(since) = status.paused_at.take() {
-        let message = format!("resumed by request; it stood still since {}", time_text(since));
+        let message = format!("resumed by request; it had been paused since {}", time_text(since));
         record_decision(&mut status.decisions, now, Reason::Resumed, message);
     }
     for (request, handled) in [
@@ -33,7 +33,7 @@ pub(super) fn take_pause(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
     }
 }
 
-/// Why a person has it stand still: the reason, and the words that a sentence begins with.
+/// Why a user has stopped it: the reason, and the beginning of a message.
 pub(super) fn stands_still(rollout: &OtaRollout, status: &OtaRolloutStatus) -> Option<(Reason, String)> {
     let paused = |since| format!("paused by request since {}", time_text(since));
     match (rollout.spec.suspend, status.paused_at) {
@@ -44,8 +44,8 @@ pub(super) fn stands_still(rollout: &OtaRollout, status: &OtaRolloutStatus) -> O
     }
 }
 
-/// Answers a request to try again of a rollout that cannot be judged, as far as that can be told: nothing has failed, or there is
-/// no package to send. What is only out of sight is waited for.
+/// Answers a retry request of a rollout that cannot be judged, as far as possible: nothing has failed, or there is no
+/// package to send. Otherwise it waits for the observation.
 pub(super) fn answer_unjudged(
     rollout: &OtaRollout,
     status: &mut OtaRolloutStatus,
@@ -70,8 +70,8 @@ pub(super) fn answer_unjudged(
     }
 }
 
-/// Answers what was asked of a rollout whose observation failed. A pause needs none. Where only an edit ends the error (`is_lasting`),
-/// the rest is refused with it; otherwise it waits until the rollout is judged.
+/// Answers requests of a rollout whose observation failed. A pause needs none. Where only an edit ends the error
+/// (`is_lasting`), the others are refused with it; otherwise they wait until the rollout is judged.
 pub fn answer_unobserved(
     rollout: &OtaRollout,
     status: &mut OtaRolloutStatus,
@@ -89,48 +89,43 @@ pub fn answer_unobserved(
     }
 }
 
-/// Refuses a request to begin again, if there is one: what stands in the way does not end by itself.
+/// Refuses a restart request, if there is one: its obstacle does not end by itself.
 pub(super) fn refuse_restart(rollout: &OtaRollout, status: &mut OtaRolloutStatus, why: &str, now: Timestamp) {
     let handled = status.last_handled_restart_at.as_ref();
     let Some(asked) = Request::Restart.open(&rollout.metadata, handled) else { return };
     status.last_handled_restart_at = Some(asked.to_owned());
-    record_decision(&mut status.decisions, now, Reason::RestartRefused, format!("no new run begins: {why}"));
+    record_decision(&mut status.decisions, now, Reason::RestartRefused, format!("restart refused: {why}"));
 }
 
-/// Refuses a request to try again, if there is one.
+/// Refuses a retry request, if there is one.
 pub(super) fn refuse_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, why: &str, now: Timestamp) {
     let handled = status.last_handled_retry_at.as_ref();
     let Some(asked) = Request::Retry.open(&rollout.metadata, handled) else { return };
     status.last_handled_retry_at = Some(asked.to_owned());
-    record_decision(
-        &mut status.decisions,
-        now,
-        Reason::RetryRefused,
-        format!("nothing is tried again: {why}"),
-    );
+    record_decision(&mut status.decisions, now, Reason::RetryRefused, format!("retry refused: {why}"));
 }
 
-/// Takes a request to try again; true when the devices must be counted anew. Those that failed in jobs that were sent so far get
-/// another attempt once their job has ended, and a gate that their failures had failed is asked anew. A stop rule that has fired is
-/// stronger: its failures are no accident.
+/// Handles a retry request; true when the devices must be counted again. Devices that failed in jobs so far get another
+/// attempt once their job has ended, and a gate that failed because of them is judged again. A stop rule that has fired
+/// takes precedence: its failures are no accident.
 pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, now: Timestamp) -> bool {
     let handled = status.last_handled_retry_at.as_ref();
     let Some(asked) = Request::Retry.open(&rollout.metadata, handled) else { return false };
     status.last_handled_retry_at = Some(asked.to_owned());
     let mut decide = |rule, message: String| record_decision(&mut status.decisions, now, rule, message);
     if let Some(fired) = &status.stopped_by {
-        let message = format!("nothing is tried again while stop rule {} holds: change the spec", fired.rule);
+        let message = format!("retry refused: stop rule {} has fired; change the spec first", fired.rule);
         decide(Reason::RetryRefused, message);
         return false;
     }
     let failed = |counts: StageCounts| counts.failures() + counts.never_began;
     let failures = failed(total(&status.stages));
     if failures == 0 {
-        decide(Reason::RetryRefused, format!("nothing is tried again: {NONE_FAILED}"));
+        decide(Reason::RetryRefused, format!("retry refused: {NONE_FAILED}"));
         return false;
     }
     let message = format!(
-        "{} that failed {} another attempt, each once its job has ended, by request",
+        "retry accepted: {} that failed {} another attempt, each once its job has ended",
         counted(failures, "device"),
         verb(failures, "gets", "get")
     );

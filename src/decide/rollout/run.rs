@@ -1,6 +1,6 @@
-//! Runs. A run is one attempt to bring the targets to one package. It begins when the package that the spec names changes, also
-//! back to an earlier one, or when a user asks for a restart. Its number is part of every job token, so that the jobs of an
-//! earlier run hold no device of a later one.
+//! Runs. A run is one attempt to bring the targets to one package. It begins when the package that the spec names
+//! changes, also back to an earlier one, or when a user requests a restart. Its number is part of every idempotency key,
+//! so that the jobs of an earlier run hold no device of a later one.
 
 use super::jobs::OurJobs;
 use super::report::Outcome;
@@ -11,12 +11,13 @@ use crate::decide::keys::{JobSlot, job_token, package_identity, rollout_mark};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// After a lost state the number of the run is looked for up to this one.
+/// After a lost state the number of the run is searched up to this one.
 const MOST_RUNS: u32 = 1_000;
-/// The first jobs of a stage: the first of all may be missing from the cloud.
+/// The first jobs of a stage: the very first may be missing in the cloud.
 const FIRST_CHUNKS: u32 = 4;
 
-/// Brings the status to the run that the spec asks for. An outcome while the run before still has jobs that may act.
+/// Brings the status to the run that the spec requires. Returns an outcome while the previous run has jobs that may still
+/// act.
 pub(super) fn enter(context: &Context<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
     let version = &context.package.spec.version;
     let Some(before) = status.package_identity.clone() else {
@@ -38,7 +39,7 @@ pub(super) fn enter(context: &Context<'_>, status: &mut OtaRolloutStatus) -> Opt
     }
     if let Some(mut outcome) = leave::turn(context, status) {
         if is_same {
-            outcome.message.insert_str(0, "a restart was requested: ");
+            outcome.message.insert_str(0, "restart requested: ");
         }
         return Some(outcome);
     }
@@ -53,8 +54,8 @@ fn take_restart(context: &Context<'_>, status: &mut OtaRolloutStatus) {
     }
 }
 
-/// The status of a new run: what was said and asked stays, what was sent and counted belongs to the run before. It names its package
-/// from the beginning: a run that may have to wait for it has taken its number.
+/// The status of a new run: requests and decisions are kept, jobs and counts belong to the previous run. It names its
+/// package from the beginning, because a run that has to wait for its package has taken its number.
 fn next(before: OtaRolloutStatus, package: &OtaPackage, restarted: bool, now: Timestamp) -> OtaRolloutStatus {
     let version = &package.spec.version;
     let run = before.run.saturating_add(1);
@@ -62,10 +63,15 @@ fn next(before: OtaRolloutStatus, package: &OtaPackage, restarted: bool, now: Ti
     let mut decisions = before.decisions;
     let why = match &previous {
         _ if restarted => "restarted by request".to_owned(),
-        Some(previous) => format!("the package before was {previous}"),
-        None => "the package has changed".to_owned(),
+        Some(previous) => format!("the previous version was {previous}"),
+        None => "the package changed".to_owned(),
     };
-    record_decision(&mut decisions, now, Reason::RunStarted, format!("run {run} to {version} begins: {why}"));
+    record_decision(
+        &mut decisions,
+        now,
+        Reason::RunStarted,
+        format!("run {run} to {version} started: {why}"),
+    );
     OtaRolloutStatus {
         run,
         version: Some(version.clone()),
@@ -83,26 +89,26 @@ fn next(before: OtaRolloutStatus, package: &OtaPackage, restarted: bool, now: Ti
     }
 }
 
-/// The status of the run to a package in another account, once nothing of the run before is left in its own.
+/// The status of the run to a package in another account, once nothing of the previous run is left in its own.
 pub(super) fn elsewhere(before: OtaRolloutStatus, package: &OtaPackage, now: Timestamp) -> OtaRolloutStatus {
     next(before, package, false, now)
 }
 
-/// How the end is held where the run before sent other bytes under the same version: who reports the version may run either.
+/// The hold at the end when the previous run sent another file under the same version: devices that report it may run
+/// either.
 pub(super) fn same_version(context: &Context<'_>, status: &OtaRolloutStatus) -> Option<Outcome> {
     let version = &context.package.spec.version;
     let unproven = status.excluded.already_current;
     (status.previous_version.as_ref() == Some(version) && unproven > 0).then(|| {
         let message = format!(
-            "{unproven} devices report {version} and may run the bytes that the run before sent under this version: devices report \
-             no digest, so nothing is sent to them; give the new bytes a new version"
+            "{unproven} devices report {version} and may run the file that the previous run sent under this version: devices report no digest, so nothing is sent to them; publish the new file under a new version"
         );
         Outcome::held(Reason::SameVersion, message, false)
     })
 }
 
-/// The number of the run without a status that tells it: the last one of which the cloud has a job, or the one after it where
-/// this rollout has sent another package since.
+/// The number of the run when no status records it: the last one with a job in the cloud, or the next one if this rollout
+/// has sent another package since.
 fn recover(context: &Context<'_>) -> u32 {
     let mark = rollout_mark(context.uid);
     let token = |job: &&Job| job.token.as_deref().is_some_and(|token| token.starts_with(&mark));
@@ -123,7 +129,7 @@ fn recover(context: &Context<'_>) -> u32 {
     if is_over(context, found, &ours) { found.saturating_add(1) } else { found }
 }
 
-/// True when this rollout has sent another package since: its newest job is none of this run.
+/// True when this rollout has sent another package since: its newest job does not belong to this run.
 fn is_over(context: &Context<'_>, run: u32, ours: &[&Job]) -> bool {
     let names: Vec<String> = context.stages.iter().map(|stage| stage.name.clone()).collect();
     let status = OtaRolloutStatus { run, ..OtaRolloutStatus::default() };

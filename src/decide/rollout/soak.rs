@@ -4,7 +4,7 @@ use crate::api::{OtaRollout, Stage, StagePhase, StageStatus};
 use crate::decide::clocks::{Clocks, Wait};
 use jiff::Timestamp;
 
-/// The soak of a stage whose jobs were observed; none where it has none, or has not begun.
+/// The soak of a stage whose jobs were observed; none without a soak, or before it begins.
 pub(super) fn of<'a>(spec: &Stage, stage: &'a StageStatus) -> Option<Wait<'a>> {
     Some(Wait {
         began: stage.observed_at?,
@@ -14,7 +14,7 @@ pub(super) fn of<'a>(spec: &Stage, stage: &'a StageStatus) -> Option<Wait<'a>> {
     })
 }
 
-/// When the newest soak ended that is over: its gates are judged on an observation that began then or later.
+/// When the newest of the ended soaks ended: its gates are judged on an observation that began then or later.
 #[must_use]
 pub fn look_due(rollout: &OtaRollout, clocks: &Clocks, now: Timestamp) -> Option<Timestamp> {
     let stages = rollout.status.iter().flat_map(|status| &status.stages);

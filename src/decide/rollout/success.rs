@@ -1,5 +1,6 @@
-//! How a rollout ends. Completed means succeeded: every stage passed its gates, and in a stage without gates failures do not
-//! outnumber successes. Both also hold after the stage has passed: devices may fail late, or go back to another version.
+//! How a rollout ends. Completed means succeeded: every stage passed its gates, and in a stage without gates failures do
+//! not outnumber successes. Both also hold after the stage has passed: devices may fail late, or revert to another
+//! version.
 
 use super::advance::Pass;
 use super::deadline::late_text;
@@ -8,12 +9,12 @@ use super::{follow_up, overlap};
 use crate::api::{Excluded, Gate, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::decide::{POLL, Requeue, gate};
 
-/// How the devices of a stage stand against each other.
+/// Successes against failures of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Majority {
     /// More devices succeeded than could still fail, or the stage has no devices.
     Succeeded,
-    /// Devices that have not answered decide.
+    /// Devices without an outcome decide.
     Open,
     /// More devices failed than succeeded.
     Failed,
@@ -75,7 +76,7 @@ impl Pass<'_, '_> {
         (0..self.status.stages.len()).find(|index| self.majority(*index) == wanted)
     }
 
-    /// How a stage stands after it has passed. A gate that still passes is the judge of its stage, whatever the majority.
+    /// The majority after a stage has passed. A gate that still passes decides, whatever the majority.
     fn majority(&self, index: usize) -> Majority {
         let (gates, counts) = (self.gates(index), self.status.stages[index].counts);
         let passes = |gate: &Gate| gate::judge(gate, &counts, self.context.now).verdict == Verdict::Pass;
@@ -103,7 +104,7 @@ impl Pass<'_, '_> {
     }
 }
 
-/// Devices of the stages that neither succeeded nor failed, or whose success is of the past.
+/// Devices of the stages that neither succeeded nor failed, or whose success is in the past.
 const fn unanswered(counts: StageCounts, is_live: bool) -> [(u32, &'static str); 4] {
     let never_began = if is_live {
         "never began, and get it when they come online"
@@ -111,21 +112,21 @@ const fn unanswered(counts: StageCounts, is_live: bool) -> [(u32, &'static str);
         "never began, and their job has ended: retry once they are online"
     };
     [
-        (counts.superseded, "ran it until a later rollout took them on"),
-        (counts.unseen, "taken on by another job before they were seen to run it"),
-        (counts.outstanding(), "without an answer yet"),
+        (counts.superseded, "ran it until a later rollout took them over"),
+        (counts.unseen, "taken over by another job before they reported the version"),
+        (counts.outstanding(), "without an outcome yet"),
         (counts.never_began, never_began),
     ]
 }
 
-/// Devices that the targets mean and no stage has.
+/// Targeted devices that are in no stage.
 const fn left_out(excluded: &Excluded) -> [(u32, &'static str); 5] {
     [
         (excluded.by_version, "left out by their version"),
         (excluded.by_spec, "excluded by the spec"),
         (excluded.other_product, "of another product than the package"),
-        (excluded.unknown, "named by the targets and not known to the cloud"),
-        (excluded.exclude_unmatched, "named by exclude and not among the targets"),
+        (excluded.unknown, "named by spec.targets and not registered in the cloud"),
+        (excluded.exclude_unmatched, "named by spec.targets.exclude and not targeted"),
     ]
 }
 
@@ -133,7 +134,7 @@ fn failed_text(stage: &StageStatus) -> String {
     let (counts, name) = (stage.counts, &stage.name);
     let (succeeded, failures, assigned) = (counts.succeeded, counts.failures(), counts.assigned);
     format!(
-        "stage {name} failed: {failures} of {assigned} devices failed, and {succeeded} succeeded; mend the package under a new version, or retry"
+        "stage {name} failed: {failures} of {assigned} devices failed, and {succeeded} succeeded; fix the package under a new version, or run `rollwave retry`"
     )
 }
 

@@ -1,13 +1,13 @@
-//! Devices that a later job of Rollwave took on to another package: they did not go back.
+//! Devices that a later job of Rollwave upgraded to another package: they did not revert.
 //!
-//! Fail closed: without a job that says so, a device that left the version went back, whatever it runs now. A recovery
-//! image has an odd version, too.
+//! Fail closed: without such a job, a device that no longer reports the version reverted, whatever it runs now. A
+//! recovery image may have any version.
 
 use super::JobSight;
 use crate::cloud::Job;
 use std::collections::BTreeSet;
 
-/// How many of these devices went on.
+/// How many of these devices were superseded.
 pub(super) fn count<'a>(sight: &JobSight<'_, '_>, devices: impl Iterator<Item = &'a str>) -> usize {
     let devices: BTreeSet<&str> = devices.collect();
     let later = sight.listed.iter().filter(|other| takes_on(other, sight));
@@ -66,7 +66,7 @@ mod tests {
         }
     }
 
-    /// All devices left V2: nobody reports it.
+    /// All devices left V2: none reports it.
     fn told(ours: &Job, listed: &[&Job]) -> StageCounts {
         let device = |id: &str| Device {
             id: id.into(),
@@ -112,7 +112,7 @@ mod tests {
             in_flight,
             ..StageCounts::default()
         };
-        // What was seen before; succeeded, superseded and unseen now. One went back, and may be one that was seen.
+        // What was observed before; succeeded, superseded and unseen now. One reverted, and may be one that was observed.
         for (before, now) in [
             (seen(3, 0), (2, 2, 0)),
             (seen(2, 1), (1, 1, 1)),

@@ -1,4 +1,4 @@
-//! The driver of a folder: takes over its manifests and what users request, and runs the engine on them.
+//! The driver of a folder: reads its manifests and the requests of users, and runs the engine on them.
 
 use super::rehearsal;
 use crate::api::{Object, ObjectKey};
@@ -13,7 +13,7 @@ use crate::state::{Desired, ManifestStore, StateError};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// Why a folder cannot be driven any further.
+/// Why a folder can no longer be driven.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
     /// The state.
@@ -23,44 +23,42 @@ pub enum DriveError {
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// Time would run faster for devices that are not simulated.
-    #[error(
-        "--time-factor is for rehearsals against a simulator on this machine, and {cloud} is at {endpoint}"
-    )]
+    #[error("--time-factor works only with a simulator on this machine, and {cloud} is at {endpoint}")]
     NotARehearsal {
         /// The account.
         cloud: ObjectKey,
-        /// Where it is.
+        /// Its endpoint.
         endpoint: String,
     },
 }
 
 /// Something that happens around the engine.
 pub enum Event {
-    /// The folder holds this now.
+    /// The present content of the folder.
     Manifests(Snapshot),
     /// Users may have requested something.
     Requests,
-    /// The machine's clock was set, or the machine slept: the ports to go on with.
+    /// The machine's clock was set, or the machine slept: the ports to continue with.
     ClockSet(Result<Ports, TransportError>),
 }
 
 /// Where events come from: timers and watches of a real process, or a simulation.
 #[async_trait]
 pub trait Events: Send + Sync {
-    /// The next event; waits for ever when none comes. May be dropped at any `.await` without losing one.
+    /// The next event; waits for ever when none comes. Cancel safe.
     async fn next(&mut self) -> Event;
 }
 
 /// What the driver did.
 #[derive(Debug)]
 pub enum Step {
-    /// It took over what the folder holds.
+    /// It took over the content of the folder.
     Took(Taken),
     /// The engine reconciled an object.
     Reconciled(Box<Report>),
-    /// It took in what users requested of these objects.
+    /// It accepted requests of users for these objects.
     Requested(Vec<ObjectKey>),
-    /// It began again, with another clock.
+    /// It started from scratch with another clock.
     BeganAgain,
 }
 
@@ -69,15 +67,15 @@ pub enum Step {
 pub struct Taken {
     /// What that changed.
     pub desired: Desired,
-    /// What is wrong with the manifests; while there is any of it nothing is deleted.
+    /// Problems of the manifests; while there are any, nothing is deleted.
     pub problems: Vec<Problem>,
-    /// What is not deleted although its manifest is missing, until a user confirms that.
+    /// Objects that are kept although their manifest is missing, until a user confirms their deletion.
     pub withheld: Option<Withheld>,
-    /// Objects that other sources brought, and this one does not name: they go on.
+    /// Objects of other sources that this one does not name: they stay.
     pub elsewhere: Vec<ObjectKey>,
 }
 
-/// A folder, its state, and the engine that makes the clouds agree with it.
+/// A folder, its state, and its engine.
 pub struct FolderDriver {
     origin: Origin,
     pruning: Pruning,
@@ -86,9 +84,9 @@ pub struct FolderDriver {
     engine: Engine,
     events: Box<dyn Events>,
     is_rehearsal: bool,
-    /// Manifests were taken over since it was made.
+    /// Manifests were taken over since the driver was made.
     is_started: bool,
-    /// What the folder held last; objects that are deleted first and wanted again come in from here.
+    /// The last content of the folder; objects that are deleted and wanted again are created from here.
     last: Snapshot,
 }
 
@@ -101,22 +99,22 @@ impl FolderDriver {
         Self { origin, pruning, state, ports, engine, events, is_rehearsal: false, is_started: false, last }
     }
 
-    /// The same driver, which may delete this.
+    /// The same driver, with what it may delete.
     #[must_use]
     pub fn pruning(self, pruning: Pruning) -> Self {
         Self { pruning, ..self }
     }
 
-    /// The same driver, which refuses accounts that are not on this machine when `is_rehearsal`.
+    /// The same driver; if `is_rehearsal`, it refuses accounts that are not on this machine.
     #[must_use]
     pub fn rehearsing(self, is_rehearsal: bool) -> Self {
         Self { is_rehearsal, ..self }
     }
 
-    /// The next thing that happened; waits while nothing is due.
+    /// The next step; waits while nothing is due.
     ///
     /// # Errors
-    /// Nothing can be done any more. What is under way is in the journal.
+    /// Errors that end the driver. Requests in progress are in the journal.
     pub async fn step(&mut self) -> Result<Step, DriveError> {
         tokio::select! {
             biased;
@@ -131,7 +129,7 @@ impl FolderDriver {
                 self.admit(&mut snapshot).await?;
                 self.take(snapshot).await.map(Step::Took)
             }
-            // Before anything is due they are taken in together with the first manifests.
+            // Before anything is due, requests are accepted together with the first manifests.
             Event::Requests if !self.is_started => Ok(Step::Requested(Vec::new())),
             Event::Requests => self.take_requests().await,
             Event::ClockSet(ports) => {
@@ -141,26 +139,26 @@ impl FolderDriver {
         }
     }
 
-    /// Takes out of the snapshot what may not follow on what is stored, and says so among its problems.
+    /// Removes from the snapshot what must not replace a stored object, and adds it to the problems.
     ///
     /// # Errors
-    /// The state's.
+    /// The state's error.
     pub async fn admit(&self, snapshot: &mut Snapshot) -> Result<(), StateError> {
         admission::admit(snapshot, &self.objects().await?);
         Ok(())
     }
 
-    /// Takes over what the folder holds, and makes what changed due: everything the first time. While something is wrong
-    /// with the folder nothing is deleted: an object may only seem to be gone.
+    /// Takes over the content of the folder, and makes changed objects due: all of them the first time. While there are
+    /// problems nothing is deleted: an object may only seem to be missing.
     ///
     /// # Errors
-    /// The state's, or [`DriveError::NotARehearsal`]: nothing was taken over.
+    /// The state's error, or [`DriveError::NotARehearsal`]: nothing was taken over.
     pub async fn take(&mut self, snapshot: Snapshot) -> Result<Taken, DriveError> {
         if let Some((cloud, endpoint)) = rehearsal::real_account(&snapshot).filter(|_| self.is_rehearsal) {
             return Err(DriveError::NotARehearsal { cloud, endpoint });
         }
         if !self.is_started {
-            // Before anything is due: what is to be paused must not move.
+            // Before anything is due: an object that a user pauses must not advance.
             self.state.take_requests().await?;
         }
         let taken = self.take_over(&snapshot).await?;
@@ -185,9 +183,9 @@ impl FolderDriver {
         Ok(Taken { desired, problems, withheld: wanted.withheld, elsewhere: wanted.elsewhere })
     }
 
-    /// Begins again at the machine's time, as after a restart: nothing that was counted by the clock before still counts.
+    /// Starts from scratch at the machine's time, as after a restart: waits counted by the previous clock are void.
     async fn begin_again(&mut self, ports: Ports) -> Result<(), StateError> {
-        tracing::warn!("the machine's clock was set, or the machine slept: beginning again");
+        tracing::warn!("the machine's clock was set, or the machine slept: starting from scratch");
         let ports = Ports { leadership: self.ports.leadership.clone(), ..ports };
         let engine = Engine::new(self.state.clone(), ports.clone());
         self.ports = ports;
@@ -198,13 +196,13 @@ impl FolderDriver {
     /// Makes every object due.
     ///
     /// # Errors
-    /// The state's.
+    /// The state's error.
     pub async fn wake_all(&mut self) -> Result<(), StateError> {
         let keys = self.state.keys().await?;
         self.engine.wake(keys).await
     }
 
-    /// An object that was let go, and is wanted again, comes in as a new one.
+    /// An object that was removed and is wanted again is created as a new one.
     async fn reported(&mut self, report: Report) -> Result<Step, DriveError> {
         if self.last.objects.contains_key(&report.key) && self.state.load(&report.key).await?.is_none() {
             let snapshot = std::mem::take(&mut self.last);
@@ -213,13 +211,13 @@ impl FolderDriver {
         Ok(Step::Reconciled(Box::new(report)))
     }
 
-    /// Takes in what users request; what cannot be taken in now is tried again.
+    /// Accepts the requests of users; a request that cannot be accepted now is retried later.
     async fn take_requests(&mut self) -> Result<Step, DriveError> {
         let concerned = match self.state.take_requests().await {
             Ok(concerned) => concerned,
             Err(error) if error.is_final() => return Err(error.into()),
             Err(error) => {
-                tracing::warn!("a request could not be taken in: {error}");
+                tracing::warn!("cannot accept a request: {error}");
                 return Ok(Step::Requested(Vec::new()));
             }
         };
@@ -233,10 +231,10 @@ impl FolderDriver {
         Ok(Step::Requested(concerned))
     }
 
-    /// Every object as it stands.
+    /// Every object with its current status.
     ///
     /// # Errors
-    /// The state's.
+    /// The state's error.
     pub async fn objects(&self) -> Result<Vec<Arc<Object>>, StateError> {
         let mut objects = Vec::new();
         for key in self.state.keys().await? {
@@ -245,15 +243,15 @@ impl FolderDriver {
         Ok(objects)
     }
 
-    /// One object as it stands.
+    /// One object with its current status.
     ///
     /// # Errors
-    /// The state's.
+    /// The state's error.
     pub async fn object(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
         self.state.load(key).await
     }
 
-    /// Begins nothing more, and lets what is under way finish before `grace` has passed; false when something had to be cut
+    /// Begins nothing more, and lets running steps finish before `grace` has passed; false when something had to be cut
     /// off.
     pub async fn stop(mut self, grace: impl Future<Output = ()>) -> bool {
         let is_done = tokio::select! {

@@ -1,6 +1,7 @@
-//! What keeps an engine fed: a driver for each source of desired state.
+//! Drivers, which feed an engine: one for each source of desired state.
 //!
-//! **Invariant:** a driver prints nothing and waits for nothing but its ports, so that the deterministic simulation runs the shipped one.
+//! **Invariant:** a driver prints nothing and waits only on its ports, so that the deterministic simulation runs the shipped
+//! one.
 
 pub mod folder;
 pub mod rehearsal;

@@ -1,10 +1,10 @@
-//! Rehearsals run faster than life, against a simulator on this machine and nothing else.
+//! Rehearsals run faster than real time, against a simulator on this machine only.
 
 use crate::api::{CloudRef, Object, ObjectKey};
 use crate::source::Snapshot;
 
-/// The first account of the snapshot that is not on this machine, and its endpoint. Soaks that last a sixtieth of their
-/// time would let a bad firmware through to real devices.
+/// The first account of the snapshot that is not on this machine, and its endpoint. With soaks of a sixtieth of their
+/// time a bad firmware could reach real devices.
 pub(super) fn real_account(snapshot: &Snapshot) -> Option<(ObjectKey, String)> {
     snapshot.objects.iter().find_map(|(key, sourced)| match &sourced.object {
         Object::Cloud(cloud) => {

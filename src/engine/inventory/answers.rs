@@ -1,6 +1,6 @@
-//! What jobs of somebody else said of devices that they were asked for, where rows of jobs do not say whom they hold.
+//! What external jobs report of queried devices, where job rows do not show which devices they hold.
 //!
-//! Such a job may have a million devices: it is asked for those alone that are about to be sent something.
+//! Such a job may have a million devices: it is queried only for those of the next job.
 
 use super::jobs::{JobDevices, Jobs};
 use super::listing::Reading;
@@ -9,18 +9,18 @@ use crate::engine::{account::Account, queue::Class};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
-/// Answers are kept for so long: another object may go on waiting by one that is too old to send by.
+/// How long answers are kept: another object may keep waiting on one that is too old to send on.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
-/// By device: when a job was asked for it, and what came.
+/// By device: when the job was queried, and the answer.
 type Told = BTreeMap<String, (Timestamp, Vec<DeviceResult>)>;
 
-/// What was told, by job and product.
+/// The answers, by job and product.
 #[derive(Debug, Default)]
 pub(super) struct Answers(BTreeMap<(String, String), Told>);
 
 impl Answers {
-    /// Those of the devices that were not asked for at `not_before` or later.
+    /// The devices that were not queried at `not_before` or later.
     fn open(&self, job: &str, named: NamedDevices, not_before: Timestamp) -> NamedDevices {
         let known = self.0.get(&(job.to_owned(), named.product.clone()));
         let is_fresh =
@@ -47,10 +47,10 @@ impl Answers {
 }
 
 impl Jobs {
-    /// Asks a job for these devices, but for those that it was asked for at `not_before` or later.
+    /// Queries a job for these devices, except those that were queried at `not_before` or later.
     ///
     /// # Errors
-    /// The call's, but for "not found" of a job that is not there any more.
+    /// The error of the call, except "not found" for a job that no longer exists.
     pub async fn ask(
         &mut self,
         account: &mut Account,
@@ -77,7 +77,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// What jobs said of devices of this product that they were asked for at `not_before` or later, by job.
+    /// Answers about devices of this product from `not_before` on, by job.
     #[must_use]
     pub fn answers(&self, product: &str, not_before: Timestamp) -> BTreeMap<String, Vec<DeviceResult>> {
         let mut results: BTreeMap<String, Vec<DeviceResult>> = BTreeMap::new();

@@ -16,21 +16,20 @@ pub struct Devices {
     sets: BTreeMap<DeviceSet, Kept<DeviceSet, BTreeSet<String>>>,
 }
 
-/// A drift round must end so often, without that anything is asked for, until it is dropped: once for the round in which it was
-/// asked for last, and twice more.
+/// Drift rounds after which an unused list or device is dropped: the round in which it was last used, and two more.
 const ROUNDS_KEPT: u8 = 3;
 
-/// A device as it was read last, on its own.
+/// A device that was read on its own.
 #[derive(Debug)]
 struct Single {
     at: Timestamp,
-    /// None when the cloud does not know it.
+    /// None when it is not registered in the cloud.
     device: Option<Device>,
-    /// Drift rounds that have ended since it was asked for.
+    /// Drift rounds that have ended since it was last used.
     idle_rounds: u8,
 }
 
-/// A list as it was read last, and the reading of it that is under way.
+/// The last reading of a list, and the one in progress.
 #[derive(Debug)]
 struct Kept<Q: Question, Rows> {
     at: Option<Timestamp>,
@@ -38,7 +37,7 @@ struct Kept<Q: Question, Rows> {
     took: SignedDuration,
     rows: Rows,
     under_way: Option<Reading<Q>>,
-    /// Drift rounds that have ended since it was asked for.
+    /// Drift rounds that have ended since it was last used.
     idle_rounds: u8,
 }
 
@@ -48,16 +47,16 @@ impl<Q: Question, Rows: Default> Default for Kept<Q, Rows> {
     }
 }
 
-/// A set of a product's device ids that the cloud keeps.
+/// A set of device ids of a product that the cloud keeps.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeviceSet {
     /// The cloud's product id.
     pub product: String,
-    /// How it is named.
+    /// Its name.
     pub by: SetName,
 }
 
-/// How a set of device ids is named.
+/// The name of a set of device ids.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SetName {
     /// The members of a group.
@@ -98,21 +97,21 @@ impl Question for DeviceSet {
 }
 
 impl Devices {
-    /// The devices of a product, and when the look at them began.
+    /// The devices of a product, and when their observation began.
     #[must_use]
     pub fn of_product(&self, scope: &DeviceScope) -> Option<(Timestamp, &BTreeMap<String, Device>)> {
         let kept = self.products.get(scope)?;
         Some((kept.at?, &kept.rows))
     }
 
-    /// True when a job was at one of a product's devices as they were last read.
+    /// True when a device of the product was being upgraded when it was last read.
     #[must_use]
     pub fn has_upgrading(&self, scope: &DeviceScope) -> bool {
         let rows = self.products.get(scope).into_iter().flat_map(|kept| kept.rows.values());
         rows.into_iter().any(|device| device.upgrading == Some(true))
     }
 
-    /// How long the last look at the devices of a product took: nothing before the first.
+    /// How long the last observation of the devices of a product took; zero before the first.
     #[must_use]
     pub fn time_to_read(&self, scope: &DeviceScope) -> SignedDuration {
         self.products.get(scope).map_or(SignedDuration::ZERO, |product| product.took)
@@ -121,7 +120,7 @@ impl Devices {
     /// Reads one page of a product's devices, unless they were read at `not_before` or later; true when they are.
     ///
     /// # Errors
-    /// The call's.
+    /// The error of the call.
     pub async fn list_step(
         &mut self,
         account: &mut Account,
@@ -143,10 +142,10 @@ impl Devices {
         Ok(true)
     }
 
-    /// One device, read again when it was not read at `not_before` or later; none when the cloud does not know it.
+    /// One device, read again unless it was read at `not_before` or later; none when it is not registered in the cloud.
     ///
     /// # Errors
-    /// The call's, but for "not found".
+    /// The error of the call, except "not found".
     pub async fn look(
         &mut self,
         account: &mut Account,
@@ -189,7 +188,7 @@ impl Devices {
     /// Reads one page of the ids of a group or tag, unless they were read at `not_before` or later; true when they are.
     ///
     /// # Errors
-    /// The call's.
+    /// The error of the call.
     pub async fn members_step(
         &mut self,
         account: &mut Account,
@@ -209,15 +208,15 @@ impl Devices {
         Ok(true)
     }
 
-    /// A drift round ends, in which every object of the account asks for what it needs: what none of them has asked for during
-    /// the last two rounds is dropped.
+    /// Ends a drift round, in which every object of the account uses what it needs: what was not used during the last
+    /// two rounds is dropped.
     pub fn end_round(&mut self) {
         self.products.retain(|_, kept| is_kept(&mut kept.idle_rounds));
         self.single.retain(|_, single| is_kept(&mut single.idle_rounds));
         self.sets.retain(|_, kept| is_kept(&mut kept.idle_rounds));
     }
 
-    /// A single look is newer than the product's list.
+    /// The read of a single device is newer than the product's list.
     fn refresh_in_product(&mut self, scope: &DeviceScope, device: Option<&Device>) {
         if let Some(device) = device
             && let Some(product) = self.products.get_mut(scope)
@@ -227,7 +226,7 @@ impl Devices {
     }
 }
 
-/// Counts a round that has ended; false when it was one too many.
+/// Counts a round that has ended; false when the entry is to be dropped.
 const fn is_kept(idle_rounds: &mut u8) -> bool {
     *idle_rounds += 1;
     *idle_rounds < ROUNDS_KEPT
@@ -265,7 +264,7 @@ mod tests {
         }
     }
 
-    /// Waits for the next drift round, and goes through it.
+    /// Waits for the next drift round, and runs it.
     async fn drift_round(worker: &mut Worker) {
         tokio::time::sleep(Duration::from_mins(6)).await;
         let (home, now) = (worker.home.clone(), worker.ports.clock.now());

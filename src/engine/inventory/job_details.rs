@@ -1,4 +1,4 @@
-//! What rows of jobs lack on some clouds ([`RowsLack`]): it is read from the results of all devices of a job.
+//! What job rows lack on some clouds ([`RowsLack`]): it is read from the results of all devices of a job.
 
 use super::jobs::{Jobs, Row, is_as_far};
 use crate::cloud::{
@@ -7,22 +7,23 @@ use crate::cloud::{
 use crate::engine::{account::Account, queue::Class};
 use jiff::{SignedDuration, Timestamp};
 
-/// How long a job of another object that cannot be read is left alone.
+/// How long a job of another object that cannot be read is skipped.
 const UNREADABLE: SignedDuration = SignedDuration::from_mins(5);
 
-/// What the devices of a job told.
+/// Details from the devices of a job.
 #[derive(Debug)]
 pub(super) struct Details {
-    /// When the look at them began.
+    /// When their observation began.
     at: Timestamp,
-    /// Where the job stood then by its row alone.
+    /// The job state of the row at that time.
     stood: JobState,
     /// The devices that had not succeeded.
     unfinished: Vec<DeviceResult>,
 }
 
 impl Row {
-    /// True when a look at its devices shows what they had done by the time at which it was stopped, or came to be as it is.
+    /// True when an observation of its devices shows what they did before the job was stopped, or reached its present
+    /// state.
     fn is_visible(&self, stopped_at: Option<Timestamp>, lag: SignedDuration, read_at: Timestamp) -> bool {
         let since = stopped_at.map_or(self.changed_at, |at| at.min(self.changed_at));
         since.saturating_add(lag).is_ok_and(|visible| visible <= read_at)
@@ -32,12 +33,12 @@ impl Row {
         self.job.devices.is_empty() && self.details.is_none()
     }
 
-    /// True when the details are of before the job came to where it stands now, or there are none.
+    /// True when the details are older than the present state of the job, or missing.
     fn is_ahead_of_details(&self) -> bool {
         self.details.as_ref().is_none_or(|details| !is_as_far(&self.stands, &details.stood))
     }
 
-    /// True when the devices must be asked. Of jobs of other objects it must be known whose devices are busy.
+    /// True when the devices must be read. For jobs of other objects it must be known which devices are busy.
     fn asks_for_details(&self, lack: RowsLack, is_ours: bool, not_before: Timestamp) -> bool {
         let read_at = self.details.as_ref().map(|details| details.at);
         match (lack, self.job.state.is_final()) {
@@ -46,25 +47,25 @@ impl Row {
             (RowsLack::Devices, _) if !is_ours => self.lacks_devices(),
             (RowsLack::Progress, true) if !is_ours => read_at.is_some() && self.is_ahead_of_details(),
             (_, true) => self.is_ahead_of_details(),
-            // A job that was just created needs no look: its devices are those that it was created for.
+            // A job that was just created needs no query: its devices are those that it was created for.
             (RowsLack::Devices, false) => {
                 self.lacks_devices() || read_at.unwrap_or(self.changed_at) < not_before
             }
-            // A job that is done looks like one that runs until its devices were asked.
+            // A finished job looks like a running one until its devices are read.
             (RowsLack::Progress, false) => read_at < Some(not_before),
         }
     }
 }
 
 impl Jobs {
-    /// True when it is not known which devices the job was created for.
+    /// True when it is unknown which devices the job was created for.
     #[must_use]
     pub fn lacks_devices(&self, id: &str) -> bool {
         self.rows.get(id).is_some_and(Row::lacks_devices)
     }
 
-    /// Jobs of a kind, of this object or of others, whose devices must be asked, because rows of this cloud's jobs lack what
-    /// they tell; unless they were asked at `not_before` or later, or nothing happens to them any more.
+    /// Jobs of a kind, of this object or of others, whose devices must be read because the rows of this cloud's jobs
+    /// lack details; unless they were read at `not_before` or later, or can no longer change.
     #[must_use]
     pub fn without_details(
         &self,
@@ -73,7 +74,7 @@ impl Jobs {
         not_before: Timestamp,
     ) -> Vec<String> {
         let of_kind = self.rows.iter().filter(|(_, row)| row.job.kind == kind);
-        // Its own object asks for it meanwhile.
+        // Its own object reads it meanwhile.
         let is_left_alone = |job: &Job| {
             let tried = self.unreadable.get(&job.id).and_then(|at| at.checked_add(UNREADABLE).ok());
             !is_ours(job) && tried > Some(not_before)
@@ -85,7 +86,7 @@ impl Jobs {
             .collect()
     }
 
-    /// The devices of a job of another object could not be read.
+    /// Records that the devices of another object's job could not be read.
     pub fn note_unreadable(&mut self, id: &str, at: Timestamp) {
         self.unreadable.insert(id.to_owned(), at);
     }
@@ -96,10 +97,10 @@ impl Jobs {
         self.rows.get(id)?.details.as_ref().map(|details| details.unfinished.as_slice())
     }
 
-    /// Reads one page of the results of all devices of a job, and fills in what its row lacks once all are read; true then.
+    /// Reads one page of the results of all devices of a job; true once all are read and the row is complete.
     ///
     /// # Errors
-    /// The call's, but for "not found" of a job that is not there any more.
+    /// The error of the call, except "not found" for a job that no longer exists.
     pub async fn read_details(
         &mut self,
         account: &mut Account,
@@ -171,7 +172,7 @@ mod tests {
         use JobState::{PartlyFailed, Running, Stopped, Succeeded};
         use RowsLack::{Devices, Nothing, Progress};
         let d: &[&str] = &["d"];
-        // The row, the state with the details, devices, details; whether ours and others' are asked for.
+        // The row, the state of the details, devices, details; whether ours and others' are read.
         let cases = [
             ("rows tell all", Nothing, row(&Running, &Running, &[], None), [false, false]),
             ("of unknown devices", Devices, row(&Running, &Running, &[], None), [true, true]),

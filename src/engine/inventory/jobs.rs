@@ -1,4 +1,4 @@
-//! Upgrade jobs of an account: whole lists, single looks, and the devices that failed.
+//! Upgrade jobs of an account: whole lists, single jobs, and failed devices.
 
 use super::answers::Answers;
 use super::failing::Failing;
@@ -22,11 +22,11 @@ pub struct Jobs {
     /// How many calls the last list took.
     list_calls: BTreeMap<PackageKind, u64>,
     under_way: BTreeMap<PackageKind, Reading<JobList>>,
-    /// Devices of jobs that are being read, by job and outcome.
+    /// Readings of job devices in progress, by job and outcome.
     pub(super) devices_under_way: BTreeMap<(String, Option<DeviceOutcome>), Reading<JobDevices>>,
-    /// Jobs of other objects whose devices could not be read, and when that was tried.
+    /// Jobs of other objects whose devices could not be read, and when.
     pub(super) unreadable: BTreeMap<String, Timestamp>,
-    /// Since when jobs are stopped at the latest, as far as statuses tell.
+    /// Since when jobs are stopped at the latest, according to statuses.
     pub(super) stops: Option<BTreeMap<String, Timestamp>>,
     /// Ids and idempotency keys of jobs that may have been stopped a moment ago: a status named them when this process began, or
     /// they were created, or seen to run, since.
@@ -36,24 +36,24 @@ pub struct Jobs {
     /// Jobs that could not be read.
     failing: Failing,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
-    /// What jobs of somebody else said of devices that they were asked for.
+    /// What external jobs report of queried devices.
     pub(super) answers: Answers,
-    /// Jobs are told by their devices: those of all jobs are kept.
+    /// Jobs are identified by their devices: those of all jobs are kept.
     told_by_devices: bool,
-    /// What the devices of a job are asked for, because its row does not say.
+    /// What is read from the devices of a job because its row does not show it.
     pub(super) rows_lack: RowsLack,
 }
 
 #[derive(Debug)]
 pub(super) struct Row {
-    /// The job, with what its devices told of it.
+    /// The job, completed with details from its devices.
     pub(super) job: Job,
-    /// Where it stands by its row alone.
+    /// Its state according to the row only.
     pub(super) stands: JobState,
     pub(super) seen_at: Timestamp,
     pub(super) changed_at: Timestamp,
     pub(super) details: Option<Details>,
-    /// The list did not show it, and a look of its own did: where jobs are listed by package, its package has left.
+    /// The list did not show it, but a read of its own did: where jobs are listed by package, its package was deleted.
     pub(super) is_unlisted: bool,
 }
 
@@ -72,7 +72,7 @@ impl Question for JobList {
     }
 }
 
-/// Devices of a job: all, or those with one outcome, or those that are named.
+/// Devices of a job: all, those with one outcome, or named ones.
 #[derive(Clone, Debug)]
 pub(super) struct JobDevices {
     pub(super) id: String,
@@ -104,7 +104,7 @@ impl Jobs {
         self.rows.values().map(|row| &row.job)
     }
 
-    /// A job that was seen.
+    /// An observed job.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Job> {
         self.rows.get(id).map(|row| &row.job)
@@ -128,13 +128,13 @@ impl Jobs {
         self.listed_at.values().min().copied()
     }
 
-    /// When a job was last seen.
+    /// When a job was last observed.
     #[must_use]
     pub fn seen_at(&self, id: &str) -> Option<Timestamp> {
         self.rows.get(id).map(|row| row.seen_at)
     }
 
-    /// When a job was first seen as it is now.
+    /// When a job was first observed in its present state.
     #[must_use]
     pub fn changed_at(&self, id: &str) -> Option<Timestamp> {
         self.rows.get(id).map(|row| row.changed_at)
@@ -164,7 +164,7 @@ impl Jobs {
             .or_else(|| token.filter(|token| is_forgotten(token)).map(|_| Timestamp::MIN))
     }
 
-    /// Whether that was noted.
+    /// Whether that was recorded.
     #[must_use]
     pub const fn knows_stops(&self) -> bool {
         self.stops.is_some()
@@ -173,7 +173,7 @@ impl Jobs {
     /// Reads one page of the list of a kind, unless it was read at `not_before` or later; true when it is.
     ///
     /// # Errors
-    /// The call's.
+    /// The error of the call.
     pub async fn list_step(
         &mut self,
         account: &mut Account,
@@ -192,7 +192,7 @@ impl Jobs {
         self.under_way.extend(under_way.map(|reading| (kind, reading)));
         let Some(read) = turned? else { return Ok(false) };
         let mut before = std::mem::take(&mut self.rows);
-        // What was seen since the list was begun is newer than the list, which may lag behind besides.
+        // What was observed since the list was begun is newer than the list, which may also lag behind.
         self.rows = before.extract_if(.., |_, row| row.job.kind != kind || row.seen_at > read.at).collect();
         for job in read.rows.into_iter().filter(|job| job.kind == kind) {
             if let Some(newer) = self.rows.get_mut(&job.id) {
@@ -202,8 +202,8 @@ impl Jobs {
                 self.insert(job, known, read.at);
             }
         }
-        // A list may lag behind what was seen by itself, or created, a moment ago; and it proves nothing of what ended outside
-        // of it.
+        // A list may lag behind what was read or created a moment ago; and it proves nothing about jobs that ended
+        // outside of it.
         let lag = account.cloud().capabilities().visibility_lag;
         before.retain(|_, row| {
             let may_lag = row.seen_at.saturating_add(lag).is_ok_and(|visible| visible > read.at);
@@ -221,10 +221,10 @@ impl Jobs {
         Ok(true)
     }
 
-    /// Looks at one job, unless it was seen at `not_before` or later. A job that is not there any more is forgotten.
+    /// Reads one job, unless it was observed at `not_before` or later. A job that no longer exists is forgotten.
     ///
     /// # Errors
-    /// The call's, but for "not found".
+    /// The error of the call, except "not found".
     pub async fn look(
         &mut self,
         account: &mut Account,
@@ -246,7 +246,7 @@ impl Jobs {
         read
     }
 
-    /// Asks for one job.
+    /// Requests one job.
     pub(super) async fn show(
         &mut self,
         account: &mut Account,
@@ -274,11 +274,11 @@ impl Jobs {
         }
     }
 
-    /// The devices of a job that had this outcome, read again only when the job's counters changed; none while there are more
-    /// pages to read.
+    /// The devices of a job that had this outcome, read again only when the job's counters changed; none while there
+    /// are more pages to read.
     ///
     /// # Errors
-    /// The call's.
+    /// The error of the call.
     pub async fn results(
         &mut self,
         account: &mut Account,
@@ -303,7 +303,7 @@ impl Jobs {
         Ok(Some(read.rows))
     }
 
-    /// Reads one page of the devices of a job; all of them once they are read.
+    /// Reads one page of the devices of a job; returns all of them once they are read.
     pub(super) async fn turn_devices(
         &mut self,
         account: &mut Account,
@@ -321,8 +321,8 @@ impl Jobs {
         Ok(turned)
     }
 
-    /// Gives the jobs that lost calls have made the tokens of those calls, where jobs carry none. The newest call comes first: what
-    /// was there before it is the work of an earlier one that looks the same, and nothing else is.
+    /// Gives jobs without an idempotency key that of the request with unknown outcome that made them. The newest
+    /// request comes first: jobs that existed before it belong to earlier requests with the same fingerprint.
     pub fn recognise<'a>(&mut self, pending: impl DoubleEndedIterator<Item = &'a Intent>) {
         for intent in pending.rev() {
             for row in self.rows.values_mut().filter(|row| row.job.token.is_none()) {
@@ -333,13 +333,13 @@ impl Jobs {
         }
     }
 
-    /// The list of this kind was read then, and showed nothing.
+    /// Records that the list of this kind was read then and was empty.
     #[cfg(test)]
     pub fn note_listed(&mut self, kind: PackageKind, at: Timestamp) {
         self.listed_at.insert(kind, at);
     }
 
-    /// Takes in a job as it was just seen.
+    /// Records a job as it was just observed.
     pub fn add(&mut self, job: Job, at: Timestamp) {
         let known = self.rows.remove(&job.id);
         self.missing.remove(&job.id);
@@ -354,7 +354,7 @@ impl Jobs {
         if let Some(row) = &known {
             self.keep_what_rows_lack(&mut job, row);
         }
-        // Other people's jobs may name 30,000 devices each: only those that may hold them still are asked for.
+        // External jobs may name 30,000 devices each: only those that may still hold them are kept.
         if job.token.is_none() && !self.told_by_devices && job.state.is_final() {
             job.devices = Vec::new();
         }
@@ -364,7 +364,7 @@ impl Jobs {
         self.rows.insert(row.job.id.clone(), row);
     }
 
-    /// A row that does not say something takes nothing away of what is known.
+    /// Fields that a row lacks keep their known values.
     fn keep_what_rows_lack(&self, job: &mut Job, known: &Row) {
         if self.told_by_devices {
             job.token = job.token.take().or_else(|| known.job.token.clone());
@@ -372,9 +372,9 @@ impl Jobs {
                 job.package_ids.clone_from(&known.job.package_ids);
             }
         }
-        // Only the list by package tells it.
+        // Only the list by package shows it.
         job.module = job.module.take().or_else(|| known.job.module.clone());
-        // Some clouds name the devices only when one job is asked for, and some not even then.
+        // Some clouds name the devices only for a single job, and some not even then.
         if job.devices.is_empty() {
             job.devices.clone_from(&known.job.devices);
         }
@@ -387,8 +387,8 @@ impl Jobs {
     }
 }
 
-/// A row may show on two pages, when rows came or went between them: the one that was read last counts. Counted twice, a device that
-/// succeeded would be taken for two, and another one, which has not answered, for one that went back.
+/// A row may appear on two pages, when rows were added or removed between the reads: the last one counts. Counted
+/// twice, a device that succeeded would count as two, and another one without an outcome as reverted.
 pub(super) fn keep_one_row_each(rows: &mut Vec<DeviceResult>) {
     let mut seen = BTreeSet::new();
     rows.reverse();
@@ -396,7 +396,7 @@ pub(super) fn keep_one_row_each(rows: &mut Vec<DeviceResult>) {
     rows.reverse();
 }
 
-/// True when a row says that a job stands where it stood. Rows may not tell how it ended.
+/// True when a row shows the same job state as before. Rows may not show how a job ended.
 pub(super) fn is_as_far(stands: &JobState, stood: &JobState) -> bool {
     stands == stood || (stands.is_final() && stood.is_final())
 }

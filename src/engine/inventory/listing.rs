@@ -1,4 +1,4 @@
-//! Reading a list page by page, in one go or one page at a time.
+//! Reads a list page by page, in one go or one page at a time.
 
 use crate::cloud::{Call, CallError, Cursor, Page, Reply};
 use crate::engine::{account::Account, queue::Class};
@@ -6,17 +6,17 @@ use jiff::Timestamp;
 
 /// A list of a cloud that is read page by page.
 pub(super) trait Question: Clone {
-    /// What a row is.
+    /// The type of a row.
     type Row: std::fmt::Debug;
 
     /// The call for the page at `cursor`.
     fn call(&self, cursor: Cursor) -> Call;
 
-    /// Takes the page out of the reply, if it is one of this list.
+    /// Takes the page out of the reply, if it belongs to this list.
     fn page(reply: Reply) -> Option<Page<Self::Row>>;
 }
 
-/// A page that fails so often is read again from the first one: its cursor may have expired.
+/// Failures after which a list is read from the first page again: its cursor may have expired.
 const MOST_FAILURES: u32 = 5;
 
 /// A list that is being read.
@@ -34,7 +34,7 @@ pub(super) struct Reading<Q: Question> {
 /// A list that was read to its end.
 #[derive(Debug)]
 pub(super) struct Read<T> {
-    /// When the first page was asked for.
+    /// When the first page was requested.
     pub(super) at: Timestamp,
     /// How many calls it took.
     pub(super) calls: u64,
@@ -47,7 +47,7 @@ impl<Q: Question> Reading<Q> {
         Self { question, began: now, cursor: Cursor::start(), calls: 0, failures: 0, rows: Vec::new() }
     }
 
-    /// Reads one page; the whole list at its end.
+    /// Reads one page; returns the whole list at its end.
     pub(super) async fn step(
         &mut self,
         account: &mut Account,
@@ -81,9 +81,9 @@ impl<Q: Question> Reading<Q> {
     }
 }
 
-/// Reads one page: of the reading that is under way, if it began at `not_before` or later, or else of a new one. The whole
-/// list once it is complete; until then whatever else is due comes between two pages. After an error that may pass the reading goes
-/// on where it was.
+/// Reads one page: of the reading in progress, if it began at `not_before` or later, otherwise of a new one. Returns
+/// the whole list once it is complete; until then other due objects come between two pages. After a transient error the
+/// reading continues where it was.
 pub(super) async fn turn_page<Q: Question>(
     under_way: &mut Option<Reading<Q>>,
     question: Q,

@@ -1,6 +1,7 @@
-//! What was seen of one cloud account. Reconciles read this instead of calling; every list is read once for all objects.
+//! What was observed of one cloud account. Reconciles read this instead of making calls; every list is read once for
+//! all objects.
 //!
-//! Everything here carries the time at which its look began, so that the judge and the journal can say what it proves.
+//! Every entry carries the time at which its observation began, which decides what it proves.
 
 mod answers;
 mod devices;
@@ -27,12 +28,12 @@ pub struct Inventory {
     pub devices: Devices,
 }
 
-/// The client answered with a reply of another shape than the call asks for.
+/// The client returned a reply that does not match the call.
 pub(super) fn misfit(call: &Call) -> CallError {
     CallError::new(
         ErrorClass::Unintelligible,
         call.operation(),
-        "the client gave an answer of another shape than the question",
+        "the client returned a reply that does not match the request",
     )
-    .next_step("report this as a bug of Rollwave")
+    .next_step("report this as a bug in Rollwave")
 }

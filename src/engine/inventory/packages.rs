@@ -1,4 +1,4 @@
-//! Packages of an account: whole lists, looks at one natural key, and details.
+//! Packages of an account: whole lists, single natural keys, and details.
 
 use super::listing::{Question, Reading, turn_page};
 use super::misfit;
@@ -19,19 +19,19 @@ pub struct Packages {
     looked_at: BTreeMap<PackageKey, Timestamp>,
     /// By id, each under the hash of the row that it was read for, until it was found equal to its spec.
     details: BTreeMap<String, (String, Package)>,
-    /// By id, when a package was created or shown by itself: lists may lag behind that.
+    /// By id, when a package was created or read on its own: lists may lag behind that.
     shown_at: BTreeMap<String, Timestamp>,
-    /// By id, when the cloud said that a package is not there.
+    /// By id, when the cloud reported that a package does not exist.
     gone_at: BTreeMap<String, Timestamp>,
-    /// By id, after which list of jobs a package was there.
+    /// By id, the list of jobs after which a package was known to exist.
     there_after: BTreeMap<String, Timestamp>,
     reading: BTreeMap<PackageKind, Reading<PackageList>>,
 }
 
-/// A row with its hash, which is taken once and not by every look at it.
+/// A row with its hash, which is computed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// What the list shows.
+    /// The row of the list.
     pub row: PackageRow,
     /// [`PackageRow::hash`].
     pub hash: String,
@@ -63,14 +63,14 @@ impl Question for PackageList {
 }
 
 impl Packages {
-    /// The rows of a natural key, oldest first, and when they were last looked at; none before the first look.
+    /// The rows of a natural key, oldest first, and when they were last observed; none before the first observation.
     #[must_use]
     pub fn of(&self, key: &PackageKey) -> Option<(Timestamp, &[Listed])> {
         let rows = self.rows.get(key).map(Vec::as_slice).unwrap_or_default();
         Some((self.seen_at(key)?, rows))
     }
 
-    /// The product that a package is for; none when no look has shown it, or the cloud does not say.
+    /// The product that a package is for; none when it was never observed, or the cloud does not report it.
     #[must_use]
     pub fn product_of(&self, id: &str) -> Option<&str> {
         let holds = |rows: &[Listed]| rows.iter().any(|listed| listed.row.id == id);
@@ -78,13 +78,13 @@ impl Packages {
         Some(key.product.as_str()).filter(|product| !product.is_empty())
     }
 
-    /// True when a package of this id was seen.
+    /// True when a package of this id was observed.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
         self.rows.values().flatten().any(|listed| listed.row.id == id)
     }
 
-    /// When this natural key was last looked at, by a list or by itself.
+    /// When this natural key was last observed, by a list or on its own.
     #[must_use]
     pub fn seen_at(&self, key: &PackageKey) -> Option<Timestamp> {
         self.listed_at.get(&key.kind).max(self.looked_at.get(key)).copied()
@@ -108,11 +108,11 @@ impl Packages {
         self.reading.keys().next().copied()
     }
 
-    /// Reads one page of the list of this kind, of the reading that is under way if it began at `not_before` or later; true
-    /// once the list is complete. Whatever else is due comes between two pages.
+    /// Reads one page of the list of this kind, of the reading in progress if it began at `not_before` or later; true
+    /// once the list is complete. Other due objects come between two pages.
     ///
     /// # Errors
-    /// The call's; the pages read so far are kept when it may pass.
+    /// The error of the call; after a transient one the pages read so far are kept.
     pub async fn list_step(
         &mut self,
         account: &mut Account,
@@ -132,10 +132,10 @@ impl Packages {
         Ok(true)
     }
 
-    /// Looks at one natural key: one call as a rule.
+    /// Reads one natural key: one call as a rule.
     ///
     /// # Errors
-    /// The call's.
+    /// The error of the call.
     pub async fn look(
         &mut self,
         account: &mut Account,
@@ -147,18 +147,18 @@ impl Packages {
         let read = Reading::begin(question, now).finish(account, urgency).await?;
         let hidden = self.hidden_from(read.at, account, |known| known == key);
         self.rows.remove(key);
-        // The server's filter is trusted to narrow, not to be exact: the key decides.
+        // The server's filter may be inexact: the key decides.
         let found = read.rows.into_iter().filter(|row| row.key == *key);
         hidden.into_iter().chain(found).for_each(|row| self.add_row(row));
         self.looked_at.insert(key.clone(), read.at);
         Ok(())
     }
 
-    /// A package of this natural key with its artifact; none when the cloud says that it is not there. Read once per state
-    /// of its row; where no list shows it, unless it was read at `not_before` or later.
+    /// A package of this natural key with its artifact; none when the cloud reports that it does not exist. Read once
+    /// per state of its row; where no list shows it, unless it was read at `not_before` or later.
     ///
     /// # Errors
-    /// The call's, but for "not found".
+    /// The error of the call, except "not found".
     pub async fn detail(
         &mut self,
         account: &mut Account,
@@ -200,10 +200,10 @@ impl Packages {
         }
     }
 
-    /// True unless the cloud says that this package is not there. Asked once after each list of jobs, which is known by its time.
+    /// True unless the cloud reports that this package does not exist. Requested once after each list of jobs.
     ///
     /// # Errors
-    /// The call's, but for "not found".
+    /// The error of the call, except "not found".
     pub async fn is_there(
         &mut self,
         account: &mut Account,
@@ -227,19 +227,19 @@ impl Packages {
         }
     }
 
-    /// Takes in a package that was just created.
+    /// Records a package that was just created.
     pub fn add(&mut self, package: Package, at: Timestamp) {
         self.shown_at.insert(package.row.id.clone(), at);
         self.add_row(package.row.clone());
         self.details.insert(package.row.id.clone(), (package.row.hash(), package));
     }
 
-    /// Forgets the details of a package that was found equal to its spec: its row alone tells from now on.
+    /// Forgets the details of a package that was found equal to its spec: from now on its row is enough.
     pub fn compared(&mut self, id: &str) {
         self.details.remove(id);
     }
 
-    /// Forgets a package that is gone.
+    /// Forgets a package that was deleted.
     pub fn remove(&mut self, id: &str) {
         self.details.remove(id);
         self.shown_at.remove(id);
@@ -261,7 +261,8 @@ impl Packages {
         rows.insert(place, listed);
     }
 
-    /// Packages that a list which was begun then may lack, although they are there: without them one would be made again.
+    /// Packages that a list which was begun then may lack, although they exist: without them one would be created
+    /// again.
     fn hidden_from(
         &self,
         began: Timestamp,

@@ -55,16 +55,16 @@ fn an_account_that_is_replaced_in_place_is_refused_until_it_is_put_back() {
     let (lab, process) = running();
     lab.write("cloud.yaml", &of_project_2(&lab).replace("env:LAB_AK_2", "env:LAB_AK"));
     let refused = lab.until_object("cloud/lab", "it is refused", |object| {
-        object["status"]["message"].to_string().contains("names huaweiIotda project project-2")
+        object["status"]["message"].to_string().contains("now names account huaweiIotda project project-2")
     });
     let message = refused["status"]["message"].as_str().unwrap();
     assert!(
-        message.ends_with("put the account back, and write another OtaCloud for the other one"),
+        message.ends_with("restore the previous account, and write another OtaCloud for the new one"),
         "{message}"
     );
     lab.write("cloud.yaml", &lab.cloud_manifest());
     lab.until_object("cloud/lab", "it answers", |object| {
-        object["status"]["message"].to_string().contains("answers")
+        object["status"]["message"].to_string().contains("connected to ")
     });
     assert_eq!(lab.tasks().len(), 1);
     drop(process);

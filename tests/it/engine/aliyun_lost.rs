@@ -87,12 +87,15 @@ fn a_job_that_nothing_can_tell_of_is_never_sent_again_and_its_rollout_says_so_an
     let process = Process::start(&mut lab.verb("run", &[]));
     let held = lab.until_object("rollout/meter", "it holds", held_as_lost);
     let said = held["status"]["message"].as_str().unwrap();
-    assert!(said.contains("somebody has deleted package") && said.contains("delete this rollout"), "{said}");
+    assert!(
+        said.contains("was deleted in the cloud since") && said.contains("delete this rollout"),
+        "{said}"
+    );
     assert_eq!(held["status"]["pending"][0]["state"], "Lost");
     lab.until_object("package/meter-v2", "it is there again", |o| o["status"]["packageId"] != Value::Null);
     assert_eq!(lab.calls("CreateOTAStaticUpgradeJob"), 1);
     let why = Ended::of(&mut lab.rollwave(&["why", "rollout/meter"]));
-    assert!(why.out.contains("it is never sent again"), "{}", why.said());
+    assert!(why.out.contains("the request is never sent again"), "{}", why.said());
     lab.remove("rollout.yaml");
     lab.until("the rollout goes", || lab.get(&["rollout"])["items"] == json!([]));
     assert_eq!(lab.calls("CreateOTAStaticUpgradeJob"), 1);

@@ -163,7 +163,11 @@ fn a_state_in_use_names_its_holder_and_can_still_be_read() {
 fn devices_that_are_not_there_are_named() {
     let lab = lab();
     lab.write("package.yaml", &PACKAGE.replace("[verify-1, verify-2]", "[verify-1, ghost-1]"));
-    assert_says(&lab.apply(), 1, &["does not know 1 of 2 devices that verification names: ghost-1"]);
+    assert_says(
+        &lab.apply(),
+        1,
+        &["1 of 2 devices of spec.verification are not registered in the cloud: ghost-1"],
+    );
     assert!(lab.tasks().is_empty(), "nothing is sent before a verification that cannot be whole");
 
     lab.write("package.yaml", PACKAGE);

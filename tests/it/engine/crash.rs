@@ -136,7 +136,7 @@ fn a_package_removed_while_its_create_is_in_doubt_leaves_nothing_behind() {
         lab.write("package.yaml", &format!("{package}  deletionPolicy: Delete\n"));
         lab.fault("CreateOtaPackage", Some(1), *kind);
         let ended = Ended::of(&mut lab.verb("apply", &[]));
-        assert!(ended.said().contains("its answer was lost"), "{kind:?} {}", ended.said());
+        assert!(ended.said().contains("is unknown: searching for "), "{kind:?} {}", ended.said());
         assert_eq!(lab.journal().len(), 1, "{kind:?}");
         lab.remove("package.yaml");
         lab.converge();

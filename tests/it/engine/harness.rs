@@ -310,7 +310,7 @@ behaviours:
         let next_step = "provide the correct file, or correct spec.artifact";
         assert!([told, words, next_step].iter().all(|part| message.contains(part)), "{words}: {message}");
         let cloud = self.get(&["cloud/lab"]);
-        assert!(cloud["status"]["message"].to_string().contains(" answers"), "{cloud:#}");
+        assert!(cloud["status"]["message"].to_string().contains("connected to "), "{cloud:#}");
     }
 
     /// Intents that are not settled, of all objects.

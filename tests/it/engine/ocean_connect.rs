@@ -238,13 +238,13 @@ fn what_cannot_be_stopped_is_said_with_its_numbers_and_no_stop_is_sent() {
     let task = lab.tasks()[1].id.clone();
     lab.until_object("rollout/wm1", "it says so", |object| {
         let message = object["status"]["message"].as_str().unwrap_or_default().to_owned();
-        message.contains(&format!("5 devices are still reached by what runs ({task})"))
+        message.contains(&format!("5 devices are still in running jobs ({task})"))
     });
     assert_eq!(lab.calls("unknown"), 0, "no call that the cloud does not have");
     let wall = jiff::Timestamp::now();
     assert!(lab.cloud(|cloud| cloud.stop_by_hand(&task, wall)));
     lab.until_object("rollout/wm1", "the portal's stop is seen", |object| {
-        !object["status"]["message"].as_str().unwrap_or_default().contains("still reached")
+        !object["status"]["message"].as_str().unwrap_or_default().contains("still in running jobs")
     });
     process.terminate();
 }

@@ -61,7 +61,7 @@ fn whoever_waits_is_told_when_a_request_was_taken_up_and_what_came_of_it() {
         ("reconcile", 0, "OtaRollout/meter: reconcile handled: "),
         ("pause", 0, "OtaRollout/meter: pause handled: paused by request since "),
         ("resume", 0, "OtaRollout/meter: resume handled: "),
-        ("retry", 1, "OtaRollout/meter: retry handled: nothing is tried again: no device has failed"),
+        ("retry", 1, "OtaRollout/meter: retry handled: retry refused: no device has failed"),
     ] {
         let ended = ask(&[verb, "rollout/meter", "--wait"]);
         assert_eq!((ended.code, ended.said().contains(words)), (Some(code), true), "{verb}: {ended:?}");
@@ -110,12 +110,12 @@ fn a_verification_that_failed_is_tried_again_on_every_cloud() {
         lab.until_object("package/v2", "its verification fails", |o| is(o, "\"VerificationFailed\""));
         let_fail(&lab, false);
         let taken = ask();
-        let words = "retry handled: verified again by request, on 2 devices";
+        let words = "retry handled: retry accepted: verifying again on 2 devices";
         assert_eq!((taken.code, taken.out.contains(words)), (Some(0), true), "{cloud}: {taken:?}");
         lab.until_object("package/v2", "it is verified", |o| is(o, "\"Verified\",\"status\":\"True\""));
         assert!(lab.sent().values().all(|times| *times == 2), "{cloud}: {:?}", lab.sent());
         let refused = ask();
-        let words = "nothing is tried again: no verification has failed";
+        let words = "retry refused: no verification has failed";
         assert_eq!((refused.code, refused.err.contains(words)), (Some(1), true), "{cloud}: {refused:?}");
         assert_eq!((lab.tasks().len(), lab.sent().len()), (2, 2), "{cloud}");
         drop(process);

@@ -73,7 +73,7 @@ fn a_stage_waits_for_devices_that_a_task_of_somebody_else_still_holds() {
     lab.write("rollout.yaml", &ROLLOUT.replace("count: 5", "devices: [meter-0001, meter-0002]"));
     let _running = Process::start(&mut lab.verb("run", &[]));
     let waiting =
-        format!("stage canary (2 devices) is not released: 1 of its devices are still in job {foreign}");
+        format!("stage canary (2 devices) is not dispatched: 1 of its devices are still in job {foreign}");
     lab.until_object("rollout/meter", "it waits", |object| object["status"]["message"] == waiting.as_str());
     assert_eq!(lab.tasks().len(), 2, "the verification, and somebody's");
     stops(&lab, &foreign);

@@ -131,8 +131,9 @@ fn a_stage_waits_for_devices_that_a_job_of_somebody_else_has_still_to_do() {
         let foreign = cloud.job_of_somebody(&lab, &["meter-0000", "meter-0001"]);
         lab.write("rollout.yaml", &ROLLOUT.replace("count: 5", "devices: [meter-0001, meter-0002]"));
         let _running = Process::start(&mut lab.verb("run", &[]));
-        let waiting =
-            format!("stage canary (2 devices) is not released: 1 of its devices are still in job {foreign}");
+        let waiting = format!(
+            "stage canary (2 devices) is not dispatched: 1 of its devices are still in job {foreign}"
+        );
         lab.until_object("rollout/meter", "it waits", |object| {
             object["status"]["message"] == waiting.as_str()
         });
@@ -179,8 +180,8 @@ fn a_stage_is_held_while_more_external_jobs_than_may_be_queried_could_hold_its_d
         lab.write("rollout.yaml", &ROLLOUT.replace("count: 5", "devices: [meter-0118, meter-0119]"));
         lab.cloud(Simulator::reset_counters);
         let running = Process::start(&mut lab.verb("run", &[]));
-        let held = "stage canary (2 devices) is not released: 41 external jobs may hold these devices, \
-                    and at most 40 are queried before a dispatch; stop external jobs that are not needed any more";
+        let held = "stage canary (2 devices) is not dispatched: 41 external jobs may hold these devices, \
+                    and at most 40 are queried before a dispatch; stop external jobs that are no longer needed";
         lab.until_object("rollout/meter", "it is held", |object| object["status"]["message"] == held);
         assert_eq!(lab.tasks().len(), 1 + jobs.len(), "{cloud:?}: the verification, and theirs");
         drop(running);

@@ -183,7 +183,7 @@ fn a_status_that_no_document_names_holds_the_rollout_and_is_quoted() {
         let ended = Ended::of(&mut lab.verb("apply", &["--wait", "--timeout", "30s"]));
         assert_eq!(ended.code, Some(3), "{cloud}: {}", ended.said());
         let message = lab.get(&["rollout/v2"])["status"]["message"].to_string();
-        assert!(message.contains("Melting") && message.contains("no document names"), "{cloud}: {message}");
+        assert!(message.contains("Melting") && message.contains("undocumented"), "{cloud}: {message}");
         assert_eq!(lab.tasks().len(), 1, "{cloud}: nothing more is sent");
     });
 }

@@ -13,7 +13,7 @@ fn what_is_applied_converges_and_a_quiet_cluster_sees_no_writes() {
     field.apply(ROLLOUT);
     field.apply(PACKAGE);
     field.assert_converges("applied while the controller runs");
-    let cloud = field.until("OtaCloud", "lab", "the account answers", |cloud| says(cloud, "answers"));
+    let cloud = field.until("OtaCloud", "lab", "the account answers", |cloud| says(cloud, "connected to "));
     let package = field.get("OtaPackage", "meter-v2").unwrap();
     let rollout = field.get("OtaRollout", "meter").unwrap();
     for object in [&cloud, &package, &rollout] {
@@ -101,8 +101,7 @@ fn one_broken_object_is_told_so_and_stops_nothing_else() {
         PACKAGE.replace("{name: meter-v2}", "{name: other}").replace("{name: lab}", "{name: own-machine}");
     field.apply(&other);
     field.until("OtaPackage", "other", "its account is not called missing", |package| {
-        says(package, "own-machine cannot be understood")
-            && says(package, "its own status says what is wrong")
+        says(package, "own-machine is invalid") && says(package, "its status shows what is wrong")
     });
     field.delete("OtaPackage", "other");
     field.until_gone("OtaPackage", "other");
@@ -113,7 +112,7 @@ fn one_broken_object_is_told_so_and_stops_nothing_else() {
     field.apply(&format!("{invalid}    file: meter.bin\n"));
     field.apply(&ROLLOUT.replace("{name: meter}", "{name: waiting}").replace("meter-v2", "invalid"));
     let waiting = field.until("OtaRollout", "waiting", "its package is not called missing", |rollout| {
-        says(rollout, "OtaPackage invalid cannot be understood")
+        says(rollout, "OtaPackage invalid is invalid")
     });
     assert_eq!(condition(&waiting, "Stalled")["reason"], "PackageInvalid", "{waiting:#}");
     for (kind, name) in [("OtaRollout", "waiting"), ("OtaPackage", "invalid")] {

@@ -34,7 +34,7 @@ fn a_good_release(seen: &Seen) {
     let soaking = field.until(KIND, "meter", "it soaks", soaks(0));
     see(seen, "soaking", &soaking);
     see(seen, "verified", &field.get("OtaPackage", "meter-v2").unwrap());
-    see(seen, "ready", &field.until("OtaCloud", "lab", "it answers", |cloud| says(cloud, "answers")));
+    see(seen, "ready", &field.until("OtaCloud", "lab", "it answers", |cloud| says(cloud, "connected to ")));
     see(seen, "no-package", &field.until(KIND, "early", "its package is missed", is_stalled));
     field.apply(&rollout());
     let completed = field.until(KIND, "meter", "it ends", |object| {

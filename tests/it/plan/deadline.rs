@@ -106,7 +106,7 @@ fn a_stage_in_which_nobody_began_proves_nothing_and_goes_on_when_they_do() {
     assert_eq!((plan.status.phase, reason(&world).as_str()), (RolloutPhase::Held, "StageDeadline"));
     assert!(find_condition(&plan.status.conditions, STALLED).is_some());
     assert_eq!((plan.requeue, world.jobs.len()), (Requeue::AtDriftInterval, 1));
-    insta::assert_snapshot!(plan.status.message, @"stage canary: none of its 10 devices began, so nothing is proven; they still get the package when they come online: wait for them, or let the stage select others");
+    insta::assert_snapshot!(plan.status.message, @"stage canary: none of its 10 devices began, so there is no evidence; they still get the package when they come online: wait, or let the stage select other devices");
     assert_eq!(world.reconcile().status, plan.status, "an idle pass changes nothing");
     world.run_devices(|_| Fate::Succeeds);
     assert_eq!(world.reconcile().status.stages[0].phase, StagePhase::Passed);
@@ -119,7 +119,7 @@ fn then_hold_waits_for_a_user_or_the_devices() {
     let plan = after(&mut held, DAY);
     assert_eq!((plan.status.phase, reason(&held).as_str()), (RolloutPhase::Held, "StageDeadline"));
     assert_eq!((counts(&held).queued, counts(&held).never_began), (3, 0));
-    insta::assert_snapshot!(plan.status.message, @"stage canary: 3 of 10 devices have no outcome after its deadline of 1d, 7 succeeded, 0 failed; set deadline.then to Judge to go on without them, give them longer, or wait");
+    insta::assert_snapshot!(plan.status.message, @"stage canary: 3 of 10 devices have no outcome after its deadline of 1d, 7 succeeded, 0 failed; set deadline.then to Judge to continue without them, raise deadline.after, or wait");
     let mut answered = held.clone();
     answered.run_devices(|_| Fate::Succeeds);
     assert_eq!(answered.reconcile().status.stages[0].phase, StagePhase::Passed);
@@ -278,7 +278,7 @@ fn a_rollout_that_a_job_of_somebody_else_keeps_waiting_is_stalled_after_seven_da
 fn devices_that_the_cloud_gives_up_because_they_never_came_online_are_no_failures_and_can_be_sent_again() {
     let mut world = begun(canary(&json!(null)), &[Fate::NeverOnline; 10]);
     assert_eq!((counts(&world).never_began, reason(&world).as_str()), (10, "StageDeadline"));
-    insta::assert_snapshot!(world.rollout_status().message, @"stage canary: none of its 10 devices began, so nothing is proven; bring them online and retry, or let the stage select others");
+    insta::assert_snapshot!(world.rollout_status().message, @"stage canary: none of its 10 devices began, so there is no evidence; bring them online and run `rollwave retry`, or let the stage select other devices");
     world.ask(Request::Retry);
     assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
 }

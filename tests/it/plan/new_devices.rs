@@ -37,7 +37,7 @@ fn a_device_that_registers_later_is_sent_the_package_and_the_rollout_completes_a
         (plan.status.phase, sent(&plan)),
         (RolloutPhase::Progressing, vec!["new-1".into(), "new-2".into()])
     );
-    insta::assert_snapshot!(plan.status.message, @"follow-up of 2 devices that became eligible late: sent now in stage rest");
+    insta::assert_snapshot!(plan.status.message, @"follow-up for 2 devices that became eligible late: sent now in stage rest");
     world.pass(30);
     world.run_devices(|id| if id == "new-1" { Fate::Succeeds } else { Fate::Sleeps });
     let plan = world.reconcile();
@@ -45,9 +45,9 @@ fn a_device_that_registers_later_is_sent_the_package_and_the_rollout_completes_a
         (plan.status.phase, plan.requeue),
         (RolloutPhase::Progressing, Requeue::After(rollwave::decide::POLL))
     );
-    insta::assert_snapshot!(format!("{} ({})", plan.status.message, plan.status.progress), @"follow-up: 2 devices in 1 job of stage rest, sent after every stage had passed; 41 of 42 devices succeeded in all, 0 failed (follow-up 41/42)");
+    insta::assert_snapshot!(format!("{} ({})", plan.status.message, plan.status.progress), @"follow-up: 2 devices in 1 job of stage rest, sent after all stages had passed; 41 of 42 devices succeeded in total, 0 failed (follow-up 41/42)");
     let object = Object::Rollout(world.rollout.clone());
-    insta::assert_snapshot!(explain(&object, &[object.clone(), Object::Package(world.package.clone())], world.now).next.join("\n"), @"Every stage has passed. Devices that became eligible later are sent the package in jobs of the last stage, under the same stop rules; it completes again when those jobs have ended.");
+    insta::assert_snapshot!(explain(&object, &[object.clone(), Object::Package(world.package.clone())], world.now).next.join("\n"), @"All stages have passed. Devices that became eligible later get the package in jobs of the last stage, under the same stop rules; the rollout completes again when those jobs have ended.");
     // Another one does not wait for the first ones.
     register(&mut world, &["new-3"]);
     assert_eq!(sent(&world.reconcile()), ["new-3"]);
@@ -65,7 +65,7 @@ fn new_devices_that_are_ignored_are_counted_and_named() {
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!((plan.status.phase, plan.status.excluded.ignored_new), (RolloutPhase::Completed, 2));
     assert_eq!(world.jobs.len(), 2);
-    insta::assert_snapshot!(plan.status.message, @"40 of 40 devices run V2, 0 failed; 0 already ran it; 2 became eligible after their stage was sent and are left alone (spec.newDevices: Ignore): new-1, new-2");
+    insta::assert_snapshot!(plan.status.message, @"40 of 40 devices run V2, 0 failed; 0 already ran it; 2 became eligible after their stage was dispatched and are ignored (spec.newDevices: Ignore): new-1, new-2");
     world.edit_rollout(|rollout| rollout.spec.new_devices = rollwave::api::NewDevices::Include);
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!((world.jobs.len(), plan.status.excluded.ignored_new), (3, 0));
@@ -137,7 +137,7 @@ fn a_follow_up_keeps_to_the_windows_of_the_last_stage() {
     register(&mut world, &["new-1"]);
     let plan = world.reconcile();
     assert_eq!(sent(&plan), Vec::<String>::new());
-    insta::assert_snapshot!(plan.status.message, @"follow-up of 1 device that became eligible late: sent when stage all opens 2023-11-17 01:00 Asia/Shanghai");
+    insta::assert_snapshot!(plan.status.message, @"follow-up for 1 device that became eligible late: sent when stage all opens 2023-11-17 01:00 Asia/Shanghai");
     world.pass(18 * 3600);
     assert_eq!(sent(&world.reconcile()), ["new-1"]);
 }
@@ -168,7 +168,7 @@ fn what_no_gate_has_proven_is_not_followed_up() {
     register(&mut world, &["new-1"]);
     let plan = world.reconcile();
     assert_eq!((plan.status.phase, sent(&plan)), (RolloutPhase::Held, Vec::new()));
-    insta::assert_snapshot!(plan.status.message, @"follow-up of 1 device that became eligible late: not sent, because the gates of stage canary have passed on no device; let that stage select devices, or set spec.newDevices: Ignore");
+    insta::assert_snapshot!(plan.status.message, @"follow-up for 1 device that became eligible late: not sent, because the gates of stage canary have not passed on any device; let that stage select devices, or set spec.newDevices: Ignore");
 }
 
 #[test]
@@ -180,5 +180,5 @@ fn what_failed_is_not_taken_for_new_when_its_job_is_cleaned_up() {
     world.pass(60);
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!((plan.status.phase, world.jobs.len()), (RolloutPhase::Completed, 0));
-    insta::assert_snapshot!(plan.status.message, @"39 of 40 devices run V2, 1 failed; 39 already ran it; 1 more eligible and sent nothing: job job-2 is not in the cloud any more, so that it cannot be told which of them it has sent the package to");
+    insta::assert_snapshot!(plan.status.message, @"39 of 40 devices run V2, 1 failed; 39 already ran it; 1 more eligible and sent nothing: job job-2 is no longer in the cloud, so it is not known which of them it has sent the package to");
 }

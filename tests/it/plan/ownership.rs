@@ -40,9 +40,9 @@ fn what_a_later_release_targets_is_left_to_it() {
     let object = Object::Rollout(world.rollout.clone());
     insta::assert_snapshot!(explain(&object, std::slice::from_ref(&object), world.now).seen.join("\n"), @"
     Stage canary (1 of 2): 0 of 0 devices updated.
-    Gate proven asks for a success rate of at least 90%, from at least 1 device and 80 % of the stage.
+    Gate proven requires a success rate of at least 90%, from at least 1 device and 80 % of the stage.
     Left out: 40 that other rollouts own.
-    OtaRollout rival owns 40 devices that this one targets, too: V3 is later than V2.
+    OtaRollout rival owns 40 devices that this one also targets: V3 is later than V2.
     ");
 }
 
@@ -63,10 +63,10 @@ fn equal_claims_hold_both_and_a_priority_frees_one() {
     add_rival_of(&mut world, "V2", 0..12);
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!((plan.status.phase, world.jobs.len()), (RolloutPhase::Held, 0));
-    insta::assert_snapshot!(plan.status.message, @"12 of 40 targeted devices are targeted by OtaRollout rival, too, and neither comes first (priority 0 and release V2); nothing is sent: give one of them a higher spec.priority, or let them target different devices");
+    insta::assert_snapshot!(plan.status.message, @"12 of 40 targeted devices are also targeted by OtaRollout rival with equal precedence (priority 0 and release V2), so nothing is sent; give one rollout a higher spec.priority, or let them target different devices");
     let warned = preview_rollout(&world, &world.package);
     assert!(warned.steps.is_empty(), "{:?}", warned.steps);
-    insta::assert_snapshot!(format!("{:?}", warned.end), @"Held(\"12 of 40 targeted devices are targeted by OtaRollout rival, too, and neither comes first (priority 0 and release V2); nothing is sent: give one of them a higher spec.priority, or let them target different devices\")");
+    insta::assert_snapshot!(format!("{:?}", warned.end), @"Held(\"12 of 40 targeted devices are also targeted by OtaRollout rival with equal precedence (priority 0 and release V2), so nothing is sent; give one rollout a higher spec.priority, or let them target different devices\")");
     world.edit_rollout(|rollout| rollout.spec.priority = 1);
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!((plan.status.phase, plan.status.excluded.owned_elsewhere), (RolloutPhase::Completed, 0));
@@ -149,7 +149,7 @@ fn groups_of_a_rival_that_were_not_read_hold_what_would_be_sent() {
     rival.spec.targets.groups = Some(vec!["north".into()]);
     let plan = world.reconcile();
     assert!(plan.actions.is_empty());
-    insta::assert_snapshot!(plan.status.message, @"waits until the groups or tags of OtaRollout rival are read, which may own some of these devices; nothing is sent before");
+    insta::assert_snapshot!(plan.status.message, @"waits until the groups or tags of OtaRollout rival are read: it may own some of these devices");
 }
 
 #[test]

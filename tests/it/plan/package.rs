@@ -127,7 +127,7 @@ fn a_difference_is_reported_field_by_field() {
     });
     assert_eq!(world.reconcile_package().actions, []);
     assert_eq!(reason(&world), "Drifted");
-    insta::assert_snapshot!(message(&world), @r#"package pkg-1 differs: sourceVersions is "V0, V1" in the cloud, "V1" in the spec; description is "a" in the cloud, "b" in the spec; artifact.obs.key is "other.bin" in the cloud, "v2.bin" in the spec"#);
+    insta::assert_snapshot!(message(&world), @r#"package pkg-1 differs from the spec: sourceVersions is "V0, V1" in the cloud, "V1" in the spec; description is "a" in the cloud, "b" in the spec; artifact.obs.key is "other.bin" in the cloud, "v2.bin" in the spec"#);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn drift_is_corrected_only_for_what_is_ours_and_only_when_nothing_runs() {
     world.reconcile();
     edit(&mut world);
     assert_eq!(world.reconcile_package().actions, []);
-    insta::assert_snapshot!(message(&world), @r#"package pkg-1 differs: description is "edited" in the cloud, "" in the spec; it cannot be replaced while something needs it: job job-2 (4 of 4 devices outstanding)"#);
+    insta::assert_snapshot!(message(&world), @r#"package pkg-1 differs from the spec: description is "edited" in the cloud, "" in the spec; it cannot be replaced while jobs use it: job job-2 (4 of 4 devices outstanding)"#);
     world.run_devices(|_| Fate::Succeeds);
     world.pass(60);
     assert_eq!(world.reconcile_package().actions, [Action::DeletePackage { id: "pkg-1".into() }]);
@@ -199,7 +199,7 @@ fn verification_runs_one_job_and_passes_by_the_reported_version() {
     world.reconcile_package();
     assert_eq!(condition(&world, VERIFIED).unwrap().status, "True");
     assert_eq!(world.jobs.len(), 1);
-    insta::assert_snapshot!(message(&world), @"package pkg-1 was created by Rollwave; 2 of 2 devices run it (100.0 %), 0 failed, 0 timed out, 0 went back");
+    insta::assert_snapshot!(message(&world), @"package pkg-1 was created by Rollwave; 2 of 2 devices run it (100.0 %), 0 failed, 0 timed out, 0 reverted");
     // Later versions of these devices are none of its business.
     world.devices.insert("dev-000".into(), device("dev-000", "V1"));
     let plan = world.reconcile_package();
@@ -212,7 +212,7 @@ fn devices_that_run_the_version_already_need_no_job() {
     world.devices.insert("dev-000".into(), device("dev-000", "V2"));
     world.make_ready();
     assert!(world.jobs.is_empty());
-    insta::assert_snapshot!(message(&world), @"package pkg-1 was created by Rollwave; 1 of 1 devices run it (100.0 %), 0 failed, 0 timed out, 0 went back; they ran it before anything was sent, so that nothing is proven of this package's own files");
+    insta::assert_snapshot!(message(&world), @"package pkg-1 was created by Rollwave; 1 of 1 devices run it (100.0 %), 0 failed, 0 timed out, 0 reverted; they ran it before anything was sent, so the files of this package itself are not tested");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_verification_device_of_another_product_is_named_and_nothing_is_sent() {
         world.reconcile_package();
     }
     assert_eq!((reason(&world), world.jobs.len()), ("VerificationDevicesUnfit", 0));
-    insta::assert_snapshot!(message(&world), @"1 of 2 devices that verification names is of another product: dev-001 (lamp); name devices of product meter");
+    insta::assert_snapshot!(message(&world), @"1 of 2 devices of spec.verification belongs to another product: dev-001 (lamp); name devices of product meter");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn a_device_that_the_cloud_does_not_know_is_named() {
     world.reconcile_package();
     world.reconcile_package();
     assert!(world.jobs.is_empty());
-    insta::assert_snapshot!(message(&world), @"the cloud does not know 1 of 2 devices that verification names: ghost");
+    insta::assert_snapshot!(message(&world), @"1 of 2 devices of spec.verification are not registered in the cloud: ghost");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn deletion_follows_the_policy_and_waits_for_jobs() {
     let call = json!({"token": "t", "operation": "CreateJob", "digest": "d", "at": "2023-11-14T22:13:20Z", "state": "Ambiguous"});
     in_doubt.package.status.as_mut().unwrap().pending = vec![serde_json::from_value(call).unwrap()];
     assert_eq!(deleted(&mut in_doubt), []);
-    insta::assert_snapshot!(message(&in_doubt), @"deletion waits: call t is not settled");
+    insta::assert_snapshot!(message(&in_doubt), @"deletion waits: the outcome of request t is not known yet");
 
     let mut adopted = world(json!({"deletionPolicy": "Delete"}));
     foreign(&mut adopted, |_| {});
@@ -367,7 +367,7 @@ fn where_stopped_jobs_hold_a_package_it_waits_for_them_and_names_them() {
             assert_eq!(world.reconcile_package().actions, [], "the cloud would refuse it");
         }
         let told = message(&world).to_owned();
-        let holder = "job job-2 (stopped with 3 of 4 devices to come); a stopped job goes with its rollout, or by hand in the cloud";
+        let holder = "job job-2 (stopped with 3 of 4 devices outstanding); a stopped job is deleted with its rollout, or by you in the cloud";
         assert!(told.ends_with(holder), "{told}");
         assert_eq!(condition(&world, STALLED).is_some(), replaced);
         world.jobs.clear();
@@ -406,7 +406,7 @@ fn a_package_whose_account_is_gone_leaves_unless_something_of_ours_would_stay_be
         let planned = plan(&world).unwrap();
         assert_eq!(planned.actions == [Action::Release], is_released, "{policy} {origin:?}");
         if !is_released {
-            insta::assert_snapshot!(planned.status.message, @"deletion waits for OtaCloud/lab, which does not exist: package pkg-1 was created through it (deletionPolicy: Delete); write that OtaCloud again, or set deletionPolicy: Orphan to leave the package in the cloud");
+            insta::assert_snapshot!(planned.status.message, @"deletion waits for OtaCloud/lab, which does not exist: package pkg-1 was created through it (deletionPolicy: Delete); apply that OtaCloud again, or set deletionPolicy: Orphan to leave the package in the cloud");
         }
     }
 }

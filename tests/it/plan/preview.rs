@@ -68,12 +68,12 @@ fn a_preview_says_when_windows_open() {
         lines(&preview)
     };
     insta::assert_snapshot!(stages(json!({"windows": nights})), @"
-    OtaRollout/meter: create job meter/canary of pkg-1 for 10 devices, when it opens 2023-11-16 01:00 Asia/Shanghai, in 18 h 47 min
-    OtaRollout/meter: create job meter/rest of pkg-1 for 20 devices, after stage canary passes (soak 1h), and not before it opens 2023-11-16 01:00 Asia/Shanghai, in 18 h 47 min
+    OtaRollout/meter: create job meter/canary of pkg-1 for 10 devices, when it opens 2023-11-16 01:00 Asia/Shanghai, in 18h47m
+    OtaRollout/meter: create job meter/rest of pkg-1 for 20 devices, after stage canary passes (soak 1h), and not before it opens 2023-11-16 01:00 Asia/Shanghai, in 18h47m
     ");
     insta::assert_snapshot!(stages(json!({"notBefore": "2023-11-15T17:30:00Z"})), @"
-    OtaRollout/meter: create job meter/canary of pkg-1 for 10 devices, when it opens 2023-11-15 17:30:00Z, in 19 h 17 min
-    OtaRollout/meter: create job meter/rest of pkg-1 for 20 devices, after stage canary passes (soak 1h), and not before it opens 2023-11-16 01:00 Asia/Shanghai, in 18 h 47 min
+    OtaRollout/meter: create job meter/canary of pkg-1 for 10 devices, when it opens 2023-11-15 17:30:00Z, in 19h17m
+    OtaRollout/meter: create job meter/rest of pkg-1 for 20 devices, after stage canary passes (soak 1h), and not before it opens 2023-11-16 01:00 Asia/Shanghai, in 18h47m
     ");
 }
 
@@ -99,7 +99,7 @@ fn a_preview_from_nothing_goes_through_package_verification_and_stages() {
     assert_eq!(package.end, End::Converged);
     insta::assert_snapshot!(lines(&package), @r"
     OtaPackage/meter-v2: create package V2, now
-    OtaPackage/meter-v2: create job meter-v2/verify of known-after-create for 2 devices, after the step before
+    OtaPackage/meter-v2: create job meter-v2/verify of known-after-create for 2 devices, after the previous step
     ");
     assert_eq!(package.object.status.as_ref().unwrap().package_id.as_deref(), Some(KNOWN_AFTER_CREATE));
     let rollout = preview_rollout(&world, &package.object);
@@ -109,7 +109,7 @@ fn a_preview_from_nothing_goes_through_package_verification_and_stages() {
     OtaRollout/meter: create job meter/half of known-after-create for 13 devices, after stage canary passes (soak 1d)
     OtaRollout/meter: create job meter/rest of known-after-create for 15 devices, after stage half passes
     ");
-    assert_eq!(rollout.irreversible, ["an upgrade that a device has got cannot be recalled: 38 devices"]);
+    assert_eq!(rollout.irreversible, ["an upgrade that a device has received (38 devices)"]);
     assert_eq!(rollout.stages[0].examples.len(), 10);
 }
 
@@ -153,11 +153,11 @@ fn warnings_say_what_is_weak() {
         }),
     );
     insta::assert_snapshot!(preview_rollout(&world, &world.package).warnings.join("\n"), @r"
-    no stop rules: nothing but the gates stops a bad package
+    no stop rules: only the gates stop a bad package
     stage canary (10 devices) cannot prove 95 %: needs 52
-    stage none has no gate: the next one follows when its devices are done, unless more of them failed than succeeded
-    stage none selects nobody
-    stage lab has no gate: the next one follows when its devices are done, unless more of them failed than succeeded
+    stage none has no gate: the next stage starts when its devices have an outcome, unless more of them failed than succeeded
+    stage none selects no devices
+    stage lab has no gate: the next stage starts when its devices have an outcome, unless more of them failed than succeeded
     ");
 }
 
@@ -170,8 +170,8 @@ fn a_stop_rule_that_asks_for_more_devices_than_there_are_is_named() {
     ]);
     let world = World::new(40, json!({"stop": stop, "stages": [{"name": "all", "select": {"rest": true}}]}));
     insta::assert_snapshot!(preview_rollout(&world, &world.package).warnings.join("\n"), @r"
-    stop rule share can never fire: it asks for 50 devices with an outcome (minSample), and all stages together have 40
-    stop rule number can never fire: it asks for 41 failed devices (maxFailure), and all stages together have 40
+    stop rule share can never fire: it needs 50 devices with an outcome (minSample), and all stages together have 40
+    stop rule number can never fire: it needs 41 failed devices (maxFailure), and all stages together have 40
     ");
 }
 
@@ -183,7 +183,7 @@ fn a_held_rollout_says_where_it_ends() {
     world.package.status = None;
     world.edit_rollout(|rollout| rollout.spec.suspend = false);
     let End::Held(message) = preview_rollout(&world, &world.package).end else { panic!("not held") };
-    assert_eq!(message, "waits for OtaPackage meter-v2 to be ready and verified: it was not judged yet");
+    assert_eq!(message, "waits for OtaPackage meter-v2 to be ready and verified: it was not reconciled yet");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn watching_costs_pages_not_devices() {
         (tasks(&known).calls, tasks(&known).formula.as_str()),
         (
             7,
-            "devices of 1 jobs of Rollwave / 50 per page + 4 to ask 2 of somebody else, 50 devices at once, before a job is sent"
+            "devices of 1 jobs of Rollwave / 50 per page + 4 to query 2 external jobs, 50 devices at once, before a job is created"
         )
     );
     known.devices_of_jobs.clear();

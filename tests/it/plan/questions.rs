@@ -68,7 +68,7 @@ fn reason<'a>(conditions: &'a [rollwave::api::Condition], type_: &str) -> &'a st
 }
 
 const TOO_MANY: &str = "60 external jobs may hold these devices, and at most 40 are queried before a dispatch; \
-                        stop external jobs that are not needed any more";
+                        stop external jobs that are no longer needed";
 
 #[test]
 fn a_rollout_is_held_while_too_many_external_jobs_may_hold_its_devices_and_goes_on_by_itself() {

@@ -212,15 +212,15 @@ fn a_retry_is_refused_at_once_where_nothing_was_sent_the_package_is_gone_or_the_
     let cases = [
         (&mut suspended, "no device has failed"),
         (&mut waiting, "no device has failed"),
-        (&mut without_package, "there is no OtaPackage"),
-        (&mut renamed, "stage canary was released as number 1"),
+        (&mut without_package, "OtaPackage meter-v2 does not exist"),
+        (&mut renamed, "stage canary was dispatched as number 1"),
     ];
     for (world, why) in cases {
         world.ask(Request::Retry);
         let status = world.reconcile().status;
         let answer = status.decisions.iter().rfind(|decision| decision.rule == "RetryRefused");
         let answer = answer.map(|decision| decision.message.clone()).unwrap_or_default();
-        assert!(answer.starts_with(&format!("nothing is tried again: {why}")), "{why}: {status:?}");
+        assert!(answer.starts_with(&format!("retry refused: {why}")), "{why}: {status:?}");
         assert_eq!(status.last_handled_retry_at.as_deref(), Request::Retry.of(&world.rollout.metadata));
     }
 }

@@ -71,7 +71,7 @@ fn a_request_verifies_once_more_those_that_do_not_run_the_version() {
         let plan = world.reconcile_package();
         assert!(condition_is_true(&plan.status.conditions, VERIFIED), "{fate:?}: {}", plan.status.message);
         assert_eq!((plan.actions, world.jobs.len()), (vec![], 2));
-        let words = "verified again by request, on 1 device that does not run the version";
+        let words = "retry accepted: verifying again on 1 device that does not run the version";
         assert_eq!(answers(&world), [("RetryTaken", words)]);
     }
 }
@@ -124,7 +124,7 @@ fn where_a_job_cannot_be_stopped_it_is_waited_for() {
         let plan = world.reconcile_package();
         assert_eq!((plan.actions, plan.status.last_handled_retry_at), (vec![], None));
         let message = &status(&world).message;
-        assert!(message.ends_with("it is verified again, as asked, once job job-2 has ended"), "{message}");
+        assert!(message.ends_with("the requested retry starts once job job-2 has ended"), "{message}");
     }
     world.jobs[0].state = JobState::Failed;
     assert_eq!(created(&world.reconcile_package().actions).devices, ["dev-001"]);
@@ -143,7 +143,7 @@ fn where_nothing_can_be_tried_again_it_says_why_once() {
     };
     let none = || World::with_package(1, json!({}), json!({}));
     let cases: [Case<'_>; 3] = [
-        (none(), &|world| world.make_ready(), "spec.verification asks for none"),
+        (none(), &|world| world.make_ready(), "spec.verification is not set"),
         (world(), &verifying, "no verification has failed"),
         (world(), &verified, "no verification has failed"),
     ];
@@ -154,7 +154,7 @@ fn where_nothing_can_be_tried_again_it_says_why_once() {
         for _ in 0..2 {
             assert_eq!(world.reconcile_package().actions, []);
         }
-        assert_eq!(answers(&world), [("RetryRefused", format!("nothing is tried again: {why}").as_str())]);
+        assert_eq!(answers(&world), [("RetryRefused", format!("retry refused: {why}").as_str())]);
         assert_eq!((world.jobs.len(), status(&world).last_handled_retry_at.is_some()), (jobs, true));
     }
 }
@@ -171,5 +171,5 @@ fn a_cloud_that_calls_failed_what_every_device_runs_is_told_other_devices() {
     ask(&mut world);
     assert_eq!(world.reconcile_package().actions, []);
     let [("RetryRefused", why)] = answers(&world)[..] else { panic!("{:?}", answers(&world)) };
-    assert!(why.ends_with("name others, that do not run it yet"), "{why}");
+    assert!(why.ends_with("name devices that do not run it yet"), "{why}");
 }

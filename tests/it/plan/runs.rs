@@ -103,7 +103,10 @@ fn a_retry_is_refused_while_a_lost_call_of_the_run_before_stands_in_the_way() {
     world.ask(Request::Retry);
     let plan = world.reconcile();
     let answer = plan.status.decisions.iter().find(|decision| decision.rule == "RetryRefused");
-    assert!(answer.is_some_and(|answer| answer.message.contains("may run or not")), "{answer:?}");
+    assert!(
+        answer.is_some_and(|answer| answer.message.contains("cannot be found even if it runs")),
+        "{answer:?}"
+    );
 }
 
 /// Nothing is sent without the package, and what was sent is judged as before.
@@ -117,7 +120,7 @@ fn a_run_whose_package_ref_names_nothing_is_watched_and_goes_on_when_it_is_put_b
     assert_eq!(plan.requeue, Requeue::After(POLL), "its jobs go on");
     assert!(plan.status.decisions.iter().any(|decision| decision.rule == "RestartRefused"));
     world.pass(3600);
-    assert!(world.reconcile().status.message.starts_with("there is no OtaPackage"));
+    assert!(world.reconcile().status.message.contains(" does not exist, and nothing is sent"));
     let mut failed = world.clone();
     failed.settle(|_| Fate::Fails);
     assert_eq!(failed.rollout_status().stopped_by.map(|evidence| evidence.rule).as_deref(), Some("any"));
@@ -174,7 +177,7 @@ fn new_bytes_under_the_version_of_the_run_before_are_held_and_not_called_complet
     world.packages.clear();
     turn_to(&mut world, "V2", "cd");
     let plan = world.settle(|_| Fate::Succeeds);
-    insta::assert_snapshot!(plan.status.message, @"30 devices report V2 and may run the bytes that the run before sent under this version: devices report no digest, so nothing is sent to them; give the new bytes a new version");
+    insta::assert_snapshot!(plan.status.message, @"30 devices report V2 and may run the file that the previous run sent under this version: devices report no digest, so nothing is sent to them; publish the new file under a new version");
     assert_eq!((plan.status.phase, plan.actions.len()), (RolloutPhase::Held, 0));
     turn_to(&mut world, "V3", "cd");
     assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
@@ -191,7 +194,7 @@ fn a_restart_is_refused_while_a_job_that_vanished_holds_the_run() {
     assert_eq!((plan.status.phase, plan.status.run), (RolloutPhase::Held, 1), "{}", plan.status.message);
     assert_eq!(plan.status.last_handled_restart_at.as_deref(), Request::Restart.of(&world.rollout.metadata));
     let refused = plan.status.decisions.iter().find(|decision| decision.rule == "RestartRefused").unwrap();
-    assert!(refused.message.contains("are not in the cloud's list"), "{}", refused.message);
+    assert!(refused.message.contains("are no longer in the cloud"), "{}", refused.message);
 }
 
 #[test]
@@ -202,7 +205,7 @@ fn a_restart_that_waits_for_a_job_to_end_says_so_and_is_followed_then() {
     world.ask(Request::Restart);
     let plan = world.reconcile();
     assert!(
-        plan.status.message.starts_with("a restart was requested: jobs of the run before "),
+        plan.status.message.starts_with("restart requested: waits until jobs of the previous run "),
         "{}",
         plan.status.message
     );
@@ -240,7 +243,7 @@ fn an_edit_of_what_a_sent_stage_selects_is_told_as_not_followed_and_followed_by_
     world.reconcile();
     let decisions = told(&world);
     assert_eq!(decisions.len(), 1, "{decisions:?}");
-    insta::assert_snapshot!(decisions[0].message, @"select of stage canary was edited after its devices were sent: it is not followed in this run; `rollwave restart` begins a new run with it");
+    insta::assert_snapshot!(decisions[0].message, @"select of stage canary was edited after the stage was dispatched: this run keeps its devices; `rollwave restart` starts a new run with the edited select");
     let why = explain(&Object::Rollout(world.rollout.clone()), &[], world.now);
     assert!(why.seen.iter().any(|line| line.contains("keeps the devices")), "{why:#?}");
     world.ask(Request::Restart);

@@ -107,7 +107,7 @@ fn gates_of_an_empty_stage_pass_on_the_devices_of_the_gated_stages_before_it() {
     );
     let stage = &done.status.stages[1];
     assert_eq!((stage.jobs.len(), stage.gates[0].sample, stage.gates[0].failures), (0, 5, 0));
-    insta::assert_snapshot!(stage.gates[0].message, @"5 of 5 succeeded (100.0 %); needs 90 %; by the devices of earlier stages and by those that run it already, as the stage has nobody to send it to");
+    insta::assert_snapshot!(stage.gates[0].message, @"5 of 5 succeeded (100.0 %); needs 90 %; measured on the devices of earlier stages and on those that already run the version, because this stage has no devices to send to");
 
     let mut world = with_an_empty_stage(&ratio(6));
     let held = world.settle(|_| Fate::Succeeds);
@@ -287,7 +287,7 @@ fn a_device_of_another_product_is_never_sent_and_is_named_with_its_product() {
     world.devices.insert("gate-1".into(), gate);
     let held = world.settle(|_| Fate::Succeeds);
     assert_eq!(world.jobs.len(), 0);
-    insta::assert_snapshot!(held.status.message, @"stage lab has no devices: 1 of those that it names cannot be sent; gate-1 is of product gate");
+    insta::assert_snapshot!(held.status.message, @"stage lab has no devices: 1 of 1 that it names cannot be sent the package; gate-1 belongs to product gate");
     assert_eq!(held.status.excluded.other_product_examples, ["gate-1 (gate)"]);
     world.edit_rollout(|rollout| rollout.spec.stages.remove(0).select = rollwave::api::Select::default());
     let done = world.settle(|_| Fate::Succeeds);
@@ -301,7 +301,7 @@ fn ids_of_a_stage_and_of_exclude_that_match_nothing_are_told_apart() {
     let targets = json!({"devices": ["dev-000"], "exclude": {"devices": ["DEV-000"]}});
     let mut world = World::new(2, json!({"targets": targets, "stages": stages}));
     let held = world.settle(|_| Fate::Succeeds);
-    insta::assert_snapshot!(held.status.message, @"stage lab has no devices: 1 of those that it names cannot be sent; dev-001 is not among spec.targets");
+    insta::assert_snapshot!(held.status.message, @"stage lab has no devices: 1 of 1 that it names cannot be sent the package; dev-001 is not in spec.targets");
     assert_eq!(held.status.excluded.exclude_unmatched_examples, ["DEV-000"]);
 }
 

@@ -162,7 +162,7 @@ fn a_stop_rule_fires_at_its_threshold_also_while_a_stage_soaks() {
     world.pass(600);
     world.reconcile();
     assert_eq!(world.rollout_status().phase, RolloutPhase::Aborted);
-    insta::assert_snapshot!(world.rollout_status().message, @"aborted: 2 devices failed; too-many stops at 2");
+    insta::assert_snapshot!(world.rollout_status().message, @"aborted: 2 devices failed; stop rule too-many fires at 2");
     world.pass(86_400);
     assert_eq!(world.reconcile().actions, []);
     assert_eq!(world.rollout_status().phase, RolloutPhase::Aborted);
@@ -393,7 +393,7 @@ fn a_job_that_never_began_says_that_it_may_be_started_by_hand() {
     assert_eq!(world.reconcile().actions, []);
     assert_eq!(reason(&world), "JobStopped");
     let message = world.rollout_status().message;
-    assert!(message.contains("it was never started; start it there"), "{message}");
+    assert!(message.contains("or never started; start it there"), "{message}");
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn a_rollout_that_nobody_may_begin_passes_no_stage_and_begins_with_its_canary_la
     let mut world = World::new(40, json!({"targets": {"fromVersions": ["V1.5"], "all": true}}));
     assert_eq!(world.reconcile().actions, []);
     assert_eq!((reason(&world).as_str(), world.rollout_status().phase), ("NoneEligible", RolloutPhase::Held));
-    assert!(world.rollout_status().message.contains("none of the 40"), "{}", world.rollout_status().message);
+    assert!(world.rollout_status().message.contains("none of 40"), "{}", world.rollout_status().message);
     world.devices.values_mut().for_each(|device| device.firmware = Some("V1.5".into()));
     world.reconcile();
     assert_eq!((world.jobs.len(), world.jobs[0].devices.len()), (1, 10), "the canary comes first");
@@ -456,7 +456,7 @@ fn a_canary_too_small_for_its_gate_waits_while_an_earlier_release_is_on_its_way(
     arrive(&mut world, 2);
     assert_eq!(world.reconcile().actions, []);
     assert_eq!(reason(&world), "StageTooSmall");
-    insta::assert_snapshot!(world.rollout_status().message, @"stage canary is not released: it would have 2 devices now, and its gate asks for 8; 38 devices report a version that is not upgraded from, and may come to it later");
+    insta::assert_snapshot!(world.rollout_status().message, @"stage canary is not dispatched: it has 2 devices now, and its gate needs 8; 38 devices report a version that is not upgraded from, and may join later");
     arrive(&mut world, 30);
     world.reconcile();
     assert_eq!(world.jobs[0].devices.len(), 10);
@@ -522,7 +522,7 @@ fn devices_that_the_next_rollout_takes_on_did_not_go_back() {
     let plan = world.reconcile();
     assert_eq!(
         plan.status.message,
-        "10 of 12 devices run V2, 0 failed; 0 already ran it; 2 ran it until a later rollout took them on"
+        "10 of 12 devices run V2, 0 failed; 0 already ran it; 2 ran it until a later rollout took them over"
     );
     let healthy = rollwave::api::find_condition(&plan.status.conditions, "Healthy").unwrap();
     assert_eq!((healthy.status.as_str(), plan.status.progress.as_str()), ("True", "completed 12/12"));

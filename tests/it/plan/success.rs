@@ -32,7 +32,7 @@ fn a_stage_without_a_gate_in_which_failures_outnumber_successes_holds_and_releas
         [reason(&world, "Ready"), reason(&world, HEALTHY), reason(&world, "Stalled")],
         [held("False"), held("False"), held("True")]
     );
-    insta::assert_snapshot!(plan.status.message, @"stage half failed: 20 of 20 devices failed, and 0 succeeded; mend the package under a new version, or retry");
+    insta::assert_snapshot!(plan.status.message, @"stage half failed: 20 of 20 devices failed, and 0 succeeded; fix the package under a new version, or run `rollwave retry`");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn devices_that_go_back_after_the_end_take_completed_away_and_a_retry_is_waited_
     world.pass(30);
     let plan = world.reconcile();
     assert_eq!(plan.status.phase, RolloutPhase::Progressing, "nobody has answered: {}", plan.status.message);
-    insta::assert_snapshot!(plan.status.message, @"follow-up: 2 devices in 1 job of stage rest, sent after every stage had passed; 0 of 2 devices succeeded in all, 0 failed");
+    insta::assert_snapshot!(plan.status.message, @"follow-up: 2 devices in 1 job of stage rest, sent after all stages had passed; 0 of 2 devices succeeded in total, 0 failed");
     assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
 }
 
@@ -105,5 +105,5 @@ fn the_end_names_everybody_who_was_left_out() {
     }
     world.devices.insert("new".into(), super::world::device("new", "V1"));
     plan = if plan.status.phase == RolloutPhase::Completed { world.reconcile() } else { plan };
-    insta::assert_snapshot!(plan.status.message, @"34 of 35 devices run V2, 0 failed; 0 already ran it; 1 without an answer yet; 3 left out by their version; 2 excluded by the spec; 1 named by the targets and not known to the cloud; 1 became eligible after their stage was sent and are left alone (spec.newDevices: Ignore): new");
+    insta::assert_snapshot!(plan.status.message, @"34 of 35 devices run V2, 0 failed; 0 already ran it; 1 without an outcome yet; 3 left out by their version; 2 excluded by the spec; 1 named by spec.targets and not registered in the cloud; 1 became eligible after their stage was dispatched and are ignored (spec.newDevices: Ignore): new");
 }

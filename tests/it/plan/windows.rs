@@ -39,7 +39,7 @@ fn a_stage_waits_for_its_window_and_is_looked_at_when_it_opens() {
     assert_eq!(plan.actions, []);
     assert_eq!(
         plan.status.message,
-        "stage rest (15 devices) is not released: it opens 2023-11-16 01:00 Asia/Shanghai"
+        "stage rest (15 devices) is not dispatched: it opens 2023-11-16 01:00 Asia/Shanghai"
     );
     let (opens, left) = (plan.status.stages[1].opens_at.unwrap(), SignedDuration::from_mins(18 * 60 + 46));
     assert_eq!(opens.to_string(), "2023-11-15T17:00:00Z");
@@ -74,7 +74,7 @@ fn a_window_that_closes_while_a_stage_is_being_sent_leaves_the_rest_for_the_next
     let plan = world.reconcile();
     assert_eq!((sent(&world), plan.status.stages[1].phase), (vec![5, 10], StagePhase::Dispatching));
     assert!(
-        plan.status.message.contains("(5 devices) is not released: it opens 2023-11-17 01:00"),
+        plan.status.message.contains("(5 devices) is not dispatched: it opens 2023-11-17 01:00"),
         "{plan:?}"
     );
     assert_eq!(plan.requeue, Requeue::After(rollwave::decide::POLL), "a job runs, and is looked at");
@@ -100,7 +100,7 @@ fn devices_whose_job_was_stopped_are_sent_another_one_within_a_window_only() {
     assert_eq!((sent(&world), plan.actions), (vec![5, 15], vec![]));
     assert_eq!(
         plan.status.message,
-        "stage rest: 15 devices whose job was stopped get another one when it opens 2023-11-17 01:00 Asia/Shanghai"
+        "stage rest: 15 devices whose job was stopped get a new one when it opens 2023-11-17 01:00 Asia/Shanghai"
     );
     world.now = plan.status.stages[1].opens_at.unwrap();
     world.reconcile();
@@ -111,7 +111,10 @@ fn devices_whose_job_was_stopped_are_sent_another_one_within_a_window_only() {
 fn nothing_is_sent_before_its_time() {
     let mut world = waiting(&json!({"notBefore": "2023-11-20T08:00:00+08:00"}));
     let plan = world.reconcile();
-    assert_eq!(plan.status.message, "stage rest (15 devices) is not released: it opens 2023-11-20 00:00:00Z");
+    assert_eq!(
+        plan.status.message,
+        "stage rest (15 devices) is not dispatched: it opens 2023-11-20 00:00:00Z"
+    );
     world.now = plan.status.stages[1].opens_at.unwrap();
     assert_eq!(world.reconcile().actions.len(), 1);
 }

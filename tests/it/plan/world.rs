@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// Lets the package be created, which verifies it at once when no verification is asked for.
+    /// Lets the package be created, which verifies it at once when no verification is requested.
     pub fn make_ready(&mut self) {
         self.reconcile_package();
         self.reconcile_package();

@@ -82,10 +82,10 @@ impl Rest<'_> {
                 let is_paused = rollout.status.as_ref().is_some_and(|status| status.paused_at.is_some());
                 let message = rollout.status.as_ref().map(|status| status.message.as_str());
                 let needs_a_user = |message: &str| {
-                    message.contains(" selects nobody, so its gates")
+                    message.contains(" selects no devices, so its gates")
                         || message.contains(" external jobs may hold these devices")
                         // Packages are verified on the same devices, and another one came first.
-                        || message.contains("verification waits: the package is the difference from ")
+                        || message.contains("verification waits: the package is a delta from ")
                         || message.contains(" sent another version before this one was seen")
                 };
                 if is_paused || message.is_some_and(needs_a_user) {

@@ -15,7 +15,7 @@ DENY := target/tools/bin/cargo-deny
 CYCLONEDX_VERSION := 0.5.9
 CYCLONEDX := target/tools/bin/cargo-cyclonedx
 
-.PHONY: help test test-fast test-argocd lint doc unit control-plane integrations argocd-cm deny conformance venv demo demo-all crds docs bench fuzz kills world
+.PHONY: help test test-fast test-argocd lint doc unit control-plane integrations argocd-cm deny conformance venv demo demo-all crds docs bench fuzz kills simulation
 .PHONY: advisories msrv dist image image-files release-check release
 
 help: ## Show the targets
@@ -61,7 +61,7 @@ argocd-cm: need-go ## Write integrations/argocd/argocd-cm.yaml from the scripts 
 # `make test` runs the kept inputs and a fixed course of changed ones; here it goes on, from another seed each time.
 FUZZ_SECONDS ?= 60
 fuzz: need-cargo ## Fuzz for FUZZ_SECONDS a target; what fails is kept in target/fuzz/
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --test it -- fuzz:: --nocapture
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --test it --test fuzz -- fuzz runs_by_drawn --nocapture
 
 KILLS ?= 1000
 KILLS_SEED ?= $(shell date +%s)
@@ -104,23 +104,24 @@ crds: need-cargo ## Write crds/ and those of the chart from the types
 	$(CARGO) run --quiet -- crds --dir charts/rollwave/crds
 	$(CARGO) run --quiet -- crds --json-schemas schemas
 
-docs: need-cargo ## Write docs/clouds.md from the table in src/api/support/
+docs: need-cargo ## Write docs/clouds.md and the generated pages of docs/reference/
 	@mkdir -p target
 	$(CARGO) run --quiet -- clouds > target/clouds.md
 	mv target/clouds.md docs/clouds.md
+	UPDATE_DOCS=1 $(CARGO) test --quiet --test tidy the_generated_reference_is_current
 
-# Settings: SIM_SEED, SIM_RUNS and more, as docs/proof.md says.
-world: need-cargo ## Deterministic worlds: SIM_RUNS of them from SIM_SEED on, on all cores
-	$(CARGO) test --quiet --profile world --test world
+# Settings: SIM_SEED, SIM_RUNS and more, as tests/simulation/README.md lists.
+simulation: need-cargo ## Simulation runs: SIM_RUNS of them from SIM_SEED on, on all cores
+	$(CARGO) test --quiet --package rollwave-simulation --profile simulation --test simulation
 
 bench: need-cargo ## Measure reconciles, state, manifests and signing
 	$(CARGO) bench --bench '*'
 
 MSRV = $(shell awk -F '"' '/^rust-version = / {print $$2}' Cargo.toml)
-msrv: need-cargo ## Compile with the oldest Rust that Cargo.toml promises
+msrv: need-cargo ## Compile the program with the oldest Rust that Cargo.toml promises
 	@command -v rustup >/dev/null || { echo "missing: rustup (install Rust from https://rustup.rs)" >&2; exit 1; }
 	rustup toolchain install --profile minimal --no-self-update $(MSRV)
-	$(CARGO) +$(MSRV) check --locked --all-targets
+	$(CARGO) +$(MSRV) check --locked --package rollwave
 
 # The files of a release. The same commit gives the same program and archives on any machine with the same Rust and clang.
 VERSION = $(shell awk -F '"' '/^version = / {print $$2}' Cargo.toml)

@@ -87,10 +87,10 @@
 //! | [`state`] | where status and journal are kept: a file, memory, or the status of Kubernetes objects |
 //! | [`simulator`] | the four clouds and a fleet of virtual devices, over HTTP on loopback |
 //! | [`web`] | probes and metrics of the controller |
-//! | [`world`] | deterministic simulation: engine, clouds and faults in one process on virtual time |
 //! | [`cli`] | the verbs of the program |
 //!
-//! Data flows in one direction; `ARCHITECTURE.md` has the details:
+//! The deterministic simulation that tests all of them is in `tests/simulation/`. Data flows in one direction; `ARCHITECTURE.md` has the
+//! details:
 //!
 //! ```text
 //! source/ ──key──▶ engine/queue ──▶ engine/reconcile:  load ▸ observe ▸ plan ▸ act ▸ report
@@ -106,4 +106,3 @@ pub mod simulator;
 pub mod source;
 pub mod state;
 pub mod web;
-pub mod world;

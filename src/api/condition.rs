@@ -1,6 +1,6 @@
 //! Conditions by the kstatus rules: `Ready` always, `Reconciling`, `Stalled` and `Suspended` only while they are true.
 
-use super::{Condition, Time};
+use super::{Condition, Reason, Time};
 use jiff::{SignedDuration, Timestamp};
 
 /// The whole summary: does the cloud hold what the spec says.
@@ -56,7 +56,7 @@ pub fn condition_is_true(conditions: &[Condition], type_: &str) -> bool {
 }
 
 /// Reasons of `Ready` for something that the object names, and that does not exist: a Secret, an `OtaCloud`, an `OtaPackage`.
-pub const MISSING: [&str; 3] = ["AccountMissing", "PackageMissing", "SecretMissing"];
+pub const MISSING: [Reason; 3] = [Reason::AccountMissing, Reason::PackageMissing, Reason::SecretMissing];
 
 /// How long what an object names may be missing before somebody must act: one `kubectl apply`, a sync wave or an operator of
 /// Secrets may still be about to create it.
@@ -68,8 +68,9 @@ pub fn missing_grace_left(conditions: &[Condition], now: Timestamp) -> SignedDur
     let not_ready = find_condition(conditions, READY).filter(|ready| ready.status != Truth::True.as_str());
     let since = not_ready.map_or(now, |ready| ready.last_transition_time.0);
     let missing_for = now.duration_since(since);
-    let is_over = find_condition(conditions, STALLED)
-        .is_some_and(|stalled| stalled.status == Truth::True.as_str() && MISSING.contains(&&*stalled.reason));
+    let is_over = find_condition(conditions, STALLED).is_some_and(|stalled| {
+        stalled.status == Truth::True.as_str() && MISSING.iter().any(|missing| stalled.reason == *missing)
+    });
     // A clock that was set back since proves nothing.
     if is_over || missing_for.is_negative() {
         SignedDuration::ZERO
@@ -84,7 +85,7 @@ pub fn set_condition(
     conditions: &mut Vec<Condition>,
     type_: &str,
     truth: Truth,
-    reason: &str,
+    reason: Reason,
     message: impl Into<String>,
     generation: i64,
     now: Timestamp,
@@ -94,7 +95,7 @@ pub fn set_condition(
     let condition = Condition {
         type_: type_.to_owned(),
         status: truth.as_str().to_owned(),
-        reason: reason.to_owned(),
+        reason: reason.as_str().to_owned(),
         message: message.into(),
         observed_generation: Some(generation),
         last_transition_time: since,
@@ -118,14 +119,14 @@ mod tests {
         let at = |s| Timestamp::from_second(s).unwrap();
         let mut conditions = Vec::new();
         assert_eq!(missing_grace_left(&conditions, at(0)), MISSING_GRACE);
-        set_condition(&mut conditions, READY, Truth::True, "Done", "", 1, at(50));
+        set_condition(&mut conditions, READY, Truth::True, Reason::Completed, "", 1, at(50));
         assert_eq!(missing_grace_left(&conditions, at(900)), MISSING_GRACE);
-        set_condition(&mut conditions, READY, Truth::False, "SecretMissing", "", 1, at(900));
+        set_condition(&mut conditions, READY, Truth::False, Reason::SecretMissing, "", 1, at(900));
         let left: Vec<i64> =
             [800, 900, 930, 1020, 9999].map(|s| missing_grace_left(&conditions, at(s)).as_secs()).to_vec();
         assert_eq!(left, [0, 120, 90, 0, 0]);
         // Whatever clock said so: it does not begin again.
-        set_condition(&mut conditions, STALLED, Truth::True, "SecretMissing", "", 1, at(905));
+        set_condition(&mut conditions, STALLED, Truth::True, Reason::SecretMissing, "", 1, at(905));
         assert_eq!(missing_grace_left(&conditions, at(930)), SignedDuration::ZERO);
     }
 
@@ -133,10 +134,10 @@ mod tests {
     fn transition_time_moves_with_the_truth_only() {
         let mut conditions = Vec::new();
         let at = |s| Timestamp::from_second(s).unwrap();
-        set_condition(&mut conditions, READY, Truth::False, "Waiting", "a", 1, at(1));
-        set_condition(&mut conditions, READY, Truth::False, "Waiting", "b", 1, at(2));
+        set_condition(&mut conditions, READY, Truth::False, Reason::Observing, "a", 1, at(1));
+        set_condition(&mut conditions, READY, Truth::False, Reason::Observing, "b", 1, at(2));
         assert_eq!(conditions[0].last_transition_time, Time(at(1)));
-        set_condition(&mut conditions, READY, Truth::True, "Done", "c", 1, at(3));
+        set_condition(&mut conditions, READY, Truth::True, Reason::Completed, "c", 1, at(3));
         assert_eq!(conditions[0].last_transition_time, Time(at(3)));
         assert_eq!(conditions.len(), 1);
     }

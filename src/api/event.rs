@@ -2,7 +2,7 @@
 //! A status that stays as it is tells nothing, so a quiet object is silent, and so is one that is stuck. Pure.
 
 use super::{
-    Condition, Decision, IntentState, Object, Origin, OtaPackageStatus, OtaRolloutStatus, READY,
+    Condition, Decision, IntentState, Object, Origin, OtaPackageStatus, OtaRolloutStatus, READY, Reason,
     RolloutPhase, STALLED, SUSPENDED, StagePhase, StageStatus, VERIFIED, condition_is_true, counted,
     find_condition,
 };
@@ -16,72 +16,20 @@ pub struct Event {
     pub message: String,
 }
 
-macro_rules! reasons {
-    ($($name:ident, $warns:literal, $about:literal;)+) => {
-        /// What kind of thing happened. The names are part of the interface.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason {
-            $(#[doc = $about] $name,)+
-        }
-
-        impl Reason {
-            /// Every reason.
-            pub const ALL: &[Self] = &[$(Self::$name),+];
-
-            /// The name, in CamelCase.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name)),+ }
-            }
-
-            /// True when somebody should look at it.
-            #[must_use]
-            pub const fn warns(self) -> bool {
-                match self { $(Self::$name => $warns),+ }
-            }
-
-            /// When it happens, in words.
-            #[must_use]
-            pub const fn about(self) -> &'static str {
-                match self { $(Self::$name => $about),+ }
-            }
-        }
-    };
-}
-
-reasons! {
-    AccountAnswers, false, "`OtaCloud`: the account answers";
-    AccountSilent, true, "`OtaCloud`: it answered, and does not any more, or refuses the keys";
-    PackageCreated, false, "`OtaPackage`: it was created in the cloud";
-    PackageAdopted, false, "`OtaPackage`: an equal one was there, and is ours now";
-    PackageVerified, false, "`OtaPackage`: its verification passed, or it asks for none";
-    VerificationFailed, true, "`OtaPackage`: its verification failed";
-    DriftCorrected, false, "`OtaPackage`: the cloud's copy was gone or different, and was made anew";
-    RunStarted, false, "`OtaRollout`: a run begins: for another package, or by request";
-    StageDispatched, false, "`OtaRollout`: the first job of a stage left";
-    StagePassed, false, "`OtaRollout`: the gates of a stage passed";
-    GateFailed, true, "`OtaRollout`: a gate failed";
-    GateInconclusive, true, "`OtaRollout`: a gate cannot tell, and every device has answered";
-    StopRuleFired, true, "`OtaRollout`: a stop rule fired";
-    RolloutCompleted, false, "`OtaRollout`: every stage passed";
-    Suspended, false, "`OtaRollout`: it stands still because of `spec.suspend`";
-    Paused, false, "`OtaRollout`: it stands still by request";
-    Resumed, false, "`OtaRollout`: it goes on";
-    RetryTaken, false, "`OtaRollout`, `OtaPackage`: what failed is tried again, by request";
-    AnotherInstance, true, "`OtaRollout`: another instance with a state of its own sends to the same devices";
-    SelectNotFollowed, true, "`OtaRollout`: `select` of a stage was edited after its devices were sent";
-    SafeguardsRemoved, true, "`OtaRollout`: an edit removed stages, gates or stop rules of a rollout that is under way";
-    RetryRefused, true, "`OtaRollout`, `OtaPackage`: nothing is tried again, and why";
-    RestartRefused, true, "`OtaRollout`: no new run begins by request, and why";
-    CreateInDoubt, true, "the answer to a create was lost: it is looked for, and not sent again before that";
-    Refused, true, "a call was refused for good, or a reference leads nowhere";
-    DeletionWaits, false, "it is being deleted, and what it waits for";
-    Held, true, "it does not go on by itself; the sentence begins with the reason of the condition `Stalled`";
-    InvalidObject, true, "it cannot be understood, or cannot work in a cluster";
-}
+/// Decisions that are an Event, too.
+const TOLD: [Reason; 7] = [
+    Reason::RunStarted,
+    Reason::RetryTaken,
+    Reason::RetryRefused,
+    Reason::RestartRefused,
+    Reason::AnotherInstance,
+    Reason::SafeguardsRemoved,
+    Reason::SelectNotFollowed,
+];
 
 /// Reasons of `Stalled` that the class of a failed call gave.
-pub const REFUSALS: [&str; 5] = ["Conflict", "Forbidden", "Invalid", "NotFound", "Unauthorized"];
+pub const REFUSALS: [Reason; 5] =
+    [Reason::Conflict, Reason::Forbidden, Reason::Invalid, Reason::NotFound, Reason::Unauthorized];
 
 /// What happened between two statuses of one object. None before: it is new.
 #[must_use]
@@ -119,8 +67,8 @@ impl Teller {
     fn of_account(&mut self, before: Option<&Object>, after: &Object) {
         let ready = |object: &Object| condition_is_true(object.conditions(), READY);
         match (before.is_some_and(ready), ready(after)) {
-            (false, true) => self.tell(Reason::AccountAnswers, after.message()),
-            (true, false) if !after.is_deleting() => self.tell(Reason::AccountSilent, after.message()),
+            (false, true) => self.tell(Reason::AccountReachable, after.message()),
+            (true, false) if !after.is_deleting() => self.tell(Reason::AccountUnreachable, after.message()),
             _ => {}
         }
     }
@@ -147,7 +95,7 @@ impl Teller {
             Some(verified) if verified.status == "True" => {
                 self.tell(Reason::PackageVerified, &verified.message);
             }
-            Some(verified) if verified.status == "False" && verified.reason == "VerificationFailed" => {
+            Some(verified) if verified.status == "False" && verified.reason == Reason::VerificationFailed => {
                 self.tell(Reason::VerificationFailed, &verified.message);
             }
             _ => {}
@@ -171,7 +119,7 @@ impl Teller {
             self.tell(Reason::RolloutCompleted, &after.message);
         }
         if let Some(still) = find_condition(&after.conditions, SUSPENDED) {
-            let reason = if still.reason == "Paused" { Reason::Paused } else { Reason::Suspended };
+            let reason = if still.reason == Reason::Paused { Reason::Paused } else { Reason::Suspended };
             if find_condition(&before.conditions, SUSPENDED).is_none_or(|old| old.reason != still.reason) {
                 self.tell(reason, &still.message);
             }
@@ -183,15 +131,8 @@ impl Teller {
 
     fn of_retries(&mut self, before: &[Decision], after: &[Decision]) {
         for decision in news(before, after) {
-            match decision.rule.as_str() {
-                "RunStarted" => self.tell(Reason::RunStarted, &decision.message),
-                "RetryTaken" => self.tell(Reason::RetryTaken, &decision.message),
-                "RetryRefused" => self.tell(Reason::RetryRefused, &decision.message),
-                "RestartRefused" => self.tell(Reason::RestartRefused, &decision.message),
-                "AnotherInstance" => self.tell(Reason::AnotherInstance, &decision.message),
-                "SafeguardsRemoved" => self.tell(Reason::SafeguardsRemoved, &decision.message),
-                "SelectNotFollowed" => self.tell(Reason::SelectNotFollowed, &decision.message),
-                _ => {}
+            if let Some(reason) = TOLD.into_iter().find(|reason| decision.rule == *reason) {
+                self.tell(reason, &decision.message);
             }
         }
     }
@@ -220,7 +161,7 @@ impl Teller {
         };
         for intent in after.pending().iter().filter(|intent| doubted(after, &intent.token)) {
             if !before.is_some_and(|before| doubted(before, &intent.token)) {
-                self.tell(Reason::CreateInDoubt, after.message());
+                self.tell(Reason::OutcomeUnknown, after.message());
             }
         }
     }
@@ -236,7 +177,7 @@ impl Teller {
             && !is_refused
             && before.and_then(waits).as_ref() != Some(&reason)
         {
-            self.tell(Reason::DeletionWaits, after.message());
+            self.tell(Reason::DeletionPending, after.message());
         }
     }
 
@@ -248,12 +189,18 @@ impl Teller {
         if before.and_then(stalled).is_some_and(|old| old.reason == hold.reason) {
             return;
         }
-        match hold.reason.as_str() {
-            "GateFailed" => self.tell(Reason::GateFailed, &hold.message),
-            "GateInconclusive" => self.tell(Reason::GateInconclusive, &hold.message),
-            "StopRuleFired" | "Aborted" | "VerificationFailed" | "AnotherInstance" => {}
-            reason if REFUSALS.contains(&reason) => self.tell(Reason::Refused, &hold.message),
-            reason => self.tell(Reason::Held, format!("{reason}: {}", hold.message)),
+        match Reason::of(&hold.reason) {
+            Some(reason @ (Reason::GateFailed | Reason::GateInconclusive)) => {
+                self.tell(reason, &hold.message)
+            }
+            Some(
+                Reason::StopRuleFired
+                | Reason::Aborted
+                | Reason::VerificationFailed
+                | Reason::AnotherInstance,
+            ) => {}
+            Some(reason) if REFUSALS.contains(&reason) => self.tell(Reason::Refused, &hold.message),
+            _ => self.tell(Reason::Held, format!("{}: {}", hold.reason, hold.message)),
         }
     }
 }
@@ -313,16 +260,16 @@ mod tests {
     #[test]
     fn accounts_and_packages_tell_what_happened_to_them() {
         use Reason::{
-            AccountAnswers, AccountSilent, DriftCorrected, PackageAdopted, PackageCreated, PackageVerified,
-            Refused, VerificationFailed,
+            AccountReachable, AccountUnreachable, DriftCorrected, PackageAdopted, PackageCreated,
+            PackageVerified, Refused, VerificationFailed,
         };
         let ready = |status| json!({"conditions": condition("Ready", status, "R")});
         let id = |id: &str, origin: &str| json!({"packageId": id, "origin": origin, "observedGeneration": 1});
         let verified = |status, reason| json!({"conditions": condition("Verified", status, reason)});
         let stalled = |reason| json!({"conditions": condition("Stalled", "True", reason)});
         for (kind, before, after, reasons) in [
-            ("OtaCloud", json!({}), ready("True"), vec![AccountAnswers]),
-            ("OtaCloud", ready("True"), ready("False"), vec![AccountSilent]),
+            ("OtaCloud", json!({}), ready("True"), vec![AccountReachable]),
+            ("OtaCloud", ready("True"), ready("False"), vec![AccountUnreachable]),
             ("OtaCloud", ready("False"), ready("Unknown"), vec![]),
             ("OtaPackage", json!({}), id("p-1", "Created"), vec![PackageCreated]),
             ("OtaPackage", json!({}), id("p-1", "Adopted"), vec![PackageAdopted]),
@@ -344,7 +291,7 @@ mod tests {
     #[test]
     fn rollouts_tell_what_happened_to_them() {
         use Reason::{
-            CreateInDoubt, GateFailed, GateInconclusive, Held, Paused, Resumed, RolloutCompleted,
+            GateFailed, GateInconclusive, Held, OutcomeUnknown, Paused, Resumed, RolloutCompleted,
             StageDispatched, StagePassed, StopRuleFired, Suspended,
         };
         let job = json!([{"token": "t", "id": "j", "devices": 5, "state": ""}]);
@@ -369,7 +316,7 @@ mod tests {
             (json!({}), is("Suspended", "Suspended"), vec![Suspended]),
             (is("Suspended", "Suspended"), is("Suspended", "Paused"), vec![Paused]),
             (is("Suspended", "Paused"), is("Reconciling", "StageRunning"), vec![Resumed]),
-            (intent("Intended"), intent("Ambiguous"), vec![CreateInDoubt]),
+            (intent("Intended"), intent("Ambiguous"), vec![OutcomeUnknown]),
             (json!({}), intent("Intended"), vec![]),
         ] {
             assert_eq!(told("OtaRollout", &before, &after), reasons, "{before} {after}");
@@ -380,9 +327,11 @@ mod tests {
     fn a_request_to_try_again_is_answered_though_older_decisions_are_forgotten_meanwhile() {
         let mut status = OtaRolloutStatus::default();
         let at = |second| Timestamp::from_second(second).unwrap();
-        (0..12).for_each(|n| record_decision(&mut status.decisions, at(n), "StageRunning", format!("{n}")));
+        (0..12).for_each(|n| {
+            record_decision(&mut status.decisions, at(n), Reason::StageRunning, format!("{n}"))
+        });
         let before = object("OtaRollout", &serde_json::to_value(&status).unwrap());
-        record_decision(&mut status.decisions, at(20), "RetryTaken", "3 devices");
+        record_decision(&mut status.decisions, at(20), Reason::RetryTaken, "3 devices");
         let after = object("OtaRollout", &serde_json::to_value(&status).unwrap());
         let expected = Event { reason: Reason::RetryTaken, message: "3 devices".into() };
         assert_eq!(events(Some(&before), &after), [expected]);
@@ -397,7 +346,7 @@ mod tests {
                 &mut status.conditions,
                 STALLED,
                 Truth::True,
-                "NoDevices",
+                Reason::NoDevices,
                 message,
                 1,
                 Timestamp::UNIX_EPOCH,

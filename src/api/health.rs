@@ -157,7 +157,7 @@ impl Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{OtaRollout, OtaRolloutSpec, OtaRolloutStatus, Truth, set_condition};
+    use crate::api::{OtaRollout, OtaRolloutSpec, OtaRolloutStatus, Reason, Truth, set_condition};
     use jiff::Timestamp;
 
     fn rollout(generation: i64, phase: RolloutPhase, conditions: &[&str]) -> Object {
@@ -167,7 +167,15 @@ mod tests {
         .unwrap();
         let mut status = OtaRolloutStatus { observed_generation: 1, phase, ..OtaRolloutStatus::default() };
         for type_ in conditions {
-            set_condition(&mut status.conditions, type_, Truth::True, "R", "", 1, Timestamp::UNIX_EPOCH);
+            set_condition(
+                &mut status.conditions,
+                type_,
+                Truth::True,
+                Reason::Observing,
+                "",
+                1,
+                Timestamp::UNIX_EPOCH,
+            );
         }
         let mut object = OtaRollout::new("r", spec);
         object.status = Some(status);

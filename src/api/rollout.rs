@@ -4,7 +4,7 @@ use super::{CountOrPercent, Delivery, LocalRef, OtaRolloutStatus, Percent, Perio
 use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// A staged upgrade of a set of devices to a package.
@@ -200,7 +200,7 @@ pub struct Order {
 }
 
 /// One stage: which devices, how long they are watched, and what must hold before the next stage.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stage {
     /// Name of the stage.
@@ -223,8 +223,12 @@ pub struct Stage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
     /// What must pass before the next stage is released. All of them must.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "named_gates", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
+    #[x_kube(
+        validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("gate names must differ"),
+        merge_strategy = ListMerge::Map(vec!["name".to_owned()])
+    )]
     pub gates: Vec<Gate>,
 }
 
@@ -278,12 +282,32 @@ pub enum AfterDeadline {
     Hold,
 }
 
-/// A gate at the end of a stage.
+/// A gate at the end of a stage: a name, and what must hold.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
+    /// Name of the gate, unique in its stage. Evidence and messages show it.
+    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
+    pub name: String,
     /// Enough devices run the new version.
     pub outcome: OutcomeGate,
+}
+
+/// Reads gates that were stored before gates had names: such a gate gets the name that its evidence in the status carries, so that a
+/// rollout that is under way keeps what its gates have proven. Manifests do not come here without a name: the schema requires it.
+fn named_gates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Gate>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Stored {
+        name: Option<String>,
+        outcome: OutcomeGate,
+    }
+    let stored = Vec::<Stored>::deserialize(deserializer)?.into_iter().enumerate();
+    let named = |(index, Stored { name, outcome })| Gate {
+        name: name.unwrap_or_else(|| format!("outcome[{index}]")),
+        outcome,
+    };
+    Ok(stored.map(named).collect())
 }
 
 /// Passes when enough devices of the stage run the new version.

@@ -21,7 +21,7 @@ pub use refused::*;
 pub use rollout::*;
 pub use uptime::Uptime;
 
-use super::Condition;
+use super::{Condition, Reason};
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -100,12 +100,17 @@ impl Default for OtaCloudStatus {
 }
 
 /// Appends a decision unless the newest one says the same; keeps the last [`MAX_DECISIONS`].
-pub fn record_decision(decisions: &mut Vec<Decision>, at: Timestamp, rule: &str, message: impl Into<String>) {
+pub fn record_decision(
+    decisions: &mut Vec<Decision>,
+    at: Timestamp,
+    rule: Reason,
+    message: impl Into<String>,
+) {
     let message = message.into();
     if decisions.last().is_some_and(|last| last.rule == rule && last.message == message) {
         return;
     }
-    decisions.push(Decision { at, rule: rule.to_owned(), message });
+    decisions.push(Decision { at, rule: rule.as_str().to_owned(), message });
     let excess = decisions.len().saturating_sub(MAX_DECISIONS);
     decisions.drain(..excess);
 }

@@ -1,6 +1,7 @@
 //! Keys of accounts from the Secrets of a cluster.
 
 use super::connect::{Entries, Vault};
+use crate::api::Reason;
 use crate::cloud::{CallError, ErrorClass};
 use crate::source::kubernetes::secret::{Named, SecretError};
 use async_trait::async_trait;
@@ -57,6 +58,6 @@ fn failed(error: &SecretError, name: &str) -> CallError {
         SecretError::NotKept { .. } => "give the role `patch` on secrets again".to_owned(),
         _ => format!("put the keys into the Secret {name}; it is read again by itself"),
     };
-    let reason = matches!(error, SecretError::Absent { .. }).then_some("SecretMissing");
+    let reason = matches!(error, SecretError::Absent { .. }).then_some(Reason::SecretMissing);
     CallError { reason, ..CallError::new(class, "Connect", error.to_string()).next_step(next_step) }
 }

@@ -1,5 +1,6 @@
 //! Errors of calls, by who must act: a class, a cause, and a next step.
 
+use crate::api::Reason;
 use std::{fmt, time::Duration};
 
 /// Why a call failed, by who must act.
@@ -54,16 +55,22 @@ impl ErrorClass {
     /// CamelCase name, for conditions and counters.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
+        self.reason().as_str()
+    }
+
+    /// The reason of a condition, unless the error names one of its own.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::Invalid => "Invalid",
-            Self::Unauthorized => "Unauthorized",
-            Self::Forbidden => "Forbidden",
-            Self::NotFound => "NotFound",
-            Self::Conflict => "Conflict",
-            Self::Throttled => "Throttled",
-            Self::Unavailable => "Unavailable",
-            Self::Unintelligible => "Unintelligible",
-            Self::NotSent => "NotSent",
+            Self::Invalid => Reason::Invalid,
+            Self::Unauthorized => Reason::Unauthorized,
+            Self::Forbidden => Reason::Forbidden,
+            Self::NotFound => Reason::NotFound,
+            Self::Conflict => Reason::Conflict,
+            Self::Throttled => Reason::Throttled,
+            Self::Unavailable => Reason::Unavailable,
+            Self::Unintelligible => Reason::Unintelligible,
+            Self::NotSent => Reason::NotSent,
         }
     }
 }
@@ -99,7 +106,7 @@ pub struct CallError {
     /// How long the cloud asks to wait.
     pub retry_after: Option<Duration>,
     /// Reason for conditions, where the class says too little.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Reason>,
 }
 
 impl CallError {
@@ -128,15 +135,15 @@ impl CallError {
 
     /// Names the reason for conditions, where the class says too little.
     #[must_use]
-    pub const fn because(mut self, reason: &'static str) -> Self {
+    pub const fn because(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
         self
     }
 
     /// The reason for conditions.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
-        self.reason.unwrap_or(self.class.as_str())
+    pub fn reason(&self) -> Reason {
+        self.reason.unwrap_or(self.class.reason())
     }
 
     /// Says what to do about it.

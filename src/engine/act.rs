@@ -6,7 +6,7 @@ use super::lane::{Lane, Trouble};
 use super::queue::Class;
 use super::reconcile::Judged;
 use super::subject::Subject;
-use crate::api::{Intent, Kind, Object, OtaPackageStatus};
+use crate::api::{Intent, Kind, Object, OtaPackageStatus, Reason};
 use crate::cloud::{Call, ErrorClass};
 use crate::plan::{Action, Again};
 
@@ -135,7 +135,7 @@ impl Lane {
         let key = subject.object().key();
         if key.kind == Kind::OtaPackage && self.is_needed(&key).await? {
             subject.say(
-                "WaitingForRollouts",
+                Reason::WaitingForRollouts,
                 "deleted after the rollouts that name it",
                 self.ports.clock.now(),
             );

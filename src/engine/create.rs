@@ -7,7 +7,7 @@ use super::lane::{Lane, Trouble};
 use super::likeness;
 use super::queue::Class;
 use super::subject::{Created, Subject};
-use crate::api::{CreateOperation, Intent, time_text};
+use crate::api::{CreateOperation, Intent, Reason, time_text};
 use crate::cloud::{
     Call, CallError, Capabilities, Effect, ErrorClass, JobIdentity, NewArtifact, NewJob, NewPackage, Reply,
     Uploads,
@@ -271,7 +271,7 @@ fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capab
         looked_for(intent),
         time_text(settles_at)
     );
-    subject.say("CreateInDoubt", &message, times.now);
+    subject.say(Reason::OutcomeUnknown, &message, times.now);
 }
 
 fn looked_for(intent: &Intent) -> String {

@@ -2,13 +2,13 @@
 //! two budgets and two inventories, and send two jobs to one device, which the cloud fails.
 
 use super::lane::{Lane, Trouble, home_of};
-use crate::api::{Kind, Object, ObjectKey, OtaCloud, READY, find_condition};
+use crate::api::{Kind, Object, ObjectKey, OtaCloud, READY, Reason, find_condition};
 use crate::cloud::{CallError, ErrorClass};
 use crate::state::{StateError, Store};
 use jiff::Timestamp;
 
 /// Reason of everything that is refused because its account is another `OtaCloud`'s.
-pub const REASON: &str = "DuplicateAccount";
+pub const REASON: Reason = Reason::DuplicateAccount;
 
 impl Lane {
     /// Nothing while the account of this worker is no other `OtaCloud`'s, or the object only settles what it has left there.
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(bench.cloud(|cloud, _| cloud.packages()).len(), 1);
         for key in [second(), key(Kind::OtaPackage, "v3"), key(Kind::OtaRollout, "r3")] {
             let (reason, message) = site.said(&key);
-            assert_eq!(reason, REASON, "{key}: {message}");
+            assert_eq!(reason, REASON.as_str(), "{key}: {message}");
             assert!(message.contains("the same account as OtaCloud/first"), "{key}: {message}");
             assert_eq!(site.object(&key).health(), Health::Stalled, "{key}");
         }

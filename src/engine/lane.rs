@@ -14,7 +14,7 @@ use super::queue::{Class, Queue};
 use super::reconcile::Turn;
 use super::refused::Refused;
 use super::slice::Slice;
-use crate::api::{Kind, Object, ObjectKey, OtaCloudSpec, OtaPackage};
+use crate::api::{Kind, Object, ObjectKey, OtaCloudSpec, OtaPackage, Reason};
 use crate::cloud::{CallError, Capabilities, ErrorClass};
 use crate::plan::clocks::Clocks;
 use crate::state::{StateError, Store};
@@ -286,7 +286,9 @@ impl Lane {
         let now = self.ports.clock.now();
         let due = match error.reason {
             // Reading a Secret costs the account nothing, and it may be created at any moment.
-            Some("SecretMissing") if *key == self.home => now.saturating_add(SECRET_RETRY).unwrap_or(now),
+            Some(Reason::SecretMissing) if *key == self.home => {
+                now.saturating_add(SECRET_RETRY).unwrap_or(now)
+            }
             _ => self.queue.failed(key, now, self.ports.rng.as_ref(), error.retry_after),
         };
         // Whatever else is due goes first: what never answers would hold up all others again and again.
@@ -436,9 +438,9 @@ fn no_cloud(store: &dyn Store, home: &ObjectKey) -> CallError {
     if store.is_set_aside(home) {
         let error = CallError::new(ErrorClass::Invalid, "Connect", format!("{home} cannot be understood"));
         let error = error.next_step("correct that OtaCloud: its own status says what is wrong with it");
-        return CallError { reason: Some("AccountInvalid"), ..error };
+        return CallError { reason: Some(Reason::AccountInvalid), ..error };
     }
     let error = CallError::new(ErrorClass::Invalid, "Connect", format!("there is no {home}"))
         .next_step("write an OtaCloud of that name");
-    CallError { reason: Some("AccountMissing"), ..error }
+    CallError { reason: Some(Reason::AccountMissing), ..error }
 }

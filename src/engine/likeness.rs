@@ -2,7 +2,7 @@
 //!
 //! A job is what a lost call made when it is of the same kind, for exactly the same devices, delivered the same way, and was
 //! not there before: the list that was read last shows all that were. When the cloud created it proves nothing, because our
-//! clock may have been set since. `docs/oceanconnect.md` says what risk remains.
+//! clock may have been set since. `docs/guides/oceanconnect.md` says what risk remains.
 //!
 //! [`JobIdentity::Devices`]: crate::cloud::JobIdentity::Devices
 

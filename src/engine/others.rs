@@ -10,7 +10,7 @@ use super::inventory::Inventory;
 use super::journal::{self, Times};
 use super::lane::{Lane, Trouble};
 use super::subject::Subject;
-use crate::api::{CreateOperation, Intent, JobRef, Object, ObjectKey, Uptime, VerificationStatus};
+use crate::api::{CreateOperation, Intent, JobRef, Object, ObjectKey, Reason, Uptime, VerificationStatus};
 use crate::cloud::Capabilities;
 use crate::plan::Again;
 use crate::plan::needs::package_key;
@@ -30,10 +30,10 @@ impl Lane {
         let (reason, unseen) = match operation {
             CreateOperation::CreateJob => {
                 let is_other = |other: &Object| other.key() != object.key();
-                ("DispatchBlocked", self.with_unseen_job(limits, is_other).await?)
+                (Reason::DispatchBlocked, self.with_unseen_job(limits, is_other).await?)
             }
             CreateOperation::CreatePackage => {
-                ("CreateBlocked", self.with_unseen_package(&object, limits).await?)
+                (Reason::CreateBlocked, self.with_unseen_package(&object, limits).await?)
             }
         };
         Ok(unseen.map(|other| wait_for(subject, reason, &other, self.ports.clock.now())))
@@ -75,7 +75,7 @@ impl Lane {
             other.key().sibling(key.kind, &rollout.spec.package_ref.name) == key
         };
         let unseen = self.with_unseen_job(limits, names_it).await?;
-        Ok(unseen.map(|other| wait_for(subject, "DeletionBlocked", &other, self.ports.clock.now())))
+        Ok(unseen.map(|other| wait_for(subject, Reason::DeletionBlocked, &other, self.ports.clock.now())))
     }
 
     /// The first of these objects of the account of which a job may exist that nobody has seen.
@@ -104,7 +104,7 @@ impl Lane {
     }
 }
 
-fn wait_for<S: Subject>(subject: &mut S, reason: &str, other: &ObjectKey, now: Timestamp) -> Acted {
+fn wait_for<S: Subject>(subject: &mut S, reason: Reason, other: &ObjectKey, now: Timestamp) -> Acted {
     subject.say(reason, &format!("waits until the cloud shows what {other} has sent"), now);
     Acted::Settled(Again::After(journal::LOOK_AGAIN))
 }

@@ -101,7 +101,7 @@ mod tests {
     use super::super::ports::{Connector, Ports};
     use super::super::testing::{Bench, Site, WORLD, cloud, package};
     use super::*;
-    use crate::api::{Kind, Object, ObjectKey, OtaCloud, RolloutPhase, STALLED, condition_is_true};
+    use crate::api::{Kind, Object, ObjectKey, OtaCloud, Reason, RolloutPhase, STALLED, condition_is_true};
     use crate::cloud::Cloud;
     use async_trait::async_trait;
     use std::sync::Arc;
@@ -177,7 +177,7 @@ mod tests {
         async fn connect(&self, cloud: &OtaCloud) -> Result<Arc<dyn Cloud>, CallError> {
             if self.ports.clock.now() < self.from {
                 let error = CallError::new(ErrorClass::Unauthorized, "Connect", "there is no Secret");
-                return Err(CallError { reason: Some("SecretMissing"), ..error });
+                return Err(CallError { reason: Some(Reason::SecretMissing), ..error });
             }
             self.ports.connector.connect(cloud).await
         }

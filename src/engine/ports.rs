@@ -1,7 +1,7 @@
 //! What the engine needs from outside: time, randomness, clouds, and places where it may be made to crash.
 
 use super::points::Point;
-use crate::api::{Event, Object, ObjectKey, OtaCloud};
+use crate::api::{Event, EventType, Object, ObjectKey, OtaCloud};
 use crate::cloud::{
     CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
 };
@@ -211,7 +211,8 @@ pub struct LogRecorder;
 
 impl Recorder for LogRecorder {
     fn record(&self, object: &Object, event: &Event) {
-        let (object, reason, warns) = (object.key(), event.reason.as_str(), event.reason.warns());
+        let (object, reason, warns) =
+            (object.key(), event.reason.as_str(), event.reason.event() == Some(EventType::Warning));
         tracing::info!(%object, reason, warns, "{}", event.message);
     }
 }

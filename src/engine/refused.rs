@@ -116,7 +116,8 @@ impl Lane {
             return;
         }
         let (at, account_generation) = (self.ports.clock.now(), self.account_generation());
-        let (digest, reason, message) = (digest.to_owned(), error.reason().to_owned(), error.to_string());
+        let (digest, reason, message) =
+            (digest.to_owned(), error.reason().as_str().to_owned(), error.to_string());
         self.refused.note(subject.key(), &digest, error.clone(), at);
         subject.set_refused(RefusedCreate { digest, reason, message, at, account_generation });
     }

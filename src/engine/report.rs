@@ -3,8 +3,8 @@
 use super::journal;
 use super::lane::{Lane, Trouble};
 use crate::api::{
-    CloudRef, Condition, Intent, Kind, MISSING, Object, ObjectKey, OtaCloud, READY, RECONCILING, Request,
-    RolloutPhase, STALLED, Truth, clear_condition, missing_grace_left, set_condition,
+    CloudRef, Condition, Intent, Kind, MISSING, Object, ObjectKey, OtaCloud, READY, RECONCILING, Reason,
+    Request, RolloutPhase, STALLED, Truth, clear_condition, missing_grace_left, set_condition,
 };
 use crate::cloud::{CallError, ErrorClass};
 use crate::plan::rollout::requests::answer_unobserved;
@@ -64,10 +64,18 @@ impl Lane {
         let now = self.ports.clock.now();
         let conditions = &mut status.conditions;
         if kept_by.is_some() {
-            set_condition(conditions, READY, Truth::False, "Deleting", message.clone(), generation, now);
-            set_condition(conditions, RECONCILING, Truth::True, "Deleting", message, generation, now);
+            set_condition(
+                conditions,
+                READY,
+                Truth::False,
+                Reason::Deleting,
+                message.clone(),
+                generation,
+                now,
+            );
+            set_condition(conditions, RECONCILING, Truth::True, Reason::Deleting, message, generation, now);
         } else {
-            set_condition(conditions, READY, Truth::True, "Connected", message, generation, now);
+            set_condition(conditions, READY, Truth::True, Reason::Connected, message, generation, now);
             clear_condition(conditions, RECONCILING);
         }
         clear_condition(&mut status.conditions, STALLED);
@@ -194,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_told_as_a_refusal_is_what_stalls() {
         for class in ErrorClass::ALL {
-            assert_eq!(REFUSALS.contains(&class.as_str()), !class.is_transient(), "{class:?}");
+            assert_eq!(REFUSALS.contains(&class.reason()), !class.is_transient(), "{class:?}");
         }
     }
 }

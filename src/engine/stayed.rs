@@ -2,7 +2,7 @@
 //! before. Nobody would watch or stop those, and all of it would be created again in the other one.
 
 use super::lane::{Lane, Trouble};
-use crate::api::{Object, ObjectKey, OtaCloud};
+use crate::api::{Object, ObjectKey, OtaCloud, Reason};
 use crate::cloud::{CallError, ErrorClass};
 
 impl Lane {
@@ -21,7 +21,7 @@ impl Lane {
             "{} names {now} now, and {left} has packages or jobs in {before}: nothing is sent",
             self.home
         );
-        let error = CallError::new(ErrorClass::Invalid, "Connect", message).because("AccountReplaced");
+        let error = CallError::new(ErrorClass::Invalid, "Connect", message).because(Reason::AccountReplaced);
         Err(error.next_step("put the account back, and write another OtaCloud for the other one").into())
     }
 

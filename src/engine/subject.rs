@@ -7,8 +7,8 @@ use super::queue::Class;
 use super::reconcile::Judged;
 use crate::api::{
     Condition, CreateOperation, Decision, Intent, Kind, Object, ObjectKey, OtaPackage, OtaPackageStatus,
-    OtaRollout, OtaRolloutStatus, RECONCILING, RefusedCreate, Request, Truth, Uptime, record_decision,
-    set_condition,
+    OtaRollout, OtaRolloutStatus, RECONCILING, Reason, RefusedCreate, Request, Truth, Uptime,
+    record_decision, set_condition,
 };
 use crate::cloud::NewJob;
 use crate::plan::needs::package_key;
@@ -67,10 +67,10 @@ pub(super) trait Subject: Clone + Send + Sync {
     }
 
     /// Writes down what was decided, as the newest decision and as the reason why it is not ready.
-    fn say(&mut self, rule: &str, message: &str, now: Timestamp) {
+    fn say(&mut self, reason: Reason, message: &str, now: Timestamp) {
         let words = self.words();
-        set_condition(words.conditions, RECONCILING, Truth::True, rule, message, words.generation, now);
-        record_decision(words.decisions, now, rule, message);
+        set_condition(words.conditions, RECONCILING, Truth::True, reason, message, words.generation, now);
+        record_decision(words.decisions, now, reason, message);
         message.clone_into(words.message);
     }
 }

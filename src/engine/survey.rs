@@ -4,7 +4,7 @@ use super::lane::{Lane, Trouble, home_of};
 use super::observe::{Evidence, RolloutSight};
 use super::ports::Ports;
 use super::queue::Class;
-use crate::api::{Budget, Kind, Object, ObjectKey, OtaPackage, OtaRollout, Period};
+use crate::api::{Budget, Kind, Object, ObjectKey, OtaPackage, OtaRollout, Period, Reason};
 use crate::cloud::transport::file;
 use crate::cloud::{Call, CallError, ErrorClass, NewJob, WireRequest};
 use crate::plan::needs::{self, Need};
@@ -253,7 +253,7 @@ impl Lane {
     async fn forecast_package(&mut self, package: &OtaPackage) -> Result<(Forecast, OtaPackage), Trouble> {
         if let Some(why) = self.refusal_of(package.metadata.namespace.as_deref()).await? {
             let error = CallError::new(ErrorClass::Invalid, "Connect", why);
-            return Err(error.because("NamespaceNotAllowed").into());
+            return Err(error.because(Reason::NamespaceNotAllowed).into());
         }
         let mut sight = self.observe_package(package, Evidence::Known, Class::UserChange).await?;
         let capabilities = self.connect().await?.account.cloud().capabilities().clone();

@@ -249,7 +249,7 @@ behaviours:
         format!(
             "---\napiVersion: ota.rollwave.dev/v1alpha1\nkind: OtaRollout\nmetadata: {{name: {name}}}\nspec:\n  packageRef: \
          {{name: {package}}}\n  targets: {{all: true}}\n  stages:\n  - name: canary\n    select: {{count: {canary}}}\n    \
-         gates: [{{outcome: {{method: Ratio, minSuccess: 90%}}}}]\n  - {{name: rest, select: {{rest: true}}}}\n"
+         gates: [{{name: proven, outcome: {{method: Ratio, minSuccess: 90%}}}}]\n  - {{name: rest, select: {{rest: true}}}}\n"
         )
     }
 

@@ -1,7 +1,9 @@
 //! Gates at the end of a stage: Pass, Fail or Inconclusive, and the evidence. Only Pass advances.
 
 use super::wilson;
-use crate::api::{Evidence, GateMethod, OutcomeGate, Percent, StageCounts, Verdict, counted, percent_text};
+use crate::api::{
+    Evidence, Gate, GateMethod, OutcomeGate, Percent, StageCounts, Verdict, counted, percent_text,
+};
 use jiff::Timestamp;
 
 /// What the gate says of these counts.
@@ -10,11 +12,11 @@ use jiff::Timestamp;
 /// - Fail: it can no longer be reached, even if every outstanding device succeeds.
 /// - Inconclusive: anything else, also a rate that is good enough but too small a sample to prove it.
 #[must_use]
-pub fn judge(rule: &str, gate: &OutcomeGate, counts: &StageCounts, at: Timestamp) -> Evidence {
+pub fn judge(Gate { name, outcome: gate }: &Gate, counts: &StageCounts, at: Timestamp) -> Evidence {
     let measured = Measured::new(gate, counts);
     let (verdict, why) = measured.verdict();
     Evidence {
-        rule: rule.to_owned(),
+        rule: name.clone(),
         method: format!("{:?}", gate.method),
         verdict,
         sample: counts.finished(),
@@ -30,8 +32,8 @@ pub fn judge(rule: &str, gate: &OutcomeGate, counts: &StageCounts, at: Timestamp
 /// True when enough devices of the stage have a final outcome for every gate to be asked: the largest `minObserved`. A
 /// stage without gates is observed when every device is final.
 #[must_use]
-pub fn is_observed(gates: &[&OutcomeGate], counts: &StageCounts) -> bool {
-    let share = gates.iter().map(|gate| gate.min_observed).max().unwrap_or(Percent::FULL);
+pub fn is_observed(gates: &[Gate], counts: &StageCounts) -> bool {
+    let share = gates.iter().map(|gate| gate.outcome.min_observed).max().unwrap_or(Percent::FULL);
     reaches(counts.finished(), counts.sample(), share)
 }
 
@@ -217,7 +219,8 @@ mod tests {
     }
 
     fn asked(gate: &OutcomeGate, counts: StageCounts) -> (Verdict, String) {
-        let evidence = judge("outcome[0]", gate, &counts, Timestamp::UNIX_EPOCH);
+        let named = Gate { name: "proven".into(), outcome: gate.clone() };
+        let evidence = judge(&named, &counts, Timestamp::UNIX_EPOCH);
         assert!(evidence.value.is_finite());
         (evidence.verdict, evidence.message)
     }
@@ -294,8 +297,9 @@ mod tests {
     fn a_stage_is_observed_by_its_strictest_gate_or_when_all_are_final() {
         let (lax, strict) = (gate(GateMethod::Ratio, "95%"), gate(GateMethod::Ratio, "95%"));
         let strict = OutcomeGate { min_observed: Percent::whole(90), ..strict };
-        assert!(is_observed(&[&lax], &counts(10, 8, 0)));
-        assert!(!is_observed(&[&lax, &strict], &counts(10, 8, 0)));
+        let named = |outcome: &OutcomeGate| Gate { name: "proven".into(), outcome: outcome.clone() };
+        assert!(is_observed(&[named(&lax)], &counts(10, 8, 0)));
+        assert!(!is_observed(&[named(&lax), named(&strict)], &counts(10, 8, 0)));
         assert!(!is_observed(&[], &counts(10, 9, 0)));
         assert!(is_observed(&[], &counts(10, 9, 1)));
         assert!(!is_observed(&[], &counts(0, 0, 0)));

@@ -243,7 +243,7 @@ pub(super) fn unsupported(refusals: &[Refusal]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{OtaPackageStatus, Truth, set_condition};
+    use crate::api::{OtaPackageStatus, Reason, Truth, set_condition};
     use crate::cloud::JobCounts;
     use crate::plan::testing::{package, rollout};
     use jiff::Timestamp;
@@ -256,7 +256,15 @@ mod tests {
             ..OtaPackageStatus::default()
         };
         for type_ in [READY, VERIFIED, IN_SYNC] {
-            set_condition(&mut status.conditions, type_, Truth::True, "Test", "", 1, Timestamp::UNIX_EPOCH);
+            set_condition(
+                &mut status.conditions,
+                type_,
+                Truth::True,
+                Reason::Ready,
+                "",
+                1,
+                Timestamp::UNIX_EPOCH,
+            );
         }
         package.status = Some(status);
         package

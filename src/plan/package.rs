@@ -18,8 +18,8 @@ use super::needs::unsupported;
 use super::token::{is_verification_of, package_identity, package_token};
 use super::{Action, PackageView, Plan, Seen};
 use crate::api::{
-    Adoption, CreateOperation, DriftPolicy, Kind, NO_FILES, Origin, OtaPackage, OtaPackageStatus, Truth,
-    VERIFIED, condition_is_true, support::refusals,
+    Adoption, CreateOperation, DriftPolicy, Kind, NO_FILES, Origin, OtaPackage, OtaPackageStatus, Reason,
+    Truth, VERIFIED, condition_is_true, support::refusals,
 };
 use crate::cloud::Package;
 use compare::{Compared, compare};
@@ -39,7 +39,7 @@ pub fn plan(view: &PackageView<'_>) -> Plan<OtaPackageStatus> {
             return Plan { status, actions: Vec::new(), again: super::Again::After(super::POLL) };
         }
         let outcome =
-            Outcome::working("Observing", "looking at the cloud's packages").in_sync(Truth::Unknown);
+            Outcome::working(Reason::Observing, "looking at the cloud's packages").in_sync(Truth::Unknown);
         return finish(view.object, status, outcome, view.now);
     };
     void_verification(view, &mut status);
@@ -61,7 +61,7 @@ pub fn plan_unseen(
     let is_refused = || {
         let why = refusal.filter(|_| object.metadata.deletion_timestamp.is_none())?;
         let status = object.status.clone().unwrap_or_default();
-        Some(finish(object, status, Outcome::stuck("NamespaceNotAllowed", why), now))
+        Some(finish(object, status, Outcome::stuck(Reason::NamespaceNotAllowed, why), now))
     };
     leave::at_once(object, now).or_else(is_refused)
 }
@@ -91,7 +91,7 @@ fn judge(view: &PackageView<'_>, packages: &Seen<Vec<Package>>, status: &mut Ota
     let known_one = packages.value.iter().find(|package| known.as_deref() == Some(&package.row.id));
     if let Some(id) = known.as_ref().filter(|_| known_one.is_none()) {
         if is_hidden(view, packages.at, status) {
-            return Outcome::working("Observing", format!("package {id} is not listed yet"));
+            return Outcome::working(Reason::Observing, format!("package {id} is not listed yet"));
         }
         if packages.value.is_empty() {
             return vanished(view, status, id);
@@ -109,7 +109,7 @@ fn judge(view: &PackageView<'_>, packages: &Seen<Vec<Package>>, status: &mut Ota
             let id = &chosen.row.id;
             let message =
                 format!("the cloud does not say where the bytes of package {id} are: nothing is concluded");
-            Outcome::working("ArtifactUnknown", message).in_sync(Truth::Unknown)
+            Outcome::working(Reason::ArtifactUnknown, message).in_sync(Truth::Unknown)
         }
     }
 }
@@ -130,10 +130,10 @@ fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     if let Some(message) =
         unsupported(&refusals(view.capabilities.cloud, Kind::OtaPackage, &view.object.spec))
     {
-        return Outcome::stuck("NotSupported", message).in_sync(Truth::False);
+        return Outcome::stuck(Reason::NotSupported, message).in_sync(Truth::False);
     }
     if let Some(why) = lacks_files(view.object) {
-        return Outcome::stuck("FilesUnavailable", why).in_sync(Truth::False);
+        return Outcome::stuck(Reason::FilesUnavailable, why).in_sync(Truth::False);
     }
     let token = token(view);
     let other = |intent: &&crate::api::Intent| {
@@ -141,7 +141,7 @@ fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     };
     if let Some(intent) = status.pending.iter().find(other) {
         let message = format!("waits for call {}, which is not settled", intent.token);
-        return Outcome::working("Creating", message).in_sync(Truth::False);
+        return Outcome::working(Reason::Creating, message).in_sync(Truth::False);
     }
     let mut package = wanted(view.object, view.capabilities);
     // Its devices run it already: the cloud could verify nothing, and would hold it back for ever.
@@ -149,7 +149,7 @@ fn create(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
         package.verification = None;
     }
     let message = format!("version {} is not in the cloud, and is created", package.key.version);
-    let outcome = Outcome::working("Creating", message).in_sync(Truth::False);
+    let outcome = Outcome::working(Reason::Creating, message).in_sync(Truth::False);
     outcome.with([Action::CreatePackage { token, package }])
 }
 
@@ -166,7 +166,7 @@ fn vanished(view: &PackageView<'_>, status: &OtaPackageStatus, id: &str) -> Outc
             let message = format!(
                 "package {id} was deleted in the cloud (driftPolicy: Report; Correct would create it anew)"
             );
-            Outcome::stuck("Drifted", message).in_sync(Truth::False)
+            Outcome::stuck(Reason::Drifted, message).in_sync(Truth::False)
         }
     }
 }
@@ -197,8 +197,8 @@ fn take_over(
     status.package_id = Some(id.clone());
     status.origin = Some(origin);
     let (reason, word) = match origin {
-        Origin::Created => ("Created", "was created by Rollwave"),
-        Origin::Adopted => ("Adopted", "was there, equal, and was adopted"),
+        Origin::Created => (Reason::Created, "was created by Rollwave"),
+        Origin::Adopted => (Reason::Adopted, "was there, equal, and was adopted"),
     };
     let others: Vec<&str> =
         packages.value.iter().map(|p| p.row.id.as_str()).filter(|other| other != id).collect();
@@ -209,7 +209,7 @@ fn take_over(
     let mut outcome = verify::verify(view, status, id);
     outcome.in_sync = Some(Fact::new(Truth::True, reason, message.clone()));
     if outcome.standing == report::Standing::Done {
-        outcome.reason = "Ready";
+        outcome.reason = Reason::Ready;
         outcome.message = format!("{message}; {}", outcome.message);
     }
     outcome
@@ -219,7 +219,7 @@ fn refused(id: &str) -> Outcome {
     let message = format!(
         "the cloud already holds package {id} of this version, and Rollwave did not create it (adoption: Never)"
     );
-    Outcome::stuck("AdoptionRefused", message).in_sync(Truth::False)
+    Outcome::stuck(Reason::AdoptionRefused, message).in_sync(Truth::False)
 }
 
 /// The cloud holds a different package of this version.
@@ -237,34 +237,34 @@ fn differs(
         return refused(id);
     }
     if spec.drift_policy == DriftPolicy::Report {
-        return Outcome::stuck("Drifted", message).in_sync(Truth::False);
+        return Outcome::stuck(Reason::Drifted, message).in_sync(Truth::False);
     }
     if !is_known || status.origin.is_none() {
         let message =
             format!("{message}; it is not deleted, because Rollwave neither created nor adopted it");
-        return Outcome::stuck("DriftedForeign", message).in_sync(Truth::False);
+        return Outcome::stuck(Reason::DriftedNotOwned, message).in_sync(Truth::False);
     }
     let Some(jobs) = &view.jobs else {
         let message = format!("{message}; looking at the jobs that may need it");
-        return Outcome::working("Drifted", message).in_sync(Truth::False);
+        return Outcome::working(Reason::Drifted, message).in_sync(Truth::False);
     };
     let holders = leave::holders(&jobs.value, id, view.capabilities);
     if !holders.is_empty() {
         let holders = leave::describe(&holders);
         let message = format!("{message}; it cannot be replaced while something needs it: {holders}");
-        return Outcome::stuck("DriftBlocked", message).in_sync(Truth::False);
+        return Outcome::stuck(Reason::DriftBlocked, message).in_sync(Truth::False);
     }
     if let Some(why) = lacks_files(view.object) {
         let message = format!("{message}; it is not deleted, because it could not be created again: {why}");
-        return Outcome::stuck("DriftBlocked", message).in_sync(Truth::False);
+        return Outcome::stuck(Reason::DriftBlocked, message).in_sync(Truth::False);
     }
     // Where jobs are listed by package, one that nobody has seen could not be found any more, and would be sent again.
     if let Some(token) = verify::unsettled(status, &jobs.value, view.now) {
         let message = format!("{message}; it is not replaced before call {token} is settled");
-        return Outcome::working("Drifted", message).in_sync(Truth::False);
+        return Outcome::working(Reason::Drifted, message).in_sync(Truth::False);
     }
     let message = format!("{message}; it is deleted, and created anew");
-    Outcome::working("Replacing", message)
+    Outcome::working(Reason::Replacing, message)
         .in_sync(Truth::False)
         .with([Action::DeletePackage { id: id.clone() }])
 }

@@ -35,8 +35,8 @@ use super::stage::as_count;
 use super::token::{package_identity, plan_hash};
 use super::{Again, Fleet, POLL, Plan, RolloutView, Seen};
 use crate::api::{
-    ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, Stage, StageCounts, StagePhase,
-    StageStatus, missing_grace_left,
+    ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus, Reason, RolloutPhase, Stage, StageCounts,
+    StagePhase, StageStatus, missing_grace_left,
 };
 use crate::cloud::{Capabilities, DeviceResult, Job};
 use jiff::Timestamp;
@@ -146,15 +146,17 @@ fn without_package(view: &RolloutView<'_>, phase: RolloutPhase) -> Outcome {
         let message = format!(
             "OtaPackage {name} cannot be understood, and nothing is sent without it: correct it; its own status says what is wrong"
         );
-        return Outcome::held("PackageInvalid", message, false);
+        return Outcome::held(Reason::PackageInvalid, message, false);
     }
     let message = format!("there is no OtaPackage {name}; nothing is sent without it");
     let conditions = view.object.status.as_ref().map(|status| status.conditions.as_slice());
     let left = missing_grace_left(conditions.unwrap_or_default(), view.now);
     match left.is_positive() {
-        true => Outcome { again: Again::After(left), ..Outcome::working(phase, "PackageMissing", message) },
+        true => {
+            Outcome { again: Again::After(left), ..Outcome::working(phase, Reason::PackageMissing, message) }
+        }
         // It is looked at again when such a package appears.
-        false => Outcome::held("PackageMissing", message, false),
+        false => Outcome::held(Reason::PackageMissing, message, false),
     }
 }
 
@@ -172,15 +174,15 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Gr
     let capabilities = view.capabilities.ok_or_else(|| {
         let cloud = &package.spec.cloud_ref;
         lack(
-            "CloudUnreachable",
+            Reason::CloudUnreachable,
             format!("OtaCloud {cloud} cannot be reached: nothing is concluded, nothing is sent"),
         )
     })?;
     if let Some(why) = view.refusal.clone().filter(|_| !begun) {
-        return Err(lack("NamespaceNotAllowed", why));
+        return Err(lack(Reason::NamespaceNotAllowed, why));
     }
     if !begun && !is_dispatchable(package) {
-        return Err(lack("PackageNotReady", package_message(package)));
+        return Err(lack(Reason::PackageNotReady, package_message(package)));
     }
     let (Some(jobs), Some(fleet)) = (view.jobs.clone(), view.fleet.clone()) else { return Err(Lack::Look) };
     Ok(Ground {
@@ -218,7 +220,8 @@ fn wait_for_a_look(view: &RolloutView<'_>, status: OtaRolloutStatus) -> Plan<Ota
     if status.observed_generation == view.object.metadata.generation.unwrap_or(0) {
         return Plan { status, actions: Vec::new(), again: Again::After(POLL) };
     }
-    let outcome = Outcome::working(status.phase, "Observing", "looking at the cloud's jobs and devices");
+    let outcome =
+        Outcome::working(status.phase, Reason::Observing, "looking at the cloud's jobs and devices");
     finish(view.object, status, outcome, view.now)
 }
 

@@ -3,11 +3,11 @@
 use super::needs::has_begun;
 use crate::api::{OtaRolloutSpec, OtaRolloutStatus, RolloutPhase};
 
-/// The stages, gates and stop rules of a spec, for people. Gates have no names: they are numbered within their stage.
+/// The stages, gates and stop rules of a spec, by name.
 #[must_use]
 pub fn of(spec: &OtaRolloutSpec) -> Vec<String> {
     let stages = spec.stages.iter().flat_map(|stage| {
-        let gates = (1..=stage.gates.len()).map(|number| format!("gate {number} of stage {}", stage.name));
+        let gates = stage.gates.iter().map(|gate| format!("gate {} of stage {}", gate.name, stage.name));
         std::iter::once(format!("stage {}", stage.name)).chain(gates)
     });
     stages.chain(spec.stop.iter().map(|rule| format!("stop rule {}", rule.name))).collect()
@@ -48,11 +48,11 @@ mod tests {
         status.stages = vec![StageStatus { phase: StagePhase::Running, ..waiting_stage("canary") }];
         assert_eq!(removed(&spec, &status), None);
         let said = removed(&edited, &status).unwrap_or_default();
-        assert!(said.starts_with("an edit removed gate 1 of stage canary while"), "{said}");
+        assert!(said.starts_with("an edit removed gate proven of stage canary while"), "{said}");
         edited.stop.clear();
         edited.stages.clear();
         let said = removed(&edited, &status).unwrap_or_default();
-        assert!(said.contains("stage canary, gate 1 of stage canary, stop rule failures"), "{said}");
+        assert!(said.contains("stage canary, gate proven of stage canary, stop rule failures"), "{said}");
         status.phase = RolloutPhase::Completed;
         assert_eq!(removed(&edited, &status), None);
     }

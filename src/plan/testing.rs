@@ -28,7 +28,7 @@ pub fn rollout() -> OtaRollout {
             "packageRef": {"name": "meter-v2"}, "targets": {"all": true},
             "stages": [{
                 "name": "canary", "select": {"count": 10},
-                "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]
+                "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]
             }]
         }
     });

@@ -1,4 +1,4 @@
-//! The admin API under `/_rollwave`: JSON, loopback only, without authentication. `docs/simulator.md` shows each route.
+//! The admin API under `/_rollwave`: JSON, loopback only, without authentication. `docs/reference/simulator.md` shows each route.
 
 use super::{
     Simulator, WorldError,
@@ -118,7 +118,7 @@ fn dispatch(
             simulator.set_factor(factor, wall);
             Ok(time(simulator, wall))
         }
-        _ => Err(Wrong(404, format!("{method} {PREFIX}{path}: no such route; docs/simulator.md lists them"))),
+        _ => Err(Wrong(404, format!("{method} {PREFIX}{path}: no route; see docs/reference/simulator.md"))),
     }
 }
 

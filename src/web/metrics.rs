@@ -1,4 +1,4 @@
-//! Figures for Prometheus; `docs/kubernetes.md` lists them. A label has as many values as there are accounts, rollouts or
+//! Figures for Prometheus; `docs/reference/metrics.md` lists them. A label has as many values as there are accounts, rollouts or
 //! operations, and never as many as devices.
 
 use super::process::Process;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn wilson_canary() -> Value {
     json!({"stages": [{
         "name": "canary", "select": {"count": 60}, "soak": "1h",
-        "gates": [{"outcome": {"minSuccess": "95%", "minSample": 52}}]
+        "gates": [{"name": "proven", "outcome": {"minSuccess": "95%", "minSample": 52}}]
     }]})
 }
 

@@ -5,6 +5,7 @@
 mod aliyun_client;
 mod cli;
 mod clouds;
+mod docs;
 mod endless_lists;
 mod engine;
 mod enos_client;
@@ -27,4 +28,3 @@ mod support;
 mod transport;
 mod validate;
 mod vectors;
-mod world;

@@ -173,6 +173,11 @@ fn bad_stages_are_refused_in_plain_words() {
         ("confidence: 95%", "confidence: 100%"),
         ("minSample: 52", "minSample: many"),
         ("minSample: 52", "minSample: 0"),
+        ("name: proven, outcome: {minSuccess: 95%, c", "outcome: {minSuccess: 95%, c"),
+        (
+            "{minSuccess: 95%, confidence: 95%, minSample: 52}}",
+            "{minSuccess: 95%}}\n        - {name: proven, outcome: {minSuccess: 90%}}",
+        ),
         ("name: half", "name: canary"),
         ("name: half", "name: Half"),
         ("select: {percent: 50%}", "select: {rest: true}"),
@@ -182,19 +187,23 @@ fn bad_stages_are_refused_in_plain_words() {
         ("select: {percent: 50%}", "select: {precent: 50%}"),
     ];
     insta::assert_snapshot!(table(RELEASE, &cases), @r##"
-    f.yaml:35:21: spec.stages[0].gates[0].outcome.minSucces: unknown field `minSucces`: did you mean `minSuccess`?
+    f.yaml:35:36: spec.stages[0].gates[0].outcome.minSucces: unknown field `minSucces`: did you mean `minSuccess`?
     --
-    f.yaml:35:33: spec.stages[0].gates[0].outcome.minSuccess: "ninety" is not a percentage (try 95%)
+    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "ninety" is not a percentage (try 95%)
     --
-    f.yaml:35:33: spec.stages[0].gates[0].outcome.minSuccess: "0.95" is not a percentage (try 95%)
+    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "0.95" is not a percentage (try 95%)
     --
-    f.yaml:35:20: spec.stages[0].gates[0].outcome: no sample proves 100% by method Wilson: ask for less, or use method Ratio
+    f.yaml:35:35: spec.stages[0].gates[0].outcome: no sample proves 100% by method Wilson: ask for less, or use method Ratio
     --
-    f.yaml:35:20: spec.stages[0].gates[0].outcome: no sample proves anything with a confidence of 100%: ask for less
+    f.yaml:35:35: spec.stages[0].gates[0].outcome: no sample proves anything with a confidence of 100%: ask for less
     --
-    f.yaml:35:66: spec.stages[0].gates[0].outcome.minSample: a whole number is wanted, and this is the text "many"
+    f.yaml:35:81: spec.stages[0].gates[0].outcome.minSample: a whole number is wanted, and this is the text "many"
     --
-    f.yaml:35:66: spec.stages[0].gates[0].outcome.minSample: is 0, at least 1
+    f.yaml:35:81: spec.stages[0].gates[0].outcome.minSample: is 0, at least 1
+    --
+    f.yaml:35:11: spec.stages[0].gates[0].name: is missing: write {name: …, outcome: …}
+    --
+    f.yaml:35:9: spec.stages[0].gates: gate names must differ
     --
     f.yaml:30:5: spec.stages: stage names must differ
     --

@@ -41,7 +41,7 @@ fn a_bad_release_stops_at_its_canary() {
     let plan = world.settle(|_| Fate::Fails);
     assert_eq!(plan.status.phase, RolloutPhase::Held);
     assert_eq!(world.jobs.len(), 1);
-    insta::assert_snapshot!(plan.status.message, @"stage canary: 0 of 10 succeeded (0.0 %); needs 90 %, and at most 0.0 % can succeed");
+    insta::assert_snapshot!(plan.status.message, @"stage canary, gate proven: 0 of 10 succeeded (0.0 %); needs 90 %, and at most 0.0 % can succeed");
     assert!(!plan.actions.iter().any(|a| matches!(a, Action::CreateJob { .. })));
 }
 

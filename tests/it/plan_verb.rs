@@ -58,7 +58,7 @@ spec:
   packageRef: {name: meter-v2}
   targets: {fromVersions: [V1.0], all: true}
   stages:
-    - {name: canary, select: {count: 10}, soak: 30m, gates: [{outcome: {method: Ratio, minSuccess: 90%}}]}
+    - {name: canary, select: {count: 10}, soak: 30m, gates: [{name: proven, outcome: {method: Ratio, minSuccess: 90%}}]}
     - {name: rest, select: {rest: true}}
   stop:
     - {name: failures, method: Ratio, maxFailure: 10%, minSample: 5, action: Pause}

@@ -29,7 +29,7 @@ spec:
   packageRef: {{name: {name}}}
   targets: {{all: true}}
   stages:
-    - {{name: canary, select: {{count: 10}}, gates: [{{outcome: {{method: Ratio, minSuccess: 90%}}}}]}}
+    - {{name: canary, select: {{count: 10}}, gates: [{{name: proven, outcome: {{method: Ratio, minSuccess: 90%}}}}]}}
 {more}"
     );
     bench.write(&format!("{name}.yaml"), &text);

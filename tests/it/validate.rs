@@ -55,7 +55,7 @@ fn mistakes_are_printed_by_place_and_end_with_1() {
     assert_eq!(text(&output.stdout), "1 object in 2 files, 2 problems\n");
     insta::assert_snapshot!(text(&output.stderr), @r##"
     ./release.yaml:18:14: spec.verification.timeout: "soon" is not a duration (try 30m, 24h or 7d)
-    ./release.yaml:35:21: spec.stages[0].gates[0].outcome.minSucces: unknown field `minSucces`: did you mean `minSuccess`?
+    ./release.yaml:35:36: spec.stages[0].gates[0].outcome.minSucces: unknown field `minSucces`: did you mean `minSuccess`?
     "##);
 }
 
@@ -111,7 +111,7 @@ fn machines_get_json() {
           "path": "spec.verification.timeout"
         },
         {
-          "column": 21,
+          "column": 36,
           "file": "release.yaml",
           "line": 35,
           "message": "unknown field `minSucces`: did you mean `minSuccess`?",

@@ -1,14 +1,13 @@
-//! Documents that tell the truth: links resolve, and verbs exist.
+//! Documents that tell the truth: links lead to pages and headings that exist.
 
 use crate::files::{File, root};
-use clap::CommandFactory;
 use std::path::Path;
 
 /// Relative links to files that are not there.
 pub fn check_links(file: &File) -> Vec<String> {
     let folder = root().join(&file.path);
     let folder = folder.parent().unwrap_or(root());
-    links(&prose(&file.text))
+    links(&without_code(&file.text))
         .into_iter()
         .filter(|link| !is_there(folder, link))
         .map(|link| format!("{}: link to {link}, which is not there", file.path))
@@ -24,7 +23,7 @@ fn is_there(folder: &Path, link: &str) -> bool {
 }
 
 /// The text without fenced code.
-fn prose(text: &str) -> String {
+pub fn prose(text: &str) -> String {
     let mut fenced = false;
     let mut kept = String::new();
     for line in text.lines() {
@@ -38,6 +37,11 @@ fn prose(text: &str) -> String {
     kept
 }
 
+/// The text without any code.
+pub fn without_code(text: &str) -> String {
+    prose(text).split('`').step_by(2).collect::<Vec<_>>().join(" CODE ")
+}
+
 fn links(text: &str) -> Vec<String> {
     text.split("](")
         .skip(1)
@@ -46,51 +50,47 @@ fn links(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// `rollwave VERB` in code, where there is no such verb.
-pub fn check_verbs(file: &File) -> Vec<String> {
-    let command = rollwave::cli::Cli::command();
-    mentioned_verbs(&file.text)
-        .into_iter()
-        .filter(|verb| command.find_subcommand(verb).is_none())
-        .map(|verb| format!("{}: there is no `rollwave {verb}`", file.path))
-        .collect()
+/// Links to headings that are not there.
+pub fn check_anchors(file: &File) -> Vec<String> {
+    let folder = root().join(&file.path);
+    let folder = folder.parent().unwrap_or(root());
+    let is_dead = |link: &String| {
+        let Some((target, anchor)) = link.split_once('#').filter(|_| !link.contains("://")) else {
+            return false;
+        };
+        let is_page = target.is_empty() || Path::new(target).extension().is_some_and(|kind| kind == "md");
+        let text = if target.is_empty() {
+            file.text.clone()
+        } else {
+            std::fs::read_to_string(folder.join(target)).unwrap_or_default()
+        };
+        is_page && !anchors(&text).iter().any(|known| known == anchor)
+    };
+    let dead = links(&without_code(&file.text)).into_iter().filter(is_dead);
+    dead.map(|link| format!("{}: link to {link}: there is no such heading", file.path)).collect()
 }
 
-/// The word after `rollwave` where it is called: at the start of code, after a prompt, or after `cargo run … --`.
-fn mentioned_verbs(text: &str) -> Vec<String> {
-    let mut verbs = Vec::new();
-    for start in ["`rollwave ", "$ rollwave ", "\nrollwave ", "release/rollwave ", "cargo run -- "] {
-        for tail in text.split(start).skip(1) {
-            let verb: String = tail.chars().take_while(char::is_ascii_lowercase).collect();
-            if !verb.is_empty() {
-                verbs.push(verb);
-            }
-        }
-    }
-    verbs
+/// The anchors of a page's headings, as GitHub makes them.
+pub fn anchors(text: &str) -> Vec<String> {
+    let prose = prose(text);
+    let headings = prose.lines().filter(|line| line.starts_with('#'));
+    let slug = |line: &str| {
+        let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        title.chars().filter(|c| c.is_alphanumeric() || *c == '-' || *c == '_').collect()
+    };
+    headings.map(slug).collect()
 }
 
 #[test]
-fn dead_links_and_unknown_verbs_are_found() {
+fn dead_links_are_found() {
     let found = |text: &str| check_links(&File::new("README.md", text)).len();
     assert_eq!(found("[a](Cargo.toml) [b](https://x.dev) [c](#top) [d](src/lib.rs#L1)"), 0);
     assert_eq!(found("[a](missing.md)"), 1);
-    assert_eq!(found("```\n[a](missing.md)\n```"), 0);
-    let found = |text: &str| check_verbs(&File::new("README.md", text)).len();
-    assert_eq!(found("`rollwave completions bash`, and rollwave does it"), 0);
-    assert_eq!(found("$ rollwave teleport now\n"), 1);
-    assert_eq!(found("`rollwave teleport`\n```\nrollwave fly\n```"), 2);
-}
-
-#[test]
-fn the_table_of_events_is_that_of_the_code() {
-    let text = std::fs::read_to_string(root().join("docs/kubernetes.md")).unwrap();
-    let (_, section) = text.split_once("## Events\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let written: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
-    let row = |reason: &rollwave::api::Reason| {
-        let kind = if reason.warns() { "Warning" } else { "Normal" };
-        format!("| `{}` | {kind} | {} |", reason.as_str(), reason.about())
-    };
-    assert_eq!(written, rollwave::api::Reason::ALL.iter().map(row).collect::<Vec<_>>());
+    assert_eq!(found("```\n[a](missing.md)\n``` `[0](1)`"), 0);
+    let found = |text: &str| check_anchors(&File::new("README.md", text)).len();
+    assert_eq!(
+        found("# One: `two`, three\n[a](#one-two-three) [b](https://x.dev/#top) [c](src/lib.rs#L1)"),
+        0
+    );
+    assert_eq!(found("# One\n[a](#two) [b](CONTRIBUTING.md#no-such-heading)"), 2);
 }

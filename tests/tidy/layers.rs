@@ -16,7 +16,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["api", "cloud", "plan", "source", "state"]),
     ("simulator", &["api", "cloud"]),
     ("web", &["api", "state"]),
-    ("world", &["api", "cloud", "plan", "source", "state", "engine", "simulator"]),
     ("cli", &["api", "cloud", "plan", "source", "state", "engine", "simulator", "web"]),
 ];
 

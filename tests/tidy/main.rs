@@ -3,14 +3,20 @@
 //! A rule is a function from files to findings; an empty list is a pass.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod commands;
 mod documents;
 mod files;
 mod layers;
+mod manifests;
+mod page;
 mod paths;
 mod points;
 mod project;
 mod purity;
+mod reasons;
+mod reference;
 mod size;
+mod vocabulary;
 mod words;
 
 use files::{File, read, rust_files, text_files};
@@ -31,7 +37,7 @@ fn every_folder_keeps_to_its_layer() {
 
 #[test]
 fn judge_and_engine_are_pure() {
-    no_findings(&every(&rust_files(&["src"]), purity::check));
+    no_findings(&every(&rust_files(&["src", "tests/simulation/src"]), purity::check));
 }
 
 #[test]
@@ -59,7 +65,27 @@ fn documents_point_at_things_that_exist() {
     let markdown: Vec<File> = text_files().into_iter().filter(|file| file.path.ends_with(".md")).collect();
     assert!(!markdown.is_empty(), "no document was found");
     no_findings(&every(&markdown, documents::check_links));
-    no_findings(&every(&markdown, documents::check_verbs));
+    no_findings(&every(&markdown, documents::check_anchors));
+    no_findings(&every(&markdown, commands::check));
+    no_findings(&every(&markdown, manifests::check));
+}
+
+#[test]
+fn documents_and_help_use_the_words_of_the_glossary() {
+    let mut texts: Vec<File> =
+        text_files().into_iter().filter(|file| vocabulary::is_held(&file.path)).collect();
+    texts.push(vocabulary::help());
+    no_findings(&vocabulary::beyond(every(&texts, vocabulary::check), vocabulary::GENERATED));
+}
+
+#[test]
+fn the_generated_reference_is_current() {
+    no_findings(&reference::check_pages());
+}
+
+#[test]
+fn every_reason_has_a_section_on_troubleshooting() {
+    no_findings(&reasons::check(&files::read("docs/troubleshooting.md"), &reasons::known()));
 }
 
 #[test]

@@ -51,7 +51,7 @@ const UNFINISHED: &[&str] = &["todo", "unimplemented", "dbg"];
 pub fn check(file: &File) -> Vec<String> {
     let forbidden: &[&[&str]] = match file.path.split('/').nth(1) {
         Some("plan" | "api") => IMPURE,
-        Some("engine") => CLOCKS,
+        Some("engine" | "simulation") => CLOCKS,
         _ => &[],
     };
     let mut findings = Vec::new();

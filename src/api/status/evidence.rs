@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
-    /// `outcome[0]`, or the stop rule's name.
+    /// Name of the gate or of the stop rule.
     pub rule: String,
     /// `Wilson`, `Ratio` or `Count`.
     pub method: String,

@@ -1,4 +1,4 @@
-//! A plan for programs. The form is described in docs/cli.md, and changes only by additions.
+//! A plan for programs. The form is described in docs/reference/output.md, and changes only by additions.
 
 use crate::api::ObjectKey;
 use crate::cloud::WireRequest;

@@ -37,7 +37,7 @@ pub struct Args {
     /// Which cluster, if any.
     #[command(flatten)]
     pub place: Place,
-    /// How to print it; docs/cli.md describes the JSON.
+    /// How to print it; docs/reference/output.md describes the JSON.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub output: Output,
 }

@@ -3,9 +3,9 @@
 use super::devices::{cloud_of, found, outstanding, package_of};
 use super::{ask, command, devices, listed, pending, smallest};
 use crate::api::{
-    Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
-    Owner, PROGRESSING, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule,
-    Verdict, counted, find_condition, time_text,
+    Decision, Evidence, Gate, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
+    Owner, PROGRESSING, Reason, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction,
+    StopRule, Verdict, counted, find_condition, time_text,
 };
 use crate::plan::{
     cohort,
@@ -42,8 +42,8 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
     if let Some((spec, stage)) = current(rollout, status) {
         let place = status.stages.iter().position(|s| s.name == stage.name).map_or(0, |place| place + 1);
         seen.push(format!("Stage {} ({place} of {total}): {}.", stage.name, counts_text(stage.counts)));
-        for (index, gate) in spec.iter().flat_map(|spec| &spec.gates).enumerate() {
-            seen.push(format!("Gate outcome[{index}] asks for {}.", asked(&gate.outcome)));
+        for gate in spec.iter().flat_map(|spec| &spec.gates) {
+            seen.push(format!("Gate {} asks for {}.", gate.name, asked(&gate.outcome)));
         }
         seen.extend(stage.gates.iter().map(|gate| said("Gate", gate)));
     }
@@ -157,7 +157,7 @@ fn next(
             if is_held_by_something_else(rollout, status) {
                 let why = status.message.trim_end_matches('.');
                 next.push(format!("It does not go on by itself: {why}."));
-                next.extend(retry_next(status, key).filter(|_| reason(status) == Some("StageFailed")));
+                next.extend(retry_next(status, key).filter(|_| is_because(status, Reason::StageFailed)));
                 return next;
             }
             if let Some((spec, stage)) = current(rollout, status) {
@@ -192,9 +192,9 @@ fn total(status: &OtaRolloutStatus) -> StageCounts {
     status.stages.iter().fold(StageCounts::default(), |sum, stage| sum + stage.counts)
 }
 
-/// Why it stands as it does, as its conditions name it.
-fn reason(status: &OtaRolloutStatus) -> Option<&str> {
-    find_condition(&status.conditions, PROGRESSING).map(|condition| condition.reason.as_str())
+/// True when its conditions name this reason.
+fn is_because(status: &OtaRolloutStatus, reason: Reason) -> bool {
+    find_condition(&status.conditions, PROGRESSING).is_some_and(|condition| condition.reason == reason)
 }
 
 /// Held, and neither by a gate nor by a person: the sentence of the status says what to do.
@@ -248,7 +248,7 @@ fn stage_next(
     if let (Some(wait), Some(_)) = (spec.and_then(|spec| window::wait(spec, now)), stage.opens_at) {
         return vec![format!("Stage {} is sent when it {}.", stage.name, wait.text_at(now))];
     }
-    if stage.phase == StagePhase::Waiting || reason(status) == Some("DispatchBlocked") {
+    if stage.phase == StagePhase::Waiting || is_because(status, Reason::DispatchBlocked) {
         return vec![format!("It goes on when this is over: {}.", status.message.trim_end_matches('.'))];
     }
     match stage.phase {
@@ -275,15 +275,11 @@ fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
             devices(open)
         )];
     }
-    gates
-        .iter()
-        .enumerate()
-        .map(|(index, gate)| outlook(&stage.name, index, &gate.outcome, stage.counts))
-        .collect()
+    gates.iter().map(|gate| outlook(&stage.name, gate, stage.counts)).collect()
 }
 
 /// What a gate would say of counts that can still come.
-fn outlook(stage: &str, index: usize, gate: &OutcomeGate, counts: StageCounts) -> String {
+fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
     let open = counts.outstanding();
     let passes = |successes: u32, failures: u32| {
         let then = StageCounts {
@@ -294,11 +290,11 @@ fn outlook(stage: &str, index: usize, gate: &OutcomeGate, counts: StageCounts) -
             failed: counts.failed + failures,
             ..counts
         };
-        gate::judge("", gate, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Pass
+        gate::judge(gate, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Pass
     };
-    let name = format!("Gate outcome[{index}] of stage {stage}");
+    let name = format!("Gate {} of stage {stage}", gate.name);
     let Some(needed) = smallest(open, |successes| passes(successes, 0)) else {
-        return hopeless(&name, stage, index, gate, counts, open);
+        return hopeless(&name, stage, gate, counts, open);
     };
     let bearable =
         smallest(open, |failures| !passes(open - failures, failures)).map(|first| first.saturating_sub(1));
@@ -320,35 +316,29 @@ fn outlook(stage: &str, index: usize, gate: &OutcomeGate, counts: StageCounts) -
     }
 }
 
-fn hopeless(
-    name: &str,
-    stage: &str,
-    index: usize,
-    gate: &OutcomeGate,
-    counts: StageCounts,
-    open: u32,
-) -> String {
-    if let (0, Some(why)) = (counts.failures(), gate::cannot_prove(stage, counts.assigned, gate)) {
+fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32) -> String {
+    if let (0, Some(why)) = (counts.failures(), gate::cannot_prove(stage, counts.assigned, &gate.outcome)) {
         return format!(
             "{name} cannot pass: {why}. Ask for less in the gate; or select more devices, and begin a new run with `rollwave restart`."
         );
     }
     let best = StageCounts { queued: 0, in_flight: 0, succeeded: counts.succeeded + open, ..counts };
-    let reach = gate::judge("", gate, &best, Timestamp::UNIX_EPOCH).value;
+    let reach = gate::judge(gate, &best, Timestamp::UNIX_EPOCH).value;
     let outlook = match open {
         0 => "every device has its outcome,".to_owned(),
         1 => "even if the last open device succeeds,".to_owned(),
         _ => format!("even if all {open} open devices succeed,"),
     };
-    let measure = match gate.method {
+    let measure = match gate.outcome.method {
         GateMethod::Wilson => "the Wilson lower bound",
         GateMethod::Ratio => "the success rate",
     };
-    let (reach, goal) = (share(reach), spaced(gate.min_success));
+    let (reach, goal) = (share(reach), spaced(gate.outcome.min_success));
     format!(
         "{name} cannot pass any more: {outlook} {measure} is {reach}, and {goal} is asked for. Mend the package under a new \
-         version and point spec.packageRef at it; or, if less is good enough, lower minSuccess in gates[{index}] of stage \
-         {stage} to {reach} or below."
+         version and point spec.packageRef at it; or, if less is good enough, lower minSuccess of gate {} of stage \
+         {stage} to {reach} or below.",
+        gate.name
     )
 }
 
@@ -383,16 +373,17 @@ fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Percent;
+    use crate::api::{OutcomeGate, Percent};
 
-    fn gate(method: GateMethod, min_success: u32) -> OutcomeGate {
-        OutcomeGate {
+    fn gate(method: GateMethod, min_success: u32) -> Gate {
+        let outcome = OutcomeGate {
             method,
             min_success: Percent::whole(min_success),
             confidence: Percent::whole(95),
             min_sample: 1,
             min_observed: Percent::whole(80),
-        }
+        };
+        Gate { name: "proven".into(), outcome }
     }
 
     fn of(succeeded: u32, failed: u32, queued: u32) -> StageCounts {
@@ -413,7 +404,7 @@ mod tests {
             (Ratio, 95, of(18, 2, 0)),
         ]
         .into_iter()
-        .map(|(method, min, counts)| outlook("canary", 0, &gate(method, min), counts))
+        .map(|(method, min, counts)| outlook("canary", &gate(method, min), counts))
         .collect();
         insta::assert_snapshot!(lines.join("\n"));
     }
@@ -421,8 +412,8 @@ mod tests {
     #[test]
     fn what_an_outlook_promises_the_judge_keeps() {
         let gate = gate(GateMethod::Wilson, 90);
-        let verdict = |counts| gate::judge("", &gate, &counts, Timestamp::UNIX_EPOCH).verdict;
-        let text = outlook("canary", 0, &gate, of(20, 0, 40));
+        let verdict = |counts| gate::judge(&gate, &counts, Timestamp::UNIX_EPOCH).verdict;
+        let text = outlook("canary", &gate, of(20, 0, 40));
         let needed: u32 =
             text.split("passes after ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
         assert_eq!(verdict(of(20 + needed, 0, 40 - needed)), Verdict::Pass);

@@ -3,7 +3,7 @@
 use super::compare::{Compared, compare};
 use super::report::{Outcome, finish};
 use super::verify::{find_job, is_of_an_attempt};
-use crate::api::{CreateOperation, DeletionPolicy, Origin, OtaPackage, OtaPackageStatus, time_text};
+use crate::api::{CreateOperation, DeletionPolicy, Origin, OtaPackage, OtaPackageStatus, Reason, time_text};
 use crate::cloud::{Capabilities, Job, JobState};
 use crate::plan::{Action, PackageView, Plan, confirm};
 use jiff::Timestamp;
@@ -47,7 +47,7 @@ pub(super) fn without_account(object: &OtaPackage, now: Timestamp) -> Option<Pla
         let message = format!(
             "deletion waits for OtaCloud/{cloud}, which does not exist: {why}; write that OtaCloud again, or {instead}"
         );
-        Outcome::stuck("AccountMissing", message)
+        Outcome::stuck(Reason::AccountMissing, message)
     };
     let outcome = if !status.pending.is_empty() {
         let why = "a request was sent through it whose outcome is unknown";
@@ -76,7 +76,7 @@ fn own_what_was_created(view: &PackageView<'_>, status: &mut OtaPackageStatus) {
 /// A call that is not settled may have made what nobody would know of any more.
 fn in_doubt(status: &OtaPackageStatus) -> Option<Outcome> {
     let call = &status.pending.iter().find(|intent| intent.is_open())?.token;
-    Some(Outcome::working("Deleting", format!("deletion waits: call {call} is not settled")))
+    Some(Outcome::working(Reason::Deleting, format!("deletion waits: call {call} is not settled")))
 }
 
 /// Lets it go with its package left in the cloud, once lists must show that: an object that is written for the same package a
@@ -90,7 +90,7 @@ fn leave(view: &PackageView<'_>, status: &OtaPackageStatus, message: &str) -> Ou
         Some(visible) => {
             let until = time_text(visible);
             Outcome::working(
-                "Deleting",
+                Reason::Deleting,
                 format!("{message}; the cloud's lists may not show it before {until}"),
             )
         }
@@ -106,7 +106,7 @@ fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     }
     let (Some(packages), Some(jobs)) = (&view.packages, &view.jobs) else {
         return Outcome::working(
-            "Deleting",
+            Reason::Deleting,
             format!("deletion of package {id} waits for a look at the cloud"),
         );
     };
@@ -121,21 +121,22 @@ fn by_policy(view: &PackageView<'_>, status: &OtaPackageStatus) -> Outcome {
     if let Some(job) = verify.filter(|job| job.state.is_final()) {
         let message =
             format!("deletion of package {id} waits until job {}, which was stopped, is deleted", job.id);
-        return Outcome::working("Deleting", message).with([Action::DeleteJob { id: job.id.clone() }]);
+        return Outcome::working(Reason::Deleting, message).with([Action::DeleteJob { id: job.id.clone() }]);
     }
     if holders.is_empty() {
-        let outcome = Outcome::working("Deleting", format!("package {id} is deleted"));
+        let outcome = Outcome::working(Reason::Deleting, format!("package {id} is deleted"));
         return outcome.with([Action::DeletePackage { id: id.clone() }]);
     }
     let message = format!("deletion of package {id} waits for {}", describe(&holders));
     let stoppable = verify
         .filter(|_| view.capabilities.stops_jobs)
         .filter(|job| !job.state.is_final() && job.state != JobState::Stopping);
-    Outcome::working("Deleting", message).with(stoppable.map(|job| Action::StopJob { id: job.id.clone() }))
+    Outcome::working(Reason::Deleting, message)
+        .with(stoppable.map(|job| Action::StopJob { id: job.id.clone() }))
 }
 
 fn release(message: &str) -> Outcome {
-    Outcome::working("Deleting", message).with([Action::Release])
+    Outcome::working(Reason::Deleting, message).with([Action::Release])
 }
 
 /// Jobs of this package that keep it from being deleted: those that are not final and, where the cloud counts them, those

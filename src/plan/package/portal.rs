@@ -3,7 +3,7 @@
 
 use super::report::Outcome;
 use super::{is_hidden, take_over};
-use crate::api::{OtaPackage, OtaPackageStatus, PackageType, Truth};
+use crate::api::{OtaPackage, OtaPackageStatus, PackageType, Reason, Truth};
 use crate::cloud::Package;
 use crate::plan::{PackageView, Seen};
 
@@ -21,9 +21,10 @@ pub(super) fn judge(
         return unproven(take_over(view, status, package, packages, true));
     }
     match found.as_slice() {
-        [] if known.is_some() && is_hidden(view, packages.at, status) => {
-            Outcome::working("Observing", format!("package {} is not listed yet", known.unwrap_or_default()))
-        }
+        [] if known.is_some() && is_hidden(view, packages.at, status) => Outcome::working(
+            Reason::Observing,
+            format!("package {} is not listed yet", known.unwrap_or_default()),
+        ),
         [] => awaited(view.object, known.as_deref()),
         [package] => unproven(take_over(view, status, package, packages, false)),
         several => ambiguous(several),
@@ -66,7 +67,7 @@ fn awaited(object: &OtaPackage, lost: Option<&str>) -> Outcome {
         spec.version,
         text(&spec.artifact.sha256),
     );
-    Outcome::stuck("AwaitingManualUpload", message).in_sync(Truth::False)
+    Outcome::stuck(Reason::AwaitingManualUpload, message).in_sync(Truth::False)
 }
 
 fn ambiguous(several: &[&Package]) -> Outcome {
@@ -80,5 +81,5 @@ fn ambiguous(several: &[&Package]) -> Outcome {
         several.len(),
         list.join(", ")
     );
-    Outcome::stuck("Ambiguous", message).in_sync(Truth::Unknown)
+    Outcome::stuck(Reason::Ambiguous, message).in_sync(Truth::Unknown)
 }

@@ -1,7 +1,7 @@
 //! How a package's judgement stands in its status.
 
 use crate::api::{
-    IN_SYNC, OtaPackage, OtaPackageStatus, READY, RECONCILING, Request, STALLED, Truth, VERIFIED,
+    IN_SYNC, OtaPackage, OtaPackageStatus, READY, RECONCILING, Reason, Request, STALLED, Truth, VERIFIED,
     clear_condition, find_condition, record_decision, set_condition,
 };
 use crate::plan::{Action, Again, POLL, Plan};
@@ -19,12 +19,12 @@ pub(super) enum Standing {
 #[derive(Clone, Debug)]
 pub(super) struct Fact {
     pub truth: Truth,
-    pub reason: &'static str,
+    pub reason: Reason,
     pub message: String,
 }
 
 impl Fact {
-    pub fn new(truth: Truth, reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(truth: Truth, reason: Reason, message: impl Into<String>) -> Self {
         Self { truth, reason, message: message.into() }
     }
 }
@@ -33,7 +33,7 @@ impl Fact {
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub standing: Standing,
-    pub reason: &'static str,
+    pub reason: Reason,
     pub message: String,
     pub in_sync: Option<Fact>,
     pub verified: Option<Fact>,
@@ -41,16 +41,16 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub fn new(standing: Standing, reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(standing: Standing, reason: Reason, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { standing, reason, message, in_sync: None, verified: None, actions: Vec::new() }
     }
 
-    pub fn working(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn working(reason: Reason, message: impl Into<String>) -> Self {
         Self::new(Standing::Working, reason, message)
     }
 
-    pub fn stuck(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn stuck(reason: Reason, message: impl Into<String>) -> Self {
         Self::new(Standing::Stuck, reason, message)
     }
 
@@ -80,8 +80,9 @@ pub(super) fn finish(
     now: Timestamp,
 ) -> Plan<OtaPackageStatus> {
     let generation = object.metadata.generation.unwrap_or(0);
-    let before = find_condition(&status.conditions, READY).map(|ready| ready.reason.clone());
-    if before.as_deref() != Some(outcome.reason) && outcome.reason != "Observing" {
+    let is_known =
+        find_condition(&status.conditions, READY).is_some_and(|ready| ready.reason == outcome.reason);
+    if !is_known && outcome.reason != Reason::Observing {
         record_decision(&mut status.decisions, now, outcome.reason, outcome.message.clone());
     }
     let conditions = &mut status.conditions;

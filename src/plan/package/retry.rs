@@ -7,7 +7,7 @@
 use super::report::{Outcome, Standing};
 use super::verify::{begin, find_job};
 use crate::api::{
-    Intent, OtaPackageStatus, Request, StageCounts, VERIFIED, Verification, VerificationStatus,
+    Intent, OtaPackageStatus, Reason, Request, StageCounts, VERIFIED, Verification, VerificationStatus,
     clear_condition, counted, record_decision, verb,
 };
 use crate::cloud::{Job, JobState};
@@ -32,12 +32,12 @@ pub(super) fn answer(
     again: impl FnOnce(&mut OtaPackageStatus) -> Outcome,
 ) -> Outcome {
     let asked = Request::Retry.open(&view.object.metadata, status.last_handled_retry_at.as_ref());
-    let can_tell = outcome.reason != "Observing" && !status.pending.iter().any(Intent::is_open);
+    let can_tell = outcome.reason != Reason::Observing && !status.pending.iter().any(Intent::is_open);
     let Some(asked) = asked.filter(|_| can_tell) else { return outcome };
     let (rule, message, next) = match decide(view, status, outcome.reason) {
         Answer::Later(actions, why) => return later(outcome, actions, &why),
-        Answer::Taken(next, message) => ("RetryTaken", message, Some(next)),
-        Answer::Refused(why) => ("RetryRefused", format!("nothing is tried again: {why}"), None),
+        Answer::Taken(next, message) => (Reason::RetryTaken, message, Some(next)),
+        Answer::Refused(why) => (Reason::RetryRefused, format!("nothing is tried again: {why}"), None),
     };
     status.last_handled_retry_at = Some(asked.to_owned());
     record_decision(&mut status.decisions, view.now, rule, message);
@@ -47,11 +47,12 @@ pub(super) fn answer(
     again(status)
 }
 
-fn decide(view: &PackageView<'_>, status: &OtaPackageStatus, reason: &str) -> Answer {
+fn decide(view: &PackageView<'_>, status: &OtaPackageStatus, reason: Reason) -> Answer {
     let Some(asked) = &view.object.spec.verification else {
         return Answer::Refused("spec.verification asks for none");
     };
-    let has_failed = matches!(reason, "VerificationFailed" | "JobVanished" | "CallLost");
+    let has_failed =
+        matches!(reason, Reason::VerificationFailed | Reason::JobVanished | Reason::OutcomeUnresolved);
     let known = status.verification.as_ref().filter(|_| has_failed);
     let (Some(known), Some(jobs)) = (known, &view.jobs) else {
         return Answer::Refused("no verification has failed");
@@ -75,7 +76,7 @@ fn decide(view: &PackageView<'_>, status: &OtaPackageStatus, reason: &str) -> An
 
 /// It has failed still, and somebody works on it.
 fn later(mut outcome: Outcome, actions: Vec<Action>, why: &str) -> Outcome {
-    (outcome.standing, outcome.reason) = (Standing::Working, "Verifying");
+    (outcome.standing, outcome.reason) = (Standing::Working, Reason::Verifying);
     outcome.message = format!("{}; {why}", outcome.message);
     outcome.with(actions)
 }

@@ -3,7 +3,7 @@
 use super::former;
 use super::report::{Outcome, Standing};
 use crate::api::{
-    CreateOperation, Intent, OtaPackageStatus, StageCounts, Truth, VERIFIED, Verification,
+    CreateOperation, Intent, OtaPackageStatus, Reason, StageCounts, Truth, VERIFIED, Verification,
     VerificationStatus, condition_is_true, counted, percent_text,
 };
 use crate::cloud::{CloudVerification, Device, Job, JobPurpose, NewJob};
@@ -31,7 +31,7 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
                     "the cloud takes no rollout of package {package_id} before it is verified (its verification: {}); give spec.verification",
                     state.as_str()
                 );
-                Outcome::stuck("VerificationNeeded", message).verified(Truth::False)
+                Outcome::stuck(Reason::VerificationNeeded, message).verified(Truth::False)
             }
         };
     };
@@ -47,7 +47,7 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
             .unwrap_or_else(|| passed(&known.counts, known.job_id.is_some()));
     }
     let (Some(jobs), Some(devices)) = (&view.jobs, &view.devices) else {
-        return Outcome::working("Observing", "looking at the devices of the verification")
+        return Outcome::working(Reason::Observing, "looking at the devices of the verification")
             .verified(Truth::Unknown);
     };
     let named: BTreeSet<&str> = verification.devices.iter().map(String::as_str).collect();
@@ -59,7 +59,7 @@ pub(super) fn verify(view: &PackageView<'_>, status: &mut OtaPackageStatus, pack
             named.len(),
             unknown.join(", ")
         );
-        return Outcome::stuck("VerificationDevicesUnknown", message).verified(Truth::Unknown);
+        return Outcome::stuck(Reason::VerificationDevicesUnknown, message).verified(Truth::Unknown);
     }
     if let Some(unfit) = of_another_product(view, &named, &devices.value) {
         return unfit;
@@ -157,7 +157,7 @@ struct Trial<'v> {
 impl Trial<'_> {
     fn judge(&self, status: &mut OtaPackageStatus) -> Outcome {
         let Some(known) = status.verification.as_mut() else {
-            return Outcome::working("Observing", "looking at the devices of the verification");
+            return Outcome::working(Reason::Observing, "looking at the devices of the verification");
         };
         // A time to come was written by a clock that was ahead: its timeout counts from now on.
         known.dispatched_at = known.dispatched_at.map(|at| at.min(self.view.now));
@@ -184,10 +184,10 @@ impl Trial<'_> {
             };
         }
         if let Some(unclear) = unclear {
-            return Outcome::stuck("VerificationUnclear", unclear).verified(Truth::Unknown);
+            return Outcome::stuck(Reason::VerificationUnknown, unclear).verified(Truth::Unknown);
         }
         match (job, &known.job_id) {
-            (Some(_), _) => Outcome::working("Verifying", summary(&counts)).verified(Truth::Unknown),
+            (Some(_), _) => Outcome::working(Reason::Verifying, summary(&counts)).verified(Truth::Unknown),
             (None, Some(id)) => self.hidden(id, known),
             (None, None) => match call.filter(|call| !call.is_open()) {
                 Some(call) => lost(call),
@@ -275,7 +275,7 @@ impl Trial<'_> {
                 summary(counts),
                 spaced(min)
             );
-            Outcome::stuck("VerificationFailed", message).verified(Truth::False)
+            Outcome::stuck(Reason::VerificationFailed, message).verified(Truth::False)
         })
     }
 
@@ -289,34 +289,34 @@ impl Trial<'_> {
                 if known.attempt > 0 && job.is_some_and(|job| !self.has_settled(job)) =>
             {
                 let message = format!("{summary}; the cloud has not ended its own verification yet");
-                Outcome::working("Verifying", message).verified(Truth::Unknown)
+                Outcome::working(Reason::Verifying, message).verified(Truth::Unknown)
             }
             CloudVerification::Failed => {
                 let message = format!(
                     "verification failed: {summary}, but the cloud calls it failed; no rollout will start"
                 );
-                Outcome::stuck("VerificationFailed", message).verified(Truth::False)
+                Outcome::stuck(Reason::VerificationFailed, message).verified(Truth::False)
             }
             CloudVerification::Pending if job.is_none() => {
                 let message = format!(
                     "{summary}, but the cloud has verified nothing: name devices that do not run it yet"
                 );
-                Outcome::stuck("VerificationUnclear", message).verified(Truth::Unknown)
+                Outcome::stuck(Reason::VerificationUnknown, message).verified(Truth::Unknown)
             }
             CloudVerification::Pending if job.is_some_and(|job| self.has_settled(job)) => {
                 let message = format!(
                     "{summary}, but the verify job has ended and the cloud does not call the package verified; name other devices to verify anew"
                 );
-                Outcome::stuck("VerificationUnclear", message).verified(Truth::Unknown)
+                Outcome::stuck(Reason::VerificationUnknown, message).verified(Truth::Unknown)
             }
             CloudVerification::Pending | CloudVerification::Running => {
                 let message = format!("{summary}; the cloud has not ended its own verification yet");
-                Outcome::working("Verifying", message).verified(Truth::Unknown)
+                Outcome::working(Reason::Verifying, message).verified(Truth::Unknown)
             }
             CloudVerification::Unknown(text) => {
                 let message =
                     format!("{summary}, but the cloud's verification is in the unknown state {text}");
-                Outcome::stuck("VerificationUnclear", message).verified(Truth::Unknown)
+                Outcome::stuck(Reason::VerificationUnknown, message).verified(Truth::Unknown)
             }
         };
         Some(outcome)
@@ -339,7 +339,7 @@ impl Trial<'_> {
             summary(counts),
             self.token
         );
-        Outcome::working("Verifying", message).verified(Truth::Unknown)
+        Outcome::working(Reason::Verifying, message).verified(Truth::Unknown)
     }
 
     fn hidden(&self, id: &str, known: &VerificationStatus) -> Outcome {
@@ -347,13 +347,13 @@ impl Trial<'_> {
         let visible = known.dispatched_at.and_then(|sent| sent.checked_add(lag).ok());
         if visible.is_some_and(|visible| self.jobs.at < visible) {
             let message = format!("verify job {id} is not listed yet");
-            return Outcome::working("Verifying", message).verified(Truth::Unknown);
+            return Outcome::working(Reason::Verifying, message).verified(Truth::Unknown);
         }
         let message = format!(
             "verify job {id} is not in the cloud any more, and is not created again: {}; `rollwave retry`, or other devices, verify anew",
             summary(&known.counts)
         );
-        Outcome::stuck("JobVanished", message).verified(Truth::Unknown)
+        Outcome::stuck(Reason::JobVanished, message).verified(Truth::Unknown)
     }
 
     /// The call of an earlier verification that may still take effect: its job would hold the same devices, and no list shows it.
@@ -373,7 +373,7 @@ impl Trial<'_> {
                 "verification waits: the outcome of call {}, which was sent before the spec was edited, is unknown",
                 call.token
             );
-            return Outcome::working("Verifying", message).verified(Truth::Unknown);
+            return Outcome::working(Reason::Verifying, message).verified(Truth::Unknown);
         }
         let spec = &self.view.object.spec;
         let target = Target { kind: spec.kind, version: &spec.version };
@@ -383,20 +383,20 @@ impl Trial<'_> {
         let (jobs, fleet, lack) = (&self.jobs.value, &self.devices.value, capabilities.job_rows_lack);
         if let Some(busy) = holders(&devices, Sight { jobs, fleet, results, lack }) {
             let message = format!("verification waits: {busy}");
-            return Outcome::working("Verifying", message).verified(Truth::Unknown);
+            return Outcome::working(Reason::Verifying, message).verified(Truth::Unknown);
         }
         if let Some(message) = self.cannot_take_it(&devices) {
-            return Outcome::stuck("VerificationDevicesUnfit", message).verified(Truth::Unknown);
+            return Outcome::stuck(Reason::VerificationDevicesUnfit, message).verified(Truth::Unknown);
         }
         let of_the_cloud = of_the_cloud(self.view, self.package_id);
         if of_the_cloud == Some(&CloudVerification::Running) {
             let message =
                 "verification waits: the cloud verifies the package already, by a job of somebody else";
-            return Outcome::working("Verifying", message).verified(Truth::Unknown);
+            return Outcome::working(Reason::Verifying, message).verified(Truth::Unknown);
         }
         if let Some(why) = unasked(self.view.unasked_jobs) {
             let message = format!("verification waits: {why}");
-            return Outcome::stuck("TooManyExternalJobs", message).verified(Truth::Unknown);
+            return Outcome::stuck(Reason::TooManyExternalJobs, message).verified(Truth::Unknown);
         }
         let name = self.view.object.metadata.name.as_deref().unwrap_or_default();
         let job = NewJob {
@@ -410,7 +410,7 @@ impl Trial<'_> {
             devices: devices.iter().map(ToString::to_string).collect(),
         };
         let message = format!("verifying on {}", counted(devices.len(), "device"));
-        let outcome = Outcome::working("Verifying", message).verified(Truth::Unknown);
+        let outcome = Outcome::working(Reason::Verifying, message).verified(Truth::Unknown);
         outcome.with([Action::CreateJob { stage: None, job }])
     }
 
@@ -431,7 +431,7 @@ impl Trial<'_> {
 
 fn lost(call: &Intent) -> Outcome {
     let message = format!("{}; `rollwave retry`, or other devices, verify anew", lost_call(call));
-    Outcome::stuck("CallLost", message).verified(Truth::Unknown)
+    Outcome::stuck(Reason::OutcomeUnresolved, message).verified(Truth::Unknown)
 }
 
 /// The package was verified, and the cloud has another one in its place that it has not verified.
@@ -446,7 +446,7 @@ fn held_back(view: &PackageView<'_>, package_id: &str, counts: &StageCounts) -> 
         summary(counts),
         state.as_str()
     );
-    Some(Outcome::stuck("VerificationNeeded", message))
+    Some(Outcome::stuck(Reason::VerificationNeeded, message))
 }
 
 /// A cloud that calls a package verified takes no second verify job of it (CreateOTAVerifyJob: "not allowed while the package
@@ -482,7 +482,8 @@ fn of_another_product(
         others.join(", "),
         spec.product
     );
-    (!others.is_empty()).then(|| Outcome::stuck("VerificationDevicesUnfit", message).verified(Truth::Unknown))
+    (!others.is_empty())
+        .then(|| Outcome::stuck(Reason::VerificationDevicesUnfit, message).verified(Truth::Unknown))
 }
 
 fn passed(counts: &StageCounts, was_sent: bool) -> Outcome {
@@ -495,7 +496,7 @@ fn passed(counts: &StageCounts, was_sent: bool) -> Outcome {
 }
 
 fn done(message: impl Into<String>) -> Outcome {
-    Outcome::new(Standing::Done, "Verified", message).verified(Truth::True)
+    Outcome::new(Standing::Done, Reason::Verified, message).verified(Truth::True)
 }
 
 fn summary(counts: &StageCounts) -> String {

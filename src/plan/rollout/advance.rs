@@ -5,8 +5,8 @@ use super::report::{Outcome, total};
 use super::survey::{Survey, survey};
 use super::{Ground, deadline, findings, follow_up, overlap, requests, run, soak, waiting_stage};
 use crate::api::{
-    Decision, OtaRolloutStatus, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction, Verdict,
-    record_decision, time_text,
+    Decision, OtaRolloutStatus, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction,
+    Verdict, record_decision, time_text,
 };
 use crate::plan::needs::{has_begun, is_dispatchable};
 use crate::plan::{Action, Again, POLL, cohort, gate, safeguards, stop};
@@ -59,11 +59,11 @@ fn tell_of_other_instance(
     other: &str,
     now: Timestamp,
 ) -> Outcome {
-    let is_told = |decision: &Decision| decision.rule == "AnotherInstance" && decision.message == other;
+    let is_told = |decision: &Decision| decision.rule == Reason::AnotherInstance && decision.message == other;
     if !status.decisions.iter().any(is_told) {
-        record_decision(&mut status.decisions, now, "AnotherInstance", other);
+        record_decision(&mut status.decisions, now, Reason::AnotherInstance, other);
     }
-    if outcome.reason != "AnotherInstance" && outcome.phase != RolloutPhase::Completed {
+    if outcome.reason != Reason::AnotherInstance && outcome.phase != RolloutPhase::Completed {
         outcome.message = format!("{}; {other}", outcome.message);
     }
     outcome
@@ -80,7 +80,7 @@ fn count<'a>(ground: &Ground<'a>, status: &mut OtaRolloutStatus, edited: bool) -
 /// Takes over an edited spec: stages keep what they know, holds are judged anew.
 fn adopt_spec(ground: &Ground<'_>, status: &mut OtaRolloutStatus, edited: bool) {
     if let Some(message) = safeguards::removed(&ground.rollout.spec, status) {
-        record_decision(&mut status.decisions, ground.now, "SafeguardsRemoved", &message);
+        record_decision(&mut status.decisions, ground.now, Reason::SafeguardsRemoved, &message);
     }
     status.safeguards = safeguards::of(&ground.rollout.spec);
     let mut known = std::mem::take(&mut status.stages);
@@ -98,7 +98,7 @@ fn adopt_spec(ground: &Ground<'_>, status: &mut OtaRolloutStatus, edited: bool) 
     if edited {
         // Devices of a stage are chosen once in a run: more of them would be in no proof that it has given.
         if let Some(message) = cohort::not_followed(&ground.stages, &status.stages) {
-            record_decision(&mut status.decisions, ground.now, "SelectNotFollowed", &message);
+            record_decision(&mut status.decisions, ground.now, Reason::SelectNotFollowed, &message);
         }
         status.stopped_by = None;
         status.plan_hash = Some(ground.hash.clone());
@@ -163,26 +163,26 @@ impl Pass<'_, '_> {
         }
         if let Some(message) = failed {
             // Devices that have not begun must not get what is proven bad.
-            return self.hold_and_stop("GateFailed", message).with(stops);
+            return self.hold_and_stop(Reason::GateFailed, message).with(stops);
         }
         let live = !self.survey.jobs.live().is_empty();
         if let Some(lack) = self.ground.without_package.clone() {
             return if live { lack.watched() } else { lack }.with(stops);
         }
         if let Some(message) = changed {
-            return Outcome::held("StagesChanged", message, live).with(stops);
+            return Outcome::held(Reason::StagesChanged, message, live).with(stops);
         }
         if let Some(doubt) = self.survey.doubt.take().filter(|doubt| !self.is_over(doubt.reason)) {
             return Outcome::held(doubt.reason, doubt.message, true).with(stops);
         }
         if let Some(hidden) = self.survey.hidden.take() {
-            return Outcome::working(RolloutPhase::Progressing, "Observing", hidden);
+            return Outcome::working(RolloutPhase::Progressing, Reason::Observing, hidden);
         }
         if self.survey.population.targeted == 0 {
             let unknown = self.status.excluded.unknown;
             let message =
                 format!("the targets name no device that the cloud knows ({unknown} unknown): nothing to do");
-            return Outcome::held("NoDevices", message, live);
+            return Outcome::held(Reason::NoDevices, message, live);
         }
         if let Some(outcome) = self.overlap() {
             return outcome;
@@ -194,7 +194,7 @@ impl Pass<'_, '_> {
                 self.status.excluded.by_version,
                 overlap::owners_text(&self.status.excluded),
             );
-            return Outcome::held("NoneEligible", message, live);
+            return Outcome::held(Reason::NoneEligible, message, live);
         }
         let lost = self.stop_lost_jobs();
         self.walk().after(lost)
@@ -209,23 +209,23 @@ impl Pass<'_, '_> {
     }
 
     /// A completed rollout does not mind that its jobs are deleted: its last counts stand.
-    fn is_over(&self, reason: &str) -> bool {
-        reason == "JobVanished" && self.status.phase == RolloutPhase::Completed && !self.edited
+    fn is_over(&self, reason: Reason) -> bool {
+        reason == Reason::JobVanished && self.status.phase == RolloutPhase::Completed && !self.edited
     }
 
     fn stop_rules(&mut self) -> Option<Outcome> {
         let evidence = self.status.stopped_by.clone()?;
         let rule = self.ground.rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
         if rule.is_some_and(|rule| rule.action == StopAction::Abort) {
-            let mut outcome = self.hold_and_stop("Aborted", format!("aborted: {}", evidence.message));
+            let mut outcome = self.hold_and_stop(Reason::Aborted, format!("aborted: {}", evidence.message));
             outcome.phase = RolloutPhase::Aborted;
             return Some(outcome);
         }
-        Some(self.hold_and_stop("StopRuleFired", format!("stopped: {}", evidence.message)))
+        Some(self.hold_and_stop(Reason::StopRuleFired, format!("stopped: {}", evidence.message)))
     }
 
     /// Holds, and stops every job of ours that is not final.
-    fn hold_and_stop(&mut self, reason: &'static str, message: String) -> Outcome {
+    fn hold_and_stop(&mut self, reason: Reason, message: String) -> Outcome {
         let live = self.survey.jobs.live();
         let ids: BTreeSet<&str> = live.iter().map(|job| job.id.as_str()).collect();
         for job in self.status.stages.iter_mut().flat_map(|stage| &mut stage.jobs) {
@@ -287,7 +287,7 @@ impl Pass<'_, '_> {
             let message = format!(
                 "stage {name}: all of its devices were taken on by another job, and nobody is left to send to"
             );
-            self.enter(index, StagePhase::Passed, "StagePassed", &message);
+            self.enter(index, StagePhase::Passed, Reason::StagePassed, &message);
             return None;
         }
         if counts.assigned == 0 {
@@ -298,7 +298,7 @@ impl Pass<'_, '_> {
                 ),
             };
             self.status.stages[index].phase = StagePhase::Held;
-            return Some(Outcome::held("NoDevicesLeft", message, false));
+            return Some(Outcome::held(Reason::NoDevicesLeft, message, false));
         }
         let gates = self.gates(index);
         let mut line = format!(
@@ -316,8 +316,8 @@ impl Pass<'_, '_> {
         let looked_at = self.ground.jobs.at.min(self.ground.fleet.at);
         if !self.is_soaking(index) {
             if !gate::is_observed(&gates, &counts) {
-                self.enter(index, StagePhase::Running, "StageRunning", &line);
-                return Some(Outcome::working(RolloutPhase::Progressing, "StageRunning", line));
+                self.enter(index, StagePhase::Running, Reason::StageRunning, &line);
+                return Some(Outcome::working(RolloutPhase::Progressing, Reason::StageRunning, line));
             }
             // Its devices had answered by now, and not by the time at which the older of two looks began.
             let (now, stage) = (self.ground.now, &mut self.status.stages[index]);
@@ -354,10 +354,10 @@ impl Pass<'_, '_> {
         let told = soak.ends_as_told(clocks, self.ground.now);
         stage.soaks_until = Some(told);
         let message = format!("{line}; soaks until {}", time_text(told));
-        self.enter(index, StagePhase::Soaking, "StageSoaking", &message);
+        self.enter(index, StagePhase::Soaking, Reason::StageSoaking, &message);
         let left = end.duration_since(self.ground.now);
         let again = if left <= SignedDuration::ZERO || (self.is_live() && left > POLL) { POLL } else { left };
-        let mut outcome = Outcome::working(RolloutPhase::Progressing, "StageSoaking", message);
+        let mut outcome = Outcome::working(RolloutPhase::Progressing, Reason::StageSoaking, message);
         outcome.again = Again::After(again);
         Some(outcome)
     }
@@ -372,21 +372,21 @@ impl Pass<'_, '_> {
         }
         let Some(open) = open else {
             self.status.stages[index].passed_at = Some(self.ground.now);
-            self.enter(index, StagePhase::Passed, "StagePassed", &format!("stage {line}"));
+            self.enter(index, StagePhase::Passed, Reason::StagePassed, &format!("stage {line}"));
             return None;
         };
         if counts.queued + counts.in_flight > 0 {
             let message = format!("stage {name}: {}", open.message);
-            self.enter(index, StagePhase::Soaking, "StageSoaking", &message);
-            return Some(Outcome::working(RolloutPhase::Progressing, "GateWaiting", message));
+            self.enter(index, StagePhase::Soaking, Reason::StageSoaking, &message);
+            return Some(Outcome::working(RolloutPhase::Progressing, Reason::GateWaiting, message));
         }
         let message = format!("stage {name}: {}", open.message);
-        self.enter(index, StagePhase::Held, "GateInconclusive", &message);
-        Some(Outcome::held("GateInconclusive", message, self.is_live()))
+        self.enter(index, StagePhase::Held, Reason::GateInconclusive, &message);
+        Some(Outcome::held(Reason::GateInconclusive, message, self.is_live()))
     }
 
     /// Changes a stage's phase, and writes down why when that is news.
-    pub(super) fn enter(&mut self, index: usize, phase: StagePhase, reason: &str, message: &str) {
+    pub(super) fn enter(&mut self, index: usize, phase: StagePhase, reason: Reason, message: &str) {
         let stage = &mut self.status.stages[index];
         let news = stage.phase != phase;
         stage.phase = phase;

@@ -20,7 +20,7 @@ use super::report::{Outcome, Standing};
 use super::survey::Survey;
 use crate::api::support::{self, Support};
 use crate::api::{
-    AfterDeadline, CloudKind, Kind, OtaRolloutStatus, Period, RolloutPhase, StageClock, StageCounts,
+    AfterDeadline, CloudKind, Kind, OtaRolloutStatus, Period, Reason, RolloutPhase, StageClock, StageCounts,
     StageStatus, Uptime, time_text,
 };
 use crate::plan::clocks::{Clocks, Wait};
@@ -227,8 +227,8 @@ impl Pass<'_, '_> {
     /// A stage that would wait on is held when nothing can come of waiting: its deadline has passed, or none of its devices began
     /// and nobody is outstanding.
     pub(super) fn hold_after_deadline(&self, index: usize, outcome: Outcome) -> Outcome {
-        let waits =
-            outcome.standing == Standing::Working && matches!(outcome.reason, "StageRunning" | "GateWaiting");
+        let waits = outcome.standing == Standing::Working
+            && matches!(outcome.reason, Reason::StageRunning | Reason::GateWaiting);
         let stage = &self.status.stages[index];
         let counts = stage.counts;
         let nobody_is_left = counts.assigned > 0 && counts.outstanding() == 0;
@@ -252,7 +252,7 @@ impl Pass<'_, '_> {
                  {failures} failed; set deadline.then to Judge to go on without them, give them longer, or wait"
             )
         };
-        Outcome::held("StageDeadline", message, self.is_live())
+        Outcome::held(Reason::StageDeadline, message, self.is_live())
     }
 
     /// True while devices are watched closely: a job runs, and the deadline of its stage has not passed.
@@ -278,7 +278,10 @@ pub(super) fn end_of_patience(
     now: Timestamp,
 ) -> Outcome {
     let waits = outcome.standing == Standing::Working
-        && matches!(outcome.reason, "DispatchBlocked" | "PackageNotReady" | "StoppingPreviousJobs");
+        && matches!(
+            outcome.reason,
+            Reason::DispatchBlocked | Reason::PackageNotReady | Reason::StoppingPreviousJobs
+        );
     status.waits_since = waits.then(|| status.waits_since.map_or(now, |since| since.min(now)));
     let has_passed = |since: Timestamp| now.duration_since(since) >= DEADLINE.as_signed();
     if let Some(since) = status.waits_since.filter(|since| has_passed(*since)) {

@@ -4,7 +4,7 @@ use super::advance::Pass;
 use super::report::Outcome;
 use super::survey::Unfinished;
 use super::{Ground, as_count};
-use crate::api::{RolloutPhase, StagePhase, StageStatus, counted, support::rollout_refusals, verb};
+use crate::api::{Reason, RolloutPhase, StagePhase, StageStatus, counted, support::rollout_refusals, verb};
 use crate::cloud::{JobPurpose, NewJob};
 use crate::plan::busy::{Sight, holders};
 use crate::plan::cohort::{assign, other_product, rank, seed, select_digest};
@@ -30,17 +30,17 @@ impl<'a> Pass<'_, 'a> {
         let unproven = self.unproven_before(index);
         if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
             let message = format!("stage {name} ({size}) is not released: {message}");
-            return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+            return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
         }
         if let Some(message) = self.too_few(index, devices.len()).filter(|_| waiting) {
             return Some(Outcome::held(
-                "StageTooSmall",
+                Reason::StageTooSmall,
                 format!("stage {name} is not released: {message}"),
                 false,
             ));
         }
         if let Some(message) = self.refused() {
-            return Some(Outcome::held("NotSupported", message, false));
+            return Some(Outcome::held(Reason::NotSupported, message, false));
         }
         if let Some(wait) = self.closed(index) {
             let message = format!("stage {name} ({size}) is not released: it {}", wait.text());
@@ -52,19 +52,19 @@ impl<'a> Pass<'_, 'a> {
         let actions = match self.jobs_for(index, devices.clone()) {
             Ok(actions) => actions,
             Err(message) => {
-                return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+                return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
             }
         };
         let jobs = counted(actions.len(), "job");
         let message = format!("stage {name}: {size} in {jobs}");
         if waiting {
-            self.enter(index, StagePhase::Dispatching, "StageReleased", &message);
+            self.enter(index, StagePhase::Dispatching, Reason::StageReleased, &message);
         }
         let stage = &mut self.status.stages[index];
         stage.dispatched_at = stage.dispatched_at.or(Some(self.ground.now));
         let selected_by = self.ground.stages.get(index).map(|stage| select_digest(&stage.select));
         stage.selected_by = stage.selected_by.take().or(selected_by);
-        Some(Outcome::working(RolloutPhase::Progressing, "StageDispatching", message).with(actions))
+        Some(Outcome::working(RolloutPhase::Progressing, Reason::StageDispatching, message).with(actions))
     }
 
     /// What the cloud cannot honour of the spec, as a sentence.
@@ -98,10 +98,10 @@ impl<'a> Pass<'_, 'a> {
         }
         if !self.survey.jobs.unsettled.is_empty() {
             let message = format!("stage {name} waits for a call that is not settled");
-            return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+            return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
         }
         if let Some(message) = self.names_nobody(index, name) {
-            return Some(Outcome::held("StageDevicesUnknown", message, false));
+            return Some(Outcome::held(Reason::StageDevicesUnknown, message, false));
         }
         if self.would_skip_its_proof(index) {
             let message = format!(
@@ -109,10 +109,10 @@ impl<'a> Pass<'_, 'a> {
                 counted(self.survey.population.eligible.len(), "device"),
                 verb(self.survey.population.eligible.len(), "comes", "come")
             );
-            return Some(Outcome::held("StageEmpty", message, false));
+            return Some(Outcome::held(Reason::StageEmpty, message, false));
         }
         self.status.stages[index].passed_at = Some(self.ground.now);
-        self.enter(index, StagePhase::Passed, "StageEmpty", &format!("stage {name}: no devices"));
+        self.enter(index, StagePhase::Passed, Reason::StageEmpty, &format!("stage {name}: no devices"));
         None
     }
 
@@ -166,7 +166,7 @@ impl<'a> Pass<'_, 'a> {
                 return self.step(reopened);
             }
             if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
-                return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+                return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
             }
             if let Some(wait) = self.closed(index) {
                 let name = &self.status.stages[index].name;
@@ -189,11 +189,15 @@ impl<'a> Pass<'_, 'a> {
             match self.jobs_for(index, devices) {
                 Ok(jobs) => actions.extend(jobs),
                 Err(message) => {
-                    return Some(Outcome::working(RolloutPhase::Progressing, "DispatchBlocked", message));
+                    return Some(Outcome::working(
+                        RolloutPhase::Progressing,
+                        Reason::DispatchBlocked,
+                        message,
+                    ));
                 }
             }
         }
-        let reason = if failed == 0 { "StageResumed" } else { "StageRetried" };
+        let reason = if failed == 0 { Reason::StageResumed } else { Reason::StageRetried };
         let outcome = Outcome::working(RolloutPhase::Progressing, reason, taken_up(stopped, failed));
         if actions.is_empty() { None } else { Some(outcome.with(actions)) }
     }
@@ -207,7 +211,7 @@ impl<'a> Pass<'_, 'a> {
 
     /// Nothing is asked until the stage may be sent, but for jobs that still run.
     pub(super) fn wait_for_opening(&self, wait: &Wait, message: String) -> Outcome {
-        let mut outcome = Outcome::working(RolloutPhase::Progressing, "WindowClosed", message);
+        let mut outcome = Outcome::working(RolloutPhase::Progressing, Reason::WindowClosed, message);
         let left = wait.until.duration_since(self.ground.now);
         outcome.again = Again::After(if self.is_live() { left.min(POLL) } else { left });
         outcome
@@ -238,7 +242,7 @@ impl<'a> Pass<'_, 'a> {
     /// Holds while external jobs that may have the devices are too many to be queried.
     pub(super) fn unasked(&self, what: &str) -> Option<Outcome> {
         let why = unasked(self.ground.unasked_jobs)?;
-        Some(Outcome::held("TooManyExternalJobs", format!("{what}: {why}"), self.is_live()))
+        Some(Outcome::held(Reason::TooManyExternalJobs, format!("{what}: {why}"), self.is_live()))
     }
 
     /// The create calls for these devices. While a call is unsettled only that one is made again: it may have taken effect.

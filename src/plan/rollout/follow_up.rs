@@ -7,7 +7,8 @@ use super::jobs::within;
 use super::report::{Outcome, total};
 use super::{Ground, as_count};
 use crate::api::{
-    JobRef, MAX_EXAMPLES, NewDevices, OtaRolloutStatus, RolloutPhase, StagePhase, StageStatus, counted,
+    JobRef, MAX_EXAMPLES, NewDevices, OtaRolloutStatus, Reason, RolloutPhase, StagePhase, StageStatus,
+    counted,
 };
 use crate::plan::cohort::{Taken, assign, seed};
 use std::collections::BTreeSet;
@@ -68,14 +69,14 @@ impl<'a> Pass<'_, 'a> {
             let message = format!(
                 "{who}: not sent, because {why}; let that stage select devices, or set spec.newDevices: Ignore"
             );
-            return Outcome::held("FollowUpBlocked", message, self.is_live());
+            return Outcome::held(Reason::FollowUpBlocked, message, self.is_live());
         }
         let progressing = |reason, message| Outcome::working(RolloutPhase::Progressing, reason, message);
         if let Some(why) = self.blocked().or_else(|| self.busy(&late)) {
-            return progressing("DispatchBlocked", format!("{who}: not sent yet: {why}"));
+            return progressing(Reason::DispatchBlocked, format!("{who}: not sent yet: {why}"));
         }
         if let Some(message) = self.refused() {
-            return Outcome::held("NotSupported", message, self.is_live());
+            return Outcome::held(Reason::NotSupported, message, self.is_live());
         }
         let stage = self.status.stages[last].name.clone();
         if let Some(wait) = self.closed(last) {
@@ -85,8 +86,10 @@ impl<'a> Pass<'_, 'a> {
             return outcome;
         }
         match self.jobs_for(last, late) {
-            Ok(actions) => progressing("FollowUp", format!("{who}: sent now in stage {stage}")).with(actions),
-            Err(message) => progressing("DispatchBlocked", format!("{who}: {message}")),
+            Ok(actions) => {
+                progressing(Reason::FollowUp, format!("{who}: sent now in stage {stage}")).with(actions)
+            }
+            Err(message) => progressing(Reason::DispatchBlocked, format!("{who}: {message}")),
         }
     }
 
@@ -111,7 +114,7 @@ impl<'a> Pass<'_, 'a> {
             counts.assigned,
             counts.failures(),
         );
-        Some(Outcome::working(RolloutPhase::Progressing, "FollowUp", message))
+        Some(Outcome::working(RolloutPhase::Progressing, Reason::FollowUp, message))
     }
 
     /// Devices that may or may not be new, for the end of a sentence: nothing is sent to them.

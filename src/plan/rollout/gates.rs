@@ -2,7 +2,7 @@
 //! hold never hides a build that is proven bad.
 
 use super::advance::Pass;
-use crate::api::{Evidence, OutcomeGate, StageCounts, StagePhase, StageStatus, Verdict};
+use crate::api::{Evidence, Gate, Reason, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::plan::gate;
 use crate::plan::stage::{Target, as_count};
 use std::collections::BTreeSet;
@@ -18,8 +18,11 @@ impl Pass<'_, '_> {
                 continue;
             }
             let Some(evidence) = self.ask_gates(index) else { continue };
-            let message = format!("stage {}: {}", self.status.stages[index].name, evidence.message);
-            self.enter(index, StagePhase::Held, "GateFailed", &message);
+            let message = format!(
+                "stage {}, gate {}: {}",
+                self.status.stages[index].name, evidence.rule, evidence.message
+            );
+            self.enter(index, StagePhase::Held, Reason::GateFailed, &message);
             failed.get_or_insert(message);
         }
         failed
@@ -37,7 +40,7 @@ impl Pass<'_, '_> {
         }
         let failed = self.ask_gates(index).is_some();
         let stage = &mut self.status.stages[index];
-        if failed || !is_proven(stage) {
+        if failed || !all_pass(stage) {
             (stage.phase, stage.passed_at) = (StagePhase::Running, None);
         }
     }
@@ -45,8 +48,7 @@ impl Pass<'_, '_> {
     /// Why a stage may not be sent: a gate of an earlier stage has not passed, with numbers, by the spec as it is now.
     pub(super) fn unproven_before(&mut self, index: usize) -> Option<String> {
         (0..index).find_map(|before| {
-            let asked = self.gates(before).len();
-            if asked == 0 {
+            if self.gates(before).is_empty() {
                 return None;
             }
             let is_empty = self.status.stages[before].jobs.is_empty();
@@ -55,7 +57,7 @@ impl Pass<'_, '_> {
             }
             let stage = &self.status.stages[before];
             let is_over = is_empty || stage.phase == StagePhase::Passed;
-            if is_over && stage.gates.len() == asked && is_proven(stage) {
+            if is_over && has_passed(stage, self.gates(before)) {
                 return None;
             }
             let stage = &mut self.status.stages[before];
@@ -73,7 +75,7 @@ impl Pass<'_, '_> {
     pub(super) fn ask_for_others(&mut self, index: usize) -> bool {
         let earlier = self.status.stages.iter().take(index);
         let proven =
-            earlier.filter(|stage| !stage.jobs.is_empty() && !stage.gates.is_empty() && is_proven(stage));
+            earlier.filter(|stage| !stage.jobs.is_empty() && !stage.gates.is_empty() && all_pass(stage));
         let own = self.named_running(index);
         let own = StageCounts { assigned: own, succeeded: own, ..StageCounts::default() };
         let counts = proven.fold(own, |sum, stage| sum + stage.counts);
@@ -81,15 +83,15 @@ impl Pass<'_, '_> {
             self.status.stages[index].gates.clear();
             return false;
         }
-        let asked = self.gates(index).into_iter().enumerate().map(|(n, outcome)| {
-            let mut evidence = gate::judge(&format!("outcome[{n}]"), outcome, &counts, self.ground.now);
+        let asked = self.gates(index).iter().map(|gate| {
+            let mut evidence = gate::judge(gate, &counts, self.ground.now);
             evidence.message += "; by the devices of earlier stages and by those that run it already, as the stage has nobody to send it to";
             evidence
         });
         let before = &self.status.stages[index].gates;
         let asked: Vec<Evidence> = asked.map(|evidence| keep_time(evidence, before)).collect();
         self.status.stages[index].gates = asked;
-        is_proven(&self.status.stages[index])
+        all_pass(&self.status.stages[index])
     }
 
     /// How many devices the stage names that no job of ours was sent to, when all that it names run the version.
@@ -117,25 +119,28 @@ impl Pass<'_, '_> {
             return Some(failed);
         }
         let counts = stage.counts;
-        let asked = self.gates(index);
-        let asked = asked
-            .iter()
-            .enumerate()
-            .map(|(n, outcome)| gate::judge(&format!("outcome[{n}]"), outcome, &counts, self.ground.now));
+        let asked = self.gates(index).iter().map(|gate| gate::judge(gate, &counts, self.ground.now));
         let asked: Vec<Evidence> = asked.map(|evidence| keep_time(evidence, &stage.gates)).collect();
         let failed = failed(&asked);
         self.status.stages[index].gates = asked;
         failed
     }
 
-    pub(super) fn gates(&self, index: usize) -> Vec<&OutcomeGate> {
-        let gates = self.ground.stages.get(index).map_or(&[][..], |stage| stage.gates.as_slice());
-        gates.iter().map(|gate| &gate.outcome).collect()
+    pub(super) fn gates(&self, index: usize) -> &[Gate] {
+        self.ground.stages.get(index).map_or(&[], |stage| stage.gates.as_slice())
     }
 }
 
-fn is_proven(stage: &StageStatus) -> bool {
+fn all_pass(stage: &StageStatus) -> bool {
     stage.gates.iter().all(|gate| gate.verdict == Verdict::Pass)
+}
+
+/// True when each of these gates has evidence under its name, and passed by it.
+fn has_passed(stage: &StageStatus, gates: &[Gate]) -> bool {
+    let passed = |gate: &Gate| {
+        stage.gates.iter().any(|evidence| evidence.rule == gate.name && evidence.verdict == Verdict::Pass)
+    };
+    gates.iter().all(passed)
 }
 
 /// The same numbers keep their time, so that an idle pass changes nothing.

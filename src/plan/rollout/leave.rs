@@ -4,7 +4,8 @@ use super::jobs::{OurJobs, can_be_stopped, may_be_hidden, stopped_uptime, unlist
 use super::report::{Outcome, finish};
 use super::{Ground, account_left, requests, run, wait_for_a_look};
 use crate::api::{
-    CreateOperation, ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus, RolloutPhase, record_decision,
+    CreateOperation, ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus, Reason, RolloutPhase,
+    record_decision,
 };
 use crate::cloud::{Capabilities, Job, JobState};
 use crate::plan::clocks::Clocks;
@@ -55,14 +56,14 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
         if !running.is_empty() {
             let message =
                 format!("the package is gone, and with it the way to its cloud; left as they are: {running}");
-            record_decision(&mut status.decisions, view.now, "JobsLeftRunning", message);
+            record_decision(&mut status.decisions, view.now, Reason::JobsLeftRunning, message);
         }
         return release(view.object, status, view.now);
     };
-    let (phase, reason) = (RolloutPhase::Deleting, "Deleting");
+    let (phase, reason) = (RolloutPhase::Deleting, Reason::Deleting);
     if let (Some((account, _)), None) = (account_left(view), view.capabilities) {
         let message = format!("OtaCloud/{account} is gone; left as they are: {running}");
-        record_decision(&mut status.decisions, view.now, "JobsLeftRunning", message);
+        record_decision(&mut status.decisions, view.now, Reason::JobsLeftRunning, message);
         return release(view.object, status, view.now);
     }
     let (Some(capabilities), Some(seen)) = (view.capabilities, &view.jobs) else {
@@ -79,7 +80,7 @@ pub(super) fn delete(view: &RolloutView<'_>, mut status: OtaRolloutStatus) -> Pl
     if remains.waits_for.is_empty() {
         if let Some(call) = status.pending.iter().find(|call| !call.is_open()) {
             let message = format!("{}; whatever it made is left as it is", lost_call(call));
-            record_decision(&mut status.decisions, view.now, "CallLost", message);
+            record_decision(&mut status.decisions, view.now, Reason::OutcomeUnresolved, message);
         }
         return release(view.object, status, view.now).also(remains.stops);
     }
@@ -99,8 +100,8 @@ fn sent_nothing(status: &OtaRolloutStatus) -> bool {
 }
 
 fn release(object: &OtaRollout, status: OtaRolloutStatus, now: Timestamp) -> Plan<OtaRolloutStatus> {
-    let outcome =
-        Outcome::working(RolloutPhase::Deleting, "Deleting", "nothing is left to do").with([Action::Release]);
+    let outcome = Outcome::working(RolloutPhase::Deleting, Reason::Deleting, "nothing is left to do")
+        .with([Action::Release]);
     finish(object, status, outcome, now)
 }
 
@@ -144,8 +145,8 @@ pub(super) fn account(
     }
     let to = package.account();
     let message = format!("its jobs in {account} are over: it begins in {to}");
-    record_decision(&mut status.decisions, view.now, "AccountChanged", message.clone());
-    let outcome = Outcome::working(RolloutPhase::Pending, "AccountChanged", message);
+    record_decision(&mut status.decisions, view.now, Reason::AccountChanged, message.clone());
+    let outcome = Outcome::working(RolloutPhase::Pending, Reason::AccountChanged, message);
     finish(view.object, run::elsewhere(status, package, view.now), outcome, view.now)
 }
 
@@ -158,7 +159,7 @@ fn account_is_gone(status: &OtaRolloutStatus, account: &ObjectKey) -> Option<Out
         "the package has moved, and {account}, in whose account this rollout has left what may still run, is gone: {}; write {account} again so that it is stopped, or delete this rollout, which leaves it as it is, and write a new one",
         left.join(", ")
     );
-    (!left.is_empty()).then(|| Outcome::held("AccountGone", message, false))
+    (!left.is_empty()).then(|| Outcome::held(Reason::AccountGone, message, false))
 }
 
 /// Stops what is left of the stages, and says what has to end first; none once nothing stands in the way.
@@ -169,7 +170,7 @@ fn abandon(scene: &Scene<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> 
     if !remains.waits_for.is_empty() {
         let message =
             format!("jobs of the run before {end} first: {}{by_hand}", remains.waits_for.join(", "));
-        let outcome = Outcome::working(RolloutPhase::Pending, "StoppingPreviousJobs", message);
+        let outcome = Outcome::working(RolloutPhase::Pending, Reason::StoppingPreviousJobs, message);
         return Some(outcome.with(remains.stops));
     }
     let (reason, message) = remains.obstacle(status)?;
@@ -230,17 +231,17 @@ fn remains(status: &mut OtaRolloutStatus, scene: &Scene<'_>) -> Remains {
 
 impl Remains {
     /// What only a user can end: the reason, and a sentence.
-    fn obstacle(&self, status: &OtaRolloutStatus) -> Option<(&'static str, String)> {
+    fn obstacle(&self, status: &OtaRolloutStatus) -> Option<(Reason, String)> {
         let way_out = "delete this rollout and write a new one to go on";
         if let Some(call) = status.pending.iter().find(|call| !call.is_open()) {
-            return Some(("CallLost", format!("{}; {way_out}", lost_call(call))));
+            return Some((Reason::OutcomeUnresolved, format!("{}; {way_out}", lost_call(call))));
         }
         let vanished = self.vanished.join(", ");
         (!vanished.is_empty()).then(|| {
             let message = format!(
                 "jobs of the run before are not in the cloud's list, and were not seen to be final: {vanished}; {way_out}"
             );
-            ("JobVanished", message)
+            (Reason::JobVanished, message)
         })
     }
 

@@ -4,8 +4,8 @@ use super::advance::Pass;
 use super::jobs::can_be_stopped;
 use super::report::{Outcome, Standing};
 use crate::api::{
-    Excluded, MAX_EXAMPLES, OtaRolloutStatus, Owner as OwnerStatus, RolloutPhase, StagePhase, counted,
-    record_decision, verb,
+    Excluded, MAX_EXAMPLES, OtaRolloutStatus, Owner as OwnerStatus, Reason, RolloutPhase, StagePhase,
+    counted, record_decision, verb,
 };
 use crate::cloud::Device;
 use crate::plan::needs::has_begun;
@@ -97,7 +97,7 @@ pub(super) fn note_owners(status: &mut OtaRolloutStatus, excluded: Excluded, now
         excluded.owners.iter().map(|owner| owner.rollout.clone()).collect()
     };
     if !excluded.owners.is_empty() && names(&excluded) != names(&status.excluded) {
-        record_decision(&mut status.decisions, now, "OwnedElsewhere", owned_text(&excluded));
+        record_decision(&mut status.decisions, now, Reason::OwnedElsewhere, owned_text(&excluded));
     }
     status.excluded = excluded;
 }
@@ -139,7 +139,7 @@ impl Pass<'_, '_> {
                 "waits until the groups or tags of OtaRollout {} are read, which may own some of these devices; nothing is sent before",
                 self.ground.ownership.name_of(rival)
             );
-            return Some(Outcome::working(RolloutPhase::Progressing, "OwnerUnknown", message));
+            return Some(Outcome::working(RolloutPhase::Progressing, Reason::OwnerUnknown, message));
         }
         self.owns_nothing()
     }
@@ -153,7 +153,7 @@ impl Pass<'_, '_> {
             rollouts.join(", "),
             self.ground.ownership.tie(),
         );
-        Outcome::held("TargetsOverlap", message, self.is_live())
+        Outcome::held(Reason::TargetsOverlap, message, self.is_live())
     }
 
     /// Nothing was sent, and everybody who could be sent something belongs to another rollout: nothing is left to do here.
@@ -168,7 +168,7 @@ impl Pass<'_, '_> {
         (!owns_something).then(|| Outcome {
             phase: RolloutPhase::Completed,
             standing: Standing::Done,
-            reason: "OwnedElsewhere",
+            reason: Reason::OwnedElsewhere,
             message: format!(
                 "nothing is sent to any of {} targeted devices: {}",
                 self.survey.population.targeted,
@@ -214,7 +214,7 @@ impl Pass<'_, '_> {
             "stage {}: all of its devices belong to other rollouts by now, and nobody is left to send to",
             self.status.stages[index].name
         );
-        self.enter(index, StagePhase::Passed, "StagePassed", &message);
+        self.enter(index, StagePhase::Passed, Reason::StagePassed, &message);
         true
     }
 }

@@ -2,8 +2,8 @@
 
 use super::deadline;
 use crate::api::{
-    HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, ReadyWhen, Request, RolloutPhase,
-    STALLED, SUSPENDED, StageCounts, StagePhase, StageStatus, Truth, Verdict, clear_condition,
+    HEALTHY, OtaRollout, OtaRolloutStatus, PROGRESSING, READY, RECONCILING, ReadyWhen, Reason, Request,
+    RolloutPhase, STALLED, SUSPENDED, StageCounts, StagePhase, StageStatus, Truth, Verdict, clear_condition,
     condition_is_true, find_condition, record_decision, set_condition,
 };
 use crate::plan::{Action, Again, Plan};
@@ -28,7 +28,7 @@ pub(super) struct Outcome {
     pub phase: RolloutPhase,
     pub standing: Standing,
     /// CamelCase, for conditions and decisions.
-    pub reason: &'static str,
+    pub reason: Reason,
     pub message: String,
     pub again: Again,
     pub actions: Vec<Action>,
@@ -36,7 +36,7 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Work goes on; look again soon.
-    pub fn working(phase: RolloutPhase, reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn working(phase: RolloutPhase, reason: Reason, message: impl Into<String>) -> Self {
         let again = Again::After(crate::plan::POLL);
         Self {
             phase,
@@ -49,7 +49,7 @@ impl Outcome {
     }
 
     /// Held until a person changes something; devices that still upgrade are watched (`live`).
-    pub fn held(reason: &'static str, message: impl Into<String>, live: bool) -> Self {
+    pub fn held(reason: Reason, message: impl Into<String>, live: bool) -> Self {
         let again = if live { Again::After(crate::plan::POLL) } else { Again::AtDriftInterval };
         let phase = RolloutPhase::Held;
         Self { phase, standing: Standing::Stuck, reason, message: message.into(), again, actions: Vec::new() }
@@ -89,13 +89,13 @@ pub(super) fn finish(
 ) -> Plan<OtaRolloutStatus> {
     let outcome = deadline::end_of_patience(&mut status, outcome, now);
     let generation = object.metadata.generation.unwrap_or(0);
-    let reason_before = find_condition(&status.conditions, PROGRESSING).map(|known| known.reason.clone());
+    let is_known =
+        find_condition(&status.conditions, PROGRESSING).is_some_and(|known| known.reason == outcome.reason);
     let was_stuck = condition_is_true(&status.conditions, STALLED);
-    let is_news = reason_before.as_deref() != Some(outcome.reason)
-        || (outcome.standing == Standing::Stuck && !was_stuck);
+    let is_news = !is_known || (outcome.standing == Standing::Stuck && !was_stuck);
     if is_news
         && (outcome.standing != Standing::Working
-            || matches!(outcome.reason, "StageResumed" | "StageRetried"))
+            || matches!(outcome.reason, Reason::StageResumed | Reason::StageRetried))
     {
         record_decision(&mut status.decisions, now, outcome.reason, outcome.message.clone());
     }
@@ -107,7 +107,7 @@ pub(super) fn finish(
     status.progress = progress(&status);
     let health = health(&status, &outcome);
     let ready = is_ready(object, &status, &outcome);
-    let mut set = |type_: &str, truth: Truth, reason: &str, message: &str| {
+    let mut set = |type_: &str, truth: Truth, reason: Reason, message: &str| {
         set_condition(&mut status.conditions, type_, truth, reason, message, generation, now);
     };
     let progressing = if outcome.phase == RolloutPhase::Progressing { Truth::True } else { Truth::False };
@@ -140,40 +140,44 @@ pub(super) fn finish(
 }
 
 /// Why it is ready, if it is as far as `readyWhen` asks for.
-fn is_ready(object: &OtaRollout, status: &OtaRolloutStatus, outcome: &Outcome) -> Option<&'static str> {
+fn is_ready(object: &OtaRollout, status: &OtaRolloutStatus, outcome: &Outcome) -> Option<Reason> {
     let canary_passed = status.stages.first().is_some_and(|stage| stage.phase == StagePhase::Passed);
     let goes_well = outcome.standing != Standing::Stuck
         && !matches!(
             outcome.reason,
-            "Observing" | "CloudUnreachable" | "Deleting" | "PackageMissing" | "PackageInvalid"
+            Reason::Observing
+                | Reason::CloudUnreachable
+                | Reason::Deleting
+                | Reason::PackageMissing
+                | Reason::PackageInvalid
         );
     match object.spec.ready_when {
         _ if outcome.standing == Standing::Done => Some(outcome.reason),
-        ReadyWhen::Accepted if goes_well => Some("Accepted"),
-        ReadyWhen::CanaryPassed if goes_well && canary_passed => Some("CanaryPassed"),
+        ReadyWhen::Accepted if goes_well => Some(Reason::Accepted),
+        ReadyWhen::CanaryPassed if goes_well && canary_passed => Some(Reason::CanaryPassed),
         _ => None,
     }
 }
 
-fn health(status: &OtaRolloutStatus, outcome: &Outcome) -> (Truth, &'static str, String) {
+fn health(status: &OtaRolloutStatus, outcome: &Outcome) -> (Truth, Reason, String) {
     let total = total(&status.stages);
-    if matches!(outcome.reason, "StageFailed" | "StageDeadline") {
+    if matches!(outcome.reason, Reason::StageFailed | Reason::StageDeadline) {
         return (Truth::False, outcome.reason, outcome.message.clone());
     }
     if let Some(evidence) = &status.stopped_by {
-        return (Truth::False, "StopRuleFired", evidence.message.clone());
+        return (Truth::False, Reason::StopRuleFired, evidence.message.clone());
     }
     let held = status.stages.iter().filter(|stage| stage.phase == StagePhase::Held);
     if let Some(gate) = held.flat_map(|stage| &stage.gates).find(|gate| gate.verdict == Verdict::Fail) {
-        return (Truth::False, "GateFailed", gate.message.clone());
+        return (Truth::False, Reason::GateFailed, gate.message.clone());
     }
     if status.phase == RolloutPhase::Completed && total.reverted > 0 {
         let message = format!("{} of {} devices no longer run the version", total.reverted, total.assigned);
-        return (Truth::False, "Reverted", message);
+        return (Truth::False, Reason::Reverted, message);
     }
     (
         Truth::True,
-        "NoStop",
+        Reason::NoStop,
         format!("{} of {} devices succeeded, {} failed", total.succeeded, total.assigned, total.failures()),
     )
 }

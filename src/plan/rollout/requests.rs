@@ -5,7 +5,7 @@
 
 use super::report::{Outcome, total};
 use crate::api::{
-    OtaRollout, OtaRolloutStatus, Request, StageCounts, StagePhase, StageStatus, counted, is_paused,
+    OtaRollout, OtaRolloutStatus, Reason, Request, StageCounts, StagePhase, StageStatus, counted, is_paused,
     record_decision, time_text, verb,
 };
 use crate::plan::needs::has_begun;
@@ -21,7 +21,7 @@ pub(super) fn take_pause(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
         status.paused_at = before.or(Some(now));
     } else if let Some(since) = status.paused_at.take() {
         let message = format!("resumed by request; it stood still since {}", time_text(since));
-        record_decision(&mut status.decisions, now, "Resumed", message);
+        record_decision(&mut status.decisions, now, Reason::Resumed, message);
     }
     for (request, handled) in [
         (Request::Pause, &mut status.last_handled_pause_at),
@@ -34,16 +34,13 @@ pub(super) fn take_pause(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
 }
 
 /// Why a person has it stand still: the reason, and the words that a sentence begins with.
-pub(super) fn stands_still(
-    rollout: &OtaRollout,
-    status: &OtaRolloutStatus,
-) -> Option<(&'static str, String)> {
+pub(super) fn stands_still(rollout: &OtaRollout, status: &OtaRolloutStatus) -> Option<(Reason, String)> {
     let paused = |since| format!("paused by request since {}", time_text(since));
     match (rollout.spec.suspend, status.paused_at) {
         (false, None) => None,
-        (true, None) => Some(("Suspended", "suspended".to_owned())),
-        (false, Some(since)) => Some(("Paused", paused(since))),
-        (true, Some(since)) => Some(("Suspended", format!("suspended, and {}", paused(since)))),
+        (true, None) => Some((Reason::Suspended, "suspended".to_owned())),
+        (false, Some(since)) => Some((Reason::Paused, paused(since))),
+        (true, Some(since)) => Some((Reason::Suspended, format!("suspended, and {}", paused(since)))),
     }
 }
 
@@ -61,12 +58,14 @@ pub(super) fn answer_unjudged(
         // It has sent nothing: its first run begins anyway.
         status.last_handled_restart_at = Some(asked.to_owned());
     }
-    if matches!(outcome.reason, "PackageMissing" | "PackageInvalid") {
+    if matches!(outcome.reason, Reason::PackageMissing | Reason::PackageInvalid) {
         refuse_restart(rollout, status, &outcome.message, now);
     }
     match outcome.reason {
         _ if total(&status.stages).failures() == 0 => refuse_retry(rollout, status, NONE_FAILED, now),
-        "PackageMissing" | "PackageInvalid" => refuse_retry(rollout, status, &outcome.message, now),
+        Reason::PackageMissing | Reason::PackageInvalid => {
+            refuse_retry(rollout, status, &outcome.message, now)
+        }
         _ => {}
     }
 }
@@ -95,7 +94,7 @@ pub(super) fn refuse_restart(rollout: &OtaRollout, status: &mut OtaRolloutStatus
     let handled = status.last_handled_restart_at.as_ref();
     let Some(asked) = Request::Restart.open(&rollout.metadata, handled) else { return };
     status.last_handled_restart_at = Some(asked.to_owned());
-    record_decision(&mut status.decisions, now, "RestartRefused", format!("no new run begins: {why}"));
+    record_decision(&mut status.decisions, now, Reason::RestartRefused, format!("no new run begins: {why}"));
 }
 
 /// Refuses a request to try again, if there is one.
@@ -103,7 +102,12 @@ pub(super) fn refuse_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, 
     let handled = status.last_handled_retry_at.as_ref();
     let Some(asked) = Request::Retry.open(&rollout.metadata, handled) else { return };
     status.last_handled_retry_at = Some(asked.to_owned());
-    record_decision(&mut status.decisions, now, "RetryRefused", format!("nothing is tried again: {why}"));
+    record_decision(
+        &mut status.decisions,
+        now,
+        Reason::RetryRefused,
+        format!("nothing is tried again: {why}"),
+    );
 }
 
 /// Takes a request to try again; true when the devices must be counted anew. Those that failed in jobs that were sent so far get
@@ -116,13 +120,13 @@ pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
     let mut decide = |rule, message: String| record_decision(&mut status.decisions, now, rule, message);
     if let Some(fired) = &status.stopped_by {
         let message = format!("nothing is tried again while stop rule {} holds: change the spec", fired.rule);
-        decide("RetryRefused", message);
+        decide(Reason::RetryRefused, message);
         return false;
     }
     let failed = |counts: StageCounts| counts.failures() + counts.never_began;
     let failures = failed(total(&status.stages));
     if failures == 0 {
-        decide("RetryRefused", format!("nothing is tried again: {NONE_FAILED}"));
+        decide(Reason::RetryRefused, format!("nothing is tried again: {NONE_FAILED}"));
         return false;
     }
     let message = format!(
@@ -130,7 +134,7 @@ pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
         counted(failures, "device"),
         verb(failures, "gets", "get")
     );
-    decide("RetryTaken", message);
+    decide(Reason::RetryTaken, message);
     status.stages.iter_mut().filter(|stage| failed(stage.counts) > 0).for_each(order);
     true
 }

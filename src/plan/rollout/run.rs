@@ -5,7 +5,7 @@
 use super::jobs::OurJobs;
 use super::report::Outcome;
 use super::{Ground, leave, requests};
-use crate::api::{OtaPackage, OtaRolloutStatus, Request, record_decision};
+use crate::api::{OtaPackage, OtaRolloutStatus, Reason, Request, record_decision};
 use crate::cloud::Job;
 use crate::plan::token::{JobSlot, job_token, package_identity, rollout_mark};
 use jiff::Timestamp;
@@ -65,7 +65,7 @@ fn next(before: OtaRolloutStatus, package: &OtaPackage, restarted: bool, now: Ti
         Some(previous) => format!("the package before was {previous}"),
         None => "the package has changed".to_owned(),
     };
-    record_decision(&mut decisions, now, "RunStarted", format!("run {run} to {version} begins: {why}"));
+    record_decision(&mut decisions, now, Reason::RunStarted, format!("run {run} to {version} begins: {why}"));
     OtaRolloutStatus {
         run,
         version: Some(version.clone()),
@@ -97,7 +97,7 @@ pub(super) fn same_version(ground: &Ground<'_>, status: &OtaRolloutStatus) -> Op
             "{unproven} devices report {version} and may run the bytes that the run before sent under this version: devices report \
              no digest, so nothing is sent to them; give the new bytes a new version"
         );
-        Outcome::held("SameVersion", message, false)
+        Outcome::held(Reason::SameVersion, message, false)
     })
 }
 

@@ -5,7 +5,7 @@ use super::advance::Pass;
 use super::deadline::late_text;
 use super::report::{Outcome, Standing, total};
 use super::{follow_up, overlap};
-use crate::api::{Excluded, OutcomeGate, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
+use crate::api::{Excluded, Gate, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::plan::{Again, POLL, gate};
 
 /// How the devices of a stage stand against each other.
@@ -40,15 +40,15 @@ impl Pass<'_, '_> {
             return None;
         }
         let message = failed_text(stage);
-        self.enter(index, StagePhase::Held, "StageFailed", &message);
-        Some(Outcome::held("StageFailed", message, self.is_live()))
+        self.enter(index, StagePhase::Held, Reason::StageFailed, &message);
+        Some(Outcome::held(Reason::StageFailed, message, self.is_live()))
     }
 
     /// Every stage has passed: the rollout is completed if it has succeeded.
     pub(super) fn end(&mut self) -> Outcome {
         if let Some(index) = self.index_with(Majority::Failed) {
             let failed = &self.status.stages[index];
-            return Outcome::held("StageFailed", failed_text(failed), self.is_live());
+            return Outcome::held(Reason::StageFailed, failed_text(failed), self.is_live());
         }
         if let Some(outcome) = self.follow_up() {
             return outcome;
@@ -56,7 +56,7 @@ impl Pass<'_, '_> {
         if let Some(index) = self.index_with(Majority::Open) {
             let open = &self.status.stages[index];
             let message = format!("stage {}: {}", open.name, waiting_text(open.counts));
-            let outcome = Outcome::working(RolloutPhase::Progressing, "StageRunning", message);
+            let outcome = Outcome::working(RolloutPhase::Progressing, Reason::StageRunning, message);
             return self.hold_after_deadline(index, outcome);
         }
         let message = self.completed_text();
@@ -64,7 +64,7 @@ impl Pass<'_, '_> {
         Outcome {
             phase: RolloutPhase::Completed,
             standing: Standing::Done,
-            reason: "Completed",
+            reason: Reason::Completed,
             message,
             again,
             actions: Vec::new(),
@@ -78,8 +78,7 @@ impl Pass<'_, '_> {
     /// How a stage stands after it has passed. A gate that still passes is the judge of its stage, whatever the majority.
     fn majority(&self, index: usize) -> Majority {
         let (gates, counts) = (self.gates(index), self.status.stages[index].counts);
-        let passes =
-            |gate: &&OutcomeGate| gate::judge("", gate, &counts, self.ground.now).verdict == Verdict::Pass;
+        let passes = |gate: &Gate| gate::judge(gate, &counts, self.ground.now).verdict == Verdict::Pass;
         if !gates.is_empty() && gates.iter().all(passes) { Majority::Succeeded } else { Majority::of(counts) }
     }
 

@@ -4,7 +4,7 @@ use super::jobs::{OurJob, OurJobs, may_be_hidden, record, unlisted};
 use super::population::{Population, population};
 use super::{Ground, as_count, requests};
 use crate::api::{
-    Intent, JobRef, OtaRolloutStatus, StageCounts, StagePhase, StageStatus, counted, time_text,
+    Intent, JobRef, OtaRolloutStatus, Reason, StageCounts, StagePhase, StageStatus, counted, time_text,
 };
 use crate::cloud::{Job, JobState};
 use crate::plan::cohort::Taken;
@@ -59,7 +59,7 @@ struct Left {
 /// Something that cannot be told from what was seen.
 #[derive(Clone, Debug)]
 pub(super) struct Doubt {
-    pub reason: &'static str,
+    pub reason: Reason,
     pub message: String,
 }
 
@@ -134,7 +134,7 @@ impl<'a> Survey<'a> {
             // What fails from now on fails for the first time since it was asked for.
             record.retry_ordered &= left.failed || !left.is_over;
             if left.stopped && !record.stop_ordered {
-                self.doubt("JobStopped", stopped_elsewhere(ours.job));
+                self.doubt(Reason::JobStopped, stopped_elsewhere(ours.job));
             }
             records.push(record);
         }
@@ -174,7 +174,7 @@ impl<'a> Survey<'a> {
                 job.id,
                 counted(total, "device")
             );
-            self.doubt("JobDevicesUnknown", message);
+            self.doubt(Reason::JobDevicesUnknown, message);
         }
         let lag = ground.capabilities.visibility_lag;
         let settled =
@@ -203,7 +203,7 @@ impl<'a> Survey<'a> {
             gone: told.gone,
         };
         if let Some(message) = told.unclear {
-            self.doubt("JobUnclear", message);
+            self.doubt(Reason::JobStateUnknown, message);
         }
         if let Some(unfinished) = self.unfinished.get_mut(index).filter(|_| left.stopped || left.failed) {
             unfinished.stopped.extend(told.stopped);
@@ -222,7 +222,7 @@ impl<'a> Survey<'a> {
                 let message = format!(
                     "job {id} ({devices}) is not in the cloud any more: what became of its devices cannot be told, and it is not created again; delete this rollout and write a new one to go on"
                 );
-                self.doubt("JobVanished", message);
+                self.doubt(Reason::JobVanished, message);
             }
         }
     }
@@ -240,7 +240,7 @@ impl<'a> Survey<'a> {
             "another instance of Rollwave works on this rollout with a state of its own: {duplicates} and {kept} carry one idempotency key; the older one is kept, the other is stopped, and what the cloud refused because of it is not counted as failed. Run one instance, or give both the same state"
         );
         if live {
-            self.doubt("AnotherInstance", message.clone());
+            self.doubt(Reason::AnotherInstance, message.clone());
         }
         self.other_instance = Some(message);
     }
@@ -255,7 +255,7 @@ impl<'a> Survey<'a> {
         let message = format!(
             "{count} more jobs ({ids}) look exactly like job {kept} of this rollout, and no call stops a job of this cloud: stop them in the portal if their devices must not be sent it twice; nothing more is sent until they have ended"
         );
-        self.doubt("DuplicateJob", message);
+        self.doubt(Reason::DuplicateJob, message);
     }
 
     fn note_lost(&mut self, pending: &[Intent], jobs: &OurJobs<'_>) {
@@ -265,12 +265,12 @@ impl<'a> Survey<'a> {
                 "{}; see in the console whether its devices are being upgraded, then delete this rollout and write a new one to go on",
                 lost_call(call)
             );
-            self.doubt("CallLost", message);
+            self.doubt(Reason::OutcomeUnresolved, message);
         }
     }
 
     /// The first doubt stands: the others appear when it is gone.
-    fn doubt(&mut self, reason: &'static str, message: String) {
+    fn doubt(&mut self, reason: Reason, message: String) {
         self.doubt.get_or_insert(Doubt { reason, message });
     }
 }

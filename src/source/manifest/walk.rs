@@ -73,7 +73,7 @@ impl Report<'_> {
         }
         let absent = |name: &&String| node.get(name).is_none() && !misspelt.contains(&name.as_str());
         for name in schema.required.iter().filter(absent) {
-            self.add(node.mark, &join(path, name), "is missing");
+            self.add(node.mark, &join(path, name), missing(name, schema));
         }
     }
 
@@ -188,6 +188,15 @@ fn unknown(key: &str, meant: Option<&str>, schema: &Schema) -> String {
         Some(name) => format!("unknown field `{key}`: did you mean `{name}`?"),
         None => format!("unknown field `{key}`: write {}", one_of(schema.fields.keys().map(String::as_str))),
     }
+}
+
+/// An item of a list that lacks its name is often of an older form: the message shows the form of today.
+fn missing(field: &str, schema: &Schema) -> String {
+    if field != "name" || schema.required.len() < 2 {
+        return "is missing".to_owned();
+    }
+    let fields: Vec<String> = schema.required.iter().map(|field| format!("{field}: …")).collect();
+    format!("is missing: write {{{}}}", fields.join(", "))
 }
 
 fn not_an_option(text: &str, options: &[String]) -> Option<String> {

@@ -6,7 +6,7 @@
 
 use super::time::MachineTime;
 use super::write::in_time;
-use crate::api::{API_VERSION, Event, Object, ObjectKey, ObjectMeta, Reason};
+use crate::api::{API_VERSION, Event, EventType, Object, ObjectKey, ObjectMeta, Reason};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::{Event as K8sEvent, EventSeries};
@@ -199,7 +199,7 @@ fn new(
         regarding: Some(regarding.clone()),
         reporting_controller: Some(CONTROLLER.to_owned()),
         reporting_instance: Some(instance.chars().take(128).collect()),
-        type_: Some(if reason.warns() { "Warning" } else { "Normal" }.to_owned()),
+        type_: Some(reason.event().unwrap_or(EventType::Normal).as_str().to_owned()),
         ..K8sEvent::default()
     }
 }

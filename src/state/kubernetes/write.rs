@@ -5,7 +5,7 @@ use super::schema::first_dropped;
 use super::time::{Time, within};
 use crate::api::{
     Condition, FINALIZER, GROUP, Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout,
-    READY, RECONCILING, STALLED, Truth, VERSION, clear_condition, set_condition,
+    READY, RECONCILING, Reason, STALLED, Truth, VERSION, clear_condition, set_condition,
 };
 use crate::state::StateError;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
@@ -19,8 +19,6 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 const MANAGER: &str = "rollwave";
 /// A write that is not answered by then may have arrived or not.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Reason of the conditions of an object that cannot be understood.
-const BROKEN: &str = "InvalidObject";
 
 /// Why a request came to nothing, or to nothing that is known.
 #[derive(Debug)]
@@ -137,8 +135,8 @@ impl Writer {
         let mut conditions: Vec<Condition> =
             serde_json::from_value(status.get("conditions").cloned().unwrap_or_default()).unwrap_or_default();
         let (generation, now) = (meta.generation.unwrap_or(0), self.time.stamp());
-        set_condition(&mut conditions, READY, Truth::False, BROKEN, why, generation, now);
-        set_condition(&mut conditions, STALLED, Truth::True, BROKEN, why, generation, now);
+        set_condition(&mut conditions, READY, Truth::False, Reason::InvalidObject, why, generation, now);
+        set_condition(&mut conditions, STALLED, Truth::True, Reason::InvalidObject, why, generation, now);
         clear_condition(&mut conditions, RECONCILING);
         let said = json!({"observedGeneration": generation, "conditions": conditions, "message": why});
         if is_part(&said, &status) {

@@ -70,7 +70,9 @@ fn somebody_deletes_the_package(lab: &Lab) {
 
 fn held_as_lost(object: &Value) -> bool {
     let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.iter().any(|c| c["type"] == "Stalled" && c["status"] == "True" && c["reason"] == "CallLost")
+    conditions
+        .iter()
+        .any(|c| c["type"] == "Stalled" && c["status"] == "True" && c["reason"] == "OutcomeUnresolved")
 }
 
 #[test]

@@ -84,7 +84,7 @@ spec:
   - name: canary
     select: {count: 5}
     soak: 1m
-    gates: [{outcome: {method: Ratio, minSuccess: 90%}}]
+    gates: [{name: proven, outcome: {method: Ratio, minSuccess: 90%}}]
   - name: rest
     select: {rest: true}
   stop:

@@ -379,7 +379,7 @@ spec:
 
 fn rollout(product: &str, number: u32) -> String {
     let canary = format!(
-        "- {{name: canary, select: {{count: {CANARY}}}, soak: 1m, gates: [{{outcome: {{method: Ratio, minSuccess: 90%}}}}]}}\n  "
+        "- {{name: canary, select: {{count: {CANARY}}}, soak: 1m, gates: [{{name: proven, outcome: {{method: Ratio, minSuccess: 90%}}}}]}}\n  "
     );
     let canary = if product == "meter" { canary } else { String::new() };
     let verifiers: Vec<String> = (0..30).map(|n| format!("verify-{n:04}")).collect();

@@ -45,7 +45,7 @@ spec:
   stages:
   - name: canary
     select: {count: 5}
-    gates: [{outcome: {method: Ratio, minSuccess: 90%}}]
+    gates: [{name: proven, outcome: {method: Ratio, minSuccess: 90%}}]
   - name: rest
     select: {rest: true}
 ";

@@ -82,7 +82,7 @@ spec:
   - name: canary
     select: {count: 60}
     soak: 24h
-    gates: [{outcome: {minSuccess: 95%, minSample: 52}}]
+    gates: [{name: proven, outcome: {minSuccess: 95%, minSample: 52}}]
   - name: rest
     select: {rest: true}
   stop:

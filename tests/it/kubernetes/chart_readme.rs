@@ -35,7 +35,7 @@ fn settings(values: &str) -> Vec<Setting> {
 fn page(values: &str) -> String {
     let mut page = String::from(
         "<!-- Made from values.yaml: CHART_README=write cargo test --test it chart_readme -->\n\n# Helm chart of Rollwave\n\n\
-         Installs `rollwave controller`, its definitions and its roles. [How to install and upgrade it](../../docs/kubernetes.md#installing).\n\n\
+         Installs `rollwave controller`, its definitions and its roles. [How to install and upgrade it](../../docs/guides/kubernetes.md#install).\n\n\
          ```console\n$ helm install rollwave charts/rollwave --namespace rollwave --create-namespace --set image.repository=registry.example/rollwave\n```\n\n\
          A setting that is not in this table is refused (`values.schema.json`).\n\n| setting | default | what it does |\n|---|---|---|\n",
     );

@@ -150,7 +150,7 @@ fn a_deletion_that_cannot_go_on_says_why_and_shows_a_command_that_ends_it() {
     assert_eq!(waits["status"]["phase"], "Deleting");
     field.lab.until("it is told", || {
         let told = field.list("Event").iter().map(|event| event["reason"].clone()).collect::<Vec<_>>();
-        told.iter().any(|reason| reason == "DeletionWaits")
+        told.iter().any(|reason| reason == "DeletionPending")
     });
     let message = waits["status"]["message"].as_str().unwrap();
     let (_, command) = message.split_once("leave what is in the cloud as it is: ").unwrap();

@@ -15,7 +15,7 @@ const DAY: i64 = 86_400;
 
 /// A canary of ten devices that asks for eight answers, with this deadline, and the rest.
 fn canary(deadline: &Value) -> Value {
-    let gates = json!([{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]);
+    let gates = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]);
     json!({"stages": [{"name": "canary", "select": {"count": 10}, "gates": gates, "deadline": deadline}]})
 }
 

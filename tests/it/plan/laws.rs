@@ -86,9 +86,9 @@ impl History {
             json!({
                 "stages": [
                     {"name": "canary", "select": {"count": 6}, "soak": "1m",
-                     "gates": [{"outcome": {"method": "Ratio", "minSuccess": "60%", "minObserved": "80%"}}]},
+                     "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "60%", "minObserved": "80%"}}]},
                     {"name": "half", "select": {"percent": "50%"},
-                     "gates": [{"outcome": {"method": "Ratio", "minSuccess": "60%", "minObserved": "100%"}}]}
+                     "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "60%", "minObserved": "100%"}}]}
                 ],
                 "stop": [{"name": "too-many", "method": "Count", "maxFailure": stop_at}]
             }),

@@ -75,7 +75,7 @@ fn new_devices_that_are_ignored_are_counted_and_named() {
 fn a_device_whose_stage_was_not_sent_yet_joins_it_in_either_case() {
     for mode in ["Include", "Ignore"] {
         let stages = json!([
-            {"name": "canary", "select": {"percent": "50%"}, "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]},
+            {"name": "canary", "select": {"percent": "50%"}, "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]},
             {"name": "rest", "select": {"rest": true}},
         ]);
         let mut world = World::new(40, json!({"stages": stages, "newDevices": mode}));
@@ -157,7 +157,7 @@ fn a_rollout_that_had_nobody_to_send_to_begins_with_the_first_device_that_comes(
 
 #[test]
 fn what_no_gate_has_proven_is_not_followed_up() {
-    let gate = json!([{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]);
+    let gate = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]);
     let stages = json!([
         {"name": "lab", "select": {"count": 1}},
         {"name": "canary", "select": {"count": 1}, "gates": gate},

@@ -136,7 +136,7 @@ fn drift_is_corrected_only_for_what_is_ours_and_only_when_nothing_runs() {
     let mut foreign_one = world(json!({"driftPolicy": "Correct"}));
     foreign(&mut foreign_one, |package| package.row.description = Some("theirs".into()));
     assert_eq!(foreign_one.reconcile_package().actions, []);
-    assert_eq!(reason(&foreign_one), "DriftedForeign");
+    assert_eq!(reason(&foreign_one), "DriftedNotOwned");
 
     let mut world = world(json!({"driftPolicy": "Correct"}));
     world.make_ready();

@@ -45,9 +45,9 @@ fn three_stages() -> Value {
     json!({
         "stages": [
             {"name": "canary", "select": {"count": 10}, "soak": "1d",
-             "gates": [{"outcome": {"minSuccess": "60%"}}]},
+             "gates": [{"name": "proven", "outcome": {"minSuccess": "60%"}}]},
             {"name": "half", "select": {"percent": "50%"},
-             "gates": [{"outcome": {"method": "Ratio", "minSuccess": "95%"}}]}
+             "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "95%"}}]}
         ],
         "stop": [{"name": "s", "method": "Count", "maxFailure": 3}]
     })
@@ -146,7 +146,7 @@ fn warnings_say_what_is_weak() {
         40,
         json!({
             "stages": [
-                {"name": "canary", "select": {"count": 10}, "gates": [{"outcome": {"minSuccess": "95%"}}]},
+                {"name": "canary", "select": {"count": 10}, "gates": [{"name": "proven", "outcome": {"minSuccess": "95%"}}]},
                 {"name": "none", "select": {"percent": "0%"}},
                 {"name": "lab", "select": {"devices": ["dev-000", "dev-001", "dev-002"]}}
             ]

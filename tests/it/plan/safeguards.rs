@@ -69,7 +69,7 @@ fn a_gated_stage_that_selects_nobody_is_not_passed_over_because_an_ungated_one_w
     let stages = json!([
         {"name": "lab", "select": {"count": 1}},
         {"name": "canary", "select": {"devices": ["dev-099"]},
-         "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]},
+         "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]},
         {"name": "rest", "select": {"rest": true}}
     ]);
     let mut world = World::new(20, json!({"stages": stages}));
@@ -85,7 +85,7 @@ fn a_gated_stage_that_selects_nobody_is_not_passed_over_because_an_ungated_one_w
 
 /// A rollout whose second stage names a device that the first one takes, with this gate.
 fn with_an_empty_stage(gate: &Value) -> World {
-    let first = json!([{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]);
+    let first = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]);
     let stages = json!([
         {"name": "canary", "select": {"count": 5}, "gates": first},
         {"name": "early", "select": {"percent": "0.001%"}, "gates": [gate]},
@@ -96,7 +96,7 @@ fn with_an_empty_stage(gate: &Value) -> World {
 
 #[test]
 fn gates_of_an_empty_stage_pass_on_the_devices_of_the_gated_stages_before_it() {
-    let ratio = |least: u32| json!({"outcome": {"method": "Ratio", "minSuccess": "90%", "minSample": least}});
+    let ratio = |least: u32| json!({"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%", "minSample": least}});
     let mut world = with_an_empty_stage(&ratio(5));
     let done = world.settle(|_| Fate::Succeeds);
     assert_eq!(
@@ -120,7 +120,7 @@ fn a_gate_is_asked_while_its_stage_is_still_being_sent() {
         40,
         json!({"stages": [{
             "name": "canary", "select": {"count": 40},
-            "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]
+            "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]
         }]}),
     );
     world.capabilities.max_devices_per_job = 10;
@@ -165,7 +165,7 @@ fn a_gate_that_is_written_to_a_stage_that_has_passed_is_asked_before_the_next_on
         world.reconcile();
         world.pass(30);
     }
-    let gates = json!([{"outcome": {"method": "Ratio", "minSuccess": "100%"}}]);
+    let gates = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "100%"}}]);
     world.edit_rollout(|rollout| rollout.spec.stages[0].gates = serde_json::from_value(gates).unwrap());
     let failures = world.rollout_status().stages[0].counts.failures();
     assert!(failures > 0);
@@ -200,7 +200,7 @@ fn a_job_that_vanished_does_not_hide_what_the_other_one_does() {
 fn devices_that_went_back_are_failures_although_another_device_keeps_their_job_open() {
     for fate in [Fate::Succeeds, Fate::Lies] {
         let stages = json!([{"name": "canary", "select": {"count": 20}, "soak": "10m",
-            "gates": [{"outcome": {"method": "Ratio", "minSuccess": "95%"}}]}]);
+            "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "95%"}}]}]);
         let mut world = World::new(30, json!({"stages": stages}));
         world.reconcile();
         let members = world.jobs[0].devices.clone();
@@ -250,7 +250,7 @@ fn a_rate_is_taken_of_all_devices_whose_jobs_answered_and_not_of_those_that_were
 #[test]
 fn a_failure_that_was_seen_counts_when_its_device_is_deleted() {
     let stages = json!([{"name": "canary", "select": {"count": 10},
-        "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%", "minObserved": "100%"}}]}]);
+        "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%", "minObserved": "100%"}}]}]);
     for rows_go_too in [false, true] {
         let mut world = World::new(30, json!({"stages": stages}));
         world.reconcile();
@@ -310,7 +310,7 @@ fn ids_of_a_stage_and_of_exclude_that_match_nothing_are_told_apart() {
 fn a_stage_that_was_proven_by_devices_that_go_back_is_opened_again() {
     let stages = json!([{
         "name": "lab", "select": {"devices": ["dev-000", "dev-001"]},
-        "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%"}}]
+        "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]
     }]);
     let mut world = World::new(10, json!({ "stages": stages }));
     let run = |world: &mut World, id: &str, version: &str| {
@@ -333,7 +333,7 @@ fn a_stage_that_was_proven_by_devices_that_go_back_is_opened_again() {
 /// The rollout was completed without the last answers when the rule fired, so that its stage has passed.
 #[test]
 fn a_stop_rule_that_fired_fires_again_after_an_edit_and_nothing_is_sent() {
-    let gates = json!([{"outcome": {"method": "Ratio", "minSuccess": "70%"}}]);
+    let gates = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "70%"}}]);
     let stages = json!([{"name": "all", "select": {"rest": true}, "gates": gates}]);
     let stop = json!([{"name": "few", "method": "Count", "maxFailure": 3, "action": "Abort"}]);
     let mut world = World::new(13, json!({"stages": stages, "stop": stop}));

@@ -17,7 +17,7 @@ fn stage(world: &World, index: usize) -> StageStatus {
 }
 
 fn ratio(min: &str) -> Value {
-    json!([{"outcome": {"method": "Ratio", "minSuccess": min}}])
+    json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": min}}])
 }
 
 /// What says that the jobs are looked at.
@@ -343,7 +343,7 @@ fn a_state_that_no_document_names_holds() {
     let mut world = after_canary(json!({}), |_| Fate::Succeeds);
     world.jobs[0].state = JobState::Unknown("Frozen".into());
     assert_eq!(world.reconcile().actions, []);
-    assert_eq!(reason(&world), "JobUnclear");
+    assert_eq!(reason(&world), "JobStateUnknown");
 }
 
 #[test]
@@ -447,7 +447,7 @@ fn a_rollout_that_nobody_may_begin_passes_no_stage_and_begins_with_its_canary_la
 #[test]
 fn a_canary_too_small_for_its_gate_waits_while_an_earlier_release_is_on_its_way() {
     let stages = json!([{"name": "canary", "select": {"count": 10},
-                         "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%", "minSample": 8}}]}]);
+                         "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%", "minSample": 8}}]}]);
     let targets = json!({"fromVersions": ["V1.5"], "all": true});
     let mut world = World::new(40, json!({"targets": targets, "stages": stages}));
     let arrive = |world: &mut World, count: usize| {

@@ -79,7 +79,7 @@ fn devices_that_go_back_after_the_end_take_completed_away_and_a_retry_is_waited_
 
 #[test]
 fn a_gate_that_asks_for_little_is_the_rule_of_its_stage() {
-    let gates = json!([{"outcome": {"method": "Ratio", "minSuccess": "30%"}}]);
+    let gates = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "30%"}}]);
     let stages = json!({"stages": [{"name": "rest", "select": {"rest": true}, "gates": gates}]});
     let third = |id: &str| if id.ends_with(['1', '2', '3', '4']) { Fate::Succeeds } else { Fate::Fails };
     let (_, plan) = settled(stages, third);
@@ -91,7 +91,7 @@ fn a_gate_that_asks_for_little_is_the_rule_of_its_stage() {
 fn the_end_names_everybody_who_was_left_out() {
     let targets =
         json!({"all": true, "fromVersions": ["V1"], "exclude": {"devices": ["dev-000", "dev-001"]}});
-    let gates = json!([{"outcome": {"method": "Ratio", "minSuccess": "80%"}}]);
+    let gates = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "80%"}}]);
     let stages = json!([
         {"name": "lab", "select": {"devices": ["dev-002", "ghost"]}}, {"name": "rest", "select": {"rest": true}, "gates": gates}
     ]);

@@ -95,7 +95,7 @@ impl World {
             "packageRef": {"name": "meter-v2"}, "targets": {"all": true},
             "stages": [{
                 "name": "canary", "select": {"count": 10},
-                "gates": [{"outcome": {"method": "Ratio", "minSuccess": "90%", "minObserved": "80%"}}]
+                "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%", "minObserved": "80%"}}]
             }]
         });
         merge(&mut rollout_spec, rollout);

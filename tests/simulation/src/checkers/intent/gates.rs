@@ -1,0 +1,92 @@
+//! Law (c): no stage is sent before every earlier gate passed with evidence. A stage without devices proves nothing:
+//! its gates have to pass on devices that have proven the build in its place.
+
+use super::truth::Truth;
+use super::verdict::passes;
+use crate::checkers::Sent;
+use crate::checkers::stages::kind_of;
+use rollwave::api::{Evidence, Gate, OtaPackage, OtaRollout, Stage, Verdict};
+use std::collections::BTreeSet;
+
+/// Every gate of the spec's stages before this one has evidence that is enough, and true.
+pub(super) fn have_passed(
+    rollout: &OtaRollout,
+    package: &OtaPackage,
+    sent: &Sent,
+    truth: &Truth,
+) -> Result<(), String> {
+    let Some(stage) = &sent.stage else { return Ok(()) };
+    let known = rollout.status.as_ref().map_or(&[][..], |status| status.stages.as_slice());
+    for before in rollout.spec.stages.iter().take_while(|before| before.name != *stage) {
+        let status = known.iter().find(|status| status.name == before.name);
+        let evidence = status.map_or(&[][..], |status| status.gates.as_slice());
+        let ran = ran(rollout, package, before, sent, truth);
+        for gate in &before.gates {
+            let evidence = evidence.iter().find(|evidence| evidence.rule == gate.name);
+            proves(gate, evidence, ran).map_err(|why| {
+                format!("stage {stage} is sent, and gate {} of stage {} {why}", gate.name, before.name)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// How many devices may have proven a stage: those that it was sent to and that ran the version. Where it was sent to nobody: those
+/// of the stages before it, and those that it names and that run the version without being sent it.
+fn ran(rollout: &OtaRollout, package: &OtaPackage, stage: &Stage, sent: &Sent, truth: &Truth) -> usize {
+    let of = |stage: &Stage| truth.cohort(&Sent { stage: Some(stage.name.clone()), ..sent.clone() });
+    if let Some(cohort) = of(stage) {
+        return cohort.ran.len();
+    }
+    let earlier = rollout.spec.stages.iter().take_while(|before| before.name != stage.name);
+    let named = stage.select.devices.iter().flatten();
+    let mut ran: BTreeSet<&String> = earlier.filter_map(of).flat_map(|cohort| &cohort.ran).collect();
+    ran.extend(named.filter(|device| truth.has_run(device, kind_of(package), &package.spec.version)));
+    ran.len()
+}
+
+fn proves(gate: &Gate, evidence: Option<&Evidence>, ran: usize) -> Result<(), String> {
+    let evidence = evidence.ok_or("was never asked")?;
+    let succeeded = evidence.sample.saturating_sub(evidence.failures);
+    let told = &evidence.message;
+    if evidence.verdict != Verdict::Pass {
+        return Err(format!("did not pass: {told}"));
+    }
+    if !passes(&gate.outcome, succeeded, evidence.sample, evidence.assigned) {
+        return Err(format!("passed by numbers that do not prove it: {told}"));
+    }
+    if usize::try_from(succeeded).is_ok_and(|succeeded| succeeded > ran) {
+        return Err(format!("passed by \"{told}\", and {ran} of its devices ran the version"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_gate_needs_evidence_that_is_enough_and_true() {
+        let evidence = |verdict: &str, sample: u32, failures: u32| {
+            json!({"rule": "proven", "method": "Ratio", "verdict": verdict, "sample": sample, "failures": failures,
+                "assigned": 10, "value": 0.9, "threshold": 0.9, "message": "m", "at": "2026-01-05T00:00:00Z"})
+        };
+        let gate: Gate = serde_json::from_value(
+            json!({"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}),
+        )
+        .unwrap();
+        for (told, ran, expected) in [
+            (None, 10, false),
+            (Some(evidence("Pass", 10, 1)), 9, true),
+            (Some(evidence("Pass", 10, 1)), 8, false),
+            (Some(evidence("Pass", 10, 2)), 10, false),
+            (Some(evidence("Pass", 7, 0)), 7, false),
+            (Some(evidence("Pass", 0, 0)), 0, false),
+            (Some(evidence("Inconclusive", 10, 0)), 10, false),
+        ] {
+            let told: Option<Evidence> = told.map(|told| serde_json::from_value(told).unwrap());
+            assert_eq!(proves(&gate, told.as_ref(), ran).is_ok(), expected, "{told:?} {ran}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The arithmetic of gates and stop rules, by hand.
+
+use super::truth::Numbers;
+use rollwave::api::{CountOrPercent, GateMethod, OutcomeGate, Percent, StopMethod, StopRule};
+
+/// What is rounded away.
+const TINY: f64 = 1e-6;
+
+/// Whether so many successes and failures prove what the gate asks for, of so many devices.
+pub(super) fn passes(gate: &OutcomeGate, succeeded: u32, sample: u32, assigned: u32) -> bool {
+    let is_enough =
+        sample >= gate.min_sample.max(1) && share(sample, assigned) + TINY >= fraction(gate.min_observed);
+    let rate = share(succeeded, sample);
+    let proven = match gate.method {
+        GateMethod::Ratio => rate,
+        GateMethod::Wilson => lower_bound(rate, sample, fraction(gate.confidence)),
+    };
+    is_enough && proven + TINY >= fraction(gate.min_success)
+}
+
+/// Whether the rule must fire whichever of these numbers one sees.
+pub(super) fn must_fire(rule: &StopRule, numbers: &Numbers) -> bool {
+    let (failing, running) = (numbers.failing.0, numbers.running.1);
+    let sample = numbers.failing.0 + numbers.running.0;
+    match (rule.method, rule.max_failure) {
+        (StopMethod::Count, CountOrPercent::Count(most)) => failing >= most.max(1),
+        (StopMethod::Ratio, CountOrPercent::Percent(most)) => {
+            failing > 0
+                && sample >= rule.min_sample.max(1)
+                && share(failing, failing + running) >= fraction(most) + TINY
+        }
+        _ => true,
+    }
+}
+
+/// Whether the rule may fire for some of these numbers, when so many more may count as failed.
+pub(super) fn may_fire(rule: &StopRule, numbers: &Numbers, timed_out: u32) -> bool {
+    let (failing, running) = (numbers.failing.1 + timed_out, numbers.running.0);
+    let sample = failing + numbers.running.1;
+    match (rule.method, rule.max_failure) {
+        (StopMethod::Count, CountOrPercent::Count(most)) => failing >= most.max(1),
+        (StopMethod::Ratio, CountOrPercent::Percent(most)) => {
+            failing > 0
+                && sample >= rule.min_sample.max(1)
+                && share(failing, failing + running) + TINY >= fraction(most)
+        }
+        _ => true,
+    }
+}
+
+fn fraction(percent: Percent) -> f64 {
+    f64::from(percent.parts_per_million()) / 1e6
+}
+
+fn share(part: u32, whole: u32) -> f64 {
+    if whole == 0 { 0.0 } else { f64::from(part) / f64::from(whole) }
+}
+
+/// Wilson's lower bound of a rate, one-sided.
+fn lower_bound(rate: f64, sample: u32, confidence: f64) -> f64 {
+    let (n, z) = (f64::from(sample), quantile(confidence));
+    let spread = z * (rate * (1.0 - rate) / n + z * z / (4.0 * n * n)).sqrt();
+    (rate + z * z / (2.0 * n) - spread) / (1.0 + z * z / n)
+}
+
+/// The standard normal quantile, by halving an interval.
+fn quantile(confidence: f64) -> f64 {
+    let (mut low, mut high) = (-9.0, 9.0);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if normal(middle) < confidence { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
+/// The standard normal distribution, by its series.
+fn normal(x: f64) -> f64 {
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= x * x / f64::from(2 * n + 1);
+        sum += term;
+    }
+    0.5 + sum * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn gates_are_those_of_the_books() {
+        let gate = |method: &str| -> OutcomeGate {
+            serde_json::from_value(json!({"method": method, "minSuccess": "95%"})).unwrap()
+        };
+        // 52 of 52 is the smallest sample that proves 95 % at 95 %.
+        for (method, succeeded, sample, expected) in [
+            ("Wilson", 52, 52, true),
+            ("Wilson", 51, 51, false),
+            ("Ratio", 57, 60, true),
+            ("Ratio", 56, 60, false),
+            ("Ratio", 0, 0, false),
+        ] {
+            assert_eq!(
+                passes(&gate(method), succeeded, sample, sample),
+                expected,
+                "{method} {succeeded} of {sample}"
+            );
+        }
+        assert!(!passes(&gate("Ratio"), 7, 7, 10), "80 % must have answered");
+        assert!((quantile(0.95) - 1.644_853_6).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_rule_fires_for_sure_perhaps_or_not_at_all() {
+        let rule = |method: &str, most: serde_json::Value| -> StopRule {
+            serde_json::from_value(json!({"name": "r", "method": method, "maxFailure": most})).unwrap()
+        };
+        let (count, ratio) = (rule("Count", json!(3)), rule("Ratio", json!("20%")));
+        let numbers = |failing, running| Numbers { failing, running };
+        for (rule, numbers, must, may) in [
+            (&count, numbers((3, 3), (0, 0)), true, true),
+            (&count, numbers((2, 3), (0, 1)), false, true),
+            (&count, numbers((2, 2), (9, 9)), false, false),
+            (&ratio, numbers((1, 1), (4, 4)), false, true),
+            (&ratio, numbers((2, 2), (4, 4)), true, true),
+            (&ratio, numbers((0, 1), (4, 5)), false, true),
+            (&ratio, numbers((1, 1), (9, 9)), false, false),
+        ] {
+            assert_eq!((must_fire(rule, &numbers), may_fire(rule, &numbers, 0)), (must, may), "{numbers:?}");
+        }
+    }
+}

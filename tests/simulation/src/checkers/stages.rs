@@ -1,0 +1,194 @@
+//! Laws of stages, redone by hand from the manifest and from what devices really ran: a rank decides who is in a share, and
+//! a stage is released because the devices of the one before run the version, not because a job or a status says so.
+
+use super::creates::run_key;
+use super::{Creates, Sent};
+use crate::clouds::VersionTruth;
+use rollwave::api::{
+    Artifact, Evidence, Kind, ObjectKey, OtaPackage, OtaRollout, OutcomeGate, PackageType, Percent,
+    StageStatus, Verdict,
+};
+use rollwave::cloud::PackageKind;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every version that a device was ever seen to run: whenever the engine may have seen it, too, and before a job begins.
+#[derive(Default)]
+pub(super) struct Ran {
+    versions: BTreeMap<String, Vec<(PackageKind, String)>>,
+    /// Packages that were edited a moment ago: a watch may not have shown it yet.
+    pub(super) edited: BTreeSet<ObjectKey>,
+}
+
+impl Ran {
+    /// Devices run this now.
+    pub(super) fn now<'a>(&mut self, versions: impl Iterator<Item = VersionTruth<'a>>) {
+        for seen in versions {
+            if !self.did(&seen) {
+                let ran = self.versions.entry(seen.device.to_owned()).or_default();
+                ran.push((seen.kind, seen.version.to_owned()));
+            }
+        }
+    }
+
+    fn did(&self, seen: &VersionTruth<'_>) -> bool {
+        let is_it = |(kind, version): &(PackageKind, String)| *kind == seen.kind && version == seen.version;
+        self.versions.get(seen.device).is_some_and(|ran| ran.iter().any(is_it))
+    }
+
+    fn count<'a>(&self, devices: impl Iterator<Item = &'a String>, package: &OtaPackage) -> u32 {
+        let (kind, version) = (kind_of(package), package.spec.version.as_str());
+        let ran = |device: &&String| self.did(&VersionTruth { device, kind, version });
+        u32::try_from(devices.filter(ran).count()).unwrap_or(u32::MAX)
+    }
+
+    fn is_edited(&self, package: &OtaPackage) -> bool {
+        self.edited.contains(&ObjectKey::of(Kind::OtaPackage, &package.metadata))
+    }
+
+    /// The rank of a device, which the bytes of the package decide, is within the share of its stage.
+    pub(super) fn within_share(
+        &self,
+        rollout: &OtaRollout,
+        package: &OtaPackage,
+        stage: &str,
+        devices: &BTreeSet<String>,
+    ) -> Result<(), String> {
+        if self.is_edited(package) { Ok(()) } else { within_share(rollout, package, stage, devices) }
+    }
+
+    /// The trial of a package: enough of its devices ran the version.
+    pub(super) fn is_verified(&self, package: &OtaPackage) -> Result<(), String> {
+        let Some(trial) = &package.spec.verification else { return Ok(()) };
+        if self.is_edited(package) {
+            return Ok(());
+        }
+        let ran = self.count(trial.devices.iter(), package);
+        if reaches(ran, trial.devices.len(), trial.min_success) {
+            return Ok(());
+        }
+        let all = trial.devices.len();
+        Err(format!("{ran} of {all} devices ever ran {}: it is not verified", package.spec.version))
+    }
+
+    /// The stages before this one: as many devices ran the version as their status says, and as their gates ask for.
+    pub(super) fn have_passed(
+        &self,
+        rollout: &OtaRollout,
+        package: &OtaPackage,
+        stage: &str,
+        creates: &Creates,
+    ) -> Result<(), String> {
+        let Some(status) = &rollout.status else { return Ok(()) };
+        let uid = rollout.metadata.uid.clone().unwrap_or_default();
+        let identity = run_key(status);
+        let mut all = BTreeSet::new();
+        for before in status.stages.iter().take_while(|before| before.name != stage) {
+            let sent = Sent { uid: uid.clone(), package: identity.clone(), stage: Some(before.name.clone()) };
+            // A cloud leaves out a device that another rollout's job has updated a moment before.
+            let mut members = creates.asked(&sent);
+            members.extend(creates.members.get(&sent).into_iter().flatten().cloned());
+            all.extend(members.iter().cloned());
+            if members.is_empty() {
+                // A stage that was sent to nobody is proven by the devices before it, and by those that it names.
+                let spec = rollout.spec.stages.iter().find(|spec| spec.name == before.name);
+                members.clone_from(&all);
+                members
+                    .extend(spec.into_iter().flat_map(|spec| spec.select.devices.iter().flatten()).cloned());
+            }
+            let ran = self.count(members.iter(), package);
+            self.has_passed(rollout, before, ran)?;
+        }
+        Ok(())
+    }
+
+    fn has_passed(&self, rollout: &OtaRollout, before: &StageStatus, ran: u32) -> Result<(), String> {
+        let (name, counts) = (&before.name, before.counts);
+        if counts.succeeded > ran {
+            let told = counts.succeeded;
+            return Err(format!(
+                "stage {name} counts {told} devices as updated, and {ran} ever ran the version"
+            ));
+        }
+        let spec = rollout.spec.stages.iter().find(|spec| spec.name == *name);
+        let gates = spec.map_or(&[][..], |spec| spec.gates.as_slice());
+        for gate in gates {
+            match before.gates.iter().find(|evidence| evidence.rule == gate.name) {
+                Some(evidence) => has_let_pass(&gate.outcome, evidence, ran)
+                    .map_err(|why| format!("stage {name}, gate {} {why}", gate.name))?,
+                None if counts.assigned == 0 => {}
+                None => {
+                    return Err(format!("stage {name} passed, and gate {} was never evaluated", gate.name));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a gate wrote down when it let the next stage go was enough, and was true: devices may have left the version since,
+/// but as many did run it.
+fn has_let_pass(gate: &OutcomeGate, evidence: &Evidence, ran: u32) -> Result<(), String> {
+    let succeeded = evidence.sample.saturating_sub(evidence.failures);
+    let whole = |devices: u32| usize::try_from(devices).unwrap_or(usize::MAX);
+    let is_enough = reaches(succeeded, whole(evidence.sample), gate.min_success)
+        && reaches(evidence.sample, whole(evidence.assigned), gate.min_observed);
+    if evidence.verdict == Verdict::Pass && is_enough && succeeded <= ran {
+        return Ok(());
+    }
+    Err(format!(
+        "lets the next one go by \"{}\", and {ran} of its devices ever ran the version",
+        evidence.message
+    ))
+}
+
+/// Devices of a share have a rank within it, whenever they are sent.
+fn within_share(
+    rollout: &OtaRollout,
+    package: &OtaPackage,
+    stage: &str,
+    devices: &BTreeSet<String>,
+) -> Result<(), String> {
+    let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage);
+    let Some(percent) = spec.and_then(|spec| spec.select.percent) else { return Ok(()) };
+    let given = rollout.spec.order.as_ref().and_then(|order| order.seed.clone());
+    let seed = given.unwrap_or_else(|| digest_of(&package.spec.artifact));
+    let share = |device: &str| {
+        let digest = Sha256::digest(format!("{seed}{device}"));
+        let rank = digest.iter().take(8).fold(0_u128, |rank, byte| (rank << 8) | u128::from(*byte));
+        rank * 1_000_000 / (1 << 64)
+    };
+    let outside = |device: &&String| share(device) >= u128::from(percent.parts_per_million());
+    match devices.iter().find(outside) {
+        Some(device) => {
+            Err(format!("{device} is sent in stage {stage}, and its rank is outside of {percent}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The digest of the one file; of several, one over their names and digests in the order of the names, each behind its length.
+fn digest_of(artifact: &Artifact) -> String {
+    let Some(files) = &artifact.files else {
+        return artifact.sha256.clone().unwrap_or_default().to_ascii_lowercase();
+    };
+    let mut pairs: Vec<[&str; 2]> = files.iter().map(|file| [file.name.as_str(), &file.sha256]).collect();
+    pairs.sort_unstable();
+    let mut hash = Sha256::new();
+    for part in std::iter::once("files").chain(pairs.into_iter().flatten()) {
+        hash.update([&(part.len() as u64).to_be_bytes(), part.to_ascii_lowercase().as_bytes()].concat());
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn reaches(part: u32, whole: usize, share: Percent) -> bool {
+    u128::from(part) * 1_000_000 >= whole as u128 * u128::from(share.parts_per_million())
+}
+
+/// What its version is the version of. The fleet knows that of the one module of these worlds as software.
+pub(super) fn kind_of(package: &OtaPackage) -> PackageKind {
+    match package.spec.kind {
+        PackageType::Firmware if package.spec.module.is_none() => PackageKind::Firmware,
+        PackageType::Firmware | PackageType::Software => PackageKind::Software,
+    }
+}

@@ -37,7 +37,7 @@ fn main() {
     let store = Arc::new(Local::open(dir.path()).unwrap());
     want_packages(&store);
     runtime.block_on(measure(store));
-    // Its lanes hold the store, and the store the lock of the directory.
+    // Its workers hold the store, and the store the lock of the directory.
     drop(runtime);
     let own = std::env::current_exe().unwrap();
     assert!(Command::new(own).env(RESTARTED, dir.path()).status().unwrap().success());

@@ -12,7 +12,7 @@
 //! use jiff::Timestamp;
 //! use rollwave::api::Object;
 //! use rollwave::cloud::{CloudKind, defaults::capabilities_of};
-//! use rollwave::plan::{Action, PackageView, Seen, package};
+//! use rollwave::decide::{Action, PackageView, Seen, package};
 //! use rollwave::source::manifest;
 //! use std::{collections::BTreeMap, path::Path};
 //!
@@ -100,8 +100,8 @@
 pub mod api;
 pub mod cli;
 pub mod cloud;
+pub mod decide;
 pub mod engine;
-pub mod plan;
 pub mod simulator;
 pub mod source;
 pub mod state;

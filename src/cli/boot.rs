@@ -1,7 +1,7 @@
 //! When this machine was booted, by a clock that nobody sets and that goes on while the machine sleeps (`CLOCK_BOOTTIME`,
 //! clock_gettime(2)). Linux alone says which boot it is; elsewhere none is known, and waits are counted by other clocks.
 
-use crate::plan::clocks::Boot;
+use crate::decide::clocks::Boot;
 use jiff::Timestamp;
 
 /// The boot, counted back from `now`, with time going `factor` times as fast as the machine's.

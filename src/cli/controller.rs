@@ -7,8 +7,8 @@ use super::ports::SystemClock;
 use super::{Context, Exit};
 use crate::cloud::address::AllowedHost;
 use crate::source::kubernetes::patience;
-use crate::state::kubernetes::campaign::{Candidate, Standing};
-use crate::state::kubernetes::{schema, share::Share, time::MachineTime};
+use crate::state::kubernetes::election::{Candidate, Standing};
+use crate::state::kubernetes::{schema, shard::Shard, time::MachineTime};
 use crate::web::{self, Board, Role};
 use kube::Client;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ pub struct Args {
     /// Name of the Lease that decides which one of several controllers works.
     #[arg(long, value_name = "NAME", default_value = "rollwave")]
     pub lease: String,
-    /// Share the accounts among so many controllers that work at the same time, each on one shard; the same number for all.
+    /// Shard the accounts among so many controllers that work at the same time, each on one shard; the same number for all.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub shards: u32,
     /// Namespace of the Lease; the controller's own when it is not given.
@@ -175,7 +175,7 @@ async fn lead(setup: &Setup, mut standing: watch::Receiver<Standing>) -> Result<
     }
 }
 
-async fn wait_to_lead(standing: &mut watch::Receiver<Standing>, board: &Board) -> Result<Share, String> {
+async fn wait_to_lead(standing: &mut watch::Receiver<Standing>, board: &Board) -> Result<Shard, String> {
     let mut beat = tokio::time::interval(BEAT);
     loop {
         match *standing.borrow_and_update() {

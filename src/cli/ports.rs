@@ -5,10 +5,10 @@ use super::connect::HttpConnector;
 use super::session_files::SessionFiles;
 use super::vault::SecretVault;
 use crate::cloud::TransportError;
+use crate::decide::clocks::Boot;
 #[cfg(debug_assertions)]
-use crate::engine::points::Point;
+use crate::engine::failpoints::Failpoint;
 use crate::engine::ports::{Clock, Faults, LogRecorder, NoFaults, Ports, Rng, Sole};
-use crate::plan::clocks::Boot;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -161,7 +161,7 @@ struct CrashAt(String);
 
 #[cfg(debug_assertions)]
 impl Faults for CrashAt {
-    fn pass(&self, point: Point) {
+    fn pass(&self, point: Failpoint) {
         if self.0 == point.to_string() {
             let _ =
                 std::process::Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct CallCount(BTreeMap<ObjectKey, Calls>);
 
 impl CallCount {
-    /// Takes in what a lane reported under the account's name; true when a call has succeeded since the last time.
+    /// Takes in what a worker reported under the account's name; true when a call has succeeded since the last time.
     pub fn take(&mut self, account: ObjectKey, calls: Calls) -> bool {
         let successes = |calls: &Calls| -> u64 {
             calls.iter().filter(|((_, outcome), _)| *outcome == SUCCEEDED).map(|(_, count)| count).sum()

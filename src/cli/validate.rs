@@ -3,8 +3,8 @@
 use super::{Context, Exit};
 use crate::api::{Object, counted};
 use crate::cloud::transport::file::open_checked;
-use crate::plan::ownership::{Foreseen, foresee};
-use crate::plan::package::local_files;
+use crate::decide::ownership::{Foreseen, foresee};
+use crate::decide::package::local_files;
 use crate::source::folder::{self, Reading};
 use crate::source::origin::Origin;
 use crate::source::{Problem, Snapshot};

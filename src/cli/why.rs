@@ -7,7 +7,7 @@ use super::{
     select::{Selector, select},
 };
 use crate::api::time_text;
-use crate::plan::explain::{Explanation, explain};
+use crate::decide::explain::{Explanation, explain};
 use clap::ValueEnum;
 use jiff::Timestamp;
 

@@ -3,14 +3,14 @@
 //! Reads are retried here and not in the transport: each attempt costs budget, and waiting is the clock port's business.
 
 use super::budget::Budget;
+use super::failpoints::Failpoint;
+use super::heartbeat::Heartbeat;
 use super::inventory::misfit;
-use super::points::Point;
 use super::ports::{Deposed, Ports};
-use super::pulse::Pulse;
 use super::queue::Class;
 use crate::api;
 use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, LocalFile, PackageKey, Reply};
-use crate::plan::clocks::CloudTime;
+use crate::decide::clocks::CloudTime;
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::Instrument as _;
@@ -45,24 +45,29 @@ pub struct Account {
     answered: bool,
     heard: Option<Heard>,
     limit: api::Budget,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
 }
 
 impl Account {
     /// An account whose budget is full.
     #[must_use]
-    pub(super) fn new(cloud: Arc<dyn Cloud>, limit: Option<api::Budget>, ports: Ports, pulse: Pulse) -> Self {
+    pub(super) fn new(
+        cloud: Arc<dyn Cloud>,
+        limit: Option<api::Budget>,
+        ports: Ports,
+        heartbeat: Heartbeat,
+    ) -> Self {
         let default = cloud.capabilities();
         let (requests_per_second, burst) = (default.requests_per_second, default.burst);
         let limit = limit.unwrap_or(api::Budget { requests_per_second, burst });
         let budget = Budget::new(limit.requests_per_second, limit.burst, ports.clock.now());
-        Self { cloud, budget, ports, calls: Calls::new(), answered: false, heard: None, limit, pulse }
+        Self { cloud, budget, ports, calls: Calls::new(), answered: false, heard: None, limit, heartbeat }
     }
 
     /// The same account as its `OtaCloud` describes it now: other keys or another limit give no call back.
     #[must_use]
     pub fn reconnected(self, cloud: Arc<dyn Cloud>, limit: Option<api::Budget>) -> Self {
-        let fresh = Self::new(cloud, limit, self.ports.clone(), self.pulse.clone());
+        let fresh = Self::new(cloud, limit, self.ports.clone(), self.heartbeat.clone());
         let (rate, burst) = (fresh.limit.requests_per_second, fresh.limit.burst);
         let budget = self.budget.under(rate, burst, self.ports.clock.now());
         Self { budget, calls: self.calls, heard: self.heard, ..fresh }
@@ -193,7 +198,7 @@ impl Account {
     /// Waits until the budget would let a call leave at once.
     pub async fn wait_for_budget(&mut self, urgency: Class) {
         while let Err(at) = self.budget.allows(urgency, self.ports.clock.now()) {
-            self.pulse.moves(at);
+            self.heartbeat.moves(at);
             self.ports.clock.sleep_until(at).await;
         }
     }
@@ -218,10 +223,10 @@ impl Account {
         closes: Option<Timestamp>,
     ) -> Result<Reply, CallError> {
         while let Err(at) = self.budget.take(urgency, self.ports.clock.now()) {
-            self.pulse.moves(at);
+            self.heartbeat.moves(at);
             self.ports.clock.sleep_until(at).await;
         }
-        self.pulse.moves(self.ports.clock.now());
+        self.heartbeat.moves(self.ports.clock.now());
         // The wait for the budget may have been long: nothing stands between these questions and the call.
         if closes.is_some_and(|closes| self.ports.clock.now() >= closes) {
             return Err(too_late(call));
@@ -230,12 +235,12 @@ impl Account {
             return Err(deposed(call));
         }
         let (cloud, operation) = (self.cloud.capabilities().cloud.as_str(), call.operation());
-        self.ports.faults.pass(Point::before(operation));
+        self.ports.faults.pass(Failpoint::before(operation));
         // The client records the id that the cloud gave the request.
         let span = tracing::info_span!("call", cloud, operation, request = tracing::field::Empty);
         let began = self.ports.clock.now();
         let result = self.cloud.perform(call, self.ports.clock.wall()).instrument(span.clone()).await;
-        self.ports.faults.pass(Point::after(operation));
+        self.ports.faults.pass(Failpoint::after(operation));
         let outcome = result.as_ref().map_or_else(|error| error.class.as_str(), |_| SUCCEEDED);
         *self.calls.entry((operation, outcome)).or_default() += 1;
         let now = self.ports.clock.now();

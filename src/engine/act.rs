@@ -2,13 +2,13 @@
 
 use super::basis::Basis;
 use super::journal;
-use super::lane::{Lane, Trouble};
 use super::queue::Class;
 use super::reconcile::Judged;
 use super::subject::Subject;
+use super::worker::{Trouble, Worker};
 use crate::api::{Intent, Kind, Object, OtaPackageStatus, Reason};
 use crate::cloud::{Call, ErrorClass};
-use crate::plan::{Action, Again};
+use crate::decide::{Action, Requeue};
 
 /// What came of a plan's actions.
 pub(super) enum Acted {
@@ -19,10 +19,10 @@ pub(super) enum Acted {
     /// The object is gone.
     Released,
     /// Nothing more to do now.
-    Settled(Again),
+    Settled(Requeue),
 }
 
-impl Lane {
+impl Worker {
     /// Carries out a plan. Stops after the first thing that changes what the judge must see.
     pub(super) async fn act<S: Subject>(
         &mut self,
@@ -58,7 +58,7 @@ impl Lane {
                 Action::Release => return self.release(subject).await,
             }
         }
-        Ok(Acted::Settled(plan.again))
+        Ok(Acted::Settled(plan.requeue))
     }
 
     /// Calls whose work a truthful look did not find, and which the judge does not want any more (the spec has changed
@@ -140,7 +140,7 @@ impl Lane {
                 self.ports.clock.now(),
             );
             // It is woken when the last of them is gone.
-            return Ok(Acted::Settled(Again::AtDriftInterval));
+            return Ok(Acted::Settled(Requeue::AtDriftInterval));
         }
         self.forget("ForgetObject", &key).await?;
         Ok(Acted::Released)

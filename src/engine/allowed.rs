@@ -1,10 +1,10 @@
 //! Which namespaces may create something in an account: its own, and those that `spec.allowedNamespaces` names. Whoever is not
 //! allowed any more sends nothing new; what runs is watched to its end, and whatever is deleted is stopped.
 
-use super::lane::{Lane, Trouble};
+use super::worker::{Trouble, Worker};
 use crate::api::{DEFAULT_NAMESPACE, Object};
 
-impl Lane {
+impl Worker {
     /// Why this account lets objects of a namespace create nothing; none when it does, or is gone.
     pub(super) async fn refusal_of(&self, namespace: Option<&str>) -> Result<Option<String>, Trouble> {
         Ok(match self.store.load(&self.home).await?.as_deref() {

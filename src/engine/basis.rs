@@ -1,9 +1,9 @@
 //! What a decision stands on: specs and requests of the objects that it was taken by. Nothing is sent once a user has changed
 //! one of them: minutes may pass between a decision and its request (a budget, an upload, other requests of the same reconcile).
 
-use super::lane::{Lane, Trouble};
 use super::queue::Class;
 use super::subject::Subject;
+use super::worker::{Trouble, Worker};
 use crate::api::{Kind, Object, ObjectKey};
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ impl Basis {
     }
 }
 
-impl Lane {
+impl Worker {
     /// Waits until the budget lets a request leave; true when what was decided still is what users want.
     pub(super) async fn may_leave(&mut self, basis: &Basis, class: Class) -> Result<bool, Trouble> {
         self.connect().await?.account.wait_for_budget(class).await;

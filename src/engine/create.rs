@@ -3,16 +3,16 @@
 use super::act::Acted;
 use super::basis::Basis;
 use super::journal::{self, Permit, Times};
-use super::lane::{Lane, Trouble};
 use super::likeness;
 use super::queue::Class;
 use super::subject::{Created, Subject};
+use super::worker::{Trouble, Worker};
 use crate::api::{CreateOperation, Intent, Reason, time_text};
 use crate::cloud::{
     Call, CallError, Capabilities, Effect, ErrorClass, JobIdentity, NewArtifact, NewJob, NewPackage, Reply,
     Uploads,
 };
-use crate::plan::Again;
+use crate::decide::Requeue;
 use jiff::Timestamp;
 
 /// Something that must be created once.
@@ -36,7 +36,7 @@ impl Creation {
     }
 }
 
-impl Lane {
+impl Worker {
     fn package_creation(&self, token: String, package: NewPackage) -> Creation {
         let looked_at = self.inventory.packages.seen_at(&package.key);
         let call = Call::CreatePackage(package);
@@ -131,7 +131,7 @@ impl Lane {
             Permit::Look => Ok(Some(Acted::LookFirst)),
             Permit::Wait(until) => {
                 say_in_doubt(subject, creation, limits, &times);
-                Ok(Some(Acted::Settled(Again::After(until.duration_since(times.now)))))
+                Ok(Some(Acted::Settled(Requeue::After(until.duration_since(times.now)))))
             }
             Permit::Send => self.wait_for_others(subject, creation.operation, limits).await,
         }
@@ -225,7 +225,7 @@ impl Lane {
             say_in_doubt(subject, creation, limits, &self.times());
             tracing::warn!(token = creation.token, "{error}");
             self.save(creation.at("PackageInDoubt", "JobInDoubt"), &subject.object()).await?;
-            return Ok(Acted::Settled(Again::After(journal::LOOK_AGAIN)));
+            return Ok(Acted::Settled(Requeue::After(journal::LOOK_AGAIN)));
         }
         journal::settle(subject.pending(), &creation.token);
         self.save(creation.at("PackageRefused", "JobRefused"), &subject.object()).await?;

@@ -1,7 +1,7 @@
 //! One account, one worker: an `OtaCloud` whose account another, older one describes already is refused. Two workers would have
 //! two budgets and two inventories, and send two jobs to one device, which the cloud fails.
 
-use super::lane::{Lane, Trouble, home_of};
+use super::worker::{Trouble, Worker, home_of};
 use crate::api::{Kind, Object, ObjectKey, OtaCloud, READY, Reason, find_condition};
 use crate::cloud::{CallError, ErrorClass};
 use crate::state::{StateError, Store};
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 /// Reason of everything that is refused because its account is another `OtaCloud`'s.
 pub const REASON: Reason = Reason::DuplicateAccount;
 
-impl Lane {
+impl Worker {
     /// Nothing while the account of this worker is no other `OtaCloud`'s, or the object only settles what it has left there.
     ///
     /// # Errors

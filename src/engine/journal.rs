@@ -7,7 +7,7 @@
 
 use crate::api::{CreateOperation, Intent, IntentState};
 use crate::cloud::Capabilities;
-use crate::plan::clocks::{Clocks, Wait};
+use crate::decide::clocks::{Clocks, Wait};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn processes_that_live_shortly_settle_an_intent_together() {
-        use crate::plan::clocks::Boot;
+        use crate::decide::clocks::Boot;
         // Each lives a second, a minute after the one before; the machine was booted at 0 by its clock, which somebody has set
         // forward by a day before the fourth.
         let process = |n: i64| {

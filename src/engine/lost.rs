@@ -4,13 +4,13 @@
 //! jobs, and what a truthful look does not find may be there all the same: sent again, it could be there twice.
 
 use super::journal;
-use super::lane::{Lane, Trouble};
 use super::queue::Class;
 use super::subject::Subject;
+use super::worker::{Trouble, Worker};
 use crate::api::Intent;
 use jiff::Timestamp;
 
-impl Lane {
+impl Worker {
     /// Marks calls that a truthful look did not find, and whose package has gone since; true when there are such.
     pub(super) async fn lose_what_nothing_tells<S: Subject>(
         &mut self,

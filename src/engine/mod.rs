@@ -7,7 +7,9 @@
 //! `tokio::time`, `Instant::now`, `Timestamp::now` or a random source.
 
 pub mod account;
+mod account_replaced;
 mod act;
+pub mod admission;
 mod allowed;
 mod basis;
 mod broken;
@@ -15,21 +17,20 @@ pub mod budget;
 mod claims;
 mod create;
 pub mod drive;
+pub mod dry_run;
 mod duplicate;
-mod holders;
-pub mod intake;
+mod external_jobs;
+pub mod failpoints;
+mod heartbeat;
 pub mod inventory;
 pub mod journal;
-pub mod lane;
 mod likeness;
 mod lost;
 mod observe;
-mod others;
+mod open_creates;
 mod outage;
-pub mod points;
 pub mod ports;
 pub mod prune;
-mod pulse;
 pub mod queue;
 mod reconcile;
 mod refused;
@@ -37,15 +38,14 @@ mod report;
 mod rivals;
 pub mod run;
 mod slice;
-mod stayed;
 mod stops;
 mod subject;
 mod surroundings;
-pub mod survey;
 pub mod term;
 #[cfg(test)]
 mod testing;
 mod uniqueness;
+pub mod worker;
 
-pub use lane::Report;
 pub use run::Engine;
+pub use worker::Report;

@@ -2,18 +2,18 @@
 
 use super::inventory::{DeviceSet, Inventory, Listed, SetName};
 use super::journal;
-use super::lane::{Lane, Link, Trouble};
 use super::queue::Class;
 use super::rivals::Rivals;
 use super::subject::Subject as _;
 use super::surroundings::Surroundings;
 use super::uniqueness::recorded;
+use super::worker::{Link, Trouble, Worker};
 use crate::api::{IN_SYNC, OtaPackage, OtaPackageStatus, OtaRollout, condition_is_true};
 use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Job, Package, PackageKey, PackageKind};
-use crate::plan::clocks::Clocks;
-use crate::plan::needs::{self, Need};
-use crate::plan::token::rollout_mark;
-use crate::plan::{Fleet, POLL, PackageView, RolloutView, Seen};
+use crate::decide::clocks::Clocks;
+use crate::decide::keys::rollout_mark;
+use crate::decide::needs::{self, Need};
+use crate::decide::{Fleet, POLL, PackageView, RolloutView, Seen};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,7 +121,7 @@ impl RolloutSight {
     }
 }
 
-impl Lane {
+impl Worker {
     pub(super) async fn observe_package(
         &mut self,
         object: &OtaPackage,

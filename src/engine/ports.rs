@@ -1,13 +1,13 @@
 //! What the engine needs from outside: time, randomness, clouds, and places where it may be made to crash.
 
-use super::points::Point;
+use super::failpoints::Failpoint;
 use crate::api::{Event, EventType, Object, ObjectKey, OtaCloud};
 use crate::cloud::{
     CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
 };
-use crate::plan::clocks::Boot;
+use crate::decide::clocks::Boot;
 use crate::state::kubernetes::lease::Held;
-use crate::state::kubernetes::share::Share;
+use crate::state::kubernetes::shard::Shard;
 use crate::state::local::Local;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -115,7 +115,7 @@ pub struct Leader {
     /// Its Leases.
     pub held: Held,
     /// Its share.
-    pub share: Share,
+    pub share: Shard,
 }
 
 #[async_trait]
@@ -228,7 +228,7 @@ impl Recorder for Silent {
 /// Named places where a test may make the process die. Does nothing in a release build.
 pub trait Faults: Send + Sync {
     /// Called when the engine passes a point.
-    fn pass(&self, point: Point);
+    fn pass(&self, point: Failpoint);
 }
 
 /// No faults.
@@ -236,5 +236,5 @@ pub trait Faults: Send + Sync {
 pub struct NoFaults;
 
 impl Faults for NoFaults {
-    fn pass(&self, _point: Point) {}
+    fn pass(&self, _point: Failpoint) {}
 }

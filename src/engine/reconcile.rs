@@ -2,15 +2,15 @@
 
 use super::act::Acted;
 use super::basis::Basis;
-use super::holders::Age;
+use super::external_jobs::Age;
 use super::journal::{self, LOOK_AGAIN};
-use super::lane::{Lane, Trouble};
 use super::observe::{Evidence, RolloutSight};
 use super::queue::Class;
 use super::subject::Subject;
+use super::worker::{Trouble, Worker};
 use crate::api::{Kind, Object, ObjectKey, OtaCloud, OtaPackage, OtaRollout, Request};
 use crate::cloud::{Call, Cursor, PackageKind};
-use crate::plan::{self, Again, Plan};
+use crate::decide::{self, Plan, Requeue};
 use jiff::{SignedDuration, Timestamp};
 use std::{borrow::Cow, sync::Arc};
 
@@ -24,7 +24,7 @@ pub(super) struct Turn {
     /// The status changed.
     pub(super) changed: bool,
     /// When, and how urgently, it goes on by itself.
-    pub(super) again: Option<(Class, Timestamp)>,
+    pub(super) requeue: Option<(Class, Timestamp)>,
 }
 
 /// What was decided for an object, and by what.
@@ -35,11 +35,11 @@ pub(super) struct Judged<S> {
 
 impl Turn {
     const fn over(changed: bool) -> Self {
-        Self { changed, again: None }
+        Self { changed, requeue: None }
     }
 }
 
-impl Lane {
+impl Worker {
     pub(super) async fn reconcile(&mut self, key: &ObjectKey, class: Class) -> Result<Turn, Trouble> {
         let Some(object) = self.store.load(key).await? else { return Ok(Turn::over(false)) };
         if !self.owns(&object).await? {
@@ -58,7 +58,7 @@ impl Lane {
         let evidence = self.evidence.max(self.evidence_for(subject.as_ref()));
         let mut judged = subject.judge(self, evidence, class).await?;
         if !stored.is_in_doubt() && changes_nothing(&judged.plan, stored.status()) {
-            return Ok(self.next_turn(false, judged.plan.again, S::CLASS));
+            return Ok(self.next_turn(false, judged.plan.requeue, S::CLASS));
         }
         let mut subject = subject.into_owned();
         for _ in 0..PASSES {
@@ -66,7 +66,7 @@ impl Lane {
                 Acted::LookFirst => self.evidence_to_create(&subject),
                 Acted::PlanAgain => self.evidence_for(&subject),
                 Acted::Released => return Ok(Turn::over(true)),
-                Acted::Settled(again) => return self.end_turn(stored, &subject, again).await,
+                Acted::Settled(requeue) => return self.end_turn(stored, &subject, requeue).await,
             };
             self.is_connected = false;
             if !self.renew(&mut subject).await? {
@@ -77,13 +77,18 @@ impl Lane {
         Ok(self.unfinished_turn(subject.status() != stored.status(), class))
     }
 
-    async fn end_turn<S: Subject>(&mut self, stored: &S, subject: &S, again: Again) -> Result<Turn, Trouble> {
-        let again = sooner_in_doubt(subject, again);
+    async fn end_turn<S: Subject>(
+        &mut self,
+        stored: &S,
+        subject: &S,
+        requeue: Requeue,
+    ) -> Result<Turn, Trouble> {
+        let requeue = sooner_in_doubt(subject, requeue);
         let changed = subject.status() != stored.status();
         if changed {
             self.save(S::pick("PackageStatus", "RolloutStatus"), &subject.object()).await?;
         }
-        Ok(self.next_turn(changed, again, S::CLASS))
+        Ok(self.next_turn(changed, requeue, S::CLASS))
     }
 
     /// What should happen to a package next, and which row of a list says so; observes, and changes nothing.
@@ -97,18 +102,18 @@ impl Lane {
         class: Class,
     ) -> Result<Judged<<OtaPackage as Subject>::Status>, Trouble> {
         let refusal = self.refusal_of(package.metadata.namespace.as_deref()).await?;
-        if let Some(plan) = plan::package::plan_unseen(package, refusal, self.ports.clock.now()) {
+        if let Some(plan) = decide::package::plan_unseen(package, refusal, self.ports.clock.now()) {
             return Ok(self.judged(plan, package, []));
         }
         if self.store.load(&self.home).await?.is_none()
-            && let Some(plan) = plan::package::plan_without_account(package, self.ports.clock.now())
+            && let Some(plan) = decide::package::plan_without_account(package, self.ports.clock.now())
         {
             return Ok(self.judged(plan, package, []));
         }
         let mut sight = self.observe_package(package, evidence, class).await?;
         let capabilities = self.connect().await?.account.cloud().capabilities().clone();
         let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
-        let mut plan = plan::package::plan(&view);
+        let mut plan = decide::package::plan(&view);
         for age in Age::BOTH {
             let held = self.ask_who_holds(&plan.actions, age, class).await?;
             if held.is_nothing() {
@@ -117,7 +122,7 @@ impl Lane {
             sight.unasked_jobs = held.unasked;
             sight.results.extend(held.results);
             let view = sight.view(package, &capabilities, &self.inventory, self.ports.clock.now());
-            plan = plan::package::plan(&view);
+            plan = decide::package::plan(&view);
         }
         self.remember_comparison(package, &mut plan.status);
         Ok(self.judged(plan, package, []))
@@ -133,7 +138,7 @@ impl Lane {
         evidence: Evidence,
         class: Class,
     ) -> Result<Judged<<OtaRollout as Subject>::Status>, Trouble> {
-        if let Some(plan) = plan::rollout::plan_unseen(rollout, self.ports.clock.now()) {
+        if let Some(plan) = decide::rollout::plan_unseen(rollout, self.ports.clock.now()) {
             return Ok(self.judged(plan, rollout, []));
         }
         let key = ObjectKey::of(Kind::OtaRollout, &rollout.metadata);
@@ -185,7 +190,7 @@ impl Lane {
     ) -> Plan<<OtaRollout as Subject>::Status> {
         let now = self.ports.clock.now();
         let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now, self.clocks());
-        plan::rollout::plan(&view)
+        decide::rollout::plan(&view)
     }
 
     /// The account as a whole. One that is to be deleted is let go after everything that needs it, and serves it until then.
@@ -201,10 +206,10 @@ impl Lane {
             self.link = None;
             return Ok(Turn::over(true));
         };
-        let look = self.ports.clock.now().saturating_add(plan::POLL).unwrap_or(Timestamp::MAX);
+        let look = self.ports.clock.now().saturating_add(decide::POLL).unwrap_or(Timestamp::MAX);
         let turn = self.serve_cloud(cloud, Some(why), class).await?;
-        let again = turn.again.filter(|(_, due)| *due < look).unwrap_or((Class::RolloutStep, look));
-        Ok(Turn { again: Some(again), ..turn })
+        let requeue = turn.requeue.filter(|(_, due)| *due < look).unwrap_or((Class::RolloutStep, look));
+        Ok(Turn { requeue: Some(requeue), ..turn })
     }
 
     /// Does it answer, and, at its drift interval, is everything as it was.
@@ -225,10 +230,10 @@ impl Lane {
         }
         let changed = self.report_cloud(cloud, kept_by.as_deref()).await?;
         if now < due {
-            return Ok(Turn { changed, again: Some((Class::Drift, due)) });
+            return Ok(Turn { changed, requeue: Some((Class::Drift, due)) });
         }
         if !self.drift_step().await? {
-            return Ok(Turn { changed, again: Some((Class::Drift, now)) });
+            return Ok(Turn { changed, requeue: Some((Class::Drift, now)) });
         }
         if kept_by.is_none()
             && let Err(error) = self.ports.connector.keep_secret(cloud).await
@@ -236,7 +241,7 @@ impl Lane {
             tracing::warn!("{error}");
         }
         let due = self.end_drift_round(now).await?;
-        Ok(Turn { changed, again: Some((Class::Drift, due)) })
+        Ok(Turn { changed, requeue: Some((Class::Drift, due)) })
     }
 
     /// Makes sure that the account answers: by the calls that were made already, or else by one.
@@ -360,27 +365,27 @@ impl Lane {
     fn unfinished_turn(&self, changed: bool, class: Class) -> Turn {
         let wait = if self.evidence == Evidence::Known { SignedDuration::ZERO } else { LOOK_AGAIN };
         let due = self.ports.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
-        Turn { changed, again: Some((class, due)) }
+        Turn { changed, requeue: Some((class, due)) }
     }
 
-    fn next_turn(&self, changed: bool, again: Again, class: Class) -> Turn {
+    fn next_turn(&self, changed: bool, requeue: Requeue, class: Class) -> Turn {
         let now = self.ports.clock.now();
-        let wait = match again {
+        let wait = match requeue {
             // The drift round of the account wakes it.
-            Again::AtDriftInterval => return Turn::over(changed),
-            Again::After(wait) => wait.min(LONGEST_WAIT),
+            Requeue::AtDriftInterval => return Turn::over(changed),
+            Requeue::After(wait) => wait.min(LONGEST_WAIT),
         };
         let due = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-        Turn { changed, again: Some((class, due)) }
+        Turn { changed, requeue: Some((class, due)) }
     }
 }
 
 /// While a call is not settled the next turn is not far.
-fn sooner_in_doubt(subject: &impl Subject, again: Again) -> Again {
-    match again {
-        _ if !subject.is_in_doubt() => again,
-        Again::After(wait) => Again::After(wait.min(LOOK_AGAIN)),
-        Again::AtDriftInterval => Again::After(LOOK_AGAIN),
+fn sooner_in_doubt(subject: &impl Subject, requeue: Requeue) -> Requeue {
+    match requeue {
+        _ if !subject.is_in_doubt() => requeue,
+        Requeue::After(wait) => Requeue::After(wait.min(LOOK_AGAIN)),
+        Requeue::AtDriftInterval => Requeue::After(LOOK_AGAIN),
     }
 }
 

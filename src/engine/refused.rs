@@ -1,8 +1,8 @@
 //! Creates that the cloud has refused for good. The same request is not sent again at every retry: it would be refused again, and
 //! a package of some clouds uploads its file first. It is written down, too, so that processes that live shortly do not each send it.
 
-use super::lane::{Lane, Trouble};
 use super::subject::Subject;
+use super::worker::{Trouble, Worker};
 use crate::api::{ObjectKey, RefusedCreate, Request};
 use crate::cloud::{Call, CallError, Effect, ErrorClass};
 use jiff::{SignedDuration, Timestamp};
@@ -67,7 +67,7 @@ fn inherited(refused: &RefusedCreate, operation: &'static str, now: Timestamp) -
     (refused.at <= now).then(|| CallError::new(class, operation, message))
 }
 
-impl Lane {
+impl Worker {
     /// The error of a create that was refused a short time ago.
     ///
     /// # Errors

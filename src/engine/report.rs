@@ -1,16 +1,16 @@
 //! Telling people what could not be done: failures of calls go into the object's conditions.
 
 use super::journal;
-use super::lane::{Lane, Trouble};
+use super::worker::{Trouble, Worker};
 use crate::api::{
     CloudRef, Condition, Intent, Kind, MISSING, Object, ObjectKey, OtaCloud, READY, RECONCILING, Reason,
     Request, RolloutPhase, STALLED, Truth, clear_condition, missing_grace_left, set_condition,
 };
 use crate::cloud::{CallError, ErrorClass};
-use crate::plan::rollout::requests::answer_unobserved;
+use crate::decide::rollout::requests::answer_unobserved;
 use jiff::Timestamp;
 
-impl Lane {
+impl Worker {
     /// Writes why a call failed into the object's status; true when that changed it.
     pub(super) async fn report_failure(&self, key: &ObjectKey, error: &CallError) -> bool {
         match self.try_report_failure(key, error).await {

@@ -1,11 +1,11 @@
 //! The other rollouts of a product: which of them may own a device, and who is in their groups and tags.
 
-use super::lane::{Lane, Trouble};
 use super::queue::Class;
+use super::worker::{Trouble, Worker};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout, support};
 use crate::cloud::ErrorClass;
-use crate::plan::needs::{self, package_key};
-use crate::plan::ownership::Rival;
+use crate::decide::needs::{self, package_key};
+use crate::decide::ownership::Rival;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Read {
     }
 }
 
-impl Lane {
+impl Worker {
     /// Reads the other rollouts of the account and product. What cannot be read of one of them is left open: it holds up the
     /// rollouts that it concerns by the judge's word, and fails nobody's reconcile.
     pub(super) async fn observe_rivals(

@@ -1,10 +1,10 @@
-//! The whole engine: routes what changed to the lane that it belongs to, and passes on what lanes report.
+//! The whole engine: routes what changed to the worker that it belongs to, and passes on what workers report.
 
 use super::claims::Claims;
 use super::duplicate;
-use super::lane::{Lane, Report, home_of};
+use super::heartbeat::Pulses;
 use super::ports::Ports;
-use super::pulse::Pulses;
+use super::worker::{Report, Worker, home_of};
 use crate::api::{Kind, Object, ObjectKey};
 use crate::state::{StateError, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,11 +12,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-/// All lanes, and who needs whom.
+/// All workers, and who needs whom.
 pub struct Engine {
     store: Arc<dyn Store>,
     ports: Ports,
-    lanes: BTreeMap<ObjectKey, mpsc::UnboundedSender<ObjectKey>>,
+    workers: BTreeMap<ObjectKey, mpsc::UnboundedSender<ObjectKey>>,
     running: JoinSet<()>,
     rollouts_of: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
     /// Changed, and their dependents not woken yet: kept here so that a caller may give up waiting at any time.
@@ -39,7 +39,7 @@ impl Engine {
         Self {
             store,
             ports,
-            lanes: BTreeMap::new(),
+            workers: BTreeMap::new(),
             running: JoinSet::new(),
             rollouts_of: BTreeMap::new(),
             changed: Vec::new(),
@@ -122,27 +122,27 @@ impl Engine {
         self.changed.push(key);
     }
 
-    /// Lets every lane finish what it is at, and begins nothing more.
+    /// Lets every worker finish what it is at, and begins nothing more.
     pub async fn stop(&mut self) {
-        self.lanes.clear();
+        self.workers.clear();
         while self.running.join_next().await.is_some() {}
     }
 
-    /// Ends every lane where it waits, as a crash would, and returns when none is left: a lane that outlives the runtime
+    /// Ends every worker where it waits, as a crash would, and returns when none is left: a worker that outlives the runtime
     /// takes its end for a failure of its files, and writes that down.
     pub async fn cut_off(mut self) {
-        self.lanes.clear();
+        self.workers.clear();
         self.running.shutdown().await;
     }
 
-    /// An account whose lane should have moved by now, and has not: it hangs.
+    /// An account whose worker should have moved by now, and has not: it hangs.
     #[must_use]
     pub fn overdue(&self) -> Option<ObjectKey> {
         self.pulses.overdue(self.ports.clock.now())
     }
 
-    /// The next thing that a lane did; waits while nothing is due. What depends on it is woken by the next call, so that a
-    /// caller may give up waiting at any time. A panic of a lane is a panic here.
+    /// The next thing that a worker did; waits while nothing is due. What depends on it is woken by the next call, so that a
+    /// caller may give up waiting at any time. A panic of a worker is a panic here.
     ///
     /// # Errors
     /// The state's.
@@ -233,19 +233,19 @@ impl Engine {
         if !self.serves(home) {
             return;
         }
-        let lane = self.lanes.entry(home.clone()).or_insert_with(|| {
+        let worker = self.workers.entry(home.clone()).or_insert_with(|| {
             let (sender, wakes) = mpsc::unbounded_channel();
-            let lane = Lane::new(home.clone(), self.store.clone(), self.ports.clone());
-            let lane = lane.beside(&self.pulses, &self.claims);
-            self.running.spawn(lane.run(wakes, self.reports_in.clone()));
+            let worker = Worker::new(home.clone(), self.store.clone(), self.ports.clone());
+            let worker = worker.beside(&self.pulses, &self.claims);
+            self.running.spawn(worker.run(wakes, self.reports_in.clone()));
             sender
         });
-        // A lane ends only when this engine does.
-        let _ = lane.send(key);
+        // A worker ends only when this engine does.
+        let _ = worker.send(key);
     }
 }
 
-/// A lane ends only when its engine does, or by a mistake of ours. Its account must not stand still in silence: whoever runs the
+/// A worker ends only when its engine does, or by a mistake of ours. Its account must not stand still in silence: whoever runs the
 /// engine ends, too, and what is begun in its place looks for what was under way.
 fn pass_on(ended: Result<(), JoinError>) {
     if let Err(error) = ended

@@ -1,7 +1,7 @@
 //! How a reconcile that needs many requests lets others come between.
 
 use super::account::Account;
-use super::lane::Trouble;
+use super::worker::Trouble;
 
 /// How many requests one reconcile makes before others come between: a rollout of hundreds of jobs must not keep those of another
 /// one from being observed.

@@ -1,14 +1,14 @@
 //! Jobs that were stopped before this process began. What their devices did until then shows in lists a while later: that wait
 //! goes on from process to process, or those that live shorter would never see a stopped job end.
 
-use super::lane::{Lane, Trouble};
 use super::uniqueness::recorded;
+use super::worker::{Trouble, Worker};
 use crate::api::{Object, OtaPackage, OtaRollout};
-use crate::plan::clocks::Clocks;
+use crate::decide::clocks::Clocks;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-impl Lane {
+impl Worker {
     /// The inventory learns once since when jobs of the account's objects are stopped, before any of them is looked at: whichever
     /// object looks at a job first, it must be seen as it was seen before.
     pub(super) async fn note_stops(&mut self) -> Result<(), Trouble> {
@@ -46,7 +46,7 @@ fn of_rollout(rollout: &OtaRollout, clocks: &Clocks) -> Vec<(String, Timestamp)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::clocks::Boot;
+    use crate::decide::clocks::Boot;
     use serde_json::json;
 
     fn at(second: i64) -> Timestamp {

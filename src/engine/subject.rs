@@ -1,18 +1,18 @@
 //! What the engine works on alike: a package or a rollout, with its status and its journal.
 
 use super::inventory::Inventory;
-use super::lane::{Lane, Trouble};
 use super::observe::Evidence;
 use super::queue::Class;
 use super::reconcile::Judged;
+use super::worker::{Trouble, Worker};
 use crate::api::{
     Condition, CreateOperation, Decision, Intent, Kind, Object, ObjectKey, OtaPackage, OtaPackageStatus,
     OtaRollout, OtaRolloutStatus, RECONCILING, Reason, RefusedCreate, Request, Truth, Uptime,
     record_decision, set_condition,
 };
 use crate::cloud::NewJob;
-use crate::plan::needs::package_key;
-use crate::plan::{clocks::Clocks, confirm, rollout::soak, window};
+use crate::decide::needs::package_key;
+use crate::decide::{clocks::Clocks, confirm, rollout::soak, window};
 use jiff::Timestamp;
 
 /// An object whose plan is carried out.
@@ -25,7 +25,7 @@ pub(super) trait Subject: Clone + Send + Sync {
     /// What should happen to it next; observes, and changes nothing.
     fn judge(
         &self,
-        lane: &mut Lane,
+        worker: &mut Worker,
         evidence: Evidence,
         class: Class,
     ) -> impl Future<Output = Result<Judged<Self::Status>, Trouble>> + Send;
@@ -89,11 +89,11 @@ impl Subject for OtaPackage {
 
     async fn judge(
         &self,
-        lane: &mut Lane,
+        worker: &mut Worker,
         evidence: Evidence,
         class: Class,
     ) -> Result<Judged<Self::Status>, Trouble> {
-        lane.judge_package(self, evidence, class).await
+        worker.judge_package(self, evidence, class).await
     }
 
     fn key(&self) -> ObjectKey {
@@ -192,11 +192,11 @@ impl Subject for OtaRollout {
 
     async fn judge(
         &self,
-        lane: &mut Lane,
+        worker: &mut Worker,
         evidence: Evidence,
         class: Class,
     ) -> Result<Judged<Self::Status>, Trouble> {
-        lane.judge_rollout(self, evidence, class).await
+        worker.judge_rollout(self, evidence, class).await
     }
 
     fn key(&self) -> ObjectKey {

@@ -1,8 +1,8 @@
 //! What the objects around a rollout mean for it, without an observation of the cloud.
 
-use super::lane::{Lane, Trouble};
+use super::worker::{Trouble, Worker};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout};
-use crate::plan::token::package_identity;
+use crate::decide::keys::package_identity;
 use std::sync::Arc;
 
 /// What the objects around a rollout mean for it.
@@ -22,7 +22,7 @@ impl Surroundings {
     }
 }
 
-impl Lane {
+impl Worker {
     /// Reads the objects around a rollout, whose spec names this package.
     pub(super) async fn surroundings_of(
         &self,

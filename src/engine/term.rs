@@ -37,7 +37,7 @@ pub enum Step {
     Seen(Box<Seen>),
     /// What is wrong with an object was written into its status, or could not be.
     Written(Box<Broken>, Written),
-    /// A lane did something.
+    /// A worker did something.
     Done(Result<Box<Report>, StateError>),
 }
 
@@ -104,7 +104,7 @@ impl Term {
         }
     }
 
-    /// An account whose lane hangs.
+    /// An account whose worker hangs.
     #[must_use]
     pub fn overdue(&self) -> Option<ObjectKey> {
         self.engine.overdue()
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::api::Kind;
     use crate::engine::testing::{Bench, WORLD};
-    use crate::state::kubernetes::{campaign::Candidate, time::MachineTime};
+    use crate::state::kubernetes::{election::Candidate, time::MachineTime};
     use futures::stream;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;

@@ -1,15 +1,15 @@
 //! After a job was created: is its idempotency key its alone? Another instance with a state of its own gives its jobs the same keys,
 //! and a list does not show a job at once, so that two instances that begin together each see nothing and both send.
 
-use super::lane::Lane;
 use super::observe::Evidence;
+use super::worker::Worker;
 use crate::api::{JobRef, OtaRollout};
 use crate::cloud::JobIdentity;
-use crate::plan::token::rollout_mark;
+use crate::decide::keys::rollout_mark;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-impl Lane {
+impl Worker {
     /// How fresh a list of jobs must be, so that it shows whoever else carries the key of the jobs that were created then.
     pub(super) fn uniqueness_due(&self, created: impl Iterator<Item = Timestamp>) -> Evidence {
         let Some(limits) = self.capabilities().filter(|limits| limits.job_identity != JobIdentity::Devices)

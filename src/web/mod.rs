@@ -8,7 +8,7 @@ mod process;
 pub use metrics::{Metrics, Reconciled};
 
 use crate::api::Object;
-use crate::state::kubernetes::{Cluster, share::Share};
+use crate::state::kubernetes::{Cluster, shard::Shard};
 use axum::{Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, routing::get};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ struct Told {
     role: Role,
     /// Why it cannot work at all.
     problem: Option<String>,
-    work: Option<(Arc<Cluster>, Share)>,
+    work: Option<(Arc<Cluster>, Shard)>,
 }
 
 /// What this process is doing.
@@ -62,7 +62,7 @@ impl Board {
     }
 
     /// What this process does from now on; where the objects are and which of them it works on, if it leads.
-    pub fn set_role(&self, role: Role, work: Option<(Arc<Cluster>, Share)>) {
+    pub fn set_role(&self, role: Role, work: Option<(Arc<Cluster>, Shard)>) {
         let mut told = self.told();
         told.role = role;
         told.work = work;

@@ -14,19 +14,19 @@ fn text(path: &str) -> String {
 fn the_tutorial_works_as_written() {
     let mut reader = Reader::new();
     reader.follows("docs/tutorial.md", &text("docs/tutorial.md"));
-    reader.is_at_the_end_of("a good release, a bad one, and the way back", 8);
+    reader.is_at_the_end_of("a good release, a bad one, and the way back", 14);
 }
 
 #[test]
 fn the_first_release_of_the_front_page_works_as_written() {
     let mut reader = Reader::with_examples();
     reader.follows("README.md", &text("README.md"));
-    reader.is_at_the_end_of("the quick start", 4);
+    reader.is_at_the_end_of("the quick start", 10);
 }
 
 #[test]
 fn the_rehearsal_works_as_written() {
     let mut reader = Reader::with_examples();
     reader.follows("docs/guides/rehearse.md", &text("docs/guides/rehearse.md"));
-    reader.is_at_the_end_of("a bad release and a broken cloud", 8);
+    reader.is_at_the_end_of("a bad release and a broken cloud", 16);
 }

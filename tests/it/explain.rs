@@ -4,7 +4,7 @@ use crate::plan::world::{Fate, World};
 use rollwave::{
     api::Object,
     cli::{tree, why},
-    plan::explain::explain,
+    decide::explain::explain,
 };
 use serde_json::{Value, json};
 

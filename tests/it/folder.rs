@@ -109,17 +109,17 @@ fn an_unreadable_folder_is_a_problem_and_so_is_one_that_is_not_there() {
 
 /// Time that passes when the test says so.
 struct Stage {
-    quiet: Lane,
-    at_most: Lane,
-    poll: Lane,
+    quiet: Worker,
+    at_most: Worker,
+    poll: Worker,
 }
 
-struct Lane {
+struct Worker {
     asked: watch::Sender<usize>,
     open: watch::Sender<bool>,
 }
 
-impl Lane {
+impl Worker {
     fn new(open: bool) -> Self {
         Self { asked: watch::Sender::new(0), open: watch::Sender::new(open) }
     }
@@ -139,17 +139,18 @@ const OPTIONS: WatchOptions = WatchOptions {
 #[async_trait]
 impl Settle for Stage {
     async fn sleep(&self, time: Duration) {
-        let lanes =
+        let workers =
             [(OPTIONS.quiet, &self.quiet), (OPTIONS.at_most, &self.at_most), (OPTIONS.poll, &self.poll)];
-        let (_, lane) = lanes.into_iter().find(|(length, _)| *length == time).unwrap();
-        lane.asked.send_modify(|asked| *asked += 1);
-        lane.open.subscribe().wait_for(|open| *open).await.unwrap();
+        let (_, worker) = workers.into_iter().find(|(length, _)| *length == time).unwrap();
+        worker.asked.send_modify(|asked| *asked += 1);
+        worker.open.subscribe().wait_for(|open| *open).await.unwrap();
     }
 }
 
 /// A watch of a folder that is at rest at once after each event, and is never polled.
 fn watch(root: &Path) -> (Watch, Arc<Stage>) {
-    let stage = Arc::new(Stage { quiet: Lane::new(true), at_most: Lane::new(false), poll: Lane::new(false) });
+    let stage =
+        Arc::new(Stage { quiet: Worker::new(true), at_most: Worker::new(false), poll: Worker::new(false) });
     (Watch::new(root, OPTIONS, stage.clone()), stage)
 }
 

@@ -18,7 +18,7 @@ mod windows;
 pub(crate) mod world;
 
 use rollwave::api::{RolloutPhase, StagePhase};
-use rollwave::plan::{Action, Again};
+use rollwave::decide::{Action, Requeue};
 use serde_json::json;
 use world::{Fate, World};
 
@@ -27,7 +27,7 @@ fn a_good_release_converges_stage_by_stage() {
     let mut world = World::new(40, json!({}));
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!(plan.status.phase, RolloutPhase::Completed, "{}", plan.status.message);
-    assert_eq!(plan.again, Again::AtDriftInterval);
+    assert_eq!(plan.requeue, Requeue::AtDriftInterval);
     let stages: Vec<_> =
         plan.status.stages.iter().map(|s| (s.name.as_str(), s.counts.succeeded, s.phase)).collect();
     assert_eq!(stages, [("canary", 10, StagePhase::Passed), ("rest", 30, StagePhase::Passed)]);

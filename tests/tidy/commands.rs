@@ -38,7 +38,8 @@ fn code_lines(text: &str) -> Vec<String> {
     for line in text.lines() {
         let line = line.trim();
         if let Some(info) = line.strip_prefix("```") {
-            let is_shell = ["sh", "bash", "console", "yaml"].iter().any(|kind| info.starts_with(kind));
+            let is_shell =
+                ["sh", "bash", "console", "yaml", "text"].iter().any(|kind| info.starts_with(kind));
             fence = if fence.is_some() { None } else { Some(is_shell) };
             continued = false;
         } else if fence == Some(true) {
@@ -59,7 +60,17 @@ fn calls(line: &str) -> Vec<String> {
     let parts = line.split(['|', ';', '>', '&', '(', ')']);
     let call = |part: &str| {
         let mut part = part.trim();
-        for lead in ["$ ", "- run: ", "run: ", "exec ", "if ", "while ! ", "while ", "then "] {
+        for lead in [
+            "$ ",
+            "ExecStart=/usr/local/bin/",
+            "- run: ",
+            "run: ",
+            "exec ",
+            "if ",
+            "while ! ",
+            "while ",
+            "then ",
+        ] {
             part = part.strip_prefix(lead).unwrap_or(part);
         }
         while let Some((assigned, rest)) = part.split_once(' ').filter(|(word, _)| word.contains('=')) {
@@ -104,6 +115,7 @@ fn flags_that_do_not_exist_are_found() {
     assert_eq!(found("```sh\nrollwave apply fleet --hurry\n```"), 1);
     assert_eq!(found("```sh\nNO_COLOR=1 rollwave get --fast && rollwave teleport\n```"), 2);
     assert_eq!(found("```sh\nrollwave apply fleet \\\n  --wait --timeout soon\n```"), 1);
+    assert_eq!(found("```text\nExecStart=/usr/local/bin/rollwave run fleet --fast\n```"), 1);
     assert_eq!(found("```sh\nrollwave validate\n```"), 1, "what is required is missing");
     assert_eq!(found("Use `rollwave validate`, `rollwave pause` or `rollwave get -o json`."), 0);
     assert_eq!(found("Use `rollwave get -o xml` or `rollwave teleport`."), 2);

@@ -1,7 +1,8 @@
 //! Documents that tell the truth: links lead to pages and headings that exist.
 
 use crate::files::{File, root};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
 
 /// Relative links to files that are not there.
 pub fn check_links(file: &File) -> Vec<String> {
@@ -70,6 +71,32 @@ pub fn check_anchors(file: &File) -> Vec<String> {
     dead.map(|link| format!("{}: link to {link}: there is no such heading", file.path)).collect()
 }
 
+/// Pages of `docs/` that no other page links to.
+pub fn check_orphans(pages: &[File]) -> Vec<String> {
+    let targets = |page: &File| {
+        let folder = Path::new(&page.path).parent().unwrap_or(Path::new("")).to_owned();
+        let path = move |link: String| normal(&folder.join(link.split('#').next().unwrap_or_default()));
+        links(&without_code(&page.text)).into_iter().map(path).collect::<Vec<_>>()
+    };
+    let linked: BTreeSet<String> =
+        pages.iter().flat_map(|page| targets(page).into_iter().filter(|to| *to != page.path)).collect();
+    let is_orphan = |page: &&File| page.path.starts_with("docs/") && !linked.contains(&page.path);
+    pages.iter().filter(is_orphan).map(|page| format!("{}: no page links to it", page.path)).collect()
+}
+
+/// The path without `.` and `..`.
+fn normal(path: &Path) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(parts.pop()),
+            Component::Normal(part) => parts.push(part.to_str().unwrap_or_default()),
+            _ => {}
+        }
+    }
+    parts.join("/")
+}
+
 /// The anchors of a page's headings, as GitHub makes them.
 pub fn anchors(text: &str) -> Vec<String> {
     let prose = prose(text);
@@ -93,4 +120,15 @@ fn dead_links_are_found() {
         0
     );
     assert_eq!(found("# One\n[a](#two) [b](CONTRIBUTING.md#no-such-heading)"), 2);
+}
+
+#[test]
+fn pages_that_no_page_links_to_are_found() {
+    let pages = [
+        File::new("README.md", "[a](docs/a.md#top) [x](docs/images/x.svg)"),
+        File::new("docs/a.md", "[itself](a.md) [b](guides/b.md)"),
+        File::new("docs/guides/b.md", "[up](../a.md)"),
+        File::new("docs/c.md", "[itself](c.md)"),
+    ];
+    assert_eq!(check_orphans(&pages), ["docs/c.md: no page links to it"]);
 }

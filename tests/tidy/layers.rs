@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 const LAYERS: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("cloud", &["api"]),
-    ("plan", &["api", "cloud"]),
+    ("decide", &["api", "cloud"]),
     ("source", &["api"]),
     ("state", &["api"]),
-    ("engine", &["api", "cloud", "plan", "source", "state"]),
+    ("engine", &["api", "cloud", "decide", "source", "state"]),
     ("simulator", &["api", "cloud"]),
     ("web", &["api", "state"]),
-    ("cli", &["api", "cloud", "plan", "source", "state", "engine", "simulator", "web"]),
+    ("cli", &["api", "cloud", "decide", "source", "state", "engine", "simulator", "web"]),
 ];
 
 /// The names that `src/cloud/nouns/` gives to the world: all that the judge may know of a cloud.
@@ -72,7 +72,7 @@ fn forbidden(folder: &str, allowed: &[&str], named: &Named, nouns: &BTreeSet<Str
     }
     let foreign = named.path.get(2).filter(|name| !nouns.contains(*name));
     match foreign {
-        Some(name) if folder == "plan" && target == "cloud" => {
+        Some(name) if folder == "decide" && target == "cloud" => {
             Some(format!("{name} is not a noun of cloud/nouns/"))
         }
         _ => None,
@@ -87,16 +87,16 @@ fn a_wrong_import_is_found_wherever_it_hides() {
         ("src/api/x.rs", "fn f() { crate::cli::main(); }", 1),
         ("src/cloud/huawei_iotda/x.rs", "use super::super::super::engine::ports;", 1),
         ("src/state/x.rs", "use crate::{api::Object, source::Place};", 1),
-        ("src/state/x.rs", "use crate::api; mod inner { use crate::plan::Plan; }", 1),
-        ("src/plan/x.rs", "use crate::cloud::{Capabilities, Transport};", 1),
-        ("src/plan/x.rs", "use crate::cloud::*;", 1),
+        ("src/state/x.rs", "use crate::api; mod inner { use crate::decide::Plan; }", 1),
+        ("src/decide/x.rs", "use crate::cloud::{Capabilities, Transport};", 1),
+        ("src/decide/x.rs", "use crate::cloud::*;", 1),
         (
-            "src/plan/x.rs",
+            "src/decide/x.rs",
             "use crate::cloud::{Capabilities, PackageKind, nouns::Device}; use super::gate;",
             0,
         ),
         ("src/source/x.rs", "#[cfg(test)] mod tests { use crate::engine; } use crate::api::Object;", 0),
-        ("src/engine/x.rs", "use crate::{api, cloud, plan, source, state}; use tokio::sync::Mutex;", 0),
+        ("src/engine/x.rs", "use crate::{api, cloud, decide, source, state}; use tokio::sync::Mutex;", 0),
         ("src/attic/x.rs", "", 1),
         ("src/lib.rs", "pub mod cli;", 0),
     ] {

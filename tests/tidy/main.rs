@@ -5,12 +5,12 @@
 
 mod commands;
 mod documents;
+mod failpoints;
 mod files;
 mod layers;
 mod manifests;
 mod page;
 mod paths;
-mod points;
 mod project;
 mod purity;
 mod reasons;
@@ -42,7 +42,7 @@ fn judge_and_engine_are_pure() {
 
 #[test]
 fn every_write_and_call_of_the_engine_has_a_point() {
-    no_findings(&points::check_engine());
+    no_findings(&failpoints::check_engine());
 }
 
 #[test]
@@ -66,6 +66,7 @@ fn documents_point_at_things_that_exist() {
     assert!(!markdown.is_empty(), "no document was found");
     no_findings(&every(&markdown, documents::check_links));
     no_findings(&every(&markdown, documents::check_anchors));
+    no_findings(&documents::check_orphans(&markdown));
     no_findings(&every(&markdown, commands::check));
     no_findings(&every(&markdown, manifests::check));
 }
@@ -85,7 +86,7 @@ fn the_generated_reference_is_current() {
 
 #[test]
 fn every_reason_has_a_section_on_troubleshooting() {
-    no_findings(&reasons::check(&files::read("docs/troubleshooting.md"), &reasons::known()));
+    no_findings(&reasons::check(&read("docs/troubleshooting.md"), &reasons::known()));
 }
 
 #[test]

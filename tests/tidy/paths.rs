@@ -39,7 +39,7 @@ fn expand(path: Vec<String>, imports: &BTreeMap<String, Vec<String>>) -> Vec<Str
     }
 }
 
-/// `src/plan/gate.rs` is module `plan::gate`; `src/plan/mod.rs` is `plan`.
+/// `src/decide/gate.rs` is module `plan::gate`; `src/decide/mod.rs` is `plan`.
 fn module_of(path: &str) -> Vec<String> {
     let inside = path.strip_prefix("src/").unwrap_or(path).trim_end_matches(".rs");
     let mut module: Vec<String> = inside.split('/').map(str::to_owned).collect();
@@ -177,18 +177,18 @@ fn imports_trees_macros_and_renamings_are_resolved() {
     let text = "use std::{time::{self, Instant}, collections::HashMap as Map};\nuse super::stage::*;\n\
         fn f() { time::sleep(); x!(crate::cli::run()); Map::new(); super::super::api::get(); self::g() }\n\
         #[cfg(test)] mod tests { use tokio::time; }";
-    let file = File::new("src/plan/gate.rs", text);
+    let file = File::new("src/decide/gate.rs", text);
     let all: Vec<String> = named(&file).iter().map(Named::text).collect();
     for path in [
         "std::time",
         "std::time::Instant",
         "std::collections::HashMap",
-        "crate::plan::stage::*",
+        "crate::decide::stage::*",
         "std::time::sleep",
         "crate::cli::run",
         "std::collections::HashMap::new",
         "crate::api::get",
-        "crate::plan::gate::g",
+        "crate::decide::gate::g",
     ] {
         assert!(all.iter().any(|found| found == path), "{path} is not among {all:?}");
     }

@@ -50,7 +50,7 @@ const UNFINISHED: &[&str] = &["todo", "unimplemented", "dbg"];
 /// Impure paths in the folders that promise to be pure, and print macros outside `cli/`.
 pub fn check(file: &File) -> Vec<String> {
     let forbidden: &[&[&str]] = match file.path.split('/').nth(1) {
-        Some("plan" | "api") => IMPURE,
+        Some("decide" | "api") => IMPURE,
         Some("engine" | "simulation") => CLOCKS,
         _ => &[],
     };
@@ -125,13 +125,17 @@ impl<'ast> syn::visit::Visit<'ast> for Calls<'_> {
 #[test]
 fn impurity_is_found_under_any_name() {
     for (path, text, findings) in [
-        ("src/plan/x.rs", "use std::time::Duration;", 1),
-        ("src/plan/x.rs", "fn f() { let t = jiff::Timestamp::now(); }", 1),
-        ("src/plan/x.rs", "use jiff::Timestamp as T; fn f() { T::now() }", 1),
-        ("src/plan/x.rs", "fn f() { let m: std::collections::HashSet<u8> = d(); }", 1),
-        ("src/plan/x.rs", "async fn f() {}", 1),
-        ("src/plan/x.rs", "fn f() { println!(\"\"); }", 1),
-        ("src/plan/x.rs", "use jiff::Timestamp; use std::collections::BTreeMap; fn f(now: Timestamp) {}", 0),
+        ("src/decide/x.rs", "use std::time::Duration;", 1),
+        ("src/decide/x.rs", "fn f() { let t = jiff::Timestamp::now(); }", 1),
+        ("src/decide/x.rs", "use jiff::Timestamp as T; fn f() { T::now() }", 1),
+        ("src/decide/x.rs", "fn f() { let m: std::collections::HashSet<u8> = d(); }", 1),
+        ("src/decide/x.rs", "async fn f() {}", 1),
+        ("src/decide/x.rs", "fn f() { println!(\"\"); }", 1),
+        (
+            "src/decide/x.rs",
+            "use jiff::Timestamp; use std::collections::BTreeMap; fn f(now: Timestamp) {}",
+            0,
+        ),
         ("src/engine/x.rs", "async fn f() { tokio::time::sleep(d).await }", 1),
         ("src/engine/x.rs", "use tokio::sync::Notify; async fn f() { clock.now() }", 0),
         ("src/cloud/x.rs", "use std::time::Duration; fn f() { eprintln!() }", 1),

@@ -9,7 +9,7 @@ use crate::engine::term::{Broken, Term as Work, Told};
 use crate::engine::{Engine, Report};
 use crate::source::kubernetes::{Means, Patience, watch};
 use crate::state::StateError;
-use crate::state::kubernetes::{Cluster, events::Bulletin, lease::Held, share::Share};
+use crate::state::kubernetes::{Cluster, events::Bulletin, lease::Held, shard::Shard};
 use crate::web::{Board, Reconciled, Role};
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -55,7 +55,7 @@ pub(super) struct Term {
 }
 
 impl Term {
-    pub(super) fn begin(setup: &Setup, share: Share) -> Result<Self, TransportError> {
+    pub(super) fn begin(setup: &Setup, share: Shard) -> Result<Self, TransportError> {
         let clock = setup.clock.anew();
         let bulletin = Arc::new(Bulletin::new(setup.client.clone(), setup.identity.clone()));
         let leader = Leader { held: setup.held.clone(), share };

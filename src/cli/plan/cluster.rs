@@ -5,9 +5,9 @@ use crate::api::{Object, ObjectKey};
 use crate::cli::place::Found;
 use crate::cli::ports::{self, SystemClock};
 use crate::cli::{Context, Exit};
-use crate::engine::intake::{self, Wanted};
+use crate::engine::admission::{self, Wanted};
+use crate::engine::dry_run::{DryRun, survey};
 use crate::engine::ports::Clock as _;
-use crate::engine::survey::{Survey, survey};
 use crate::source::kubernetes::list;
 use crate::source::{Snapshot, folder, manifest::Surroundings};
 use crate::state::memory::Memory;
@@ -36,7 +36,7 @@ async fn plan(args: &Args, ctx: &Context) -> Result<Exit, String> {
     };
     let (mut snapshot, stored, invalid) = read(&args.path, &client, namespace, all).await?;
     invalid.iter().for_each(|invalid| ctx.printer.note(invalid));
-    intake::admit(&mut snapshot, &stored);
+    admission::admit(&mut snapshot, &stored);
     for problem in &snapshot.problems {
         ctx.printer.problem(problem);
     }
@@ -79,7 +79,7 @@ fn wanted(snapshot: &Snapshot, stored: &[Arc<Object>]) -> Wanted {
     Wanted { objects, withheld: None, elsewhere: Vec::new() }
 }
 
-async fn look(wanted: &Wanted, stored: &[Arc<Object>], client: Client) -> Result<Survey, String> {
+async fn look(wanted: &Wanted, stored: &[Arc<Object>], client: Client) -> Result<DryRun, String> {
     let clock = SystemClock::new();
     let memory = Memory::new(stored.iter().cloned());
     let applied = memory.apply_desired(&wanted.objects, false, clock.now());

@@ -2,13 +2,13 @@
 
 use crate::api::ObjectKey;
 use crate::cloud::WireRequest;
-use crate::engine::intake::Wanted;
-use crate::engine::survey::{Forecast, Load, Order, Survey, Surveyed};
-use crate::plan::preview::End;
+use crate::decide::preview::End;
+use crate::engine::admission::Wanted;
+use crate::engine::dry_run::{DryRun, Forecast, Load, Order, Surveyed};
 use serde_json::{Value, json};
 
 /// The plan as one JSON document.
-pub(super) fn render(survey: &Survey, wanted: &Wanted) -> String {
+pub(super) fn render(survey: &DryRun, wanted: &Wanted) -> String {
     let objects: Vec<Value> = survey.objects.iter().map(object).collect();
     let budgets: Vec<Value> = survey.loads().into_iter().map(budget).collect();
     let document = json!({

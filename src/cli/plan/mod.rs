@@ -10,10 +10,10 @@ use super::place::Place;
 use super::ports::{self, SystemClock};
 use super::{Context, Exit};
 use crate::api::Object;
+use crate::engine::admission::{self, Wanted};
 use crate::engine::drive::folder::DriveError;
-use crate::engine::intake::{self, Wanted};
+use crate::engine::dry_run::{DryRun, survey};
 use crate::engine::ports::Clock as _;
-use crate::engine::survey::{Survey, survey};
 use crate::source::folder;
 use crate::state::{StateError, local::View, memory::Memory};
 use clap::ValueEnum;
@@ -61,7 +61,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         Ok(stored) => stored,
         Err(error) => return ctx.fail(error),
     };
-    intake::admit(&mut snapshot, &stored);
+    admission::admit(&mut snapshot, &stored);
     if !snapshot.problems.is_empty() {
         for problem in &snapshot.problems {
             ctx.printer.problem(problem);
@@ -69,7 +69,7 @@ pub async fn run(args: &Args, ctx: &Context) -> Exit {
         return ctx.fail(format!("{}: nothing was planned", snapshot.problems_text()));
     }
     let (origin, now) = (args.source.origin(&args.path), Timestamp::now());
-    let wanted = intake::wanted(&snapshot, &stored, &origin, args.source.pruning(), now);
+    let wanted = admission::wanted(&snapshot, &stored, &origin, args.source.pruning(), now);
     let survey = match look(&wanted, &stored, ctx.state.path()).await {
         Ok(survey) => survey,
         Err(error) => return ctx.fail(error),
@@ -103,14 +103,14 @@ fn stored(dir: &Path) -> Result<Vec<Arc<Object>>, StateError> {
     }
 }
 
-async fn look(wanted: &Wanted, stored: &[Arc<Object>], state: &Path) -> Result<Survey, DriveError> {
+async fn look(wanted: &Wanted, stored: &[Arc<Object>], state: &Path) -> Result<DryRun, DriveError> {
     let clock = SystemClock::new();
     let memory = Memory::new(stored.iter().cloned());
     memory.apply_desired(&wanted.objects, true, clock.now())?;
     Ok(survey(Arc::new(memory), ports::of_state(clock, state)?).await?)
 }
 
-fn exit_of(survey: &Survey) -> Exit {
+fn exit_of(survey: &DryRun) -> Exit {
     if survey.objects.iter().any(|object| object.forecast.is_err()) {
         Exit::Failed
     } else if survey.has_orders() {

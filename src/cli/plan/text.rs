@@ -6,11 +6,11 @@ use crate::api::{ObjectKey, counted};
 use crate::cli::get::aligned;
 use crate::cli::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::cloud::{CallClass, WireRequest};
-use crate::engine::survey::{Forecast, Load, Order, Survey, Surveyed};
-use crate::plan::preview::{End, PreviewStage};
+use crate::decide::preview::{End, PreviewStage};
+use crate::engine::dry_run::{DryRun, Forecast, Load, Order, Surveyed};
 
 /// The plan as text, with styles.
-pub(super) fn render(survey: &Survey) -> String {
+pub(super) fn render(survey: &DryRun) -> String {
     let mut blocks: Vec<String> = survey.objects.iter().map(object).collect();
     blocks.push(summary(survey));
     blocks.join("\n\n") + "\n"
@@ -103,7 +103,7 @@ fn request_lines(request: &WireRequest) -> Vec<String> {
 }
 
 /// What all of it comes to.
-fn summary(survey: &Survey) -> String {
+fn summary(survey: &DryRun) -> String {
     let orders = survey.orders_by_operation();
     let mut rows = Vec::new();
     if orders.is_empty() {

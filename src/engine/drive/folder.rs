@@ -3,10 +3,10 @@
 use super::rehearsal;
 use crate::api::{Object, ObjectKey};
 use crate::cloud::TransportError;
-use crate::engine::points::Point;
+use crate::engine::failpoints::Failpoint;
 use crate::engine::ports::Ports;
 use crate::engine::prune::{Pruning, Withheld, is_confirmed};
-use crate::engine::{Engine, Report, intake};
+use crate::engine::{Engine, Report, admission};
 use crate::source::origin::Origin;
 use crate::source::{Problem, Snapshot};
 use crate::state::{Desired, ManifestStore, StateError};
@@ -146,7 +146,7 @@ impl FolderDriver {
     /// # Errors
     /// The state's.
     pub async fn admit(&self, snapshot: &mut Snapshot) -> Result<(), StateError> {
-        intake::admit(snapshot, &self.objects().await?);
+        admission::admit(snapshot, &self.objects().await?);
         Ok(())
     }
 
@@ -176,11 +176,11 @@ impl FolderDriver {
 
     async fn take_over(&self, snapshot: &Snapshot) -> Result<Taken, StateError> {
         let (stored, now) = (self.objects().await?, self.ports.clock.now());
-        let wanted = intake::wanted(snapshot, &stored, &self.origin, self.pruning, now);
+        let wanted = admission::wanted(snapshot, &stored, &self.origin, self.pruning, now);
         let may_delete = snapshot.problems.is_empty();
-        self.ports.faults.pass(Point::before("Manifests"));
+        self.ports.faults.pass(Failpoint::before("Manifests"));
         let desired = self.state.take_manifests(&wanted.objects, may_delete, now).await?;
-        self.ports.faults.pass(Point::after("Manifests"));
+        self.ports.faults.pass(Failpoint::after("Manifests"));
         let problems = snapshot.problems.clone();
         Ok(Taken { desired, problems, withheld: wanted.withheld, elsewhere: wanted.elsewhere })
     }

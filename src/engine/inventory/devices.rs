@@ -237,15 +237,15 @@ const fn is_kept(idle_rounds: &mut u8) -> bool {
 mod tests {
     use super::*;
     use crate::api::{Kind, ObjectKey};
-    use crate::engine::lane::{Lane, Trouble};
+    use crate::decide::needs::package_key;
     use crate::engine::testing::{Bench, WORLD, cloud, package, rollout};
-    use crate::plan::needs::package_key;
+    use crate::engine::worker::{Trouble, Worker};
     use crate::source::manifest;
     use crate::state::memory::Memory;
     use std::{path::Path, sync::Arc, time::Duration};
 
-    /// A lane of the account `lab` with these objects.
-    fn lane(bench: &Bench, text: &str) -> (Lane, Vec<ObjectKey>) {
+    /// A worker of the account `lab` with these objects.
+    fn worker(bench: &Bench, text: &str) -> (Worker, Vec<ObjectKey>) {
         let (objects, problems) = manifest::parse(Path::new("test.yaml"), text);
         assert!(problems.is_empty(), "{problems:?}");
         let wanted: BTreeMap<_, _> =
@@ -254,23 +254,23 @@ mod tests {
         store.apply_desired(&wanted, true, ports.clock.now()).unwrap();
         let keys: Vec<ObjectKey> = wanted.into_keys().collect();
         let home = keys.iter().find(|key| key.kind == Kind::OtaCloud).unwrap().clone();
-        (Lane::new(home, Arc::new(store), ports), keys)
+        (Worker::new(home, Arc::new(store), ports), keys)
     }
 
-    async fn turn(lane: &mut Lane, key: &ObjectKey) {
-        lane.began = lane.ports.clock.now();
-        while let Err(trouble) = lane.reconcile(key, Class::Drift).await {
+    async fn turn(worker: &mut Worker, key: &ObjectKey) {
+        worker.began = worker.ports.clock.now();
+        while let Err(trouble) = worker.reconcile(key, Class::Drift).await {
             assert!(matches!(trouble, Trouble::Yield), "{trouble:?}");
-            lane.begin_slice();
+            worker.begin_slice();
         }
     }
 
     /// Waits for the next drift round, and goes through it.
-    async fn drift_round(lane: &mut Lane) {
+    async fn drift_round(worker: &mut Worker) {
         tokio::time::sleep(Duration::from_mins(6)).await;
-        let (home, now) = (lane.home.clone(), lane.ports.clock.now());
-        while lane.link.as_ref().is_none_or(|link| link.drift_due <= now) {
-            turn(lane, &home).await;
+        let (home, now) = (worker.home.clone(), worker.ports.clock.now());
+        while worker.link.as_ref().is_none_or(|link| link.drift_due <= now) {
+            turn(worker, &home).await;
         }
     }
 
@@ -279,26 +279,26 @@ mod tests {
         let bench = Bench::new(WORLD);
         let few = rollout("few", "v2", 1).replace("{all: true}", "{devices: [m-1]}");
         let text = [cloud("lab", "a"), package("v2", "lab", "V2"), rollout("all", "v2", 1), few].concat();
-        let (mut lane, keys) = lane(&bench, &text);
+        let (mut worker, keys) = worker(&bench, &text);
         for key in &keys {
-            turn(&mut lane, key).await;
+            turn(&mut worker, key).await;
         }
         let all = keys.iter().find(|key| key.name == "all").unwrap();
         let key = keys.iter().find(|key| key.kind == Kind::OtaPackage).unwrap();
-        let stored = lane.store.load(key).await.unwrap().unwrap();
+        let stored = worker.store.load(key).await.unwrap().unwrap();
         let scope = package_key(stored.as_package().unwrap()).scope();
         let mut known = Vec::new();
         for _ in 0..6 {
-            turn(&mut lane, all).await;
-            let devices = &lane.inventory.devices;
+            turn(&mut worker, all).await;
+            let devices = &worker.inventory.devices;
             known.push((devices.of_product(&scope).is_some(), devices.seen_at(&scope, "m-1").is_some()));
-            drift_round(&mut lane).await;
+            drift_round(&mut worker).await;
         }
         let (both, all) = ((true, true), (true, false));
         assert_eq!(known, [both, both, both, all, all, all], "one rollout is not looked at any more");
         for _ in 0..2 {
-            drift_round(&mut lane).await;
+            drift_round(&mut worker).await;
         }
-        assert!(lane.inventory.devices.of_product(&scope).is_none(), "nor is the other one");
+        assert!(worker.inventory.devices.of_product(&scope).is_none(), "nor is the other one");
     }
 }

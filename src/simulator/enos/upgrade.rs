@@ -49,7 +49,7 @@ pub enum TaskStep {
     /// Its device comes online.
     Online,
     /// The time before another try has passed.
-    Again,
+    Requeue,
     /// Its device begins, and this will become of it.
     Begins(Fate),
     /// It took too long.
@@ -134,7 +134,7 @@ impl Upgrade<'_> {
 
     fn task_step(&mut self, index: u32, step: TaskStep) {
         match step {
-            TaskStep::Online | TaskStep::Again => {
+            TaskStep::Online | TaskStep::Requeue => {
                 self.job.ready.insert(index);
             }
             TaskStep::Begins(fate) => self.begin(index, fate),
@@ -245,7 +245,7 @@ impl Upgrade<'_> {
                     task.retries += 1;
                 }
                 self.job.ready.remove(&index);
-                self.task_after(interval, index, TaskStep::Again);
+                self.task_after(interval, index, TaskStep::Requeue);
             }
             _ => self.end(index, Status::Failed, -1, text),
         }

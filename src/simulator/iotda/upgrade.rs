@@ -51,7 +51,7 @@ pub enum SubStep {
     /// It is over.
     Ended(End),
     /// It is tried again.
-    Again,
+    Requeue,
 }
 
 /// How a sub task ends.
@@ -125,7 +125,7 @@ impl Upgrade<'_> {
             SubStep::Online => {}
             SubStep::Reported(fate) => self.reported(index, fate),
             SubStep::Ended(end) => self.end(index, end),
-            SubStep::Again => self.start(index),
+            SubStep::Requeue => self.start(index),
         }
     }
 
@@ -262,7 +262,7 @@ impl Upgrade<'_> {
             Some((count, interval)) if sub.retries < count => {
                 sub.retries += 1;
                 self.leave(index, SubStatus::FailWaitRetry);
-                self.sub_after(interval, index, SubStep::Again);
+                self.sub_after(interval, index, SubStep::Requeue);
             }
             _ => self.leave(index, SubStatus::Fail),
         }

@@ -8,12 +8,12 @@
 //! **Invariant:** an intent is written over exactly the object that the create was decided on, or not at all.
 
 mod cache;
-pub mod campaign;
+pub mod election;
 pub mod events;
 pub mod lease;
 pub mod request;
 pub mod schema;
-pub mod share;
+pub mod shard;
 pub mod time;
 mod write;
 
@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use cache::{Base, Cache, Seen};
 use kube::Client;
 use lease::Held;
-use share::Share;
+use shard::Shard;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,7 +105,7 @@ impl Cluster {
 
     /// The objects of a share as they stand.
     #[must_use]
-    pub fn objects(&self, share: Share) -> Vec<Arc<Object>> {
+    pub fn objects(&self, share: Shard) -> Vec<Arc<Object>> {
         let cache = self.cache();
         let objects = cache.keys().into_iter().filter_map(|key| cache.get(&key));
         let is_ours = |object: &Arc<Object>| {

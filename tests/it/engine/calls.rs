@@ -61,7 +61,7 @@ fn all_objects_of_an_account_share_one_budget() {
     assert_eq!(lab.packages().len(), 100);
     let arrivals: Vec<Timestamp> = lab.cloud(|cloud| cloud.recent_calls().iter().copied().collect());
     assert!(arrivals.len() > 100);
-    // A lane makes one call at a time: all calls after the one that arrived at `begin` left after that.
+    // A worker makes one call at a time: all calls after the one that arrived at `begin` left after that.
     for (first, begin) in arrivals.iter().enumerate() {
         for (last, end) in arrivals.iter().enumerate().skip(first + 1) {
             let seconds = end.duration_since(*begin).as_secs_f64() * f64::from(FACTOR);

@@ -58,7 +58,7 @@ fn assert_converges(lab: &Lab, case: &str) {
     assert_everything_once(lab, case);
 }
 
-/// Dies at a point of `engine::points`; `_` stands for the noun of what is created.
+/// Dies at a point of `engine::failpoints`; `_` stands for the noun of what is created.
 fn die_at(lab: &Lab, what: What, point: &str) {
     let point = point.replace('_', what.noun());
     let ended = Ended::of(lab.verb("apply", &["--wait"]).env("ROLLWAVE_CRASH_AT", &point));

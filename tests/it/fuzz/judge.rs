@@ -7,9 +7,9 @@ use rollwave::cloud::{
     ArtifactRef, Capabilities, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, Package,
     PackageKey, PackageKind, PackageRow,
 };
-use rollwave::plan::clocks::{Clocks, CloudTime};
-use rollwave::plan::explain::explain;
-use rollwave::plan::{self, Action, Fleet, PackageView, RolloutView, Seen};
+use rollwave::decide::clocks::{Clocks, CloudTime};
+use rollwave::decide::explain::explain;
+use rollwave::decide::{self, Action, Fleet, PackageView, RolloutView, Seen};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -73,8 +73,8 @@ fn check_package(package: &OtaPackage) {
         unasked_jobs: 0,
         now: now(),
     };
-    let plan = plan::package::plan(&view);
-    assert_eq!(plan, plan::package::plan(&view), "the same twice");
+    let plan = decide::package::plan(&view);
+    assert_eq!(plan, decide::package::plan(&view), "the same twice");
     check_orders(&plan.actions);
     let planned = OtaPackage { status: Some(plan.status), ..package.clone() };
     survives(&planned);
@@ -104,8 +104,8 @@ fn check_rollout(rollout: &OtaRollout) {
             cloud: Some(CloudTime { earliest: now(), latest: now() }),
         },
     };
-    let plan = plan::rollout::plan(&view);
-    assert_eq!(plan, plan::rollout::plan(&view), "the same twice");
+    let plan = decide::rollout::plan(&view);
+    assert_eq!(plan, decide::rollout::plan(&view), "the same twice");
     check_orders(&plan.actions);
     let planned = OtaRollout { status: Some(plan.status), ..rollout.clone() };
     survives(&planned);
@@ -153,7 +153,7 @@ fn ready_package() -> OtaPackage {
             unasked_jobs: 0,
             now: now(),
         };
-        package.status = Some(plan::package::plan(&view).status);
+        package.status = Some(decide::package::plan(&view).status);
     }
     package
 }

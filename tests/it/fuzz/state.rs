@@ -3,7 +3,7 @@
 use futures::FutureExt as _;
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rollwave::api::{Kind, Object};
-use rollwave::plan::explain::explain;
+use rollwave::decide::explain::explain;
 use rollwave::state::{StateError, Store as _, local::Local};
 use serde_json::{Value, json};
 use std::fs;

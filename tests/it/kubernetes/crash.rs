@@ -7,7 +7,7 @@ use rollwave::api::GROUP;
 use rollwave::simulator::faults::Kind;
 use std::process::{Command, Stdio};
 
-/// Dies at a point of `engine::points`, by SIGKILL.
+/// Dies at a point of `engine::failpoints`, by SIGKILL.
 fn die_at(field: &Field<'_>, point: &str) {
     let mut command = field.controller();
     let ended =

@@ -6,8 +6,8 @@ use rollwave::api::{
     OtaRolloutStatus, Request, RolloutPhase, STALLED, StageCounts, StagePhase, find_condition,
 };
 use rollwave::cloud::{CloudKind, DeviceOutcome, defaults::capabilities_of};
-use rollwave::plan::clocks::{Boot, Clocks, CloudTime};
-use rollwave::plan::{Again, Plan};
+use rollwave::decide::clocks::{Boot, Clocks, CloudTime};
+use rollwave::decide::{Plan, Requeue};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -76,7 +76,7 @@ fn a_last_stage_without_a_gate_ends_and_names_who_never_began() {
     let rest = json!({"stages": [{"name": "rest", "select": {"rest": true}, "deadline": {"after": "1d"}}]});
     let mut world = begun(rest, &[Fate::Sleeps; 2]);
     let plan = after(&mut world, DAY);
-    assert_eq!((plan.status.phase, plan.again), (RolloutPhase::Completed, Again::AtDriftInterval));
+    assert_eq!((plan.status.phase, plan.requeue), (RolloutPhase::Completed, Requeue::AtDriftInterval));
     insta::assert_snapshot!(plan.status.message, @"38 of 40 devices run V2, 0 failed; 0 already ran it; 2 never began, and get it when they come online");
     // Late, and counted all the same.
     world.run_devices(|_| Fate::Succeeds);
@@ -105,7 +105,7 @@ fn a_stage_in_which_nobody_began_proves_nothing_and_goes_on_when_they_do() {
     let plan = after(&mut world, DAY);
     assert_eq!((plan.status.phase, reason(&world).as_str()), (RolloutPhase::Held, "StageDeadline"));
     assert!(find_condition(&plan.status.conditions, STALLED).is_some());
-    assert_eq!((plan.again, world.jobs.len()), (Again::AtDriftInterval, 1));
+    assert_eq!((plan.requeue, world.jobs.len()), (Requeue::AtDriftInterval, 1));
     insta::assert_snapshot!(plan.status.message, @"stage canary: none of its 10 devices began, so nothing is proven; they still get the package when they come online: wait for them, or let the stage select others");
     assert_eq!(world.reconcile().status, plan.status, "an idle pass changes nothing");
     world.run_devices(|_| Fate::Succeeds);

@@ -4,7 +4,7 @@ use super::world::{Fate, World, device};
 use proptest::prelude::*;
 use rollwave::api::{CreateOperation, Intent, IntentState, Request, RolloutPhase, StagePhase};
 use rollwave::cloud::{DeviceOutcome, Job, JobState};
-use rollwave::plan::{Action, needs};
+use rollwave::decide::{Action, needs};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 

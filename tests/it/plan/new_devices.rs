@@ -2,8 +2,8 @@
 
 use super::world::{Fate, World, device};
 use rollwave::api::{Object, RolloutPhase};
-use rollwave::plan::explain::explain;
-use rollwave::plan::{Action, Again, Plan};
+use rollwave::decide::explain::explain;
+use rollwave::decide::{Action, Plan, Requeue};
 use serde_json::{Value, json};
 
 fn completed(rollout: Value) -> World {
@@ -42,8 +42,8 @@ fn a_device_that_registers_later_is_sent_the_package_and_the_rollout_completes_a
     world.run_devices(|id| if id == "new-1" { Fate::Succeeds } else { Fate::Sleeps });
     let plan = world.reconcile();
     assert_eq!(
-        (plan.status.phase, plan.again),
-        (RolloutPhase::Progressing, Again::After(rollwave::plan::POLL))
+        (plan.status.phase, plan.requeue),
+        (RolloutPhase::Progressing, Requeue::After(rollwave::decide::POLL))
     );
     insta::assert_snapshot!(format!("{} ({})", plan.status.message, plan.status.progress), @"follow-up: 2 devices in 1 job of stage rest, sent after every stage had passed; 41 of 42 devices succeeded in all, 0 failed (follow-up 41/42)");
     let object = Object::Rollout(world.rollout.clone());

@@ -3,8 +3,8 @@
 use super::preview::preview_rollout;
 use super::world::{Fate, World};
 use rollwave::api::{Object, RolloutPhase};
-use rollwave::plan::explain::explain;
-use rollwave::plan::{Action, Plan};
+use rollwave::decide::explain::explain;
+use rollwave::decide::{Action, Plan};
 use serde_json::json;
 use std::collections::BTreeSet;
 

@@ -6,7 +6,7 @@ use rollwave::api::{
     condition_is_true, find_condition,
 };
 use rollwave::cloud::{ArtifactRef, CloudKind, CloudVerification, HeldArtifact, ObsArtifact, Package};
-use rollwave::plan::{Action, needs};
+use rollwave::decide::{Action, needs};
 use serde_json::{Value, json};
 
 fn world(package: Value) -> World {
@@ -379,7 +379,7 @@ fn where_stopped_jobs_hold_a_package_it_waits_for_them_and_names_them() {
 #[test]
 fn a_package_of_which_nothing_was_created_leaves_without_a_look_at_the_cloud() {
     let mut world = world(json!({"deletionPolicy": "Delete"}));
-    let unseen = |world: &World| rollwave::plan::package::plan_unseen(&world.package, None, world.now);
+    let unseen = |world: &World| rollwave::decide::package::plan_unseen(&world.package, None, world.now);
     assert_eq!(unseen(&world), None, "it is wanted");
     world.package.metadata.deletion_timestamp = Some(Time(world.now));
     assert_eq!(unseen(&world).unwrap().actions, [Action::Release]);
@@ -392,7 +392,7 @@ fn a_package_of_which_nothing_was_created_leaves_without_a_look_at_the_cloud() {
 
 #[test]
 fn a_package_whose_account_is_gone_leaves_unless_something_of_ours_would_stay_behind() {
-    let plan = |world: &World| rollwave::plan::package::plan_without_account(&world.package, world.now);
+    let plan = |world: &World| rollwave::decide::package::plan_without_account(&world.package, world.now);
     for (policy, origin, is_released) in [
         ("Delete", Origin::Created, false),
         ("Delete", Origin::Adopted, true),

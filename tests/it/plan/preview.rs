@@ -3,9 +3,9 @@
 use super::world::{Fate, World};
 use rollwave::api::{OtaPackage, OtaRollout};
 use rollwave::cloud::{Capabilities, RowsLack};
-use rollwave::plan::clocks::Clocks;
-use rollwave::plan::preview::{self, End, KNOWN_AFTER_CREATE, Preview};
-use rollwave::plan::{Action, Fleet, PackageView, RolloutView, Seen, needs};
+use rollwave::decide::clocks::Clocks;
+use rollwave::decide::preview::{self, End, KNOWN_AFTER_CREATE, Preview};
+use rollwave::decide::{Action, Fleet, PackageView, RolloutView, Seen, needs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use super::world::{Fate, World};
 use rollwave::api::{RolloutPhase, find_condition};
 use rollwave::cloud::{Capabilities, Delivery, Job, JobCounts, JobPurpose, JobState, NewJob, PackageKind};
-use rollwave::plan::needs;
+use rollwave::decide::needs;
 use serde_json::json;
 
 #[test]
@@ -96,7 +96,7 @@ fn what_runs_is_observed_and_stopped_while_the_rest_waits_for_external_jobs() {
         (world.jobs.len(), reason(&held.status.conditions, "Progressing")),
         (1, "TooManyExternalJobs")
     );
-    assert_eq!(held.again, rollwave::plan::Again::After(rollwave::plan::POLL), "its job is watched");
+    assert_eq!(held.requeue, rollwave::decide::Requeue::After(rollwave::decide::POLL), "its job is watched");
     world.run_devices(|_| Fate::Fails);
     let stopped = world.reconcile();
     assert_eq!(stopped.status.stages[0].counts.failures(), 10);

@@ -2,7 +2,7 @@
 
 use super::world::{Fate, World};
 use rollwave::api::{OtaRolloutStatus, Request, RolloutPhase, StagePhase, condition_is_true};
-use rollwave::plan::Action;
+use rollwave::decide::Action;
 use serde_json::{Value, json};
 
 fn reason(world: &World) -> String {
@@ -174,8 +174,8 @@ fn a_device_that_went_back_is_not_sent_again_with_those_that_a_pause_had_stopped
     }
     assert_eq!(world.jobs[1].devices.len(), 8, "those that were stopped");
     world.settle(|_| Fate::Succeeds);
-    let again = world.jobs.iter().skip(1).filter(|job| job.devices.contains(&liar)).count();
-    assert_eq!(again, 0, "{:?}", world.rollout_status().stages[0]);
+    let resent = world.jobs.iter().skip(1).filter(|job| job.devices.contains(&liar)).count();
+    assert_eq!(resent, 0, "{:?}", world.rollout_status().stages[0]);
     assert_eq!(world.rollout_status().stages[0].counts.reverted, 1);
 }
 

@@ -4,7 +4,7 @@
 use super::world::{Fate, World, device};
 use rollwave::api::{OtaPackageStatus, Request, VERIFIED, condition_is_true};
 use rollwave::cloud::{JobState, NewJob};
-use rollwave::plan::Action;
+use rollwave::decide::Action;
 use serde_json::json;
 
 fn world() -> World {

@@ -2,8 +2,8 @@
 
 use super::world::{Fate, World};
 use rollwave::api::{Object, OtaRolloutStatus, Request, RolloutPhase};
-use rollwave::plan::explain::explain;
-use rollwave::plan::{Action, Again, POLL};
+use rollwave::decide::explain::explain;
+use rollwave::decide::{Action, POLL, Requeue};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -114,7 +114,7 @@ fn a_run_whose_package_ref_names_nothing_is_watched_and_goes_on_when_it_is_put_b
     world.package_is_gone = true;
     world.ask(Request::Restart);
     let plan = world.reconcile();
-    assert_eq!(plan.again, Again::After(POLL), "its jobs go on");
+    assert_eq!(plan.requeue, Requeue::After(POLL), "its jobs go on");
     assert!(plan.status.decisions.iter().any(|decision| decision.rule == "RestartRefused"));
     world.pass(3600);
     assert!(world.reconcile().status.message.starts_with("there is no OtaPackage"));

@@ -2,7 +2,7 @@
 
 use super::world::{Fate, World};
 use rollwave::api::{Request, RolloutPhase, StagePhase};
-use rollwave::plan::Action;
+use rollwave::decide::Action;
 use serde_json::{Value, json};
 
 fn sent(world: &World) -> Vec<Vec<&str>> {

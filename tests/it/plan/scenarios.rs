@@ -3,8 +3,8 @@
 use super::world::{Fate, World, device};
 use rollwave::api::{RolloutPhase, StagePhase, StageStatus};
 use rollwave::cloud::{CloudKind, JobState, defaults::capabilities_of};
-use rollwave::plan::clocks::{Boot, Clocks, CloudTime};
-use rollwave::plan::{Action, Again, needs, needs::Need};
+use rollwave::decide::clocks::{Boot, Clocks, CloudTime};
+use rollwave::decide::{Action, Requeue, needs, needs::Need};
 use serde_json::{Value, json};
 
 fn reason(world: &World) -> String {
@@ -35,7 +35,7 @@ fn after_canary(spec: Value, fate: impl Fn(&str) -> Fate) -> World {
 #[test]
 fn a_rollout_that_never_sent_anything_leaves_without_a_look_at_the_cloud() {
     let mut world = World::new(4, json!({}));
-    let unseen = |world: &World| rollwave::plan::rollout::plan_unseen(&world.rollout, world.now);
+    let unseen = |world: &World| rollwave::decide::rollout::plan_unseen(&world.rollout, world.now);
     assert_eq!(unseen(&world), None, "it is wanted");
     world.delete_rollout();
     assert_eq!(unseen(&world).unwrap().actions, [Action::Release]);
@@ -153,8 +153,8 @@ fn a_stop_rule_fires_at_its_threshold_also_while_a_stage_soaks() {
     let mut world = after_canary(spec, |_| Fate::Succeeds);
     let plan = world.reconcile();
     assert_eq!(
-        (reason(&world).as_str(), plan.again),
-        ("StageSoaking", Again::After(jiff::SignedDuration::from_hours(24)))
+        (reason(&world).as_str(), plan.requeue),
+        ("StageSoaking", Requeue::After(jiff::SignedDuration::from_hours(24)))
     );
     for id in world.jobs[0].devices.clone().into_iter().take(2) {
         world.devices.insert(id.clone(), device(&id, "V1"));
@@ -176,7 +176,7 @@ fn a_soak_ends_exactly_and_on_a_look_that_was_taken_after_it() {
     world.reconcile();
     world.pass(3_599);
     let plan = world.reconcile();
-    assert_eq!((plan.actions.len(), plan.again), (0, Again::After(jiff::SignedDuration::from_secs(1))));
+    assert_eq!((plan.actions.len(), plan.requeue), (0, Requeue::After(jiff::SignedDuration::from_secs(1))));
     world.pass(1);
     assert!(matches!(world.reconcile().actions[..], [Action::CreateJob { .. }]));
 }
@@ -195,7 +195,7 @@ fn a_soak_that_began_in_the_future_begins_anew() {
     }
     world.pass(1);
     let plan = world.reconcile();
-    assert_eq!((plan.actions.len(), plan.again), (0, Again::After(jiff::SignedDuration::from_hours(1))));
+    assert_eq!((plan.actions.len(), plan.requeue), (0, Requeue::After(jiff::SignedDuration::from_hours(1))));
     let observed = world.rollout_status().stages[0].observed_at.unwrap();
     assert!(observed > began && observed <= world.now);
     world.pass(3_600);

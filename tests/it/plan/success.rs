@@ -2,7 +2,7 @@
 
 use super::world::{Fate, World};
 use rollwave::api::{HEALTHY, RolloutPhase, StagePhase, find_condition};
-use rollwave::plan::Plan;
+use rollwave::decide::Plan;
 use serde_json::{Value, json};
 
 /// Two stages without gates, half of the fleet each.

@@ -3,7 +3,7 @@
 use super::world::{Fate, World};
 use jiff::SignedDuration;
 use rollwave::api::{RolloutPhase, StagePhase};
-use rollwave::plan::{Action, Again};
+use rollwave::decide::{Action, Requeue};
 use serde_json::{Value, json};
 
 /// A night in Shanghai. The world begins on Tuesday 2023-11-14 at 22:13:20 UTC, when it is Wednesday 06:13:20 there.
@@ -43,7 +43,7 @@ fn a_stage_waits_for_its_window_and_is_looked_at_when_it_opens() {
     );
     let (opens, left) = (plan.status.stages[1].opens_at.unwrap(), SignedDuration::from_mins(18 * 60 + 46));
     assert_eq!(opens.to_string(), "2023-11-15T17:00:00Z");
-    assert_eq!(plan.again, Again::After(left + SignedDuration::from_secs(10)));
+    assert_eq!(plan.requeue, Requeue::After(left + SignedDuration::from_secs(10)));
     assert_eq!(world.reconcile().status, plan.status, "waiting writes nothing");
 
     world.now = opens - SignedDuration::from_secs(1);
@@ -68,7 +68,7 @@ fn a_window_that_closes_while_a_stage_is_being_sent_leaves_the_rest_for_the_next
     world.rollout.status = Some(plan.status.clone());
     let id = world.create_job(job);
     let mut status = plan.status.clone();
-    rollwave::plan::confirm::job_created(&mut status, "rest", job, &id, world.now);
+    rollwave::decide::confirm::job_created(&mut status, "rest", job, &id, world.now);
     world.rollout.status = Some(status);
     world.pass(4 * 3600);
     let plan = world.reconcile();
@@ -77,7 +77,7 @@ fn a_window_that_closes_while_a_stage_is_being_sent_leaves_the_rest_for_the_next
         plan.status.message.contains("(5 devices) is not released: it opens 2023-11-17 01:00"),
         "{plan:?}"
     );
-    assert_eq!(plan.again, Again::After(rollwave::plan::POLL), "a job runs, and is looked at");
+    assert_eq!(plan.requeue, Requeue::After(rollwave::decide::POLL), "a job runs, and is looked at");
     world.run_devices(|_| Fate::Succeeds);
     world.now = plan.status.stages[1].opens_at.unwrap();
     world.reconcile();

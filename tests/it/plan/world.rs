@@ -6,9 +6,9 @@ use rollwave::cloud::{
     Capabilities, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, NewJob, NewPackage, Package,
     PackageRow,
 };
-use rollwave::plan::clocks::Clocks;
-use rollwave::plan::ownership::Rival;
-use rollwave::plan::{self, Action, Again, Fleet, PackageView, Plan, RolloutView, Seen, confirm, needs};
+use rollwave::decide::clocks::Clocks;
+use rollwave::decide::ownership::Rival;
+use rollwave::decide::{self, Action, Fleet, PackageView, Plan, Requeue, RolloutView, Seen, confirm, needs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -188,7 +188,7 @@ impl World {
 
     pub fn plan_rollout(&self) -> Plan<OtaRolloutStatus> {
         let members = None;
-        plan::rollout::plan(&RolloutView {
+        decide::rollout::plan(&RolloutView {
             object: &self.rollout,
             package: Some(&self.package).filter(|_| !self.package_is_gone),
             package_of_run: Some(&self.package),
@@ -208,7 +208,7 @@ impl World {
     pub fn plan_package(&self) -> Plan<OtaPackageStatus> {
         let key = needs::package_key(&self.package);
         let same_key = self.packages.iter().filter(|package| package.row.key == key).cloned();
-        plan::package::plan(&PackageView {
+        decide::package::plan(&PackageView {
             object: &self.package,
             capabilities: &self.capabilities,
             packages: Some(Seen { at: self.now, value: same_key.collect() }),
@@ -372,7 +372,7 @@ impl World {
             let before = self.rollout.status.clone();
             let plan = self.reconcile();
             let idle = plan.actions.is_empty() && before.as_ref() == Some(&plan.status);
-            if idle && plan.again == Again::AtDriftInterval {
+            if idle && plan.requeue == Requeue::AtDriftInterval {
                 return plan;
             }
             self.run_devices(&fate);

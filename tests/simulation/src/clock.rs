@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use rollwave::decide::clocks::Boot;
 use rollwave::engine::ports::Clock;
-use rollwave::plan::clocks::Boot;
 use std::{
     collections::BTreeMap,
     pin::Pin,

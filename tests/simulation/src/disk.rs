@@ -7,7 +7,7 @@ use super::mutation::Mutation;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{Object, ObjectKey};
-use rollwave::engine::points::Point;
+use rollwave::engine::failpoints::Failpoint;
 use rollwave::state::local::Asked;
 use rollwave::state::{Desired, ManifestStore, StateError, Store, memory::Memory};
 use std::{
@@ -193,12 +193,12 @@ impl ManifestStore for DiskPort {
         self.fence()?;
         let mut concerned = Vec::new();
         while let Some((number, asked)) = self.shared.disk.first_asked() {
-            self.life.survive(Point::before(REQUEST)).await;
+            self.life.survive(Failpoint::before(REQUEST)).await;
             self.fence()?;
             let is_news = self.shared.disk.take_in(&asked);
             let told = if is_news { "is taken in" } else { "changes nothing" };
             self.shared.note(&format!("{} of {} {told}", asked.request.as_str(), asked.object));
-            self.life.survive(Point::after(REQUEST)).await;
+            self.life.survive(Failpoint::after(REQUEST)).await;
             self.shared.disk.answered(number);
             concerned.extend(is_news.then_some(asked.object));
         }

@@ -9,7 +9,7 @@ use super::clouds::{Deed, Order};
 use super::dice::Dice;
 use super::selection::{Happened, Ledger, Selection};
 use jiff::{SignedDuration, Timestamp};
-use rollwave::engine::points::Point;
+use rollwave::engine::failpoints::Failpoint;
 use rollwave::engine::ports::Faults;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -222,9 +222,9 @@ pub(super) struct Chaos {
     crashes: u32,
     ledger: Ledger,
     pub(super) faults: BTreeMap<String, u64>,
-    pub(super) points: BTreeSet<Point>,
+    pub(super) points: BTreeSet<Failpoint>,
     /// The points at which crashes strike in this world, as far as it was asked.
-    enabled: BTreeMap<Point, bool>,
+    enabled: BTreeMap<Failpoint, bool>,
     /// What fails for ever.
     pub(super) broken: BrokenThings,
 }
@@ -249,7 +249,7 @@ impl Chaos {
     }
 
     /// True when the process dies at this point.
-    pub(super) fn crashes_at(&mut self, point: Point) -> bool {
+    pub(super) fn crashes_at(&mut self, point: Failpoint) -> bool {
         self.points.insert(point);
         if !self.on || self.profile.crash == 0 || self.crashes >= self.profile.most_crashes {
             return false;
@@ -368,7 +368,7 @@ impl Life {
     }
 
     /// Never returns once the process is dead, and lets it die here if that is its luck.
-    pub(super) async fn survive(&self, point: Point) {
+    pub(super) async fn survive(&self, point: Failpoint) {
         if !self.is_over() && self.chaos().crashes_at(point) {
             self.end();
         }
@@ -395,7 +395,7 @@ impl Life {
 
 impl Faults for Life {
     /// The engine goes on to its next port, and no further.
-    fn pass(&self, point: Point) {
+    fn pass(&self, point: Failpoint) {
         if !self.is_over() && self.chaos().crashes_at(point) {
             self.end();
         }

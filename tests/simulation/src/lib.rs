@@ -48,7 +48,7 @@ pub use faults::{Profile, Strike};
 pub use home::Home;
 pub use mutation::Mutation;
 pub use parts::FIRST_OF_PARTS;
-pub use rollwave::engine::points::Point;
+pub use rollwave::engine::failpoints::Failpoint;
 pub use selection::{Happened, Selection};
 pub use shrink::{Shrunk, shrink};
 
@@ -108,7 +108,7 @@ pub struct Outcome {
     /// What people and fate did, turn by turn.
     pub turns: Vec<Happened>,
     /// Places that were passed at which the process may die.
-    pub points: BTreeSet<Point>,
+    pub points: BTreeSet<Failpoint>,
     /// After how many virtual seconds rollouts were first completed, by name.
     pub completed: BTreeMap<String, i64>,
     /// Virtual seconds that it lasted.

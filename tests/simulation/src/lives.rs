@@ -6,7 +6,7 @@ use super::cron::Cron;
 use super::dice::Dice;
 use super::process::{Process, Start};
 use jiff::{SignedDuration, Timestamp};
-use rollwave::plan::clocks::Boot;
+use rollwave::decide::clocks::Boot;
 use std::sync::Arc;
 
 /// In a thousand processes as many start on a machine that was booted since the one before, or on another one.

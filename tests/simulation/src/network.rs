@@ -15,7 +15,7 @@ use rollwave::api::OtaCloud;
 use rollwave::cloud::{
     CallError, Cloud, Effect, ErrorClass, Transport, TransportError, WireRequest, WireResponse,
 };
-use rollwave::engine::points::Point;
+use rollwave::engine::failpoints::Failpoint;
 use rollwave::engine::ports::{Connector, Fenced, Leadership};
 use rollwave::simulator::faults::{Fault, Kind, When};
 use rollwave::simulator::{End, Simulator};
@@ -262,7 +262,7 @@ impl Transport for Wire {
     async fn send(&self, request: WireRequest) -> Answer {
         let Some(mut order) = clouds::order_of(&request) else { return Err(refused()) };
         let operation = order.operation;
-        self.life.survive(Point::before(operation)).await;
+        self.life.survive(Failpoint::before(operation)).await;
         let strike = self.shared.chaos().strikes(&order, self.shared.timeline.now());
         self.shared.saw_request(self, &request, &mut order, strike);
         let answer = if strike == Some(Strike::ConnectionRefused) {
@@ -271,7 +271,7 @@ impl Transport for Wire {
             self.answer(self.post(as_received(request), order.clone(), strike)).await
         };
         self.shared.saw_answer(self.run, &order, &answer);
-        self.life.survive(Point::after(operation)).await;
+        self.life.survive(Failpoint::after(operation)).await;
         answer
     }
 

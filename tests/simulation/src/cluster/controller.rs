@@ -16,14 +16,14 @@ use futures::{StreamExt as _, stream::BoxStream};
 use jiff::{SignedDuration, Timestamp};
 use kube::runtime::watcher;
 use rollwave::api::Scope;
+use rollwave::decide::clocks::Boot;
 use rollwave::engine::Engine;
 use rollwave::engine::ports::{Clock, Leader, Leadership, Ports, Silent, Sole};
 use rollwave::engine::term::{Term, Told};
-use rollwave::plan::clocks::Boot;
 use rollwave::source::kubernetes::{Means, Patience, Seen, watch};
 use rollwave::state::kubernetes::Cluster;
-use rollwave::state::kubernetes::campaign::{Candidate, Standing};
-use rollwave::state::kubernetes::{lease::Held, share::Share};
+use rollwave::state::kubernetes::election::{Candidate, Standing};
+use rollwave::state::kubernetes::{lease::Held, shard::Shard};
 use rollwave::state::{StateError, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ impl Terms {
         let clock = MachineClock { timeline: shared.timeline.clone(), ahead, wall, boot: self.boot };
         let leadership: Arc<dyn Leadership> = match self.mutation {
             Some(Mutation::LeaseNotChecked) => Arc::new(Sole),
-            _ => Arc::new(Leader { held: self.held.clone(), share: Share::ALL }),
+            _ => Arc::new(Leader { held: self.held.clone(), share: Shard::ALL }),
         };
         Ports {
             clock: Arc::new(Stoppable { clock, life: life.clone() }),

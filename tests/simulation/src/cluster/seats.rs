@@ -6,7 +6,7 @@ use super::controller::Controller;
 use super::time::LeaseTime;
 use crate::process::Start;
 use jiff::{SignedDuration, Timestamp};
-use rollwave::plan::clocks::Boot;
+use rollwave::decide::clocks::Boot;
 use std::sync::Arc;
 
 /// A Deployment of one controller, or of two.

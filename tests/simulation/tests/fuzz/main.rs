@@ -1,4 +1,5 @@
 //! Fuzzing of whole simulation runs: bytes choose what happens, and no order of events breaks a law.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod course;
 #[path = "../../../it/fuzz/harness.rs"]

@@ -1,7 +1,7 @@
 //! Plays many worlds on all cores, and adds up what became of them.
 
 use rollwave_simulation::{
-    Clouds, FIRST_OF_PARTS, Home, Laws, Mutation, Outcome, Point, Profile, Selection, World,
+    Clouds, FIRST_OF_PARTS, Failpoint, Home, Laws, Mutation, Outcome, Profile, Selection, World,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -51,7 +51,7 @@ pub struct Tally {
     /// Worlds, and those of them that broke a law.
     pub homes: BTreeMap<Home, (u64, u64)>,
     /// Points that were passed, in worlds of each home.
-    pub points: BTreeMap<Home, BTreeSet<Point>>,
+    pub points: BTreeMap<Home, BTreeSet<Failpoint>>,
     /// The first of the seeds that were played.
     pub oldest: u64,
     /// Worlds that broke a law, by seed.
@@ -162,13 +162,13 @@ impl Tally {
 
     /// Points that the list has and that no world passed, of the homes that were played. In a cluster nobody here writes
     /// manifests; and devices have modules from a seed on.
-    pub fn unreached(&self) -> Vec<(Home, Point)> {
-        let of = |(home, points): (&Home, &BTreeSet<Point>)| {
-            let can_be = |point: &Point| {
+    pub fn unreached(&self) -> Vec<(Home, Failpoint)> {
+        let of = |(home, points): (&Home, &BTreeSet<Failpoint>)| {
+            let can_be = |point: &Failpoint| {
                 (self.oldest >= FIRST_OF_PARTS || point.at != "CheckModule")
                     && (*home == Home::Local || point.at != "Manifests")
             };
-            let missing = Point::all().filter(can_be).filter(|point| !points.contains(point));
+            let missing = Failpoint::all().filter(can_be).filter(|point| !points.contains(point));
             missing.map(|point| (*home, point)).collect::<Vec<_>>()
         };
         self.points.iter().flat_map(of).collect()

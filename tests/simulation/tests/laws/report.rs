@@ -1,7 +1,7 @@
 //! What people are told about a course of worlds.
 
 use super::course::Tally;
-use rollwave_simulation::{Happened, Home, Outcome, Point, Selection, Shrunk, World, shrink};
+use rollwave_simulation::{Failpoint, Happened, Home, Outcome, Selection, Shrunk, World, shrink};
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
@@ -96,14 +96,14 @@ fn of_which(name: impl Display, (worlds, broken): (u64, u64)) -> String {
 
 /// Points that were never reached; none when there are none.
 pub fn unreached(tally: &Tally) -> Option<String> {
-    let told = |(home, point): (Home, Point)| format!("{point} ({home})");
+    let told = |(home, point): (Home, Failpoint)| format!("{point} ({home})");
     let missing: Vec<String> = tally.unreached().into_iter().map(told).collect();
     (!missing.is_empty()).then(|| format!("never reached in {} worlds: {}", tally.worlds, missing.join(", ")))
 }
 
 /// All of it in one line.
 pub fn summary(tally: &Tally) -> String {
-    let points: usize = tally.homes.keys().map(|_| Point::all().count()).sum();
+    let points: usize = tally.homes.keys().map(|_| Failpoint::all().count()).sum();
     format!(
         "{} worlds ({} steps, {} virtual hours) in {:.1} s: {:.0} worlds a second, {} faults, {} of {points} points reached, {} violations",
         tally.worlds,

@@ -1,0 +1,422 @@
+//! Why a rollout stands as it does.
+
+use super::devices::{cloud_of, found, outstanding, package_of};
+use super::{ask, command, devices, listed, pending, smallest};
+use crate::api::{
+    Decision, Evidence, Gate, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
+    Owner, PROGRESSING, Reason, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction,
+    StopRule, Verdict, counted, find_condition, time_text,
+};
+use crate::decide::{
+    cohort,
+    gate::{self, spaced},
+    stop, window,
+};
+use jiff::Timestamp;
+
+/// Decisions, what was seen, and what would change it.
+pub(super) fn explain<'a>(
+    rollout: &'a OtaRollout,
+    all: &[Object],
+    now: Timestamp,
+) -> (&'a [Decision], Vec<String>, Vec<String>) {
+    let key = Object::Rollout(rollout.clone()).key();
+    let Some(status) = &rollout.status else {
+        return (&[], Vec::new(), package_next(rollout, &key, all).into_iter().collect());
+    };
+    (&status.decisions, seen(rollout, status, &key, all), next(rollout, status, &key, all, now))
+}
+
+/// The stage that is being worked on, with its spec; the implied last stage has none.
+fn current<'a>(
+    rollout: &'a OtaRollout,
+    status: &'a OtaRolloutStatus,
+) -> Option<(Option<&'a Stage>, &'a StageStatus)> {
+    let seen = status.stages.iter().find(|stage| stage.phase != StagePhase::Passed)?;
+    Some((rollout.spec.stages.iter().find(|stage| stage.name == seen.name), seen))
+}
+
+fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &[Object]) -> Vec<String> {
+    let mut seen = Vec::new();
+    let total = status.stages.len();
+    if let Some((spec, stage)) = current(rollout, status) {
+        let place = status.stages.iter().position(|s| s.name == stage.name).map_or(0, |place| place + 1);
+        seen.push(format!("Stage {} ({place} of {total}): {}.", stage.name, counts_text(stage.counts)));
+        for gate in spec.iter().flat_map(|spec| &spec.gates) {
+            seen.push(format!("Gate {} asks for {}.", gate.name, asked(&gate.outcome)));
+        }
+        seen.extend(stage.gates.iter().map(|gate| said("Gate", gate)));
+    }
+    seen.extend(cohort::reselected(&rollout.spec.stages, &status.stages).map(|stage| {
+        format!(
+            "Stage {stage} keeps the devices that its select named when it was sent; the edit of it is followed by {}.",
+            command("restart", key)
+        )
+    }));
+    let package = package_of(rollout, key, all);
+    let version = package.map(|package| package.spec.version.as_str());
+    seen.extend(status.stages.iter().flat_map(|stage| found(stage, version)));
+    seen.extend(status.stopped_by.iter().map(|rule| said("Stop rule", rule)));
+    let out = &status.excluded;
+    let left_out = listed([
+        (out.by_spec, "by spec.targets.exclude"),
+        (out.by_version, "by the version they report"),
+        (out.already_current, "that ran the new version already"),
+        (out.owned_elsewhere, "that other rollouts own"),
+        (out.ignored_new, "that became eligible after their stage was sent (spec.newDevices: Ignore)"),
+        (out.unknown, "that the cloud does not know"),
+        (out.other_product, "of another product"),
+    ]);
+    if !left_out.is_empty() {
+        seen.push(format!("Left out: {left_out}."));
+    }
+    seen.extend(out.owners.iter().map(|owner| {
+        let Owner { rollout, devices: count, why } = owner;
+        format!("OtaRollout {rollout} owns {} that this one targets, too: {why}.", devices(*count))
+    }));
+    seen
+}
+
+fn counts_text(counts: StageCounts) -> String {
+    let rest = listed([
+        (counts.superseded, "of them taken on by a later rollout since"),
+        (counts.unseen, "not counted: taken on before they were seen to run it"),
+        (counts.owned_elsewhere, "not counted: stopped, and owned by another rollout since"),
+        (counts.failed, "failed"),
+        (counts.timed_out, "timed out"),
+        (counts.reverted, "on another version"),
+        (counts.failed_and_left, "failed and were deleted in the cloud since"),
+        (counts.unconfirmed, "reported as successful, version not read since"),
+        (counts.in_flight.saturating_sub(counts.unconfirmed), "upgrading"),
+        (counts.queued, "queued"),
+        (counts.never_began, "never began"),
+    ]);
+    let comma = if rest.is_empty() { "" } else { ", " };
+    format!("{} of {} updated{comma}{rest}", counts.succeeded, devices(counts.assigned))
+}
+
+fn asked(gate: &OutcomeGate) -> String {
+    let what = match gate.method {
+        GateMethod::Wilson => {
+            format!(
+                "a Wilson lower bound of at least {} at {} confidence",
+                spaced(gate.min_success),
+                spaced(gate.confidence)
+            )
+        }
+        GateMethod::Ratio => format!("a success rate of at least {}", gate.min_success),
+    };
+    format!(
+        "{what}, from at least {} and {} of the stage",
+        devices(gate.min_sample),
+        spaced(gate.min_observed)
+    )
+}
+
+fn said(what: &str, evidence: &Evidence) -> String {
+    let verdict = match evidence.verdict {
+        Verdict::Pass => "passed",
+        Verdict::Fail => "failed",
+        Verdict::Inconclusive => "could not tell",
+    };
+    format!(
+        "{what} {} ({}) {verdict} at {}: {}.",
+        evidence.rule,
+        evidence.method,
+        time_text(evidence.at),
+        evidence.message
+    )
+}
+
+fn next(
+    rollout: &OtaRollout,
+    status: &OtaRolloutStatus,
+    key: &ObjectKey,
+    all: &[Object],
+    now: Timestamp,
+) -> Vec<String> {
+    let mut next: Vec<String> = status.pending.iter().map(pending).collect();
+    if rollout.spec.suspend {
+        next.push("spec.suspend is true: nothing new is dispatched until it is false.".to_owned());
+    }
+    if let Some(since) = status.paused_at {
+        let (since, resume) = (time_text(since), command("resume", key));
+        next.push(format!("It was paused by request at {since}: nothing new is dispatched until {resume}."));
+    }
+    if let Some(rule) = &status.stopped_by {
+        next.push(after_stop(rollout, rule));
+        return next;
+    }
+    match status.phase {
+        RolloutPhase::Deleting => {}
+        RolloutPhase::Completed => next.extend(retry_next(status, key)),
+        RolloutPhase::Pending => next.extend(package_next(rollout, key, all)),
+        RolloutPhase::Aborted => next.push(NOT_CONTINUED.to_owned()),
+        RolloutPhase::Progressing | RolloutPhase::Held => {
+            next.extend(package_next(rollout, key, all));
+            if is_held_by_something_else(rollout, status) {
+                let why = status.message.trim_end_matches('.');
+                next.push(format!("It does not go on by itself: {why}."));
+                next.extend(retry_next(status, key).filter(|_| is_because(status, Reason::StageFailed)));
+                return next;
+            }
+            if let Some((spec, stage)) = current(rollout, status) {
+                next.extend(stage_next(spec, stage, status, now));
+                let cloud = package_of(rollout, key, all).and_then(|package| cloud_of(package, all));
+                if !rollout.spec.suspend && status.paused_at.is_none() {
+                    next.extend(outstanding(spec, stage, cloud));
+                }
+                next.extend(retry_next(status, key));
+                next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
+            } else if status.phase == RolloutPhase::Progressing && !status.stages.is_empty() {
+                next.push(FOLLOWING_UP.to_owned());
+                next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
+            }
+        }
+    }
+    next
+}
+
+/// Devices that failed or went back get another attempt only when somebody asks for it; a gate that failed holds until then.
+fn retry_next(status: &OtaRolloutStatus, key: &ObjectKey) -> Option<String> {
+    let failures = total(status).failures();
+    let is_held = |stage: &StageStatus| stage.phase == StagePhase::Held && !stage.gates.is_empty();
+    let gate = if status.stages.iter().any(is_held) { ", and asks the gate anew" } else { "" };
+    (failures > 0).then(|| {
+        let (failed, retry) = (devices(failures), command("retry", key));
+        format!("If another attempt may help, {retry} sends to the {failed} that failed{gate}.")
+    })
+}
+
+fn total(status: &OtaRolloutStatus) -> StageCounts {
+    status.stages.iter().fold(StageCounts::default(), |sum, stage| sum + stage.counts)
+}
+
+/// True when its conditions name this reason.
+fn is_because(status: &OtaRolloutStatus, reason: Reason) -> bool {
+    find_condition(&status.conditions, PROGRESSING).is_some_and(|condition| condition.reason == reason)
+}
+
+/// Held, and neither by a gate nor by a person: the sentence of the status says what to do.
+fn is_held_by_something_else(rollout: &OtaRollout, status: &OtaRolloutStatus) -> bool {
+    let by_gate =
+        status.stages.iter().any(|stage| stage.phase == StagePhase::Held && !stage.gates.is_empty());
+    status.phase == RolloutPhase::Held && !by_gate && !rollout.spec.suspend && status.paused_at.is_none()
+}
+
+const FOLLOWING_UP: &str = "Every stage has passed. Devices that became eligible later are sent the package in jobs of the last \
+                            stage, under the same stop rules; it completes again when those jobs have ended.";
+
+const NOT_CONTINUED: &str = "This spec is not continued. Mend the package under a new version in a new OtaPackage, and point \
+                             spec.packageRef at it.";
+
+fn after_stop(rollout: &OtaRollout, evidence: &Evidence) -> String {
+    let rule = rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
+    match rule.map(|rule| rule.action) {
+        Some(StopAction::Abort) => NOT_CONTINUED.to_owned(),
+        Some(StopAction::Pause) | None => format!(
+            "Stop rule {} holds it until the spec changes: point spec.packageRef at a mended package, or change the rule if \
+             what it saw is fine with you.",
+            evidence.rule
+        ),
+    }
+}
+
+/// What the package has to do first; none when it is ready.
+fn package_next(rollout: &OtaRollout, key: &ObjectKey, all: &[Object]) -> Option<String> {
+    let name = &rollout.spec.package_ref.name;
+    let wanted = key.sibling(Kind::OtaPackage, name);
+    let Some(package) = all.iter().find(|object| object.key() == wanted) else {
+        return Some(format!("{wanted} is not there: apply it, or point spec.packageRef at another one."));
+    };
+    if package.health() == crate::api::Health::Ready {
+        return None;
+    }
+    let question = ask(Kind::OtaPackage, key, name);
+    Some(format!(
+        "{wanted} must be ready first; it is {} now ({question} says more).",
+        package.health().as_str()
+    ))
+}
+
+fn stage_next(
+    spec: Option<&Stage>,
+    stage: &StageStatus,
+    status: &OtaRolloutStatus,
+    now: Timestamp,
+) -> Vec<String> {
+    if let (Some(wait), Some(_)) = (spec.and_then(|spec| window::wait(spec, now)), stage.opens_at) {
+        return vec![format!("Stage {} is sent when it {}.", stage.name, wait.text_at(now))];
+    }
+    if stage.phase == StagePhase::Waiting || is_because(status, Reason::DispatchBlocked) {
+        return vec![format!("It goes on when this is over: {}.", status.message.trim_end_matches('.'))];
+    }
+    match stage.phase {
+        StagePhase::Waiting => Vec::new(),
+        StagePhase::Dispatching => vec![format!("Stage {} runs once its jobs are created.", stage.name)],
+        StagePhase::Soaking => soak_next(spec, stage).into_iter().chain(gates_next(spec, stage)).collect(),
+        StagePhase::Running | StagePhase::Held => gates_next(spec, stage),
+        StagePhase::Passed => Vec::new(),
+    }
+}
+
+fn soak_next(spec: Option<&Stage>, stage: &StageStatus) -> Option<String> {
+    let (soak, until) = (spec?.soak?, stage.soaks_until?);
+    Some(format!("Stage {} soaks for {soak}, until {}; then its gates decide.", stage.name, time_text(until)))
+}
+
+fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
+    let gates = spec.map_or(&[][..], |spec| &spec.gates);
+    if gates.is_empty() {
+        let open = stage.counts.outstanding();
+        return vec![format!(
+            "Stage {} has no gate: it passes when every device has a final outcome, {} to go.",
+            stage.name,
+            devices(open)
+        )];
+    }
+    gates.iter().map(|gate| outlook(&stage.name, gate, stage.counts)).collect()
+}
+
+/// What a gate would say of counts that can still come.
+fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
+    let open = counts.outstanding();
+    let passes = |successes: u32, failures: u32| {
+        let then = StageCounts {
+            queued: open.saturating_sub(successes + failures),
+            in_flight: 0,
+            unconfirmed: 0,
+            succeeded: counts.succeeded + successes,
+            failed: counts.failed + failures,
+            ..counts
+        };
+        gate::judge(gate, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Pass
+    };
+    let name = format!("Gate {} of stage {stage}", gate.name);
+    let Some(needed) = smallest(open, |successes| passes(successes, 0)) else {
+        return hopeless(&name, stage, gate, counts, open);
+    };
+    let bearable =
+        smallest(open, |failures| !passes(open - failures, failures)).map(|first| first.saturating_sub(1));
+    if needed == 0 && open == 0 {
+        return format!("{name} passes as things stand.");
+    }
+    let margin = match bearable {
+        Some(0) => "it cannot bear another failure".to_owned(),
+        Some(failures) => format!("it can bear {}", counted(failures, "more failure")),
+        None => "no failure of theirs can stop it".to_owned(),
+    };
+    let open = format!("{} without an answer yet", devices(open));
+    match needed {
+        0 => format!("{name} passes as things stand; with {open}, {margin}."),
+        _ => format!(
+            "{name} passes after {} in a row; with {open}, {margin}.",
+            counted(needed, "more success")
+        ),
+    }
+}
+
+fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32) -> String {
+    if let (0, Some(why)) = (counts.failures(), gate::cannot_prove(stage, counts.assigned, &gate.outcome)) {
+        return format!(
+            "{name} cannot pass: {why}. Ask for less in the gate; or select more devices, and begin a new run with `rollwave restart`."
+        );
+    }
+    let best = StageCounts { queued: 0, in_flight: 0, succeeded: counts.succeeded + open, ..counts };
+    let reach = gate::judge(gate, &best, Timestamp::UNIX_EPOCH).value;
+    let outlook = match open {
+        0 => "every device has its outcome,".to_owned(),
+        1 => "even if the last open device succeeds,".to_owned(),
+        _ => format!("even if all {open} open devices succeed,"),
+    };
+    let measure = match gate.outcome.method {
+        GateMethod::Wilson => "the Wilson lower bound",
+        GateMethod::Ratio => "the success rate",
+    };
+    let (reach, goal) = (share(reach), spaced(gate.outcome.min_success));
+    format!(
+        "{name} cannot pass any more: {outlook} {measure} is {reach}, and {goal} is asked for. Mend the package under a new \
+         version and point spec.packageRef at it; or, if less is good enough, lower minSuccess of gate {} of stage \
+         {stage} to {reach} or below.",
+        gate.name
+    )
+}
+
+/// A share, cut downwards so that it never looks reached when it is not: `94.9 %`.
+fn share(value: f64) -> String {
+    format!("{:.1} %", (value * 1000.0).floor() / 10.0)
+}
+
+/// How far a stop rule is from firing.
+fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
+    let counts = total(status);
+    let open = counts.outstanding();
+    let fires = |failures: u32| {
+        let then = StageCounts {
+            queued: open.saturating_sub(failures),
+            in_flight: 0,
+            unconfirmed: 0,
+            failed: counts.failed + failures,
+            ..counts
+        };
+        stop::judge(rule, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Fail
+    };
+    let needed = smallest(open, fires).filter(|needed| *needed > 0)?;
+    let outcome = match rule.action {
+        StopAction::Pause => "pauses",
+        StopAction::Abort => "aborts",
+    };
+    let failures = counted(needed, "more failure");
+    Some(format!("Stop rule {} {outcome} the rollout after {failures} in a row.", rule.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{OutcomeGate, Percent};
+
+    fn gate(method: GateMethod, min_success: u32) -> Gate {
+        let outcome = OutcomeGate {
+            method,
+            min_success: Percent::whole(min_success),
+            confidence: Percent::whole(95),
+            min_sample: 1,
+            min_observed: Percent::whole(80),
+        };
+        Gate { name: "proven".into(), outcome }
+    }
+
+    fn of(succeeded: u32, failed: u32, queued: u32) -> StageCounts {
+        let assigned = succeeded + failed + queued;
+        StageCounts { assigned, succeeded, failed, queued, ..StageCounts::default() }
+    }
+
+    #[test]
+    fn an_outlook_counts_what_is_missing_and_what_can_be_borne() {
+        use GateMethod::{Ratio, Wilson};
+        let lines: Vec<String> = [
+            (Wilson, 90, of(60, 0, 0)),
+            (Wilson, 90, of(20, 0, 40)),
+            (Wilson, 90, of(50, 1, 9)),
+            (Wilson, 90, of(40, 4, 16)),
+            (Wilson, 95, of(10, 0, 0)),
+            (Ratio, 95, of(0, 1, 19)),
+            (Ratio, 95, of(18, 2, 0)),
+        ]
+        .into_iter()
+        .map(|(method, min, counts)| outlook("canary", &gate(method, min), counts))
+        .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn what_an_outlook_promises_the_judge_keeps() {
+        let gate = gate(GateMethod::Wilson, 90);
+        let verdict = |counts| gate::judge(&gate, &counts, Timestamp::UNIX_EPOCH).verdict;
+        let text = outlook("canary", &gate, of(20, 0, 40));
+        let needed: u32 =
+            text.split("passes after ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(verdict(of(20 + needed, 0, 40 - needed)), Verdict::Pass);
+        assert_ne!(verdict(of(20 + needed - 1, 0, 40 - needed + 1)), Verdict::Pass);
+    }
+}

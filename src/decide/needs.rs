@@ -1,0 +1,323 @@
+//! What must be looked at before an object can be judged, so that nothing else is read.
+//!
+//! Look at jobs before devices: a device is called reverted only by a look that began after its job was seen to be final.
+
+use super::gate::reaches;
+use super::keys::is_verification_of;
+use crate::api::{
+    IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, Targets, VERIFIED,
+    Verification, VerificationStatus, condition_is_true, support::Refusal,
+};
+use crate::cloud::{
+    Capabilities, DeviceOutcome, DeviceScope, Job, JobState, NewJob, PackageKey, PackageKind,
+};
+use std::collections::BTreeSet;
+
+/// What a job of somebody else is asked before another one is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Cloud's id of the job.
+    pub job: String,
+    /// Devices about to be sent another one; sorted.
+    pub devices: Vec<String>,
+}
+
+/// Explicit targets of up to so many devices are read one by one instead of reading the product's whole fleet.
+pub const MAX_SINGLE_DEVICES: usize = 20;
+
+/// Something to look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// The packages of this natural key, oldest first; their details as [`details_needed`] says.
+    Packages(PackageKey),
+    /// The jobs of this kind; details of failed devices as [`outcomes_needed`] says.
+    Jobs(PackageKind),
+    /// These devices, one by one.
+    Devices(Vec<String>),
+    /// Every device of a product.
+    Fleet(DeviceScope),
+    /// The ids of a group's devices.
+    Group(String),
+    /// The ids of the devices that carry this tag with one of these values. Several keys are all required: intersect.
+    Tag {
+        /// Tag key.
+        key: String,
+        /// Any of these values.
+        values: Vec<String>,
+    },
+}
+
+/// Natural key of the package in its account.
+#[must_use]
+pub fn package_key(package: &OtaPackage) -> PackageKey {
+    let spec = &package.spec;
+    PackageKey {
+        kind: spec.kind,
+        product: spec.product.to_string(),
+        version: spec.version.clone(),
+        module: spec.module().map(str::to_owned),
+    }
+}
+
+/// What a package's judgement needs. A verified package that stays needs its list row alone.
+#[must_use]
+pub fn for_package(package: &OtaPackage) -> Vec<Need> {
+    let mut needs = vec![Need::Packages(package_key(package))];
+    let deleting = package.metadata.deletion_timestamp.is_some();
+    let unsettled = package.status.as_ref().is_some_and(|status| !status.pending.is_empty());
+    let in_sync = has_condition(package, IN_SYNC);
+    let verification =
+        package.spec.verification.as_ref().filter(|v| !deleting && needs_verification(package, v));
+    if deleting || unsettled || !in_sync || verification.is_some() {
+        needs.push(Need::Jobs(package.spec.kind));
+    }
+    needs.extend(verification.map(|v| Need::Devices(sorted(&v.devices))));
+    needs
+}
+
+/// What a rollout's judgement needs. Nothing is read for a rollout that waits for its package.
+#[must_use]
+pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
+    if rollout.metadata.deletion_timestamp.is_some() {
+        let left = rollout.account_left(package).is_some();
+        let jobs = Need::Jobs(if left { PackageKind::Firmware } else { package.spec.kind });
+        return if rollout.status.as_ref().is_some_and(has_dispatched) { vec![jobs] } else { Vec::new() };
+    }
+    if rollout.account_left(package).is_some() {
+        // The kind of the package before is not known any more: every cloud lists firmware jobs, and the others with them.
+        return vec![Need::Jobs(PackageKind::Firmware)];
+    }
+    if !rollout.status.as_ref().is_some_and(has_begun) && !is_dispatchable(package) {
+        return Vec::new();
+    }
+    for_preview(rollout, package)
+}
+
+/// What a preview of a rollout needs: the same as if its package were ready.
+#[must_use]
+pub fn for_preview(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
+    if rollout.metadata.deletion_timestamp.is_some() || rollout.account_left(package).is_some() {
+        return for_rollout(rollout, package);
+    }
+    std::iter::once(Need::Jobs(package.spec.kind)).chain(targets(rollout, package)).collect()
+}
+
+/// What must be looked at to tell which devices another rollout of the same product targets: its groups or tags.
+#[must_use]
+pub fn for_rival(rival: &OtaRollout) -> Vec<Need> {
+    sets(&rival.spec.targets).collect()
+}
+
+/// True when the package may be sent to devices: ready and verified, by the spec as it stands.
+#[must_use]
+pub fn is_dispatchable(package: &OtaPackage) -> bool {
+    package.metadata.deletion_timestamp.is_none()
+        && has_condition(package, READY)
+        && has_condition(package, VERIFIED)
+        && package.status.as_ref().is_some_and(|status| {
+            status.package_id.is_some()
+                && status.observed_generation == package.metadata.generation.unwrap_or(0)
+        })
+}
+
+/// True when the details of a listed package must be read: never compared in the form of this hash of its row
+/// ([`crate::cloud::PackageRow::hash`]), or not equal when it was.
+#[must_use]
+pub fn details_needed(package: &OtaPackage, row_hash: &str) -> bool {
+    let Some(status) = &package.status else { return true };
+    status.compared_row.as_deref() != Some(row_hash)
+        || status.observed_generation != package.metadata.generation.unwrap_or(0)
+        || !condition_is_true(&status.conditions, IN_SYNC)
+}
+
+/// Which of a job's devices must be read one by one, by outcome. Successes never are, so the cost grows with failures only.
+///
+/// Failed ones: to tell a timeout from a failure, and which device it was. Stopped ones: only when the job was stopped after
+/// some devices had succeeded, to tell a stopped device from one that went back to its old version. Removed ones: of a job that has
+/// ended, since a device may have been registered again under the same id.
+#[must_use]
+pub fn outcomes_needed(job: &Job) -> Vec<DeviceOutcome> {
+    let failed = (job.counts.failed > 0).then_some(DeviceOutcome::Failed);
+    let ambiguous = job.state == JobState::Stopped && job.counts.stopped > 0 && job.counts.succeeded > 0;
+    let removed = job.state.is_final() && job.counts.removed > 0;
+    let stopped = ambiguous.then_some(DeviceOutcome::Stopped);
+    failed.into_iter().chain(stopped).chain(removed.then_some(DeviceOutcome::Removed)).collect()
+}
+
+/// External jobs that are queried before a job is created, at most. On EnOS no job ends by itself: an account may have thousands that
+/// were never stopped.
+const MOST_QUESTIONS: usize = 40;
+
+/// What these jobs must be asked before a new one is sent, where rows do not tell whom they hold; the youngest job first.
+/// A job that overwrites asks nobody: the cloud takes what has not begun out of its way.
+#[must_use]
+pub fn questions<'a>(
+    new: &NewJob,
+    jobs: impl Iterator<Item = &'a Job>,
+    limits: &Capabilities,
+) -> Vec<Question> {
+    if limits.max_devices_per_question == 0 || new.delivery.overwrite == Some(true) {
+        return Vec::new();
+    }
+    let mut strange: Vec<&Job> = jobs.filter(|job| job.token.is_none() && !job.state.is_final()).collect();
+    strange.sort_by_key(|job| (std::cmp::Reverse(job.created_at), &job.id));
+    let asked = strange.into_iter().map(|job| {
+        let named: BTreeSet<&String> = job.devices.iter().collect();
+        let devices = new.devices.iter().filter(|id| named.is_empty() || named.contains(id));
+        Question { job: job.id.clone(), devices: devices.cloned().collect() }
+    });
+    asked.filter(|question| !question.devices.is_empty()).collect()
+}
+
+/// These questions, where all of them may be asked before one job.
+///
+/// # Errors
+/// How many jobs would have to be queried. Then none is: what was left out could hold the devices, so nothing may be sent anyway.
+pub fn within_limit(questions: Vec<Question>) -> Result<Vec<Question>, usize> {
+    if questions.len() > MOST_QUESTIONS { Err(questions.len()) } else { Ok(questions) }
+}
+
+/// Why nothing is sent while so many external jobs are not queried; none when all of them were.
+pub(super) fn unasked(jobs: usize) -> Option<String> {
+    (jobs > 0).then(|| {
+        format!(
+            "{jobs} external jobs may hold these devices, and at most {MOST_QUESTIONS} are queried before a dispatch; stop external jobs that are not needed any more"
+        )
+    })
+}
+
+fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
+    let targets = &rollout.spec.targets;
+    if let Some(devices) = targets.devices.as_ref().filter(|devices| devices.len() <= MAX_SINGLE_DEVICES) {
+        return vec![Need::Devices(sorted(devices))];
+    }
+    std::iter::once(Need::Fleet(package_key(package).scope())).chain(sets(targets)).collect()
+}
+
+fn sets(targets: &Targets) -> impl Iterator<Item = Need> + '_ {
+    let groups = targets.groups.iter().flatten().cloned().map(Need::Group);
+    let tags = targets.tags.iter().flatten();
+    groups.chain(tags.map(|(key, values)| Need::Tag { key: key.clone(), values: sorted(values) }))
+}
+
+/// True when as many devices run the package as the verification asks for now.
+pub(super) fn is_enough(verification: &Verification, known: &VerificationStatus) -> bool {
+    reaches(known.counts.succeeded, known.counts.assigned, verification.min_success)
+}
+
+fn needs_verification(package: &OtaPackage, verification: &Verification) -> bool {
+    let known = package.status.as_ref().and_then(|status| status.verification.as_ref());
+    !has_condition(package, VERIFIED)
+        || known.is_none_or(|known| {
+            !is_verification_of(package, verification, known) || !is_enough(verification, known)
+        })
+}
+
+fn has_dispatched(status: &OtaRolloutStatus) -> bool {
+    let has_jobs = |stage: &StageStatus| !stage.jobs.is_empty();
+    !status.pending.is_empty() || status.stages.iter().any(has_jobs)
+}
+
+/// True once a stage was released, or may have been: also one that has no job, because its create was refused or it had no
+/// devices.
+pub(super) fn has_begun(status: &OtaRolloutStatus) -> bool {
+    let is_released = |stage: &StageStatus| stage.phase != StagePhase::Waiting;
+    has_dispatched(status) || status.stages.iter().any(is_released)
+}
+
+fn has_condition(package: &OtaPackage, type_: &str) -> bool {
+    package.status.as_ref().is_some_and(|status| condition_is_true(&status.conditions, type_))
+}
+
+fn sorted(ids: &[String]) -> Vec<String> {
+    ids.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// What the object's cloud cannot honour of its `spec`, as a sentence; none when it can do everything. Admission refuses it
+/// first where there is one.
+pub(super) fn unsupported(refusals: &[Refusal]) -> Option<String> {
+    let texts: Vec<String> = refusals.iter().map(|r| format!("{}: {}", r.path, r.message)).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{OtaPackageStatus, Reason, Truth, set_condition};
+    use crate::cloud::JobCounts;
+    use crate::decide::testing::{package, rollout};
+    use jiff::Timestamp;
+
+    fn ready() -> OtaPackage {
+        let mut package = package();
+        let mut status = OtaPackageStatus {
+            observed_generation: 1,
+            package_id: Some("p-1".into()),
+            ..OtaPackageStatus::default()
+        };
+        for type_ in [READY, VERIFIED, IN_SYNC] {
+            set_condition(
+                &mut status.conditions,
+                type_,
+                Truth::True,
+                Reason::Ready,
+                "",
+                1,
+                Timestamp::UNIX_EPOCH,
+            );
+        }
+        package.status = Some(status);
+        package
+    }
+
+    #[test]
+    fn a_quiet_package_needs_its_list_row_alone() {
+        assert_eq!(for_package(&ready()), [Need::Packages(package_key(&package()))]);
+        assert!(for_package(&package()).contains(&Need::Jobs(PackageKind::Firmware)));
+    }
+
+    #[test]
+    fn a_rollout_that_waits_for_its_package_needs_nothing() {
+        assert_eq!(for_rollout(&rollout(), &package()), []);
+    }
+
+    #[test]
+    fn a_package_status_of_an_older_spec_dispatches_nothing() {
+        let mut edited = ready();
+        edited.metadata.generation = Some(2);
+        assert!(is_dispatchable(&ready()) && !is_dispatchable(&edited));
+    }
+
+    #[test]
+    fn a_few_named_devices_are_read_one_by_one_and_many_by_the_list() {
+        let mut rollout = rollout();
+        rollout.spec.targets.devices = Some(vec!["b".into(), "a".into(), "a".into()]);
+        let needs = for_rollout(&rollout, &ready());
+        assert_eq!(needs, [Need::Jobs(PackageKind::Firmware), Need::Devices(vec!["a".into(), "b".into()])]);
+        rollout.spec.targets.devices = Some((0..=MAX_SINGLE_DEVICES).map(|n| n.to_string()).collect());
+        assert!(for_rollout(&rollout, &ready()).contains(&Need::Fleet(package_key(&ready()).scope())));
+    }
+
+    #[test]
+    fn devices_of_a_job_are_read_only_where_failures_are() {
+        let job = |state, counts| Job {
+            id: "j".into(),
+            token: None,
+            title: String::new(),
+            kind: PackageKind::Firmware,
+            module: None,
+            package_ids: Vec::new(),
+            devices: Vec::new(),
+            delivery: None,
+            state,
+            counts,
+            created_at: None,
+        };
+        let counts =
+            |succeeded, failed, stopped| JobCounts { succeeded, failed, stopped, ..JobCounts::default() };
+        assert_eq!(outcomes_needed(&job(JobState::Succeeded, counts(9, 0, 0))), []);
+        assert_eq!(outcomes_needed(&job(JobState::Running, counts(9, 1, 0))), [DeviceOutcome::Failed]);
+        assert_eq!(outcomes_needed(&job(JobState::Stopped, counts(0, 0, 5))), []);
+        assert_eq!(outcomes_needed(&job(JobState::Stopped, counts(2, 0, 5))), [DeviceOutcome::Stopped]);
+    }
+}

@@ -1,0 +1,226 @@
+//! What a person should know before it begins.
+
+use super::PreviewStage;
+use crate::api::{CountOrPercent, OtaPackage, OtaRollout, Owner, StopMethod, StopRule, counted, verb};
+use crate::cloud::{Capabilities, DeviceScope, RowsLack};
+use crate::decide::needs::Need;
+use crate::decide::{Action, PackageView, RolloutView, cohort, gate, safeguards};
+
+/// Calls of one operation, and how the number comes about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// `ListDevices`.
+    pub operation: &'static str,
+    /// Calls for one look.
+    pub calls: u64,
+    /// `⌈1000 devices / 50 per page⌉`.
+    pub formula: String,
+}
+
+/// How much there is in an account that looks at it have to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Devices of the product.
+    pub devices: usize,
+    /// Jobs of this kind, those that are to be created among them.
+    pub jobs: usize,
+    /// Jobs of the other kind.
+    pub other_jobs: usize,
+    /// Calls that the list of jobs took when it was read last.
+    pub job_list_calls: u64,
+    /// Devices of each job of Rollwave, those that are to be created among them.
+    pub devices_of_jobs: Vec<usize>,
+    /// Devices that each job of somebody else has to be asked for before the largest of the new jobs is sent.
+    pub devices_asked_for: Vec<usize>,
+}
+
+/// What one look at everything costs in read calls, as often as one need takes several kinds of them. Looks are taken every
+/// 30 seconds while a stage runs, at its soak's end, and at the account's drift interval otherwise; objects of one account
+/// share them, and lists that are fresh enough are not read again. Groups and tags are estimated with the whole product's
+/// devices, the most that they can hold.
+#[must_use]
+pub fn watching(needs: &[Need], limits: &Capabilities, known: &Known) -> Vec<(Need, Estimate)> {
+    let estimates = |need: &Need| match need {
+        Need::Packages(_) => vec![listed("ListPackages", 1, "package", limits)],
+        Need::Jobs(_) => jobs(limits, known),
+        Need::Fleet(scope) => vec![fleet(scope, limits, known)],
+        Need::Group(_) => vec![listed("ListGroupDevices", known.devices, "devices at most", limits)],
+        Need::Tag { .. } => vec![listed("ListTaggedDevices", known.devices, "devices at most", limits)],
+        Need::Devices(_) if !limits.shows_devices => vec![fleet_of(limits.device_pages, known)],
+        Need::Devices(ids) => vec![Estimate {
+            operation: "ShowDevice",
+            calls: ids.len() as u64,
+            formula: format!("{}, one by one", counted(ids.len(), "device")),
+        }],
+    };
+    needs.iter().flat_map(|need| estimates(need).into_iter().map(|look| (need.clone(), look))).collect()
+}
+
+fn pages(rows: usize, size: usize) -> u64 {
+    rows.div_ceil(size.max(1)).max(1) as u64
+}
+
+fn listed(operation: &'static str, rows: usize, what: &str, limits: &Capabilities) -> Estimate {
+    let size = limits.page_size.max(1);
+    Estimate {
+        operation, calls: pages(rows, size), formula: format!("⌈{rows} {what} / {size} per page⌉")
+    }
+}
+
+/// A device takes one job at a time, of either kind: both lists are read. What their rows lack, the devices of jobs tell.
+fn jobs(limits: &Capabilities, known: &Known) -> Vec<Estimate> {
+    let what = if known.jobs == 1 { "job" } else { "jobs" };
+    let mut list = listed("ListJobs", known.jobs, what, limits);
+    if limits.lists_jobs_by_package {
+        list.calls = known.job_list_calls;
+        list.formula = "packages page by page, and the jobs of each, as just listed".to_owned();
+    }
+    if limits.lists_software {
+        let others = pages(known.other_jobs, limits.page_size);
+        list.calls += others;
+        list.formula += &format!(" + {others} for the other kind");
+    }
+    let size = limits.page_size.max(1);
+    let mut details = Estimate {
+        operation: "ListJobDevices",
+        calls: known.devices_of_jobs.iter().map(|devices| pages(*devices, size)).sum(),
+        formula: format!("devices of {} jobs of Rollwave / {size} per page", known.devices_of_jobs.len()),
+    };
+    let most = limits.max_devices_per_question;
+    let asked: u64 = known.devices_asked_for.iter().map(|devices| pages(*devices, most)).sum();
+    if asked > 0 {
+        let theirs = known.devices_asked_for.len();
+        details.calls += asked;
+        details.formula += &format!(
+            " + {asked} to ask {theirs} of somebody else, {most} devices at once, before a job is sent"
+        );
+    }
+    let has_details = limits.job_rows_lack != RowsLack::Nothing && details.calls > 0;
+    std::iter::once(list).chain(has_details.then_some(details)).collect()
+}
+
+/// Versions of a module are told device by device.
+fn fleet(scope: &DeviceScope, limits: &Capabilities, known: &Known) -> Estimate {
+    match (&scope.module, limits.device_pages) {
+        (Some(_), [names, ..]) => fleet_of(&[*names, 1], known),
+        (_, sizes) => fleet_of(sizes, known),
+    }
+}
+
+fn fleet_of(sizes: &[usize], known: &Known) -> Estimate {
+    let devices = known.devices;
+    let part = |size: &usize| match size {
+        1 => format!("{devices}, one by one"),
+        size => format!("⌈{devices} devices / {size} per page⌉"),
+    };
+    Estimate {
+        operation: "ListDevices",
+        calls: sizes.iter().map(|size| pages(devices, *size)).sum(),
+        formula: sizes.iter().map(part).collect::<Vec<_>>().join(" + "),
+    }
+}
+
+pub(super) fn irreversible<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<String> {
+    let (mut devices, mut deleted) = (0, Vec::new());
+    for action in actions {
+        match action {
+            Action::CreateJob { job, .. } => devices += job.devices.len(),
+            Action::DeletePackage { id } => deleted.push(format!("package {id} is deleted from the cloud")),
+            _ => {}
+        }
+    }
+    let sent = (devices > 0).then(|| {
+        format!("an upgrade that a device has got cannot be recalled: {}", counted(devices, "device"))
+    });
+    deleted.into_iter().chain(sent).collect()
+}
+
+pub(super) fn package_warnings(view: &PackageView<'_>) -> Vec<String> {
+    let unverified = view.object.spec.verification.is_none() && !is_deleting(view.object);
+    unverified
+        .then(|| "no verification: the first devices that get it are those of a rollout".to_owned())
+        .into_iter()
+        .collect()
+}
+
+fn is_deleting(package: &OtaPackage) -> bool {
+    package.metadata.deletion_timestamp.is_some()
+}
+
+pub(super) fn rollout_warnings(
+    view: &RolloutView<'_>,
+    end: &OtaRollout,
+    stages: &[PreviewStage],
+) -> Vec<String> {
+    let spec = &view.object.spec;
+    let mut warnings = Vec::new();
+    if view.object.metadata.deletion_timestamp.is_some() {
+        return warnings;
+    }
+    if view.fleet.is_none() {
+        warnings.push("the devices were not looked at, so nothing can be said about stages".to_owned());
+        return warnings;
+    }
+    if spec.stop.is_empty() {
+        warnings.push("no stop rules: nothing but the gates stops a bad package".to_owned());
+    }
+    warnings.extend(spec.stop.iter().filter_map(|rule| never_fires(rule, stages)));
+    let written = cohort::stages(spec);
+    let known = view.object.status.as_ref().map_or(&[][..], |status| &status.stages);
+    warnings.extend(cohort::not_followed(&written, known));
+    warnings.extend(view.object.status.as_ref().and_then(|status| safeguards::removed(spec, status)));
+    let last = written.len().saturating_sub(1);
+    for (index, stage) in written.iter().enumerate() {
+        let size =
+            stages.iter().find(|preview| preview.name == stage.name).map_or(0, |preview| preview.devices);
+        if stage.gates.is_empty() && index < last {
+            warnings.push(format!("stage {} has no gate: the next one follows when its devices are done, unless more of them failed than succeeded", stage.name));
+        }
+        // The last stage may well be left with nobody.
+        if size == 0 && index < last {
+            warnings.push(format!("stage {} selects nobody", stage.name));
+        } else if size > 0 {
+            warnings
+                .extend(stage.gates.iter().filter_map(|g| gate::cannot_prove(&stage.name, size, &g.outcome)));
+        }
+    }
+    warnings.extend(excluded(end));
+    warnings
+}
+
+/// A stop rule that asks for more devices than all stages have.
+fn never_fires(rule: &StopRule, stages: &[PreviewStage]) -> Option<String> {
+    let devices: u32 = stages.iter().map(|stage| stage.devices).sum();
+    let (needed, what) = match (rule.method, rule.max_failure) {
+        (StopMethod::Ratio, _) => (rule.min_sample, "devices with an outcome (minSample)"),
+        (StopMethod::Count, CountOrPercent::Count(count)) => (count, "failed devices (maxFailure)"),
+        (StopMethod::Count, CountOrPercent::Percent(_)) => return None,
+    };
+    (devices > 0 && needed > devices).then(|| {
+        format!(
+            "stop rule {} can never fire: it asks for {needed} {what}, and all stages together have {devices}",
+            rule.name
+        )
+    })
+}
+
+fn excluded(end: &OtaRollout) -> Vec<String> {
+    let Some(excluded) = end.status.as_ref().map(|status| &status.excluded) else { return Vec::new() };
+    let unknown = (excluded.unknown > 0).then(|| {
+        let examples = excluded.unknown_examples.join(", ");
+        let more = excluded.unknown as usize > excluded.unknown_examples.len();
+        let more = if more { ", …" } else { "" };
+        format!("the cloud does not know {} of the named devices: {examples}{more}", excluded.unknown)
+    });
+    let left_out = |count| format!("{} {} left out", counted(count, "device"), verb(count, "is", "are"));
+    let version = (excluded.by_version > 0).then(|| {
+        let (count, report) =
+            (excluded.by_version, verb(excluded.by_version, "it reports a version", "they report versions"));
+        format!("{}: {report} that {} not upgraded from", left_out(count), verb(count, "is", "are"))
+    });
+    let owners = excluded.owners.iter().map(|owner| {
+        let Owner { rollout, devices, why } = owner;
+        format!("{}: OtaRollout {rollout} owns {} ({why})", left_out(*devices), verb(*devices, "it", "them"))
+    });
+    unknown.into_iter().chain(version).chain(owners).collect()
+}

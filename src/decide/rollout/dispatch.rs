@@ -1,0 +1,310 @@
+//! Sending: a stage's devices, in chunks that the cloud takes, under tokens that find them again.
+
+use super::advance::Pass;
+use super::observed::Unfinished;
+use super::report::Outcome;
+use super::{Context, as_count};
+use crate::api::{Reason, RolloutPhase, StagePhase, StageStatus, counted, support::rollout_refusals, verb};
+use crate::cloud::{JobPurpose, NewJob};
+use crate::decide::busy::{Sight, holders};
+use crate::decide::cohort::{assign, other_product, rank, seed, select_digest};
+use crate::decide::keys::{JobSlot, job_token};
+use crate::decide::needs::{package_key, unasked, unsupported};
+use crate::decide::stage::versions_of;
+use crate::decide::window::{self, Wait};
+use crate::decide::{Action, POLL, Requeue};
+use std::collections::BTreeSet;
+
+impl<'a> Pass<'_, 'a> {
+    /// Releases a stage, or goes on releasing it. None when every device of it is in a job, or when it has none: then it has
+    /// passed.
+    pub(super) fn dispatch(&mut self, index: usize) -> Option<Outcome> {
+        let mut devices = self.newcomers(index);
+        devices.extend(self.unfinished(index));
+        let name = self.status.stages[index].name.clone();
+        let waiting = self.status.stages[index].phase == StagePhase::Waiting;
+        if devices.is_empty() {
+            return self.nobody_left(index, &name);
+        }
+        let size = counted(devices.len(), "device");
+        let unproven = self.unproven_before(index);
+        if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
+            let message = format!("stage {name} ({size}) is not released: {message}");
+            return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
+        }
+        if let Some(message) = self.too_few(index, devices.len()).filter(|_| waiting) {
+            return Some(Outcome::held(
+                Reason::StageTooSmall,
+                format!("stage {name} is not released: {message}"),
+                false,
+            ));
+        }
+        if let Some(message) = self.refused() {
+            return Some(Outcome::held(Reason::NotSupported, message, false));
+        }
+        if let Some(wait) = self.closed(index) {
+            let message = format!("stage {name} ({size}) is not released: it {}", wait.text());
+            return Some(self.wait_for_opening(&wait, message));
+        }
+        if let Some(outcome) = self.unasked(&format!("stage {name} ({size}) is not released")) {
+            return Some(outcome);
+        }
+        let actions = match self.jobs_for(index, devices.clone()) {
+            Ok(actions) => actions,
+            Err(message) => {
+                return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
+            }
+        };
+        let jobs = counted(actions.len(), "job");
+        let message = format!("stage {name}: {size} in {jobs}");
+        if waiting {
+            self.enter(index, StagePhase::Dispatching, Reason::StageReleased, &message);
+        }
+        let stage = &mut self.status.stages[index];
+        stage.dispatched_at = stage.dispatched_at.or(Some(self.context.now));
+        let selected_by = self.context.stages.get(index).map(|stage| select_digest(&stage.select));
+        stage.selected_by = stage.selected_by.take().or(selected_by);
+        Some(Outcome::working(RolloutPhase::Progressing, Reason::StageDispatching, message).with(actions))
+    }
+
+    /// What the cloud cannot honour of the spec, as a sentence.
+    pub(super) fn refused(&self) -> Option<String> {
+        let Context { capabilities, rollout, package, .. } = self.context;
+        unsupported(&rollout_refusals(capabilities.cloud, &rollout.spec, &package.spec))
+    }
+
+    /// Why a stage that could not pass its gates is not begun while more devices may come to it: those that report another
+    /// version now, say because an earlier release is still on its way to them.
+    fn too_few(&self, index: usize, devices: usize) -> Option<String> {
+        let gates = &self.context.stages.get(index)?.gates;
+        let asked = gates.iter().map(|gate| gate.outcome.min_sample).max()?;
+        let elsewhere = self.status.excluded.by_version;
+        (elsewhere > 0 && as_count(devices) < asked).then(|| {
+            format!(
+                "it would have {} now, and its gate asks for {asked}; {} {} a version that is not upgraded from, and may come to it later",
+                counted(devices, "device"),
+                counted(elsewhere, "device"),
+                verb(elsewhere, "reports", "report")
+            )
+        })
+    }
+
+    /// Everybody is in a job, or there is nobody at all. A stage whose named devices the cloud does not know proves nothing:
+    /// it holds instead of passing.
+    fn nobody_left(&mut self, index: usize, name: &str) -> Option<Outcome> {
+        if !self.status.stages[index].jobs.is_empty() {
+            self.status.stages[index].phase = StagePhase::Running;
+            return None;
+        }
+        if !self.observed.jobs.unsettled.is_empty() {
+            let message = format!("stage {name} waits for a call that is not settled");
+            return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
+        }
+        if let Some(message) = self.names_nobody(index, name) {
+            return Some(Outcome::held(Reason::StageDevicesUnknown, message, false));
+        }
+        if self.would_skip_its_proof(index) {
+            let message = format!(
+                "stage {name} selects nobody, so its gates prove nothing for the {} that {} after it; let it select some of them, or take it out of the spec",
+                counted(self.observed.population.eligible.len(), "device"),
+                verb(self.observed.population.eligible.len(), "comes", "come")
+            );
+            return Some(Outcome::held(Reason::StageEmpty, message, false));
+        }
+        self.status.stages[index].passed_at = Some(self.context.now);
+        self.enter(index, StagePhase::Passed, Reason::StageEmpty, &format!("stage {name}: no devices"));
+        None
+    }
+
+    /// Why a stage that names its devices has none.
+    fn names_nobody(&self, index: usize, name: &str) -> Option<String> {
+        let Context { rollout, package, fleet, stages, .. } = self.context;
+        let targets = rollout.spec.targets.devices.as_ref();
+        let why = |id: &str| {
+            if targets.is_some_and(|targets| !targets.iter().any(|target| target == id)) {
+                return Some("is not among spec.targets".to_owned());
+            }
+            let Some(device) = fleet.value.devices.get(id) else {
+                return Some(format!("is not known to the cloud as a device of {}", package.spec.product));
+            };
+            Some(format!("is of product {}", other_product(device, &package.spec)?))
+        };
+        let named = stages.get(index)?.select.devices.iter().flatten();
+        let wrong: Vec<(&String, String)> = named.filter_map(|id| Some((id, why(id)?))).collect();
+        let (first, why) = wrong.first()?;
+        Some(format!(
+            "stage {name} has no devices: {} of those that it names cannot be sent; {first} {why}",
+            wrong.len()
+        ))
+    }
+
+    /// True when others would be sent what an empty stage's gates were to prove first, and they do not pass on any devices.
+    fn would_skip_its_proof(&mut self, index: usize) -> bool {
+        let is_gated = self.context.stages.get(index).is_none_or(|stage| !stage.gates.is_empty());
+        is_gated && !self.observed.population.eligible.is_empty() && !self.ask_for_others(index)
+    }
+
+    /// Sends the stopped devices of stages that were released in full another job, and those that failed and are to be tried
+    /// again. None when there are none.
+    pub(super) fn resend(&mut self) -> Option<Outcome> {
+        let mut actions = Vec::new();
+        let (mut stopped, mut failed) = (0, 0);
+        for index in 0..self.status.stages.len() {
+            if matches!(self.status.stages[index].phase, StagePhase::Waiting | StagePhase::Dispatching) {
+                continue;
+            }
+            let devices = self.unfinished(index);
+            if devices.is_empty() {
+                continue;
+            }
+            // What may never end is told first: a window opens and closes in the meantime.
+            let unproven = self.unproven_before(index);
+            // A stage without devices that an edit gave a gate may have some to prove it by now.
+            let waits = |stage: &StageStatus| stage.phase == StagePhase::Waiting;
+            let reopened = self.status.stages.iter().take(index).position(waits);
+            if let Some(reopened) = reopened.filter(|_| unproven.is_some()) {
+                return self.step(reopened);
+            }
+            if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
+                return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
+            }
+            if let Some(wait) = self.closed(index) {
+                let name = &self.status.stages[index].name;
+                let left = &self.observed.unfinished[index];
+                let who = taken_up(left.stopped.len(), left.failed.len());
+                let message = format!("stage {name}: {who} when it {}", wait.text());
+                return Some(self.wait_for_opening(&wait, message));
+            }
+            let what = format!(
+                "stage {}: {} {} no other job",
+                self.status.stages[index].name,
+                counted(devices.len(), "device"),
+                verb(devices.len(), "gets", "get")
+            );
+            if let Some(outcome) = self.unasked(&what) {
+                return Some(outcome);
+            }
+            stopped += self.observed.unfinished[index].stopped.len();
+            failed += self.observed.unfinished[index].failed.len();
+            match self.jobs_for(index, devices) {
+                Ok(jobs) => actions.extend(jobs),
+                Err(message) => {
+                    return Some(Outcome::working(
+                        RolloutPhase::Progressing,
+                        Reason::DispatchBlocked,
+                        message,
+                    ));
+                }
+            }
+        }
+        let reason = if failed == 0 { Reason::StageResumed } else { Reason::StageRetried };
+        let outcome = Outcome::working(RolloutPhase::Progressing, reason, taken_up(stopped, failed));
+        if actions.is_empty() { None } else { Some(outcome.with(actions)) }
+    }
+
+    /// What keeps a stage from being sent now, though everything else is ready.
+    pub(super) fn closed(&mut self, index: usize) -> Option<Wait> {
+        let wait = window::wait(self.context.stages.get(index)?, self.context.now);
+        self.status.stages[index].opens_at = wait.as_ref().map(|wait| wait.until);
+        wait
+    }
+
+    /// Nothing is asked until the stage may be sent, but for jobs that still run.
+    pub(super) fn wait_for_opening(&self, wait: &Wait, message: String) -> Outcome {
+        let mut outcome = Outcome::working(RolloutPhase::Progressing, Reason::WindowClosed, message);
+        let left = wait.until.duration_since(self.context.now);
+        outcome.requeue = Requeue::After(if self.is_live() { left.min(POLL) } else { left });
+        outcome
+    }
+
+    /// Devices that the stage takes by rule, and that no job of ours holds.
+    pub(super) fn newcomers(&mut self, index: usize) -> Vec<&'a str> {
+        self.observed.taken.closed = index;
+        let context = self.context;
+        let seed = seed(&context.rollout.spec, context.package);
+        let eligible = self.observed.population.eligible.iter().copied();
+        let mut stages = assign(&context.stages, &seed, eligible, &self.observed.taken);
+        if index < stages.len() { stages.swap_remove(index) } else { Vec::new() }
+    }
+
+    /// Devices of the stage that have to go into another job.
+    fn unfinished(&self, index: usize) -> Vec<&'a str> {
+        self.observed.unfinished.get(index).map(Unfinished::devices).unwrap_or_default()
+    }
+
+    /// What holds some of these devices already.
+    pub(super) fn busy(&self, devices: &[&str]) -> Option<String> {
+        let Context { jobs, fleet, results, capabilities, .. } = self.context;
+        let (fleet, lack) = (fleet.value.devices, capabilities.job_rows_lack);
+        holders(devices, Sight { jobs: &jobs.value, fleet, results, lack })
+    }
+
+    /// Holds while external jobs that may have the devices are too many to be queried.
+    pub(super) fn unasked(&self, what: &str) -> Option<Outcome> {
+        let why = unasked(self.context.unasked_jobs)?;
+        Some(Outcome::held(Reason::TooManyExternalJobs, format!("{what}: {why}"), self.is_live()))
+    }
+
+    /// The create calls for these devices. While a call is unsettled only that one is made again: it may have taken effect.
+    pub(super) fn jobs_for(&self, index: usize, mut devices: Vec<&'a str>) -> Result<Vec<Action>, String> {
+        let context = self.context;
+        let seed = seed(&context.rollout.spec, context.package);
+        devices.sort_by_cached_key(|device| (rank(&seed, device), *device));
+        let before = Some(&self.observed.unfinished[index]).filter(|left| !left.devices().is_empty());
+        let (attempt, first) = self.observed.jobs.next_slot(index, before.map(|left| left.attempt));
+        let stage = &self.status.stages[index].name;
+        let size = context.capabilities.max_devices_per_job.max(1);
+        let run = self.status.run;
+        let token = |chunk| job_token(context.uid, &context.identity, JobSlot { run, stage, attempt, chunk });
+        if let Some((unsettled_stage, unsettled)) = self.observed.jobs.unsettled.first() {
+            if *unsettled_stage != index {
+                return Err("waits for a call that is not settled".to_owned());
+            }
+            let chunk: Vec<&str> = devices.into_iter().take(size).collect();
+            return Ok(vec![self.job(stage, unsettled.clone(), &chunk)]);
+        }
+        let chunks = devices.chunks(size).zip(first..);
+        Ok(chunks.map(|(devices, chunk)| self.job(stage, token(chunk), devices)).collect())
+    }
+
+    fn job(&self, stage: &str, token: String, devices: &[&str]) -> Action {
+        let context = self.context;
+        let name = context.rollout.metadata.name.as_deref().unwrap_or_default();
+        let devices: BTreeSet<&str> = devices.iter().copied().collect();
+        let package_id = context.package.status.as_ref().and_then(|status| status.package_id.clone());
+        let job = NewJob {
+            token,
+            title: format!("{name}/{stage}"),
+            purpose: JobPurpose::Upgrade,
+            package: package_key(context.package),
+            package_id: package_id.unwrap_or_default(),
+            from_versions: versions_of(
+                context.fleet.value.devices,
+                devices.iter().copied(),
+                context.package.spec.kind,
+            ),
+            delivery: context.rollout.spec.delivery.clone().unwrap_or_default(),
+            devices: devices.into_iter().map(str::to_owned).collect(),
+        };
+        debug_assert!(as_count(job.devices.len()) > 0);
+        Action::CreateJob { stage: Some(stage.to_owned()), job }
+    }
+}
+
+/// Who gets another job.
+fn taken_up(stopped: usize, failed: usize) -> String {
+    match (stopped, failed) {
+        (_, 0) => {
+            let get = verb(stopped, "gets", "get");
+            format!("{} whose job was stopped {get} another one", counted(stopped, "device"))
+        }
+        (0, _) => {
+            let get = verb(failed, "gets", "get");
+            format!("{} {get} another attempt", counted(failed, "device"))
+        }
+        _ => {
+            let stopped = counted(stopped, "device");
+            format!("{stopped} whose job was stopped, and {failed} that failed, get another one")
+        }
+    }
+}

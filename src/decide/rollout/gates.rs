@@ -1,0 +1,153 @@
+//! Gates of stages: asked in every pass of every stage that was sent and has not passed, whatever else holds the rollout, so that a
+//! hold never hides a build that is proven bad.
+
+use super::advance::Pass;
+use crate::api::{Evidence, Gate, Reason, StageCounts, StagePhase, StageStatus, Verdict};
+use crate::decide::gate;
+use crate::decide::stage::{Target, as_count};
+use std::collections::BTreeSet;
+
+impl Pass<'_, '_> {
+    /// Asks the gates of every stage that was sent. The first one that failed, as a sentence: its stage is held.
+    pub(super) fn failed_gate(&mut self) -> Option<String> {
+        let mut failed = None;
+        for index in 0..self.status.stages.len() {
+            self.reopen_if_edited(index);
+            let stage = &self.status.stages[index];
+            if stage.phase == StagePhase::Passed || stage.counts.assigned == 0 {
+                continue;
+            }
+            let Some(evidence) = self.ask_gates(index) else { continue };
+            let message = format!(
+                "stage {}, gate {}: {}",
+                self.status.stages[index].name, evidence.rule, evidence.message
+            );
+            self.enter(index, StagePhase::Held, Reason::GateFailed, &message);
+            failed.get_or_insert(message);
+        }
+        failed
+    }
+
+    /// A stage that has passed keeps that through an edit only as far as its gates, as they are written now, let it pass.
+    fn reopen_if_edited(&mut self, index: usize) {
+        let is_passed = self.status.stages[index].phase == StagePhase::Passed;
+        if !self.edited || !is_passed || self.gates(index).is_empty() {
+            return;
+        }
+        if self.status.stages[index].jobs.is_empty() {
+            self.status.stages[index].phase = StagePhase::Waiting;
+            return;
+        }
+        let failed = self.ask_gates(index).is_some();
+        let stage = &mut self.status.stages[index];
+        if failed || !all_pass(stage) {
+            (stage.phase, stage.passed_at) = (StagePhase::Running, None);
+        }
+    }
+
+    /// Why a stage may not be sent: a gate of an earlier stage has not passed, with numbers, by the spec as it is now.
+    pub(super) fn unproven_before(&mut self, index: usize) -> Option<String> {
+        (0..index).find_map(|before| {
+            if self.gates(before).is_empty() {
+                return None;
+            }
+            let is_empty = self.status.stages[before].jobs.is_empty();
+            if is_empty {
+                self.ask_for_others(before);
+            }
+            let stage = &self.status.stages[before];
+            let is_over = is_empty || stage.phase == StagePhase::Passed;
+            if is_over && has_passed(stage, self.gates(before)) {
+                return None;
+            }
+            let stage = &mut self.status.stages[before];
+            if is_empty && stage.phase == StagePhase::Passed {
+                // Who had proven it in its place does so no longer: a device has gone back, and may be sent to by now.
+                (stage.phase, stage.passed_at) = (StagePhase::Waiting, None);
+            }
+            let what = if is_empty { "passed on no device" } else { "not passed" };
+            Some(format!("the gates of stage {} have {what}", stage.name))
+        })
+    }
+
+    /// Asks the gates of a stage that was sent to nobody about the devices that have proven the build in its place: those of the
+    /// earlier stages whose gates passed, and those that it names and that all run the version already. True when they all pass.
+    pub(super) fn ask_for_others(&mut self, index: usize) -> bool {
+        let earlier = self.status.stages.iter().take(index);
+        let proven =
+            earlier.filter(|stage| !stage.jobs.is_empty() && !stage.gates.is_empty() && all_pass(stage));
+        let own = self.named_running(index);
+        let own = StageCounts { assigned: own, succeeded: own, ..StageCounts::default() };
+        let counts = proven.fold(own, |sum, stage| sum + stage.counts);
+        if counts.assigned == 0 {
+            self.status.stages[index].gates.clear();
+            return false;
+        }
+        let asked = self.gates(index).iter().map(|gate| {
+            let mut evidence = gate::judge(gate, &counts, self.context.now);
+            evidence.message += "; by the devices of earlier stages and by those that run it already, as the stage has nobody to send it to";
+            evidence
+        });
+        let before = &self.status.stages[index].gates;
+        let asked: Vec<Evidence> = asked.map(|evidence| keep_time(evidence, before)).collect();
+        self.status.stages[index].gates = asked;
+        all_pass(&self.status.stages[index])
+    }
+
+    /// How many devices the stage names that no job of ours was sent to, when all that it names run the version.
+    fn named_running(&self, index: usize) -> u32 {
+        let spec = &self.context.package.spec;
+        let target = Target { kind: spec.kind, version: &spec.version };
+        let fleet = self.context.fleet.value.devices;
+        let runs_it = |id: &String| fleet.get(id).is_some_and(|device| target.is_reported_by(device));
+        let named = self.context.stages.get(index).and_then(|stage| stage.select.devices.as_ref());
+        let named: BTreeSet<&String> = named.into_iter().flatten().collect();
+        if !named.iter().all(|id| runs_it(id)) {
+            return 0;
+        }
+        let sent = &self.observed.taken.stage_of;
+        as_count(named.into_iter().filter(|id| !sent.contains_key(id.as_str())).count())
+    }
+
+    /// Asks every gate of the stage, and returns one that failed. A failure is final for this spec: its evidence stands,
+    /// whatever the devices report later.
+    fn ask_gates(&mut self, index: usize) -> Option<Evidence> {
+        let stage = &self.status.stages[index];
+        let failed = |gates: &[Evidence]| gates.iter().find(|gate| gate.verdict == Verdict::Fail).cloned();
+        let is_held = stage.phase == StagePhase::Held && !self.edited;
+        if let Some(failed) = failed(&stage.gates).filter(|_| is_held) {
+            return Some(failed);
+        }
+        let counts = stage.counts;
+        let asked = self.gates(index).iter().map(|gate| gate::judge(gate, &counts, self.context.now));
+        let asked: Vec<Evidence> = asked.map(|evidence| keep_time(evidence, &stage.gates)).collect();
+        let failed = failed(&asked);
+        self.status.stages[index].gates = asked;
+        failed
+    }
+
+    pub(super) fn gates(&self, index: usize) -> &[Gate] {
+        self.context.stages.get(index).map_or(&[], |stage| stage.gates.as_slice())
+    }
+}
+
+fn all_pass(stage: &StageStatus) -> bool {
+    stage.gates.iter().all(|gate| gate.verdict == Verdict::Pass)
+}
+
+/// True when each of these gates has evidence under its name, and passed by it.
+fn has_passed(stage: &StageStatus, gates: &[Gate]) -> bool {
+    let passed = |gate: &Gate| {
+        stage.gates.iter().any(|evidence| evidence.rule == gate.name && evidence.verdict == Verdict::Pass)
+    };
+    gates.iter().all(passed)
+}
+
+/// The same numbers keep their time, so that an idle pass changes nothing.
+fn keep_time(mut evidence: Evidence, before: &[Evidence]) -> Evidence {
+    let same = |old: &&Evidence| Evidence { at: evidence.at, ..(*old).clone() } == evidence;
+    if let Some(old) = before.iter().find(same) {
+        evidence.at = old.at;
+    }
+    evidence
+}

@@ -1,0 +1,27 @@
+//! How long a stage soaks, and when it must be observed again for that.
+
+use crate::api::{OtaRollout, Stage, StagePhase, StageStatus};
+use crate::decide::clocks::{Clocks, Wait};
+use jiff::Timestamp;
+
+/// The soak of a stage whose jobs were observed; none where it has none, or has not begun.
+pub(super) fn of<'a>(spec: &Stage, stage: &'a StageStatus) -> Option<Wait<'a>> {
+    Some(Wait {
+        began: stage.observed_at?,
+        uptime: stage.observed_uptime.as_ref(),
+        cloud_began: stage.observed_cloud_at,
+        length: spec.soak?.as_signed(),
+    })
+}
+
+/// When the newest soak ended that is over: its gates are judged on an observation that began then or later.
+#[must_use]
+pub fn look_due(rollout: &OtaRollout, clocks: &Clocks, now: Timestamp) -> Option<Timestamp> {
+    let stages = rollout.status.iter().flat_map(|status| &status.stages);
+    let soaking = stages.filter(|stage| stage.phase == StagePhase::Soaking);
+    let ends = soaking.filter_map(|stage| {
+        let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage.name)?;
+        Some(of(spec, stage)?.ends(clocks, now))
+    });
+    ends.filter(|end| *end <= now).max()
+}

@@ -1,0 +1,273 @@
+//! What other objects of the account may have sent without the cloud's list showing it yet.
+//!
+//! Two objects may want the same package: while the create of one may still take effect, the other one sends none.
+//!
+//! A device takes one job at a time, and the judge sees who is busy by the list of jobs. A job whose create was not answered,
+//! or which the list does not show yet, is not in it: nobody sends another one before it is.
+
+use super::act::Acted;
+use super::inventory::Inventory;
+use super::journal::{self, Times};
+use super::subject::Subject;
+use super::worker::{Trouble, Worker};
+use crate::api::{CreateOperation, Intent, JobRef, Object, ObjectKey, Reason, Uptime, VerificationStatus};
+use crate::cloud::Capabilities;
+use crate::decide::Requeue;
+use crate::decide::needs::package_key;
+use jiff::Timestamp;
+
+impl Worker {
+    /// How a create waits for what other objects have sent: a job for all jobs, a package for the same package. None when all of it
+    /// is seen. One whose call left before waits, too: others may have sent theirs meanwhile. The wait ends: once its time is over, any
+    /// list disproves a request.
+    pub(super) async fn wait_for_others<S: Subject>(
+        &mut self,
+        subject: &mut S,
+        operation: CreateOperation,
+        limits: &Capabilities,
+    ) -> Result<Option<Acted>, Trouble> {
+        let object = subject.object();
+        let (reason, unseen) = match operation {
+            CreateOperation::CreateJob => {
+                let is_other = |other: &Object| other.key() != object.key();
+                (Reason::DispatchBlocked, self.with_unseen_job(limits, is_other).await?)
+            }
+            CreateOperation::CreatePackage => {
+                (Reason::CreateBlocked, self.with_unseen_package(&object, limits).await?)
+            }
+        };
+        Ok(unseen.map(|other| wait_for(subject, reason, &other, self.ports.clock.now())))
+    }
+
+    /// The first other object of the account that may have created the same package without a list having shown it.
+    async fn with_unseen_package(
+        &self,
+        object: &Object,
+        limits: &Capabilities,
+    ) -> Result<Option<ObjectKey>, Trouble> {
+        let (times, Some(key)) = (self.times(), object.as_package().map(package_key)) else {
+            return Ok(None);
+        };
+        let looked_at = self.inventory.packages.seen_at(&key);
+        let may_take_effect = |intent: &Intent| {
+            intent.operation == CreateOperation::CreatePackage
+                && intent.is_open()
+                && !looked_at.is_some_and(|at| journal::has_lapsed(intent, at, &times, limits))
+        };
+        let is_one = |other: &Object| {
+            other.key() != object.key()
+                && other.as_package().is_some_and(|package| package_key(package) == key)
+                && other.pending().iter().any(may_take_effect)
+        };
+        self.first_of_account(is_one).await
+    }
+
+    /// How the deletion of a package waits for the jobs of its rollouts; none when all of them are seen. Some clouds list jobs by
+    /// package: with its package gone, a job whose create was not answered could never be found, and would be sent again.
+    pub(super) async fn wait_for_rollouts<S: Subject>(
+        &mut self,
+        subject: &mut S,
+        limits: &Capabilities,
+    ) -> Result<Option<Acted>, Trouble> {
+        let key = subject.object().key();
+        let names_it = |other: &Object| {
+            let Object::Rollout(rollout) = other else { return false };
+            other.key().sibling(key.kind, &rollout.spec.package_ref.name) == key
+        };
+        let unseen = self.with_unseen_job(limits, names_it).await?;
+        Ok(unseen.map(|other| wait_for(subject, Reason::DeletionBlocked, &other, self.ports.clock.now())))
+    }
+
+    /// The first of these objects of the account of which a job may exist that nobody has seen.
+    async fn with_unseen_job(
+        &self,
+        limits: &Capabilities,
+        is_one: impl Fn(&Object) -> bool + Send + Sync,
+    ) -> Result<Option<ObjectKey>, Trouble> {
+        let times = self.times();
+        let is_unseen =
+            |other: &Object| is_one(other) && has_unseen_job(other, &self.inventory, limits, &times);
+        self.first_of_account(is_unseen).await
+    }
+
+    async fn first_of_account(
+        &self,
+        is_one: impl Fn(&Object) -> bool + Send + Sync,
+    ) -> Result<Option<ObjectKey>, Trouble> {
+        for other in self.store.keys().await? {
+            let Some(object) = self.store.load(&other).await? else { continue };
+            if is_one(&object) && self.owns(&object).await? {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn wait_for<S: Subject>(subject: &mut S, reason: Reason, other: &ObjectKey, now: Timestamp) -> Acted {
+    subject.say(reason, &format!("waits until the cloud shows what {other} has sent"), now);
+    Acted::Settled(Requeue::After(journal::LOOK_AGAIN))
+}
+
+/// A job that a status knows.
+struct Made<'a> {
+    id: &'a str,
+    at: Option<Timestamp>,
+    uptime: Option<&'a Uptime>,
+    ended: Option<Timestamp>,
+}
+
+impl<'a> Made<'a> {
+    fn of_job(job: &'a JobRef) -> Self {
+        Self { id: &job.id, at: job.created_at, uptime: job.created_uptime.as_ref(), ended: job.finished_at }
+    }
+
+    fn of_trial(trial: &'a VerificationStatus) -> Option<Self> {
+        let (at, uptime) = (trial.dispatched_at, trial.dispatched_uptime.as_ref());
+        Some(Self { id: trial.job_id.as_deref()?, at, uptime, ended: trial.finished_at })
+    }
+}
+
+/// True while a job of the object may exist that nobody has seen.
+fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities, times: &Times) -> bool {
+    // What was seen to end is not hidden: somebody may have cleaned it up since, and no process would live long enough to see it.
+    let is_hidden = |made: &Made<'_>| {
+        let created = made.at.filter(|_| made.ended.is_none());
+        // By the cloud's clock, which may be ahead of ours: then it is waited for longer, and never too short. What processes of
+        // this boot have counted since is counted together.
+        let counted =
+            created.map(|at| times.clocks.time_of(made.uptime).unwrap_or_else(|| at.max(times.born)));
+        let visible = counted.and_then(|at| at.saturating_add(limits.visibility_lag).ok());
+        // A list that was begun before may lack it, however long ago that was.
+        let may_be_missed =
+            |visible: Timestamp| inventory.jobs.oldest_list().is_none_or(|began| began < visible);
+        visible.is_some_and(may_be_missed) && inventory.jobs.get(made.id).is_none()
+    };
+    // An object whose own requests fail for ever cannot settle its calls; the lists that others read prove as much.
+    let is_disproved = |intent: &Intent| {
+        let is_listed_by = intent.package_id.as_ref().is_none_or(|id| inventory.packages.has(id));
+        let looked_at = inventory.jobs.oldest_list();
+        is_listed_by && looked_at.is_some_and(|at| journal::has_lapsed(intent, at, times, limits))
+    };
+    let is_job = |intent: &Intent| {
+        intent.operation == CreateOperation::CreateJob && intent.is_open() && !is_disproved(intent)
+    };
+    object.pending().iter().any(is_job)
+        || match object {
+            Object::Cloud(_) => false,
+            Object::Package(package) => package.status.as_ref().is_some_and(|status| {
+                let trial = status.verification.as_ref();
+                trial.and_then(Made::of_trial).is_some_and(|made| is_hidden(&made))
+            }),
+            Object::Rollout(rollout) => rollout.status.as_ref().is_some_and(|status| {
+                let mut jobs = status.stages.iter().flat_map(|stage| &stage.jobs);
+                jobs.any(|job| is_hidden(&Made::of_job(job)))
+            }),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, WORLD, cloud, package};
+    use super::*;
+    use crate::api::Kind;
+    use crate::cloud::{CloudKind, PackageKind, defaults::capabilities_of};
+    use crate::decide::clocks::{Boot, Clocks};
+    use jiff::SignedDuration;
+
+    fn with_job(job: &serde_json::Value) -> Object {
+        let spec = serde_json::json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
+        let stage = serde_json::json!({"name": "canary", "phase": "Passed", "jobs": [job]});
+        let rollout = serde_json::json!({"metadata": {}, "spec": spec, "status": {"stages": [stage]}});
+        Object::Rollout(serde_json::from_value(rollout).unwrap())
+    }
+
+    /// A process that has just begun, and whose first list lacks the job.
+    #[test]
+    fn a_job_that_has_ended_and_was_cleaned_up_keeps_no_short_process_from_sending() {
+        let now: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
+        let times = Times { born: now, turn_began: now, now, clocks: Clocks::STEADY };
+        let limits = capabilities_of(CloudKind::OceanConnect, SignedDuration::from_secs(60));
+        let mut job = serde_json::json!({"token": "t", "id": "1", "devices": 5, "state": "Running",
+            "createdAt": "2026-11-01T12:00:00Z"});
+        assert!(has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
+        let boot = Boot { id: 7, at: now - SignedDuration::from_hours(1) };
+        let booted = Times { clocks: Clocks { boot: Some(boot), ..Clocks::STEADY }, ..times };
+        let mut listed = Inventory::default();
+        listed.jobs.note_listed(PackageKind::Firmware, now);
+        for (minute, is_unseen) in [(1, false), (59, false), (60, true)] {
+            job["createdUptime"] = serde_json::json!({"boot": "0000000000000007", "millis": minute * 60_000});
+            assert_eq!(has_unseen_job(&with_job(&job), &listed, &limits, &booted), is_unseen, "{minute}");
+        }
+        job["finishedAt"] = "2026-11-01T13:00:00Z".into();
+        assert!(!has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
+    }
+
+    /// Its object may never get so far as to find that out.
+    #[test]
+    fn a_call_that_lists_prove_never_happened_keeps_no_other_object_waiting() {
+        let began: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
+        let late = began + SignedDuration::from_mins(10);
+        let times = Times { born: began, turn_began: late, now: late, clocks: Clocks::STEADY };
+        let limits = capabilities_of(CloudKind::HuaweiIotda, SignedDuration::from_secs(60));
+        let spec = serde_json::json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
+        let doubt = serde_json::json!({"token": "t", "operation": "CreateJob", "stage": "canary", "digest": "d",
+            "at": began, "state": "Ambiguous"});
+        let rollout = serde_json::json!({"metadata": {}, "spec": spec, "status": {"pending": [doubt]}});
+        let object = Object::Rollout(serde_json::from_value(rollout).unwrap());
+        let mut inventory = Inventory::default();
+        let is_unseen = |inventory: &Inventory| has_unseen_job(&object, inventory, &limits, &times);
+        assert!(is_unseen(&inventory), "nothing was listed");
+        inventory.jobs.note_listed(PackageKind::Firmware, began);
+        assert!(is_unseen(&inventory), "it was listed too early");
+        inventory.jobs.note_listed(PackageKind::Firmware, late);
+        assert!(!is_unseen(&inventory));
+    }
+
+    /// A list cannot show which of two packages of one version a create without an answer has made.
+    #[tokio::test(start_paused = true)]
+    async fn a_package_is_not_created_while_another_object_may_have_created_the_same() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let sent = || bench.sent("POST", "/packages");
+        bench.break_paths(&["POST /v5/iot/a/ota-upgrades/packages"]);
+        site.apply(&(cloud("lab", "a") + &package("one", "lab", "V2"))).await;
+        site.work(SignedDuration::from_secs(5)).await;
+        assert_eq!(sent(), 1, "its outcome is unknown");
+        bench.break_paths(&[]);
+        site.apply(&package("two", "lab", "V2")).await;
+        site.work(SignedDuration::from_secs(45)).await;
+        let (_, said) = site.said(&ObjectKey::new(Kind::OtaPackage, "default", "two"));
+        assert_eq!((sent(), said.as_str()), (1, "waits until the cloud shows what OtaPackage/one has sent"));
+        site.work(SignedDuration::from_mins(10)).await;
+        assert_eq!(sent(), 2, "the first one is sent again, and serves both");
+    }
+
+    /// One object cannot settle its call, because a device of it cannot be read; another one, which wants the same device, goes on.
+    #[tokio::test(start_paused = true)]
+    async fn a_create_is_not_sent_again_while_one_of_another_object_may_take_effect() {
+        const CREATES: &str = "POST /v5/iot/a/batchtasks";
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let verified = |n: u32, devices: &str| {
+            let verification = format!("  verification: {{devices: [{devices}], timeout: 1h}}\n");
+            package(&format!("v{n}"), "lab", &format!("V{n}")) + &verification
+        };
+        let sent = || bench.sent("POST", "/batchtasks");
+        bench.break_paths(&[CREATES]);
+        site.apply(&(cloud("lab", "a") + &verified(2, "m-0000, m-0001"))).await;
+        site.work(SignedDuration::from_secs(5)).await;
+        assert_eq!(sent(), 1, "its outcome is unknown");
+        bench.break_paths(&[CREATES, "devices/m-0001"]);
+        site.apply(&verified(3, "m-0000")).await;
+        while sent() == 1 {
+            site.work(SignedDuration::from_secs(1)).await;
+        }
+        bench.break_paths(&[CREATES]);
+        site.engine.wake([ObjectKey::new(Kind::OtaPackage, "default", "v2")]).await.unwrap();
+        site.work(SignedDuration::from_secs(45)).await;
+        assert_eq!(sent(), 2, "the second one may still take effect");
+        site.work(SignedDuration::from_mins(10)).await;
+        assert!(sent() > 2, "nobody waits for ever");
+    }
+}

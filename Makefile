@@ -118,10 +118,10 @@ bench: need-cargo ## Measure reconciles, state, manifests and signing
 	$(CARGO) bench --bench '*'
 
 MSRV = $(shell awk -F '"' '/^rust-version = / {print $$2}' Cargo.toml)
-msrv: need-cargo ## Compile with the oldest Rust that Cargo.toml promises
+msrv: need-cargo ## Compile the program with the oldest Rust that Cargo.toml promises
 	@command -v rustup >/dev/null || { echo "missing: rustup (install Rust from https://rustup.rs)" >&2; exit 1; }
 	rustup toolchain install --profile minimal --no-self-update $(MSRV)
-	$(CARGO) +$(MSRV) check --locked --all-targets
+	$(CARGO) +$(MSRV) check --locked --package rollwave
 
 # The files of a release. The same commit gives the same program and archives on any machine with the same Rust and clang.
 VERSION = $(shell awk -F '"' '/^version = / {print $$2}' Cargo.toml)

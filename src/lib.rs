@@ -81,20 +81,20 @@
 //! |---|---|
 //! | [`api`] | the kinds that users write, their validation, and the status that they read |
 //! | [`cloud`] | the trait that every cloud implements, and the clients of the four clouds |
-//! | [`plan`] | the decision: what to do next, given spec, status, observation and time; pure |
+//! | [`decide`] | the decision: what to do next, given spec, status, observation and time; pure |
 //! | [`engine`] | the loop: which object is next, what to observe, how to act so that nothing is created twice |
 //! | [`source`] | where manifests come from: files, folders, a cluster; and where secrets are read |
 //! | [`state`] | where status and journal are kept: a file, memory, or the status of Kubernetes objects |
 //! | [`simulator`] | the four clouds and a fleet of virtual devices, over HTTP on loopback |
 //! | [`web`] | probes and metrics of the controller |
-//! | [`world`] | deterministic simulation: engine, clouds and faults in one process on virtual time |
 //! | [`cli`] | the verbs of the program |
 //!
-//! Data flows in one direction; `ARCHITECTURE.md` has the details:
+//! The deterministic simulation that tests all of them is in `tests/simulation/`. Data flows in one direction; `ARCHITECTURE.md` has the
+//! details:
 //!
 //! ```text
-//! source/ ──key──▶ engine/queue ──▶ engine/reconcile:  load ▸ observe ▸ plan ▸ act ▸ report
-//!  (desired)                          state/   cloud/    plan/   cloud/   state/
+//! source/ ──key──▶ engine/queue ──▶ engine/reconcile:  load ▸ observe ▸ decide ▸ act ▸ report
+//!  (desired)                          state/   cloud/    decide/   cloud/   state/
 //! ```
 
 pub mod api;

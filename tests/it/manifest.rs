@@ -72,7 +72,7 @@ fn bad_versions_are_refused_in_plain_words() {
         ("sourceVersions: [V1.0]", "sourceVersions: V1.0"),
     ];
     insta::assert_snapshot!(table(RELEASE, &cases), @r##"
-    f.yaml:10:12: spec.version: is 257 characters long, at most 256
+    f.yaml:10:12: spec.version: has 257 characters, at most 256 allowed
     --
     f.yaml:10:12: spec.version: expected text, found the number 2.0: quote it ("2.0")
     --
@@ -88,9 +88,9 @@ fn bad_versions_are_refused_in_plain_words() {
     --
     f.yaml:11:3: spec.version: duplicate field `version`, first at line 10, column 3
     --
-    f.yaml:11:19: spec.sourceVersions: has 21 items, at most 20
+    f.yaml:11:19: spec.sourceVersions: has 21 items, at most 20 allowed
     --
-    f.yaml:11:19: spec.sourceVersions: has 31 items, at most 20
+    f.yaml:11:19: spec.sourceVersions: has 31 items, at most 20 allowed
     --
     f.yaml:11:19: spec.sourceVersions: expected a list (`- …` for each item), found the text "V1.0"
     "##);
@@ -133,7 +133,7 @@ fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
     insta::assert_snapshot!(table(RELEASE, &cases), @r##"
     f.yaml:14:13: spec.artifact.sha256: "xyz" is not a SHA-256: use 64 hexadecimal digits
     --
-    f.yaml:14:13: spec.artifact.sha256: is 65 characters long, at most 64
+    f.yaml:14:13: spec.artifact.sha256: has 65 characters, at most 64 allowed
     --
     f.yaml:15:54: spec.artifact.obs.key: "meter/V2.0.txt" must end in one of .bin, .dav, .tar, .gz, .zip, .gzip, .apk, .tar.gz, .tar.xz, .pack, .exe, .bat, .img
     --
@@ -147,19 +147,19 @@ fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
     --
     f.yaml:19:17: spec.verification.minSuccess: "ninety" is not a percentage: use a value such as 95%
     --
-    f.yaml:17:14: spec.verification.devices: has 0 items, at least 1
+    f.yaml:17:14: spec.verification.devices: has 0 items, at least 1 required
     --
-    f.yaml:15:11: spec.artifact.size: is 2000000000, at most 1073741824
+    f.yaml:15:11: spec.artifact.size: is 2000000000, must be at most 1073741824
     --
     f.yaml:15:11: spec.artifact.size: expected a whole number, found the text "5": remove the quotes
     --
-    f.yaml:15:11: spec.artifact.size: is 1e30, at most 1073741824
+    f.yaml:15:11: spec.artifact.size: is 1e30, must be at most 1073741824
     --
     f.yaml:15:11: spec.artifact.size: 1.5 is not a whole number
     --
     f.yaml:7:3: spec.product: is missing
     --
-    f.yaml:9:12: spec.product: a map of fields (`deviceType: …`) is wanted
+    f.yaml:9:12: spec.product: expected a map of fields (`deviceType: …`)
     "##);
 }
 
@@ -199,7 +199,7 @@ fn bad_stages_are_refused_in_plain_words() {
     --
     f.yaml:35:81: spec.stages[0].gates[0].outcome.minSample: expected a whole number, found the text "many"
     --
-    f.yaml:35:81: spec.stages[0].gates[0].outcome.minSample: is 0, at least 1
+    f.yaml:35:81: spec.stages[0].gates[0].outcome.minSample: is 0, must be at least 1
     --
     f.yaml:35:11: spec.stages[0].gates[0].name: is missing: use {name: …, outcome: …}
     --
@@ -306,7 +306,7 @@ fn bad_targets_and_stop_rules_are_refused_in_plain_words() {
     f.yaml:27:5: spec.targets: set exactly one of all, devices, groups, tags
     --
     f.yaml:28:19: spec.targets.tags.site[0]: "nörd" may contain only letters, digits, Chinese characters, ., - and _
-    f.yaml:28:30: spec.targets.tags[""]: has 0 items, at least 1
+    f.yaml:28:30: spec.targets.tags[""]: has 0 items, at least 1 required
     --
     f.yaml:29:12: spec.suspend: expected true or false, found the text "yes"
     f.yaml:30:3: spec.windows: unknown field `windows`: use delivery, newDevices, order, packageRef, priority, readyWhen, stages, stop, suspend or targets
@@ -336,7 +336,7 @@ fn bad_documents_are_refused_in_plain_words() {
     insta::assert_snapshot!(table(CLOUD, &cases), @r##"
     f.yaml:3:7: kind: unknown kind "OtaClod": did you mean OtaCloud?
     --
-    f.yaml:3:7: kind: unknown kind "Secret": write OtaCloud, OtaPackage or OtaRollout
+    f.yaml:3:7: kind: unknown kind "Secret": use OtaCloud, OtaPackage or OtaRollout
     --
     f.yaml:2:1: kind: is missing: use OtaCloud, OtaPackage or OtaRollout
     --
@@ -357,8 +357,8 @@ fn bad_documents_are_refused_in_plain_words() {
     --
     f.yaml:6:1: status: is written by Rollwave: remove it
     --
-    f.yaml:15:31: spec.budget.requestsPerSecond: is 2000, at most 1000
-    f.yaml:15:44: spec.budget.burst: is 0, at least 1
+    f.yaml:15:31: spec.budget.requestsPerSecond: is 2000, must be at most 1000
+    f.yaml:15:44: spec.budget.burst: is 0, must be at least 1
     --
     f.yaml:10:16: spec.huaweiIotda.projectId: "84ff a6b1c9d0446b8f5d3e2a1b0c9d8e" may contain only letters, digits, - and _
     --

@@ -222,7 +222,7 @@ async fn what_this_cloud_cannot_do_is_refused_with_what_to_use_and_nothing_is_se
         (Call::CreateJob(new_job("f", 257, Delivery::default())), "257 devices are more than 256"),
         (Call::CreateJob(new_job("f", 0, Delivery::default())), "targets.devices"),
         (Call::StopJob { id: "j".into(), devices: vec![] }, "cannot be stopped"),
-        (Call::RetryJob { id: "j".into(), devices: vec![] }, "cannot be tried again"),
+        (Call::RetryJob { id: "j".into(), devices: vec![] }, "cannot be retried"),
         (Call::DeleteJob { id: "j".into() }, "cannot be deleted"),
         (
             Call::ListTaggedDevices {

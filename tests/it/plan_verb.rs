@@ -237,7 +237,7 @@ async fn a_removed_manifest_is_planned_as_its_policy_says() {
 
     Total
       orders   1 DeletePackage, 2 Release
-      calls    OtaCloud/lab: 1 call for orders, and one poll of 3 calls every 30s; budget 10 per second, burst 20
+      calls    OtaCloud/lab: 1 call for orders and one poll of 3 calls every 30s; budget 10 per second, burst 20
                4 calls to make this plan
     ");
     bench.apply();

@@ -84,7 +84,7 @@ fn a_file_of_a_package_that_is_not_as_it_should_be_is_a_warning() {
     check(&format!("{at_the_file} is empty\n"));
     std::fs::write(at("m/p.bin"), [2]).unwrap();
     check(&format!(
-        "{at_the_file} has the SHA-256 dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea986457d986, not \
+        "{at_the_file} has the SHA-256 dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea986457d986, expected \
          4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a\n"
     ));
     std::fs::write(at("m/p.bin"), [1]).unwrap();

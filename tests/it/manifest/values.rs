@@ -51,7 +51,7 @@ fn small_values_that_cannot_be_meant_are_refused() {
             stage("notBefore: 9999-12-31T23:59:59Z"),
             "is later than 9999-12-30T22:00:00",
         ),
-        ("count: 60", "count: 060".to_owned(), "060 is 60 here and another number for other programs"),
+        ("count: 60", "count: 060".to_owned(), "060 is 60 here and a different number in other programs"),
     ] {
         let said = said_of(RELEASE, from, &to).join("\n");
         assert!(said.contains(words), "{to}: {said}");

@@ -569,7 +569,7 @@ fn uploaded_without_files() -> World {
     world
 }
 
-const NO_FILES: &str = "spec.artifact.file: this controller has no folder of files: start it with --artifacts DIR, \
+const NO_FILES: &str = "spec.artifact.file: this controller has no artifact folder: start it with --artifacts DIR, \
                         or use spec.artifact.obs";
 
 #[test]

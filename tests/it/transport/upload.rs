@@ -81,7 +81,7 @@ async fn of_another_file_no_byte_is_sent() {
     let changes: [(&str, Change); 4] = [
         ("has the SHA-256", |file| file.sha256 = SHA256.into()),
         ("has the MD5", |file| file.md5 = Some("0".repeat(32))),
-        ("has 8 bytes, not 9", |file| file.size = Some(9)),
+        ("has 8 bytes, expected 9", |file| file.size = Some(9)),
         ("cannot be read", |file| file.path = "/nowhere/v2.bin".into()),
     ];
     for (expected, change) in changes {

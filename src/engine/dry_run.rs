@@ -1,7 +1,8 @@
 //! What would be done, without doing it: load ▸ observe ▸ preview for every object. Reads from the clouds, changes
 //! nothing.
 
-use super::observe::{Evidence, RolloutSight};
+use super::freshness::Evidence;
+use super::observe::RolloutSight;
 use super::ports::Ports;
 use super::queue::Class;
 use super::worker::{Trouble, Worker, home_of};

@@ -1,7 +1,8 @@
 //! Which of the devices of the next job are held by an external job. External jobs are queried right before the
 //! dispatch, because lists do not show it on every cloud.
 
-use super::observe::{Evidence, JUST_POLLED};
+use super::freshness::Evidence;
+use super::observe::JUST_POLLED;
 use super::queue::Class;
 use super::worker::{Link, Trouble, Worker};
 use crate::cloud::{DeviceResult, NamedDevices, NewJob};

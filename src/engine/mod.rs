@@ -21,6 +21,7 @@ pub mod dry_run;
 mod duplicate;
 mod external_jobs;
 pub mod failpoints;
+mod freshness;
 mod heartbeat;
 pub mod inventory;
 pub mod journal;

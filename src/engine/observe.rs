@@ -1,5 +1,6 @@
 //! Observes what a decision needs: from the inventory where it is fresh enough, from the cloud otherwise.
 
+use super::freshness::{Evidence, within};
 use super::inventory::{DeviceSet, Inventory, Listed, SetName};
 use super::journal;
 use super::queue::Class;
@@ -16,16 +17,6 @@ use crate::decide::needs::{self, Need};
 use crate::decide::{Fleet, POLL, PackageView, RolloutView, Seen};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How fresh the evidence must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Evidence {
-    /// What is known serves, within the drift interval.
-    Known,
-    /// Something is created on it, has an unknown outcome, or was requested: only observations that began then or later
-    /// serve.
-    Since(Timestamp),
-}
 
 /// With more packages than this to observe for the first time, one list is read instead of one call each.
 const LOOKS_WORTH_A_LIST: usize = 3;
@@ -594,10 +585,4 @@ fn compared_before(object: &OtaPackage, listed: &Listed) -> Result<Package, Stri
         return Err(listed.row.id.clone());
     }
     Ok(Package { row: listed.row.clone(), artifact: None })
-}
-
-/// An observation of the last drift round is due again in this one, although it was made a little after the round
-/// began.
-fn within(drift_interval: SignedDuration) -> SignedDuration {
-    SignedDuration::from_secs(drift_interval.as_secs() * 9 / 10)
 }

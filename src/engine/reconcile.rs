@@ -3,8 +3,9 @@
 use super::act::Acted;
 use super::basis::Basis;
 use super::external_jobs::Age;
+use super::freshness::Evidence;
 use super::journal::{self, LOOK_AGAIN};
-use super::observe::{Evidence, RolloutSight};
+use super::observe::RolloutSight;
 use super::queue::Class;
 use super::subject::Subject;
 use super::worker::{Trouble, Worker};

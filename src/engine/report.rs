@@ -216,7 +216,7 @@ mod tests {
     async fn a_retry_is_answered_where_only_an_edit_lets_the_package_be_judged() {
         let elsewhere = cloud("lab", "a").replace("{name: lab}", "{name: lab, namespace: platform}");
         for (name, manifests, why) in [
-            ("no account", package("v2", "lab", "V2"), "there is no OtaCloud/lab"),
+            ("no account", package("v2", "lab", "V2"), "OtaCloud/lab does not exist"),
             ("namespace", elsewhere + &package("v2", "lab, namespace: platform", "V2"), "allowedNamespaces"),
         ] {
             let bench = Bench::new(WORLD);

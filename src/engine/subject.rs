@@ -1,7 +1,7 @@
 //! What packages and rollouts have in common for the engine: a status and a journal.
 
+use super::freshness::Evidence;
 use super::inventory::Inventory;
-use super::observe::Evidence;
 use super::queue::Class;
 use super::reconcile::Judged;
 use super::worker::{Trouble, Worker};

@@ -1,7 +1,7 @@
 //! Checks after a create that the idempotency key of a job is unique. Another instance with its own state gives its
 //! jobs the same keys, and lists lag, so two instances that begin together each find nothing and both create a job.
 
-use super::observe::Evidence;
+use super::freshness::Evidence;
 use super::worker::Worker;
 use crate::api::{JobRef, OtaRollout};
 use crate::cloud::JobIdentity;

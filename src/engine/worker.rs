@@ -5,10 +5,10 @@
 use super::account::{Account, Calls};
 use super::basis::Wanted;
 use super::claims::Claims;
+use super::freshness::Evidence;
 use super::heartbeat::{Heartbeat, Pulses};
 use super::inventory::Inventory;
 use super::journal::Times;
-use super::observe::Evidence;
 use super::outage::{Outage, Suspicion};
 use super::ports::Ports;
 use super::queue::{Class, Queue};

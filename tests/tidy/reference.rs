@@ -100,7 +100,7 @@ fn limits_defaults_rules_and_clouds_stand_beside_their_field() {
     assert!(priority.contains("-1,000,000 to 1,000,000"), "{priority}");
     let tags = row(&rollout, "maxInFlight");
     assert!(tags.contains("refused on huaweiIotda, oceanConnect, aliyunIot"), "{tags}");
-    assert!(rollout.contains("stage names must differ"));
+    assert!(rollout.contains("stage names must be unique"));
     let version = row(&kinds::page(Kind::OtaPackage), "version");
     assert!(version.contains("immutable"), "{version}");
 }

@@ -53,12 +53,7 @@ pub fn refuse(package: &OtaPackage, status: &mut OtaPackageStatus, why: &str, no
     let asked = Request::Retry.open(&package.metadata, status.last_handled_retry_at.as_ref());
     let Some(asked) = asked.filter(|_| package.metadata.deletion_timestamp.is_none()) else { return };
     status.last_handled_retry_at = Some(asked.to_owned());
-    record_decision(
-        &mut status.decisions,
-        now,
-        Reason::RetryRefused,
-        format!("nothing is tried again: {why}"),
-    );
+    record_decision(&mut status.decisions, now, Reason::RetryRefused, format!("retry refused: {why}"));
 }
 
 fn decide(view: &PackageView<'_>, status: &OtaPackageStatus, reason: Reason) -> Answer {

@@ -190,7 +190,7 @@ impl Teller {
         }
         match Reason::of(&hold.reason) {
             Some(reason @ (Reason::GateFailed | Reason::GateInconclusive)) => {
-                self.tell(reason, &hold.message)
+                self.tell(reason, &hold.message);
             }
             Some(
                 Reason::StopRuleFired
@@ -327,7 +327,7 @@ mod tests {
         let mut status = OtaRolloutStatus::default();
         let at = |second| Timestamp::from_second(second).unwrap();
         (0..12).for_each(|n| {
-            record_decision(&mut status.decisions, at(n), Reason::StageRunning, format!("{n}"))
+            record_decision(&mut status.decisions, at(n), Reason::StageRunning, format!("{n}"));
         });
         let before = object("OtaRollout", &serde_json::to_value(&status).unwrap());
         record_decision(&mut status.decisions, at(20), Reason::RetryTaken, "3 devices");

@@ -38,7 +38,7 @@ pub enum FileError {
         root: PathBuf,
     },
     /// A pipe, a socket, a device or a folder.
-    #[error("{} is no regular file", .0.display())]
+    #[error("{} is not a regular file", .0.display())]
     Special(PathBuf),
     /// No bytes.
     #[error("{} is empty", .0.display())]
@@ -203,8 +203,8 @@ mod tests {
             ("fleet/absolute.bin", leads_out),
             ("fleet/up/outside.bin", leads_out),
             ("fleet/none.bin", "cannot be read: No such file"),
-            ("fleet/pipe.bin", "is no regular file"),
-            ("fleet/deep", "is no regular file"),
+            ("fleet/pipe.bin", "is not a regular file"),
+            ("fleet/deep", "is not a regular file"),
             ("fleet/empty.bin", "is empty"),
             ("fleet/other.bin", "has the SHA-256"),
         ] {

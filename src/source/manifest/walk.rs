@@ -149,10 +149,10 @@ impl Report<'_> {
         };
         match schema.size {
             (Some(least), _) if size < least => {
-                self.add(node.mark, path, format!("{has}, at least {least} required"))
+                self.add(node.mark, path, format!("{has}, at least {least} required"));
             }
             (_, Some(most)) if size > most => {
-                self.add(node.mark, path, format!("{has}, at most {most} allowed"))
+                self.add(node.mark, path, format!("{has}, at most {most} allowed"));
             }
             _ => {}
         }

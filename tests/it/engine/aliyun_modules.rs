@@ -135,7 +135,7 @@ fn a_delta_goes_to_the_devices_that_run_the_version_it_is_made_from_and_to_no_ot
     let planned = Ended::of(&mut lab.rollwave(&["plan", "fleet"]));
     assert!(planned.out.contains("Type=1") && planned.out.contains("SrcVersion=V1"), "{}", planned.said());
     let held = Ended::of(&mut lab.verb("apply", &["--wait", "--timeout", "5s"]));
-    let words = "the difference from V1, and device odd runs V0";
+    let words = "a delta from V1, and device odd runs V0";
     assert!(
         held.code != Some(0) && lab.get(&["package/delta"]).to_string().contains(words),
         "{}",

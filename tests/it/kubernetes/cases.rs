@@ -390,6 +390,13 @@ pub const CASES: &[Case] = &[
         "method Wilson cannot reach a confidence of 100%",
     ),
     refused(ROLLOUT, OUTCOME, "outcome: {minSucces: 95%}", "spec.stages[0].gates[0].outcome.minSucces", ""),
+    refused(
+        ROLLOUT,
+        "minSample: 52}}]",
+        "minSample: 52}}, {name: proven, outcome: {minSuccess: 90%}}]",
+        "spec.stages[0].gates",
+        "gate names must be unique",
+    ),
     refused(ROLLOUT, "name: worse", "name: bad", "spec.stop", "stop rule names must be unique"),
     refused(
         ROLLOUT,

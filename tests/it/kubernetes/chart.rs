@@ -320,7 +320,7 @@ fn assert_requests_alone(field: &Field<'_>) {
     let refuses = |change: Value, words: &str| {
         let refused = patch(change.clone()).unwrap_err().to_string();
         assert!(
-            refused.contains(words) && refused.contains("that needs the verb update"),
+            refused.contains(words) && refused.contains("requires the verb update"),
             "{change}: {refused}"
         );
     };

@@ -91,7 +91,7 @@ fn one_broken_object_is_told_so_and_stops_nothing_else() {
     field.apply(ROLLOUT);
     field.assert_converges("beside broken objects");
     let broken =
-        field.until("OtaRollout", "broken", "it is told so", |object| says(object, "cannot be understood"));
+        field.until("OtaRollout", "broken", "it is told so", |object| says(object, "cannot be parsed"));
     assert_eq!(condition(&broken, "Stalled")["reason"], "InvalidObject", "{broken:#}");
     assert_eq!(broken["status"]["excluded"]["unknown"], 5_000_000_000_u64, "what stood there stays");
     field.until("OtaCloud", "own-machine", "it is told so", |object| {
@@ -126,7 +126,7 @@ fn one_broken_object_is_told_so_and_stops_nothing_else() {
     });
     assert!(condition(&field.get("OtaRollout", "broken").unwrap(), "Stalled").is_null());
     field.patch_status("OtaRollout", "broken", &json!({"excluded": {"unknown": 5_000_000_000_u64}}));
-    field.until("OtaRollout", "broken", "it is told so again", |object| says(object, "cannot be understood"));
+    field.until("OtaRollout", "broken", "it is told so again", |object| says(object, "cannot be parsed"));
     field.delete("OtaRollout", "broken");
     field.until_gone("OtaRollout", "broken");
     field.assert_everything_once("whatever became of the broken one");

@@ -181,7 +181,7 @@ fn assert_other_namespaces_are_out_of_reach(plane: &ControlPlane) {
     let other = Field::without_account(plane);
     other.apply(PACKAGE);
     other.until("OtaPackage", "meter-v2", "it finds no account", |package| {
-        says(package, "there is no OtaCloud")
+        says(package, "does not exist")
     });
     other.apply(&other.account());
     other.until("OtaCloud", "lab", "it finds no keys", |cloud| says(cloud, "there is no Secret keys"));

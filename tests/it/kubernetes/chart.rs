@@ -325,13 +325,13 @@ fn assert_requests_alone(field: &Field<'_>) {
         );
     };
     field.lab.until("the role is bound", || patch(json!({})).is_ok());
-    refuses(json!({"spec": {"suspend": true}}), "not change the spec");
+    refuses(json!({"spec": {"suspend": true}}), "changing the spec");
     for metadata in [
         json!({"labels": {"team": "other"}}),
         json!({"annotations": {"note": "mine"}}),
         json!({"finalizers": []}),
     ] {
-        refuses(json!({"metadata": metadata}), "not change other metadata");
+        refuses(json!({"metadata": metadata}), "changing other metadata");
     }
     for request in Request::ALL {
         let annotation = json!({request.annotation(): "2026-11-30T10:00:00Z"});

@@ -33,7 +33,7 @@ demo-all: need-cargo ## One release on all four clouds, side by side
 	$(CARGO) run -- demo --all-clouds
 
 lint: need-cargo
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
 
 doc: need-cargo

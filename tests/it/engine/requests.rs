@@ -140,6 +140,10 @@ fn whoever_asks_for_a_look_gets_one_before_the_drift_interval() {
     let cloud = lab.get(&["cloud/lab"]);
     assert!(cloud["status"]["lastHandledReconcileAt"].is_string(), "{cloud:#}");
     let refused = Ended::of(&mut lab.rollwave(&["pause", "cloud/lab"]));
-    assert_eq!((refused.code, refused.err.contains("pause works on rollouts only")), (Some(1), true), "{refused:?}");
+    assert_eq!(
+        (refused.code, refused.err.contains("pause works on rollouts only")),
+        (Some(1), true),
+        "{refused:?}"
+    );
     drop(process);
 }

@@ -180,9 +180,7 @@ fn definitions_that_come_late_and_an_api_server_that_is_away_longer_than_the_lea
 fn assert_other_namespaces_are_out_of_reach(plane: &ControlPlane) {
     let other = Field::without_account(plane);
     other.apply(PACKAGE);
-    other.until("OtaPackage", "meter-v2", "it finds no account", |package| {
-        says(package, "does not exist")
-    });
+    other.until("OtaPackage", "meter-v2", "it finds no account", |package| says(package, "does not exist"));
     other.apply(&other.account());
     other.until("OtaCloud", "lab", "it finds no keys", |cloud| says(cloud, "there is no Secret keys"));
     assert_eq!(other.lab.all_calls(), 0);

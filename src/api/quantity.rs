@@ -36,7 +36,7 @@ impl Percent {
 
 /// The text is not a percentage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a percentage: use a value such as 95%")]
+#[error("\"{0}\" is not a percentage (try 95%)")]
 pub struct NotAPercentage(pub String);
 
 impl FromStr for Percent {
@@ -106,7 +106,7 @@ impl Period {
 
 /// The text is not a period.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a duration: use a value such as 30m, 24h or 7d")]
+#[error("\"{0}\" is not a duration (try 30m, 24h or 7d)")]
 pub struct NotAPeriod(pub String);
 
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];

@@ -63,7 +63,7 @@ impl fmt::Display for AllowedHost {
 
 /// The text is not a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a host: use a value such as iot.example.com, iot.example.com:8743 or *.example.com")]
+#[error("\"{0}\" is not a host (try iot.example.com, iot.example.com:8743 or *.example.com)")]
 pub struct NotAHost(String);
 
 impl FromStr for AllowedHost {

@@ -141,11 +141,11 @@ fn bad_artifacts_and_verifications_are_refused_in_plain_words() {
     --
     f.yaml:8:9: spec.type: "Bootloader" is not Firmware or Software
     --
-    f.yaml:18:14: spec.verification.timeout: "two hours" is not a duration: use a value such as 30m, 24h or 7d
+    f.yaml:18:14: spec.verification.timeout: "two hours" is not a duration (try 30m, 24h or 7d)
     --
-    f.yaml:18:14: spec.verification.timeout: "90" is not a duration: use a value such as 30m, 24h or 7d
+    f.yaml:18:14: spec.verification.timeout: "90" is not a duration (try 30m, 24h or 7d)
     --
-    f.yaml:19:17: spec.verification.minSuccess: "ninety" is not a percentage: use a value such as 95%
+    f.yaml:19:17: spec.verification.minSuccess: "ninety" is not a percentage (try 95%)
     --
     f.yaml:17:14: spec.verification.devices: has 0 items, at least 1 required
     --
@@ -189,9 +189,9 @@ fn bad_stages_are_refused_in_plain_words() {
     insta::assert_snapshot!(table(RELEASE, &cases), @r##"
     f.yaml:35:36: spec.stages[0].gates[0].outcome.minSucces: unknown field `minSucces`: did you mean `minSuccess`?
     --
-    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "ninety" is not a percentage: use a value such as 95%
+    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "ninety" is not a percentage (try 95%)
     --
-    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "0.95" is not a percentage: use a value such as 95%
+    f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "0.95" is not a percentage (try 95%)
     --
     f.yaml:35:35: spec.stages[0].gates[0].outcome: method Wilson cannot prove a success rate of 100%: lower minSuccess, or use method Ratio
     --
@@ -265,9 +265,9 @@ fn bad_windows_are_refused_in_plain_words() {
     --
     f.yaml:37:17: spec.stages[1].windows[0].timeZone: is missing
     --
-    f.yaml:37:18: spec.stages[1].notBefore: "tomorrow" is not a time with an offset from UTC: use a value such as 2026-01-06T01:00:00+08:00
+    f.yaml:37:18: spec.stages[1].notBefore: "tomorrow" is not a time with an offset from UTC (try 2026-01-06T01:00:00+08:00)
     --
-    f.yaml:37:18: spec.stages[1].notBefore: "2026-01-06T01:00:00" is not a time with an offset from UTC: use a value such as 2026-01-06T01:00:00+08:00
+    f.yaml:37:18: spec.stages[1].notBefore: "2026-01-06T01:00:00" is not a time with an offset from UTC (try 2026-01-06T01:00:00+08:00)
     --
     f.yaml:37:17: spec.stages[1].windows[0].start: is missing
     f.yaml:37:36: spec.stages[1].windows[0].from: unknown field `from`: use days, duration, start or timeZone
@@ -297,7 +297,7 @@ fn bad_targets_and_stop_rules_are_refused_in_plain_words() {
     --
     f.yaml:45:7: spec.stop[0]: maxFailure of method Ratio must be a percentage, such as 5%
     --
-    f.yaml:45:60: spec.stop[0].maxFailure: "a tenth" is not a percentage: use a value such as 95%
+    f.yaml:45:60: spec.stop[0].maxFailure: "a tenth" is not a percentage (try 95%)
     --
     f.yaml:45:60: spec.stop[0].maxFailure: expected a whole number or a percentage, found a list
     --
@@ -415,7 +415,7 @@ fn every_problem_of_every_file_is_told_in_order() {
     insta::assert_snapshot!(said.join("\n"), @r##"
     a2.yaml:1:1: expected a manifest (`kind: …`), found a list
     b.yaml:10:12: spec.version: expected text, found the number 2.0: quote it ("2.0")
-    b.yaml:37:25: spec.stages[1].select.percent: "half" is not a percentage: use a value such as 95%
+    b.yaml:37:25: spec.stages[1].select.percent: "half" is not a percentage (try 95%)
     c.yaml:1:4: invalid YAML: the bracket that opens here is not closed
     "##);
     assert_eq!(snapshot.objects.len(), 1);

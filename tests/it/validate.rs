@@ -54,7 +54,7 @@ fn mistakes_are_printed_by_place_and_end_with_1() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stdout), "1 object in 2 files, 2 problems\n");
     insta::assert_snapshot!(text(&output.stderr), @r##"
-    ./release.yaml:18:14: spec.verification.timeout: "soon" is not a duration: use a value such as 30m, 24h or 7d
+    ./release.yaml:18:14: spec.verification.timeout: "soon" is not a duration (try 30m, 24h or 7d)
     ./release.yaml:35:36: spec.stages[0].gates[0].outcome.minSucces: unknown field `minSucces`: did you mean `minSuccess`?
     "##);
 }
@@ -107,7 +107,7 @@ fn machines_get_json() {
           "column": 14,
           "file": "release.yaml",
           "line": 18,
-          "message": "\"soon\" is not a duration: use a value such as 30m, 24h or 7d",
+          "message": "\"soon\" is not a duration (try 30m, 24h or 7d)",
           "path": "spec.verification.timeout"
         },
         {

@@ -256,10 +256,7 @@ fn not_a_time(text: &str) -> Option<String> {
     Some(if is_late {
         format!("{} is later than {}, the latest supported time", quoted(text), Timestamp::MAX)
     } else {
-        format!(
-            "{} is not a time with an offset from UTC: use a value such as 2026-01-06T01:00:00+08:00",
-            quoted(text)
-        )
+        format!("{} is not a time with an offset from UTC (try 2026-01-06T01:00:00+08:00)", quoted(text))
     })
 }
 

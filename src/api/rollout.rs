@@ -406,3 +406,24 @@ pub enum StopAction {
     /// Cancel everything that is queued, permanently: this spec is not continued.
     Abort,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_stored_gate_without_a_name_gets_the_one_of_its_evidence_and_is_stored_with_it() {
+        let outcome = json!({"method": "Ratio", "minSuccess": "90%"});
+        let gates =
+            json!([{"outcome": outcome}, {"name": "proven", "outcome": outcome}, {"outcome": outcome}]);
+        let stage = json!({"name": "canary", "select": {"rest": true}, "gates": gates});
+        let stage: Stage = serde_json::from_value(stage).unwrap();
+        let names: Vec<&str> = stage.gates.iter().map(|gate| gate.name.as_str()).collect();
+        assert_eq!(names, ["outcome[0]", "proven", "outcome[2]"]);
+        let stored: Stage = serde_json::from_value(serde_json::to_value(&stage).unwrap()).unwrap();
+        assert_eq!(stored, stage);
+        let unknown = json!({"name": "canary", "select": {"rest": true}, "gates": [{"outcom": outcome}]});
+        assert!(serde_json::from_value::<Stage>(unknown).is_err());
+    }
+}

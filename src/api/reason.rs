@@ -122,7 +122,7 @@ reasons! {
     PackageAdopted => Normal;
     /// The package in the cloud was there before, and equals the manifest
     Adopted;
-    /// The package in the cloud differs from the manifest, and `adoption` does not allow Rollwave to replace it
+    /// The cloud has a package of this version that Rollwave did not create, and `adoption` is `Never`
     AdoptionRefused;
     /// The package has to be uploaded in the cloud's portal
     AwaitingManualUpload;
@@ -190,7 +190,7 @@ reasons! {
     TargetsOverlap;
     /// Devices of the targets belong to another rollout
     OwnedElsewhere;
-    /// The other rollouts of the account could not be read, so that the owner of the devices is not known
+    /// Groups or tags of another rollout cannot be read, and it may own some of the devices
     OwnerUnknown;
     /// The new package has the version of the one before, so a run could not tell its devices apart
     SameVersion;
@@ -256,7 +256,7 @@ reasons! {
     JobStateUnknown;
     /// The devices of a job cannot be read
     JobDevicesUnknown;
-    /// Two jobs of the rollout send to the same devices
+    /// More jobs in the cloud look exactly like one of this rollout, and no request stops a job of this cloud
     DuplicateJob;
     /// `OtaRollout`: another instance of Rollwave with a state of its own sends to the same devices
     AnotherInstance => Warning;

@@ -145,7 +145,7 @@ impl Events for Surroundings {
                 event = self.requests.next() => return event,
                 _ = self.clock_check.tick() => {
                     if self.clock.is_off(Timestamp::now()) {
-                        self.clock = self.clock.anew();
+                        self.clock = self.clock.restarted();
                         return Event::ClockSet(ports::of_state(self.clock, &self.state));
                     }
                 }

@@ -81,7 +81,7 @@ impl SystemClock {
 
     /// A clock at the machine's time of now, with the same speed.
     #[must_use]
-    pub fn anew(self) -> Self {
+    pub fn restarted(self) -> Self {
         Self::faster(self.factor)
     }
 

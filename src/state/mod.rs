@@ -115,7 +115,7 @@ pub enum StateError {
         /// What was wrong.
         cause: String,
     },
-    /// What was written would be found by nobody.
+    /// No later process would find what was written.
     #[error(
         "{path} was removed or replaced while it was in use, and nothing more is sent: restore the folder and start again (existing jobs are found by their idempotency keys)"
     )]

@@ -56,7 +56,7 @@ pub(super) struct Term {
 
 impl Term {
     pub(super) fn begin(setup: &Setup, share: Shard) -> Result<Self, TransportError> {
-        let clock = setup.clock.anew();
+        let clock = setup.clock.restarted();
         let bulletin = Arc::new(Bulletin::new(setup.client.clone(), setup.identity.clone()));
         let leader = Leader { held: setup.held.clone(), share };
         let ports =
@@ -79,7 +79,7 @@ impl Term {
         loop {
             match self.work.overdue() {
                 None => self.board.beat(),
-                Some(account) => tracing::error!(%account, "the worker of this account hangs"),
+                Some(account) => tracing::error!(%account, "the worker of this account makes no progress"),
             }
             let step = tokio::select! {
                 step = self.work.next() => step,

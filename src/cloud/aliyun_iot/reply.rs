@@ -214,11 +214,8 @@ fn devices(product: &str, body: &[u8], place: &Cursor) -> Result<Reply, Unintell
             let list: wire::DeviceBatch = json(body)?;
             let rows = list.data.and_then(|data| data.data).unwrap_or_default();
             let items = rows.into_iter().map(device).collect::<Result<Vec<_>, _>>()?;
-            if let Some(stranger) = items.iter().find(|device| device.product != product) {
-                return Err(format!(
-                    "device {} belongs to another product, {}",
-                    stranger.id, stranger.product
-                ));
+            if let Some(other) = items.iter().find(|device| device.product != product) {
+                return Err(format!("device {} belongs to another product, {}", other.id, other.product));
             }
             (items, None, DevicesPlace { names: Vec::new(), names_at })
         }

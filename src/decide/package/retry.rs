@@ -48,7 +48,7 @@ pub(super) fn answer(
     again(status)
 }
 
-/// Refuses a request of a package that is not judged, because of something that only an edit ends: whoever made it waits for an answer.
+/// Refuses a retry request of a package that cannot be judged until its spec is edited: the user waits for an answer.
 pub fn refuse(package: &OtaPackage, status: &mut OtaPackageStatus, why: &str, now: Timestamp) {
     let asked = Request::Retry.open(&package.metadata, status.last_handled_retry_at.as_ref());
     let Some(asked) = asked.filter(|_| package.metadata.deletion_timestamp.is_none()) else { return };

@@ -1,5 +1,5 @@
 //! Resources that cannot be read. Several objects may need one of them, and a list may let each of them succeed in between, so that
-//! their own backoffs begin again: the resource itself is read at intervals that grow, whoever needs it.
+//! their own backoffs begin again: the resource itself is read at growing intervals, whichever object needs it.
 
 use crate::cloud::CallError;
 use jiff::{SignedDuration, Timestamp};

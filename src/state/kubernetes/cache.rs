@@ -30,7 +30,7 @@ pub(super) struct Cache {
     listings: BTreeMap<Scope, Listing>,
     /// Folder with one folder of files per namespace.
     files: Option<PathBuf>,
-    /// Objects whose change a GET showed before their watch has reported anything: the watch still wakes whoever depends on them.
+    /// Objects whose change a GET showed before their watch has reported anything: the watch still wakes the objects that depend on them.
     unreported: BTreeSet<ObjectKey>,
 }
 

@@ -270,7 +270,7 @@ impl Play {
         }
     }
 
-    /// Whoever works is killed, and begins again once all that was sent has had its effect: tests/it/world/README.md says why.
+    /// Whoever works is killed, and begins again once all that was sent has had its effect: tests/simulation/README.md explains it.
     fn lose_state(&mut self, ago: u64, seconds: u64, now: Timestamp) {
         let length = |seconds: u64| SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(1));
         let back = later(now, length(seconds));

@@ -1,10 +1,10 @@
 //! Stop rules: watched in every stage, over all dispatched stages together, on every pass.
 
-use super::gate::{millionths, reaches, spaced};
 use crate::api::{
     CountOrPercent, Evidence, Percent, StageCounts, StopMethod, StopRule, Verdict, counted, percent_text,
     verb,
 };
+use crate::decide::stats::millionths;
 use jiff::Timestamp;
 
 /// Judges the counts of all dispatched stages: `Fail` means that the rule fires.
@@ -54,7 +54,7 @@ pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
 fn by_ratio(rule: &StopRule, max: Percent, counts: &StageCounts) -> Verdict {
     if counts.answered() < rule.min_sample.max(1) {
         Verdict::Inconclusive
-    } else if counts.failures() > 0 && reaches(counts.failures(), counts.answered(), max) {
+    } else if counts.failures() > 0 && max.is_reached(counts.failures(), counts.answered()) {
         Verdict::Fail
     } else {
         Verdict::Pass
@@ -67,7 +67,7 @@ fn ratio_text(rule: &StopRule, max: Percent, counts: &StageCounts) -> String {
     format!(
         "{failures} of {sample} devices failed ({share}); stop rule {} fires at {} once {} {} an outcome",
         rule.name,
-        spaced(max),
+        max.text(),
         counted(rule.min_sample, "device"),
         verb(rule.min_sample, "has", "have")
     )

@@ -62,7 +62,7 @@ pub fn cannot_prove(stage: &str, size: u32, gate: &OutcomeGate) -> Option<String
     if gate.method == GateMethod::Ratio {
         return None;
     }
-    match wilson::smallest_provable(gate.min_success, gate.confidence) {
+    match wilson::smallest_provable(gate.min_success.fraction(), gate.confidence.fraction()) {
         None => Some(format!(
             "stage {stage} ({}) cannot prove {goal} at {} confidence: no number of devices can",
             counted(size, "device"),
@@ -142,7 +142,7 @@ impl<'a> Measured<'a> {
     fn too_small(&self) -> String {
         let goal = self.gate.min_success.text();
         let failures = self.counts.failures();
-        match wilson::smallest_provable(self.gate.min_success, self.gate.confidence) {
+        match wilson::smallest_provable(self.gate.min_success.fraction(), self.gate.confidence.fraction()) {
             None => format!("cannot prove {goal}: no number of devices can"),
             Some(_) if failures > 0 => {
                 let size = self.counts.sample();
@@ -175,7 +175,9 @@ impl<'a> Measured<'a> {
 fn value(gate: &OutcomeGate, succeeded: u32, sample: u32) -> Option<f64> {
     match gate.method {
         GateMethod::Ratio => (sample > 0).then(|| f64::from(succeeded) / f64::from(sample)),
-        GateMethod::Wilson => wilson::lower_bound(succeeded, sample, wilson::quantile(gate.confidence)?),
+        GateMethod::Wilson => {
+            wilson::lower_bound(succeeded, sample, wilson::quantile(gate.confidence.fraction())?)
+        }
     }
 }
 

@@ -4,7 +4,6 @@ pub mod auto;
 pub mod binomial;
 pub mod evidence;
 pub mod risk;
-pub mod sprt;
 pub mod wilson;
 
 #[cfg(test)]

@@ -138,6 +138,7 @@ fn order(stage: &mut StageStatus) {
     stage.jobs.iter_mut().for_each(|job| job.retry_ordered = true);
     if stage.phase != StagePhase::Passed {
         (stage.observed_at, stage.observed_cloud_at, stage.observed_uptime) = (None, None, None);
+        stage.sample = None;
     }
     if stage.phase == StagePhase::Held {
         stage.phase = StagePhase::Running;

@@ -380,14 +380,14 @@ pub const CASES: &[Case] = &[
         OUTCOME,
         "outcome: {minSuccess: 100%}",
         "spec.stages[0].gates[0].outcome",
-        "method Wilson cannot prove a success rate of 100%",
+        "methods Wilson and Exact cannot prove a success rate of 100%",
     ),
     refused(
         ROLLOUT,
         OUTCOME,
         "outcome: {minSuccess: 95%, confidence: 100%}",
         "spec.stages[0].gates[0].outcome",
-        "method Wilson cannot reach a confidence of 100%",
+        "methods Wilson and Exact cannot reach a confidence of 100%",
     ),
     refused(ROLLOUT, OUTCOME, "outcome: {minSucces: 95%}", "spec.stages[0].gates[0].outcome.minSucces", ""),
     refused(

@@ -11,7 +11,7 @@ use crate::cloud::transport::file;
 use crate::cloud::{Call, CallError, ErrorClass, NewJob, WireRequest};
 use crate::decide::needs::{self, Need};
 use crate::decide::package::local_files;
-use crate::decide::preview::{self, End, Estimate, Preview, PreviewStage};
+use crate::decide::preview::{self, End, Estimate, Preview, PreviewStage, Risk};
 use crate::decide::{Action, POLL};
 use crate::state::{StateError, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,8 @@ pub struct Forecast {
     pub stages: Vec<PreviewStage>,
     /// What the soaks of the stages that are still to be sent add up to.
     pub soaks: Period,
+    /// How far a bad build would get; none once something was sent, and for a package.
+    pub risk: Option<Risk>,
     /// What a user should know before it begins.
     pub warnings: Vec<String>,
     /// What cannot be undone.
@@ -247,6 +249,7 @@ impl Worker {
             orders: Vec::new(),
             stages: Vec::new(),
             soaks: Period::seconds(0),
+            risk: None,
             warnings: Vec::new(),
             irreversible: Vec::new(),
             watching: Vec::new(),
@@ -347,6 +350,7 @@ impl Worker {
             orders,
             stages: preview.stages,
             soaks: preview.soaks,
+            risk: preview.risk,
             warnings: preview.warnings,
             irreversible: preview.irreversible,
             watching: Vec::new(),

@@ -6,6 +6,7 @@
 use super::Judged;
 use crate::api::{Percent, StageCounts, StopRule, Verdict};
 use crate::decide::stats::evidence::{Term, ln_evidence, odds_text, threshold};
+use crate::decide::stats::risk;
 
 /// The confidence of a rule that states none.
 const CONFIDENCE: Percent = Percent::whole(95);
@@ -32,6 +33,15 @@ pub(super) fn judge(rule: &StopRule, max: Percent, counts: &StageCounts) -> Judg
 /// What the logarithm of the evidence has to reach.
 fn limit(rule: &StopRule) -> f64 {
     threshold(rule.confidence.unwrap_or(CONFIDENCE).fraction())
+}
+
+/// The fewest failures of so many devices that began at which the rule fires.
+#[must_use]
+pub fn first_stop(rule: &StopRule, max: Percent, devices: u32) -> Option<u32> {
+    let limit = limit(rule);
+    risk::first_stop(devices, |failures| {
+        ln_evidence(&[Term { devices, failures, budget: max.fraction() }]) >= limit
+    })
 }
 
 /// The fewest devices whose failure fires the rule, when all of them fail; none when no number of them does.

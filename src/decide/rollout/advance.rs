@@ -237,7 +237,8 @@ impl Pass<'_, '_> {
         let message =
             format!("stage {}, gate {}: {}", self.status.stages[index].name, hopeless.rule, hopeless.message);
         self.enter(index, StagePhase::Held, Reason::GateInconclusive, &message);
-        Some(Outcome::held(Reason::GateInconclusive, message, self.is_live()))
+        // Devices that have not begun must not get a build that its canary cannot prove.
+        Some(self.hold_and_stop(Reason::GateInconclusive, message))
     }
 
     /// A time in the future was written by a clock that has been set back since: if no other clock shows when it was, the

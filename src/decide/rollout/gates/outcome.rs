@@ -16,7 +16,7 @@ use jiff::Timestamp;
 pub struct Judged {
     /// What the status shows.
     pub evidence: Evidence,
-    /// Inconclusive, and no device that is still awaited can change that.
+    /// It has more failures than it allows, and too few to prove that the build is bad.
     pub is_hopeless: bool,
 }
 
@@ -171,13 +171,13 @@ impl<'a> Measured<'a> {
         }
         if !self.gate.min_success.is_reached(best, size) {
             let outlook = format!("needs {goal}, and at most {} can succeed", percent_text(best, size));
-            return (Verdict::Fail, true, outlook);
+            return (Verdict::Fail, false, outlook);
         }
         if size < self.gate.min_sample {
             let needed = counted(self.gate.min_sample, "device");
             return inconclusive(false, format!("cannot prove {goal}: needs {needed}, the stage has {size}"));
         }
-        let Some(allowed) = self.allowed else { return inconclusive(true, self.too_small()) };
+        let Some(allowed) = self.allowed else { return inconclusive(false, self.too_small()) };
         let limit = match allowed {
             0 => format!("needs {goal}: may have no failure"),
             _ => format!("needs {goal}: may have {}", counted(allowed, "failure")),
@@ -196,7 +196,7 @@ impl<'a> Measured<'a> {
             return (Verdict::Pass, false, limit);
         }
         let awaited = counted(failures + self.unfinished - allowed, "more success");
-        inconclusive(counts.outstanding() == 0, format!("{limit}; waits for {awaited}"))
+        inconclusive(false, format!("{limit}; waits for {awaited}"))
     }
 
     fn too_small(&self) -> String {
@@ -298,13 +298,13 @@ mod tests {
             (&wilson, counts(60, 57, 2), (Inconclusive, false)),
             (&wilson, counts(60, 57, 3), (Inconclusive, true)),
             (&wilson, counts(60, 0, 3), (Inconclusive, true)),
-            (&wilson, counts(60, 0, 7), (Fail, true)),
-            (&wilson, counts(10, 10, 0), (Inconclusive, true)),
-            (&exact, counts(25, 25, 0), (Inconclusive, true)),
+            (&wilson, counts(60, 0, 7), (Fail, false)),
+            (&wilson, counts(10, 10, 0), (Inconclusive, false)),
+            (&exact, counts(25, 25, 0), (Inconclusive, false)),
             (&exact, counts(29, 29, 0), (Pass, false)),
             (&ratio, counts(60, 57, 3), (Pass, false)),
             (&ratio, counts(60, 56, 3), (Inconclusive, false)),
-            (&ratio, counts(60, 56, 4), (Fail, true)),
+            (&ratio, counts(60, 56, 4), (Fail, false)),
             (&ratio, counts(0, 0, 0), (Inconclusive, false)),
         ] {
             assert_eq!(at_the_end(gate, counts), expected, "{:?} {counts:?}", gate.method);
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn a_gate_that_nothing_can_prove_never_passes() {
         let certain = gate(GateMethod::Wilson, "100%");
-        assert_eq!(at_the_end(&certain, counts(5000, 5000, 0)), (Verdict::Inconclusive, true));
+        assert_eq!(at_the_end(&certain, counts(5000, 5000, 0)).0, Verdict::Inconclusive);
         assert_eq!(at_the_end(&gate(GateMethod::Ratio, "100%"), counts(50, 50, 0)).0, Verdict::Pass);
         let sure = OutcomeGate { confidence: Percent::FULL, ..gate(GateMethod::Wilson, "95%") };
         assert_eq!(at_the_end(&sure, counts(5000, 5000, 0)).0, Verdict::Inconclusive);

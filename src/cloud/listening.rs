@@ -3,9 +3,10 @@
 
 use super::{
     Call, CallError, Capabilities, Cloud, Reply, Transport, TransportError, WireRequest, WireResponse,
+    refusal,
 };
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
+use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A client of a cloud that also records the time in the cloud's answers.
@@ -38,7 +39,7 @@ impl Transport for Ear {
         if let Ok(answer) = &answer
             && let Some(date) = answer.header("date")
         {
-            *self.heard() = DateTimeParser::new().parse_timestamp(date).ok();
+            *self.heard() = refusal::http_date(date);
         }
         answer
     }

@@ -132,7 +132,7 @@ fn list_jobs(cursor: Cursor) -> Call {
 }
 
 fn a_write() -> Call {
-    Call::StopJob { id: "wahVIzGkCMuAUE2gDERM020000".into(), devices: Vec::new() }
+    Call::StopJob { id: "wahVIzGkCMuAUE2gDERM020000".into() }
 }
 
 #[tokio::test]

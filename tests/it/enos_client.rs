@@ -241,7 +241,6 @@ fn limits_are_held_before_anything_is_sent() {
         with_package(|package| package.verification = Some(NewVerification { devices: 1, min_success: 2 })),
         listed("meter' or productKey != '", "V2"),
         listed("meter", "V2' or version != '"),
-        Call::RetryJob { id: "j1".into(), devices: vec![] },
         Call::ShowDevice { scope: DeviceScope::whole("p"), id: "d".into() },
         Call::ListGroupDevices { product: "p".into(), group: "g".into(), cursor: Cursor::start() },
         Call::ListDevices { scope: DeviceScope::whole("a\" or \""), cursor: Cursor::start() },

@@ -8,7 +8,7 @@ use crate::{
     api::OceanConnect,
     cloud::{
         Call, CallError, Capabilities, Cloud, CloudKind, JobIdentity, Reply, RowsLack, Transport, Uploads,
-        WireRequest, WireResponse, effect,
+        WireRequest, WireResponse, request::send,
     },
 };
 use async_trait::async_trait;
@@ -64,17 +64,13 @@ impl OceanConnectClient {
         let source = Source { spec, secret, transport, call };
         let mut token = self.session.get(&source, None, now).await?;
         for _ in 0..TOKENS_REFUSED {
-            let response = self.send(call, with_token(&request, &token)).await?;
+            let response = send(transport, call, with_token(&request, &token)).await?;
             if !refusal::is_bad_token(&response) {
                 return Ok(response);
             }
             token = self.session.get(&source, Some(&token), now).await?;
         }
-        self.send(call, with_token(&request, &token)).await
-    }
-
-    async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
-        self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
+        send(transport, call, with_token(&request, &token)).await
     }
 }
 
@@ -114,7 +110,6 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         stopped_jobs_hold: false,
         shows_devices: true,
         max_devices_per_job: limits::TASK_DEVICES,
-        max_devices_per_order: limits::TASK_DEVICES,
         page_size: limits::PAGE_SIZE,
         device_pages: &[limits::DEVICE_PAGE_SIZE],
         lists_software: true,

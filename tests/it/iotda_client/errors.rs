@@ -188,18 +188,3 @@ async fn states_that_no_document_names_are_kept_as_they_are() {
     assert_eq!(page.items[0].reason.as_deref(), Some("Task Conflict"));
     assert_eq!(page.items[1].outcome, DeviceOutcome::Unknown("Dreaming".into()));
 }
-
-#[tokio::test]
-async fn devices_that_an_order_did_not_reach_are_named_with_the_reason() {
-    let body = json!({"targets": [
-        {"target": "d1", "status": "success"},
-        {"target": "d2", "status": "failure", "error_code": "IOTDA.014219", "error_msg": "Invalid state."},
-    ]});
-    let reply = perform(&Scripted::always(200, &[], &body.to_string()), &a_write()).await.unwrap();
-    let Reply::Refused(refused) = reply else { panic!("not an order") };
-    assert_eq!(refused.len(), 1);
-    assert_eq!(
-        (refused[0].device.as_str(), refused[0].reason.as_deref()),
-        ("d2", Some("IOTDA.014219: Invalid state."))
-    );
-}

@@ -16,18 +16,18 @@ mod effect;
 pub mod enos;
 pub mod error;
 pub mod huawei_iotda;
-mod listening;
 pub mod nouns;
 pub mod ocean_connect;
 mod refusal;
+mod reported_time;
 mod request;
 mod single_flight;
 mod text_rule;
 pub mod transport;
 
 pub use error::{CallError, Effect, ErrorClass};
-pub use listening::listening;
 pub use nouns::*;
+pub use reported_time::recording_time;
 pub use transport::{Transport, TransportError, WireRequest, WireResponse};
 
 use async_trait::async_trait;

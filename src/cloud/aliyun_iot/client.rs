@@ -129,7 +129,7 @@ impl Cloud for AliyunClient {
         tracing::Span::current().record("request", request_id);
         tracing::debug!(status = response.status, "answered");
         if let Some(error) = refusal::of_answer(call, &response, now) {
-            return modules::without_gone_device(call, &error).ok_or(error);
+            return modules::without_deleted_device(call, &error).ok_or(error);
         }
         match call {
             Call::CheckModule { package } => {

@@ -15,18 +15,18 @@ use jiff::Timestamp;
 /// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
-    let said: Option<Envelope> = serde_json::from_slice(&response.body).ok();
-    let has_body = said.is_some();
-    let said = said.unwrap_or_default();
-    let code = said.code.clone().filter(|code| !code.is_empty());
+    let details: Option<Envelope> = serde_json::from_slice(&response.body).ok();
+    let has_body = details.is_some();
+    let details = details.unwrap_or_default();
+    let code = details.code.clone().filter(|code| !code.is_empty());
     let class = match (response.status, &code) {
-        (200..=299, None) if said.success == Some(true) => return None,
-        (200..=299, Some(code)) if said.success != Some(true) => of_product(code),
+        (200..=299, None) if details.success == Some(true) => return None,
+        (200..=299, Some(code)) if details.success != Some(true) => of_product(code),
         (200..=299, _) => ErrorClass::Unintelligible,
         (status, Some(code)) => of_gateway(status, code),
         (status, None) => of_status(status),
     };
-    let words = said.message.or(said.error_message);
+    let words = details.message.or(details.error_message);
     let message = words.map(|words| limited(&words)).unwrap_or_else(|| {
         let what = if has_body { "the response has no message" } else { "the response is not JSON" };
         what.to_owned()
@@ -35,7 +35,7 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
     error.status = Some(response.status);
     error.next_step =
         next_step(class, code.as_deref().unwrap_or_default(), clock_advice(response, now, sign::MAX_SKEW));
-    error.request_id = said.request_id;
+    error.request_id = details.request_id;
     error.code = code;
     Some(by_class(call, error))
 }
@@ -45,8 +45,8 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
     let next_step = "check that spec.aliyunIot.endpoint is the service address of the region";
     let mut error = refusal::unintelligible(call, response, message, next_step);
-    let said: Option<Envelope> = serde_json::from_slice(&response.body).ok();
-    error.request_id = said.and_then(|said| said.request_id);
+    let details: Option<Envelope> = serde_json::from_slice(&response.body).ok();
+    error.request_id = details.and_then(|details| details.request_id);
     error
 }
 

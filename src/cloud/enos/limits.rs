@@ -95,10 +95,10 @@ impl Check {
         if package.custom_info.as_ref().is_some_and(|info| !info.is_empty()) {
             return Err(self.invalid("customInfo", "EnOS does not pass it to devices", "remove it"));
         }
-        if let Some(asked) = package.verification
-            && !(1..=asked.devices).contains(&asked.min_success)
+        if let Some(wanted) = package.verification
+            && !(1..=wanted.devices).contains(&wanted.min_success)
         {
-            let found = format!("{} of {} devices", asked.min_success, asked.devices);
+            let found = format!("{} of {} devices", wanted.min_success, wanted.devices);
             return Err(self.invalid(
                 "minSuccessForVerified",
                 &found,

@@ -17,7 +17,7 @@ const TOKEN_EXPIRED: i64 = 1203;
 const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// What an answer reports about a failure.
-struct Said {
+struct Details {
     code: Option<i64>,
     message: Option<String>,
     request_id: Option<String>,
@@ -26,20 +26,20 @@ struct Said {
 /// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
-    let said = said(response);
-    let (class, effect) = match (response.status, said.code) {
+    let details = details(response);
+    let (class, effect) = match (response.status, details.code) {
         (200..=299, Some(0)) => return None,
         (429, _) => (ErrorClass::Throttled, Effect::None),
         (503, _) => (ErrorClass::Unavailable, Effect::Unknown),
         (_, Some(code)) if code != 0 => of_code(code),
         (status, _) => of_status(status),
     };
-    let message = said.message.unwrap_or_else(|| "the response has no code and no message".to_owned());
+    let message = details.message.unwrap_or_else(|| "the response has no code and no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
-    error.next_step = next_step(class, said.code, clock_advice(response, now, MOST_SKEW));
+    error.next_step = next_step(class, details.code, clock_advice(response, now, MOST_SKEW));
     error.status = Some(response.status);
-    error.code = said.code.map(|code| code.to_string());
-    error.request_id = said.request_id;
+    error.code = details.code.map(|code| code.to_string());
+    error.request_id = details.request_id;
     error.retry_after = retry_after(response, now);
     Some(if effect == Effect::Unknown { maybe_effective(call, error) } else { error })
 }
@@ -57,7 +57,7 @@ pub fn settles(call: &Call, error: &CallError) -> Option<Reply> {
 /// Whether a signed call was refused because its token has expired.
 #[must_use]
 pub fn is_token_expired(response: &WireResponse) -> bool {
-    said(response).code == Some(TOKEN_EXPIRED)
+    details(response).code == Some(TOKEN_EXPIRED)
 }
 
 /// An answer without an error that no document describes: nothing is concluded from it.
@@ -65,7 +65,7 @@ pub fn is_token_expired(response: &WireResponse) -> bool {
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
     let next_step = "check that spec.enos.endpoint is the address of the EnOS API gateway";
     let mut error = refusal::unintelligible(call, response, message, next_step);
-    error.request_id = said(response).request_id;
+    error.request_id = details(response).request_id;
     error
 }
 
@@ -124,14 +124,14 @@ fn next_step(class: ErrorClass, code: Option<i64>, clock_advice: Option<String>)
 }
 
 /// `code` of the Connect service, `status` of the token service; either may be a string.
-fn said(response: &WireResponse) -> Said {
+fn details(response: &WireResponse) -> Details {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let number = |field: &str| {
         let value = body.get(field)?;
         value.as_i64().or_else(|| value.as_str()?.parse().ok())
     };
     let text = |field: &str| body.get(field)?.as_str().filter(|text| !text.is_empty()).map(limited);
-    Said {
+    Details {
         code: number("code").or_else(|| number("status")),
         message: text("msg"),
         request_id: text("requestId"),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_say_who_must_act_whatever_the_status_is() {
+    fn codes_settle_who_must_act_whatever_the_status_is() {
         let stop = Call::StopJob { id: "j".into() };
         let cases: [(i64, ErrorClass, Effect); 16] = [
             (1001, ErrorClass::Unavailable, Effect::Unknown),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_ordered_already_is_no_error() {
+    fn what_is_in_the_requested_state_already_is_no_error() {
         let error = |call: &Call, code: &str| {
             of_answer(call, &answer(200, &format!(r#"{{"code":{code}}}"#)), now()).unwrap()
         };

@@ -172,8 +172,8 @@ fn metadata<'a>(package: &'a NewPackage, file: &'a LocalFile) -> FirmwareMetadat
         sign: &file.sha256,
         desc: package.description.as_deref().filter(|text| !text.is_empty()),
         enable_verification: package.verification.is_some(),
-        max_allowed_for_verification: package.verification.map(|asked| asked.devices),
-        min_success_for_verified: package.verification.map(|asked| asked.min_success),
+        max_allowed_for_verification: package.verification.map(|wanted| wanted.devices),
+        min_success_for_verified: package.verification.map(|wanted| wanted.min_success),
     }
 }
 

@@ -23,7 +23,7 @@ const TIMED_OUT: &str = "IOTDA.014111";
 
 /// The cloud's code, message and request id in an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Said {
+struct Details {
     code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
@@ -35,20 +35,20 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
     if (200..300).contains(&response.status) && !may_name_an_error(&response.body) {
         return None;
     }
-    let said = said(response);
-    let code = said.code.as_deref().unwrap_or_default();
+    let details = details(response);
+    let code = details.code.as_deref().unwrap_or_default();
     let class = match response.status {
         200..=299 if code.is_empty() => return None,
         200..=299 => class_under_success(code),
         status => class_of(status, code),
     };
-    let message = said.message.clone().unwrap_or_else(|| "the response has no message".to_owned());
+    let message = details.message.clone().unwrap_or_else(|| "the response has no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
     error.status = Some(response.status);
     error.next_step = next_step(&error, code, clock_advice(response, now, sign::MAX_SKEW));
     error.retry_after = retry_after(response, now);
-    error.request_id = said.request_id;
-    error.code = said.code;
+    error.request_id = details.request_id;
+    error.code = details.code;
     Some(by_class(call, error))
 }
 
@@ -57,7 +57,7 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
     let next_step = "check that spec.huaweiIotda.endpoint is the application access address of the instance";
     let mut error = refusal::unintelligible(call, response, message, next_step);
-    error.request_id = said(response).request_id;
+    error.request_id = details(response).request_id;
     error
 }
 
@@ -105,14 +105,14 @@ fn may_name_an_error(body: &[u8]) -> bool {
 
 /// Reads every form of error body that the SDK's parser accepts: `error_code`/`error_msg`, `errorCode`/`errorMsg`,
 /// `code`/`message`, or one of these one level down. Under a 2xx only `error_code` is an error.
-fn said(response: &WireResponse) -> Said {
+fn details(response: &WireResponse) -> Details {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let header_id = response.header("x-request-id").map(str::to_owned);
     let request_id = header_id.or_else(|| text(&body, "request_id"));
     let success = (200..300).contains(&response.status);
     let found = if success { pair(&body, "error_code", "error_msg") } else { any_pair(&body) };
     let (code, message) = found.map_or((None, None), |(code, message)| (Some(code), message));
-    Said { code, message: message.map(|message| limited(&message)), request_id }
+    Details { code, message: message.map(|message| limited(&message)), request_id }
 }
 
 fn any_pair(body: &Value) -> Option<(String, Option<String>)> {

@@ -77,7 +77,7 @@ const MEANINGS: [Meaning; 26] = [
 /// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse) -> Option<CallError> {
-    let (code, words) = said(response);
+    let (code, words) = details(response);
     let is_success = (200..300).contains(&response.status);
     if is_success && code.is_none() {
         return None;
@@ -95,7 +95,7 @@ pub fn of_answer(call: &Call, response: &WireResponse) -> Option<CallError> {
 /// True when the answer means that the token is not the newest one of the application.
 #[must_use]
 pub fn is_bad_token(response: &WireResponse) -> bool {
-    said(response).0.as_deref() == Some(BAD_TOKEN)
+    details(response).0.as_deref() == Some(BAD_TOKEN)
 }
 
 /// A 2xx answer that no document describes: nothing is concluded from it.
@@ -120,7 +120,7 @@ const fn next_step(class: ErrorClass) -> &'static str {
 }
 
 /// `error_code` and `error_desc`; old calls give them under HTTP 200, too.
-fn said(response: &WireResponse) -> (Option<String>, Option<String>) {
+fn details(response: &WireResponse) -> (Option<String>, Option<String>) {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     (text(&body, "error_code"), text(&body, "error_desc").map(|words| limited(&words)))
 }

@@ -69,7 +69,7 @@ impl Sessions {
     pub fn of(&self, spec: &OceanConnect) -> Arc<Session> {
         let key = (request::origin(&spec.endpoint).to_owned(), spec.app_id.clone());
         let shelf = self.shelf.clone().map(|shelf| (shelf, shared::name_of(&key.0, &key.1)));
-        // A panic elsewhere leaves the map unchanged.
+        // A panic elsewhere does not change the map.
         let mut sessions = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = || Arc::new(Session { shelf, ..Session::default() });
         Arc::clone(sessions.entry(key).or_insert_with(begin))

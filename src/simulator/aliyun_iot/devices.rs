@@ -1,4 +1,4 @@
-//! Devices and groups, as far as they can be asked for. What devices run is the fleet's.
+//! Devices and groups, as far as they can be queried. What devices run is the fleet's.
 
 use super::{
     AliyunIot, DEFAULT_MODULE, codes,
@@ -85,7 +85,7 @@ pub struct Group {
     pub id: String,
     /// `GroupName`.
     pub name: String,
-    /// Its members follow a rule; here they are named by the world file all the same.
+    /// Its members follow a rule; here they are named by the world file nevertheless.
     pub is_dynamic: bool,
     /// Members, oldest first.
     pub members: Vec<Key>,
@@ -135,7 +135,7 @@ fn simple(cloud: &AliyunIot, index: usize, (product, name): &Key) -> Map<String,
     ])
 }
 
-/// What the detail calls say of a device.
+/// What the detail calls return for a device.
 fn detail(
     cloud: &AliyunIot,
     fleet: &Fleet<Event>,
@@ -160,7 +160,7 @@ fn detail(
     row
 }
 
-/// How deep QueryDevice goes by page number; beyond it wants `NextToken`.
+/// How deep QueryDevice pages by number; beyond that it needs `NextToken`.
 const DEEPEST: usize = 10_000;
 
 /// QueryDevice: its current page is called `Page`.
@@ -259,7 +259,7 @@ pub fn module_versions(
     Ok(answer)
 }
 
-/// QueryDeviceByTags: devices that carry all of the tags (*assumed*: the document does not say all or any).
+/// QueryDeviceByTags: devices that carry all of the tags (*assumed*: the document does not state all or any).
 ///
 /// # Errors
 /// A parameter breaks its rule.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const MOST_VERIFIED: usize = 10;
 const MOST_NAMED: usize = 200;
 const MOST_SOURCES: usize = 10;
-/// Bytes of the one file that goes by MQTT (manual of OTA downloads). That jobs are refused for more is *assumed*.
+/// Bytes of the one file that is sent by MQTT (manual of OTA downloads). That jobs are refused for more is *assumed*.
 const MOST_BY_MQTT: u64 = 16 * 1024 * 1024;
 const MOST_TAGS: usize = 10;
 const MOST_TAG_TEXT: usize = 4096;

@@ -124,10 +124,10 @@ pub fn unfinished_by_device(cloud: &AliyunIot, index: usize, request: &Request<'
     let mut rows = Vec::new();
     for job in jobs {
         let open = job.tasks.iter().filter(|task| task.device == name && !task.status.is_final());
-        let asked = open.filter(|task| {
+        let selected = open.filter(|task| {
             statuses.is_empty() || statuses.iter().any(|status| status == task.status.as_str())
         });
-        rows.extend(asked.map(|task| job.unfinished_row(task, cloud.product_name(&job.product))));
+        rows.extend(selected.map(|task| job.unfinished_row(task, cloud.product_name(&job.product))));
     }
     Ok(members([("Data", json!({"SimpleOTATaskInfo": rows}))]))
 }
@@ -150,7 +150,7 @@ pub fn cancel_strategy(
     Ok(Map::new())
 }
 
-/// CancelOTATaskByJob: which tasks are meant is said by flags, one of which must be given.
+/// CancelOTATaskByJob: flags select the tasks; one of them must be given.
 ///
 /// # Errors
 /// Unknown job, or no flag.
@@ -262,7 +262,7 @@ pub fn confirm(
 ///
 /// # Errors
 /// Unknown job or task, or one that cannot run again.
-pub fn again(
+pub fn reupgrade(
     cloud: &mut AliyunIot,
     fleet: &mut Fleet<Event>,
     index: usize,
@@ -282,7 +282,7 @@ pub fn again(
         ));
     }
     cloud.upgrade(fleet, index, request.times.fleet, |upgrade| {
-        tasks.into_iter().for_each(|(record, place)| upgrade.again(record, place));
+        tasks.into_iter().for_each(|(record, place)| upgrade.reupgrade(record, place));
     });
     Ok(Map::new())
 }

@@ -131,7 +131,7 @@ pub struct Job {
     pub was_started: bool,
     /// When it was created.
     pub created: Times,
-    /// Nobody sees it any more. Devices that are at it go on.
+    /// No call shows it any more. Its devices that have begun finish.
     pub is_deleted: bool,
     /// Fields that are shown as they were given.
     pub shown: Map<String, Value>,

@@ -60,7 +60,7 @@ impl Jobs {
     /// There is none, or it has been deleted.
     pub fn number(&self, id: &str) -> Result<usize, Refusal> {
         let found = self.0.iter().position(|job| job.id == id && !job.is_deleted);
-        found.ok_or_else(|| Refusal::new(&codes::NO_JOB))
+        found.ok_or_else(|| Refusal::new(&codes::NO_JOB, ""))
     }
 
     /// The job with this id.
@@ -77,7 +77,7 @@ impl Jobs {
 /// # Errors
 /// A field breaks its rule; the firmware does not allow the job.
 pub fn create(enos: &mut Enos, fleet: &mut Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let firmware = enos.accounts[account].firmware(request.required("firmwareId")?)?.clone();
     let plan = read(fields, &firmware, enos.switches.policy_upgrade)?;
@@ -85,7 +85,7 @@ pub fn create(enos: &mut Enos, fleet: &mut Fleet<Event>, account: usize, request
     if let (Filter::Keys(keys), Policy::Reject) = (&plan.scope.filter, enos.switches.unknown_targets)
         && keys.iter().any(|key| enos.accounts[account].devices.get(key).is_none())
     {
-        return Err(Refusal::new(&codes::NO_DEVICE));
+        return Err(Refusal::new(&codes::NO_DEVICE, ""));
     }
     let mut shown: Map<String, Value> =
         SHOWN.iter().filter_map(|name| Some(((*name).to_owned(), fields.get(name)?.clone()))).collect();
@@ -170,12 +170,13 @@ fn read_retry(fields: Fields<'_>) -> Result<Option<(i64, SignedDuration)>, Refus
 fn check_verification(plan: &Plan, firmware: &Firmware) -> Result<(), Refusal> {
     match (&plan.scope.filter, plan.kind) {
         (_, Kind::Upgrade) if firmware.needs_verification && !firmware.is_verified => {
-            Err(Refusal::new(&codes::NOT_VERIFIED))
+            Err(Refusal::new(&codes::NOT_VERIFIED, ""))
         }
         (Filter::Keys(keys), Kind::Verify) => {
             let most = firmware.most_to_verify.unwrap_or(MOST_TO_VERIFY);
             let fits = i64::try_from(keys.len()).is_ok_and(|count| count <= most);
-            let refusal = Refusal { code: &codes::TOO_MANY_TO_VERIFY, detail: format!("[{most}]") };
+            let text = format!("{}[{most}]", codes::TOO_MANY_TO_VERIFY.text);
+            let refusal = Refusal { text: "", ..Refusal::new(&codes::TOO_MANY_TO_VERIFY, text) };
             if fits { Ok(()) } else { Err(refusal) }
         }
         _ => Ok(()),
@@ -221,14 +222,18 @@ fn field(job: &Job, is_started: bool, name: &str) -> Option<String> {
 /// # Errors
 /// Expression or page break a rule.
 pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let page = PageQuery::read(fields)?;
     let expression = Expression::parse(fields.text("expression")?, JOB_FIELDS)?;
-    let seen = |job: &Job| if request.shows(job.ordered) { job.is_started } else { job.was_started };
+    let seen = |job: &Job| {
+        if request.has_settled(enos.settle(), job.ordered) { job.is_started } else { job.was_started }
+    };
     let shown = |job: &&Job| {
         let started = seen(job);
-        !job.is_deleted && request.shows(job.created) && expression.holds(&|name| field(job, started, name))
+        !job.is_deleted
+            && request.has_settled(enos.settle(), job.created)
+            && expression.holds(&|name| field(job, started, name))
     };
     let holder = &enos.accounts[account];
     let rows = holder.jobs.iter().rev().filter(shown);
@@ -236,7 +241,7 @@ pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
     Ok(page.answer(&rows))
 }
 
-/// What a job is told.
+/// A change of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// `action=start`
@@ -266,10 +271,10 @@ pub fn order(
         _ => None,
     };
     if let Some(code) = refused {
-        return Err(Refusal::new(code));
+        return Err(Refusal::new(code, ""));
     }
     match order {
-        // Assumed: what has not begun at a device goes with its job; no document says.
+        // Assumed: a task that no device has begun is deleted with its job; no document settles it.
         Order::Delete => {
             job.is_deleted = true;
             enos.upgrade(fleet, account, number, request.times, |upgrade| upgrade.step(Step::Superseded));
@@ -288,5 +293,5 @@ pub fn order(
 /// No such job.
 pub fn find<'a>(account: &'a mut Account, request: &Request<'_>) -> Result<(usize, &'a mut Job), Refusal> {
     let number = account.jobs.number(request.required("jobId")?)?;
-    account.jobs.at(number).map(|job| (number, job)).ok_or_else(|| Refusal::new(&codes::NO_JOB))
+    account.jobs.at(number).map(|job| (number, job)).ok_or_else(|| Refusal::new(&codes::NO_JOB, ""))
 }

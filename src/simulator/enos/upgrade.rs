@@ -1,4 +1,4 @@
-//! How a job goes through the fleet, event by event.
+//! How a job passes through the fleet, event by event.
 //!
 //! Documented: the five statuses, `upgradeTimeout` (from `upgrading` on, in a verification from `published` on), retries,
 //! `maximumConcurrency`, what may be cancelled and retried, when a firmware is verified. *Assumed*: a device that is not
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 /// Why a task fails whose device is not there.
 const NO_DEVICE: &str = "Device not found";
-/// How often an incremental job looks for devices that have come to fit.
+/// How often an incremental job searches for devices that have come to fit.
 const SWEEP: SignedDuration = SignedDuration::from_mins(10);
 
 /// Devices that were sent something: the number of the job and the task.
@@ -37,7 +37,7 @@ pub enum Step {
     Superseded,
     /// Its window opens, or a place in it is free.
     Pump,
-    /// It looks for devices that have come to fit.
+    /// It searches for devices that have come to fit.
     Sweep,
     /// Something happens to a task, if it still is at this attempt.
     Task(u32, u32, TaskStep),
@@ -56,7 +56,7 @@ pub enum TaskStep {
     TimedOut,
     /// It failed.
     Failed(String),
-    /// The cloud says success. The device runs the version, unless it lies; and goes back after that time.
+    /// The cloud reports success. The device runs the version, unless that is false; and reverts after that time.
     Succeeded {
         /// The device runs the version.
         installed: bool,
@@ -263,7 +263,7 @@ impl Upgrade<'_> {
     }
 
     /// A verification with enough successes verifies its firmware. *Assumed*: one is enough when the firmware does not
-    /// say how many.
+    /// state how many.
     fn verify(&mut self) {
         let successes = i64::try_from(self.job.count(Status::Succeeded)).unwrap_or(i64::MAX);
         let is_ours = |firmware: &&mut Firmware| firmware.id == self.job.firmware.id;
@@ -279,7 +279,7 @@ impl Upgrade<'_> {
         self.end(index, Status::Failed, -1, "Canceled".to_owned());
     }
 
-    /// A device has gone out of service.
+    /// A device was taken out of service.
     pub fn lose(&mut self, device: &str) {
         let Some(index) = self.job.find(device) else { return };
         if self.job.task(index).is_some_and(|task| task.status.is_open()) {

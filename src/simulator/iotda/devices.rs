@@ -259,7 +259,7 @@ impl Devices {
 /// # Errors
 /// A field breaks its rule, the id is taken, the product or the gateway is unknown.
 pub fn create(iotda: &mut Iotda, fleet: &mut Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     let product = fields.required("product_id", &ID)?.to_owned();
     let node = fields.required("node_id", &NODE_ID)?.to_owned();
@@ -315,7 +315,7 @@ pub fn list(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &R
             .at(record)
             .is_some_and(|device| filter.keeps(account, device) && request.shows(device.created_wall))
     };
-    let filtered = filter.is_set() || request.stale.is_some();
+    let filtered = filter.is_set() || request.lag.is_some();
     let page = page.of(rows, filtered.then_some(&keep));
     let found = page.rows.iter().filter_map(|row| account.devices.at(*row));
     let devices = found.map(|device| {
@@ -403,7 +403,7 @@ pub fn shadow(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
     Ok(Answer::json(200, &json!({"device_id": id, "shadow": []})))
 }
 
-/// DELETE `/devices/{device_id}`: it leaves its groups, and the tasks that are not done with it.
+/// DELETE `/devices/{device_id}`: it is removed from its groups, and from the tasks that have not ended for it.
 ///
 /// # Errors
 /// No such device.
@@ -421,7 +421,7 @@ pub fn delete(
         iotda.upgrade(fleet, account, task, now, |upgrade| upgrade.remove_sub(index));
     }
     fleet.devices.remove(id);
-    Ok(Answer::empty())
+    Ok(Answer::empty(204))
 }
 
 fn check_id(id: &str) -> Result<&str, Refusal> {

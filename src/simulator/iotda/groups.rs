@@ -153,7 +153,7 @@ impl Account {
 /// # Errors
 /// A field breaks its rule, the name is taken, or the parent is unknown.
 pub fn create(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     let name = fields.required("name", &NAME)?;
     let description = fields.text("description", &DESCRIPTION)?;
@@ -227,7 +227,7 @@ pub fn show(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
 /// # Errors
 /// No such group, a field breaks its rule, or the name is taken.
 pub fn update(iotda: &mut Iotda, account: usize, id: &str, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     let name = fields.text("name", &NAME)?;
     let description = fields.text("description", &DESCRIPTION)?;
@@ -256,7 +256,7 @@ pub fn delete(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
     if let Some(record) = account.groups.by_id.remove(id) {
         account.groups.rows.remove(&record);
     }
-    Ok(Answer::empty())
+    Ok(Answer::empty(204))
 }
 
 /// POST `/device-group/{group_id}/action`.
@@ -279,7 +279,7 @@ pub fn action(iotda: &mut Iotda, account: usize, id: &str, request: &Request<'_>
         _ => return Err(invalid("action_id must be addDevice or removeDevice.")),
     };
     group.modified = request.times.fleet;
-    Ok(Answer { status: 200, headers: Vec::new(), body: Vec::new() })
+    Ok(Answer::empty(200))
 }
 
 /// GET `/device-group/{group_id}/devices`: without versions.

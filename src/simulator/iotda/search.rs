@@ -55,7 +55,7 @@ impl Candidate<'_> {
         device.into_iter().flat_map(|device| &device.tags).map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Static groups only: a dynamic group that asks for groups would ask for itself.
+    /// Static groups only: a dynamic group that selects by groups would contain itself.
     fn groups(&self) -> Vec<String> {
         let with = self.account.groups.iter().filter(|group| group.members.contains(&self.record));
         with.map(|group| group.id.clone()).collect()
@@ -87,7 +87,7 @@ pub fn query(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &
     if !passes {
         return Err(Refusal::new(&codes::THROTTLED, super::throttle_detail(1.0)));
     }
-    let body = request.json()?;
+    let body = request.json_object()?;
     let statement = query_sql::parse(Fields::new(&body).required("sql", &Rule::new(400, |_| true))?)?;
     let seed = iotda.seed;
     let holder = iotda.account(account)?;

@@ -116,9 +116,6 @@ async fn a_call_that_breaks_a_limit_is_never_sent() {
     let transport = Scripted::always(200, &[], "{}");
     let call = Call::StopJob { id: "task".into() };
     let error = perform(&transport, &call).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "StopJob: task_id: \"task\" contains 't'; use digits and a to f only"
-    );
+    assert_eq!(error.to_string(), "StopJob: task_id: \"task\" contains 't'; use digits and a to f only");
     assert!(transport.sent().is_empty());
 }

@@ -4,7 +4,7 @@
 //! **Invariant:** a cancelled sign-in blocks no caller: one of those that wait signs in instead.\
 //! **Invariant:** a rejected token is dropped only while it is the current one; its successor stays.
 
-use super::CallError;
+use super::{Call, CallError, Transport, WireRequest, WireResponse, request};
 use jiff::Timestamp;
 use std::sync::{
     Arc,
@@ -24,6 +24,18 @@ pub(super) struct Previous<T> {
     pub expiring: Option<Arc<T>>,
     /// The token that the cloud rejected last, until a sign-in succeeds.
     pub rejected: Option<Arc<T>>,
+}
+
+/// How a call is sent with a token.
+pub(super) struct Exchange<'a> {
+    pub transport: &'a dyn Transport,
+    pub call: &'a Call,
+    /// Wall-clock time.
+    pub now: Timestamp,
+    /// Whether an answer means that the token is not valid any more. That is a definite refusal: nothing can happen twice.
+    pub is_rejected: fn(&WireResponse) -> bool,
+    /// How many tokens may be rejected before the call fails.
+    pub rejections: usize,
 }
 
 /// Holds the token of one account.
@@ -77,6 +89,33 @@ impl<T: Token> SingleFlight<T> {
         }
         held.last = Some(result.clone());
         result
+    }
+}
+
+impl<T: Token> SingleFlight<T> {
+    /// Sends a request with a token, and with another one when that is rejected.
+    ///
+    /// # Errors
+    /// That of the sign-in, or of the transport.
+    pub async fn send<F>(
+        &self,
+        exchange: &Exchange<'_>,
+        sign_in: impl Fn(Previous<T>) -> F,
+        sign: impl Fn(&T) -> WireRequest,
+    ) -> Result<WireResponse, CallError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let Exchange { transport, call, now, is_rejected, rejections } = *exchange;
+        let mut token = self.get(None, now, &sign_in).await?;
+        for _ in 0..rejections {
+            let response = request::send(transport, call, sign(&token)).await?;
+            if !is_rejected(&response) {
+                return Ok(response);
+            }
+            token = self.get(Some(&token), now, &sign_in).await?;
+        }
+        request::send(transport, call, sign(&token)).await
     }
 }
 

@@ -8,7 +8,8 @@ use crate::{
     api::{CloudKind, Enos},
     cloud::{
         Call, CallError, Capabilities, Cloud, JobIdentity, Reply, RowsLack, Transport, Uploads, WireRequest,
-        WireResponse, request::send, single_flight::SingleFlight,
+        WireResponse,
+        single_flight::{Exchange, SingleFlight},
     },
 };
 use async_trait::async_trait;
@@ -56,8 +57,7 @@ impl EnosClient {
         }
     }
 
-    /// A token may become invalid early: it is renewed once, and the call is sent again. A refused token is a definite refusal,
-    /// so nothing can happen twice.
+    /// A token may become invalid early: it is renewed once, and the call is sent again.
     async fn authenticate_and_send(
         &self,
         call: &Call,
@@ -68,14 +68,10 @@ impl EnosClient {
         let transport = self.transport.as_ref();
         let (spec, stamps) = (&self.spec, &self.stamps);
         let source = TokenSource { spec, app_key, app_secret, stamps, transport, call };
+        let exchange =
+            Exchange { transport, call, now, is_rejected: refusal::is_token_expired, rejections: 1 };
         let sign_in = |previous| source.sign_in(previous, now);
-        let token = self.tokens.get(None, now, sign_in).await?;
-        let response = send(transport, call, self.signed(request, &token, now)).await?;
-        if !refusal::is_token_expired(&response) {
-            return Ok(response);
-        }
-        let token = self.tokens.get(Some(&token), now, sign_in).await?;
-        send(transport, call, self.signed(request, &token, now)).await
+        self.tokens.send(&exchange, sign_in, |token| self.signed(request, token, now)).await
     }
 
     fn signed(&self, request: &WireRequest, token: &Token, now: Timestamp) -> WireRequest {

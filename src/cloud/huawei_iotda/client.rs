@@ -11,7 +11,7 @@ use crate::{
         Call, CallError, Capabilities, Cloud, CloudKind, ErrorClass, JobIdentity, Reply, RowsLack, Transport,
         Uploads, WireRequest, WireResponse,
         request::{host, origin, send},
-        single_flight::SingleFlight,
+        single_flight::{Exchange, SingleFlight},
     },
 };
 use async_trait::async_trait;
@@ -134,8 +134,7 @@ impl IotdaClient {
         }
     }
 
-    /// A token may become invalid early (new password, changed permissions): it is renewed once, and the call is sent again. A
-    /// 401 is a definite refusal, so nothing can happen twice.
+    /// A token may become invalid early (new password, changed permissions): it is renewed once, and the call is sent again.
     async fn send_with_token(
         &self,
         call: &Call,
@@ -145,13 +144,9 @@ impl IotdaClient {
     ) -> Result<WireResponse, CallError> {
         let transport = self.transport.as_ref();
         let source = TokenSource { spec: &self.spec, user, transport, call };
-        let token = self.tokens.get(None, now, |_| source.fetch(now)).await?;
-        let response = send(transport, call, with_token(&request, &token)).await?;
-        if response.status != 401 {
-            return Ok(response);
-        }
-        let token = self.tokens.get(Some(&token), now, |_| source.fetch(now)).await?;
-        send(transport, call, with_token(&request, &token)).await
+        let is_rejected = |response: &WireResponse| response.status == 401;
+        let exchange = Exchange { transport, call, now, is_rejected, rejections: 1 };
+        self.tokens.send(&exchange, |_| source.fetch(now), |token| with_token(&request, token)).await
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     api::OceanConnect,
     cloud::{
         Call, CallError, ErrorClass, Transport, WireRequest, WireResponse, effect, request,
-        single_flight::{self, Previous, SingleFlight},
+        single_flight::{self, Exchange, Previous, SingleFlight},
     },
 };
 use bytes::Bytes;
@@ -87,18 +87,19 @@ pub struct Session {
 }
 
 impl Session {
-    /// A token that is valid at `now`, other than `rejected`.
+    /// Sends a request with the token.
     ///
     /// # Errors
-    /// When the platform refuses, cannot be reached, or answers unintelligibly; or when another program signs in with the same
-    /// application. No request of the caller has taken effect then.
-    pub async fn get(
+    /// When the platform refuses the sign-in, cannot be reached, or answers unintelligibly; or when another program signs in with
+    /// the same application.
+    pub(super) async fn send(
         &self,
+        exchange: &Exchange<'_>,
         source: &Source<'_>,
-        rejected: Option<&Arc<Token>>,
-        now: Timestamp,
-    ) -> Result<Arc<Token>, CallError> {
-        self.tokens.get(rejected, now, |previous| self.renew(previous, source, now)).await
+        sign: impl Fn(&Token) -> WireRequest,
+    ) -> Result<WireResponse, CallError> {
+        let sign_in = |previous| self.renew(previous, source, exchange.now);
+        self.tokens.send(exchange, sign_in, sign).await
     }
 
     /// Another token than the held one: that of another process, or a new one.

@@ -4,7 +4,7 @@
 //! depend on the order of calls, on the clock's steps, or on other devices.
 
 use super::{
-    draw,
+    Event, draw,
     queue::EventQueue,
     world::{Behaviour, Hours, Range, World},
 };
@@ -144,17 +144,17 @@ const FAILURES: [&str; 6] = [
 
 /// All devices, and what will happen to them.
 #[derive(Debug)]
-pub struct Fleet<E> {
+pub struct Fleet {
     /// Seed of the world file.
     pub seed: u64,
     /// Devices by id.
     pub devices: BTreeMap<String, Device>,
     /// What will happen.
-    pub queue: EventQueue<E>,
+    pub queue: EventQueue<Event>,
     behaviours: Vec<Behaviour>,
 }
 
-impl<E> Fleet<E> {
+impl Fleet {
     /// A fleet without devices.
     #[must_use]
     pub fn new(world: &World) -> Self {

@@ -13,6 +13,7 @@ mod bucket;
 pub mod clock;
 mod draw;
 pub mod enos;
+mod event;
 pub mod faults;
 pub mod fleet;
 pub mod form;
@@ -27,6 +28,7 @@ pub mod service;
 pub mod truth;
 pub mod world;
 
+pub use event::Event;
 pub use http::{Running, serve};
 pub use truth::{DeviceChange, PackageTruth, TaskTruth};
 pub use world::{World, WorldError};
@@ -39,7 +41,7 @@ use enos::Enos;
 use faults::{Act, Fault, Faults, Kind};
 use fleet::{Device, Fleet, Part, Presence};
 use form::Form;
-use iotda::{Iotda, Record, Step};
+use iotda::Iotda;
 use jiff::{SignedDuration, Timestamp};
 use ocean_connect::{OceanConnect, UploadSpec};
 use request::Received;
@@ -50,69 +52,6 @@ use std::{
     time::Duration,
 };
 use world::DeviceSpec;
-
-/// Something that will happen.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A device reverts to its old version, if it still runs the new one.
-    Revert {
-        /// Device id.
-        device: String,
-        /// What reverts.
-        part: Part,
-        /// The new version.
-        version: String,
-        /// The old one.
-        old: Option<String>,
-    },
-    /// Something happens in an account of Alibaba Cloud.
-    AliyunIot {
-        /// Its index.
-        account: usize,
-        /// What happens.
-        step: aliyun_iot::Step,
-    },
-    /// Something happens to a batch task of IoTDA.
-    Iotda {
-        /// Its account.
-        account: usize,
-        /// Its record.
-        task: Record,
-        /// What happens.
-        step: Step,
-    },
-    /// Something happens to an upgrade task of OceanConnect.
-    OceanConnect {
-        /// Its application.
-        app: usize,
-        /// Its place.
-        task: usize,
-        /// What happens.
-        step: ocean_connect::Step,
-    },
-    /// Something happens to a job of EnOS.
-    Enos {
-        /// Its account.
-        account: usize,
-        /// Its number.
-        job: usize,
-        /// What happens.
-        step: enos::Step,
-    },
-}
-
-impl Event {
-    /// The cloud that it happens in; none when it happens to a device alone.
-    const fn cloud(&self) -> Option<CloudKind> {
-        match self {
-            Self::Revert { .. } => None,
-            Self::AliyunIot { .. } => Some(CloudKind::AliyunIot),
-            Self::Iotda { .. } => Some(CloudKind::HuaweiIotda),
-            Self::OceanConnect { .. } => Some(CloudKind::OceanConnect),
-            Self::Enos { .. } => Some(CloudKind::Enos),
-        }
-    }
-}
 
 /// How a call ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +88,7 @@ pub struct Calls {
 /// A world file that runs.
 #[derive(Debug)]
 pub struct Simulator {
-    fleet: Fleet<Event>,
+    fleet: Fleet,
     /// The clouds that are served, in the order of [`CloudKind::ALL`]; at least one.
     services: Vec<Box<dyn Service>>,
     clock: FleetClock,

@@ -2,7 +2,7 @@
 //!
 //! Each cloud has one table of its operations, which `operations!` makes an enum of.
 
-use super::{Event, fleet::Fleet};
+use super::fleet::Fleet;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
@@ -46,7 +46,7 @@ pub(super) use operations;
 /// What a handler answers from: the cloud and its fleet, the account that calls, and its request.
 pub(super) struct Call<'a, C, R> {
     pub cloud: &'a mut C,
-    pub fleet: &'a mut Fleet<Event>,
+    pub fleet: &'a mut Fleet,
     pub account: usize,
     pub id: &'a str,
     pub request: &'a R,

@@ -34,7 +34,7 @@ pub trait Service: fmt::Debug + Send {
     fn max_body(&self) -> usize;
 
     /// Answers a request.
-    fn handle(&mut self, fleet: &mut Fleet<Event>, received: Received<'_>) -> WireResponse;
+    fn handle(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse;
 
     /// Whether the request with this head is an upload: its form is read piece by piece, and given to
     /// [`Self::handle_upload`].
@@ -48,7 +48,7 @@ pub trait Service: fmt::Debug + Send {
     }
 
     /// Lets something happen that it put into the fleet's queue. Events of other clouds never get here.
-    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp);
+    fn happen(&mut self, fleet: &mut Fleet, event: Event, at: Timestamp);
 
     /// How it words throttling.
     fn throttled(&self, request_id: &str) -> WireResponse;
@@ -77,7 +77,7 @@ pub trait Service: fmt::Debug + Send {
     /// [`WorldError`]: its id is taken or not allowed, or the account does not exist.
     fn add_device(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         new: NewDevice<'_>,
         times: Times,
@@ -87,10 +87,10 @@ pub trait Service: fmt::Debug + Send {
     fn add_group(&mut self, account: usize, name: &str, id: Option<&str>, times: Times);
 
     /// Takes a device out of service; false when this cloud has none of this id. *Assumed*: what has not ended for it fails.
-    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool;
+    fn remove_device(&mut self, fleet: &mut Fleet, device: &str, now: Times) -> bool;
 
     /// A device has been switched on: an upgrade that waits for it continues.
-    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp);
+    fn wake(&mut self, fleet: &mut Fleet, device: &str, now: Timestamp);
 
     /// All packages of all accounts, oldest first.
     fn packages(&self) -> Vec<PackageTruth>;
@@ -107,7 +107,7 @@ pub trait Service: fmt::Debug + Send {
     }
 
     /// Stops a task as people do it in the cloud's portal, where its API cannot; false when there is no such task.
-    fn stop_by_hand(&mut self, _fleet: &mut Fleet<Event>, _task: &str, _now: Timestamp) -> bool {
+    fn stop_by_hand(&mut self, _fleet: &mut Fleet, _task: &str, _now: Timestamp) -> bool {
         false
     }
 }

@@ -28,7 +28,6 @@ pub use spec::{AliyunAccount, AliyunSpec, SchemeName};
 pub use upgrade::Step;
 
 use super::{
-    Event,
     answer::Answer,
     bucket::Bucket,
     draw,
@@ -101,7 +100,7 @@ impl Account {
 
     /// The version of a module that a device runs.
     #[must_use]
-    pub fn version(&self, fleet: &Fleet<Event>, key: &Key, module: &str) -> Option<String> {
+    pub fn version(&self, fleet: &Fleet, key: &Key, module: &str) -> Option<String> {
         let running = fleet.devices.get(&key.1)?;
         match module {
             DEFAULT_MODULE => running.firmware.clone(),
@@ -110,7 +109,7 @@ impl Account {
         }
     }
 
-    fn set_version(&mut self, fleet: &mut Fleet<Event>, key: &Key, module: &str, version: Option<String>) {
+    fn set_version(&mut self, fleet: &mut Fleet, key: &Key, module: &str, version: Option<String>) {
         if matches!(module, DEFAULT_MODULE | SOFTWARE_MODULE) {
             if let Some(running) = fleet.devices.get_mut(&key.1) {
                 running.set_version(upgrade::part_of(module), version);
@@ -190,7 +189,7 @@ impl AliyunIot {
 
     fn upgrade<T>(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         index: usize,
         now: Timestamp,
         act: impl FnOnce(&mut Upgrade<'_>) -> T,
@@ -199,7 +198,7 @@ impl AliyunIot {
         Some(act(&mut Upgrade { index, account, fleet, now }))
     }
 
-    fn reply(&mut self, fleet: &mut Fleet<Event>, received: Received<'_>) -> WireResponse {
+    fn reply(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse {
         let Received { wire, times, .. } = received;
         let id = self.request_id();
         if wire.path.starts_with(STORE) {
@@ -226,7 +225,7 @@ impl AliyunIot {
         [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
     }
 
-    fn dispatch(&mut self, fleet: &mut Fleet<Event>, call: Read<'_>) -> Handled {
+    fn dispatch(&mut self, fleet: &mut Fleet, call: Read<'_>) -> Handled {
         let Read { received, query, form, parameters, action } = call;
         let Received { wire, times, lag } = received;
         if !matches!(wire.method, "GET" | "POST") {

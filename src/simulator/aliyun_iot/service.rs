@@ -46,7 +46,7 @@ impl Service for AliyunIot {
         MAX_BODY
     }
 
-    fn handle(&mut self, fleet: &mut Fleet<Event>, received: Received<'_>) -> WireResponse {
+    fn handle(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse {
         self.reply(fleet, received)
     }
 
@@ -59,7 +59,7 @@ impl Service for AliyunIot {
         self.post_object(form, times.wall, times.fleet, &id)
     }
 
-    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp) {
+    fn happen(&mut self, fleet: &mut Fleet, event: Event, at: Timestamp) {
         if let Event::AliyunIot { account, step } = event {
             self.upgrade(fleet, account, at, |upgrade| upgrade.step(step));
         }
@@ -83,7 +83,7 @@ impl Service for AliyunIot {
 
     fn add_device(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         new: NewDevice<'_>,
         times: Times,
@@ -119,7 +119,7 @@ impl Service for AliyunIot {
         self.ensure_group(account, name, id, times);
     }
 
-    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+    fn remove_device(&mut self, fleet: &mut Fleet, device: &str, now: Times) -> bool {
         let mut accounts = self.accounts.iter_mut().enumerate();
         let Some((index, key)) = accounts.find_map(|(index, a)| Some((index, a.devices.remove(device)?)))
         else {
@@ -129,7 +129,7 @@ impl Service for AliyunIot {
         true
     }
 
-    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
+    fn wake(&mut self, fleet: &mut Fleet, device: &str, now: Timestamp) {
         for index in 0..self.accounts.len() {
             self.upgrade(fleet, index, now, |upgrade| upgrade.wake(device));
         }

@@ -67,7 +67,7 @@ pub struct Upgrade<'a> {
     /// The account.
     pub account: &'a mut Account,
     /// The fleet.
-    pub fleet: &'a mut Fleet<Event>,
+    pub fleet: &'a mut Fleet,
     /// Fleet time.
     pub now: Timestamp,
 }

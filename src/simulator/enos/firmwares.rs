@@ -6,7 +6,7 @@ use super::{
     multipart,
     request::{Answer, Fields, Handled, PageQuery, Refusal, Request, invalid, millis},
 };
-use crate::simulator::{Event, clock::Times, draw, fleet::Fleet, world::Policy};
+use crate::simulator::{clock::Times, draw, fleet::Fleet, world::Policy};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,7 +230,7 @@ pub fn delete(enos: &mut Enos, account: usize, request: &Request<'_>) -> Handled
 ///
 /// # Errors
 /// `productKey` is missing.
-pub fn versions(enos: &Enos, fleet: &Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn versions(enos: &Enos, fleet: &Fleet, account: usize, request: &Request<'_>) -> Handled {
     let product = request.required("productKey")?;
     let devices = enos.accounts[account].devices.of_product(product).iter();
     let versions: BTreeSet<&str> =
@@ -246,7 +246,7 @@ const DEVICE_FIELDS: Allowed =
 ///
 /// # Errors
 /// Expression or page break a rule.
-pub fn devices(enos: &Enos, fleet: &Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn devices(enos: &Enos, fleet: &Fleet, account: usize, request: &Request<'_>) -> Handled {
     let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let page = PageQuery::read(fields)?;

@@ -11,7 +11,7 @@ use super::{
     spec::NewJobs,
     upgrade::Step,
 };
-use crate::simulator::{Event, draw, fleet::Fleet, world::Policy};
+use crate::simulator::{draw, fleet::Fleet, world::Policy};
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
@@ -76,7 +76,7 @@ impl Jobs {
 ///
 /// # Errors
 /// A field breaks its rule; the firmware does not allow the job.
-pub fn create(enos: &mut Enos, fleet: &mut Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn create(enos: &mut Enos, fleet: &mut Fleet, account: usize, request: &Request<'_>) -> Handled {
     let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let firmware = enos.accounts[account].firmware(request.required("firmwareId")?)?.clone();
@@ -105,13 +105,7 @@ pub fn create(enos: &mut Enos, fleet: &mut Fleet<Event>, account: usize, request
 }
 
 /// A new verification ends the one before it (console of 2019).
-fn supersede(
-    enos: &mut Enos,
-    fleet: &mut Fleet<Event>,
-    account: usize,
-    firmware: &str,
-    request: &Request<'_>,
-) {
+fn supersede(enos: &mut Enos, fleet: &mut Fleet, account: usize, firmware: &str, request: &Request<'_>) {
     let is_old = |job: &Job| job.kind == Kind::Verify && job.firmware.id == firmware && !job.is_deleted;
     for number in 0..enos.accounts[account].jobs.len() {
         if enos.accounts[account].jobs.at(number).is_some_and(|job| is_old(job) && job.has_open_tasks()) {
@@ -258,7 +252,7 @@ pub enum Order {
 /// No such job, or its status is against it.
 pub fn order(
     enos: &mut Enos,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     account: usize,
     order: Order,
     request: &Request<'_>,

@@ -26,8 +26,7 @@ pub use spec::{EnosAccountSpec, EnosSpec, NewJobs, PoseidonSpec, RsaKey};
 pub use upgrade::Step;
 
 use super::{
-    Event, answer, bucket::Bucket, clock::Times, draw, fleet::Fleet, request::Received, router::Call,
-    world::World,
+    answer, bucket::Bucket, clock::Times, draw, fleet::Fleet, request::Received, router::Call, world::World,
 };
 use crate::cloud::{WireResponse, enos::sign};
 use auth::Session;
@@ -105,7 +104,7 @@ impl Enos {
 
     fn upgrade(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         number: usize,
         now: Times,
@@ -117,7 +116,7 @@ impl Enos {
         act(&mut Upgrade { account, devices, busy, firmwares, number, job, fleet, now });
     }
 
-    fn answer(&mut self, fleet: &mut Fleet<Event>, received: Received<'_>) -> WireResponse {
+    fn answer(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse {
         let (wire, wall) = (received.wire, received.times.wall);
         self.wall = wall;
         let number = self.number().to_string();
@@ -134,7 +133,7 @@ impl Enos {
 
     fn dispatch(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         operation: Option<Operation>,
         query: Vec<(String, String)>,
         received: Received<'_>,

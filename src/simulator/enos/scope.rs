@@ -5,7 +5,7 @@ use super::{
     job::Kind,
     request::{Fields, Refusal},
 };
-use crate::simulator::{Event, fleet::Fleet};
+use crate::simulator::fleet::Fleet;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,7 +101,7 @@ impl Scope {
 
     /// Keys of the devices that fit now: of the product, of the scope, and running one of its versions.
     #[must_use]
-    pub fn devices(&self, registered: &Devices, fleet: &Fleet<Event>, product: Option<&str>) -> Vec<String> {
+    pub fn devices(&self, registered: &Devices, fleet: &Fleet, product: Option<&str>) -> Vec<String> {
         let runs = |key: &str| fleet.devices.get(key)?.firmware.clone();
         let fits = |key: &&String| {
             registered.get(key).is_some_and(|device| {

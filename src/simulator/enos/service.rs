@@ -39,11 +39,11 @@ impl Service for Enos {
         MAX_BODY
     }
 
-    fn handle(&mut self, fleet: &mut Fleet<Event>, received: Received<'_>) -> WireResponse {
+    fn handle(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse {
         self.answer(fleet, received)
     }
 
-    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp) {
+    fn happen(&mut self, fleet: &mut Fleet, event: Event, at: Timestamp) {
         if let Event::Enos { account, job, step } = event {
             let now = Times { wall: self.wall, fleet: at };
             self.upgrade(fleet, account, job, now, |upgrade| upgrade.step(step));
@@ -69,7 +69,7 @@ impl Service for Enos {
     /// A group `plant/hall-1` is the node `hall-1` of the asset tree `plant`.
     fn add_device(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         new: NewDevice<'_>,
         times: Times,
@@ -99,7 +99,7 @@ impl Service for Enos {
     /// An asset tree begins to exist with the first device below it.
     fn add_group(&mut self, _account: usize, _name: &str, _id: Option<&str>, _times: Times) {}
 
-    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+    fn remove_device(&mut self, fleet: &mut Fleet, device: &str, now: Times) -> bool {
         let Some(account) = self.accounts.iter_mut().position(|account| account.devices.remove(device))
         else {
             return false;
@@ -110,7 +110,7 @@ impl Service for Enos {
         true
     }
 
-    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
+    fn wake(&mut self, fleet: &mut Fleet, device: &str, now: Timestamp) {
         let now = Times { wall: self.wall, fleet: now };
         for account in 0..self.accounts.len() {
             let jobs = self.accounts[account].jobs.iter().enumerate();

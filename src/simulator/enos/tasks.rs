@@ -8,7 +8,7 @@ use super::{
     request::{Answer, Fields, Handled, PageQuery, Refusal, Request},
     upgrade::Step,
 };
-use crate::simulator::{Event, fleet::Fleet};
+use crate::simulator::fleet::Fleet;
 
 const TASK_FIELDS: Allowed = &[
     ("jobId", Use::In),
@@ -73,7 +73,7 @@ pub enum Order {
 /// No such job, it does not run, or the status of a task is against it.
 pub fn order(
     enos: &mut Enos,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     account: usize,
     order: Order,
     request: &Request<'_>,

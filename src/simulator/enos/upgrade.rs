@@ -80,7 +80,7 @@ pub struct Upgrade<'a> {
     /// The job.
     pub job: &'a mut Job,
     /// The fleet.
-    pub fleet: &'a mut Fleet<Event>,
+    pub fleet: &'a mut Fleet,
     /// Both times.
     pub now: Times,
 }

@@ -9,7 +9,7 @@ use super::{
     },
 };
 use crate::simulator::{
-    Event, draw,
+    draw,
     fleet::{Device, Fleet, Presence, compact_time, long_time},
 };
 use jiff::Timestamp;
@@ -258,7 +258,7 @@ impl Devices {
 ///
 /// # Errors
 /// A field breaks its rule, the id is taken, the product or the gateway is unknown.
-pub fn create(iotda: &mut Iotda, fleet: &mut Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn create(iotda: &mut Iotda, fleet: &mut Fleet, account: usize, request: &Request<'_>) -> Handled {
     let body = request.json_object()?;
     let fields = Fields::new(&body);
     let product = fields.required("product_id", &ID)?.to_owned();
@@ -298,7 +298,7 @@ pub fn create(iotda: &mut Iotda, fleet: &mut Fleet<Event>, account: usize, reque
 ///
 /// # Errors
 /// A parameter breaks its rule.
-pub fn list(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn list(iotda: &mut Iotda, fleet: &Fleet, account: usize, request: &Request<'_>) -> Handled {
     let page = PageQuery::read(request)?;
     let filter = Filter::read(request)?;
     let products = &iotda.products;
@@ -386,7 +386,7 @@ impl<'a> Filter<'a> {
 ///
 /// # Errors
 /// No such device.
-pub fn show(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, id: &str, now: Timestamp) -> Handled {
+pub fn show(iotda: &mut Iotda, fleet: &Fleet, account: usize, id: &str, now: Timestamp) -> Handled {
     let holder = iotda.account(account)?;
     let device = holder.devices.get(check_id(id)?).ok_or_else(|| Refusal::new(&codes::NO_DEVICE, ""))?;
     let name = iotda.products.get(&device.product).map(String::as_str);
@@ -407,13 +407,7 @@ pub fn shadow(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
 ///
 /// # Errors
 /// No such device.
-pub fn delete(
-    iotda: &mut Iotda,
-    fleet: &mut Fleet<Event>,
-    account: usize,
-    id: &str,
-    now: Timestamp,
-) -> Handled {
+pub fn delete(iotda: &mut Iotda, fleet: &mut Fleet, account: usize, id: &str, now: Timestamp) -> Handled {
     let holder = iotda.account_mut(account)?;
     let record = holder.devices.remove(check_id(id)?).ok_or_else(|| Refusal::new(&codes::NO_DEVICE, ""))?;
     holder.groups.forget(record);

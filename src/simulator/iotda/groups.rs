@@ -9,7 +9,7 @@ use super::{
     },
     search::{self, Condition},
 };
-use crate::simulator::{Event, draw, fleet::Fleet};
+use crate::simulator::{draw, fleet::Fleet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,7 +123,7 @@ impl Groups {
 impl Account {
     /// Records of the devices of a group, now.
     #[must_use]
-    pub fn group_members(&self, fleet: &Fleet<Event>, group: &Group, now: Timestamp) -> BTreeSet<Record> {
+    pub fn group_members(&self, fleet: &Fleet, group: &Group, now: Timestamp) -> BTreeSet<Record> {
         match &group.rule {
             None => group.members.clone(),
             Some((_, rule)) => search::matching(self, fleet, rule, now),
@@ -286,13 +286,7 @@ pub fn action(iotda: &mut Iotda, account: usize, id: &str, request: &Request<'_>
 ///
 /// # Errors
 /// No such group, or a parameter breaks its rule.
-pub fn devices(
-    iotda: &mut Iotda,
-    fleet: &Fleet<Event>,
-    account: usize,
-    id: &str,
-    request: &Request<'_>,
-) -> Handled {
+pub fn devices(iotda: &mut Iotda, fleet: &Fleet, account: usize, id: &str, request: &Request<'_>) -> Handled {
     let query = PageQuery::read(request)?;
     let account = iotda.account(account)?;
     let group = account.group(id)?;
@@ -317,13 +311,7 @@ pub fn devices(
 ///
 /// # Errors
 /// No such device.
-pub fn of_device(
-    iotda: &mut Iotda,
-    fleet: &Fleet<Event>,
-    account: usize,
-    id: &str,
-    now: Timestamp,
-) -> Handled {
+pub fn of_device(iotda: &mut Iotda, fleet: &Fleet, account: usize, id: &str, now: Timestamp) -> Handled {
     DEVICE_ID.check("device_id", id)?;
     let account = iotda.account(account)?;
     let record = account.devices.record(id).ok_or_else(|| Refusal::new(&codes::NO_DEVICE, ""))?;

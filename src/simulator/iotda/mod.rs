@@ -28,7 +28,6 @@ pub use task::{Status, SubStatus, Task};
 pub use upgrade::Step;
 
 use super::{
-    Event,
     bucket::Bucket,
     clock::Times,
     draw,
@@ -148,7 +147,7 @@ impl Iotda {
 
     fn register(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         device: Registered,
         running: Device,
@@ -179,7 +178,7 @@ impl Iotda {
 
     fn upgrade(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         record: Record,
         now: Timestamp,
@@ -190,12 +189,7 @@ impl Iotda {
         act(&mut Upgrade { account, record, task, busy: &mut holder.busy, fleet, now });
     }
 
-    fn dispatch(
-        &mut self,
-        fleet: &mut Fleet<Event>,
-        route: Option<Route>,
-        received: Received<'_>,
-    ) -> Handled {
+    fn dispatch(&mut self, fleet: &mut Fleet, route: Option<Route>, received: Received<'_>) -> Handled {
         let (wire, wall) = (received.wire, received.times.wall);
         let route = route.ok_or_else(|| Refusal::new(&codes::NO_API, ""))?;
         if wire.body.len() > MAX_BODY {

@@ -7,7 +7,7 @@ use super::{
     request::{Answer, Fields, Handled, Refusal, Request, Rule},
 };
 use crate::simulator::{
-    Event, draw,
+    draw,
     fleet::{Fleet, compact_time},
 };
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ pub use query_sql::{Condition, parse_condition};
 /// A device as the search sees it.
 pub struct Candidate<'a> {
     account: &'a Account,
-    fleet: &'a Fleet<Event>,
+    fleet: &'a Fleet,
     record: Record,
     now: Timestamp,
 }
@@ -64,12 +64,7 @@ impl Candidate<'_> {
 
 /// Records of the devices that a condition selects.
 #[must_use]
-pub fn matching(
-    account: &Account,
-    fleet: &Fleet<Event>,
-    condition: &Condition,
-    now: Timestamp,
-) -> BTreeSet<Record> {
+pub fn matching(account: &Account, fleet: &Fleet, condition: &Condition, now: Timestamp) -> BTreeSet<Record> {
     let fits = |record: &Record| condition.holds(&Candidate { account, fleet, record: *record, now });
     account.devices.iter().map(|(record, _)| record).filter(fits).collect()
 }
@@ -78,7 +73,7 @@ pub fn matching(
 ///
 /// # Errors
 /// The statement breaks a rule, or the account searches more often than it may.
-pub fn query(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn query(iotda: &mut Iotda, fleet: &Fleet, account: usize, request: &Request<'_>) -> Handled {
     let passes = iotda
         .account_mut(account)?
         .searches

@@ -40,7 +40,7 @@ impl Service for Iotda {
         MAX_BODY
     }
 
-    fn handle(&mut self, fleet: &mut Fleet<Event>, received: Received<'_>) -> WireResponse {
+    fn handle(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse {
         let route = Route::of(received.wire.method, &received.wire.path);
         let is_iam = route.as_ref().is_some_and(|route| route.operation.is_iam());
         let handled = self.dispatch(fleet, route, received);
@@ -48,7 +48,7 @@ impl Service for Iotda {
         respond(handled, &id, is_iam)
     }
 
-    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp) {
+    fn happen(&mut self, fleet: &mut Fleet, event: Event, at: Timestamp) {
         if let Event::Iotda { account, task, step } = event {
             self.upgrade(fleet, account, task, at, |upgrade| upgrade.step(step));
         }
@@ -74,7 +74,7 @@ impl Service for Iotda {
 
     fn add_device(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         new: NewDevice<'_>,
         times: Times,
@@ -99,12 +99,12 @@ impl Service for Iotda {
         self.ensure_group(account, name, id, times);
     }
 
-    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+    fn remove_device(&mut self, fleet: &mut Fleet, device: &str, now: Times) -> bool {
         (0..self.accounts.len())
             .any(|account| super::devices::delete(self, fleet, account, device, now.fleet).is_ok())
     }
 
-    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
+    fn wake(&mut self, fleet: &mut Fleet, device: &str, now: Timestamp) {
         let mut accounts = self.accounts.iter().enumerate();
         let busy = accounts.find_map(|(index, account)| Some((index, *account.busy.get(device)?)));
         if let Some((account, (task, sub))) = busy {

@@ -10,7 +10,7 @@ use super::{
     task::{NewTask, Shown, Status, SubStatus, Task, Used},
     upgrade::Upgrade,
 };
-use crate::simulator::{Event, draw, fleet::Fleet, fleet::Part, world::Policy};
+use crate::simulator::{draw, fleet::Fleet, fleet::Part, world::Policy};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -82,7 +82,7 @@ impl Tasks {
 ///
 /// # Errors
 /// A field breaks its rule; an unknown package, group or (when the world file rejects those) device.
-pub fn create(iotda: &mut Iotda, fleet: &mut Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn create(iotda: &mut Iotda, fleet: &mut Fleet, account: usize, request: &Request<'_>) -> Handled {
     let body = request.json_object()?;
     let fields = Fields::new(&body);
     let part = read_type(fields)?;
@@ -156,7 +156,7 @@ fn read_policy(fields: Fields<'_>, now: Timestamp) -> Result<Schedule, Refusal> 
 /// `targets` before `targets_filter`; a device named twice counts once (assumed).
 fn read_targets(
     account: &Account,
-    fleet: &Fleet<Event>,
+    fleet: &Fleet,
     fields: Fields<'_>,
     now: Timestamp,
 ) -> Result<Vec<String>, Refusal> {
@@ -185,7 +185,7 @@ fn read_targets(
 
 fn members(
     account: &Account,
-    fleet: &Fleet<Event>,
+    fleet: &Fleet,
     groups: &[String],
     now: Timestamp,
 ) -> Result<Vec<String>, Refusal> {
@@ -363,7 +363,7 @@ impl Order {
 /// inside a 200.
 pub fn order(
     iotda: &mut Iotda,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     account: usize,
     id: &str,
     order: Order,

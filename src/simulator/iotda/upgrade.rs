@@ -79,7 +79,7 @@ pub struct Upgrade<'a> {
     /// The account's busy devices.
     pub busy: &'a mut Busy,
     /// The fleet.
-    pub fleet: &'a mut Fleet<Event>,
+    pub fleet: &'a mut Fleet,
     /// Fleet time.
     pub now: Timestamp,
 }

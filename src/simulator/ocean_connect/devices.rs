@@ -5,10 +5,7 @@ use super::{
     request::{Answer, Handled, Refusal, Request, invalid, parse_time},
     spec::Product,
 };
-use crate::simulator::{
-    Event,
-    fleet::{Device, Fleet, Presence, compact_time},
-};
+use crate::simulator::fleet::{Device, Fleet, Presence, compact_time};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -103,7 +100,7 @@ fn shown(device: &Registered, running: Option<&Device>) -> Value {
 ///
 /// # Errors
 /// A parameter breaks its rule.
-pub fn list(cloud: &OceanConnect, fleet: &Fleet<Event>, app: usize, request: &Request<'_>) -> Handled {
+pub fn list(cloud: &OceanConnect, fleet: &Fleet, app: usize, request: &Request<'_>) -> Handled {
     if request.param("gatewayId").is_none() && request.param("pageNo").is_none() {
         return Err(invalid("gatewayId and pageNo must not both be empty."));
     }
@@ -150,13 +147,7 @@ pub fn list(cloud: &OceanConnect, fleet: &Fleet<Event>, app: usize, request: &Re
 ///
 /// # Errors
 /// No such device.
-pub fn show(
-    cloud: &OceanConnect,
-    fleet: &Fleet<Event>,
-    app: usize,
-    id: &str,
-    request: &Request<'_>,
-) -> Handled {
+pub fn show(cloud: &OceanConnect, fleet: &Fleet, app: usize, id: &str, request: &Request<'_>) -> Handled {
     cloud.check_app(app, request.param("appId"))?;
     let device = cloud.app(app)?.devices.get(id);
     let device = device.ok_or_else(|| Refusal::new(&codes::NO_DEVICE, format!("deviceId {id}.")))?;

@@ -23,7 +23,7 @@ pub use spec::{AppSpec, FileType, OceanConnectSpec, Product, TimeoutStatus, Uplo
 pub use task::{Status, Sub, SubStatus, Task};
 pub use upgrade::Step;
 
-use super::{Event, clock::Times, draw, fleet::Fleet, request::Received, router::Call, world::WorldError};
+use super::{clock::Times, draw, fleet::Fleet, request::Received, router::Call, world::WorldError};
 use crate::cloud::WireResponse;
 use auth::{Session, Throttle};
 use devices::Devices;
@@ -139,7 +139,7 @@ impl OceanConnect {
 
     fn upgrade(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         app: usize,
         index: usize,
         now: Timestamp,
@@ -151,7 +151,7 @@ impl OceanConnect {
     }
 
     /// A device was taken out of service: its groups forget it, and what has not ended for it fails.
-    fn forget(&mut self, fleet: &mut Fleet<Event>, app: usize, device: &str, now: Timestamp) {
+    fn forget(&mut self, fleet: &mut Fleet, app: usize, device: &str, now: Timestamp) {
         let Some(holder) = self.apps.get_mut(app) else { return };
         for group in &mut holder.groups {
             group.members.remove(device);
@@ -161,12 +161,7 @@ impl OceanConnect {
         }
     }
 
-    fn dispatch(
-        &mut self,
-        fleet: &mut Fleet<Event>,
-        route: Option<Route>,
-        received: Received<'_>,
-    ) -> Handled {
+    fn dispatch(&mut self, fleet: &mut Fleet, route: Option<Route>, received: Received<'_>) -> Handled {
         let (wire, wall) = (received.wire, received.times.wall);
         let Route { operation, id, .. } = route.ok_or(&codes::NO_API)?;
         if matches!(operation, Operation::Login | Operation::RefreshToken | Operation::Logout) {

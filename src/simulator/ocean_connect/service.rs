@@ -43,7 +43,7 @@ impl Service for OceanConnect {
         MAX_BODY
     }
 
-    fn handle(&mut self, fleet: &mut Fleet<Event>, received: Received<'_>) -> WireResponse {
+    fn handle(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse {
         if received.wire.body.len() > MAX_BODY {
             return respond(Err(Refusal::new(&codes::BAD_REQUEST, "The body is too long.")));
         }
@@ -51,7 +51,7 @@ impl Service for OceanConnect {
         respond(self.dispatch(fleet, route, received))
     }
 
-    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp) {
+    fn happen(&mut self, fleet: &mut Fleet, event: Event, at: Timestamp) {
         if let Event::OceanConnect { app, task, step } = event {
             self.upgrade(fleet, app, task, at, |upgrade| upgrade.step(step));
         }
@@ -75,7 +75,7 @@ impl Service for OceanConnect {
 
     fn add_device(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         new: NewDevice<'_>,
         times: Times,
@@ -102,13 +102,13 @@ impl Service for OceanConnect {
         self.ensure_group(account, name, id);
     }
 
-    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+    fn remove_device(&mut self, fleet: &mut Fleet, device: &str, now: Times) -> bool {
         let Some(app) = self.apps.iter_mut().position(|app| app.devices.remove(device)) else { return false };
         self.forget(fleet, app, device, now.fleet);
         true
     }
 
-    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
+    fn wake(&mut self, fleet: &mut Fleet, device: &str, now: Timestamp) {
         let mut apps = self.apps.iter().enumerate();
         let busy = apps.find_map(|(index, app)| Some((index, *app.busy.get(device)?)));
         if let Some((app, (task, sub))) = busy {
@@ -148,7 +148,7 @@ impl Service for OceanConnect {
         self.upload(package, times)
     }
 
-    fn stop_by_hand(&mut self, fleet: &mut Fleet<Event>, task: &str, now: Timestamp) -> bool {
+    fn stop_by_hand(&mut self, fleet: &mut Fleet, task: &str, now: Timestamp) -> bool {
         let place = |app: &App| app.tasks.iter().position(|known| known.id == task);
         let found = self.apps.iter().enumerate().find_map(|(index, app)| Some((index, place(app)?)));
         if let Some((app, task)) = found {

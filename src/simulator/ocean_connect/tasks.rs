@@ -7,7 +7,7 @@ use super::{
     spec::Product,
     task::{Execute, Sub, SubStatus, Task},
 };
-use crate::simulator::{Event, draw, fleet::Fleet, fleet::Part};
+use crate::simulator::{draw, fleet::Fleet, fleet::Part};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,7 @@ const SHORTEST_PERIOD: SignedDuration = SignedDuration::from_mins(5);
 /// A field breaks its rule; an unknown package, device or group.
 pub fn create(
     cloud: &mut OceanConnect,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     app: usize,
     part: Part,
     request: &Request<'_>,

@@ -65,7 +65,7 @@ pub struct Upgrade<'a> {
     /// The application's busy devices.
     pub busy: &'a mut Busy,
     /// The fleet.
-    pub fleet: &'a mut Fleet<Event>,
+    pub fleet: &'a mut Fleet,
     /// Fleet time.
     pub now: Timestamp,
 }

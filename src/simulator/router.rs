@@ -110,3 +110,37 @@ fn has_parameter(query: &[(String, String)], parameter: &str) -> bool {
         query.iter().find(|(given, _)| given == name).is_some_and(|(_, given)| given == value)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACES: [&str; 4] =
+        ["GET things", "GET|POST things/{id}", "POST /login", "POST things?action=make"];
+
+    fn found(method: &str, path: &str, action: &str) -> Option<(usize, String, String)> {
+        let places =
+            Places { base: "v1/{project}", all: &[0, 1, 2, 3], place: |operation: usize| PLACES[operation] };
+        let query = [("action".to_owned(), action.to_owned())];
+        places.find(method, path, &query).map(|route| (route.operation, route.project, route.id))
+    }
+
+    #[test]
+    fn a_place_is_found_by_method_path_and_parameter() {
+        let is = |operation, project: &str, id: &str| Some((operation, project.to_owned(), id.to_owned()));
+        for (method, path, action, expected) in [
+            ("GET", "/v1/p/things", "", is(0, "p", "")),
+            ("POST", "/v1/p/things/a%2Fb", "", is(1, "p", "a/b")),
+            ("POST", "/login", "", is(2, "", "")),
+            ("POST", "/v1/p/things", "make", is(3, "p", "")),
+            ("POST", "/v1/p/things", "break", None),
+            ("PUT", "/v1/p/things/a", "", None),
+            ("GET", "/v1/p/things/a/b", "", None),
+            ("GET", "/v1/p/thing", "", None),
+            ("GET", "v1/p/things", "", None),
+            ("POST", "/v1/p/login", "", None),
+        ] {
+            assert_eq!(found(method, path, action), expected, "{method} {path} {action}");
+        }
+    }
+}

@@ -219,7 +219,7 @@ pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
 pub fn delete(enos: &mut Enos, account: usize, request: &Request<'_>) -> Handled {
     let holder = &mut enos.accounts[account];
     let id = holder.firmware(request.required("firmwareId")?)?.id.clone();
-    if holder.jobs.iter().any(|job| !job.is_deleted && job.firmware.id == id && job.has_open_tasks()) {
+    if holder.jobs.iter().any(|job| !job.is_deleted && job.plan.firmware.id == id && job.has_open_tasks()) {
         return Err(Refusal::new(&codes::FIRMWARE_IN_USE, ""));
     }
     holder.firmwares.retain(|_, firmware| firmware.id != id);

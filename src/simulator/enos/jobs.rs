@@ -106,7 +106,8 @@ pub fn create(enos: &mut Enos, fleet: &mut Fleet, account: usize, request: &Requ
 
 /// A new verification ends the one before it (console of 2019).
 fn supersede(enos: &mut Enos, fleet: &mut Fleet, account: usize, firmware: &str, request: &Request<'_>) {
-    let is_old = |job: &Job| job.kind == Kind::Verify && job.firmware.id == firmware && !job.is_deleted;
+    let is_old =
+        |job: &Job| job.plan.kind == Kind::Verify && job.plan.firmware.id == firmware && !job.is_deleted;
     for number in 0..enos.accounts[account].jobs.len() {
         if enos.accounts[account].jobs.at(number).is_some_and(|job| is_old(job) && job.has_open_tasks()) {
             enos.upgrade(fleet, account, number, request.times, |upgrade| upgrade.step(Step::Superseded));
@@ -201,12 +202,12 @@ const JOB_FIELDS: Allowed = &[
 
 fn field(job: &Job, is_started: bool, name: &str) -> Option<String> {
     match name {
-        "productKey" => job.firmware.product.clone(),
-        "firmwareId" => Some(job.firmware.id.clone()),
-        "firmwareVersion" => Some(job.firmware.version.clone()),
-        "type" => Some(job.kind.as_str().to_owned()),
+        "productKey" => job.plan.firmware.product.clone(),
+        "firmwareId" => Some(job.plan.firmware.id.clone()),
+        "firmwareVersion" => Some(job.plan.firmware.version.clone()),
+        "type" => Some(job.plan.kind.as_str().to_owned()),
         "status" => Some(if is_started { "started" } else { "stopped" }.to_owned()),
-        _ if name.starts_with("firmwareName") => i18n(&job.firmware.name, name),
+        _ if name.starts_with("firmwareName") => i18n(&job.plan.firmware.name, name),
         _ => i18n(job.shown.get("name")?, name),
     }
 }

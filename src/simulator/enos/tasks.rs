@@ -24,7 +24,7 @@ fn field(job: &Job, task: &Task, name: &str) -> Option<String> {
         "jobId" => Some(job.id.clone()),
         "deviceKey" => Some(task.device.clone()),
         "fromVersion" => task.from.clone(),
-        "toVersion" => Some(job.firmware.version.clone()),
+        "toVersion" => Some(job.plan.firmware.version.clone()),
         "status" => Some(task.status.as_str().to_owned()),
         "desc" => Some(task.desc.clone()),
         _ => None,

@@ -1,7 +1,7 @@
 //! Huawei OceanConnect, the application's (northbound) side: the cloud's side of the wire, as a pure state machine.
 //!
 //! A request passes `route` ▸ `auth` ▸ a handler, which reads its fields by the documented rules and answers or
-//! refuses. Packages come in by [`OceanConnect::upload`], tasks are stopped by [`OceanConnect::stop`]: the portal can do
+//! refuses. Packages come in by [`OceanConnect::upload`], tasks are stopped by `stop_by_hand`: the portal can do
 //! both, the API neither. The client's wire types are not used here: a mistake in them must not meet its mirror image.
 
 mod auth;

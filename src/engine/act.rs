@@ -49,7 +49,7 @@ impl Worker {
                     return self.delete_package(subject, &id, &basis, class).await;
                 }
                 Action::StopJob { id } => {
-                    let call = Call::StopJob { id: id.clone(), devices: Vec::new() };
+                    let call = Call::StopJob { id: id.clone() };
                     self.order_job(&call, &id, class).await?;
                 }
                 Action::DeleteJob { id } => {

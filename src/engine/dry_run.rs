@@ -363,7 +363,7 @@ impl Worker {
             Action::CreatePackage { package, .. } => Some(Call::CreatePackage(package)),
             Action::CreateJob { job, .. } => Some(Call::CreateJob(job)),
             Action::DeletePackage { id } => Some(Call::DeletePackage { id }),
-            Action::StopJob { id } => Some(Call::StopJob { id, devices: Vec::new() }),
+            Action::StopJob { id } => Some(Call::StopJob { id }),
             Action::DeleteJob { id } => Some(Call::DeleteJob { id }),
             Action::Release => None,
         };

@@ -82,6 +82,7 @@ fn documents_and_help_use_the_words_of_the_glossary() {
     let mut texts: Vec<File> =
         text_files().into_iter().filter(|file| vocabulary::is_held(&file.path)).collect();
     texts.push(vocabulary::help());
+    texts.extend(rust_files(vocabulary::COMMENTED).iter().map(vocabulary::comments));
     no_findings(&vocabulary::beyond(every(&texts, vocabulary::check), vocabulary::GENERATED));
 }
 

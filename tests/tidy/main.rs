@@ -3,6 +3,7 @@
 //! A rule is a function from files to findings; an empty list is a pass.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod circles;
 mod commands;
 mod documents;
 mod failpoints;
@@ -33,6 +34,11 @@ fn every(files: &[File], rule: impl Fn(&File) -> Vec<String>) -> Vec<String> {
 fn every_folder_keeps_to_its_layer() {
     let nouns = layers::cloud_nouns();
     no_findings(&every(&rust_files(&["src"]), |file| layers::check(file, &nouns)));
+}
+
+#[test]
+fn no_files_of_a_folder_import_each_other_in_a_circle() {
+    no_findings(&circles::check(&rust_files(&["src"]), circles::KNOWN));
 }
 
 #[test]

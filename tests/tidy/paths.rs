@@ -23,13 +23,27 @@ impl Named {
     }
 }
 
-/// Every path of the file outside `#[cfg(test)]` modules; `crate`, `self` and `super` are resolved to `crate::…`.
+/// The paths of a file outside `#[cfg(test)]` modules; `crate`, `self` and `super` are resolved to `crate::…`.
+pub struct Paths {
+    /// Every path.
+    pub named: Vec<Named>,
+    /// Every import: the name in this file, and the path.
+    pub imports: Vec<(String, Vec<String>)>,
+}
+
 pub fn named(file: &File) -> Vec<Named> {
+    all(file).named
+}
+
+pub fn all(file: &File) -> Paths {
     let tokens: TokenStream = file.text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.path));
     let mut walk = Walk { module: module_of(&file.path), ..Walk::default() };
     walk.stream(tokens);
     let Walk { found, imports, .. } = walk;
-    found.into_iter().map(|named| Named { path: expand(named.path, &imports), ..named }).collect()
+    let by_name: BTreeMap<_, _> = imports.iter().cloned().collect();
+    let named =
+        found.into_iter().map(|named| Named { path: expand(named.path, &by_name), ..named }).collect();
+    Paths { named, imports }
 }
 
 fn expand(path: Vec<String>, imports: &BTreeMap<String, Vec<String>>) -> Vec<String> {
@@ -39,8 +53,8 @@ fn expand(path: Vec<String>, imports: &BTreeMap<String, Vec<String>>) -> Vec<Str
     }
 }
 
-/// `src/decide/gate.rs` is module `plan::gate`; `src/decide/mod.rs` is `plan`.
-fn module_of(path: &str) -> Vec<String> {
+/// `src/decide/gate.rs` is module `decide::gate`; `src/decide/mod.rs` is `decide`.
+pub fn module_of(path: &str) -> Vec<String> {
     let inside = path.strip_prefix("src/").unwrap_or(path).trim_end_matches(".rs");
     let mut module: Vec<String> = inside.split('/').map(str::to_owned).collect();
     if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
@@ -53,7 +67,7 @@ fn module_of(path: &str) -> Vec<String> {
 struct Walk {
     module: Vec<String>,
     found: Vec<Named>,
-    imports: BTreeMap<String, Vec<String>>,
+    imports: Vec<(String, Vec<String>)>,
 }
 
 impl Walk {
@@ -141,7 +155,7 @@ impl Walk {
             return;
         }
         if import && let Some(name) = alias.or_else(|| path.last().cloned()) {
-            self.imports.insert(name, path.clone());
+            self.imports.push((name, path.clone()));
         }
         self.found.push(Named { path, line });
     }

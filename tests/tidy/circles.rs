@@ -30,8 +30,6 @@ pub const KNOWN: &[(&str, usize)] = &[
     ("src/decide/preview", 3),
     ("src/decide/rollout", 12),
     ("src/decide/stage", 2),
-    ("src/engine", 18),
-    ("src/engine/inventory", 7),
     ("src/simulator", 11),
     ("src/simulator/aliyun_iot", 8),
     ("src/simulator/enos", 9),

@@ -25,6 +25,8 @@ struct Creation {
     /// Digest of the request, before its files were uploaded.
     asked: String,
     looked_at: Option<Timestamp>,
+    /// What the account can do.
+    limits: Capabilities,
 }
 
 impl Creation {
@@ -38,27 +40,17 @@ impl Creation {
 }
 
 impl Reconcile<'_> {
-    fn package_creation(&self, token: String, package: NewPackage) -> Creation {
-        let looked_at = self.worker.inventory.packages.seen_at(&package.key);
-        let call = Call::CreatePackage(package);
-        let (operation, asked) = (CreateOperation::CreatePackage, journal::digest(&request_of(&call)));
-        Creation { token, operation, stage: None, call, asked, looked_at }
-    }
-
-    fn job_creation(&self, stage: Option<String>, job: NewJob) -> Creation {
-        let (token, looked_at) = (job.token.clone(), self.worker.inventory.jobs.oldest_list());
-        let call = Call::CreateJob(job);
-        let (operation, asked) = (CreateOperation::CreateJob, journal::digest(&request_of(&call)));
-        Creation { token, operation, stage, call, asked, looked_at }
-    }
-
     pub(super) async fn create_package<S: Subject>(
         &mut self,
         subject: &mut S,
         (token, package): (String, NewPackage),
         basis: &Basis,
     ) -> Result<Acted, Trouble> {
-        let creation = self.package_creation(token, package);
+        let limits = self.limits().await?;
+        let looked_at = self.worker.inventory.packages.seen_at(&package.key);
+        let call = Call::CreatePackage(package);
+        let (operation, asked) = (CreateOperation::CreatePackage, journal::digest(&request_of(&call)));
+        let creation = Creation { token, operation, stage: None, call, asked, looked_at, limits };
         self.create(subject, creation, basis).await
     }
 
@@ -68,7 +60,11 @@ impl Reconcile<'_> {
         (stage, job): (Option<String>, NewJob),
         basis: &Basis,
     ) -> Result<Acted, Trouble> {
-        let creation = self.job_creation(stage, job);
+        let limits = self.limits().await?;
+        let (token, looked_at) = (job.token.clone(), self.worker.inventory.jobs.oldest_list());
+        let call = Call::CreateJob(job);
+        let (operation, asked) = (CreateOperation::CreateJob, journal::digest(&request_of(&call)));
+        let creation = Creation { token, operation, stage, call, asked, looked_at, limits };
         self.create(subject, creation, basis).await
     }
 
@@ -78,19 +74,18 @@ impl Reconcile<'_> {
         creation: Creation,
         basis: &Basis,
     ) -> Result<Acted, Trouble> {
-        let limits = self.limits().await?;
-        if let Some(wait) = self.wait_to_create(subject, &creation, &limits).await? {
+        if let Some(wait) = self.wait_to_create(subject, &creation).await? {
             return Ok(wait);
         }
         let attempt = self.attempt_of(&creation);
         self.worker.refused.check(subject, &attempt)?;
         self.check_limits(&creation.call).await?;
-        let creation = self.with_bytes(creation, &limits).await?;
+        let creation = self.with_bytes(creation).await?;
         // Before the intent is written: its wait counts from then, and the budget may delay the request for minutes.
         if !self.may_create(subject, &creation, basis).await? {
             return Ok(Acted::DecideAgain);
         }
-        let intent = self.intent_of(&creation, &limits);
+        let intent = self.intent_of(&creation);
         journal::intend(subject.pending(), intent);
         self.worker.save(creation.at("PackageIntent", "JobIntent"), &subject.object()).await?;
         // The write may have taken long, and a watch may not have reported yet what users have written before it.
@@ -107,7 +102,7 @@ impl Reconcile<'_> {
             let attempt = self.attempt_of(&creation);
             self.worker.refused.record(subject, &attempt, error);
         }
-        let acted = self.take_answer(subject, &creation, result, &limits).await;
+        let acted = self.take_answer(subject, &creation, result).await;
         if let Err(Trouble::State(_)) = acted {
             self.worker.count_from_now();
         }
@@ -125,17 +120,16 @@ impl Reconcile<'_> {
         &mut self,
         subject: &mut S,
         creation: &Creation,
-        limits: &Capabilities,
     ) -> Result<Option<Acted>, Trouble> {
         let Some(looked_at) = creation.looked_at else { return Ok(Some(Acted::ObserveFirst)) };
         let times = self.times();
-        match journal::permit(subject.pending(), &creation.token, looked_at, &times, limits) {
+        match journal::permit(subject.pending(), &creation.token, looked_at, &times, &creation.limits) {
             Permit::Look => Ok(Some(Acted::ObserveFirst)),
             Permit::Wait(until) => {
-                say_in_doubt(subject, creation, limits, &times);
+                say_in_doubt(subject, creation, &times);
                 Ok(Some(Acted::Settled(Requeue::After(until.duration_since(times.now)))))
             }
-            Permit::Send => self.wait_for_others(subject, creation.operation, limits).await,
+            Permit::Send => self.wait_for_others(subject, creation.operation, &creation.limits).await,
         }
     }
 
@@ -175,7 +169,7 @@ impl Reconcile<'_> {
         }
     }
 
-    fn intent_of(&self, creation: &Creation, limits: &Capabilities) -> Intent {
+    fn intent_of(&self, creation: &Creation) -> Intent {
         let mut intent = journal::intent(
             &creation.token,
             creation.operation,
@@ -184,24 +178,20 @@ impl Reconcile<'_> {
             self.now(),
         );
         if let Call::CreateJob(new) = &creation.call {
-            let has_no_token = limits.job_identity == JobIdentity::Devices;
+            let has_no_token = creation.limits.job_identity == JobIdentity::Devices;
             intent.likeness = has_no_token.then(|| likeness::of_new(new, self.worker.inventory.jobs.all()));
-            intent.package_id = limits.lists_jobs_by_package.then(|| new.package_id.clone());
+            intent.package_id = creation.limits.lists_jobs_by_package.then(|| new.package_id.clone());
         }
         intent
     }
 
     /// Uploads the files of a package where the cloud needs them first. This is outside the journal, because the cloud
     /// removes files that no package uses.
-    async fn with_bytes(
-        &mut self,
-        mut creation: Creation,
-        limits: &Capabilities,
-    ) -> Result<Creation, Trouble> {
+    async fn with_bytes(&mut self, mut creation: Creation) -> Result<Creation, Trouble> {
         let Call::CreatePackage(NewPackage { key, artifact, .. }) = &mut creation.call else {
             return Ok(creation);
         };
-        if limits.uploads != Uploads::Before {
+        if creation.limits.uploads != Uploads::Before {
             return Ok(creation);
         }
         let mut caller = self.caller().await?;
@@ -225,7 +215,6 @@ impl Reconcile<'_> {
         subject: &mut S,
         creation: &Creation,
         result: Result<Reply, CallError>,
-        limits: &Capabilities,
     ) -> Result<Acted, Trouble> {
         let now = self.now();
         let error = match result {
@@ -243,7 +232,7 @@ impl Reconcile<'_> {
         };
         if error.effect == Effect::Unknown {
             journal::doubt(subject.pending(), &creation.token, now, &self.clocks());
-            say_in_doubt(subject, creation, limits, &self.times());
+            say_in_doubt(subject, creation, &self.times());
             tracing::warn!(token = creation.token, "{error}");
             self.worker.save(creation.at("PackageInDoubt", "JobInDoubt"), &subject.object()).await?;
             return Ok(Acted::Settled(Requeue::After(journal::LOOK_AGAIN)));
@@ -279,9 +268,9 @@ impl Reconcile<'_> {
     }
 }
 
-fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capabilities, times: &Times) {
+fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, times: &Times) {
     let Some(intent) = subject.pending().iter().find(|intent| intent.token == creation.token) else { return };
-    let settles_at = journal::settles_at(intent, times, limits);
+    let settles_at = journal::settles_at(intent, times, &creation.limits);
     let what = match &creation.stage {
         Some(stage) => format!("{} for stage {stage}", creation.call.operation()),
         None => creation.call.operation().to_owned(),

@@ -216,7 +216,7 @@ mod tests {
         let deleting = |is_deleting: bool| {
             let mut package = objects(&package("v2", "lab", "V2")).remove(0);
             package.meta_mut().deletion_timestamp =
-                is_deleting.then(|| crate::api::Time(jiff::Timestamp::UNIX_EPOCH));
+                is_deleting.then_some(crate::api::Time(jiff::Timestamp::UNIX_EPOCH));
             Memory::new([Arc::new(package)])
         };
         for (is_deleting, waiting) in [(false, 0), (true, 1)] {

@@ -12,7 +12,6 @@ mod act;
 pub mod admission;
 mod allowed;
 mod basis;
-mod broken;
 pub mod budget;
 mod caller;
 mod claims;
@@ -47,7 +46,6 @@ pub mod run;
 mod slice;
 mod stages;
 mod subject;
-pub mod term;
 #[cfg(test)]
 mod testing;
 mod trouble;

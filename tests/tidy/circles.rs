@@ -14,9 +14,6 @@ pub const KNOWN: &[(&str, usize)] = &[
     ("src/api/cloud", 3),
     ("src/api/status", 7),
     ("src/api/support", 6),
-    ("src/cli", 21),
-    ("src/cli/demo", 2),
-    ("src/cli/plan", 2),
     ("src/cloud", 3),
     ("src/cloud/aliyun_iot", 4),
     ("src/cloud/aliyun_iot/sign", 2),
@@ -36,11 +33,6 @@ pub const KNOWN: &[(&str, usize)] = &[
     ("src/simulator/enos", 9),
     ("src/simulator/iotda", 10),
     ("src/simulator/ocean_connect", 8),
-    ("src/source/folder", 2),
-    ("src/source/kubernetes", 2),
-    ("src/source/manifest", 2),
-    ("src/state", 3),
-    ("src/state/local", 7),
 ];
 
 type Path = Vec<String>;

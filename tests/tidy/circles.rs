@@ -53,17 +53,14 @@ struct Tree(BTreeMap<Path, Module>);
 impl Tree {
     fn of(files: &[File]) -> Self {
         let mut modules = BTreeMap::new();
-        let mut tests = BTreeSet::new();
         for file in files.iter().filter(|file| file.path != "src/main.rs") {
             let path = paths::module_of(&file.path);
             let items =
                 syn::parse_file(&file.text).unwrap_or_else(|error| panic!("{}: {error}", file.path)).items;
-            tests.extend(items.iter().filter_map(test_module).map(|name| joined(&path, &[name])));
             let paths::Paths { named, imports } = paths::all(file);
             let items = items.iter().filter_map(name_of).collect();
             modules.insert(path, Module { file: file.path.clone(), items, imports, named });
         }
-        modules.retain(|path, _| !tests.iter().any(|test| path.starts_with(test)));
         Self(modules)
     }
 
@@ -150,12 +147,6 @@ fn name_of(item: &syn::Item) -> Option<String> {
         _ => return None,
     };
     Some(ident.to_string())
-}
-
-/// `#[cfg(test)] mod name;`
-fn test_module(item: &syn::Item) -> Option<String> {
-    let syn::Item::Mod(item) = item else { return None };
-    item.attrs.iter().any(|attribute| attribute.path().is_ident("cfg")).then(|| item.ident.to_string())
 }
 
 /// What a file of a folder imports of the same folder: by name, with the place of the import.
@@ -264,7 +255,8 @@ fn circles_are_found_through_other_files_modules_and_names_that_are_passed_on() 
         let file = |name: &str, text: &str| File::new(&format!("src/x/{name}.rs"), text);
         let testing = "use super::a::A; use super::b::B; use super::c::f;";
         let files_of = [("mod", parent), ("a", a), ("b", b), ("c", c), ("testing", testing)];
-        let tree = Tree::of(&files_of.map(|(name, text)| file(name, text)));
+        let shipped = paths::shipped(files_of.map(|(name, text)| file(name, text)).into());
+        let tree = Tree::of(&shipped);
         let folders = by_folder(&tree);
         let found = folders.get("src/x").map(|imports| circular(imports).0).unwrap_or_default();
         assert_eq!(found.into_iter().collect::<Vec<_>>().join(" "), files, "{parent} {a} {b} {c}");

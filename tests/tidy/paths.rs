@@ -46,6 +46,27 @@ pub fn all(file: &File) -> Paths {
     Paths { named, imports }
 }
 
+/// The files without those that are compiled for tests alone: `#[cfg(test)] mod name;`.
+pub fn shipped(files: Vec<File>) -> Vec<File> {
+    let mut tests = Vec::new();
+    for file in &files {
+        let parsed = syn::parse_file(&file.text).unwrap_or_else(|error| panic!("{}: {error}", file.path));
+        let names = parsed.items.iter().filter_map(test_module);
+        tests.extend(names.map(|name| module_of(&file.path).into_iter().chain([name]).collect::<Vec<_>>()));
+    }
+    let is_for_tests = |file: &File| tests.iter().any(|test| module_of(&file.path).starts_with(test));
+    files.into_iter().filter(|file| !is_for_tests(file)).collect()
+}
+
+fn test_module(item: &syn::Item) -> Option<String> {
+    let syn::Item::Mod(item) = item else { return None };
+    let is_test = |attribute: &syn::Attribute| match &attribute.meta {
+        syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
+        _ => false,
+    };
+    item.attrs.iter().any(is_test).then(|| item.ident.to_string())
+}
+
 fn expand(path: Vec<String>, imports: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     match imports.get(&path[0]) {
         Some(import) if path[0] != import[0] => import.iter().chain(&path[1..]).cloned().collect(),
@@ -207,4 +228,13 @@ fn imports_trees_macros_and_renamings_are_resolved() {
         assert!(all.iter().any(|found| found == path), "{path} is not among {all:?}");
     }
     assert!(!all.iter().any(|path| path.starts_with("tokio")), "test modules are free");
+}
+
+#[test]
+fn a_module_for_tests_alone_is_not_shipped() {
+    let parent = "mod a; #[cfg(unix)] mod b; #[cfg(test)] mod c;";
+    let files = [("mod", parent), ("a", ""), ("b", ""), ("c", "mod inner;"), ("c/inner", "")];
+    let files = files.map(|(name, text)| File::new(&format!("src/x/{name}.rs"), text));
+    let paths: Vec<String> = shipped(files.into()).into_iter().map(|file| file.path).collect();
+    assert_eq!(paths, ["src/x/mod.rs", "src/x/a.rs", "src/x/b.rs"]);
 }

@@ -2,8 +2,8 @@
 
 use super::basis::Basis;
 use super::context::Reconcile;
+use super::fingerprint;
 use super::journal::{self, Permit, Times};
-use super::likeness;
 use super::refused::Attempt;
 use super::stages::Acted;
 use super::subject::{Created, Subject};
@@ -179,7 +179,8 @@ impl Reconcile<'_> {
         );
         if let Call::CreateJob(new) = &creation.call {
             let has_no_token = creation.limits.job_identity == JobIdentity::Devices;
-            intent.likeness = has_no_token.then(|| likeness::of_new(new, self.worker.inventory.jobs.all()));
+            intent.likeness =
+                has_no_token.then(|| fingerprint::of_new(new, self.worker.inventory.jobs.all()));
             intent.package_id = creation.limits.lists_jobs_by_package.then(|| new.package_id.clone());
         }
         intent

@@ -9,7 +9,7 @@ use crate::cloud::{
     Call, CallError, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts, JobIdentity, JobState,
     NamedDevices, PackageKind, Page, Reply, RowsLack,
 };
-use crate::engine::{account::misfit, caller::Caller, likeness, priority::Priority};
+use crate::engine::{account::misfit, caller::Caller, fingerprint, priority::Priority};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -303,7 +303,7 @@ impl Jobs {
     pub fn recognise<'a>(&mut self, pending: impl DoubleEndedIterator<Item = &'a Intent>) {
         for intent in pending.rev() {
             for row in self.rows.values_mut().filter(|row| row.job.token.is_none()) {
-                if likeness::is_of(intent, &row.job) {
+                if fingerprint::is_of(intent, &row.job) {
                     row.job.token = Some(intent.token.clone());
                 }
             }

@@ -101,8 +101,8 @@ impl Reconcile<'_> {
         package: &OtaPackage,
         observed: &ObservedPackage,
     ) -> Result<Plan<<OtaPackage as Subject>::Status>, Trouble> {
-        let limits = self.capabilities().ok_or_else(|| self.worker.no_cloud())?;
-        Ok(decide::package::plan(&observed.view(package, limits, &self.worker.inventory, self.now())))
+        let view = self.package_view(package, observed).ok_or_else(|| self.worker.no_cloud())?;
+        Ok(decide::package::plan(&view))
     }
 
     fn plan_rollout(
@@ -111,9 +111,7 @@ impl Reconcile<'_> {
         package: Option<&OtaPackage>,
         observed: &ObservedRollout,
     ) -> Plan<<OtaRollout as Subject>::Status> {
-        let inventory = &self.worker.inventory;
-        let view = observed.view(rollout, package, self.capabilities(), inventory, self.now(), self.clocks());
-        decide::rollout::plan(&view)
+        decide::rollout::plan(&self.rollout_view(rollout, package, observed))
     }
 
     /// A plan, and the basis of what it sends.

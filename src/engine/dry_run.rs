@@ -4,7 +4,7 @@
 use super::context::Reconcile;
 use super::freshness::Evidence;
 use super::graph::Graph;
-use super::observe::observed::ObservedRollout;
+use super::observe::observed::{ObservedPackage, ObservedRollout};
 use super::ports::Ports;
 use super::priority::Priority;
 use super::trouble::Trouble;
@@ -260,13 +260,11 @@ impl Reconcile<'_> {
             return Err(error.because(Reason::NamespaceNotAllowed).into());
         }
         let mut observed = self.observe_package(package).await?;
-        let capabilities = self.limits().await?;
-        let now = self.now();
-        let mut preview =
-            preview::package(&observed.view(package, &capabilities, &self.worker.inventory, now));
+        self.connect().await?;
+        let mut preview = self.preview_package(package, &observed)?;
         observed.unasked_jobs = self.unasked_before(&preview.steps);
         if observed.unasked_jobs > 0 {
-            preview = preview::package(&observed.view(package, &capabilities, &self.worker.inventory, now));
+            preview = self.preview_package(package, &observed)?;
         }
         if new_packages(&preview.steps) > 0 {
             check_files(package)?;
@@ -275,24 +273,24 @@ impl Reconcile<'_> {
         Ok((self.priced(preview, &needs::for_package(package), package)?, after))
     }
 
+    fn preview_package(
+        &self,
+        package: &OtaPackage,
+        observed: &ObservedPackage,
+    ) -> Result<Preview<OtaPackage>, Trouble> {
+        let view = self.package_view(package, observed).ok_or_else(|| self.worker.no_cloud())?;
+        Ok(preview::package(&view))
+    }
+
     async fn forecast_rollout(
         &mut self,
         rollout: &OtaRollout,
         package: Option<&OtaPackage>,
     ) -> Result<Forecast, Trouble> {
         let mut observed = self.observe_rollout(rollout, package).await?;
-        let now = self.now();
         let waits = !package.is_some_and(|package| self.is_there(package));
         let preview_of = |observed: &ObservedRollout| {
-            let view = observed.view(
-                rollout,
-                package,
-                self.capabilities(),
-                &self.worker.inventory,
-                now,
-                self.clocks(),
-            );
-            preview::rollout(&view, waits)
+            preview::rollout(&self.rollout_view(rollout, package, observed), waits)
         };
         let mut preview = preview_of(&observed);
         observed.unasked_jobs = self.unasked_before(&preview.steps);

@@ -3,9 +3,9 @@
 use super::rivals::Rivals;
 use super::surroundings::Surroundings;
 use crate::api::{OtaPackage, OtaRollout};
-use crate::cloud::{Capabilities, Device, DeviceResult, DeviceScope, Package};
-use crate::decide::clocks::Clocks;
+use crate::cloud::{Device, DeviceResult, DeviceScope, Job, Package};
 use crate::decide::{Fleet, PackageView, RolloutView, Seen};
+use crate::engine::context::Reconcile;
 use crate::engine::inventory::Inventory;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,58 +35,56 @@ pub(in crate::engine) struct ObservedRollout {
     pub(in crate::engine) rivals: Rivals,
 }
 
-impl ObservedPackage {
-    pub(in crate::engine) fn view<'a>(
-        &self,
+impl Reconcile<'_> {
+    /// What a decision about a package may look at; none while the account is not connected.
+    pub(in crate::engine) fn package_view<'a>(
+        &'a self,
         object: &'a OtaPackage,
-        capabilities: &'a Capabilities,
-        inventory: &'a Inventory,
-        now: Timestamp,
-    ) -> PackageView<'a> {
-        let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.all().collect() });
-        PackageView {
+        observed: &ObservedPackage,
+    ) -> Option<PackageView<'a>> {
+        Some(PackageView {
             object,
-            capabilities,
-            packages: self.packages.clone(),
-            jobs,
-            devices: self.devices.clone(),
-            results: self.results.clone(),
-            unasked_jobs: self.unasked_jobs,
-            now,
-        }
+            capabilities: self.capabilities()?,
+            packages: observed.packages.clone(),
+            jobs: self.jobs_seen(observed.jobs_at),
+            devices: observed.devices.clone(),
+            results: observed.results.clone(),
+            unasked_jobs: observed.unasked_jobs,
+            now: self.now(),
+        })
     }
-}
 
-impl ObservedRollout {
-    pub(in crate::engine) fn view<'a>(
+    /// What a decision about a rollout may look at.
+    pub(in crate::engine) fn rollout_view<'a>(
         &'a self,
         object: &'a OtaRollout,
         package: Option<&'a OtaPackage>,
-        capabilities: Option<&'a Capabilities>,
-        inventory: &'a Inventory,
-        now: Timestamp,
-        clocks: Clocks,
+        observed: &'a ObservedRollout,
     ) -> RolloutView<'a> {
-        let jobs = self.jobs_at.map(|at| Seen { at, value: inventory.jobs.all().collect() });
-        let (fleet, results, rivals) = (self.fleet(inventory), self.results.clone(), self.rivals.seen());
-        let (unasked_jobs, around) = (self.unasked_jobs, &self.around);
+        let around = &observed.around;
         RolloutView {
             object,
             package,
             package_is_invalid: around.package_is_invalid,
             package_of_run: around.package_of_run(),
-            capabilities,
-            fleet,
-            jobs,
-            results,
-            unasked_jobs,
+            capabilities: self.capabilities(),
+            fleet: observed.fleet(&self.worker.inventory),
+            jobs: self.jobs_seen(observed.jobs_at),
+            results: observed.results.clone(),
+            unasked_jobs: observed.unasked_jobs,
             refusal: around.refusal.clone(),
-            rivals,
-            now,
-            clocks,
+            rivals: observed.rivals.seen(),
+            now: self.now(),
+            clocks: self.clocks(),
         }
     }
 
+    fn jobs_seen(&self, at: Option<Timestamp>) -> Option<Seen<Vec<&Job>>> {
+        at.map(|at| Seen { at, value: self.worker.inventory.jobs.all().collect() })
+    }
+}
+
+impl ObservedRollout {
     fn fleet<'a>(&'a self, inventory: &'a Inventory) -> Option<Seen<Fleet<'a>>> {
         if let Some(named) = &self.named {
             let fleet = Fleet { devices: &named.value, members: self.members.clone() };

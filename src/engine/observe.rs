@@ -399,7 +399,8 @@ impl Worker {
     ) -> Result<Option<Timestamp>, Trouble> {
         let listed_since = match evidence {
             Evidence::Known => self.since(drift),
-            Evidence::Since(since) => since,
+            // What a verdict waits for may have begun long ago.
+            Evidence::Since(since) => since.max(self.since(drift)),
         };
         let polled_since = self.since(JUST_POLLED);
         let (slice, own_keys) = (self.slice, &self.own_keys);

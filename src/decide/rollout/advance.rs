@@ -6,7 +6,7 @@ use super::report::{Outcome, total};
 use super::{Context, deadline, findings, follow_up, overlap, requests, run, soak, waiting_stage};
 use crate::api::{
     Decision, OtaRolloutStatus, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction,
-    Verdict, record_decision, time_text,
+    StopRule, Verdict, counted, record_decision, time_text,
 };
 use crate::decide::needs::{has_begun, is_dispatchable};
 use crate::decide::{Action, POLL, Requeue, cohort, gate, safeguards, stop};
@@ -406,9 +406,23 @@ impl Pass<'_, '_> {
         if !is_dispatchable(self.context.package) {
             return Some(super::package_message(self.context.package));
         }
-        self.observed
-            .jobs
-            .stray_intent
-            .then(|| "waits for a request whose outcome is not known yet".to_owned())
+        if self.observed.jobs.stray_intent {
+            return Some("waits for a request whose outcome is not known yet".to_owned());
+        }
+        self.may_have_to_stop()
+    }
+
+    /// The stop rule that fires if the devices that do not report the version yet, although their jobs report them as
+    /// successful, have failed. They are known once the versions are read later than that.
+    fn may_have_to_stop(&self) -> Option<String> {
+        let counts = total(&self.status.stages);
+        let (rules, feared) = (&self.context.rollout.spec.stop, counts.unconfirmed_as_reverted());
+        let fires = |rule: &&StopRule| stop::judge(rule, &feared, self.context.now).verdict == Verdict::Fail;
+        let rule = rules.iter().filter(|_| counts.unconfirmed > 0).find(fires)?;
+        Some(format!(
+            "waits for the versions of {} whose jobs report success: if they have failed, stop rule {} fires",
+            counted(counts.unconfirmed, "device"),
+            rule.name
+        ))
     }
 }

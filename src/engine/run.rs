@@ -69,6 +69,10 @@ impl Engine {
             let Some(object) = self.store.load(&key).await? else { continue };
             if let Object::Rollout(rollout) = object.as_ref() {
                 let package = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+                for left in self.waiting_for(&key).await?.into_iter().filter(|left| *left != package) {
+                    let Some(object) = self.store.load(&left).await? else { continue };
+                    self.send(&home_of(self.store.as_ref(), &object).await?, left);
+                }
                 self.rollouts_of.entry(package).or_default().insert(key.clone());
             }
             let home = home_of(self.store.as_ref(), &object).await?;
@@ -214,14 +218,19 @@ impl Engine {
         }
         let mut waiting = Vec::new();
         if self.store.load(key).await?.is_none() {
-            for (package, rollouts) in &self.rollouts_of {
-                let is_deleting =
-                    self.store.load(package).await?.is_some_and(|package| package.is_deleting());
-                if rollouts.contains(key) && is_deleting {
-                    waiting.push(package.clone());
-                }
-            }
+            waiting.extend(self.waiting_for(key).await?);
             waiting.extend(self.rivals_of(&BTreeSet::from([key.clone()])).await?);
+        }
+        Ok(waiting)
+    }
+
+    /// Packages that this rollout uses or has used, and that are being deleted: they wait until it uses them no more.
+    async fn waiting_for(&self, rollout: &ObjectKey) -> Result<Vec<ObjectKey>, StateError> {
+        let mut waiting = Vec::new();
+        for (package, _) in self.rollouts_of.iter().filter(|(_, rollouts)| rollouts.contains(rollout)) {
+            if self.store.load(package).await?.is_some_and(|package| package.is_deleting()) {
+                waiting.push(package.clone());
+            }
         }
         Ok(waiting)
     }

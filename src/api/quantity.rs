@@ -32,6 +32,18 @@ impl Percent {
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 1_000_000.0
     }
+
+    /// `part / whole >= self`, exactly; false for an empty whole.
+    #[must_use]
+    pub fn is_reached(self, part: u32, whole: u32) -> bool {
+        whole > 0 && u64::from(part) * 1_000_000 >= u64::from(whole) * u64::from(self.0)
+    }
+
+    /// As messages show it: `95 %`.
+    #[must_use]
+    pub fn text(self) -> String {
+        self.to_string().replace('%', " %")
+    }
 }
 
 /// The text is not a percentage.

@@ -11,7 +11,6 @@ pub mod clocks;
 pub mod cohort;
 pub mod confirm;
 pub mod explain;
-pub mod gate;
 pub mod keys;
 pub mod needs;
 pub mod ownership;
@@ -20,11 +19,10 @@ pub mod preview;
 pub mod rollout;
 pub mod safeguards;
 pub mod stage;
-pub mod stop;
+pub mod stats;
 #[cfg(test)]
 mod testing;
 pub mod version_order;
-pub mod wilson;
 pub mod window;
 
 use crate::api::{Intent, OtaPackage, OtaRollout, time_text};

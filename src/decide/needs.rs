@@ -2,7 +2,6 @@
 //!
 //! Observe jobs before devices: a device counts as reverted only by an observation that began after its job was final.
 
-use super::gate::reaches;
 use super::keys::is_verification_of;
 use crate::api::{
     IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, Targets, VERIFIED,
@@ -202,7 +201,7 @@ fn sets(targets: &Targets) -> impl Iterator<Item = Need> + '_ {
 
 /// True when as many devices run the package as the verification requires now.
 pub(super) fn is_enough(verification: &Verification, known: &VerificationStatus) -> bool {
-    reaches(known.counts.succeeded, known.counts.assigned, verification.min_success)
+    verification.min_success.is_reached(known.counts.succeeded, known.counts.assigned)
 }
 
 fn needs_verification(package: &OtaPackage, verification: &Verification) -> bool {

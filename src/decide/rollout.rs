@@ -14,7 +14,8 @@ mod deadline;
 mod dispatch;
 mod findings;
 mod follow_up;
-mod gates;
+pub mod gates;
+mod holds;
 mod jobs;
 mod leave;
 mod observed;
@@ -24,6 +25,7 @@ mod report;
 pub mod requests;
 mod run;
 pub mod soak;
+pub mod stop_rules;
 mod success;
 
 use super::clocks::Clocks;

@@ -5,6 +5,7 @@
 
 mod commands;
 mod documents;
+mod extensions;
 mod failpoints;
 mod files;
 mod layers;
@@ -43,6 +44,11 @@ fn judge_and_engine_are_pure() {
 #[test]
 fn every_write_and_call_of_the_engine_has_a_point() {
     no_findings(&failpoints::check_engine());
+}
+
+#[test]
+fn every_hold_is_in_the_list_of_holds() {
+    no_findings(&extensions::check(&rust_files(&["src"])));
 }
 
 #[test]

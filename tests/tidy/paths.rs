@@ -177,7 +177,7 @@ fn imports_trees_macros_and_renamings_are_resolved() {
     let text = "use std::{time::{self, Instant}, collections::HashMap as Map};\nuse super::stage::*;\n\
         fn f() { time::sleep(); x!(crate::cli::run()); Map::new(); super::super::api::get(); self::g() }\n\
         #[cfg(test)] mod tests { use tokio::time; }";
-    let file = File::new("src/decide/gate.rs", text);
+    let file = File::new("src/decide/cohort.rs", text);
     let all: Vec<String> = named(&file).iter().map(Named::text).collect();
     for path in [
         "std::time",
@@ -188,7 +188,7 @@ fn imports_trees_macros_and_renamings_are_resolved() {
         "crate::cli::run",
         "std::collections::HashMap::new",
         "crate::api::get",
-        "crate::decide::gate::g",
+        "crate::decide::cohort::g",
     ] {
         assert!(all.iter().any(|found| found == path), "{path} is not among {all:?}");
     }

@@ -5,7 +5,6 @@ use crate::api::{
     Decision, DriftPolicy, IN_SYNC, Kind, ObjectKey, OtaPackage, OtaPackageStatus, Percent, Verification,
     VerificationStatus, counted, find_condition, time_text, verb,
 };
-use crate::decide::gate::spaced;
 
 /// Decisions, what was observed, and what would change it.
 pub(super) fn explain(package: &OtaPackage) -> (&[Decision], Vec<String>, Vec<String>) {
@@ -32,7 +31,7 @@ fn seen(package: &OtaPackage, status: &OtaPackageStatus) -> Vec<String> {
 }
 
 fn asks(asked: &Verification) -> String {
-    format!("Verification needs {} of {}", spaced(asked.min_success), devices(count(asked.devices.len())))
+    format!("Verification needs {} of {}", asked.min_success.text(), devices(count(asked.devices.len())))
 }
 
 fn answers(seen: &VerificationStatus) -> String {

@@ -7,11 +7,9 @@ use crate::api::{
     Owner, PROGRESSING, Reason, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction,
     StopRule, Verdict, counted, find_condition, time_text,
 };
-use crate::decide::{
-    cohort,
-    gate::{self, spaced},
-    stop, window,
-};
+use crate::decide::rollout::gates::outcome;
+use crate::decide::rollout::stop_rules;
+use crate::decide::{cohort, window};
 use jiff::Timestamp;
 
 /// Decisions, what was observed, and what would change it.
@@ -100,8 +98,8 @@ fn asked(gate: &OutcomeGate) -> String {
         GateMethod::Wilson => {
             format!(
                 "a Wilson lower bound of at least {} at {} confidence",
-                spaced(gate.min_success),
-                spaced(gate.confidence)
+                gate.min_success.text(),
+                gate.confidence.text()
             )
         }
         GateMethod::Ratio => format!("a success rate of at least {}", gate.min_success),
@@ -109,7 +107,7 @@ fn asked(gate: &OutcomeGate) -> String {
     format!(
         "{what}, from at least {} and {} of the stage",
         devices(gate.min_sample),
-        spaced(gate.min_observed)
+        gate.min_observed.text()
     )
 }
 
@@ -292,7 +290,7 @@ fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
             failed: counts.failed + failures,
             ..counts
         };
-        gate::judge(gate, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Pass
+        outcome::judge(gate, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Pass
     };
     let name = format!("Gate {} of stage {stage}", gate.name);
     let Some(needed) = smallest(open, |successes| passes(successes, 0)) else {
@@ -319,13 +317,14 @@ fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
 }
 
 fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32) -> String {
-    if let (0, Some(why)) = (counts.failures(), gate::cannot_prove(stage, counts.assigned, &gate.outcome)) {
+    if let (0, Some(why)) = (counts.failures(), outcome::cannot_prove(stage, counts.assigned, &gate.outcome))
+    {
         return format!(
             "{name} cannot pass: {why}. Lower what the gate requires, or select more devices and start a new run with `rollwave restart`."
         );
     }
     let best = StageCounts { queued: 0, in_flight: 0, succeeded: counts.succeeded + open, ..counts };
-    let reach = gate::judge(gate, &best, Timestamp::UNIX_EPOCH).value;
+    let reach = outcome::judge(gate, &best, Timestamp::UNIX_EPOCH).value;
     let outlook = match open {
         0 => "every device has an outcome,".to_owned(),
         1 => "even if the last open device succeeds,".to_owned(),
@@ -335,7 +334,7 @@ fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32
         GateMethod::Wilson => "the Wilson lower bound",
         GateMethod::Ratio => "the success rate",
     };
-    let (reach, goal) = (share(reach), spaced(gate.outcome.min_success));
+    let (reach, goal) = (share(reach), gate.outcome.min_success.text());
     format!(
         "{name} can no longer pass: {outlook} {measure} is {reach}, and {goal} is required. Fix the package under a new version and point spec.packageRef at it; or, if less is acceptable, lower minSuccess of gate {} of stage \
          {stage} to {reach} or below.",
@@ -360,7 +359,7 @@ fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
             failed: counts.failed + failures,
             ..counts
         };
-        stop::judge(rule, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Fail
+        stop_rules::judge(rule, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Fail
     };
     let needed = smallest(open, fires).filter(|needed| *needed > 0)?;
     let outcome = match rule.action {
@@ -413,7 +412,7 @@ mod tests {
     #[test]
     fn what_an_outlook_promises_the_judge_keeps() {
         let gate = gate(GateMethod::Wilson, 90);
-        let verdict = |counts| gate::judge(&gate, &counts, Timestamp::UNIX_EPOCH).verdict;
+        let verdict = |counts| outcome::judge(&gate, &counts, Timestamp::UNIX_EPOCH).verdict;
         let text = outlook("canary", &gate, of(20, 0, 40));
         let needed: u32 =
             text.split("passes after ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();

@@ -5,7 +5,6 @@ use crate::cloud::{
     ArtifactRef, Capabilities, HeldArtifact, HeldFile, LocalFile, NewArtifact, NewFile, NewPackage,
     NewVerification, ObsArtifact, Package,
 };
-use crate::decide::gate::reaches;
 use crate::decide::needs::{details_needed, package_key};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -206,6 +205,6 @@ pub fn local_files(object: &OtaPackage) -> Vec<(String, LocalFile)> {
 fn asked_of_the_cloud(verification: &Verification) -> NewVerification {
     let devices = verification.devices.iter().collect::<BTreeSet<_>>().len();
     let devices = u32::try_from(devices).unwrap_or(u32::MAX);
-    let enough = |count: &u32| reaches(*count, devices, verification.min_success);
+    let enough = |count: &u32| verification.min_success.is_reached(*count, devices);
     NewVerification { devices, min_success: (1..=devices).find(enough).unwrap_or(devices) }
 }

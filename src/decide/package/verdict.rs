@@ -2,21 +2,20 @@
 
 use super::report::{Outcome, Standing};
 use crate::api::{Reason, StageCounts, Truth, Verification, counted, percent_text, verb};
-use crate::decide::gate::{reaches, spaced};
 
 /// Passed as soon as enough devices run the version; failed as soon as that cannot happen any more. Devices that another job took on
 /// before they were seen have not failed, and prove nothing.
 pub(super) fn verdict(asked: &Verification, counts: &StageCounts, was_sent: bool) -> Option<Outcome> {
     let min = asked.min_success;
-    if reaches(counts.succeeded, counts.assigned, min) {
+    if min.is_reached(counts.succeeded, counts.assigned) {
         return Some(passed(counts, was_sent));
     }
     let possible = counts.assigned.saturating_sub(counts.failures());
-    if reaches(possible.saturating_sub(counts.unseen), counts.assigned, min) {
+    if min.is_reached(possible.saturating_sub(counts.unseen), counts.assigned) {
         return None;
     }
-    let (summary, needed) = (summary(counts), spaced(min));
-    if reaches(possible, counts.assigned, min) {
+    let (summary, needed) = (summary(counts), min.text());
+    if min.is_reached(possible, counts.assigned) {
         let (taken, were) = (counted(counts.unseen, "device"), verb(counts.unseen, "was", "were"));
         let message = format!(
             "{summary}; {taken} {were} sent another version before this one was seen, and {needed} must run it; `rollwave retry` verifies the package again"

@@ -4,7 +4,8 @@ use super::PreviewStage;
 use crate::api::{CountOrPercent, OtaPackage, OtaRollout, Owner, StopMethod, StopRule, counted, verb};
 use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::decide::needs::Need;
-use crate::decide::{Action, PackageView, RolloutView, cohort, gate, safeguards};
+use crate::decide::rollout::gates::outcome;
+use crate::decide::{Action, PackageView, RolloutView, cohort, safeguards};
 
 /// Calls of one operation, and the formula.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,8 +180,9 @@ pub(super) fn rollout_warnings(
         if size == 0 && index < last {
             warnings.push(format!("stage {} selects no devices", stage.name));
         } else if size > 0 {
-            warnings
-                .extend(stage.gates.iter().filter_map(|g| gate::cannot_prove(&stage.name, size, &g.outcome)));
+            warnings.extend(
+                stage.gates.iter().filter_map(|g| outcome::cannot_prove(&stage.name, size, &g.outcome)),
+            );
         }
     }
     warnings.extend(excluded(end));

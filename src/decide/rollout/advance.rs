@@ -1,17 +1,18 @@
-//! From the observation to the actions: stop rules first, then holds, then the stages in order.
+//! From the observation to the actions: gates and stop rules are judged, then the holds are walked, then the stages.
 
-use super::jobs::{can_be_stopped, unstoppable};
+use super::gates::outcome;
+use super::holds::{changed_stages, stop_rule};
+use super::jobs::can_be_stopped;
 use super::observed::{Observed, observed};
 use super::report::{Outcome, total};
-use super::{Context, deadline, findings, follow_up, overlap, requests, run, soak, waiting_stage};
+use super::{Context, deadline, findings, holds, overlap, requests, run, soak, waiting_stage};
 use crate::api::{
-    Decision, OtaRolloutStatus, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, StopAction,
-    StopRule, Verdict, counted, record_decision, time_text,
+    Decision, OtaRolloutStatus, Reason, RolloutPhase, StageCounts, StagePhase, Verdict, record_decision,
+    time_text,
 };
 use crate::decide::needs::{has_begun, is_dispatchable};
-use crate::decide::{Action, POLL, Requeue, cohort, gate, safeguards, stop};
+use crate::decide::{Action, POLL, Requeue, cohort, safeguards};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
 
 /// The tally of a rollout that has not begun.
 pub(super) const NOTHING_SENT: &str = "nothing was sent yet";
@@ -23,18 +24,22 @@ pub(super) struct Pass<'g, 'a> {
     pub observed: Observed<'a>,
     /// The spec was edited since the last pass: gates are judged again.
     pub edited: bool,
+    /// Why an edit of the stages cannot be followed.
+    pub changed_stages: Option<String>,
+    /// The first gate that failed, as a message.
+    pub failed_gate: Option<String>,
 }
 
 /// Judges, and writes stages into the status. None when the members of groups or tags were not observed.
 pub(super) fn advance(context: &Context<'_>, status: &mut OtaRolloutStatus) -> Option<Outcome> {
-    let changed = stages_changed(context, status);
+    let changed = changed_stages::why(context, status);
     // An edit that cannot be followed changes no verdict.
     let edited = changed.is_none() && status.plan_hash.as_deref() != Some(context.hash.as_str());
     if changed.is_none() {
         adopt_spec(context, status, edited);
     }
     let mut seen = count(context, status, edited)?;
-    watch_stop_rules(context, status, &seen);
+    stop_rule::watch(context, status, &seen);
     let lacks_package = context.without_package.as_ref().map(|lack| &lack.message);
     if let Some(why) = lacks_package.or(changed.as_ref()) {
         requests::refuse_retry(context.rollout, status, why, context.now);
@@ -45,9 +50,9 @@ pub(super) fn advance(context: &Context<'_>, status: &mut OtaRolloutStatus) -> O
     let excluded = observed.population.shared.excluded(&observed.population.excluded);
     overlap::note_owners(status, excluded, context.now);
     status.pending.retain(|intent| observed.jobs.listed.iter().all(|ours| ours.token != intent.token));
-    let mut pass = Pass { context, status, observed, edited };
+    let mut pass = Pass { context, status, observed, edited, changed_stages: changed, failed_gate: None };
     pass.ignore_new_devices();
-    let outcome = pass.judge(changed);
+    let outcome = pass.judge();
     let Some(other) = pass.observed.other_instance.take() else { return Some(outcome) };
     Some(tell_of_other_instance(status, outcome, &other, context.now))
 }
@@ -106,144 +111,31 @@ fn adopt_spec(context: &Context<'_>, status: &mut OtaRolloutStatus, edited: bool
     }
 }
 
-/// Why an edit of the stages cannot be followed: dispatched stages must come first, in the same order, and removed stages
-/// must not move their devices to a last stage that the spec does not contain.
-fn stages_changed(context: &Context<'_>, status: &OtaRolloutStatus) -> Option<String> {
-    let begun = |stage: &&StageStatus| stage.phase != StagePhase::Waiting || !stage.jobs.is_empty();
-    let released = status.stages.iter().rposition(|stage| begun(&stage)).map_or(0, |last| last + 1);
-    for (index, stage) in status.stages.iter().take(released).enumerate() {
-        if context.stages.get(index).map(|new| &new.name) != Some(&stage.name) {
-            return Some(format!(
-                "stage {} was dispatched as number {} and is no longer at that place in the spec; put it back, or delete this rollout and write a new one",
-                stage.name,
-                index + 1
-            ));
-        }
-    }
-    let names: BTreeSet<&str> = context.stages.iter().map(|stage| stage.name.as_str()).collect();
-    let gone: Vec<&str> =
-        status.stages.iter().map(|stage| stage.name.as_str()).filter(|name| !names.contains(name)).collect();
-    let rest_is_implied = context.stages.len() > context.rollout.spec.stages.len();
-    (released > 0 && rest_is_implied && !gone.is_empty()).then(|| {
-        format!(
-            "stages were removed ({}), which would move their devices to the implied last stage; write a stage with select: {{rest: true}} to confirm, or put them back",
-            gone.join(", ")
-        )
-    })
-}
-
-/// A rule that fired holds until the spec changes. When every stage has passed, no job is live and no device gets another
-/// one, there is nothing to stop.
-fn watch_stop_rules(context: &Context<'_>, status: &mut OtaRolloutStatus, observed: &Observed<'_>) {
-    let passed = |stage: &StageStatus| stage.phase == StagePhase::Passed;
-    let over = status.stages.iter().all(passed)
-        && observed.jobs.live().is_empty()
-        && observed.unfinished.iter().all(|left| left.devices().is_empty())
-        && !follow_up::is_due(context, &observed.population.eligible);
-    if status.stopped_by.is_none() && !over {
-        let counts = total(&status.stages);
-        let rules = context.rollout.spec.stop.iter();
-        let mut evidence = rules.map(|rule| stop::judge(rule, &counts, context.now));
-        status.stopped_by = evidence.find(|evidence| evidence.verdict == Verdict::Fail);
-    }
-}
-
 impl Pass<'_, '_> {
-    fn judge(&mut self, changed: Option<String>) -> Outcome {
+    /// Judges the gates, then walks the holds; the stages only when none holds the rollout.
+    fn judge(&mut self) -> Outcome {
         self.status.stages.iter_mut().for_each(|stage| (stage.opens_at, stage.soaks_until) = (None, None));
-        let duplicates = self.observed.jobs.duplicates.iter().filter(|job| can_be_stopped(job));
-        let stops: Vec<Action> = duplicates.map(|job| Action::StopJob { id: job.id.clone() }).collect();
-        let stops = if self.context.capabilities.stops_jobs { stops } else { Vec::new() };
-        if let Some(outcome) = self.stop_rules() {
-            return outcome;
-        }
-        let failed = self.failed_gate();
-        if let Some((reason, words)) = requests::stands_still(self.context.rollout, self.status) {
-            return self.hold_and_stop(reason, format!("{words}: {}", self.tally())).still();
-        }
-        if let Some(message) = failed {
-            // Devices that have not begun must not get a bad build.
-            return self.hold_and_stop(Reason::GateFailed, message).with(stops);
-        }
-        let live = !self.observed.jobs.live().is_empty();
-        if let Some(lack) = self.context.without_package.clone() {
-            return if live { lack.watched() } else { lack }.with(stops);
-        }
-        if let Some(message) = changed {
-            return Outcome::held(Reason::StagesChanged, message, live).with(stops);
-        }
-        if let Some(doubt) = self.observed.doubt.take().filter(|doubt| !self.is_over(doubt.reason)) {
-            return Outcome::held(doubt.reason, doubt.message, true).with(stops);
-        }
-        if let Some(hidden) = self.observed.hidden.take() {
-            return Outcome::working(RolloutPhase::Progressing, Reason::Observing, hidden);
-        }
-        if self.observed.population.targeted == 0 {
-            let unknown = self.status.excluded.unknown;
-            let message = format!(
-                "no device of spec.targets is registered in the cloud ({unknown} not found): nothing to do"
-            );
-            return Outcome::held(Reason::NoDevices, message, live);
-        }
-        if let Some(outcome) = self.overlap() {
-            return outcome;
-        }
-        if self.nobody_may_begin() {
-            let message = format!(
-                "none of {} targeted devices can be upgraded: {} report a version that spec.targets.fromVersions or the package's sourceVersions do not list{}; the rollout starts when a device reports a listed version",
-                self.observed.population.targeted,
-                self.status.excluded.by_version,
-                overlap::owners_text(&self.status.excluded),
-            );
-            return Outcome::held(Reason::NoneEligible, message, live);
+        self.failed_gate = self.judge_gates();
+        if let Some(outcome) = holds::first(holds::HOLDS, self) {
+            return self.stopping_duplicates(outcome);
         }
         let lost = self.stop_lost_jobs();
         self.walk().after(lost)
     }
 
-    /// True when nothing was ever sent, no device is eligible, and none runs the version: that is no success of any
-    /// stage.
-    fn nobody_may_begin(&self) -> bool {
-        self.observed.population.eligible.is_empty()
-            && self.status.excluded.already_current == 0
-            && self.observed.jobs.unsettled.is_empty()
-            && !has_begun(self.status)
-    }
-
-    /// A completed rollout stays completed when its jobs are deleted: its last counts are kept.
-    fn is_over(&self, reason: Reason) -> bool {
-        reason == Reason::JobVanished && self.status.phase == RolloutPhase::Completed && !self.edited
-    }
-
-    fn stop_rules(&mut self) -> Option<Outcome> {
-        let evidence = self.status.stopped_by.clone()?;
-        let rule = self.context.rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
-        if rule.is_some_and(|rule| rule.action == StopAction::Abort) {
-            let mut outcome = self.hold_and_stop(Reason::Aborted, format!("aborted: {}", evidence.message));
-            outcome.phase = RolloutPhase::Aborted;
-            return Some(outcome);
-        }
-        Some(self.hold_and_stop(Reason::StopRuleFired, format!("stopped: {}", evidence.message)))
-    }
-
-    /// Holds, and stops every job of ours that is not final.
-    fn hold_and_stop(&mut self, reason: Reason, message: String) -> Outcome {
-        let live = self.observed.jobs.live();
-        let ids: BTreeSet<&str> = live.iter().map(|job| job.id.as_str()).collect();
-        for job in self.status.stages.iter_mut().flat_map(|stage| &mut stage.jobs) {
-            job.stop_ordered |= ids.contains(job.id.as_str());
-        }
+    /// A second job of the same idempotency key is stopped whatever holds the rollout.
+    fn stopping_duplicates(&self, outcome: Outcome) -> Outcome {
         if !self.context.capabilities.stops_jobs {
-            let message = message + &unstoppable(&live);
-            return Outcome::held(reason, message, !live.is_empty());
+            return outcome;
         }
-        let stops = live.iter().filter(|job| can_be_stopped(job));
-        let stops: Vec<Action> = stops.map(|job| Action::StopJob { id: job.id.clone() }).collect();
-        Outcome::held(reason, message, !live.is_empty()).with(stops)
+        let duplicates = self.observed.jobs.duplicates.iter().filter(|job| can_be_stopped(job));
+        let stops = duplicates.map(|job| Action::StopJob { id: job.id.clone() });
+        let missing: Vec<Action> = stops.filter(|stop| !outcome.actions.contains(stop)).collect();
+        outcome.with(missing)
     }
 
     /// The results so far, for the end of a message.
-    fn tally(&self) -> String {
+    pub(super) fn tally(&self) -> String {
         if !has_begun(self.status) {
             return NOTHING_SENT.to_owned();
         }
@@ -317,7 +209,7 @@ impl Pass<'_, '_> {
         }
         let looked_at = self.context.jobs.at.min(self.context.fleet.at);
         if !self.is_soaking(index) {
-            if !gate::is_observed(gates, &counts) {
+            if !outcome::is_observed(gates, &counts) {
                 self.enter(index, StagePhase::Running, Reason::StageRunning, &line);
                 return Some(Outcome::working(RolloutPhase::Progressing, Reason::StageRunning, line));
             }
@@ -410,19 +302,5 @@ impl Pass<'_, '_> {
             return Some("waits for a request whose outcome is not known yet".to_owned());
         }
         self.may_have_to_stop()
-    }
-
-    /// The stop rule that fires if the devices that do not report the version yet, although their jobs report them as
-    /// successful, have failed. They are known once the versions are read later than that.
-    fn may_have_to_stop(&self) -> Option<String> {
-        let counts = total(&self.status.stages);
-        let (rules, feared) = (&self.context.rollout.spec.stop, counts.unconfirmed_as_reverted());
-        let fires = |rule: &&StopRule| stop::judge(rule, &feared, self.context.now).verdict == Verdict::Fail;
-        let rule = rules.iter().filter(|_| counts.unconfirmed > 0).find(fires)?;
-        Some(format!(
-            "waits for the versions of {} whose jobs report success: if they have failed, stop rule {} fires",
-            counted(counts.unconfirmed, "device"),
-            rule.name
-        ))
     }
 }

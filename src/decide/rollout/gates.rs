@@ -1,15 +1,16 @@
 //! Gates of stages: judged in every pass for every dispatched stage that has not passed, whatever else holds the rollout,
 //! so that a hold never hides a bad build.
 
+pub mod outcome;
+
 use super::advance::Pass;
 use crate::api::{Evidence, Gate, Reason, StageCounts, StagePhase, StageStatus, Verdict};
-use crate::decide::gate;
 use crate::decide::stage::{Target, as_count};
 use std::collections::BTreeSet;
 
 impl Pass<'_, '_> {
     /// Judges the gates of every dispatched stage. Returns the first one that failed as a message: its stage is held.
-    pub(super) fn failed_gate(&mut self) -> Option<String> {
+    pub(super) fn judge_gates(&mut self) -> Option<String> {
         let mut failed = None;
         for index in 0..self.status.stages.len() {
             self.reopen_if_edited(index);
@@ -84,7 +85,7 @@ impl Pass<'_, '_> {
             return false;
         }
         let asked = self.gates(index).iter().map(|gate| {
-            let mut evidence = gate::judge(gate, &counts, self.context.now);
+            let mut evidence = outcome::judge(gate, &counts, self.context.now);
             evidence.message += "; measured on the devices of earlier stages and on those that already run the version, because this stage has no devices to send to";
             evidence
         });
@@ -119,7 +120,7 @@ impl Pass<'_, '_> {
             return Some(failed);
         }
         let counts = stage.counts;
-        let asked = self.gates(index).iter().map(|gate| gate::judge(gate, &counts, self.context.now));
+        let asked = self.gates(index).iter().map(|gate| outcome::judge(gate, &counts, self.context.now));
         let asked: Vec<Evidence> = asked.map(|evidence| keep_time(evidence, &stage.gates)).collect();
         let failed = failed(&asked);
         self.status.stages[index].gates = asked;

@@ -4,10 +4,11 @@
 
 use super::advance::Pass;
 use super::deadline::late_text;
+use super::gates::outcome;
 use super::report::{Outcome, Standing, total};
 use super::{follow_up, overlap};
 use crate::api::{Excluded, Gate, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
-use crate::decide::{POLL, Requeue, gate};
+use crate::decide::{POLL, Requeue};
 
 /// Successes against failures of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +80,7 @@ impl Pass<'_, '_> {
     /// The majority after a stage has passed. A gate that still passes decides, whatever the majority.
     fn majority(&self, index: usize) -> Majority {
         let (gates, counts) = (self.gates(index), self.status.stages[index].counts);
-        let passes = |gate: &Gate| gate::judge(gate, &counts, self.context.now).verdict == Verdict::Pass;
+        let passes = |gate: &Gate| outcome::judge(gate, &counts, self.context.now).verdict == Verdict::Pass;
         if !gates.is_empty() && gates.iter().all(passes) { Majority::Succeeded } else { Majority::of(counts) }
     }
 

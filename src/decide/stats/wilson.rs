@@ -4,14 +4,27 @@
 //! centre `c = (p + z²/2n) / (1 + z²/n)`, half width `h = z·√(p(1-p)/n + z²/4n²) / (1 + z²/n)`, bound `c - h`.
 //! Without any failure that is `n / (n + z²)`, so that a clean sample proves the rate `T` from `z²·T/(1-T)` devices on.
 
-use crate::api::Percent;
-
-/// Quantile of the standard normal distribution for a one-sided confidence: 95 % is 1.6448536. None when no quantile
-/// exists (100 %). Below 50 % it is 0: a bound above the observed rate proves nothing.
+/// Quantile of the standard normal distribution for a one-sided confidence: 0.95 is 1.6448536. None when no quantile
+/// exists (1). Below a half it is 0: a bound above the observed rate proves nothing.
 #[must_use]
-pub fn quantile(confidence: Percent) -> Option<f64> {
-    let p = confidence.fraction();
-    if p >= 1.0 { None } else { Some(inverse_normal(p).max(0.0)) }
+pub fn quantile(confidence: f64) -> Option<f64> {
+    if confidence >= 1.0 { None } else { Some(inverse_normal(confidence).max(0.0)) }
+}
+
+/// Most failures with which the lower bound of `sample` devices is still `1 - rate`, where `rate` is a share of failures. None
+/// when even a clean sample is too small, or nothing can prove it (`rate` 0, or a confidence of 1).
+///
+/// `bound(n, k) >= 1 - f` is the same as `k <= n·f - z·√(n·f·(1-f))`; the right side is never nearer than 1e-6 to a whole
+/// number, so that the last bits of a machine do not matter.
+#[must_use]
+pub fn allowed(sample: u32, rate: f64, confidence: f64) -> Option<u32> {
+    let (n, z) = (f64::from(sample), quantile(confidence)?);
+    let most = n * rate - z * (n * rate * (1.0 - rate)).sqrt();
+    if sample == 0 || rate <= 0.0 || most <= -1e-12 {
+        return None;
+    }
+    // Between 0 and `sample`.
+    Some((most + 1e-12).floor() as u32)
 }
 
 /// Lower bound of the success rate that `successes` of `sample` prove. None for an empty sample.
@@ -31,9 +44,8 @@ pub fn lower_bound(successes: u32, sample: u32, z: f64) -> Option<f64> {
 /// Smallest number of devices that can prove this rate when all of them succeed: `⌈z²·T/(1-T)⌉`. None when no number can
 /// (100 %).
 #[must_use]
-pub fn smallest_provable(min_success: Percent, confidence: Percent) -> Option<u32> {
-    let rate = min_success.fraction();
-    let needed = quantile(confidence)?.powi(2) * rate / (1.0 - rate);
+pub fn smallest_provable(min_success: f64, confidence: f64) -> Option<u32> {
+    let needed = quantile(confidence)?.powi(2) * min_success / (1.0 - min_success);
     // `as` saturates and the range is checked: no number of devices is that large.
     (needed.is_finite() && needed < f64::from(u32::MAX)).then(|| (needed.ceil() as u32).max(1))
 }
@@ -104,8 +116,8 @@ const FAR_TAIL: Rational = [
 mod tests {
     use super::*;
 
-    fn percent(text: &str) -> Percent {
-        text.parse().unwrap()
+    fn percent(text: &str) -> f64 {
+        text.parse::<crate::api::Percent>().unwrap().fraction()
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Stop rules: watched in every stage, over all dispatched stages together, on every pass.
+//! Stop rules: watched in every stage, over all dispatched stages together, on every pass. A method is one file and one line.
 
-use super::gate::{millionths, reaches, spaced};
-use crate::api::{
-    CountOrPercent, Evidence, Percent, StageCounts, StopMethod, StopRule, Verdict, counted, percent_text,
-    verb,
-};
+use crate::api::{CountOrPercent, Evidence, StageCounts, StopMethod, StopRule, Verdict};
+use crate::decide::stats::millionths;
 use jiff::Timestamp;
+
+mod count;
+mod ratio;
 
 /// Judges the counts of all dispatched stages: `Fail` means that the rule fires.
 ///
@@ -15,68 +15,45 @@ use jiff::Timestamp;
 /// not fit fires, because its limit is unknown.
 #[must_use]
 pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
-    let (sample, failures) = (counts.answered(), counts.failures());
-    let rate = if sample == 0 { 0.0 } else { f64::from(failures) / f64::from(sample) };
-    let (value, threshold, verdict, message) = match (rule.method, rule.max_failure) {
-        (StopMethod::Ratio, CountOrPercent::Percent(max)) => {
-            (rate, max.fraction(), by_ratio(rule, max, counts), ratio_text(rule, max, counts))
-        }
-        (StopMethod::Count, CountOrPercent::Count(max)) => {
-            let verdict = if failures >= max.max(1) { Verdict::Fail } else { Verdict::Pass };
-            (
-                f64::from(failures),
-                f64::from(max),
-                verdict,
-                format!("{} failed; stop rule {} fires at {max}", counted(failures, "device"), rule.name),
-            )
-        }
-        (method, max) => (
-            0.0,
-            0.0,
-            Verdict::Fail,
-            format!("stop rule {} fires: maxFailure {max} does not fit method {method:?}", rule.name),
-        ),
+    let judged = match (rule.method, rule.max_failure) {
+        (StopMethod::Ratio, CountOrPercent::Percent(max)) => ratio::judge(rule, max, counts),
+        (StopMethod::Count, CountOrPercent::Count(max)) => count::judge(rule, max, counts),
+        (method, max) => Judged {
+            value: 0.0,
+            threshold: 0.0,
+            verdict: Verdict::Fail,
+            message: format!(
+                "stop rule {} fires: maxFailure {max} does not fit method {method:?}",
+                rule.name
+            ),
+        },
     };
     Evidence {
         rule: rule.name.clone(),
         method: format!("{:?}", rule.method),
-        verdict,
-        sample,
-        failures,
+        verdict: judged.verdict,
+        sample: counts.answered(),
+        failures: counts.failures(),
         assigned: counts.sample(),
-        value: millionths(value),
-        threshold,
-        message,
+        value: millionths(judged.value),
+        threshold: judged.threshold,
+        message: judged.message,
         at,
     }
 }
 
-fn by_ratio(rule: &StopRule, max: Percent, counts: &StageCounts) -> Verdict {
-    if counts.answered() < rule.min_sample.max(1) {
-        Verdict::Inconclusive
-    } else if counts.failures() > 0 && reaches(counts.failures(), counts.answered(), max) {
-        Verdict::Fail
-    } else {
-        Verdict::Pass
-    }
-}
-
-fn ratio_text(rule: &StopRule, max: Percent, counts: &StageCounts) -> String {
-    let (failures, sample) = (counts.failures(), counts.answered());
-    let share = percent_text(failures, sample);
-    format!(
-        "{failures} of {sample} devices failed ({share}); stop rule {} fires at {} once {} {} an outcome",
-        rule.name,
-        spaced(max),
-        counted(rule.min_sample, "device"),
-        verb(rule.min_sample, "has", "have")
-    )
+/// What a method makes of the counts.
+struct Judged {
+    value: f64,
+    threshold: f64,
+    verdict: Verdict,
+    message: String,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::StopAction;
+    use crate::api::{Percent, StopAction};
 
     fn rule(method: StopMethod, max_failure: CountOrPercent, min_sample: u32) -> StopRule {
         StopRule { name: "too-many".into(), method, max_failure, min_sample, action: StopAction::Pause }

@@ -1,9 +1,9 @@
-//! Gates at the end of a stage: Pass, Fail or Inconclusive, and the evidence. Only Pass advances.
+//! The gate `outcome`: enough devices of the stage run the new version. Pass, Fail or Inconclusive, and the evidence.
 
-use super::wilson;
 use crate::api::{
     Evidence, Gate, GateMethod, OutcomeGate, Percent, StageCounts, Verdict, counted, percent_text,
 };
+use crate::decide::stats::{millionths, wilson};
 use jiff::Timestamp;
 
 /// Judges these counts.
@@ -34,13 +34,13 @@ pub fn judge(Gate { name, outcome: gate }: &Gate, counts: &StageCounts, at: Time
 #[must_use]
 pub fn is_observed(gates: &[Gate], counts: &StageCounts) -> bool {
     let share = gates.iter().map(|gate| gate.outcome.min_observed).max().unwrap_or(Percent::FULL);
-    reaches(counts.finished(), counts.sample(), share)
+    share.is_reached(counts.finished(), counts.sample())
 }
 
 /// A warning when a stage of this size cannot pass the gate even if every device succeeds.
 #[must_use]
 pub fn cannot_prove(stage: &str, size: u32, gate: &OutcomeGate) -> Option<String> {
-    let goal = spaced(gate.min_success);
+    let goal = gate.min_success.text();
     if size < gate.min_sample {
         return Some(format!(
             "stage {stage} ({}) is smaller than its gate's minSample {}",
@@ -62,11 +62,11 @@ pub fn cannot_prove(stage: &str, size: u32, gate: &OutcomeGate) -> Option<String
     if gate.method == GateMethod::Ratio {
         return None;
     }
-    match wilson::smallest_provable(gate.min_success, gate.confidence) {
+    match wilson::smallest_provable(gate.min_success.fraction(), gate.confidence.fraction()) {
         None => Some(format!(
             "stage {stage} ({}) cannot prove {goal} at {} confidence: no number of devices can",
             counted(size, "device"),
-            spaced(gate.confidence)
+            gate.confidence.text()
         )),
         Some(needed) if size < needed => {
             Some(format!("stage {stage} ({}) cannot prove {goal}: needs {needed}", counted(size, "device")))
@@ -90,13 +90,13 @@ impl<'a> Measured<'a> {
 
     fn verdict(&self) -> (Verdict, String) {
         let (gate, counts) = (self.gate, self.counts);
-        let goal = spaced(gate.min_success);
+        let goal = gate.min_success.text();
         let size = counts.sample();
         let best = size.saturating_sub(counts.failures());
         if size == 0 {
             return (Verdict::Inconclusive, "no device is in the sample".into());
         }
-        if !reaches(best, size, gate.min_success) {
+        if !gate.min_success.is_reached(best, size) {
             let outlook = format!("needs {goal}, and at most {} can succeed", percent_text(best, size));
             return (Verdict::Fail, outlook);
         }
@@ -115,11 +115,11 @@ impl<'a> Measured<'a> {
         if counts.finished() < gate.min_sample {
             return (Verdict::Inconclusive, format!("waits for {} final outcomes", gate.min_sample));
         }
-        if !reaches(counts.finished(), size, gate.min_observed) {
+        if !gate.min_observed.is_reached(counts.finished(), size) {
             let seen = percent_text(counts.finished(), size);
             return (
                 Verdict::Inconclusive,
-                format!("waits for final outcomes of {} of the stage, has {seen}", spaced(gate.min_observed)),
+                format!("waits for final outcomes of {} of the stage, has {seen}", gate.min_observed.text()),
             );
         }
         let verdict = if self.reached_with(counts.succeeded, counts.finished()) {
@@ -132,7 +132,7 @@ impl<'a> Measured<'a> {
 
     fn reached_with(&self, succeeded: u32, sample: u32) -> bool {
         match self.gate.method {
-            GateMethod::Ratio => reaches(succeeded, sample, self.gate.min_success),
+            GateMethod::Ratio => self.gate.min_success.is_reached(succeeded, sample),
             GateMethod::Wilson => {
                 value(self.gate, succeeded, sample).is_some_and(|v| v >= self.gate.min_success.fraction())
             }
@@ -140,9 +140,9 @@ impl<'a> Measured<'a> {
     }
 
     fn too_small(&self) -> String {
-        let goal = spaced(self.gate.min_success);
+        let goal = self.gate.min_success.text();
         let failures = self.counts.failures();
-        match wilson::smallest_provable(self.gate.min_success, self.gate.confidence) {
+        match wilson::smallest_provable(self.gate.min_success.fraction(), self.gate.confidence.fraction()) {
             None => format!("cannot prove {goal}: no number of devices can"),
             Some(_) if failures > 0 => {
                 let size = self.counts.sample();
@@ -164,7 +164,7 @@ impl<'a> Measured<'a> {
         }
         match (self.gate.method, self.value) {
             (GateMethod::Wilson, Some(bound)) => {
-                let confidence = spaced(self.gate.confidence);
+                let confidence = self.gate.confidence.text();
                 format!("{outcome}, Wilson lower bound {:.1} % at {confidence} confidence", bound * 100.0)
             }
             _ => outcome,
@@ -175,23 +175,10 @@ impl<'a> Measured<'a> {
 fn value(gate: &OutcomeGate, succeeded: u32, sample: u32) -> Option<f64> {
     match gate.method {
         GateMethod::Ratio => (sample > 0).then(|| f64::from(succeeded) / f64::from(sample)),
-        GateMethod::Wilson => wilson::lower_bound(succeeded, sample, wilson::quantile(gate.confidence)?),
+        GateMethod::Wilson => {
+            wilson::lower_bound(succeeded, sample, wilson::quantile(gate.confidence.fraction())?)
+        }
     }
-}
-
-/// `part / whole >= share`, exactly; false for an empty whole.
-pub(super) fn reaches(part: u32, whole: u32, share: Percent) -> bool {
-    whole > 0 && u64::from(part) * 1_000_000 >= u64::from(whole) * u64::from(share.parts_per_million())
-}
-
-/// For display: `95 %`.
-pub(super) fn spaced(percent: Percent) -> String {
-    percent.to_string().replace('%', " %")
-}
-
-/// Rounded to six digits, so that machines that differ in the last bit show the same value.
-pub(super) fn millionths(value: f64) -> f64 {
-    (value * 1e6).round() / 1e6
 }
 
 #[cfg(test)]

@@ -1,0 +1,57 @@
+//! A stop rule has fired: the jobs are stopped, until the spec changes.
+
+use crate::api::{
+    OtaRolloutStatus, Reason, RolloutPhase, StagePhase, StageStatus, StopAction, StopRule, Verdict, counted,
+};
+use crate::decide::rollout::advance::Pass;
+use crate::decide::rollout::observed::Observed;
+use crate::decide::rollout::report::{Outcome, total};
+use crate::decide::rollout::{Context, follow_up, stop_rules};
+
+/// A rule that fired holds until the spec changes. When every stage has passed, no job is live and no device gets another
+/// one, there is nothing to stop.
+pub(in crate::decide::rollout) fn watch(
+    context: &Context<'_>,
+    status: &mut OtaRolloutStatus,
+    observed: &Observed<'_>,
+) {
+    let passed = |stage: &StageStatus| stage.phase == StagePhase::Passed;
+    let over = status.stages.iter().all(passed)
+        && observed.jobs.live().is_empty()
+        && observed.unfinished.iter().all(|left| left.devices().is_empty())
+        && !follow_up::is_due(context, &observed.population.eligible);
+    if status.stopped_by.is_none() && !over {
+        let counts = total(&status.stages);
+        let rules = context.rollout.spec.stop.iter();
+        let mut evidence = rules.map(|rule| stop_rules::judge(rule, &counts, context.now));
+        status.stopped_by = evidence.find(|evidence| evidence.verdict == Verdict::Fail);
+    }
+}
+
+pub(super) fn check(pass: &mut Pass<'_, '_>) -> Option<Outcome> {
+    let evidence = pass.status.stopped_by.clone()?;
+    let rule = pass.context.rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
+    if rule.is_some_and(|rule| rule.action == StopAction::Abort) {
+        let mut outcome = pass.hold_and_stop(Reason::Aborted, format!("aborted: {}", evidence.message));
+        outcome.phase = RolloutPhase::Aborted;
+        return Some(outcome);
+    }
+    Some(pass.hold_and_stop(Reason::StopRuleFired, format!("stopped: {}", evidence.message)))
+}
+
+impl Pass<'_, '_> {
+    /// Why nothing is sent: a stop rule fires if devices have failed that do not report the version yet, although their
+    /// jobs report success. That is known once the versions are read a little later.
+    pub(in crate::decide::rollout) fn may_have_to_stop(&self) -> Option<String> {
+        let counts = total(&self.status.stages);
+        let (rules, feared) = (&self.context.rollout.spec.stop, counts.unconfirmed_as_reverted());
+        let fires =
+            |rule: &&StopRule| stop_rules::judge(rule, &feared, self.context.now).verdict == Verdict::Fail;
+        let rule = rules.iter().filter(|_| counts.unconfirmed > 0).find(fires)?;
+        Some(format!(
+            "waits for the versions of {} whose jobs report success: if they have failed, stop rule {} fires",
+            counted(counts.unconfirmed, "device"),
+            rule.name
+        ))
+    }
+}

@@ -1,0 +1,14 @@
+//! `Count`: failed devices over all stages.
+
+use super::Judged;
+use crate::api::{StageCounts, StopRule, Verdict, counted};
+
+pub(super) fn judge(rule: &StopRule, max: u32, counts: &StageCounts) -> Judged {
+    let failures = counts.failures();
+    Judged {
+        value: f64::from(failures),
+        threshold: f64::from(max),
+        verdict: if failures >= max.max(1) { Verdict::Fail } else { Verdict::Pass },
+        message: format!("{} failed; stop rule {} fires at {max}", counted(failures, "device"), rule.name),
+    }
+}

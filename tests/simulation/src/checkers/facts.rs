@@ -1,6 +1,6 @@
 //! What statuses report. For as long as it stays the same, a simulation run at rest writes nothing.
 
-use super::rest::Rest;
+use super::rest::{Rest, is_held_in_its_windows};
 use crate::clouds::VersionTruth;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{Object, ObjectKey, OtaRollout, StageStatus};
@@ -31,7 +31,8 @@ impl Facts {
             versions: rest.versions.iter().map(version).collect(),
             ..Self::default()
         };
-        for object in rest.objects {
+        // Windows of one that is held in them open and close for ever.
+        for object in rest.objects.iter().filter(|object| !is_held_in_its_windows(object)) {
             if let Object::Rollout(rollout) = object.as_ref() {
                 facts.note_moments(&object.key(), rollout, now);
             }

@@ -183,7 +183,8 @@ impl Creates {
     /// They still count as ours here, so that no device may be in two that live.
     pub(super) fn forget(&mut self, is_told: impl Fn(&str, &str) -> bool) {
         let known: BTreeMap<String, String> = self.jobs.iter().chain(&self.made).map(pair).collect();
-        let (told, forgotten): (Vec<_>, Vec<_>) = known.into_iter().partition(|(id, token)| is_told(id, token));
+        let (told, forgotten): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|(id, token)| is_told(id, token));
         // Devices that another job of their stage names, as one before another attempt does, stay in it.
         let mut stay: BTreeMap<Sent, BTreeSet<String>> = BTreeMap::new();
         for (id, token) in &told {

@@ -29,6 +29,16 @@ impl Row {
         since.saturating_add(lag).is_ok_and(|visible| visible <= read_at)
     }
 
+    /// Its details, beside a row that shows this state. In another state they are older than the row, also where they were
+    /// read when it was in that state before: a list that lags may have shown a third one since.
+    pub(super) fn details_beside(self, stands: &JobState) -> Option<Details> {
+        let mut details = self.details?;
+        if !is_as_far(stands, &self.stands) {
+            details.stood = self.stands;
+        }
+        Some(details)
+    }
+
     fn lacks_devices(&self) -> bool {
         self.job.devices.is_empty() && self.details.is_none()
     }
@@ -108,6 +118,9 @@ impl Jobs {
         not_before: Timestamp,
         urgency: Class,
     ) -> Result<bool, CallError> {
+        if let Some(error) = self.without_devices.error_of(id, urgency, account.now()) {
+            return Err(error);
+        }
         let mut read = match self.turn_devices(account, (id.to_owned(), None), not_before, urgency).await {
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.show(account, id, urgency).await?;
@@ -115,8 +128,12 @@ impl Jobs {
             }
             Ok(None) => return Ok(false),
             Ok(Some(read)) => read,
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.without_devices.note(id, &Err(error.clone()), account.now());
+                return Err(error);
+            }
         };
+        self.without_devices.note(id, &Ok(()), account.now());
         let (lack, lag) = (self.rows_lack, account.cloud().capabilities().visibility_lag);
         self.unreadable.remove(id);
         let stopped_at = self.get(id).and_then(|job| self.stopped_at(job));
@@ -165,6 +182,20 @@ mod tests {
         };
         let details = read.map(|(second, stood)| Details { at: at(second), stood, unfinished: vec![] });
         Row { job, stands: stands.clone(), seen_at: at(100), changed_at: at(95), details, is_unlisted: false }
+    }
+
+    /// A job is stopped, a list that lags shows it running, and then it is stopped again.
+    #[test]
+    fn devices_are_read_again_after_a_job_was_seen_in_another_state() {
+        use JobState::{Running, Stopped, Stopping};
+        let mut jobs = Jobs { rows_lack: RowsLack::Progress, ..Jobs::default() };
+        jobs.rows.insert("j".to_owned(), row(&Stopped, &Stopping, &["d"], Some((99, Stopped))));
+        let asked = |jobs: &Jobs| jobs.without_details(PackageKind::Firmware, |_| true, at(90));
+        assert_eq!(asked(&jobs), [""; 0]);
+        for (second, state) in [(100, Running), (101, Stopped)] {
+            jobs.add(row(&state, &state, &["d"], None).job, at(second));
+        }
+        assert_eq!(asked(&jobs), ["j"]);
     }
 
     #[test]

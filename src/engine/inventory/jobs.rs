@@ -35,6 +35,8 @@ pub struct Jobs {
     missing: BTreeMap<String, Timestamp>,
     /// Jobs that could not be read.
     failing: Failing,
+    /// Jobs whose devices could not be read.
+    pub(super) without_devices: Failing,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
     /// What external jobs report of queried devices.
     pub(super) answers: Answers,
@@ -217,6 +219,7 @@ impl Jobs {
         self.devices_under_way.retain(|(id, _), _| rows.contains_key(id));
         self.unreadable.retain(|id, _| rows.contains_key(id));
         self.failing.retain(|id| rows.contains_key(id));
+        self.without_devices.retain(|id| rows.contains_key(id));
         self.missing.retain(|_, at| *at >= read.at);
         Ok(true)
     }
@@ -236,9 +239,7 @@ impl Jobs {
         if seen_at >= Some(not_before) {
             return Ok(());
         }
-        if urgency != Class::UserChange
-            && let Some(error) = self.failing.error_of(id, account.now())
-        {
+        if let Some(error) = self.failing.error_of(id, urgency, account.now()) {
             return Err(error);
         }
         let read = self.show(account, id, urgency).await;
@@ -359,7 +360,7 @@ impl Jobs {
             job.devices = Vec::new();
         }
         let changed_at = known.as_ref().filter(|row| row.job == job).map_or(at, |row| row.changed_at);
-        let details = known.and_then(|row| row.details);
+        let details = known.and_then(|row| row.details_beside(&stands));
         let row = Row { job, stands, seen_at: at, changed_at, details, is_unlisted: false };
         self.rows.insert(row.job.id.clone(), row);
     }

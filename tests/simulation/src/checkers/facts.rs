@@ -17,7 +17,7 @@ pub(crate) struct Facts {
     open: BTreeMap<String, BTreeSet<String>>,
     /// Version by device and kind.
     versions: BTreeMap<(String, PackageKind), String>,
-    /// Moments that statuses announce: deadlines, ends of soaks, windows that open.
+    /// Moments that statuses announce: deadlines, ends of soaks, windows that open, devices that are given up.
     announced: BTreeSet<(ObjectKey, Timestamp)>,
 }
 
@@ -43,7 +43,13 @@ impl Facts {
     fn note_moments(&mut self, key: &ObjectKey, rollout: &OtaRollout, now: Timestamp) {
         let before = now.saturating_sub(WRITTEN_WITHIN).unwrap_or(now);
         let stages = rollout.status.iter().flat_map(|status| &status.stages);
-        let moments = stages.flat_map(announced).filter(|at| *at > before);
+        let timeout = rollout.spec.delivery.as_ref().and_then(|delivery| delivery.timeout?.queued);
+        let gives_up = |stage: &StageStatus| {
+            let clock = stage.clock.as_ref().filter(|clock| clock.queued_passed_at.is_none())?;
+            clock.since.checked_add(timeout?.as_signed()).ok()
+        };
+        let moments = stages.flat_map(|stage| announced(stage).chain(gives_up(stage)));
+        let moments = moments.filter(|at| *at > before);
         self.announced.extend(moments.map(|at| (key.clone(), at)));
     }
 }

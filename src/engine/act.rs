@@ -121,7 +121,7 @@ impl Reconcile<'_> {
         let key = subject.object().key();
         if key.kind == Kind::OtaPackage && !self.graph().rollouts_of(&key).await?.is_empty() {
             subject.say(Reason::WaitingForRollouts, "deleted after the rollouts that use it", self.now());
-            // The deletion of the last of these rollouts wakes it.
+            // It is woken when the last of these rollouts is deleted or uses another package.
             return Ok(Acted::Settled(Requeue::AtDriftInterval));
         }
         self.worker.forget("ForgetObject", &key).await?;
@@ -156,6 +156,7 @@ fn settle_what_is_held<S: Subject>(subject: &mut S) {
 mod tests {
     use super::super::testing::{Bench, WORLD, cloud, package, rollout};
     use crate::api::{Kind, ObjectKey};
+    use jiff::SignedDuration;
 
     /// Deleting it needs to know only which of its jobs still run.
     #[tokio::test(start_paused = true)]
@@ -172,5 +173,27 @@ mod tests {
         bench.break_paths(&["task_detail_status"]);
         site.remove(&key).await;
         site.until("it is deleted", |store| store.get(&key).is_none()).await;
+    }
+
+    /// No drift round wakes it: its account does not exist.
+    #[tokio::test(start_paused = true)]
+    async fn a_package_is_deleted_once_its_last_rollout_uses_another_one_although_its_account_is_gone() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2")].concat()).await;
+        site.work(SignedDuration::from_mins(2)).await;
+        let (account, v2) = (
+            ObjectKey::new(Kind::OtaCloud, "default", "lab"),
+            ObjectKey::new(Kind::OtaPackage, "default", "v2"),
+        );
+        site.store.remove_by_force(&account);
+        site.remove(&account).await;
+        let orphan = package("v2", "lab", "V2") + "  deletionPolicy: Orphan\n";
+        site.apply(&(orphan + &rollout("r", "v2", 5))).await;
+        site.remove(&v2).await;
+        site.work(SignedDuration::from_mins(10)).await;
+        assert_eq!(site.said(&v2).0, "Deleting", "{:?}", site.said(&v2));
+        site.apply(&(package("v3", "lab", "V3") + &rollout("r", "v3", 5))).await;
+        site.until("it is deleted", |store| store.get(&v2).is_none()).await;
     }
 }

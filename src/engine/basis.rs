@@ -37,9 +37,10 @@ impl Wanted {
 }
 
 impl Basis {
-    /// Adds an object that the decision depends on.
+    /// Adds an object that the decision depends on. One that was read more than once, as a package that several rollouts
+    /// send is, counts as it was first read: part of the decision depends on that.
     pub(super) fn with(mut self, object: &Object) -> Self {
-        self.0.insert(object.key(), Wanted::of(object));
+        self.0.entry(object.key()).or_insert_with(|| Wanted::of(object));
         self
     }
 
@@ -135,7 +136,9 @@ mod tests {
 
     fn manifests() -> String {
         let slow = cloud("lab", "a") + "  budget: {requestsPerSecond: 1, burst: 1}\n";
-        [slow, package("v2", "lab", "V2"), rollout("release", "v2", 10)].concat()
+        // It sends the same package, which is read again for it.
+        let other = rollout("other", "v2", 10) + "  priority: -7\n  suspend: true\n";
+        [slow, package("v2", "lab", "V2"), rollout("release", "v2", 10), other].concat()
     }
 
     async fn edit(site: &mut Site, edit: &str) {
@@ -150,6 +153,9 @@ mod tests {
             "pause" => assert!(site.store.request(&release(), Request::Pause, "2027-01-15T08:00:00Z")),
             "delete" => site.remove(&release()).await,
             "another package" => site.apply(&rollout("release", "v9", 10)).await,
+            "other versions" => {
+                site.apply(&(package("v2", "lab", "V2") + "  sourceVersions: [V9]\n")).await;
+            }
             "another account" => site.apply(&cloud("lab", "b")).await,
             "an owner" => {
                 let owner = rollout("owner", "v2", 10) + "  priority: 7\n  suspend: true\n";
@@ -162,8 +168,16 @@ mod tests {
     /// Each edit at each moment of the first dispatch, under a budget that lets requests wait for seconds.
     #[tokio::test(start_paused = true)]
     async fn no_job_leaves_after_an_edit_that_forbids_it_is_durable() {
-        let edits =
-            ["suspend", "exclude", "pause", "delete", "another package", "another account", "an owner"];
+        let edits = [
+            "suspend",
+            "exclude",
+            "pause",
+            "delete",
+            "another package",
+            "other versions",
+            "another account",
+            "an owner",
+        ];
         for name in edits {
             let mut caught_before_the_job = 0;
             for moment in 0..24 {

@@ -68,6 +68,13 @@ impl Engine {
     async fn route(&mut self, keys: impl IntoIterator<Item = ObjectKey>) -> Result<(), StateError> {
         for key in keys {
             let Some(object) = self.store.load(&key).await? else { continue };
+            if let Some(package) = object.waits_for().filter(|_| key.kind == Kind::OtaRollout) {
+                let left = self.dependents.waiting_for(self.graph(), &key).await?;
+                for left in left.into_iter().filter(|left| *left != package) {
+                    let Some(object) = self.store.load(&left).await? else { continue };
+                    self.send(&self.graph().account_of(&object).await?, left);
+                }
+            }
             self.dependents.note(&object);
             if key.kind == Kind::OtaCloud {
                 self.wake_account(&key).await?;

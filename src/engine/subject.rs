@@ -293,4 +293,23 @@ mod tests {
         let late = canary(&site.store).and_then(|stage| stage.passed_at).unwrap().duration_since(ends);
         assert!(late < SignedDuration::from_secs(5), "{late:#} after the end of its soak");
     }
+
+    /// Its gate waits for a device that never comes online, long after the end of its soak.
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_is_judged_after_its_deadline_although_its_soak_ended_long_before() {
+        let silent = "- {count: 1, idPrefix: o-, product: meter, firmware: V1, online: false}\nbehaviours:";
+        let bench = Bench::new(&WORLD.replace("behaviours:", silent));
+        let mut site = bench.site();
+        let canary =
+            "{devices: [m-0000, m-0001, m-0002, m-0003, o-0000]}\n    soak: 10m\n    deadline: {after: 2h}";
+        let rollout = rollout("r", "v2", 5)
+            .replace("{count: 5}", canary)
+            .replace("minSuccess: 90%", "minSuccess: 90%, minSample: 5");
+        site.apply(&[cloud("lab", "a"), package("v2", "lab", "V2"), rollout].concat()).await;
+        let key = ObjectKey::new(Kind::OtaRollout, "default", "r");
+        site.work(SignedDuration::from_hours(1)).await;
+        assert_eq!(site.said(&key).0, "GateWaiting", "{:?}", site.said(&key));
+        site.work(SignedDuration::from_mins(75)).await;
+        assert_eq!(site.said(&key).0, "GateInconclusive", "{:?}", site.said(&key));
+    }
 }

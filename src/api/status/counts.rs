@@ -143,6 +143,17 @@ impl StageCounts {
         self
     }
 
+    /// The counts if no device that is unconfirmed comes to report the version.
+    #[must_use]
+    pub const fn unconfirmed_as_reverted(self) -> Self {
+        Self {
+            in_flight: self.in_flight - self.unconfirmed,
+            reverted: self.reverted + self.unconfirmed,
+            unconfirmed: 0,
+            ..self
+        }
+    }
+
     /// Devices whose outcome is known from jobs and versions of the same time: the basis of a failure rate.
     #[must_use]
     pub const fn answered(self) -> u32 {

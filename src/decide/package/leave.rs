@@ -151,19 +151,61 @@ pub(super) fn holders<'a>(jobs: &[&'a Job], package_id: &str, capabilities: &Cap
     of_it.filter(|job| !job.state.is_final() || holds_stopped(job)).copied().collect()
 }
 
-/// `job j-1 (3 of 10 devices outstanding)`, and so on; for stopped ones also how to free the package.
+/// `job j-1 (3 of 10 devices outstanding)`, and so on; for stopped ones also how to free the package. A job without
+/// outstanding devices has just been created or stopped, or this process has just seen it for the first time: it is named
+/// only when there is no other, so that processes that live for seconds do not alternate between two messages.
 pub(super) fn describe(holders: &[&Job]) -> String {
-    let describe = |job: &&Job| {
+    let left = |job: &Job| job.counts.queued + job.counts.in_flight + job.counts.retrying;
+    let is_stopped = |job: &Job| job.state.is_final() || left(job) == 0 && job.counts.stopped > 0;
+    let describe = |job: &&&Job| {
         let (id, counts, total) = (&job.id, &job.counts, job.counts.total);
-        if job.state.is_final() {
+        if is_stopped(job) {
             return format!("job {id} (stopped with {} of {total} devices outstanding)", counts.stopped);
         }
-        let outstanding = counts.queued + counts.in_flight + counts.retrying;
-        format!("job {id} ({outstanding} of {total} devices outstanding)")
+        format!("job {id} ({} of {total} devices outstanding)", left(job))
     };
-    let all = holders.iter().map(describe).collect::<Vec<_>>().join(", ");
-    if holders.iter().any(|job| job.state.is_final()) {
+    let busy: Vec<&&Job> = holders.iter().filter(|job| is_stopped(job) || left(job) > 0).collect();
+    let named = if busy.is_empty() { holders.iter().collect() } else { busy };
+    let all = named.iter().map(describe).collect::<Vec<_>>().join(", ");
+    if named.iter().any(|job| is_stopped(job)) {
         return format!("{all}; a stopped job is deleted with its rollout, or by you in the cloud");
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::{JobCounts, PackageKind};
+
+    fn job(id: &str, state: JobState, queued: u32, stopped: u32) -> Job {
+        Job {
+            id: id.into(),
+            token: None,
+            title: String::new(),
+            kind: PackageKind::Firmware,
+            module: None,
+            package_ids: Vec::new(),
+            devices: Vec::new(),
+            delivery: None,
+            state,
+            counts: JobCounts { total: 3, queued, stopped, ..JobCounts::default() },
+            created_at: None,
+        }
+    }
+
+    #[test]
+    fn a_job_is_described_alike_by_the_first_observation_of_a_process_and_by_later_ones() {
+        let busy = job("busy", JobState::Running, 1, 0);
+        let hidden = job("hidden", JobState::Running, 0, 0);
+        let just_stopped = job("stopped", JobState::Stopping, 0, 2);
+        let stopped = job("stopped", JobState::Stopped, 0, 2);
+        assert_eq!(describe(&[&busy, &hidden]), describe(&[&busy]));
+        assert_eq!(describe(&[&busy, &just_stopped]), describe(&[&busy, &stopped]));
+        insta::assert_snapshot!(describe(&[&hidden]), @"job hidden (0 of 3 devices outstanding)");
+        insta::assert_snapshot!(
+            describe(&[&busy, &stopped]),
+            @"job busy (1 of 3 devices outstanding), job stopped (stopped with 2 of 3 devices outstanding); a stopped job is deleted with its rollout, or by you in the cloud"
+        );
+    }
 }

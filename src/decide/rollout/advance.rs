@@ -315,9 +315,9 @@ impl Pass<'_, '_> {
         if !is_dispatchable(self.context.package) {
             return Some(super::package_message(self.context.package));
         }
-        self.observed
-            .jobs
-            .stray_intent
-            .then(|| "waits for a request whose outcome is not known yet".to_owned())
+        if self.observed.jobs.stray_intent {
+            return Some("waits for a request whose outcome is not known yet".to_owned());
+        }
+        self.may_have_to_stop()
     }
 }

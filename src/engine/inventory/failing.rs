@@ -2,6 +2,7 @@
 //! their own backoffs begin again: the resource itself is read at growing intervals, whichever object needs it.
 
 use crate::cloud::CallError;
+use crate::engine::priority::Priority;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -18,13 +19,16 @@ pub(super) struct Failing(BTreeMap<String, Failure>);
 struct Failure {
     error: CallError,
     interval: SignedDuration,
-    again_at: Timestamp,
+    at: Timestamp,
 }
 
 impl Failing {
-    /// Why the resource could not be read, while it is too early to read it again.
-    pub(super) fn error_of(&self, id: &str, now: Timestamp) -> Option<CallError> {
-        self.0.get(id).filter(|failure| now < failure.again_at).map(|failure| failure.error.clone())
+    /// Why the resource could not be read, while it is too early to read it again. What a user has changed is read sooner, but not
+    /// by each of several objects in turn.
+    pub(super) fn error_of(&self, id: &str, priority: Priority, now: Timestamp) -> Option<CallError> {
+        let failure = self.0.get(id)?;
+        let interval = if priority == Priority::UserChange { FIRST } else { failure.interval };
+        (now.duration_since(failure.at) < interval).then(|| failure.error.clone())
     }
 
     /// The resource was read. An error of the whole account says nothing of it.
@@ -33,8 +37,7 @@ impl Failing {
         let Err(error) = read else { return };
         if error.class.may_concern_one_resource() {
             let interval = before.map_or(FIRST, |failure| (failure.interval * 2).min(LONGEST));
-            let again_at = now.saturating_add(interval).unwrap_or(Timestamp::MAX);
-            self.0.insert(id.to_owned(), Failure { error: error.clone(), interval, again_at });
+            self.0.insert(id.to_owned(), Failure { error: error.clone(), interval, at: now });
         }
     }
 
@@ -49,22 +52,35 @@ mod tests {
     use super::*;
     use crate::cloud::ErrorClass;
 
-    #[test]
-    fn what_fails_is_read_at_intervals_that_grow_until_it_succeeds() {
-        let error = |class| Err(CallError::new(class, "ShowJob", "no answer"));
-        let (mut failing, mut now, mut reads) = (Failing::default(), Timestamp::UNIX_EPOCH, Vec::new());
+    fn reads(priority: Priority) -> Vec<i64> {
+        let error = Err(CallError::new(ErrorClass::Unavailable, "ShowJob", "no answer"));
+        let (mut failing, mut reads) = (Failing::default(), Vec::new());
         for second in 0..400 {
-            now = Timestamp::from_second(second).unwrap();
-            if failing.error_of("j", now).is_none() {
+            let now = Timestamp::from_second(second).unwrap();
+            if failing.error_of("j", priority, now).is_none() {
                 reads.push(second);
-                failing.note("j", &error(ErrorClass::Unavailable), now);
+                failing.note("j", &error, now);
             }
         }
-        assert_eq!(reads, [0, 5, 15, 35, 75, 155, 275, 395]);
-        assert!(failing.error_of("another", now).is_none());
+        reads
+    }
+
+    #[test]
+    fn what_fails_is_read_at_intervals_that_grow() {
+        assert_eq!(reads(Priority::Drift), [0, 5, 15, 35, 75, 155, 275, 395]);
+        assert_eq!(reads(Priority::UserChange)[..4], [0, 5, 10, 15]);
+    }
+
+    #[test]
+    fn what_was_read_since_or_concerns_the_whole_account_is_read_at_once() {
+        let error = |class| Err(CallError::new(class, "ShowJob", "no answer"));
+        let (mut failing, now) = (Failing::default(), Timestamp::UNIX_EPOCH);
+        let fails = |failing: &Failing, id| failing.error_of(id, Priority::Drift, now).is_some();
+        failing.note("j", &error(ErrorClass::Unavailable), now);
+        assert!(fails(&failing, "j") && !fails(&failing, "another"));
         failing.note("j", &Ok(()), now);
-        assert!(failing.error_of("j", now).is_none());
+        assert!(!fails(&failing, "j"));
         failing.note("j", &error(ErrorClass::Throttled), now);
-        assert!(failing.error_of("j", now).is_none(), "it concerns the whole account");
+        assert!(!fails(&failing, "j"), "it concerns the whole account");
     }
 }

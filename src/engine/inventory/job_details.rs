@@ -59,6 +59,9 @@ impl Jobs {
         id: &str,
         not_before: Timestamp,
     ) -> Result<bool, CallError> {
+        if let Some(error) = self.without_devices.error_of(id, caller.priority, caller.account.now()) {
+            return Err(error);
+        }
         let mut read = match self.turn_devices(caller, (id.to_owned(), None), not_before).await {
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.show(caller, id).await?;
@@ -66,8 +69,12 @@ impl Jobs {
             }
             Ok(None) => return Ok(false),
             Ok(Some(read)) => read,
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.without_devices.note(id, &Err(error.clone()), caller.account.now());
+                return Err(error);
+            }
         };
+        self.without_devices.note(id, &Ok(()), caller.account.now());
         let (lack, lag) = (self.rows_lack, caller.account.cloud().capabilities().visibility_lag);
         self.unreadable.remove(id);
         let stopped_at = self.get(id).and_then(|job| self.stopped_at(job));
@@ -116,6 +123,20 @@ mod tests {
         };
         let details = read.map(|(second, stood)| Details { at: at(second), stood, unfinished: vec![] });
         Row { job, stands: stands.clone(), seen_at: at(100), changed_at: at(95), details, is_unlisted: false }
+    }
+
+    /// A job is stopped, a list that lags shows it running, and then it is stopped again.
+    #[test]
+    fn devices_are_read_again_after_a_job_was_seen_in_another_state() {
+        use JobState::{Running, Stopped, Stopping};
+        let mut jobs = Jobs { rows_lack: RowsLack::Progress, ..Jobs::default() };
+        jobs.rows.insert("j".to_owned(), row(&Stopped, &Stopping, &["d"], Some((99, Stopped))));
+        let asked = |jobs: &Jobs| jobs.without_details(PackageKind::Firmware, |_| true, at(90));
+        assert_eq!(asked(&jobs), [""; 0]);
+        for (second, state) in [(100, Running), (101, Stopped)] {
+            jobs.add(row(&state, &state, &["d"], None).job, at(second));
+        }
+        assert_eq!(asked(&jobs), ["j"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::cloud::{
     Call, CallError, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts, JobIdentity, JobState,
     NamedDevices, PackageKind, Page, Reply, RowsLack,
 };
-use crate::engine::{account::misfit, caller::Caller, fingerprint, priority::Priority};
+use crate::engine::{account::misfit, caller::Caller, fingerprint};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,8 @@ pub struct Jobs {
     missing: BTreeMap<String, Timestamp>,
     /// Jobs that could not be read.
     failing: Failing,
+    /// Jobs whose devices could not be read.
+    pub(super) without_devices: Failing,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
     /// What external jobs report of queried devices.
     pub(super) answers: Answers,
@@ -202,6 +204,7 @@ impl Jobs {
         self.devices_under_way.retain(|(id, _), _| rows.contains_key(id));
         self.unreadable.retain(|id, _| rows.contains_key(id));
         self.failing.retain(|id| rows.contains_key(id));
+        self.without_devices.retain(|id| rows.contains_key(id));
         self.missing.retain(|_, at| *at >= read.at);
         Ok(true)
     }
@@ -220,9 +223,7 @@ impl Jobs {
         if seen_at >= Some(not_before) {
             return Ok(());
         }
-        if caller.priority != Priority::UserChange
-            && let Some(error) = self.failing.error_of(id, caller.account.now())
-        {
+        if let Some(error) = self.failing.error_of(id, caller.priority, caller.account.now()) {
             return Err(error);
         }
         let read = self.show(caller, id).await;
@@ -336,7 +337,7 @@ impl Jobs {
             job.devices = Vec::new();
         }
         let changed_at = known.as_ref().filter(|row| row.job == job).map_or(at, |row| row.changed_at);
-        let details = known.and_then(|row| row.details);
+        let details = known.and_then(|row| row.details_beside(&stands));
         let row = Row { job, stands, seen_at: at, changed_at, details, is_unlisted: false };
         self.rows.insert(row.job.id.clone(), row);
     }

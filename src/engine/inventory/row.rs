@@ -41,6 +41,16 @@ impl Row {
         since.saturating_add(lag).is_ok_and(|visible| visible <= read_at)
     }
 
+    /// Its details, beside a row that shows this state. In another state they are older than the row, also where they were
+    /// read when it was in that state before: a list that lags may have shown a third one since.
+    pub(super) fn details_beside(self, stands: &JobState) -> Option<Details> {
+        let mut details = self.details?;
+        if !is_as_far(stands, &self.stands) {
+            details.stood = self.stands;
+        }
+        Some(details)
+    }
+
     pub(super) fn lacks_devices(&self) -> bool {
         self.job.devices.is_empty() && self.details.is_none()
     }

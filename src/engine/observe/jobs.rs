@@ -33,7 +33,8 @@ impl Reconcile<'_> {
     ) -> Result<Option<Timestamp>, Trouble> {
         let listed_since = match evidence {
             Evidence::Known => self.since(self.drift()),
-            Evidence::Since(since) => since,
+            // What a verdict waits for may have begun long ago.
+            Evidence::Since(since) => since.max(self.since(self.drift())),
         };
         let (polled_since, slice) = (self.since(JUST_POLLED), self.slice);
         let Some((mut caller, inventory)) = self.reader() else { return Ok(None) };

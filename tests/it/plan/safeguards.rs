@@ -225,6 +225,39 @@ fn devices_that_went_back_are_failures_although_another_device_keeps_their_job_o
     }
 }
 
+/// As after a restart: the first observation shows that a job is over, and not yet whether each of its devices runs the version.
+#[test]
+fn nothing_is_sent_while_devices_that_may_have_failed_would_fire_a_stop_rule() {
+    for (max_failure, is_slow, jobs) in [(2, false, [1, 1]), (2, true, [1, 2]), (3, false, [2, 2])] {
+        let stop = json!([{"name": "failures", "method": "Count", "maxFailure": max_failure}]);
+        let gates = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "80%"}}]);
+        let stages = json!([{"name": "canary", "select": {"count": 10}, "gates": gates}]);
+        let mut world = World::new(30, json!({"stages": stages, "stop": stop}));
+        world.reconcile();
+        let odd = world.jobs[0].devices[..2].to_vec();
+        world.run_devices(|id| match id {
+            id if id == odd[0] => Fate::Fails,
+            id if id == odd[1] => Fate::Lies,
+            _ => Fate::Succeeds,
+        });
+        let plan = world.reconcile();
+        assert_eq!(world.jobs.len(), jobs[0], "{}", plan.status.message);
+        if max_failure == 2 {
+            insta::assert_snapshot!(
+                plan.status.message,
+                @"stage rest (20 devices) is not dispatched: waits for the versions of 1 device whose jobs report success: if they have failed, stop rule failures fires"
+            );
+        }
+        if is_slow {
+            world.devices.get_mut(&odd[1]).unwrap().firmware = Some("V2".into());
+        }
+        world.pass(30);
+        let plan = world.reconcile();
+        assert_eq!(world.jobs.len(), jobs[1], "{}", plan.status.message);
+        assert_eq!(reason(&world) == "StopRuleFired", jobs[1] == 1, "{}", plan.status.message);
+    }
+}
+
 #[test]
 fn a_rate_is_taken_of_all_devices_whose_jobs_answered_and_not_of_those_that_were_read_long_ago() {
     let stop = json!([{"name": "rate", "method": "Ratio", "maxFailure": "5%", "minSample": 20}]);

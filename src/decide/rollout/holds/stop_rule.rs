@@ -1,6 +1,8 @@
 //! A stop rule has fired: the jobs are stopped, until the spec changes.
 
-use crate::api::{OtaRolloutStatus, Reason, RolloutPhase, StagePhase, StageStatus, StopAction, Verdict};
+use crate::api::{
+    OtaRolloutStatus, Reason, RolloutPhase, StagePhase, StageStatus, StopAction, StopRule, Verdict, counted,
+};
 use crate::decide::rollout::advance::Pass;
 use crate::decide::rollout::observed::Observed;
 use crate::decide::rollout::report::{Outcome, total};
@@ -35,4 +37,21 @@ pub(super) fn check(pass: &mut Pass<'_, '_>) -> Option<Outcome> {
         return Some(outcome);
     }
     Some(pass.hold_and_stop(Reason::StopRuleFired, format!("stopped: {}", evidence.message)))
+}
+
+impl Pass<'_, '_> {
+    /// Why nothing is sent: a stop rule fires if devices have failed that do not report the version yet, although their
+    /// jobs report success. That is known once the versions are read a little later.
+    pub(in crate::decide::rollout) fn may_have_to_stop(&self) -> Option<String> {
+        let counts = total(&self.status.stages);
+        let (rules, feared) = (&self.context.rollout.spec.stop, counts.unconfirmed_as_reverted());
+        let fires =
+            |rule: &&StopRule| stop_rules::judge(rule, &feared, self.context.now).verdict == Verdict::Fail;
+        let rule = rules.iter().filter(|_| counts.unconfirmed > 0).find(fires)?;
+        Some(format!(
+            "waits for the versions of {} whose jobs report success: if they have failed, stop rule {} fires",
+            counted(counts.unconfirmed, "device"),
+            rule.name
+        ))
+    }
 }

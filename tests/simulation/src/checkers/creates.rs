@@ -183,11 +183,21 @@ impl Creates {
     /// They still count as ours here, so that no device may be in two that live.
     pub(super) fn forget(&mut self, is_told: impl Fn(&str, &str) -> bool) {
         let known: BTreeMap<String, String> = self.jobs.iter().chain(&self.made).map(pair).collect();
-        for (id, token) in known.into_iter().filter(|(id, token)| !is_told(id, token)) {
+        let (told, forgotten): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|(id, token)| is_told(id, token));
+        // Devices that another job of their stage names, as one before another attempt does, stay in it.
+        let mut stay: BTreeMap<Sent, BTreeSet<String>> = BTreeMap::new();
+        for (id, token) in &told {
+            let Some((sent, asked)) = self.sent.get(token) else { continue };
+            let devices = self.devices.get(id).unwrap_or(asked);
+            stay.entry(sent.clone()).or_default().extend(devices.iter().cloned());
+        }
+        for (id, token) in forgotten {
             let Some((sent, asked)) = self.sent.get(&token).cloned() else { continue };
             let devices = self.devices.remove(&id).unwrap_or(asked);
+            let stay = stay.entry(sent.clone()).or_default();
             if let Some(members) = self.members.get_mut(&sent) {
-                members.retain(|device| !devices.contains(device));
+                members.retain(|device| stay.contains(device) || !devices.contains(device));
             }
             self.lost.insert(sent);
             let forgotten = format!("{token} of a lost state");

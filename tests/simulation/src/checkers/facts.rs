@@ -1,6 +1,6 @@
 //! What statuses report. For as long as it stays the same, a simulation run at rest writes nothing.
 
-use super::rest::Rest;
+use super::rest::{Rest, is_held_in_its_windows};
 use crate::clouds::VersionTruth;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{Object, ObjectKey, OtaRollout, StageStatus};
@@ -17,7 +17,7 @@ pub(crate) struct Facts {
     open: BTreeMap<String, BTreeSet<String>>,
     /// Version by device and kind.
     versions: BTreeMap<(String, PackageKind), String>,
-    /// Moments that statuses announce: deadlines, ends of soaks, windows that open.
+    /// Moments that statuses announce: deadlines, ends of soaks, windows that open, devices that are given up.
     announced: BTreeSet<(ObjectKey, Timestamp)>,
 }
 
@@ -31,7 +31,8 @@ impl Facts {
             versions: rest.versions.iter().map(version).collect(),
             ..Self::default()
         };
-        for object in rest.objects {
+        // Windows of one that is held in them open and close for ever.
+        for object in rest.objects.iter().filter(|object| !is_held_in_its_windows(object)) {
             if let Object::Rollout(rollout) = object.as_ref() {
                 facts.note_moments(&object.key(), rollout, now);
             }
@@ -42,7 +43,13 @@ impl Facts {
     fn note_moments(&mut self, key: &ObjectKey, rollout: &OtaRollout, now: Timestamp) {
         let before = now.saturating_sub(WRITTEN_WITHIN).unwrap_or(now);
         let stages = rollout.status.iter().flat_map(|status| &status.stages);
-        let moments = stages.flat_map(announced).filter(|at| *at > before);
+        let timeout = rollout.spec.delivery.as_ref().and_then(|delivery| delivery.timeout?.queued);
+        let gives_up = |stage: &StageStatus| {
+            let clock = stage.clock.as_ref().filter(|clock| clock.queued_passed_at.is_none())?;
+            clock.since.checked_add(timeout?.as_signed()).ok()
+        };
+        let moments = stages.flat_map(|stage| announced(stage).chain(gives_up(stage)));
+        let moments = moments.filter(|at| *at > before);
         self.announced.extend(moments.map(|at| (key.clone(), at)));
     }
 }

@@ -363,7 +363,7 @@ fn says_what_it_waits_for(object: &Object) -> bool {
     message.starts_with("deletion waits for ") || message.starts_with("deletion waits: ")
 }
 
-fn is_held_in_its_windows(object: &Object) -> bool {
+pub(super) fn is_held_in_its_windows(object: &Object) -> bool {
     let Object::Rollout(OtaRollout { spec, status: Some(status), .. }) = object else { return false };
     let held = [RolloutPhase::Held, RolloutPhase::Progressing].contains(&status.phase);
     let has_windows = spec.stages.iter().any(|stage| !stage.windows.is_empty());

@@ -1,6 +1,6 @@
 //! Observations and verdicts of gates and stop rules.
 
-use super::timestamp;
+use super::fields::timestamp;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

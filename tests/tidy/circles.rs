@@ -186,7 +186,7 @@ fn kind_of(item: &syn::Item) -> Option<String> {
     let mut kind = None;
     // What else stands in the attribute need not be understood.
     let _ = kube.parse_nested_meta(|meta| {
-        let value = meta.value().and_then(|value| value.parse::<syn::LitStr>());
+        let value = meta.value().and_then(syn::parse::ParseBuffer::parse::<syn::LitStr>);
         if meta.path.is_ident("kind") {
             kind = value.ok().map(|text| text.value());
         }

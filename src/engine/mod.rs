@@ -1,6 +1,6 @@
 //! The engine: which object is next, what was observed, what to do, and that nothing is done twice.
 //!
-//! `queue` selects the next key; `reconcile` runs load ▸ observe ▸ plan ▸ act ▸ report; `journal` guards every call
+//! `queue` selects the next key; `reconcile` runs load ▸ observe ▸ decide ▸ act ▸ report; `journal` guards every call
 //! that is not idempotent; `inventory` holds what was observed of each account; `budget` limits the rate.
 //!
 //! **Invariant:** time, randomness, clouds and state come in through [`ports`]. Nothing here calls

@@ -1,7 +1,7 @@
 //! Observations and verdicts of gates and stop rules.
 
 use super::counts::is_zero;
-use super::timestamp;
+use super::fields::timestamp;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

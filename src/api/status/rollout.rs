@@ -1,10 +1,8 @@
 //! Status of an `OtaRollout`: its stages, their jobs, and excluded devices.
 
 use super::counts::is_zero;
-use super::{
-    Decision, Evidence, Finding, Intent, RefusedCreate, StageClock, StageCounts, Uptime, conditions,
-    never_observed, timestamp,
-};
+use super::fields::{conditions, never_observed, timestamp};
+use super::{Decision, Evidence, Finding, Intent, RefusedCreate, StageClock, StageCounts, Uptime};
 use crate::api::Condition;
 use jiff::Timestamp;
 use schemars::JsonSchema;

@@ -92,12 +92,15 @@ fn risk(risk: &Risk) -> Vec<String> {
 
 fn gate(gate: &GateRisk) -> String {
     let [all, few] = gate.holds_good.map(percent);
+    let allowed = match gate.allowed {
+        0 => "no failure".to_owned(),
+        some => counted(some, "failure"),
+    };
     format!(
-        "gate {} of {}: {} may have {}; holds a good build (2 %) in {all}, in {few} if only {} begin; passes a bad one (10 %) in {}",
+        "gate {} of {}: {} may have {allowed}; holds a good build (2 %) in {all}, in {few} if only {} begin; passes a bad one (10 %) in {}",
         gate.gate,
         gate.stage,
         counted(gate.devices, "device"),
-        counted(gate.allowed, "failure"),
         gate.outcome.min_observed.text(),
         percent(gate.passes_bad)
     )

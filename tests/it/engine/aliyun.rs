@@ -95,7 +95,7 @@ fn a_release_is_uploaded_verified_and_rolled_out_with_either_signature() {
         let planned = Ended::of(&mut lab.rollwave(&["plan", "fleet"]));
         assert_eq!(planned.code, Some(2), "{}", planned.said());
         assert!(
-            planned.out.contains("CreateOTAVerifyJob") && !planned.out.contains("held"),
+            planned.out.contains("CreateOTAVerifyJob") && !planned.out.contains("will be held"),
             "{}",
             planned.out
         );

@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn devices_are_read_again_after_a_job_was_seen_in_another_state() {
         use JobState::{Running, Stopped, Stopping};
-        let mut jobs = Jobs { rows_lack: RowsLack::Progress, ..Jobs::default() };
+        let mut jobs = Jobs::default();
+        jobs.rows_lack = RowsLack::Progress;
         jobs.rows.insert("j".to_owned(), row(&Stopped, &Stopping, &["d"], Some((99, Stopped))));
         let asked = |jobs: &Jobs| jobs.without_details(PackageKind::Firmware, |_| true, at(90));
         assert_eq!(asked(&jobs), [""; 0]);

@@ -86,7 +86,7 @@ advisories: $(DENY)-$(DENY_VERSION) ## Known vulnerabilities of dependencies; ne
 conformance: venv
 	$(CARGO) build
 	@for program in $(wildcard tests/conformance/*.py); do \
-	  echo "$$program"; $(VENV)/bin/python "$$program" target/debug/rollwave; \
+	  echo "$$program"; $(VENV)/bin/python "$$program" "$${CARGO_TARGET_DIR:-target}/debug/rollwave"; \
 	done
 
 venv: $(VENV)/.stamp ## A Python with the official SDKs, in target/venv

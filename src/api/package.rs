@@ -1,6 +1,6 @@
 //! `OtaPackage`: one immutable firmware or software version.
 
-use super::{AccountRef, Delivery, OtaPackageStatus, Percent, Period, pattern};
+use super::{AccountRef, Delivery, Kind, ObjectKey, OtaPackageStatus, Percent, Period, pattern};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -332,4 +332,12 @@ pub enum DriftPolicy {
     /// Report it and change nothing.
     #[default]
     Report,
+}
+
+impl OtaPackage {
+    /// The account that the package belongs to.
+    #[must_use]
+    pub fn account(&self) -> ObjectKey {
+        self.spec.cloud_ref.key(&ObjectKey::of(Kind::OtaPackage, &self.metadata).namespace)
+    }
 }

@@ -313,27 +313,27 @@ fn named_gates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Gate>, 
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("(has(self.method) && self.method != 'Wilson') || !self.minSuccess.startsWith('100')")
-        .message("method Wilson cannot prove a success rate of 100%: lower minSuccess, or use method Ratio"),
-    validation = Rule::new("(has(self.method) && self.method != 'Wilson') || !has(self.confidence) || !self.confidence.startsWith('100')")
-        .message("method Wilson cannot reach a confidence of 100%: lower confidence")
+    validation = Rule::new("(has(self.method) && self.method == 'Ratio') || !self.minSuccess.startsWith('100')")
+        .message("methods Wilson and Exact cannot prove a success rate of 100%: lower minSuccess, or use method Ratio"),
+    validation = Rule::new("(has(self.method) && self.method == 'Ratio') || !has(self.confidence) || !self.confidence.startsWith('100')")
+        .message("methods Wilson and Exact cannot reach a confidence of 100%: lower confidence")
 )]
 pub struct OutcomeGate {
-    /// `Wilson` compares the lower bound of the success rate with `minSuccess`, `Ratio` the rate itself.
+    /// `Wilson` and `Exact` compare a lower bound of the success rate with `minSuccess`, `Ratio` the rate itself.
     #[serde(default)]
     #[schemars(default)]
     pub method: GateMethod,
     /// Success rate to reach.
     pub min_success: Percent,
-    /// One-sided confidence of the Wilson bound.
+    /// One-sided confidence of the lower bound.
     #[serde(default = "ninety_five")]
     #[schemars(default = "ninety_five")]
     pub confidence: Percent,
-    /// Minimum number of devices with a final outcome; the gate is inconclusive below it.
+    /// Minimum number of devices that have begun; the gate is inconclusive below it.
     #[serde(default = "one")]
     #[schemars(default = "one", range(min = 1, max = 10_000_000))]
     pub min_sample: u32,
-    /// Minimum share of the stage with a final outcome; the gate is inconclusive below it.
+    /// Minimum share of the stage that has begun; the gate is inconclusive below it.
     #[serde(default = "eighty")]
     #[schemars(default = "eighty")]
     pub min_observed: Percent,
@@ -357,7 +357,10 @@ pub enum GateMethod {
     /// One-sided lower Wilson bound: a small canary cannot prove a high rate by chance.
     #[default]
     Wilson,
-    /// Succeeded / (succeeded + failed).
+    /// One-sided lower bound by Clopper and Pearson: it errs never more often than the confidence says, and needs a few more
+    /// devices than `Wilson`.
+    Exact,
+    /// Succeeded / sample.
     Ratio,
 }
 
@@ -368,7 +371,13 @@ pub enum GateMethod {
     validation = Rule::new("self.method != 'Ratio' || string(self.maxFailure).endsWith('%')")
         .message("maxFailure of method Ratio must be a percentage, such as 5%"),
     validation = Rule::new("self.method != 'Count' || !string(self.maxFailure).endsWith('%')")
-        .message("maxFailure of method Count must be a whole number, such as 3")
+        .message("maxFailure of method Count must be a whole number, such as 3"),
+    validation = Rule::new("self.method != 'EProcess' || (string(self.maxFailure).endsWith('%') && string(self.maxFailure) != '0%' && !string(self.maxFailure).startsWith('100'))")
+        .message("maxFailure of method EProcess must be a percentage above 0% and below 100%, such as 5%"),
+    validation = Rule::new("self.method == 'EProcess' || !has(self.confidence)")
+        .message("confidence belongs to method EProcess: remove it"),
+    validation = Rule::new("!has(self.confidence) || !self.confidence.startsWith('100')")
+        .message("method EProcess cannot reach a confidence of 100%: lower confidence")
 )]
 pub struct StopRule {
     /// Name of the rule, unique in the rollout.
@@ -376,8 +385,12 @@ pub struct StopRule {
     pub name: String,
     /// What is compared with `maxFailure`.
     pub method: StopMethod,
-    /// Limit at which the rule fires: a percentage for `Ratio`, a whole number for `Count`.
+    /// Failures that are accepted: a percentage for `EProcess` and `Ratio`, a whole number for `Count`.
     pub max_failure: CountOrPercent,
+    /// Confidence at which `EProcess` fires; `95%` when absent. It stops a build that keeps to `maxFailure` in at most 5 % of all
+    /// rollouts then, however often it is evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Percent>,
     /// Devices with a final outcome, over the whole rollout, that `Ratio` needs before it fires.
     #[serde(default = "one")]
     #[schemars(default = "one", range(min = 1, max = 10_000_000))]
@@ -391,6 +404,9 @@ pub struct StopRule {
 /// What a stop rule compares with `maxFailure`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopMethod {
+    /// Evidence that more than `maxFailure` of the devices fail, over all devices that have begun. Valid from the first device on,
+    /// in any order of arrival.
+    EProcess,
     /// Failed / (succeeded + failed), over all stages.
     Ratio,
     /// Failed devices, over all stages.

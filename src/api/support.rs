@@ -7,57 +7,18 @@ mod devices;
 mod files;
 mod limits;
 mod package;
+mod refusal;
 mod requests;
 mod rollout;
+mod row;
 
+pub use refusal::Refusal;
 pub use requests::{DOCUMENTS, Document, Origin as FieldOrigin};
+pub use row::{Row, Support};
 
 use super::{CloudKind, Kind, OtaPackageSpec, OtaRolloutSpec};
+use refusal::at;
 use serde::Serialize;
-use serde_json::Value;
-
-/// What a cloud does with a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Support {
-    /// The cloud supports it: the name of its own field or call.
-    Native(&'static str),
-    /// Rollwave implements it, and how.
-    Emulated(&'static str),
-    /// It is refused, and what to use instead.
-    Refused(&'static str),
-}
-
-/// A field, and what each cloud does with it.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// Path from `spec` on; applies to everything below it: `spec.delivery.retry.interval`.
-    pub field: &'static str,
-    /// In the order of [`CloudKind::ALL`].
-    pub clouds: [Support; 4],
-}
-
-impl Row {
-    /// What this cloud does with it.
-    #[must_use]
-    pub fn of(&self, cloud: CloudKind) -> Support {
-        let [iotda, ocean_connect, aliyun, enos] = self.clouds;
-        match cloud {
-            CloudKind::HuaweiIotda => iotda,
-            CloudKind::OceanConnect => ocean_connect,
-            CloudKind::AliyunIot => aliyun,
-            CloudKind::Enos => enos,
-        }
-    }
-}
-
-/// A field that a cloud cannot honor as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Path of the field: `spec.delivery.confirm`.
-    pub path: String,
-    /// Why, and what to write instead.
-    pub message: String,
-}
 
 /// The rows of a kind; an `OtaCloud` has none, because it names its cloud.
 #[must_use]
@@ -106,16 +67,4 @@ pub fn refusals_at(cloud: CloudKind, kind: Kind, path: &str, part: &impl Seriali
     let refused = refused.chain(files::check(cloud, kind, &manifest));
     let refused = refused.chain(devices::check(cloud, kind, &manifest));
     refused.filter(|refusal| is_below(&refusal.path)).collect()
-}
-
-/// The value at a path of fields; none when it is absent or empty.
-fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
-    let found = path.split('.').try_fold(value, |value, field| value.get(field))?;
-    let is_empty = match found {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        _ => false,
-    };
-    (!is_empty).then_some(found)
 }

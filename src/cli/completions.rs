@@ -1,7 +1,6 @@
 //! `rollwave completions`: the completion script of a shell.
 
-use super::{Cli, Context, Exit};
-use clap::CommandFactory;
+use super::{Context, Exit};
 use clap_complete::Shell;
 
 /// Arguments of `rollwave completions`.
@@ -16,11 +15,11 @@ pub struct Args {
     pub shell: Shell,
 }
 
-/// Prints the script.
+/// Prints the script for this command line.
 #[must_use]
-pub fn run(args: &Args, ctx: &Context) -> Exit {
+pub fn run(args: &Args, program: &mut clap::Command, ctx: &Context) -> Exit {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "rollwave", &mut script);
+    clap_complete::generate(args.shell, program, "rollwave", &mut script);
     ctx.printer.print(String::from_utf8_lossy(&script));
     Exit::Done
 }
@@ -28,6 +27,8 @@ pub fn run(args: &Args, ctx: &Context) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory as _;
 
     #[test]
     fn every_shell_gets_a_script_that_knows_the_verbs() {

@@ -10,7 +10,7 @@ use crate::{
         address::{self, AllowedHost},
         aliyun_iot, enos,
         huawei_iotda::{self, Keys, Scheme, User},
-        listening, ocean_connect,
+        ocean_connect, recording_time,
         transport::{HttpOptions, HttpTransport},
     },
     engine::ports::{Connector, Fenced, Leadership, Sole},
@@ -171,7 +171,7 @@ impl HttpConnector {
             app_key: secrets.needed("accessKey", given.access_key.as_ref()).await?,
             app_secret: secrets.needed("secretKey", given.secret_key.as_ref()).await?,
         };
-        listening(self.transport.clone(), |transport| Ok(enos::connect(spec, keys, transport)))
+        recording_time(self.transport.clone(), |transport| Ok(enos::connect(spec, keys, transport)))
     }
 
     async fn iotda(&self, spec: &HuaweiIotda, secrets: &Secrets<'_>) -> Result<Arc<dyn Cloud>, CallError> {
@@ -179,7 +179,7 @@ impl HttpConnector {
             Scheme::Signed(_) => secrets.access_key().await?,
             Scheme::Token => secrets.user().await?,
         };
-        listening(self.transport.clone(), |transport| Ok(huawei_iotda::connect(spec, keys, transport)))
+        recording_time(self.transport.clone(), |transport| Ok(huawei_iotda::connect(spec, keys, transport)))
     }
 
     async fn ocean_connect(
@@ -201,7 +201,7 @@ impl HttpConnector {
             Arc::new(Fenced::new(own, self.leadership.clone()))
         };
         let sessions = &self.sessions;
-        listening(transport, |transport| Ok(ocean_connect::connect(spec, secret, sessions, transport)))
+        recording_time(transport, |transport| Ok(ocean_connect::connect(spec, secret, sessions, transport)))
     }
 
     async fn aliyun(&self, spec: &AliyunIot, secrets: &Secrets<'_>) -> Result<Arc<dyn Cloud>, CallError> {
@@ -209,7 +209,9 @@ impl HttpConnector {
         let keys = aliyun_iot::Keys { id, secret, security_token };
         // A new value each time: the gateway refuses a nonce that it has seen.
         let nonces = format!("{:x}{:x}", fastrand::u128(..), std::process::id());
-        listening(self.transport.clone(), |transport| Ok(aliyun_iot::connect(spec, keys, transport, &nonces)))
+        recording_time(self.transport.clone(), |transport| {
+            Ok(aliyun_iot::connect(spec, keys, transport, &nonces))
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every verb gets: the printer and the global options.
 
-use super::{Exit, Global, printer::Printer};
+use super::{Exit, global::Global, printer::Printer};
 use std::{
     fmt::Display,
     path::{Path, PathBuf},

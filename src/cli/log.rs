@@ -1,6 +1,6 @@
 //! Logging: `tracing` to stderr.
 
-use super::LogFormat;
+use super::global::LogFormat;
 use std::io::{self, Write};
 use tracing_subscriber::{EnvFilter, fmt};
 

@@ -18,6 +18,7 @@ pub mod demo;
 pub mod exit;
 pub mod folder;
 pub mod get;
+pub mod global;
 pub mod log;
 mod news;
 pub mod place;
@@ -41,10 +42,11 @@ mod samples;
 
 pub use context::Context;
 pub use exit::Exit;
+pub use global::{ColorWhen, Global, LogFormat};
 
 use crate::api::Request;
-use clap::{Parser, Subcommand, ValueEnum};
-use std::{path::PathBuf, process::ExitCode};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Declarative GitOps reconciler for IoT over-the-air updates.
 ///
@@ -58,44 +60,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-}
-
-/// Options of every verb.
-#[derive(clap::Args, Debug, Clone)]
-#[command(next_help_heading = "Global options")]
-pub struct Global {
-    /// Folder for status and journal; .rollwave by default.
-    #[arg(long, global = true, value_name = "DIR", env = "ROLLWAVE_STATE", hide_env_values = true)]
-    pub state: Option<PathBuf>,
-    /// Format of log lines; they go to stderr, filtered by RUST_LOG.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-    /// When to use color.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
-    pub color: ColorWhen,
-    /// Print no progress notes on stderr.
-    #[arg(long, short, global = true)]
-    pub quiet: bool,
-}
-
-/// Format of log lines.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Plain text.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
-/// When to use color.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// Every verb.
@@ -227,7 +191,7 @@ impl Verb {
             Self::Clouds(args) => clouds::run(args, ctx),
             Self::Simulate(args) => simulate::run(args, ctx).await,
             Self::Demo(args) => demo::run(args, ctx).await,
-            Self::Completions(args) => completions::run(args, ctx),
+            Self::Completions(args) => completions::run(args, &mut Cli::command(), ctx),
         }
     }
 
@@ -290,7 +254,6 @@ fn show_usage(error: &clap::Error) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn flags_and_verbs_fit_together() {

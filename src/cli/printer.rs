@@ -1,6 +1,6 @@
 //! The only way to stdout and stderr: color, quiet and broken pipes are handled in one place.
 
-use super::{ColorWhen, Exit};
+use super::{Exit, global::ColorWhen};
 use anstyle::{AnsiColor, Style};
 use std::{
     fmt::{self, Display},

@@ -109,7 +109,7 @@ mod tests {
             match words {
                 None => assert!(checked.is_ok(), "{address}: {checked:?}"),
                 Some(words) => assert!(
-                    checked.as_ref().is_err_and(|said| said.contains(words)),
+                    checked.as_ref().is_err_and(|message| message.contains(words)),
                     "{address}: {checked:?}"
                 ),
             }

@@ -6,9 +6,16 @@ use std::fmt;
 /// Why an answer cannot be used.
 pub(super) type Unintelligible = String;
 
-/// An answer about something else says nothing about the request; a create is then searched for.
-pub(super) fn expect<T: PartialEq + fmt::Debug + ?Sized>(given: &T, asked: &T) -> Result<(), Unintelligible> {
-    if given == asked { Ok(()) } else { Err(format!("the response is about {given:?}, not about {asked:?}")) }
+/// An answer about something else proves nothing about the request; a create is then searched for.
+pub(super) fn expect<T: PartialEq + fmt::Debug + ?Sized>(
+    given: &T,
+    wanted: &T,
+) -> Result<(), Unintelligible> {
+    if given == wanted {
+        Ok(())
+    } else {
+        Err(format!("the response is about {given:?}, not about {wanted:?}"))
+    }
 }
 
 /// An id must not be empty: nothing can be found, stopped or deleted by an empty one.

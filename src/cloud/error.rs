@@ -46,7 +46,7 @@ impl ErrorClass {
         matches!(self, Self::Throttled | Self::Unavailable | Self::Unintelligible | Self::NotSent)
     }
 
-    /// True for an error of one group, tag or job that says nothing about the account: that resource may fail permanently.
+    /// True for an error of one group, tag or job that proves nothing about the account: that resource may fail permanently.
     #[must_use]
     pub const fn may_concern_one_resource(self) -> bool {
         !matches!(self, Self::Unauthorized | Self::Throttled | Self::NotSent)
@@ -158,14 +158,14 @@ impl CallError {
     /// Its text; the earlier text if only the cloud's request id differs, so that a call that is refused repeatedly is not
     /// reported each time.
     #[must_use]
-    pub fn text_after(&self, told: &str) -> String {
+    pub fn text_after(&self, earlier: &str) -> String {
         let text = self.to_string();
         let Some(id) = &self.request_id else { return text };
-        let is_told = text.split_once(&format!("request {id}")).is_some_and(|(before, after)| {
-            let told_id = told.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-            told_id.is_some_and(|id| id.starts_with("request ") && !id.contains(')'))
+        let is_same = text.split_once(&format!("request {id}")).is_some_and(|(before, after)| {
+            let earlier_id = earlier.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            earlier_id.is_some_and(|id| id.starts_with("request ") && !id.contains(')'))
         });
-        if is_told { told.to_owned() } else { text }
+        if is_same { earlier.to_owned() } else { text }
     }
 }
 
@@ -193,12 +193,12 @@ mod tests {
             (error.status, error.request_id) = (Some(200), Some(id.to_owned()));
             error
         };
-        let told = refused("r-1", "in use").to_string();
-        assert_eq!(refused("r-2", "in use").text_after(&told), told);
+        let earlier = refused("r-1", "in use").to_string();
+        assert_eq!(refused("r-2", "in use").text_after(&earlier), earlier);
         let other = refused("r-2", "not found");
-        assert_eq!(other.text_after(&told), other.to_string());
-        assert_eq!(refused("r-1", "in use").text_after(""), told);
+        assert_eq!(other.text_after(&earlier), other.to_string());
+        assert_eq!(refused("r-1", "in use").text_after(""), earlier);
         let plain = CallError::new(ErrorClass::Conflict, "DeletePackage", "in use");
-        assert_eq!(plain.text_after(&told), plain.to_string());
+        assert_eq!(plain.text_after(&earlier), plain.to_string());
     }
 }

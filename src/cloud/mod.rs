@@ -16,15 +16,18 @@ mod effect;
 pub mod enos;
 pub mod error;
 pub mod huawei_iotda;
-mod listening;
 pub mod nouns;
 pub mod ocean_connect;
+mod refusal;
+mod reported_time;
+mod request;
+mod single_flight;
 mod text_rule;
 pub mod transport;
 
 pub use error::{CallError, Effect, ErrorClass};
-pub use listening::listening;
 pub use nouns::*;
+pub use reported_time::recording_time;
 pub use transport::{Transport, TransportError, WireRequest, WireResponse};
 
 use async_trait::async_trait;
@@ -123,19 +126,10 @@ pub enum Call {
     },
     /// Creates an upgrade job. Not idempotent.
     CreateJob(NewJob),
-    /// Stops what has not finished: for these devices, or the whole job when none are named.
+    /// Stops what has not finished.
     StopJob {
         /// Cloud's id.
         id: String,
-        /// Device ids; all when empty.
-        devices: Vec<String>,
-    },
-    /// Retries failed devices: these, or all failed ones when none are named.
-    RetryJob {
-        /// Cloud's id.
-        id: String,
-        /// Device ids; all failed ones when empty.
-        devices: Vec<String>,
     },
     /// Deletes the record of a finished job.
     DeleteJob {
@@ -200,7 +194,7 @@ impl Call {
             Self::Upload { .. } | Self::DeletePackage { .. } | Self::DeleteJob { .. } => {
                 CallClass::Idempotent
             }
-            Self::StopJob { .. } | Self::RetryJob { .. } => CallClass::Toggle,
+            Self::StopJob { .. } => CallClass::Toggle,
             _ => CallClass::Read,
         }
     }
@@ -235,7 +229,6 @@ impl Call {
             Self::ListJobDevices { .. } => "ListJobDevices",
             Self::CreateJob(_) => "CreateJob",
             Self::StopJob { .. } => "StopJob",
-            Self::RetryJob { .. } => "RetryJob",
             Self::DeleteJob { .. } => "DeleteJob",
             Self::ListDevices { .. } => "ListDevices",
             Self::ShowDevice { .. } => "ShowDevice",
@@ -262,14 +255,12 @@ pub enum Reply {
     Job(Job),
     /// To `ListJobDevices`.
     JobDevices(Page<DeviceResult>),
-    /// To `StopJob` and `RetryJob`: devices that the cloud refused, with its reason.
-    Refused(Vec<DeviceResult>),
     /// To `ListDevices`.
     Devices(Page<Device>),
     /// To `ShowDevice`.
     Device(Device),
     /// To `ListGroupDevices` and `ListTaggedDevices`.
     DeviceIds(Page<String>),
-    /// To the deletes and `CheckModule`.
+    /// To `StopJob`, the deletes and `CheckModule`.
     Done,
 }

@@ -3,9 +3,11 @@
 
 mod advice;
 mod rehearsal;
+mod risk;
 
 pub use advice::{Estimate, Known, watching};
 pub use rehearsal::{KNOWN_AFTER_CREATE, package, rollout};
+pub use risk::{Build, GateRisk, Risk, percent};
 
 use super::Action;
 use crate::api::{ObjectKey, Period, RolloutPhase};
@@ -19,6 +21,8 @@ pub struct Preview<O> {
     pub stages: Vec<PreviewStage>,
     /// Sum of the soaks of the stages that are still to be dispatched: the least time it takes.
     pub soaks: Period,
+    /// How far a bad build would get; none once something was sent.
+    pub risk: Option<Risk>,
     /// What a user should know before it begins.
     pub warnings: Vec<String>,
     /// What cannot be undone.

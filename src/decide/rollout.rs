@@ -244,6 +244,7 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         observed_cloud_at: None,
         observed_uptime: None,
         soaks_until: None,
+        sample: None,
         passed_at: None,
         gates: Vec::new(),
     }

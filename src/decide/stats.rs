@@ -4,16 +4,15 @@ pub mod auto;
 pub mod binomial;
 pub mod evidence;
 pub mod risk;
-pub mod sprt;
 pub mod wilson;
 
 #[cfg(test)]
 mod vectors;
 
-/// Rounded to six digits, so that machines that differ in the last bit show the same value.
+/// Rounded to six digits, so that machines that differ in the last bit show the same value. Never a negative zero.
 #[must_use]
 pub fn millionths(value: f64) -> f64 {
-    (value * 1e6).round() / 1e6
+    (value * 1e6).round() / 1e6 + 0.0
 }
 
 /// A number of devices; more than u32 holds is its largest.

@@ -1,25 +1,13 @@
-//! One cloud account: every call to it goes through here, one at a time, within its budget. Reads are retried here and
-//! not in the transport, because each attempt costs budget and waits on the clock port.
+//! One cloud account: its client, its budget, and what its calls have shown. The calls themselves are made in `caller`.
 
 use super::budget::Budget;
-use super::failpoints::Failpoint;
 use super::heartbeat::Heartbeat;
-use super::inventory::misfit;
-use super::ports::{Deposed, Ports};
-use super::queue::Class;
+use super::ports::Ports;
 use crate::api;
-use crate::cloud::{Call, CallClass, CallError, Cloud, ErrorClass, LocalFile, PackageKey, Reply};
+use crate::cloud::{Call, CallError, Cloud, ErrorClass};
 use crate::decide::clocks::CloudTime;
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tracing::Instrument as _;
-
-/// How often a repeatable call is attempted.
-const ATTEMPTS: u32 = 3;
-/// Longest wait between two attempts of one call; longer waits are left to the queue.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Attempts of one call stop after this time, because all other objects of the account wait meanwhile.
-const LONGEST_ATTEMPTS: SignedDuration = SignedDuration::from_secs(15);
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Number of calls by operation and outcome: [`SUCCEEDED`], or the class of the error.
 pub type Calls = BTreeMap<(&'static str, &'static str), u64>;
@@ -29,22 +17,22 @@ pub const SUCCEEDED: &str = "Succeeded";
 
 /// The time that a cloud reported within a call.
 #[derive(Clone, Copy)]
-struct Heard {
-    said: Timestamp,
-    began: Timestamp,
-    ended: Timestamp,
+pub(super) struct Heard {
+    pub(super) said: Timestamp,
+    pub(super) began: Timestamp,
+    pub(super) ended: Timestamp,
 }
 
 /// One cloud account with its budget.
 pub struct Account {
-    cloud: Arc<dyn Cloud>,
-    budget: Budget,
-    ports: Ports,
-    calls: Calls,
-    answered: bool,
-    heard: Option<Heard>,
+    pub(super) cloud: Arc<dyn Cloud>,
+    pub(super) budget: Budget,
+    pub(super) ports: Ports,
+    pub(super) calls: Calls,
+    pub(super) answered: bool,
+    pub(super) heard: Option<Heard>,
     limit: api::Budget,
-    heartbeat: Heartbeat,
+    pub(super) heartbeat: Heartbeat,
 }
 
 impl Account {
@@ -135,150 +123,14 @@ impl Account {
     pub const fn rate_milli(&self) -> u64 {
         self.budget.rate_milli()
     }
-
-    /// Makes a call within the budget. Repeatable calls are retried after a transient error; a create never is.
-    ///
-    /// # Errors
-    /// The last attempt's error.
-    pub async fn call(&mut self, call: &Call, urgency: Class) -> Result<Reply, CallError> {
-        let (mut attempt, began) = (1, self.ports.clock.now());
-        loop {
-            match self.attempt(call, urgency, None).await {
-                Ok(reply) => return Ok(reply),
-                Err(error) => self.wait_to_repeat(call, (attempt, began), error).await?,
-            }
-            attempt += 1;
-        }
-    }
-
-    /// Uploads a file and returns the cloud's handle of it. Each attempt requests its own permit, because permits
-    /// expire.
-    ///
-    /// # Errors
-    /// The last attempt's error, or that of the call for its permit.
-    pub async fn upload(
-        &mut self,
-        package: &PackageKey,
-        file: &LocalFile,
-        urgency: Class,
-    ) -> Result<String, CallError> {
-        let (mut attempt, began) = (1, self.ports.clock.now());
-        loop {
-            let call = Call::PermitUpload { package: package.clone(), file: file.clone() };
-            let Reply::Permitted(permit) = self.call(&call, urgency).await? else {
-                return Err(misfit(&call));
-            };
-            let call = Call::Upload { file: file.clone(), permit };
-            match self.attempt(&call, urgency, None).await {
-                Ok(Reply::Uploaded(handle)) => return Ok(handle),
-                Ok(_) => return Err(misfit(&call)),
-                Err(error) => self.wait_to_repeat(&call, (attempt, began), error).await?,
-            }
-            attempt += 1;
-        }
-    }
-
-    /// Waits before the next attempt of a call; returns the error if the call must not be repeated.
-    async fn wait_to_repeat(
-        &mut self,
-        call: &Call,
-        (attempt, began): (u32, Timestamp),
-        error: CallError,
-    ) -> Result<(), CallError> {
-        let repeatable = matches!(call.class(), CallClass::Read | CallClass::Idempotent);
-        let pause = self.pause(attempt, error.retry_after);
-        let is_over = attempt == ATTEMPTS || self.ports.clock.now().duration_since(began) > LONGEST_ATTEMPTS;
-        if !repeatable || is_over || pause > LONGEST_PAUSE || !worth_repeating(error.class) {
-            return Err(error);
-        }
-        self.ports.sleep(pause).await;
-        Ok(())
-    }
-
-    /// Waits until the budget allows a call.
-    pub async fn wait_for_budget(&mut self, urgency: Class) {
-        while let Err(at) = self.budget.allows(urgency, self.ports.clock.now()) {
-            self.heartbeat.moves(at);
-            self.ports.clock.sleep_until(at).await;
-        }
-    }
-
-    /// Makes a call that creates something, if it can be sent before `closes`.
-    ///
-    /// # Errors
-    /// The error of the call, which is made once.
-    pub async fn create(
-        &mut self,
-        call: &Call,
-        urgency: Class,
-        closes: Option<Timestamp>,
-    ) -> Result<Reply, CallError> {
-        self.attempt(call, urgency, closes).await
-    }
-
-    async fn attempt(
-        &mut self,
-        call: &Call,
-        urgency: Class,
-        closes: Option<Timestamp>,
-    ) -> Result<Reply, CallError> {
-        while let Err(at) = self.budget.take(urgency, self.ports.clock.now()) {
-            self.heartbeat.moves(at);
-            self.ports.clock.sleep_until(at).await;
-        }
-        self.heartbeat.moves(self.ports.clock.now());
-        // The wait for the budget may have been long, so these checks come directly before the call.
-        if closes.is_some_and(|closes| self.ports.clock.now() >= closes) {
-            return Err(too_late(call));
-        }
-        if call.class() != CallClass::Read && self.ports.leadership.check().await.is_err() {
-            return Err(deposed(call));
-        }
-        let (cloud, operation) = (self.cloud.capabilities().cloud.as_str(), call.operation());
-        self.ports.faults.pass(Failpoint::before(operation));
-        // The client records the id that the cloud gave the request.
-        let span = tracing::info_span!("call", cloud, operation, request = tracing::field::Empty);
-        let began = self.ports.clock.now();
-        let result = self.cloud.perform(call, self.ports.clock.wall()).instrument(span.clone()).await;
-        self.ports.faults.pass(Failpoint::after(operation));
-        let outcome = result.as_ref().map_or_else(|error| error.class.as_str(), |_| SUCCEEDED);
-        *self.calls.entry((operation, outcome)).or_default() += 1;
-        let now = self.ports.clock.now();
-        let heard = self.cloud.take_time().map(|said| Heard { said, began, ended: now });
-        self.heard = heard.or(self.heard);
-        span.in_scope(|| match &result {
-            Ok(_) => {
-                self.answered = true;
-                self.budget.succeeded(now);
-            }
-            // Not finding something is an expected result.
-            Err(error) if error.class == ErrorClass::NotFound => tracing::debug!("{error}"),
-            Err(error) => {
-                tracing::warn!(class = error.class.as_str(), "{error}");
-                if error.class == ErrorClass::Throttled {
-                    self.budget.throttled(now, error.retry_after);
-                }
-            }
-        });
-        result
-    }
-
-    fn pause(&self, attempt: u32, asked: Option<Duration>) -> Duration {
-        let ceiling = 200_u64 << attempt;
-        let jitter = Duration::from_millis(100 + self.ports.rng.below(ceiling));
-        asked.map_or(jitter, |asked| asked.max(jitter))
-    }
 }
 
-fn deposed(call: &Call) -> CallError {
-    CallError::new(ErrorClass::NotSent, call.operation(), Deposed::MESSAGE).next_step(Deposed::NEXT_STEP)
-}
-
-fn too_late(call: &Call) -> CallError {
-    CallError::new(ErrorClass::NotSent, call.operation(), "not sent: the window of its stage has closed")
-        .next_step("wait: it is sent when the next window opens")
-}
-
-const fn worth_repeating(class: ErrorClass) -> bool {
-    matches!(class, ErrorClass::Throttled | ErrorClass::Unavailable)
+/// The client returned a reply that does not match the call.
+pub(super) fn misfit(call: &Call) -> CallError {
+    CallError::new(
+        ErrorClass::Unintelligible,
+        call.operation(),
+        "the client returned a reply that does not match the request",
+    )
+    .next_step("report this as a bug in Rollwave")
 }

@@ -2,48 +2,42 @@
 //! in the previous account. They would no longer be observed or stopped, and would be created again in the other
 //! account.
 
-use super::worker::{Trouble, Worker};
-use crate::api::{Object, ObjectKey, OtaCloud, Reason};
+use super::graph::Graph;
+use super::trouble::Trouble;
+use crate::api::{Kind, Object, ObjectKey, OtaCloud, Reason};
 use crate::cloud::{CallError, ErrorClass};
+use crate::state::Store;
 
-impl Worker {
-    /// Succeeds while the spec names the account that answered last, or nothing of ours is in that one.
-    ///
-    /// # Errors
-    /// What is in the previous account, and what to do; or the state's error.
-    pub(super) async fn check_account_stayed(&self, cloud: &OtaCloud) -> Result<(), Trouble> {
-        let before = cloud.status.as_ref().and_then(|status| status.account.as_ref());
-        let (Some(before), Some(now)) = (before, cloud.spec.tenant()) else { return Ok(()) };
-        if *before == now {
-            return Ok(());
-        }
-        let Some(left) = self.left_in_account().await? else { return Ok(()) };
-        let message = format!(
-            "{} now names account {now}, but {left} has packages or jobs in {before}: nothing is sent",
-            self.home
-        );
-        let error = CallError::new(ErrorClass::Invalid, "Connect", message).because(Reason::AccountReplaced);
-        Err(error
-            .next_step("restore the previous account, and write another OtaCloud for the new one")
-            .into())
+/// Succeeds while the spec names the account that answered last, or nothing of ours is in that one.
+///
+/// # Errors
+/// What is in the previous account, and what to do; or the state's error.
+pub(super) async fn check(store: &dyn Store, cloud: &OtaCloud) -> Result<(), Trouble> {
+    let before = cloud.status.as_ref().and_then(|status| status.account.as_ref());
+    let (Some(before), Some(now)) = (before, cloud.spec.tenant()) else { return Ok(()) };
+    if *before == now {
+        return Ok(());
     }
+    let key = ObjectKey::of(Kind::OtaCloud, &cloud.metadata);
+    let served = Graph(store).served_by(&key).await?;
+    let Some(left) = served.iter().find(|object| has_any(object)) else { return Ok(()) };
+    let message = format!(
+        "{key} now names account {now}, but {} has packages or jobs in {before}: nothing is sent",
+        left.key()
+    );
+    let error = CallError::new(ErrorClass::Invalid, "Connect", message).because(Reason::AccountReplaced);
+    Err(error.next_step("restore the previous account, and write another OtaCloud for the new one").into())
+}
 
-    /// An object that has something in this account.
-    async fn left_in_account(&self) -> Result<Option<ObjectKey>, Trouble> {
-        for key in self.needing().await? {
-            let has_any = match self.store.load(&key).await?.as_deref() {
-                Some(Object::Package(package)) => package
-                    .status
-                    .as_ref()
-                    .is_some_and(|status| status.package_id.is_some() || !status.pending.is_empty()),
-                Some(Object::Rollout(rollout)) => rollout.account_of_jobs().is_some(),
-                _ => false,
-            };
-            if has_any {
-                return Ok(Some(key));
-            }
-        }
-        Ok(None)
+/// True when the object has something in its account.
+fn has_any(object: &Object) -> bool {
+    match object {
+        Object::Package(package) => package
+            .status
+            .as_ref()
+            .is_some_and(|status| status.package_id.is_some() || !status.pending.is_empty()),
+        Object::Rollout(rollout) => rollout.account_of_jobs().is_some(),
+        Object::Cloud(_) => false,
     }
 }
 

@@ -1,59 +1,46 @@
 //! Carries out decisions: creates through the journal, everything else directly.
 
 use super::basis::Basis;
+use super::context::Reconcile;
 use super::journal;
-use super::queue::Class;
-use super::reconcile::Judged;
+use super::stages::{Acted, Decided};
 use super::subject::Subject;
-use super::worker::{Trouble, Worker};
+use super::trouble::Trouble;
 use crate::api::{Intent, Kind, Object, OtaPackageStatus, Reason};
 use crate::cloud::{Call, ErrorClass};
 use crate::decide::{Action, Requeue};
 
-/// What carrying out a plan led to.
-pub(super) enum Acted {
-    /// A create needs a fresh observation before it may be sent.
-    LookFirst,
-    /// Something was done: plan again with the new facts.
-    PlanAgain,
-    /// The object was deleted.
-    Released,
-    /// Nothing more to do now.
-    Settled(Requeue),
-}
-
-impl Worker {
+impl Reconcile<'_> {
     /// Carries out a plan. Stops after the first action that changes what the next decision depends on.
     pub(super) async fn act<S: Subject>(
         &mut self,
         subject: &mut S,
-        Judged { plan, basis }: Judged<S::Status>,
-        class: Class,
+        Decided { plan, basis }: Decided<S::Status>,
     ) -> Result<Acted, Trouble> {
         subject.set_status(plan.status);
         settle_what_is_held(subject);
-        if self.lose_what_nothing_tells(subject, class).await? {
-            return Ok(Acted::PlanAgain);
+        if self.lose_what_nothing_tells(subject).await? {
+            return Ok(Acted::DecideAgain);
         }
         self.forget_what_never_was(subject, &plan.actions);
         for action in plan.actions {
             match action {
                 Action::CreatePackage { token, package } => {
-                    return self.create_package(subject, (token, package), &basis, class).await;
+                    return self.create_package(subject, (token, package), &basis).await;
                 }
                 Action::CreateJob { stage, job } => {
-                    return self.create_job(subject, (stage, job), &basis, class).await;
+                    return self.create_job(subject, (stage, job), &basis).await;
                 }
-                _ if !self.still_stands(&basis).await? => return Ok(Acted::PlanAgain),
+                _ if !basis.still_stands(self.store()).await? => return Ok(Acted::DecideAgain),
                 Action::DeletePackage { id } => {
-                    return self.delete_package(subject, &id, &basis, class).await;
+                    return self.delete_package(subject, &id, &basis).await;
                 }
                 Action::StopJob { id } => {
-                    let call = Call::StopJob { id: id.clone(), devices: Vec::new() };
-                    self.order_job(&call, &id, class).await?;
+                    let call = Call::StopJob { id: id.clone() };
+                    self.order_job(&call, &id).await?;
                 }
                 Action::DeleteJob { id } => {
-                    self.order_job(&Call::DeleteJob { id: id.clone() }, &id, class).await?;
+                    self.order_job(&Call::DeleteJob { id: id.clone() }, &id).await?;
                 }
                 Action::Release => return self.release(subject).await,
             }
@@ -69,12 +56,12 @@ impl Worker {
         let is_wanted = |token: &str| actions.iter().any(|action| token_of(action) == Some(token));
         // Where jobs cannot be stopped, the end of an unwanted job may still have to be awaited.
         let runs = |token: &str| {
-            let mut jobs = self.inventory.jobs.all();
+            let mut jobs = self.worker.inventory.jobs.all();
             jobs.any(|job| job.token.as_deref() == Some(token) && !job.state.is_final())
         };
         let pending = std::mem::take(subject.pending());
         let (open, lapsed): (Vec<Intent>, Vec<Intent>) = pending.into_iter().partition(|intent| {
-            let looked_at = subject.looked_at(intent.operation, &self.inventory);
+            let looked_at = subject.looked_at(intent.operation, &self.worker.inventory);
             is_wanted(&intent.token)
                 || runs(&intent.token)
                 || !looked_at.is_some_and(|at| journal::has_lapsed(intent, at, &times, limits))
@@ -87,18 +74,17 @@ impl Worker {
 
     /// Stops or deletes a job and reads it again: it may have ended, been deleted or been resumed since it was
     /// observed.
-    async fn order_job(&mut self, call: &Call, id: &str, class: Class) -> Result<(), Trouble> {
-        let now = self.ports.clock.now();
-        let link = self.connect().await?;
-        match link.account.call(call, class).await {
+    async fn order_job(&mut self, call: &Call, id: &str) -> Result<(), Trouble> {
+        let now = self.now();
+        match self.caller().await?.call(call).await {
             Ok(_) => {}
             Err(error) if matches!(error.class, ErrorClass::Conflict | ErrorClass::NotFound) => {
                 tracing::info!(job = id, "the cloud refused to stop or delete the job: {error}");
             }
             Err(error) => return Err(error.into()),
         }
-        let Some(link) = &mut self.link else { return Ok(()) };
-        Ok(self.inventory.jobs.look(&mut link.account, id, now, class).await?)
+        let Some((mut caller, inventory)) = self.reader() else { return Ok(()) };
+        Ok(inventory.jobs.look(&mut caller, id, now).await?)
     }
 
     async fn delete_package<S: Subject>(
@@ -106,45 +92,39 @@ impl Worker {
         subject: &mut S,
         id: &str,
         basis: &Basis,
-        class: Class,
     ) -> Result<Acted, Trouble> {
-        let limits = self.connect().await?.account.cloud().capabilities().clone();
+        let limits = self.limits().await?;
         if let Some(wait) = self.wait_for_rollouts(subject, &limits).await? {
             return Ok(wait);
         }
         let decided = subject.object();
-        let stored = self.store.load(&decided.key()).await?;
+        let stored = self.store().load(&decided.key()).await?;
         // A delete that is refused repeatedly is recorded once.
         if stored.is_none_or(|stored| facts(&stored) != facts(&decided)) {
-            self.save("BeforeDelete", &decided).await?;
+            self.worker.save("BeforeDelete", &decided).await?;
         }
-        if !self.may_leave(basis, class).await? {
-            return Ok(Acted::PlanAgain);
+        if !self.may_send(basis).await? {
+            return Ok(Acted::DecideAgain);
         }
-        let link = self.connect().await?;
-        match link.account.call(&Call::DeletePackage { id: id.to_owned() }, class).await {
+        match self.caller().await?.call(&Call::DeletePackage { id: id.to_owned() }).await {
             Ok(_) => {}
             Err(error) if error.class == ErrorClass::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        self.inventory.packages.remove(id);
-        Ok(Acted::PlanAgain)
+        self.worker.inventory.packages.remove(id);
+        Ok(Acted::DecideAgain)
     }
 
     /// Removes the object from the state; a package only after the rollouts that use it, because they need it to
     /// identify their jobs.
     async fn release<S: Subject>(&mut self, subject: &mut S) -> Result<Acted, Trouble> {
         let key = subject.object().key();
-        if key.kind == Kind::OtaPackage && self.is_needed(&key).await? {
-            subject.say(
-                Reason::WaitingForRollouts,
-                "deleted after the rollouts that use it",
-                self.ports.clock.now(),
-            );
+        if key.kind == Kind::OtaPackage && !self.graph().rollouts_of(&key).await?.is_empty() {
+            subject.say(Reason::WaitingForRollouts, "deleted after the rollouts that use it", self.now());
             // It is woken when the last of these rollouts is deleted or uses another package.
             return Ok(Acted::Settled(Requeue::AtDriftInterval));
         }
-        self.forget("ForgetObject", &key).await?;
+        self.worker.forget("ForgetObject", &key).await?;
         Ok(Acted::Released)
     }
 }

@@ -2,13 +2,14 @@
 //! namespace that is no longer allowed sends nothing new; running jobs are observed to their end, and deletions still
 //! stop jobs.
 
-use super::worker::{Trouble, Worker};
+use super::context::Reconcile;
+use super::trouble::Trouble;
 use crate::api::{DEFAULT_NAMESPACE, Object};
 
-impl Worker {
+impl Reconcile<'_> {
     /// Why this account lets objects of a namespace create nothing; none when it allows it or does not exist.
     pub(super) async fn refusal_of(&self, namespace: Option<&str>) -> Result<Option<String>, Trouble> {
-        Ok(match self.store.load(&self.home).await?.as_deref() {
+        Ok(match self.store().load(&self.worker.cloud).await?.as_deref() {
             Some(Object::Cloud(cloud)) => cloud.refusal(namespace.unwrap_or(DEFAULT_NAMESPACE)),
             _ => None,
         })

@@ -2,10 +2,8 @@
 //! changed one of them, because minutes may pass between a decision and its request (a budget, an upload, other
 //! requests of the same reconcile).
 
-use super::queue::Class;
-use super::subject::Subject;
-use super::worker::{Trouble, Worker};
 use crate::api::{Kind, Object, ObjectKey};
+use crate::state::{StateError, Store};
 use std::collections::BTreeMap;
 
 /// The objects that a decision depends on, as their users had written them.
@@ -51,19 +49,16 @@ impl Basis {
         self.0.extend(wanted.map(|wanted| (account.clone(), wanted.clone())));
         self
     }
-}
 
-impl Worker {
-    /// Waits until the budget allows a request; true when the decision is still current.
-    pub(super) async fn may_leave(&mut self, basis: &Basis, class: Class) -> Result<bool, Trouble> {
-        self.connect().await?.account.wait_for_budget(class).await;
-        self.still_stands(basis).await
+    /// True when the decision depends on this object.
+    pub(super) fn has(&self, key: &ObjectKey) -> bool {
+        self.0.contains_key(key)
     }
 
     /// True while every object that the decision depends on is unchanged.
-    pub(super) async fn still_stands(&self, basis: &Basis) -> Result<bool, Trouble> {
-        for (key, wanted) in &basis.0 {
-            if self.store.load(key).await?.is_none_or(|now| Wanted::of(&now) != *wanted) {
+    pub(super) async fn still_stands(&self, store: &dyn Store) -> Result<bool, StateError> {
+        for (key, wanted) in &self.0 {
+            if store.load(key).await?.is_none_or(|now| Wanted::of(&now) != *wanted) {
                 tracing::info!(changed = %key, "an object changed since the decision: deciding again before anything is sent");
                 return Ok(false);
             }
@@ -73,28 +68,17 @@ impl Worker {
 
     /// The same of what is so at this moment: the package and the account of `object` are read again where a watch may report an edit
     /// of them late. The object itself needs no read: its intent was written over its newest version.
-    pub(super) async fn still_stands_now(&self, object: &Object, basis: &Basis) -> Result<bool, Trouble> {
+    pub(super) async fn still_stands_now(
+        &self,
+        store: &dyn Store,
+        object: &Object,
+        account: &ObjectKey,
+    ) -> Result<bool, StateError> {
         let package = object.waits_for().filter(|key| key.kind == Kind::OtaPackage);
-        for key in package.iter().chain([&self.home]).filter(|key| basis.0.contains_key(key)) {
-            self.store.refresh(key).await?;
+        for key in package.iter().chain([account]).filter(|key| self.has(key)) {
+            store.refresh(key).await?;
         }
-        self.still_stands(basis).await
-    }
-
-    /// True when no rollout has come since the decision that may own devices which it sends something.
-    pub(super) async fn has_no_new_rival(&self, object: &Object, basis: &Basis) -> Result<bool, Trouble> {
-        let Object::Rollout(rollout) = object else { return Ok(true) };
-        let named = object.key().sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
-        let Some(package) = self.package(&named).await? else { return Ok(false) };
-        let rivals = self.others_of(rollout, &package).await?;
-        Ok(rivals.iter().all(|(rival, _)| basis.0.contains_key(&rival.key())))
-    }
-
-    /// Takes over what users changed of the object since it was loaded; false when it was deleted or belongs to another
-    /// worker now.
-    pub(super) async fn renew<S: Subject>(&self, subject: &mut S) -> Result<bool, Trouble> {
-        let Some(stored) = self.store.load(&subject.key()).await? else { return Ok(false) };
-        Ok(self.owns(&stored).await? && subject.take_spec(&stored))
+        self.still_stands(store).await
     }
 }
 

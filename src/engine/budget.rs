@@ -4,7 +4,7 @@
 //!
 //! **Invariant:** within any period `t`, at most `burst + rate × t` calls are allowed.
 
-use super::queue::Class;
+use super::priority::Priority;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct Budget {
     /// The time that the level refers to; during a pause, its end.
     at: Timestamp,
     blocked_until: Option<Timestamp>,
-    calls: [u64; Class::ALL.len()],
+    calls: [u64; Priority::ALL.len()],
     throttles: u64,
 }
 
@@ -51,7 +51,7 @@ impl Budget {
             level: calls(burst),
             at: now,
             blocked_until: None,
-            calls: [0; Class::ALL.len()],
+            calls: [0; Priority::ALL.len()],
             throttles: 0,
         }
     }
@@ -76,10 +76,10 @@ impl Budget {
     ///
     /// # Errors
     /// The time at which to try again, always later than `now`.
-    pub fn take(&mut self, class: Class, now: Timestamp) -> Result<(), Timestamp> {
-        self.allows(class, now)?;
+    pub fn take(&mut self, priority: Priority, now: Timestamp) -> Result<(), Timestamp> {
+        self.allows(priority, now)?;
         self.level -= CALL;
-        self.calls[class as usize] += 1;
+        self.calls[priority as usize] += 1;
         Ok(())
     }
 
@@ -87,9 +87,9 @@ impl Budget {
     ///
     /// # Errors
     /// The time at which to try again, always later than `now`.
-    pub fn allows(&mut self, class: Class, now: Timestamp) -> Result<(), Timestamp> {
+    pub fn allows(&mut self, priority: Priority, now: Timestamp) -> Result<(), Timestamp> {
         self.refill(now);
-        let needed = CALL + calls(self.reserve(class));
+        let needed = CALL + calls(self.reserve(priority));
         if self.is_blocked(now) || self.level < needed {
             return Err(self.when(needed));
         }
@@ -135,10 +135,10 @@ impl Budget {
         u32::try_from(self.level / CALL).unwrap_or(u32::MAX)
     }
 
-    /// Calls of this class that were allowed.
+    /// Calls of this priority that were allowed.
     #[must_use]
-    pub const fn calls(&self, class: Class) -> u64 {
-        self.calls[class as usize]
+    pub const fn calls(&self, priority: Priority) -> u64 {
+        self.calls[priority as usize]
     }
 
     /// Throttling replies so far.
@@ -157,12 +157,12 @@ impl Budget {
         self.blocked_until(now).is_some()
     }
 
-    const fn reserve(&self, class: Class) -> u32 {
-        match class {
-            Class::UserChange => 0,
-            Class::RolloutStep => self.burst / 8,
-            Class::Verify => self.burst / 4,
-            Class::Drift => self.burst / 2,
+    const fn reserve(&self, priority: Priority) -> u32 {
+        match priority {
+            Priority::UserChange => 0,
+            Priority::RolloutStep => self.burst / 8,
+            Priority::Verify => self.burst / 4,
+            Priority::Drift => self.burst / 2,
         }
     }
 
@@ -196,28 +196,28 @@ mod tests {
     fn another_limit_gives_nothing_back_that_was_spent() {
         let start = Timestamp::UNIX_EPOCH;
         let mut budget = Budget::new(1, 4, start);
-        while budget.take(Class::UserChange, start).is_ok() {}
+        while budget.take(Priority::UserChange, start).is_ok() {}
         let mut budget = budget.under(2, 8, start);
         assert_eq!(budget.tokens(), 0);
-        assert!(budget.take(Class::UserChange, start).is_err());
+        assert!(budget.take(Priority::UserChange, start).is_err());
         let later = start + SignedDuration::from_secs(60);
-        assert!((0..8).all(|_| budget.take(Class::UserChange, later).is_ok()), "the new burst, in time");
+        assert!((0..8).all(|_| budget.take(Priority::UserChange, later).is_ok()), "the new burst, in time");
     }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// Calls of this class that are allowed at once.
-    fn at_once(budget: &Budget, class: Class, now: Timestamp) -> usize {
+    /// Calls of this priority that are allowed at once.
+    fn at_once(budget: &Budget, priority: Priority, now: Timestamp) -> usize {
         let mut budget = budget.clone();
-        (0..10_000).take_while(|_| budget.take(class, now).is_ok()).count()
+        (0..10_000).take_while(|_| budget.take(priority, now).is_ok()).count()
     }
 
     #[test]
     fn lower_classes_leave_a_reserve_and_with_a_burst_of_one_nobody_starves() {
         let at_once_of =
-            |burst| Class::ALL.map(|class| at_once(&Budget::new(10, burst, at(0)), class, at(0)));
+            |burst| Priority::ALL.map(|priority| at_once(&Budget::new(10, burst, at(0)), priority, at(0)));
         assert_eq!(at_once_of(16), [16, 14, 12, 8]);
         assert_eq!(at_once_of(2), [2, 2, 2, 1]);
         assert_eq!(at_once_of(1), [1, 1, 1, 1]);
@@ -228,11 +228,11 @@ mod tests {
     fn a_throttling_reply_halves_the_rate_and_pauses() {
         let mut budget = Budget::new(8, 8, at(0));
         budget.throttled(at(0), None);
-        assert_eq!((budget.rate_milli(), budget.take(Class::UserChange, at(1))), (4_000, Err(at(2))));
+        assert_eq!((budget.rate_milli(), budget.take(Priority::UserChange, at(1))), (4_000, Err(at(2))));
         budget.throttled(at(1), Some(Duration::from_secs(30)));
         assert_eq!((budget.rate_milli(), budget.throttles()), (4_000, 2), "one event, one halving");
-        assert_eq!(budget.take(Class::UserChange, at(2)), Err(at(31)));
-        assert_eq!(at_once(&budget, Class::UserChange, at(31)), 1, "nothing was saved up");
+        assert_eq!(budget.take(Priority::UserChange, at(2)), Err(at(31)));
+        assert_eq!(at_once(&budget, Priority::UserChange, at(31)), 1, "nothing was saved up");
         assert_eq!(budget.blocked_until(at(30)), Some(at(31)));
         assert_eq!(budget.blocked_until(at(31)), None);
     }
@@ -241,7 +241,7 @@ mod tests {
     fn no_reply_stops_an_account_for_longer_than_an_hour_or_below_the_floor() {
         let mut budget = Budget::new(1, 1, at(0));
         budget.throttled(at(0), Some(Duration::MAX));
-        assert_eq!(budget.take(Class::Drift, at(0)), Err(at(3_600)));
+        assert_eq!(budget.take(Priority::Drift, at(0)), Err(at(3_600)));
         for hour in 1..20 {
             budget.throttled(at(hour * 3_600), None);
         }
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(budget.rate_milli(), FLOOR_RATE_MILLI);
         let (begin, mut now) = (at(200), at(200));
         while budget.rate_milli() < 10_000 {
-            match budget.take(Class::RolloutStep, now) {
+            match budget.take(Priority::RolloutStep, now) {
                 Ok(()) => budget.succeeded(now),
                 Err(later) => now = later,
             }
@@ -278,10 +278,10 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_adds_nothing() {
         let mut budget = Budget::new(1, 1, at(100));
-        assert_eq!(budget.take(Class::Drift, at(100)), Ok(()));
-        assert_eq!(budget.take(Class::Drift, at(50)), Err(at(101)));
-        assert_eq!(budget.take(Class::Drift, at(101)), Ok(()));
-        assert_eq!(budget.calls(Class::Drift), 2);
+        assert_eq!(budget.take(Priority::Drift, at(100)), Ok(()));
+        assert_eq!(budget.take(Priority::Drift, at(50)), Err(at(101)));
+        assert_eq!(budget.take(Priority::Drift, at(101)), Ok(()));
+        assert_eq!(budget.calls(Priority::Drift), 2);
     }
 
     #[test]
@@ -290,8 +290,8 @@ mod tests {
         let mut wanting: Vec<(Timestamp, usize, u32)> = (0..100).map(|object| (at(0), object, 5)).collect();
         let mut granted = Vec::new();
         while let Some(next) = wanting.iter_mut().filter(|(.., calls)| *calls > 0).min() {
-            let class = Class::ALL[next.1 % Class::ALL.len()];
-            match budget.take(class, next.0) {
+            let priority = Priority::ALL[next.1 % Priority::ALL.len()];
+            match budget.take(priority, next.0) {
                 Ok(()) => {
                     granted.push(next.0);
                     next.2 -= 1;
@@ -303,7 +303,7 @@ mod tests {
         granted.sort();
         assert_within_budget(&granted, 10_000, 20);
         assert!(granted[499] >= at(48), "480 calls beyond the burst of 20, at 10 a second");
-        assert_eq!(Class::ALL.map(|class| budget.calls(class)), [125; 4]);
+        assert_eq!(Priority::ALL.map(|priority| budget.calls(priority)), [125; 4]);
     }
 
     #[test]
@@ -311,9 +311,9 @@ mod tests {
         let (mut budget, mut cloud) = (Budget::new(50, 10, at(0)), Budget::new(5, 5, at(0)));
         let (mut now, mut taken, mut refused) = (at(0), 0, 0);
         while now < at(1_800) {
-            match budget.take(Class::RolloutStep, now) {
+            match budget.take(Priority::RolloutStep, now) {
                 Err(later) => now = later,
-                Ok(()) if cloud.take(Class::UserChange, now).is_ok() => {
+                Ok(()) if cloud.take(Priority::UserChange, now).is_ok() => {
                     taken += 1;
                     budget.succeeded(now);
                 }
@@ -340,16 +340,16 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
-        Take(Class),
+        Take(Priority),
         Wait(i64),
         Throttled(Option<u64>),
         Succeeded,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let class = proptest::sample::select(Class::ALL.to_vec());
+        let priority = proptest::sample::select(Priority::ALL.to_vec());
         let step = prop_oneof![
-            8 => class.prop_map(Step::Take),
+            8 => priority.prop_map(Step::Take),
             4 => (0..5_000_000_000_i64).prop_map(Step::Wait),
             1 => proptest::option::of(0..10_000_u64).prop_map(Step::Throttled),
             2 => Just(Step::Succeeded),
@@ -371,11 +371,11 @@ mod tests {
                     Step::Wait(nanos) => now += SignedDuration::from_nanos(nanos),
                     Step::Succeeded => budget.succeeded(now),
                     Step::Throttled(millis) => budget.throttled(now, millis.map(Duration::from_millis)),
-                    Step::Take(class) => match budget.take(class, now) {
+                    Step::Take(priority) => match budget.take(priority, now) {
                         Ok(()) => granted.push(now),
                         Err(later) => {
                             prop_assert!(later > now);
-                            prop_assert_eq!(budget.clone().take(class, later), Ok(()), "it keeps its word");
+                            prop_assert_eq!(budget.clone().take(priority, later), Ok(()), "it keeps its word");
                         }
                     },
                 }

@@ -1,13 +1,14 @@
 //! Creates that must never happen twice: they go through the journal.
 
-use super::act::Acted;
 use super::basis::Basis;
+use super::context::Reconcile;
+use super::fingerprint;
 use super::journal::{self, Permit, Times};
-use super::likeness;
-use super::queue::Class;
+use super::refused::Attempt;
+use super::stages::Acted;
 use super::subject::{Created, Subject};
-use super::worker::{Trouble, Worker};
-use crate::api::{CreateOperation, Intent, Reason, time_text};
+use super::trouble::Trouble;
+use crate::api::{CreateOperation, Intent, Kind, Object, Reason, time_text};
 use crate::cloud::{
     Call, CallError, Capabilities, Effect, ErrorClass, JobIdentity, NewArtifact, NewJob, NewPackage, Reply,
     Uploads,
@@ -24,6 +25,8 @@ struct Creation {
     /// Digest of the request, before its files were uploaded.
     asked: String,
     looked_at: Option<Timestamp>,
+    /// What the account can do.
+    limits: Capabilities,
 }
 
 impl Creation {
@@ -36,30 +39,19 @@ impl Creation {
     }
 }
 
-impl Worker {
-    fn package_creation(&self, token: String, package: NewPackage) -> Creation {
-        let looked_at = self.inventory.packages.seen_at(&package.key);
-        let call = Call::CreatePackage(package);
-        let (operation, asked) = (CreateOperation::CreatePackage, journal::digest(&request_of(&call)));
-        Creation { token, operation, stage: None, call, asked, looked_at }
-    }
-
-    fn job_creation(&self, stage: Option<String>, job: NewJob) -> Creation {
-        let (token, looked_at) = (job.token.clone(), self.inventory.jobs.oldest_list());
-        let call = Call::CreateJob(job);
-        let (operation, asked) = (CreateOperation::CreateJob, journal::digest(&request_of(&call)));
-        Creation { token, operation, stage, call, asked, looked_at }
-    }
-
+impl Reconcile<'_> {
     pub(super) async fn create_package<S: Subject>(
         &mut self,
         subject: &mut S,
         (token, package): (String, NewPackage),
         basis: &Basis,
-        class: Class,
     ) -> Result<Acted, Trouble> {
-        let creation = self.package_creation(token, package);
-        self.create(subject, creation, basis, class).await
+        let limits = self.limits().await?;
+        let looked_at = self.worker.inventory.packages.seen_at(&package.key);
+        let call = Call::CreatePackage(package);
+        let (operation, asked) = (CreateOperation::CreatePackage, journal::digest(&request_of(&call)));
+        let creation = Creation { token, operation, stage: None, call, asked, looked_at, limits };
+        self.create(subject, creation, basis).await
     }
 
     pub(super) async fn create_job<S: Subject>(
@@ -67,10 +59,13 @@ impl Worker {
         subject: &mut S,
         (stage, job): (Option<String>, NewJob),
         basis: &Basis,
-        class: Class,
     ) -> Result<Acted, Trouble> {
-        let creation = self.job_creation(stage, job);
-        self.create(subject, creation, basis, class).await
+        let limits = self.limits().await?;
+        let (token, looked_at) = (job.token.clone(), self.worker.inventory.jobs.oldest_list());
+        let call = Call::CreateJob(job);
+        let (operation, asked) = (CreateOperation::CreateJob, journal::digest(&request_of(&call)));
+        let creation = Creation { token, operation, stage, call, asked, looked_at, limits };
+        self.create(subject, creation, basis).await
     }
 
     async fn create<S: Subject>(
@@ -78,38 +73,38 @@ impl Worker {
         subject: &mut S,
         creation: Creation,
         basis: &Basis,
-        class: Class,
     ) -> Result<Acted, Trouble> {
-        let limits = self.connect().await?.account.cloud().capabilities().clone();
-        if let Some(wait) = self.wait_to_create(subject, &creation, &limits).await? {
+        if let Some(wait) = self.wait_to_create(subject, &creation).await? {
             return Ok(wait);
         }
-        self.check_refused(subject, &creation.asked, creation.call.operation())?;
+        let attempt = self.attempt_of(&creation);
+        self.worker.refused.check(subject, &attempt)?;
         self.check_limits(&creation.call).await?;
-        let creation = self.with_bytes(creation, &limits, class).await?;
+        let creation = self.with_bytes(creation).await?;
         // Before the intent is written: its wait counts from then, and the budget may delay the request for minutes.
-        if !self.may_create(subject, &creation, basis, class).await? {
-            return Ok(Acted::PlanAgain);
+        if !self.may_create(subject, &creation, basis).await? {
+            return Ok(Acted::DecideAgain);
         }
-        let intent = self.intent_of(&creation, &limits);
+        let intent = self.intent_of(&creation);
         journal::intend(subject.pending(), intent);
-        self.save(creation.at("PackageIntent", "JobIntent"), &subject.object()).await?;
+        self.worker.save(creation.at("PackageIntent", "JobIntent"), &subject.object()).await?;
         // The write may have taken long, and a watch may not have reported yet what users have written before it.
-        let stands = self.still_stands_now(&subject.object(), basis).await;
+        let stands = basis.still_stands_now(self.store(), &subject.object(), &self.worker.cloud).await;
         if !matches!(stands, Ok(true)) {
             journal::settle(subject.pending(), &creation.token);
-            self.save(creation.at("PackageRefused", "JobRefused"), &subject.object()).await?;
-            return stands.map(|_| Acted::PlanAgain);
+            self.worker.save(creation.at("PackageRefused", "JobRefused"), &subject.object()).await?;
+            return Ok(stands.map(|_| Acted::DecideAgain)?);
         }
-        self.inventory.jobs.expect(&creation.token);
-        let closes = subject.closes(creation.stage.as_deref(), self.ports.clock.now());
-        let result = self.connect().await?.account.create(&creation.call, class, closes).await;
+        self.worker.inventory.jobs.expect(&creation.token);
+        let closes = subject.closes(creation.stage.as_deref(), self.now());
+        let result = self.caller().await?.create(&creation.call, closes).await;
         if let Err(error) = &result {
-            self.note_refusal(subject, &creation.call, &creation.asked, error);
+            let attempt = self.attempt_of(&creation);
+            self.worker.refused.record(subject, &attempt, error);
         }
-        let acted = self.take_answer(subject, &creation, result, &limits).await;
+        let acted = self.take_answer(subject, &creation, result).await;
         if let Err(Trouble::State(_)) = acted {
-            self.count_anew();
+            self.worker.count_from_now();
         }
         acted
     }
@@ -125,17 +120,16 @@ impl Worker {
         &mut self,
         subject: &mut S,
         creation: &Creation,
-        limits: &Capabilities,
     ) -> Result<Option<Acted>, Trouble> {
-        let Some(looked_at) = creation.looked_at else { return Ok(Some(Acted::LookFirst)) };
+        let Some(looked_at) = creation.looked_at else { return Ok(Some(Acted::ObserveFirst)) };
         let times = self.times();
-        match journal::permit(subject.pending(), &creation.token, looked_at, &times, limits) {
-            Permit::Look => Ok(Some(Acted::LookFirst)),
+        match journal::permit(subject.pending(), &creation.token, looked_at, &times, &creation.limits) {
+            Permit::Look => Ok(Some(Acted::ObserveFirst)),
             Permit::Wait(until) => {
-                say_in_doubt(subject, creation, limits, &times);
+                say_in_doubt(subject, creation, &times);
                 Ok(Some(Acted::Settled(Requeue::After(until.duration_since(times.now)))))
             }
-            Permit::Send => self.wait_for_others(subject, creation.operation, limits).await,
+            Permit::Send => self.wait_for_others(subject, creation.operation, &creation.limits).await,
         }
     }
 
@@ -146,9 +140,8 @@ impl Worker {
         subject: &S,
         creation: &Creation,
         basis: &Basis,
-        class: Class,
     ) -> Result<bool, Trouble> {
-        if !self.may_leave(basis, class).await? {
+        if !self.may_send(basis).await? {
             return Ok(false);
         }
         let object = subject.object();
@@ -156,46 +149,62 @@ impl Worker {
         Ok(creation.operation != CreateOperation::CreateJob || self.has_no_new_rival(&object, basis).await?)
     }
 
-    fn intent_of(&self, creation: &Creation, limits: &Capabilities) -> Intent {
+    /// True when no rollout has come since the decision that may own devices which it sends something.
+    async fn has_no_new_rival(&self, object: &Object, basis: &Basis) -> Result<bool, Trouble> {
+        let Object::Rollout(rollout) = object else { return Ok(true) };
+        let named = object.key().sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+        let Some(package) = self.package(&named).await? else { return Ok(false) };
+        let rivals = self.others_of(rollout, &package).await?;
+        Ok(rivals.iter().all(|(rival, _)| basis.has(&rival.key())))
+    }
+
+    /// The request as refusals are remembered by.
+    fn attempt_of<'a>(&self, creation: &'a Creation) -> Attempt<'a> {
+        let account_generation = self.worker.link.as_ref().and_then(|link| link.wanted.generation());
+        Attempt {
+            call: &creation.call,
+            digest: &creation.asked,
+            account_generation: account_generation.unwrap_or(0),
+            at: self.now(),
+        }
+    }
+
+    fn intent_of(&self, creation: &Creation) -> Intent {
         let mut intent = journal::intent(
             &creation.token,
             creation.operation,
             creation.stage.clone(),
             &request_of(&creation.call),
-            self.ports.clock.now(),
+            self.now(),
         );
         if let Call::CreateJob(new) = &creation.call {
-            let has_no_token = limits.job_identity == JobIdentity::Devices;
-            intent.likeness = has_no_token.then(|| likeness::of_new(new, self.inventory.jobs.all()));
-            intent.package_id = limits.lists_jobs_by_package.then(|| new.package_id.clone());
+            let has_no_token = creation.limits.job_identity == JobIdentity::Devices;
+            intent.likeness =
+                has_no_token.then(|| fingerprint::of_new(new, self.worker.inventory.jobs.all()));
+            intent.package_id = creation.limits.lists_jobs_by_package.then(|| new.package_id.clone());
         }
         intent
     }
 
     /// Uploads the files of a package where the cloud needs them first. This is outside the journal, because the cloud
     /// removes files that no package uses.
-    async fn with_bytes(
-        &mut self,
-        mut creation: Creation,
-        limits: &Capabilities,
-        class: Class,
-    ) -> Result<Creation, Trouble> {
+    async fn with_bytes(&mut self, mut creation: Creation) -> Result<Creation, Trouble> {
         let Call::CreatePackage(NewPackage { key, artifact, .. }) = &mut creation.call else {
             return Ok(creation);
         };
-        if limits.uploads != Uploads::Before {
+        if creation.limits.uploads != Uploads::Before {
             return Ok(creation);
         }
-        let account = &mut self.connect().await?.account;
+        let mut caller = self.caller().await?;
         if key.module.is_some() {
-            account.call(&Call::CheckModule { package: key.clone() }, class).await?;
+            caller.call(&Call::CheckModule { package: key.clone() }).await?;
         }
         if let NewArtifact::File(file) = artifact {
-            let (file, handle) = (file.clone(), account.upload(key, file, class).await?);
+            let (file, handle) = (file.clone(), caller.upload(key, file).await?);
             *artifact = NewArtifact::Uploaded { file, handle };
         } else if let NewArtifact::Files(files) = artifact {
             for file in files {
-                file.handle = Some(account.upload(key, &file.file, class).await?);
+                file.handle = Some(caller.upload(key, &file.file).await?);
             }
         }
         Ok(creation)
@@ -207,13 +216,12 @@ impl Worker {
         subject: &mut S,
         creation: &Creation,
         result: Result<Reply, CallError>,
-        limits: &Capabilities,
     ) -> Result<Acted, Trouble> {
-        let now = self.ports.clock.now();
+        let now = self.now();
         let error = match result {
             Ok(reply) if self.confirm(subject, creation, &reply, now) => {
-                self.save(creation.at("PackageCreated", "JobCreated"), &subject.object()).await?;
-                return Ok(Acted::PlanAgain);
+                self.worker.save(creation.at("PackageCreated", "JobCreated"), &subject.object()).await?;
+                return Ok(Acted::DecideAgain);
             }
             Ok(_) => CallError::new(
                 ErrorClass::Unintelligible,
@@ -225,13 +233,13 @@ impl Worker {
         };
         if error.effect == Effect::Unknown {
             journal::doubt(subject.pending(), &creation.token, now, &self.clocks());
-            say_in_doubt(subject, creation, limits, &self.times());
+            say_in_doubt(subject, creation, &self.times());
             tracing::warn!(token = creation.token, "{error}");
-            self.save(creation.at("PackageInDoubt", "JobInDoubt"), &subject.object()).await?;
+            self.worker.save(creation.at("PackageInDoubt", "JobInDoubt"), &subject.object()).await?;
             return Ok(Acted::Settled(Requeue::After(journal::LOOK_AGAIN)));
         }
         journal::settle(subject.pending(), &creation.token);
-        self.save(creation.at("PackageRefused", "JobRefused"), &subject.object()).await?;
+        self.worker.save(creation.at("PackageRefused", "JobRefused"), &subject.object()).await?;
         Err(error.into())
     }
 
@@ -247,13 +255,13 @@ impl Worker {
             (Call::CreatePackage(_), Reply::Package(package)) => {
                 let created = Created::Package { token: &creation.token, id: &package.row.id };
                 subject.confirm(&created, now);
-                self.inventory.packages.add(package.clone(), now);
+                self.worker.inventory.packages.add(package.clone(), now);
             }
             (Call::CreateJob(new), Reply::Job(job)) => {
                 let (stage, uptime) = (creation.stage.as_deref(), self.clocks().uptime(now));
                 let created = Created::Job { stage, job: new, id: &job.id, uptime };
                 subject.confirm(&created, now);
-                self.inventory.jobs.add(job.clone(), now);
+                self.worker.inventory.jobs.add(job.clone(), now);
             }
             _ => return false,
         }
@@ -261,9 +269,9 @@ impl Worker {
     }
 }
 
-fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, limits: &Capabilities, times: &Times) {
+fn say_in_doubt<S: Subject>(subject: &mut S, creation: &Creation, times: &Times) {
     let Some(intent) = subject.pending().iter().find(|intent| intent.token == creation.token) else { return };
-    let settles_at = journal::settles_at(intent, times, limits);
+    let settles_at = journal::settles_at(intent, times, &creation.limits);
     let what = match &creation.stage {
         Some(stage) => format!("{} for stage {stage}", creation.call.operation()),
         None => creation.call.operation().to_owned(),

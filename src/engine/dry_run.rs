@@ -1,17 +1,20 @@
 //! What would be done, without doing it: load ▸ observe ▸ preview for every object. Reads from the clouds, changes
 //! nothing.
 
+use super::context::Reconcile;
 use super::freshness::Evidence;
-use super::observe::RolloutSight;
+use super::graph::Graph;
+use super::observe::observed::{ObservedPackage, ObservedRollout};
 use super::ports::Ports;
-use super::queue::Class;
-use super::worker::{Trouble, Worker, home_of};
+use super::priority::Priority;
+use super::trouble::Trouble;
+use super::worker::Worker;
 use crate::api::{Budget, Kind, Object, ObjectKey, OtaPackage, OtaRollout, Period, Reason};
 use crate::cloud::transport::file;
 use crate::cloud::{Call, CallError, ErrorClass, NewJob, WireRequest};
 use crate::decide::needs::{self, Need};
 use crate::decide::package::local_files;
-use crate::decide::preview::{self, End, Estimate, Preview, PreviewStage};
+use crate::decide::preview::{self, End, Estimate, Preview, PreviewStage, Risk};
 use crate::decide::{Action, POLL};
 use crate::state::{StateError, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +40,8 @@ pub struct Forecast {
     pub stages: Vec<PreviewStage>,
     /// What the soaks of the stages that are still to be sent add up to.
     pub soaks: Period,
+    /// How far a bad build would get; none once something was sent, and for a package.
+    pub risk: Option<Risk>,
     /// What a user should know before it begins.
     pub warnings: Vec<String>,
     /// What cannot be undone.
@@ -177,23 +182,22 @@ impl Order {
 pub async fn survey(store: Arc<dyn Store>, ports: Ports) -> Result<DryRun, StateError> {
     let mut surveyor = Surveyor { store, ports, workers: BTreeMap::new(), packages: BTreeMap::new() };
     let mut survey = DryRun::default();
-    for key in surveyor.store.keys().await? {
-        let Some(object) = surveyor.store.load(&key).await? else { continue };
-        let account = home_of(surveyor.store.as_ref(), &object).await?;
+    for object in Graph(surveyor.store.clone().as_ref()).all().await? {
+        let account = Graph(surveyor.store.as_ref()).account_of(&object).await?;
         let forecast = loop {
-            match surveyor.forecast(&key, &object, &account).await {
+            match surveyor.forecast(&object, &account).await {
                 Ok(forecast) => break Ok(forecast),
                 Err(Trouble::Call(error) | Trouble::Outage(error)) => break Err(error),
                 Err(Trouble::State(error)) => return Err(error),
                 // Nothing is more urgent here.
-                Err(Trouble::Yield) => surveyor.workers.values_mut().for_each(Worker::begin_slice),
+                Err(Trouble::Yield) => {}
             }
         };
-        survey.objects.push(Surveyed { key, account, forecast });
+        survey.objects.push(Surveyed { key: object.key(), account, forecast });
     }
-    for (home, worker) in &surveyor.workers {
+    for (account, worker) in &surveyor.workers {
         let Some(link) = &worker.link else { continue };
-        survey.budgets.insert(home.clone(), link.account.limit());
+        survey.budgets.insert(account.clone(), link.account.limit());
         for ((operation, _), calls) in link.account.calls() {
             *survey.calls.entry(operation).or_default() += calls;
         }
@@ -210,43 +214,42 @@ struct Surveyor {
 }
 
 impl Surveyor {
-    async fn forecast(
-        &mut self,
-        key: &ObjectKey,
-        object: &Object,
-        home: &ObjectKey,
-    ) -> Result<Forecast, Trouble> {
+    async fn forecast(&mut self, object: &Object, account: &ObjectKey) -> Result<Forecast, Trouble> {
         let (store, ports) = (self.store.clone(), self.ports.clone());
-        let worker =
-            self.workers.entry(home.clone()).or_insert_with(|| Worker::new(home.clone(), store, ports));
-        worker.check_sole_account(object).await?;
+        let new = || Worker::new(account.clone(), store, ports);
+        let worker = self.workers.entry(account.clone()).or_insert_with(new);
+        // One observation serves the whole survey, so that all of it is one reconcile.
+        let since = (worker.born, Evidence::Known);
+        let mut reconcile = Reconcile::new(worker, Priority::UserChange, since);
+        reconcile.check_sole_account(object).await?;
         match object {
-            Object::Cloud(_) => worker.answer().await,
+            Object::Cloud(_) => reconcile.answer().await,
             Object::Package(package) => {
-                let (forecast, after) = worker.forecast_package(package).await?;
-                self.packages.insert(key.clone(), after);
+                let (forecast, after) = reconcile.forecast_package(package).await?;
+                self.packages.insert(object.key(), after);
                 Ok(forecast)
             }
             Object::Rollout(rollout) => {
-                let named = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
+                let named = object.key().sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
                 let package = match self.packages.get(&named) {
                     Some(planned) => Some(planned.clone()),
-                    None => worker.package(&named).await?,
+                    None => reconcile.package(&named).await?,
                 };
-                worker.forecast_rollout(rollout, package.as_ref()).await
+                reconcile.forecast_rollout(rollout, package.as_ref()).await
             }
         }
     }
 }
 
-impl Worker {
+impl Reconcile<'_> {
     async fn answer(&mut self) -> Result<Forecast, Trouble> {
         self.connect().await?;
-        self.check_answers(Class::UserChange).await?;
+        self.check_answers().await?;
         Ok(Forecast {
             orders: Vec::new(),
             stages: Vec::new(),
             soaks: Period::seconds(0),
+            risk: None,
             warnings: Vec::new(),
             irreversible: Vec::new(),
             watching: Vec::new(),
@@ -259,13 +262,12 @@ impl Worker {
             let error = CallError::new(ErrorClass::Invalid, "Connect", why);
             return Err(error.because(Reason::NamespaceNotAllowed).into());
         }
-        let mut sight = self.observe_package(package, Evidence::Known, Class::UserChange).await?;
-        let capabilities = self.connect().await?.account.cloud().capabilities().clone();
-        let now = self.ports.clock.now();
-        let mut preview = preview::package(&sight.view(package, &capabilities, &self.inventory, now));
-        sight.unasked_jobs = self.unasked_before(&preview.steps);
-        if sight.unasked_jobs > 0 {
-            preview = preview::package(&sight.view(package, &capabilities, &self.inventory, now));
+        let mut observed = self.observe_package(package).await?;
+        self.connect().await?;
+        let mut preview = self.preview_package(package, &observed)?;
+        observed.unasked_jobs = self.unasked_before(&preview.steps);
+        if observed.unasked_jobs > 0 {
+            preview = self.preview_package(package, &observed)?;
         }
         if new_packages(&preview.steps) > 0 {
             check_files(package)?;
@@ -274,24 +276,31 @@ impl Worker {
         Ok((self.priced(preview, &needs::for_package(package), package)?, after))
     }
 
+    fn preview_package(
+        &self,
+        package: &OtaPackage,
+        observed: &ObservedPackage,
+    ) -> Result<Preview<OtaPackage>, Trouble> {
+        let view = self.package_view(package, observed).ok_or_else(|| self.worker.no_cloud())?;
+        Ok(preview::package(&view))
+    }
+
     async fn forecast_rollout(
         &mut self,
         rollout: &OtaRollout,
         package: Option<&OtaPackage>,
     ) -> Result<Forecast, Trouble> {
-        let mut sight = self.observe_rollout(rollout, package, Evidence::Known, Class::UserChange).await?;
-        let now = self.ports.clock.now();
+        let mut observed = self.observe_rollout(rollout, package).await?;
         let waits = !package.is_some_and(|package| self.is_there(package));
-        let preview_of = |sight: &RolloutSight| {
-            let view = sight.view(rollout, package, self.capabilities(), &self.inventory, now, self.clocks());
-            preview::rollout(&view, waits)
+        let preview_of = |observed: &ObservedRollout| {
+            preview::rollout(&self.rollout_view(rollout, package, observed), waits)
         };
-        let mut preview = preview_of(&sight);
-        sight.unasked_jobs = self.unasked_before(&preview.steps);
-        if sight.unasked_jobs > 0 {
-            preview = preview_of(&sight);
+        let mut preview = preview_of(&observed);
+        observed.unasked_jobs = self.unasked_before(&preview.steps);
+        if observed.unasked_jobs > 0 {
+            preview = preview_of(&observed);
         }
-        let rivals = sight.rivals.seen();
+        let rivals = observed.rivals.seen();
         let Some(package) = package else { return self.unpriced(preview) };
         let mut needs = needs::for_rollout(rollout, package);
         needs.extend(rivals.iter().flat_map(|rival| needs::for_rival(rival.rollout)));
@@ -312,10 +321,10 @@ impl Worker {
     /// What an observation will have to read, based on what was read just now.
     fn known(&self, package: &OtaPackage, steps: &[preview::Step]) -> preview::Known {
         let key = needs::package_key(package);
-        let jobs = &self.inventory.jobs;
+        let jobs = &self.worker.inventory.jobs;
         let new = new_jobs(steps).map(|job| job.devices.len());
         let ours = jobs.of(key.kind).filter(|job| job.token.is_some()).map(|job| job.devices.len());
-        let fleet = self.inventory.devices.of_product(&key.scope());
+        let fleet = self.worker.inventory.devices.of_product(&key.scope());
         let asked = new_jobs(steps)
             .filter_map(|job| self.questions(job).ok())
             .max_by_key(|questions| questions.iter().map(|question| question.devices.len()).sum::<usize>());
@@ -347,6 +356,7 @@ impl Worker {
             orders,
             stages: preview.stages,
             soaks: preview.soaks,
+            risk: preview.risk,
             warnings: preview.warnings,
             irreversible: preview.irreversible,
             watching: Vec::new(),
@@ -359,11 +369,11 @@ impl Worker {
             Action::CreatePackage { package, .. } => Some(Call::CreatePackage(package)),
             Action::CreateJob { job, .. } => Some(Call::CreateJob(job)),
             Action::DeletePackage { id } => Some(Call::DeletePackage { id }),
-            Action::StopJob { id } => Some(Call::StopJob { id, devices: Vec::new() }),
+            Action::StopJob { id } => Some(Call::StopJob { id }),
             Action::DeleteJob { id } => Some(Call::DeleteJob { id }),
             Action::Release => None,
         };
-        let requests = match (&call, &self.link) {
+        let requests = match (&call, &self.worker.link) {
             (Some(call), Some(link)) => link.account.cloud().render(call)?,
             _ => Vec::new(),
         };

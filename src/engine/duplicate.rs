@@ -1,7 +1,9 @@
 //! One account, one worker: an `OtaCloud` is refused when an older one describes the same account. Two workers would
 //! have two budgets and two inventories, and would send two jobs to one device, which the cloud fails.
 
-use super::worker::{Trouble, Worker, home_of};
+use super::context::Reconcile;
+use super::graph::Graph;
+use super::trouble::Trouble;
 use crate::api::{Kind, Object, ObjectKey, OtaCloud, READY, Reason, find_condition};
 use crate::cloud::{CallError, ErrorClass};
 use crate::state::{StateError, Store};
@@ -10,7 +12,7 @@ use jiff::Timestamp;
 /// Reason of objects that are refused because another `OtaCloud` has their account.
 pub const REASON: Reason = Reason::DuplicateAccount;
 
-impl Worker {
+impl Reconcile<'_> {
     /// Checks that no other `OtaCloud` has the account of this worker. Objects that only clean up are exempt.
     ///
     /// # Errors
@@ -19,8 +21,8 @@ impl Worker {
         if object.is_deleting() || self.leaves_account(object).await? {
             return Ok(());
         }
-        match older_of_same_account(self.store.as_ref(), &self.home).await? {
-            Some(older) => Err(refusal(&self.home, &older).into()),
+        match older_of_same_account(self.store(), &self.worker.cloud).await? {
+            Some(older) => Err(refusal(&self.worker.cloud, &older).into()),
             None => Ok(()),
         }
     }
@@ -40,7 +42,7 @@ async fn older_of_same_account(store: &dyn Store, home: &ObjectKey) -> Result<Op
     let Some(object) = store.load(home).await? else { return Ok(None) };
     let Object::Cloud(cloud) = object.as_ref() else { return Ok(None) };
     let Some(account) = cloud.account_id() else { return Ok(None) };
-    let others = clouds(store).await?.into_iter();
+    let others = Graph(store).clouds().await?.into_iter();
     let same =
         others.filter(|other| age(other) < age(cloud) && other.account_id().as_ref() == Some(&account));
     Ok(same.min_by_key(age))
@@ -56,37 +58,11 @@ pub(super) async fn concerned(store: &dyn Store, cloud: &ObjectKey) -> Result<Ve
     };
     let is_concerned =
         |other: &OtaCloud| is_refused(other) || (account.is_some() && other.account_id() == account);
-    let others = clouds(store).await?.into_iter().filter(is_concerned);
+    let others = Graph(store).clouds().await?.into_iter().filter(is_concerned);
     Ok(others
         .map(|other| ObjectKey::of(Kind::OtaCloud, &other.metadata))
         .filter(|key| key != cloud)
         .collect())
-}
-
-/// Every object of this `OtaCloud`, itself last.
-pub(super) async fn all_of(store: &dyn Store, cloud: &ObjectKey) -> Result<Vec<ObjectKey>, StateError> {
-    let mut all = Vec::new();
-    for key in store.keys().await? {
-        let Some(object) = store.load(&key).await? else { continue };
-        if key != *cloud && home_of(store, &object).await? == *cloud {
-            all.push(key);
-        }
-    }
-    all.push(cloud.clone());
-    Ok(all)
-}
-
-async fn clouds(store: &dyn Store) -> Result<Vec<OtaCloud>, StateError> {
-    let mut clouds = Vec::new();
-    for key in store.keys().await? {
-        if key.kind == Kind::OtaCloud
-            && let Some(object) = store.load(&key).await?
-            && let Object::Cloud(cloud) = object.as_ref()
-        {
-            clouds.push(cloud.clone());
-        }
-    }
-    Ok(clouds)
 }
 
 fn age(cloud: &OtaCloud) -> (Option<Timestamp>, ObjectKey) {

@@ -1,9 +1,6 @@
 //! Every failpoint: before and after each durable write of the engine, and before and after each call to a cloud.
-//! `tests/tidy/points.rs` compares these lists with the code.
+//! `tests/tidy/failpoints.rs` compares these lists with the code.
 
-use super::worker::Worker;
-use crate::api::{Object, ObjectKey, events};
-use crate::state::StateError;
 use std::fmt;
 
 /// The writes, each named after what it makes durable.
@@ -88,27 +85,5 @@ impl fmt::Display for Failpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = if self.side == Side::Before { "before" } else { "after" };
         write!(f, "{}.{side}", self.at)
-    }
-}
-
-impl Worker {
-    /// Makes an object's status durable, and records events.
-    pub(super) async fn save(&self, at: &'static str, object: &Object) -> Result<(), StateError> {
-        let before = self.store.load(&object.key()).await?;
-        self.ports.faults.pass(Failpoint::before(at));
-        self.store.save_status(object).await?;
-        self.ports.faults.pass(Failpoint::after(at));
-        for event in events(before.as_deref(), object) {
-            self.ports.recorder.record(object, &event);
-        }
-        Ok(())
-    }
-
-    /// Makes the deletion of an object durable.
-    pub(super) async fn forget(&self, at: &'static str, key: &ObjectKey) -> Result<(), StateError> {
-        self.ports.faults.pass(Failpoint::before(at));
-        self.store.forget(key).await?;
-        self.ports.faults.pass(Failpoint::after(at));
-        Ok(())
     }
 }

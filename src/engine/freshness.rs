@@ -2,6 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+/// A job polled within this time is not polled again: a little less than the polling interval.
+pub(super) const JUST_POLLED: SignedDuration = SignedDuration::from_secs(20);
+
 /// How fresh the evidence must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Evidence {

@@ -210,7 +210,6 @@ mod tests {
             stopped_jobs_hold: false,
             shows_devices: true,
             max_devices_per_job: 10,
-            max_devices_per_order: 10,
             page_size: 10,
             device_pages: &[50],
             lists_software: true,

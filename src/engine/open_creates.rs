@@ -7,18 +7,19 @@
 //! create has an unknown outcome, or which is not listed yet, is missing there: no other job is sent until it is found
 //! or disproved.
 
-use super::act::Acted;
+use super::context::Reconcile;
 use super::inventory::Inventory;
 use super::journal::{self, Times};
+use super::stages::Acted;
 use super::subject::Subject;
-use super::worker::{Trouble, Worker};
+use super::trouble::Trouble;
 use crate::api::{CreateOperation, Intent, JobRef, Object, ObjectKey, Reason, Uptime, VerificationStatus};
 use crate::cloud::Capabilities;
 use crate::decide::Requeue;
 use crate::decide::needs::package_key;
 use jiff::Timestamp;
 
-impl Worker {
+impl Reconcile<'_> {
     /// Why a create has to wait for requests of other objects: a job waits for all jobs, a package for the same
     /// package. None when the results of all of them are observed. A create that was sent before waits too, since
     /// others may have sent theirs meanwhile. The wait ends: after its time, any list disproves a request.
@@ -38,7 +39,7 @@ impl Worker {
                 (Reason::CreateBlocked, self.with_unseen_package(&object, limits).await?)
             }
         };
-        Ok(unseen.map(|other| wait_for(subject, reason, &other, self.ports.clock.now())))
+        Ok(unseen.map(|other| wait_for(subject, reason, &other, self.now())))
     }
 
     /// The first other object of the account that may have created the same package without any list showing it.
@@ -50,7 +51,7 @@ impl Worker {
         let (times, Some(key)) = (self.times(), object.as_package().map(package_key)) else {
             return Ok(None);
         };
-        let looked_at = self.inventory.packages.seen_at(&key);
+        let looked_at = self.worker.inventory.packages.seen_at(&key);
         let may_take_effect = |intent: &Intent| {
             intent.operation == CreateOperation::CreatePackage
                 && intent.is_open()
@@ -78,7 +79,7 @@ impl Worker {
             other.key().sibling(key.kind, &rollout.spec.package_ref.name) == key
         };
         let unseen = self.with_unseen_job(limits, names_it).await?;
-        Ok(unseen.map(|other| wait_for(subject, Reason::DeletionBlocked, &other, self.ports.clock.now())))
+        Ok(unseen.map(|other| wait_for(subject, Reason::DeletionBlocked, &other, self.now())))
     }
 
     /// The first of these objects that may have a job which no observation has shown.
@@ -89,7 +90,7 @@ impl Worker {
     ) -> Result<Option<ObjectKey>, Trouble> {
         let times = self.times();
         let is_unseen =
-            |other: &Object| is_one(other) && has_unseen_job(other, &self.inventory, limits, &times);
+            |other: &Object| is_one(other) && has_unseen_job(other, &self.worker.inventory, limits, &times);
         self.first_of_account(is_unseen).await
     }
 
@@ -97,13 +98,8 @@ impl Worker {
         &self,
         is_one: impl Fn(&Object) -> bool + Send + Sync,
     ) -> Result<Option<ObjectKey>, Trouble> {
-        for other in self.store.keys().await? {
-            let Some(object) = self.store.load(&other).await? else { continue };
-            if is_one(&object) && self.owns(&object).await? {
-                return Ok(Some(other));
-            }
-        }
-        Ok(None)
+        let served = self.graph().served_by(&self.worker.cloud).await?;
+        Ok(served.iter().find(|object| is_one(object)).map(|object| object.key()))
     }
 }
 

@@ -3,10 +3,11 @@
 //! Ordered and deterministic: the same pushes and pops give the same order on any machine. One entry per object, so
 //! many wake-ups of one object cost one reconcile. Everything is O(log n).
 //!
-//! **Invariant:** new work never waits behind polls. Among the due entries the most urgent class goes first, then the
+//! **Invariant:** new work never waits behind polls. Among the due entries the most urgent priority goes first, then the
 //! earliest due, then the first pushed. A poll is not starved either: see [`PATIENCE`].
 
 use super::ports::Rng;
+use super::priority::Priority;
 use crate::api::ObjectKey;
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -14,25 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// Why an object is reconciled, in order of priority, most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// A user changed the spec, or the object is new or being deleted.
-    UserChange,
-    /// A rollout may be able to advance.
-    RolloutStep,
-    /// A package is being verified.
-    Verify,
-    /// Nothing happened: spec and cloud are compared.
-    Drift,
-}
-
-impl Class {
-    /// Every class, most urgent first.
-    pub const ALL: [Self; 4] = [Self::UserChange, Self::RolloutStep, Self::Verify, Self::Drift];
-}
-
-/// An entry that has been due for this long is handed out as [`Class::UserChange`], at most one in [`PATIENCE_SHARE`]
+/// An entry that has been due for this long is handed out as [`Priority::UserChange`], at most one in [`PATIENCE_SHARE`]
 /// pops: nothing starves, and new work waits for one such entry at most, even after the machine slept for a night.
 pub const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 /// See [`PATIENCE`].
@@ -54,7 +37,7 @@ pub struct Queue {
     /// Entries that were not due at the last pop.
     waiting: BTreeSet<(Timestamp, u64)>,
     /// Entries that are due, in the order in which they are handed out.
-    due_by_class: BTreeSet<(Class, Timestamp, u64)>,
+    due_by_priority: BTreeSet<(Priority, Timestamp, u64)>,
     /// The same entries, for [`PATIENCE`].
     due_by_age: BTreeSet<(Timestamp, u64)>,
     failures: BTreeMap<ObjectKey, Failures>,
@@ -64,7 +47,7 @@ pub struct Queue {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    class: Class,
+    priority: Priority,
     due: Timestamp,
     /// Unique number of the push: first come, first served.
     turn: u64,
@@ -77,34 +60,36 @@ struct Failures {
 }
 
 impl Queue {
-    /// Queues `key` for a reconcile at `due`. If it is queued already, the earlier time and the more urgent class win.
+    /// Queues `key` for a reconcile at `due`. If it is queued already, the earlier time and the more urgent priority win.
     /// While the object backs off ([`Self::failed`]), it is not handed out before the backoff ends.
-    pub fn push(&mut self, key: ObjectKey, class: Class, due: Timestamp) {
+    pub fn push(&mut self, key: ObjectKey, priority: Priority, due: Timestamp) {
         let due = self.failures.get(&key).map_or(due, |f| due.max(f.until));
         let entry = match self.take(&key) {
-            Some(old) => Entry { class: class.min(old.class), due: due.min(old.due), turn: old.turn },
-            None => Entry { class, due, turn: self.next_turn() },
+            Some(old) => {
+                Entry { priority: priority.min(old.priority), due: due.min(old.due), turn: old.turn }
+            }
+            None => Entry { priority, due, turn: self.next_turn() },
         };
         self.insert(key, entry);
     }
 
     /// The object to reconcile now, and why. None when nothing is due. An entry that was due once stays due, even when
     /// the clock is set back.
-    pub fn pop(&mut self, now: Timestamp) -> Option<(ObjectKey, Class)> {
+    pub fn pop(&mut self, now: Timestamp) -> Option<(ObjectKey, Priority)> {
         self.wake(now);
         if let Some(turn) = self.overdue(now) {
             self.pops_since_promotion = 0;
-            return Some((self.take_turn(turn)?, Class::UserChange));
+            return Some((self.take_turn(turn)?, Priority::UserChange));
         }
-        let (class, _, turn) = *self.due_by_class.first()?;
+        let (priority, _, turn) = *self.due_by_priority.first()?;
         self.pops_since_promotion = self.pops_since_promotion.saturating_add(1);
-        Some((self.take_turn(turn)?, class))
+        Some((self.take_turn(turn)?, priority))
     }
 
     /// Objects that are due, as of the last pop, and at least as urgent.
     #[must_use]
-    pub fn count_due(&self, class: Class) -> usize {
-        self.due_by_class.iter().take_while(|(of, ..)| *of <= class).count()
+    pub fn count_due(&self, priority: Priority) -> usize {
+        self.due_by_priority.iter().take_while(|(of, ..)| *of <= priority).count()
     }
 
     /// When the next entry is due; in the past when one is due already.
@@ -179,8 +164,8 @@ impl Queue {
         while self.waiting.first().is_some_and(|(due, ..)| *due <= now) {
             let Some((due, turn)) = self.waiting.pop_first() else { return };
             let entry = self.keys.get(&turn).and_then(|key| self.entries.get(key));
-            let Some(Entry { class, .. }) = entry else { continue };
-            self.due_by_class.insert((*class, due, turn));
+            let Some(Entry { priority, .. }) = entry else { continue };
+            self.due_by_priority.insert((*priority, due, turn));
             self.due_by_age.insert((due, turn));
         }
     }
@@ -213,7 +198,7 @@ impl Queue {
         self.keys.remove(&entry.turn);
         if !self.waiting.remove(&(entry.due, entry.turn)) {
             self.due_by_age.remove(&(entry.due, entry.turn));
-            self.due_by_class.remove(&(entry.class, entry.due, entry.turn));
+            self.due_by_priority.remove(&(entry.priority, entry.due, entry.turn));
         }
         Some(entry)
     }
@@ -280,11 +265,11 @@ mod tests {
     fn new_work_never_waits_behind_polls() {
         let mut queue = Queue::default();
         for poll in 0..1_000 {
-            queue.push(numbered(poll), Class::Drift, at(0));
+            queue.push(numbered(poll), Priority::Drift, at(0));
         }
-        queue.push(key("verify"), Class::Verify, at(0));
-        queue.push(key("step"), Class::RolloutStep, at(9));
-        queue.push(key("change"), Class::UserChange, at(10));
+        queue.push(key("verify"), Priority::Verify, at(0));
+        queue.push(key("step"), Priority::RolloutStep, at(9));
+        queue.push(key("change"), Priority::UserChange, at(10));
         let order: Vec<_> = (0..4).filter_map(|_| queue.pop(at(10))).map(|(key, _)| key.name).collect();
         assert_eq!(order, ["change", "step", "verify", "0"]);
         assert_eq!(queue.len(), 999);
@@ -293,23 +278,23 @@ mod tests {
     #[test]
     fn one_object_has_one_entry_and_the_more_urgent_wish_wins() {
         let mut queue = Queue::default();
-        queue.push(key("a"), Class::Drift, at(5));
-        queue.push(key("a"), Class::UserChange, at(9));
-        queue.push(key("a"), Class::Verify, at(7));
+        queue.push(key("a"), Priority::Drift, at(5));
+        queue.push(key("a"), Priority::UserChange, at(9));
+        queue.push(key("a"), Priority::Verify, at(7));
         assert_eq!((queue.len(), queue.next_due()), (1, Some(at(5))));
         assert_eq!(queue.pop(at(4)), None);
-        assert_eq!(queue.pop(at(5)), Some((key("a"), Class::UserChange)));
+        assert_eq!(queue.pop(at(5)), Some((key("a"), Priority::UserChange)));
         assert_eq!((queue.is_empty(), queue.next_due()), (true, None));
     }
 
     #[test]
     fn a_poll_is_not_starved_by_work_that_never_ends() {
         let mut queue = Queue::default();
-        queue.push(key("poll"), Class::Drift, at(0));
+        queue.push(key("poll"), Priority::Drift, at(0));
         let mut waited = 0;
         for second in 0.. {
-            queue.push(key("busy"), Class::UserChange, at(second));
-            if queue.pop(at(second)) == Some((key("poll"), Class::UserChange)) {
+            queue.push(key("busy"), Priority::UserChange, at(second));
+            if queue.pop(at(second)) == Some((key("poll"), Priority::UserChange)) {
                 waited = second;
                 break;
             }
@@ -321,14 +306,14 @@ mod tests {
     fn after_a_night_of_sleep_a_change_waits_for_one_poll_at_most() {
         let mut queue = Queue::default();
         for poll in 0..100 {
-            queue.push(numbered(poll), Class::Drift, at(0));
+            queue.push(numbered(poll), Priority::Drift, at(0));
         }
         let morning = 8 * 3_600;
         for round in 0..5 {
             for _ in 0..round {
                 queue.pop(at(morning));
             }
-            queue.push(key("change"), Class::UserChange, at(morning));
+            queue.push(key("change"), Priority::UserChange, at(morning));
             let next: Vec<_> = (0..2).filter_map(|_| queue.pop(at(morning))).map(|(key, _)| key).collect();
             assert!(next.contains(&key("change")), "{next:?}");
         }
@@ -342,7 +327,7 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(queue.failures(&key("a")), 11);
         queue.succeeded(&key("a"));
-        queue.push(key("a"), Class::Drift, at(0));
+        queue.push(key("a"), Priority::Drift, at(0));
         assert_eq!(queue.next_due(), Some(at(0)), "nothing is waited for after a success");
         (0..2).for_each(|_| queue.succeeded(&key("a")));
         assert_eq!(queue.failed(&key("a"), at(0), &Highest, None), at(32), "the 6th that counts");
@@ -367,19 +352,19 @@ mod tests {
     #[test]
     fn a_wake_up_does_not_shorten_a_backoff_but_a_changed_spec_does() {
         let mut queue = Queue::default();
-        queue.push(key("a"), Class::UserChange, at(0));
+        queue.push(key("a"), Priority::UserChange, at(0));
         let again = queue.failed(&key("a"), at(0), &Highest, Some(secs(60)));
-        queue.push(key("a"), Class::UserChange, at(1));
+        queue.push(key("a"), Priority::UserChange, at(1));
         assert_eq!((queue.pop(at(59)), queue.next_due()), (None, Some(again)));
         queue.reset(&key("a"));
-        queue.push(key("a"), Class::UserChange, at(2));
-        assert_eq!(queue.pop(at(2)), Some((key("a"), Class::UserChange)));
+        queue.push(key("a"), Priority::UserChange, at(2));
+        assert_eq!(queue.pop(at(2)), Some((key("a"), Priority::UserChange)));
         assert_eq!(queue.failures(&key("a")), 0);
     }
 
     #[derive(Clone, Debug)]
     enum Step {
-        Push(u8, Class, i64),
+        Push(u8, Priority, i64),
         Pop,
         Failed(u8, Option<u64>),
         Succeeded(u8),
@@ -390,9 +375,9 @@ mod tests {
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let name = 0..6_u8;
-        let class = proptest::sample::select(Class::ALL.to_vec());
+        let priority = proptest::sample::select(Priority::ALL.to_vec());
         let step = prop_oneof![
-            6 => (name.clone(), class, -900..900_i64).prop_map(|(n, c, due)| Step::Push(n, c, due)),
+            6 => (name.clone(), priority, -900..900_i64).prop_map(|(n, c, due)| Step::Push(n, c, due)),
             6 => Just(Step::Pop),
             2 => (name.clone(), proptest::option::of(0..400_u64)).prop_map(|(n, f)| Step::Failed(n, f)),
             1 => name.clone().prop_map(Step::Succeeded),
@@ -406,32 +391,33 @@ mod tests {
     /// The same rules, without any index.
     #[derive(Default)]
     struct Naive {
-        entries: Vec<(ObjectKey, Class, Timestamp, usize)>,
+        entries: Vec<(ObjectKey, Priority, Timestamp, usize)>,
         until: BTreeMap<ObjectKey, Timestamp>,
         pushes: usize,
         others: u64,
     }
 
     impl Naive {
-        fn push(&mut self, key: &ObjectKey, class: Class, due: Timestamp) {
+        fn push(&mut self, key: &ObjectKey, priority: Priority, due: Timestamp) {
             let due = self.until.get(key).map_or(due, |until| due.max(*until));
             if let Some(entry) = self.entries.iter_mut().find(|entry| entry.0 == *key) {
-                *entry = (key.clone(), entry.1.min(class), entry.2.min(due), entry.3);
+                *entry = (key.clone(), entry.1.min(priority), entry.2.min(due), entry.3);
             } else {
                 self.pushes += 1;
-                self.entries.push((key.clone(), class, due, self.pushes));
+                self.entries.push((key.clone(), priority, due, self.pushes));
             }
         }
 
-        fn pop(&mut self, now: Timestamp) -> Option<(ObjectKey, Class)> {
+        fn pop(&mut self, now: Timestamp) -> Option<(ObjectKey, Priority)> {
             let due = self.entries.iter().filter(|entry| entry.2 <= now);
             let oldest = due.clone().min_by_key(|(_, _, due, turn)| (*due, *turn))?.clone();
             let promoted = now.duration_since(oldest.2) >= PATIENCE && self.others + 1 >= PATIENCE_SHARE;
-            let urgent = due.min_by_key(|(_, class, due, turn)| (*class, *due, *turn))?.clone();
+            let urgent = due.min_by_key(|(_, priority, due, turn)| (*priority, *due, *turn))?.clone();
             self.others = if promoted { 0 } else { self.others + 1 };
-            let (key, class) = if promoted { (oldest.0, Class::UserChange) } else { (urgent.0, urgent.1) };
+            let (key, priority) =
+                if promoted { (oldest.0, Priority::UserChange) } else { (urgent.0, urgent.1) };
             self.entries.retain(|entry| entry.0 != key);
-            Some((key, class))
+            Some((key, priority))
         }
 
         fn failed(&mut self, key: &ObjectKey, until: Timestamp) {
@@ -447,15 +433,15 @@ mod tests {
     }
 
     /// Runs the steps on the queue and on the naive one; returns what was popped.
-    fn run(steps: &[Step]) -> Vec<Option<(ObjectKey, Class)>> {
+    fn run(steps: &[Step]) -> Vec<Option<(ObjectKey, Priority)>> {
         let (mut queue, mut naive, rng) = (Queue::default(), Naive::default(), Counted::default());
         let (mut now, mut popped) = (at(10_000), Vec::new());
         for step in steps {
             match *step {
-                Step::Push(name, class, offset) => {
+                Step::Push(name, priority, offset) => {
                     let due = now + SignedDuration::from_secs(offset);
-                    queue.push(numbered(name), class, due);
-                    naive.push(&numbered(name), class, due);
+                    queue.push(numbered(name), priority, due);
+                    naive.push(&numbered(name), priority, due);
                 }
                 Step::Pop => {
                     popped.push(queue.pop(now));

@@ -3,7 +3,6 @@
 //! do not each send the request.
 
 use super::subject::Subject;
-use super::worker::{Trouble, Worker};
 use crate::api::{ObjectKey, RefusedCreate, Request};
 use crate::cloud::{Call, CallError, Effect, ErrorClass};
 use jiff::{SignedDuration, Timestamp};
@@ -28,7 +27,53 @@ struct Refusal {
     until: Timestamp,
 }
 
+/// A create that is about to be sent, or was refused.
+pub(super) struct Attempt<'a> {
+    pub(super) call: &'a Call,
+    /// Digest of the request.
+    pub(super) digest: &'a str,
+    /// The generation of the `OtaCloud` by which it is sent.
+    pub(super) account_generation: i64,
+    /// The current time.
+    pub(super) at: Timestamp,
+}
+
 impl Refused {
+    /// Returns the error of a create that was refused recently.
+    ///
+    /// # Errors
+    /// The recorded error.
+    pub(super) fn check<S: Subject>(&mut self, subject: &S, attempt: &Attempt<'_>) -> Result<(), CallError> {
+        let (key, now) = (subject.key(), attempt.at);
+        if self.inherited.insert(key.clone())
+            && let Some(refused) = subject.refused().filter(|refused| still_holds(subject, refused, attempt))
+            && let Some(error) = inherited(refused, attempt.call.operation(), now)
+        {
+            self.note(key.clone(), &refused.digest, error, refused.at);
+        }
+        match self.of(&key, attempt.digest, now) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Records a refusal that waiting alone does not change.
+    pub(super) fn record<S: Subject>(&mut self, subject: &mut S, attempt: &Attempt<'_>, error: &CallError) {
+        if error.effect != Effect::None || !is_lasting(attempt.call, error.class) {
+            return;
+        }
+        let &Attempt { digest, account_generation, at, .. } = attempt;
+        let (reason, message) = (error.reason().as_str().to_owned(), error.to_string());
+        self.note(subject.key(), digest, error.clone(), at);
+        subject.set_refused(RefusedCreate {
+            digest: digest.to_owned(),
+            reason,
+            message,
+            at,
+            account_generation,
+        });
+    }
+
     fn note(&mut self, object: ObjectKey, digest: &str, error: CallError, at: Timestamp) {
         let until = at.saturating_add(FOR).unwrap_or(Timestamp::MAX);
         self.by_object.insert(object, Refusal { digest: digest.to_owned(), error, until });
@@ -51,6 +96,14 @@ impl Refused {
     }
 }
 
+/// True when the account is unchanged since, and no user requested a reconcile or a retry.
+fn still_holds<S: Subject>(subject: &S, refused: &RefusedCreate, attempt: &Attempt<'_>) -> bool {
+    let object = subject.object();
+    let asked = |request: Request| request.of(object.meta()).and_then(|at| at.parse::<Timestamp>().ok());
+    let is_asked = [Request::Reconcile, Request::Retry].into_iter().any(|of| asked(of) > Some(refused.at));
+    refused.account_generation == attempt.account_generation && !is_asked
+}
+
 /// A job may be refused because of the present state of its devices.
 const fn is_lasting(call: &Call, class: ErrorClass) -> bool {
     match class {
@@ -66,62 +119,6 @@ fn inherited(refused: &RefusedCreate, operation: &'static str, now: Timestamp) -
     let message = refused.message.strip_prefix(operation)?.strip_prefix(": ")?;
     // A time in the future was written by a clock that has been set back since.
     (refused.at <= now).then(|| CallError::new(class, operation, message))
-}
-
-impl Worker {
-    /// Returns the error of a create that was refused recently.
-    ///
-    /// # Errors
-    /// The recorded error.
-    pub(super) fn check_refused<S: Subject>(
-        &mut self,
-        subject: &S,
-        digest: &str,
-        operation: &'static str,
-    ) -> Result<(), Trouble> {
-        let (key, now) = (subject.key(), self.ports.clock.now());
-        if self.refused.inherited.insert(key.clone())
-            && let Some(refused) = subject.refused().filter(|refused| self.still_holds(subject, refused))
-            && let Some(error) = inherited(refused, operation, now)
-        {
-            self.refused.note(key.clone(), &refused.digest, error, refused.at);
-        }
-        match self.refused.of(&key, digest, now) {
-            Some(error) => Err(error.clone().into()),
-            None => Ok(()),
-        }
-    }
-
-    /// True when the account is unchanged since, and no user requested a reconcile or a retry.
-    fn still_holds<S: Subject>(&self, subject: &S, refused: &RefusedCreate) -> bool {
-        let object = subject.object();
-        let asked = |request: Request| request.of(object.meta()).and_then(|at| at.parse::<Timestamp>().ok());
-        let is_asked =
-            [Request::Reconcile, Request::Retry].into_iter().any(|of| asked(of) > Some(refused.at));
-        refused.account_generation == self.account_generation() && !is_asked
-    }
-
-    fn account_generation(&self) -> i64 {
-        self.link.as_ref().and_then(|link| link.wanted.generation()).unwrap_or(0)
-    }
-
-    /// Records a refusal that waiting alone does not change.
-    pub(super) fn note_refusal<S: Subject>(
-        &mut self,
-        subject: &mut S,
-        call: &Call,
-        digest: &str,
-        error: &CallError,
-    ) {
-        if error.effect != Effect::None || !is_lasting(call, error.class) {
-            return;
-        }
-        let (at, account_generation) = (self.ports.clock.now(), self.account_generation());
-        let (digest, reason, message) =
-            (digest.to_owned(), error.reason().as_str().to_owned(), error.to_string());
-        self.refused.note(subject.key(), &digest, error.clone(), at);
-        subject.set_refused(RefusedCreate { digest, reason, message, at, account_generation });
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Reports failed calls in the object's conditions.
 
+use super::context::Reconcile;
 use super::journal;
-use super::worker::{Trouble, Worker};
+use super::trouble::Trouble;
 use crate::api::{
     CloudRef, Condition, Intent, Kind, MISSING, Object, ObjectKey, OtaCloud, READY, RECONCILING, Reason,
     Request, RolloutPhase, STALLED, Truth, clear_condition, missing_grace_left, set_condition,
@@ -10,8 +11,9 @@ use crate::cloud::{CallError, ErrorClass};
 use crate::decide::package::refuse_retry;
 use crate::decide::rollout::requests::answer_unobserved;
 use jiff::Timestamp;
+use std::sync::Arc;
 
-impl Worker {
+impl Reconcile<'_> {
     /// Writes why a call failed into the object's status; true when that changed it.
     pub(super) async fn report_failure(&self, key: &ObjectKey, error: &CallError) -> bool {
         match self.try_report_failure(key, error).await {
@@ -25,21 +27,21 @@ impl Worker {
     }
 
     async fn try_report_failure(&self, key: &ObjectKey, error: &CallError) -> Result<bool, Trouble> {
-        let Some(before) = self.store.load(key).await? else { return Ok(false) };
+        let Some(before) = self.store().load(key).await? else { return Ok(false) };
         if !self.owns(&before).await? {
             return Ok(false);
         }
-        let mut object = super::reconcile::owned(before.clone());
+        let mut object = Arc::unwrap_or_clone(before.clone());
         // Where an object's own requests always fail, the wait for its unknown outcomes would start again in each
         // process.
         if let Some(pending) = pending(&mut object) {
             journal::inherit(pending, &self.times());
         }
-        fail(&mut object, error, self.ports.clock.now());
+        fail(&mut object, error, self.now());
         if object == *before {
             return Ok(false);
         }
-        self.save("Failure", &object).await?;
+        self.worker.save("Failure", &object).await?;
         Ok(true)
     }
 
@@ -63,7 +65,7 @@ impl Worker {
         if let Some(asked) = Request::Reconcile.of(&cloud.metadata) {
             status.last_handled_reconcile_at = Some(asked.to_owned());
         }
-        let now = self.ports.clock.now();
+        let now = self.now();
         let conditions = &mut status.conditions;
         if kept_by.is_some() {
             set_condition(
@@ -84,8 +86,8 @@ impl Worker {
         if after == *cloud {
             return Ok(false);
         }
-        debug_assert_eq!(self.home.kind, Kind::OtaCloud);
-        self.save("CloudStatus", &Object::Cloud(after)).await?;
+        debug_assert_eq!(self.worker.cloud.kind, Kind::OtaCloud);
+        self.worker.save("CloudStatus", &Object::Cloud(after)).await?;
         Ok(true)
     }
 }

@@ -2,10 +2,11 @@
 
 use super::claims::Claims;
 use super::duplicate;
+use super::graph::{Dependents, Graph};
 use super::heartbeat::Pulses;
 use super::ports::Ports;
-use super::worker::{Report, Worker, home_of};
-use crate::api::{Kind, Object, ObjectKey};
+use super::worker::{Report, Worker};
+use crate::api::{Kind, ObjectKey};
 use crate::state::{StateError, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub struct Engine {
     ports: Ports,
     workers: BTreeMap<ObjectKey, mpsc::UnboundedSender<ObjectKey>>,
     running: JoinSet<()>,
-    rollouts_of: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    dependents: Dependents,
     /// Changed objects whose dependents were not woken yet: kept here so that a caller may stop waiting at any time.
     changed: Vec<ObjectKey>,
     /// Objects whose last reconcile ended with an error.
@@ -42,7 +43,7 @@ impl Engine {
             ports,
             workers: BTreeMap::new(),
             running: JoinSet::new(),
-            rollouts_of: BTreeMap::new(),
+            dependents: Dependents::default(),
             changed: Vec::new(),
             failing: BTreeSet::new(),
             reports_in,
@@ -60,65 +61,40 @@ impl Engine {
     pub async fn wake(&mut self, keys: impl IntoIterator<Item = ObjectKey>) -> Result<(), StateError> {
         let keys: BTreeSet<ObjectKey> = keys.into_iter().collect();
         self.route(keys.iter().cloned()).await?;
-        let rivals = self.rivals_of(&keys).await?;
+        let rivals = self.dependents.rivals_of(self.graph(), &keys).await?;
         self.route(rivals.difference(&keys).cloned()).await
     }
 
     async fn route(&mut self, keys: impl IntoIterator<Item = ObjectKey>) -> Result<(), StateError> {
         for key in keys {
             let Some(object) = self.store.load(&key).await? else { continue };
-            if let Object::Rollout(rollout) = object.as_ref() {
-                let package = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
-                for left in self.waiting_for(&key).await?.into_iter().filter(|left| *left != package) {
+            if let Some(package) = object.waits_for().filter(|_| key.kind == Kind::OtaRollout) {
+                let left = self.dependents.waiting_for(self.graph(), &key).await?;
+                for left in left.into_iter().filter(|left| *left != package) {
                     let Some(object) = self.store.load(&left).await? else { continue };
-                    self.send(&home_of(self.store.as_ref(), &object).await?, left);
+                    self.send(&self.graph().account_of(&object).await?, left);
                 }
-                self.rollouts_of.entry(package).or_default().insert(key.clone());
             }
-            let home = home_of(self.store.as_ref(), &object).await?;
+            self.dependents.note(&object);
             if key.kind == Kind::OtaCloud {
                 self.wake_account(&key).await?;
             } else {
-                self.send(&home, key);
+                let account = self.graph().account_of(&object).await?;
+                self.send(&account, key);
             }
         }
         Ok(())
-    }
-
-    /// Rollouts that may own other devices now that these objects have changed: those of the same products.
-    async fn rivals_of(&self, keys: &BTreeSet<ObjectKey>) -> Result<BTreeSet<ObjectKey>, StateError> {
-        let concerns = |(package, rollouts): &(&ObjectKey, &BTreeSet<ObjectKey>)| {
-            keys.contains(*package) || !rollouts.is_disjoint(keys)
-        };
-        let mut products = BTreeSet::new();
-        for (package, _) in self.rollouts_of.iter().filter(concerns) {
-            products.extend(self.product_of(package).await?);
-        }
-        let mut rivals = BTreeSet::new();
-        for (package, rollouts) in &self.rollouts_of {
-            if self.product_of(package).await?.is_some_and(|product| products.contains(&product)) {
-                rivals.extend(rollouts.iter().cloned());
-            }
-        }
-        Ok(rivals)
-    }
-
-    /// What a package is for: its account, kind, product and module.
-    async fn product_of(&self, key: &ObjectKey) -> Result<Option<(ObjectKey, String)>, StateError> {
-        let object = self.store.load(key).await?;
-        let Some(Object::Package(package)) = object.as_deref() else { return Ok(None) };
-        let spec = &package.spec;
-        Ok(Some((package.account(), format!("{:?} {} {:?}", spec.kind, spec.product, spec.module()))))
     }
 
     /// Another address, other credentials or another budget concern every object of the account, and every other
     /// `OtaCloud` of it.
     async fn wake_account(&mut self, cloud: &ObjectKey) -> Result<(), StateError> {
         let concerned = duplicate::concerned(self.store.as_ref(), cloud).await?;
-        for home in concerned.iter().chain([cloud]) {
-            for key in duplicate::all_of(self.store.as_ref(), home).await? {
-                self.send(home, key);
+        for account in concerned.iter().chain([cloud]) {
+            for object in self.graph().served_by(account).await? {
+                self.send(account, object.key());
             }
+            self.send(account, account.clone());
         }
         Ok(())
     }
@@ -195,9 +171,9 @@ impl Engine {
     /// Wakes a rollout that this account's worker has reconciled, and that belongs to another worker now.
     async fn hand_over(&mut self, rollout: &ObjectKey, account: &ObjectKey) -> Result<(), StateError> {
         let Some(object) = self.store.load(rollout).await? else { return Ok(()) };
-        let home = home_of(self.store.as_ref(), &object).await?;
-        if home != *account {
-            self.send(&home, rollout.clone());
+        let now = self.graph().account_of(&object).await?;
+        if now != *account {
+            self.send(&now, rollout.clone());
         }
         Ok(())
     }
@@ -213,26 +189,19 @@ impl Engine {
                 Ok(Vec::new())
             };
         }
-        if key.kind != Kind::OtaRollout {
-            return Ok(self.rollouts_of.get(key).into_iter().flatten().cloned().collect());
+        if key.kind == Kind::OtaPackage {
+            return Ok(self.dependents.rollouts_of(key).cloned().collect());
         }
-        let mut waiting = Vec::new();
-        if self.store.load(key).await?.is_none() {
-            waiting.extend(self.waiting_for(key).await?);
-            waiting.extend(self.rivals_of(&BTreeSet::from([key.clone()])).await?);
+        if self.store.load(key).await?.is_some() {
+            return Ok(Vec::new());
         }
+        let mut waiting = self.dependents.waiting_for(self.graph(), key).await?;
+        waiting.extend(self.dependents.rivals_of(self.graph(), &BTreeSet::from([key.clone()])).await?);
         Ok(waiting)
     }
 
-    /// Packages that this rollout uses or has used, and that are being deleted: they wait until it uses them no more.
-    async fn waiting_for(&self, rollout: &ObjectKey) -> Result<Vec<ObjectKey>, StateError> {
-        let mut waiting = Vec::new();
-        for (package, _) in self.rollouts_of.iter().filter(|(_, rollouts)| rollouts.contains(rollout)) {
-            if self.store.load(package).await?.is_some_and(|package| package.is_deleting()) {
-                waiting.push(package.clone());
-            }
-        }
-        Ok(waiting)
+    fn graph(&self) -> Graph<'_> {
+        Graph(self.store.as_ref())
     }
 
     /// True when this engine works on the account of this `OtaCloud`.
@@ -240,13 +209,13 @@ impl Engine {
         self.ports.leadership.serves(account)
     }
 
-    fn send(&mut self, home: &ObjectKey, key: ObjectKey) {
-        if !self.serves(home) {
+    fn send(&mut self, account: &ObjectKey, key: ObjectKey) {
+        if !self.serves(account) {
             return;
         }
-        let worker = self.workers.entry(home.clone()).or_insert_with(|| {
+        let worker = self.workers.entry(account.clone()).or_insert_with(|| {
             let (sender, wakes) = mpsc::unbounded_channel();
-            let worker = Worker::new(home.clone(), self.store.clone(), self.ports.clone());
+            let worker = Worker::new(account.clone(), self.store.clone(), self.ports.clone());
             let worker = worker.beside(&self.pulses, &self.claims);
             self.running.spawn(worker.run(wakes, self.reports_in.clone()));
             sender

@@ -1,7 +1,7 @@
 //! How a reconcile that needs many requests lets others come between.
 
 use super::account::Account;
-use super::worker::Trouble;
+use super::trouble::Trouble;
 
 /// Requests of one reconcile before others come between: a rollout of hundreds of jobs must not delay the observation
 /// of other rollouts.

@@ -1,10 +1,7 @@
 //! What packages and rollouts have in common for the engine: a status and a journal.
 
-use super::freshness::Evidence;
 use super::inventory::Inventory;
-use super::queue::Class;
-use super::reconcile::Judged;
-use super::worker::{Trouble, Worker};
+use super::priority::Priority;
 use crate::api::{
     Condition, CreateOperation, Decision, Intent, Kind, Object, ObjectKey, OtaPackage, OtaPackageStatus,
     OtaRollout, OtaRolloutStatus, RECONCILING, Reason, RefusedCreate, Request, Truth, Uptime,
@@ -20,15 +17,8 @@ pub(super) trait Subject: Clone + Send + Sync {
     /// Its status.
     type Status: Clone + PartialEq + Send + Sync;
     /// How urgent its next reconcile is, by default.
-    const CLASS: Class;
+    const PRIORITY: Priority;
 
-    /// Decides what should happen to it next; observes, and changes nothing.
-    fn judge(
-        &self,
-        worker: &mut Worker,
-        evidence: Evidence,
-        class: Class,
-    ) -> impl Future<Output = Result<Judged<Self::Status>, Trouble>> + Send;
     fn key(&self) -> ObjectKey;
     /// Selects the name for this kind.
     fn pick(package: &'static str, rollout: &'static str) -> &'static str;
@@ -85,16 +75,7 @@ pub(super) struct Words<'a> {
 
 impl Subject for OtaPackage {
     type Status = OtaPackageStatus;
-    const CLASS: Class = Class::Verify;
-
-    async fn judge(
-        &self,
-        worker: &mut Worker,
-        evidence: Evidence,
-        class: Class,
-    ) -> Result<Judged<Self::Status>, Trouble> {
-        worker.judge_package(self, evidence, class).await
-    }
+    const PRIORITY: Priority = Priority::Verify;
 
     fn key(&self) -> ObjectKey {
         ObjectKey::of(Kind::OtaPackage, &self.metadata)
@@ -189,16 +170,7 @@ impl Subject for OtaPackage {
 
 impl Subject for OtaRollout {
     type Status = OtaRolloutStatus;
-    const CLASS: Class = Class::RolloutStep;
-
-    async fn judge(
-        &self,
-        worker: &mut Worker,
-        evidence: Evidence,
-        class: Class,
-    ) -> Result<Judged<Self::Status>, Trouble> {
-        worker.judge_rollout(self, evidence, class).await
-    }
+    const PRIORITY: Priority = Priority::RolloutStep;
 
     fn key(&self) -> ObjectKey {
         ObjectKey::of(Kind::OtaRollout, &self.metadata)

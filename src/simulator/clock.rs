@@ -11,7 +11,7 @@ pub struct Times {
     pub fleet: Timestamp,
 }
 
-/// Maps wall time to fleet time. Never goes back.
+/// Maps wall time to fleet time. Never decreases.
 #[derive(Clone, Debug)]
 pub struct FleetClock {
     wall: Timestamp,
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn fleet_time_is_scaled_stepped_and_never_goes_back() {
+    fn fleet_time_is_scaled_stepped_and_never_decreases() {
         let mut clock = FleetClock::new(at(100), at(5000), 60);
         assert_eq!(clock.fleet(at(110)), at(5600));
         clock.step(at(110), SignedDuration::from_secs(1000));

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// Hash of the seed and of the parts; parts are told apart by a byte that no text holds.
+/// Hash of the seed and of the parts; a byte that no text holds separates the parts.
 #[must_use]
 pub fn digest(seed: u64, parts: &[&str]) -> [u8; 32] {
     let mut hasher = Sha256::new();

@@ -1,4 +1,4 @@
-//! Injected faults: what goes wrong, with which calls, and how often.
+//! Injected faults: what fails, with which calls, and how often.
 
 use super::draw;
 use crate::api::CloudKind;
@@ -6,18 +6,18 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Whether a fault strikes before the call has had its effect, or after.
+/// Whether a fault is injected before the call has had its effect, or after.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum When {
     /// Nothing has happened in the cloud.
     #[default]
     Before,
-    /// Everything has happened in the cloud; only the answer is lost.
+    /// Everything has happened in the cloud; only the answer does not arrive.
     After,
 }
 
-/// What goes wrong.
+/// What fails.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(tag = "kind", rename_all = "camelCase", deny_unknown_fields)]
 pub enum Kind {
@@ -73,19 +73,19 @@ pub enum Kind {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
-    /// Cloud that it strikes; all of them when absent.
+    /// Cloud whose calls it affects; all of them when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud: Option<CloudKind>,
-    /// Operation that it strikes, such as `CreateOtaPackage`; `*` for all.
+    /// Operation that it affects, such as `CreateOtaPackage`; `*` for all.
     #[serde(default = "all")]
     pub operation: String,
-    /// How many calls it strikes; until it is cleared when absent.
+    /// How many calls it affects; until it is cleared when absent.
     #[serde(default)]
     pub count: Option<u32>,
-    /// Chance with which it strikes a call, 0 to 1; always when absent.
+    /// Chance with which it affects a call, 0 to 1; always when absent.
     #[serde(default)]
     pub probability: Option<f64>,
-    /// What goes wrong.
+    /// What fails.
     #[serde(flatten)]
     pub kind: Kind,
 }
@@ -94,7 +94,7 @@ fn all() -> String {
     "*".to_owned()
 }
 
-/// What goes wrong with one call.
+/// What fails in one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// How much later the answer comes.
@@ -160,7 +160,7 @@ impl Faults {
         self.skew = SignedDuration::ZERO;
     }
 
-    /// Faults that will still strike.
+    /// Faults that are still injected.
     #[must_use]
     pub fn active(&self) -> &[Fault] {
         &self.active
@@ -169,8 +169,8 @@ impl Faults {
     /// Whether a storm of throttling is on.
     #[must_use]
     pub fn is_storm(&self, cloud: CloudKind, wall: Timestamp) -> bool {
-        let strikes = |storm: &Option<CloudKind>| storm.is_none_or(|struck| struck == cloud);
-        self.storms.iter().any(|(storm, until)| strikes(storm) && wall < *until)
+        let covers = |storm: &Option<CloudKind>| storm.is_none_or(|storm| storm == cloud);
+        self.storms.iter().any(|(storm, until)| covers(storm) && wall < *until)
     }
 
     /// The gateway's clock.
@@ -179,11 +179,11 @@ impl Faults {
         wall.checked_add(self.skew).unwrap_or(wall)
     }
 
-    /// What goes wrong with the next call of an operation.
+    /// What fails in the next call of an operation.
     pub fn plan(&mut self, cloud: CloudKind, operation: &str) -> Plan {
         let mut plan = Plan::default();
         for fault in &mut self.active {
-            let elsewhere = fault.cloud.is_some_and(|struck| struck != cloud);
+            let elsewhere = fault.cloud.is_some_and(|affected| affected != cloud);
             if elsewhere || (fault.operation != "*" && fault.operation != operation) {
                 continue;
             }

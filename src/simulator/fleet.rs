@@ -4,7 +4,7 @@
 //! depend on the order of calls, on the clock's steps, or on other devices.
 
 use super::{
-    draw,
+    Event, draw,
     queue::EventQueue,
     world::{Behaviour, Hours, Range, World},
 };
@@ -36,7 +36,7 @@ impl Part {
 pub enum Presence {
     /// Always.
     Online,
-    /// Never, until somebody switches it on.
+    /// Never, until it is switched on.
     Offline,
     /// Between these times of the day, UTC.
     Daily(Hours),
@@ -124,7 +124,7 @@ pub enum Fate {
     Stuck,
     /// Reports this failure after that time.
     Fails(SignedDuration, String),
-    /// The cloud says success after that time, and the version stays.
+    /// The cloud reports success after that time, and the version stays.
     Lies(SignedDuration),
     /// Runs the new version after that time.
     Succeeds(SignedDuration),
@@ -142,19 +142,19 @@ const FAILURES: [&str; 6] = [
     "Firmware update failed",
 ];
 
-/// All devices of the world, and what will happen to them.
+/// All devices, and what will happen to them.
 #[derive(Debug)]
-pub struct Fleet<E> {
-    /// Seed of the world.
+pub struct Fleet {
+    /// Seed of the world file.
     pub seed: u64,
     /// Devices by id.
     pub devices: BTreeMap<String, Device>,
     /// What will happen.
-    pub queue: EventQueue<E>,
+    pub queue: EventQueue<Event>,
     behaviours: Vec<Behaviour>,
 }
 
-impl<E> Fleet<E> {
+impl Fleet {
     /// A fleet without devices.
     #[must_use]
     pub fn new(world: &World) -> Self {
@@ -171,7 +171,7 @@ impl<E> Fleet<E> {
         self.behaviours = behaviours;
     }
 
-    /// Begins an attempt and says what will become of it. `None`: there is no such device.
+    /// Begins an attempt; returns what will become of it. `None`: there is no such device.
     pub fn attempt(&mut self, id: &str, part: Part, version: &str) -> Option<Fate> {
         let device = self.devices.get_mut(id)?;
         let attempts = device.attempts.entry((part, version.to_owned())).or_default();
@@ -187,7 +187,7 @@ impl<E> Fleet<E> {
         })
     }
 
-    /// A device goes back to its old version, if it still runs the new one.
+    /// A device reverts to its old version, if it still runs the new one.
     pub fn revert(&mut self, id: &str, part: Part, version: &str, old: Option<String>) {
         if let Some(device) = self.devices.get_mut(id)
             && device.version(part) == Some(version)

@@ -1,6 +1,7 @@
 //! `multipart/form-data` (RFC 7578), read piece by piece: fields are kept, the file is only counted and hashed, so that an
 //! upload of any size costs no memory.
 
+use super::request::header;
 use crate::cloud::WireRequest;
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -58,14 +59,11 @@ impl Reader {
     /// # Errors
     /// It is not posted, not `multipart/form-data`, or names no boundary.
     pub fn of(head: &WireRequest) -> Result<Self, String> {
-        let header = |name: &str| {
-            let mut headers = head.headers.iter();
-            headers.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-        };
+        let header = |name: &str| header(head, name).unwrap_or_default();
         if head.method != "POST" {
             return Err("Only POST takes a form".to_owned());
         }
-        Self::new(header("content-type").unwrap_or_default(), header("host").unwrap_or_default().to_owned())
+        Self::new(header("content-type"), header("host").to_owned())
     }
 
     fn new(content_type: &str, host: String) -> Result<Self, String> {

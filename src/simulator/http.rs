@@ -23,12 +23,12 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// The running simulator, shared between the listener and whoever embeds it.
+/// The running simulator, shared between the listener and the program that embeds it.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Mutex<Simulator>>);
 
 impl Handle {
-    /// Looks at, or changes, the simulator now. The closure gets the wall time, too.
+    /// Reads or changes the simulator now. The closure gets the wall time, too.
     pub fn with<T>(&self, act: impl FnOnce(&mut Simulator, Timestamp) -> T) -> T {
         let mut simulator = self.lock();
         // Read under the lock, so that no call sees an earlier time than the one before it.
@@ -37,13 +37,7 @@ impl Handle {
         act(&mut simulator, wall)
     }
 
-    /// Fleet time now.
-    #[must_use]
-    pub fn fleet_time(&self) -> Timestamp {
-        self.with(|simulator, wall| simulator.times(wall).fleet)
-    }
-
-    /// A panic elsewhere leaves the state as it was; there is nothing half written to protect from.
+    /// A panic elsewhere does not change the state; there is nothing half written to protect from.
     fn lock(&self) -> MutexGuard<'_, Simulator> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,12 +87,12 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
-    /// The world makes no sense.
+    /// The world file contradicts itself.
     #[error(transparent)]
     World(#[from] WorldError),
 }
 
-/// Serves a world on a loopback address; port 0 takes a free one.
+/// Serves a world file on a loopback address; port 0 takes a free one.
 ///
 /// # Errors
 /// [`ServeError`].

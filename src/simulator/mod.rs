@@ -1,17 +1,19 @@
 //! The clouds over HTTP, and the virtual fleet behind them.
 //!
-//! Inside is a pure state machine: [`Simulator::handle`] takes a request and a wall time and says how it ends. `http`
-//! puts it behind a socket; a test world may call it in process instead.
+//! Inside is a pure state machine: [`Simulator::handle`] takes a request and a wall time and returns how it ends. `http`
+//! puts it behind a socket; a simulation may call it in process instead.
 //!
-//! **Invariant:** nothing below `http` reads a clock or a random source. The same world, the same calls at the same
+//! **Invariant:** nothing below `http` reads a clock or a random source. The same world file, the same calls at the same
 //! times: the same answers; and what becomes of a device depends on the seed alone.
 
 pub mod admin;
 pub mod aliyun_iot;
+mod answer;
 mod bucket;
 pub mod clock;
 mod draw;
 pub mod enos;
+mod event;
 pub mod faults;
 pub mod fleet;
 pub mod form;
@@ -19,10 +21,14 @@ pub mod http;
 pub mod iotda;
 pub mod ocean_connect;
 pub mod queue;
+mod refusal;
+mod request;
+mod router;
 pub mod service;
 pub mod truth;
 pub mod world;
 
+pub use event::Event;
 pub use http::{Running, serve};
 pub use truth::{DeviceChange, PackageTruth, TaskTruth};
 pub use world::{World, WorldError};
@@ -35,9 +41,10 @@ use enos::Enos;
 use faults::{Act, Fault, Faults, Kind};
 use fleet::{Device, Fleet, Part, Presence};
 use form::Form;
-use iotda::{Iotda, Record, Step};
+use iotda::Iotda;
 use jiff::{SignedDuration, Timestamp};
 use ocean_connect::{OceanConnect, UploadSpec};
+use request::Received;
 use serde::Serialize;
 use service::{NewDevice, Service};
 use std::{
@@ -45,69 +52,6 @@ use std::{
     time::Duration,
 };
 use world::DeviceSpec;
-
-/// Something that will happen.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A device goes back to its old version, if it still runs the new one.
-    Revert {
-        /// Device id.
-        device: String,
-        /// What goes back.
-        part: Part,
-        /// The new version.
-        version: String,
-        /// The old one.
-        old: Option<String>,
-    },
-    /// Something happens in an account of Alibaba Cloud.
-    AliyunIot {
-        /// Its index.
-        account: usize,
-        /// What happens.
-        step: aliyun_iot::Step,
-    },
-    /// Something happens to a batch task of IoTDA.
-    Iotda {
-        /// Its account.
-        account: usize,
-        /// Its record.
-        task: Record,
-        /// What happens.
-        step: Step,
-    },
-    /// Something happens to an upgrade task of OceanConnect.
-    OceanConnect {
-        /// Its application.
-        app: usize,
-        /// Its place.
-        task: usize,
-        /// What happens.
-        step: ocean_connect::Step,
-    },
-    /// Something happens to a job of EnOS.
-    Enos {
-        /// Its account.
-        account: usize,
-        /// Its number.
-        job: usize,
-        /// What happens.
-        step: enos::Step,
-    },
-}
-
-impl Event {
-    /// The cloud that it happens in; none when it happens to a device alone.
-    const fn cloud(&self) -> Option<CloudKind> {
-        match self {
-            Self::Revert { .. } => None,
-            Self::AliyunIot { .. } => Some(CloudKind::AliyunIot),
-            Self::Iotda { .. } => Some(CloudKind::HuaweiIotda),
-            Self::OceanConnect { .. } => Some(CloudKind::OceanConnect),
-            Self::Enos { .. } => Some(CloudKind::Enos),
-        }
-    }
-}
 
 /// How a call ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,10 +85,10 @@ pub struct Calls {
     pub by_end: BTreeMap<String, u64>,
 }
 
-/// A world that runs.
+/// A world file that runs.
 #[derive(Debug)]
 pub struct Simulator {
-    fleet: Fleet<Event>,
+    fleet: Fleet,
     /// The clouds that are served, in the order of [`CloudKind::ALL`]; at least one.
     services: Vec<Box<dyn Service>>,
     clock: FleetClock,
@@ -158,7 +102,7 @@ pub struct Simulator {
 const RECENT: usize = 10_000;
 
 impl Simulator {
-    /// Starts a world at a wall time.
+    /// Starts a world file at a wall time.
     ///
     /// # Errors
     /// [`WorldError`] when two devices have one id, or an id is not one.
@@ -215,6 +159,9 @@ impl Simulator {
             return Err(WorldError(format!("devices of cloud {kind}: it knows no modules")));
         }
         for id in &ids {
+            if self.fleet.devices.contains_key(id) {
+                return Err(WorldError(format!("device {id}: this id is taken")));
+            }
             let running = Self::running(seed, spec, id);
             let DeviceSpec { tags, attributes, modules, groups, .. } = spec;
             let new = NewDevice { id, running, tags, attributes, modules, groups };
@@ -231,7 +178,7 @@ impl Simulator {
             (false, None) => Presence::Online,
         };
         let mut device = Device::new(spec.product.clone(), presence);
-        // A device that the world names has been in the field: offline, but not inactive.
+        // A device of the world file has been in the field: offline, but not inactive.
         device.activated = true;
         device.set_version(Part::Firmware, spec.firmware.clone());
         device.set_version(Part::Software, spec.software.clone());
@@ -263,7 +210,7 @@ impl Simulator {
         self.events
     }
 
-    /// What the gateways' clock says.
+    /// What the gateways' clock shows.
     #[must_use]
     pub fn gateway_time(&self, wall: Timestamp) -> Timestamp {
         self.faults.gateway_time(wall)
@@ -305,7 +252,7 @@ impl Simulator {
         wall: Timestamp,
     ) -> Outcome {
         self.advance(wall);
-        // A path that nobody serves is refused by the first cloud.
+        // A path that no cloud serves is refused by the first one.
         let place = self.services.iter().position(|service| service.serves(&request.path)).unwrap_or(0);
         let (seed, calls) = (self.fleet.seed, self.total_calls());
         let id = || draw::hex_id(seed, 32, &["fault", &calls.to_string()]);
@@ -315,7 +262,7 @@ impl Simulator {
         let (cloud, operation) = (service.kind(), service.operation_of(request).unwrap_or("unknown"));
         let plan = self.faults.plan(cloud, operation);
         let end = match plan.before {
-            Some(act) => struck(service.as_ref(), act, None, &id()),
+            Some(act) => fault_end(service.as_ref(), act, None, &id()),
             None if self.faults.is_storm(cloud, wall) => End::Reply(service.throttled(&id())),
             None => {
                 let fleet = self.clock.fleet(wall);
@@ -323,11 +270,11 @@ impl Simulator {
                 let factor = i32::try_from(self.clock.factor().max(1)).unwrap_or(i32::MAX);
                 let lag = plan.stale.map(|lag| lag / factor);
                 let reply = match form {
-                    Some(form) => service.handle_upload(request, form, times),
-                    None => service.handle(&mut self.fleet, request, times, lag),
+                    Some(form) => service.handle_upload(form, times),
+                    None => service.handle(&mut self.fleet, Received { wire: request, times, lag }),
                 };
                 match plan.after {
-                    Some(act) => struck(service.as_ref(), act, Some(reply), &id()),
+                    Some(act) => fault_end(service.as_ref(), act, Some(reply), &id()),
                     None => End::Reply(reply),
                 }
             }
@@ -449,7 +396,7 @@ impl Simulator {
         self.faults.clear();
     }
 
-    /// Faults that will still strike.
+    /// Faults that are still injected.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         self.faults.active()
@@ -484,7 +431,7 @@ impl Simulator {
     }
 }
 
-/// The clouds that a world names, without devices yet.
+/// The clouds of a world file, without devices yet.
 fn services_of(world: &World, times: Times) -> Result<Vec<Box<dyn Service>>, WorldError> {
     let mut services: Vec<Box<dyn Service>> = Vec::new();
     if let Some(spec) = &world.clouds.huawei_iotda {
@@ -520,8 +467,8 @@ fn not_served(cloud: Option<CloudKind>) -> WorldError {
     WorldError(format!("cloud {name}: this world does not serve it (see clouds)"))
 }
 
-/// What the caller sees of a fault that struck instead of the answer, or after it.
-fn struck(service: &dyn Service, act: Act, reply: Option<WireResponse>, id: &str) -> End {
+/// What the caller sees of a fault in place of the answer, or after it.
+fn fault_end(service: &dyn Service, act: Act, reply: Option<WireResponse>, id: &str) -> End {
     let mut reply =
         reply.unwrap_or_else(|| WireResponse { status: 200, headers: Vec::new(), body: Vec::new().into() });
     match act {

@@ -6,12 +6,13 @@ use super::{
     fleet::{Device, Fleet},
     form::Form,
     ocean_connect::UploadSpec,
+    request::Received,
     truth::{PackageTruth, TaskTruth},
     world::WorldError,
 };
 use crate::api::CloudKind;
 use crate::cloud::{WireRequest, WireResponse};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::{collections::BTreeMap, fmt};
 
 /// A simulated cloud with its accounts. Devices live in the fleet, which all clouds share; what a cloud believes of them
@@ -26,20 +27,14 @@ pub trait Service: fmt::Debug + Send {
     /// Whether a request to this path is for it. Paths of different clouds never overlap.
     fn serves(&self, path: &str) -> bool;
 
-    /// The operation that a request asks for, if there is one.
+    /// The operation of a request, if there is one.
     fn operation_of(&self, request: &WireRequest) -> Option<&'static str>;
 
     /// Longest body that it reads whole; one byte more is handed over, so that it can refuse by itself.
     fn max_body(&self) -> usize;
 
-    /// Answers a request. `lag`: lists leave out what was created less than this long ago.
-    fn handle(
-        &mut self,
-        fleet: &mut Fleet<Event>,
-        request: &WireRequest,
-        times: Times,
-        lag: Option<SignedDuration>,
-    ) -> WireResponse;
+    /// Answers a request.
+    fn handle(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse;
 
     /// Whether the request with this head is an upload: its form is read piece by piece, and given to
     /// [`Self::handle_upload`].
@@ -47,18 +42,13 @@ pub trait Service: fmt::Debug + Send {
         false
     }
 
-    /// Answers an upload; asked only for what [`Self::takes_upload`].
-    fn handle_upload(
-        &mut self,
-        _head: &WireRequest,
-        _form: Result<Form, String>,
-        _times: Times,
-    ) -> WireResponse {
+    /// Answers an upload; called only for what [`Self::takes_upload`].
+    fn handle_upload(&mut self, _form: Result<Form, String>, _times: Times) -> WireResponse {
         self.failed(501, "")
     }
 
     /// Lets something happen that it put into the fleet's queue. Events of other clouds never get here.
-    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp);
+    fn happen(&mut self, fleet: &mut Fleet, event: Event, at: Timestamp);
 
     /// How it words throttling.
     fn throttled(&self, request_id: &str) -> WireResponse;
@@ -69,8 +59,17 @@ pub trait Service: fmt::Debug + Send {
     /// Ends all tokens that it has given.
     fn expire_tokens(&mut self);
 
-    /// Index of the account of this name (the id that its manifests give); the first one when none is named.
-    fn account(&self, name: Option<&str>) -> Option<usize>;
+    /// Names of its accounts, in the order of the world file: the ids that their manifests give.
+    fn account_names(&self) -> Vec<&str>;
+
+    /// Index of the account of this name; of the first one when none is named.
+    fn account(&self, name: Option<&str>) -> Option<usize> {
+        let names = self.account_names();
+        match name {
+            None => (!names.is_empty()).then_some(0),
+            Some(name) => names.iter().position(|known| *known == name),
+        }
+    }
 
     /// Registers a device, in groups that are created when they are not there.
     ///
@@ -78,7 +77,7 @@ pub trait Service: fmt::Debug + Send {
     /// [`WorldError`]: its id is taken or not allowed, or the account does not exist.
     fn add_device(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         new: NewDevice<'_>,
         times: Times,
@@ -88,10 +87,10 @@ pub trait Service: fmt::Debug + Send {
     fn add_group(&mut self, account: usize, name: &str, id: Option<&str>, times: Times);
 
     /// Takes a device out of service; false when this cloud has none of this id. *Assumed*: what has not ended for it fails.
-    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool;
+    fn remove_device(&mut self, fleet: &mut Fleet, device: &str, now: Times) -> bool;
 
-    /// A device has been switched on: an upgrade that waits for it goes on.
-    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp);
+    /// A device has been switched on: an upgrade that waits for it continues.
+    fn wake(&mut self, fleet: &mut Fleet, device: &str, now: Timestamp);
 
     /// All packages of all accounts, oldest first.
     fn packages(&self) -> Vec<PackageTruth>;
@@ -108,7 +107,7 @@ pub trait Service: fmt::Debug + Send {
     }
 
     /// Stops a task as people do it in the cloud's portal, where its API cannot; false when there is no such task.
-    fn stop_by_hand(&mut self, _fleet: &mut Fleet<Event>, _task: &str, _now: Timestamp) -> bool {
+    fn stop_by_hand(&mut self, _fleet: &mut Fleet, _task: &str, _now: Timestamp) -> bool {
         false
     }
 }

@@ -1,4 +1,4 @@
-//! The truth behind the API: what there really is, whatever lists say; and devices changed by hand.
+//! The truth behind the API: what there really is, whatever lists show; and devices changed by hand.
 
 use super::{
     Simulator, WorldError,
@@ -52,7 +52,18 @@ pub struct TaskTruth {
     pub never_began: BTreeSet<String>,
     /// Ids of devices that had failed, and that it has tried again by itself.
     #[serde(skip)]
-    pub tried_again: BTreeSet<String>,
+    pub retried: BTreeSet<String>,
+}
+
+/// Devices by the status that a task has for them.
+pub(super) fn by_status<'a>(
+    devices: impl Iterator<Item = (&'static str, &'a String)>,
+) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let mut found: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+    for (status, device) in devices {
+        found.entry(status).or_default().insert(device.clone());
+    }
+    found
 }
 
 /// A device as it really is.
@@ -136,7 +147,7 @@ impl Simulator {
         was_there
     }
 
-    /// Changes a device by hand. One that is switched on goes on with an upgrade that waits for it.
+    /// Changes a device by hand. One that is switched on continues with an upgrade that waits for it.
     ///
     /// # Errors
     /// [`WorldError`]: there is no such device.

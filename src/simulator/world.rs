@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt};
 
-/// A whole world, as its file says it.
+/// A whole world file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct World {
@@ -41,7 +41,7 @@ const fn one() -> u32 {
     1
 }
 
-/// The clouds of a world; at least one.
+/// The clouds of a world file; at least one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Clouds {
@@ -59,7 +59,7 @@ pub struct Clouds {
     pub enos: Option<EnosSpec>,
 }
 
-/// IoTDA: its accounts, and the switches for what no document says.
+/// IoTDA: its accounts, and the switches for what no document settles.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IotdaSpec {
@@ -72,7 +72,7 @@ pub struct IotdaSpec {
     /// A task for a device that does not exist: refused whole, or accepted with a failed sub task.
     #[serde(default = "Policy::allow")]
     pub unknown_targets: Policy,
-    /// A package or device of a product that the world does not know.
+    /// A package or device of a product that the world file does not have.
     #[serde(default)]
     pub unknown_products: Policy,
     /// False: lists of tasks leave `targets` out, as a client must survive.
@@ -89,7 +89,7 @@ const fn yes() -> bool {
     true
 }
 
-/// What the simulator does where the documents say nothing.
+/// What the simulator does where the documents are silent.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum Policy {
@@ -294,10 +294,10 @@ pub struct Behaviour {
     /// Share that takes the package and never reports: fails after 24 hours.
     #[serde(default)]
     pub stuck_rate: Rate,
-    /// Share for which the cloud says success although the version stays.
+    /// Share for which the cloud reports success although the version stays.
     #[serde(default)]
     pub lie_rate: Rate,
-    /// Share that succeeds and goes back to the old version after `revertAfter`.
+    /// Share that succeeds and reverts to the old version after `revertAfter`.
     #[serde(default)]
     pub revert_rate: Rate,
     /// Time from success to the return of the old version; 10 minutes when absent.
@@ -383,13 +383,21 @@ fn minute(text: &str) -> Option<u32> {
     (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
 }
 
-/// A world file that makes no sense.
+/// A world file that contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WorldError(pub String);
 
 impl World {
-    /// Reads a world. `name` is the file's name, for errors.
+    /// Names of its products by id: those of its list, and those of its devices.
+    pub(super) fn product_names(&self) -> BTreeMap<String, String> {
+        let named =
+            self.products.iter().map(|product| (&product.id, product.name.as_ref().unwrap_or(&product.id)));
+        let implied = self.devices.iter().map(|device| (&device.product, &device.product));
+        implied.chain(named).map(|(id, name)| (id.clone(), name.clone())).collect()
+    }
+
+    /// Reads a world file. `name` is its name, for errors.
     ///
     /// # Errors
     /// [`WorldError`] with file, line and column for a field that is unknown, missing or of the wrong type; with the
@@ -398,7 +406,7 @@ impl World {
         let world: Self = serde_yaml::from_str(text).map_err(|error| {
             let at = error.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
             let plain = error.without_snippet().to_string();
-            // The parser says the place again, in words.
+            // The parser repeats the place, in words.
             let plain = plain.split(" at line ").next().unwrap_or(&plain);
             WorldError(format!("{name}{at}: {plain}"))
         })?;

@@ -9,6 +9,7 @@
 
 mod changes;
 mod disk;
+mod error;
 mod lock;
 mod mirror;
 mod presence;
@@ -23,6 +24,7 @@ use super::{ManifestStore, StateError, Store, change};
 use crate::api::{Object, ObjectKey};
 use async_trait::async_trait;
 use disk::{Batch, Disk};
+use error::cannot_write;
 use jiff::Timestamp;
 use lock::DirLock;
 use mirror::Mirror;
@@ -280,12 +282,4 @@ fn create_private_dir(dir: &Path) -> Result<(), StateError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(|e| cannot_write(dir, &e))
-}
-
-fn cannot_write(path: &Path, cause: &dyn fmt::Display) -> StateError {
-    StateError::Write { path: path.display().to_string(), cause: cause.to_string() }
-}
-
-fn corrupt(path: &Path, cause: &dyn fmt::Display) -> StateError {
-    StateError::Corrupt { path: path.display().to_string(), cause: cause.to_string() }
 }

@@ -132,11 +132,11 @@ fn list_jobs(cursor: Cursor) -> Call {
 }
 
 fn a_write() -> Call {
-    Call::StopJob { id: "wahVIzGkCMuAUE2gDERM020000".into(), devices: Vec::new() }
+    Call::StopJob { id: "wahVIzGkCMuAUE2gDERM020000".into() }
 }
 
 #[tokio::test]
-async fn an_answer_says_who_must_act_and_whether_something_may_have_happened() {
+async fn an_answer_settles_who_must_act_and_whether_it_may_have_had_an_effect() {
     use Effect::{None as Nothing, Unknown};
     let gateway = |code: &str| json!({"RequestId": "r", "HostId": "h", "Code": code, "Message": "because"});
     let product =
@@ -285,7 +285,7 @@ async fn a_module_must_be_one_of_the_product_before_anything_is_uploaded_for_it(
 }
 
 #[tokio::test]
-async fn versions_of_a_module_are_told_device_by_device() {
+async fn versions_of_a_module_are_read_device_by_device() {
     let scope = DeviceScope { product: "p".into(), module: Some("scanner".into()) };
     let versions = |device: &str, rows: &[(&str, &str)]| {
         let row = |(module, version): &(&str, &str)| json!({"DeviceName": device, "IotId": "i", "ModuleName": module, "ModuleVersion": version, "ProductKey": "p"});

@@ -3,6 +3,7 @@
 #[path = "../tidy/page.rs"]
 mod page;
 mod reader;
+mod sizes;
 
 use reader::Reader;
 

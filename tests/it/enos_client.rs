@@ -158,7 +158,7 @@ fn a_stage_is_a_snapshot_of_named_devices_and_carries_our_token() {
 }
 
 #[test]
-fn delivery_is_told_with_its_own_fields_and_what_has_none_is_refused() {
+fn delivery_has_its_own_fields_and_what_has_none_is_refused() {
     let client = Bench::new().client;
     let with = |delivery: Value| {
         let delivery: Delivery = serde_json::from_value(delivery).unwrap();
@@ -241,7 +241,6 @@ fn limits_are_held_before_anything_is_sent() {
         with_package(|package| package.verification = Some(NewVerification { devices: 1, min_success: 2 })),
         listed("meter' or productKey != '", "V2"),
         listed("meter", "V2' or version != '"),
-        Call::RetryJob { id: "j1".into(), devices: vec![] },
         Call::ShowDevice { scope: DeviceScope::whole("p"), id: "d".into() },
         Call::ListGroupDevices { product: "p".into(), group: "g".into(), cursor: Cursor::start() },
         Call::ListDevices { scope: DeviceScope::whole("a\" or \""), cursor: Cursor::start() },
@@ -380,7 +379,7 @@ fn pages_that_do_not_fit_together_conclude_nothing() {
 }
 
 #[test]
-fn a_token_is_kept_refreshed_before_it_ends_and_fetched_anew_when_that_fails() {
+fn a_token_is_kept_refreshed_before_it_ends_and_fetched_when_that_fails() {
     let bench = Bench::new();
     let list = rows(&[], 1, 0);
     let at = |minutes: i64| start() + SignedDuration::from_mins(minutes);
@@ -402,7 +401,7 @@ fn a_token_is_kept_refreshed_before_it_ends_and_fetched_anew_when_that_fails() {
 }
 
 #[test]
-fn a_token_that_is_given_again_in_its_last_second_is_used() {
+fn a_token_that_is_returned_in_its_last_second_is_used() {
     let bench = Bench::new();
     for _ in 0..2 {
         bench.perform(&jobs(), start(), &[token("a", 0), rows(&[], 1, 0)]).unwrap();
@@ -411,7 +410,7 @@ fn a_token_that_is_given_again_in_its_last_second_is_used() {
 }
 
 #[test]
-fn signing_in_that_fails_sends_nothing_and_says_what_to_do() {
+fn a_failed_sign_in_sends_nothing_and_has_a_next_step() {
     for (answer, class) in [
         (json!({"status": 1002, "msg": "appKey does not exist"}), ErrorClass::Unauthorized),
         (json!({"status": 1003, "msg": "encryption is invalid"}), ErrorClass::Unauthorized),
@@ -455,7 +454,7 @@ fn requests_of_one_instant_have_different_times_and_are_signed_as_documented() {
 }
 
 #[test]
-fn software_is_asked_for_without_a_request() {
+fn software_is_listed_without_a_request() {
     let bench = Bench::new();
     let call = Call::ListJobs { kind: PackageKind::Software, cursor: Cursor::start() };
     let Ok(Reply::Jobs(page)) = bench.perform(&call, start(), &[]) else { panic!() };

@@ -93,5 +93,5 @@ fn list_packages(cursor: Cursor) -> Call {
 }
 
 fn a_write() -> Call {
-    Call::StopJob { id: "5c8ba99030344005c02316ad".into(), devices: vec![] }
+    Call::StopJob { id: "5c8ba99030344005c02316ad".into() }
 }

@@ -199,7 +199,6 @@ fn limits() -> Capabilities {
         stopped_jobs_hold: false,
         shows_devices: true,
         max_devices_per_job: 30_000,
-        max_devices_per_order: 100,
         page_size: 50,
         device_pages: &[50],
         lists_software: true,

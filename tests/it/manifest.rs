@@ -193,9 +193,9 @@ fn bad_stages_are_refused_in_plain_words() {
     --
     f.yaml:35:48: spec.stages[0].gates[0].outcome.minSuccess: "0.95" is not a percentage (try 95%)
     --
-    f.yaml:35:35: spec.stages[0].gates[0].outcome: method Wilson cannot prove a success rate of 100%: lower minSuccess, or use method Ratio
+    f.yaml:35:35: spec.stages[0].gates[0].outcome: methods Wilson and Exact cannot prove a success rate of 100%: lower minSuccess, or use method Ratio
     --
-    f.yaml:35:35: spec.stages[0].gates[0].outcome: method Wilson cannot reach a confidence of 100%: lower confidence
+    f.yaml:35:35: spec.stages[0].gates[0].outcome: methods Wilson and Exact cannot reach a confidence of 100%: lower confidence
     --
     f.yaml:35:81: spec.stages[0].gates[0].outcome.minSample: expected a whole number, found the text "many"
     --

@@ -92,7 +92,7 @@ fn requests_of_iotda() -> [(&'static str, &'static str, Held); 5] {
         (
             "huaweiIotda/StopBatchTask",
             "request",
-            whole(Call::StopJob { id: "5c8ba99030344005c02316ad".into(), devices: vec![] }, &[]),
+            whole(Call::StopJob { id: "5c8ba99030344005c02316ad".into() }, &[]),
         ),
         (
             "huaweiIotda/iam-tokens",

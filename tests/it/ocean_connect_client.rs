@@ -25,6 +25,7 @@ struct Wire {
     simulator: Mutex<Simulator>,
     wall: Mutex<Timestamp>,
     script: Mutex<Vec<WireResponse>>,
+    sign_in_script: Mutex<Vec<WireResponse>>,
     sent: Mutex<Vec<WireRequest>>,
 }
 
@@ -43,7 +44,13 @@ impl Wire {
         let world = World::parse("world.yaml", &text).unwrap();
         let wall: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         let simulator = Mutex::new(Simulator::new(&world, wall).unwrap());
-        Arc::new(Self { simulator, wall: Mutex::new(wall), script: Mutex::default(), sent: Mutex::default() })
+        Arc::new(Self {
+            simulator,
+            wall: Mutex::new(wall),
+            script: Mutex::default(),
+            sign_in_script: Mutex::default(),
+            sent: Mutex::default(),
+        })
     }
 
     fn now(&self) -> Timestamp {
@@ -65,15 +72,22 @@ impl Wire {
         let body = body.to_string().into();
         self.script.lock().unwrap().push(WireResponse { status, headers: vec![], body });
     }
+
+    /// The next sign-in fails, and the platform has done nothing.
+    fn fail_sign_in(&self) {
+        let failed = WireResponse { status: 503, headers: vec![], body: "".into() };
+        self.sign_in_script.lock().unwrap().push(failed);
+    }
 }
 
 #[async_trait]
 impl Transport for Wire {
     async fn send(&self, request: WireRequest) -> Result<WireResponse, TransportError> {
         self.sent.lock().unwrap().push(request.clone());
-        let scripted = !request.path.contains("/sec/") && !self.script.lock().unwrap().is_empty();
-        if scripted {
-            return Ok(self.script.lock().unwrap().remove(0));
+        let is_sign_in = request.path.contains("/sec/");
+        let script = if is_sign_in { &self.sign_in_script } else { &self.script };
+        if !script.lock().unwrap().is_empty() {
+            return Ok(script.lock().unwrap().remove(0));
         }
         let end = self.simulator.lock().unwrap().handle(&request, self.now()).end;
         let End::Reply(reply) = end else { panic!("{request}: {end:?}") };
@@ -221,8 +235,7 @@ async fn what_this_cloud_cannot_do_is_refused_with_what_to_use_and_nothing_is_se
     let cases = [
         (Call::CreateJob(new_job("f", 257, Delivery::default())), "257 devices are more than 256"),
         (Call::CreateJob(new_job("f", 0, Delivery::default())), "targets.devices"),
-        (Call::StopJob { id: "j".into(), devices: vec![] }, "cannot be stopped"),
-        (Call::RetryJob { id: "j".into(), devices: vec![] }, "cannot be retried"),
+        (Call::StopJob { id: "j".into() }, "cannot be stopped"),
         (Call::DeleteJob { id: "j".into() }, "cannot be deleted"),
         (
             Call::ListTaggedDevices {

@@ -92,7 +92,7 @@ async fn raw_server(bytes: &'static [u8], hold: bool) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn what_the_request_says_is_what_is_sent() {
+async fn what_the_request_states_is_what_is_sent() {
     let address = server().await;
     let request = WireRequest {
         method: "POST",

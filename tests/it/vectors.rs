@@ -192,7 +192,7 @@ fn header<'a>(vector: &'a Vector, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn a_malformed_authorization_is_told_apart_from_a_wrong_one() {
+fn a_malformed_authorization_is_distinguished_from_a_wrong_one() {
     let date = "20240305T060708Z";
     let refused = |authorization: &str| {
         let headers: Pairs = [("Host", "h"), ("X-Sdk-Date", date), ("Authorization", authorization)]

@@ -3,6 +3,7 @@
 //! A rule is a function from files to findings; an empty list is a pass.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod circles;
 mod commands;
 mod documents;
 mod extensions;
@@ -21,6 +22,7 @@ mod vocabulary;
 mod words;
 
 use files::{File, read, rust_files, text_files};
+use paths::shipped;
 
 fn no_findings(findings: &[String]) {
     assert!(findings.is_empty(), "{} finding(s):\n{}", findings.len(), findings.join("\n"));
@@ -37,8 +39,13 @@ fn every_folder_keeps_to_its_layer() {
 }
 
 #[test]
+fn no_files_of_a_folder_import_each_other_in_a_circle() {
+    no_findings(&circles::check(&shipped(rust_files(&["src"])), circles::KNOWN));
+}
+
+#[test]
 fn judge_and_engine_are_pure() {
-    no_findings(&every(&rust_files(&["src", "tests/simulation/src"]), purity::check));
+    no_findings(&every(&shipped(rust_files(&["src", "tests/simulation/src"])), purity::check));
 }
 
 #[test]
@@ -82,6 +89,7 @@ fn documents_and_help_use_the_words_of_the_glossary() {
     let mut texts: Vec<File> =
         text_files().into_iter().filter(|file| vocabulary::is_held(&file.path)).collect();
     texts.push(vocabulary::help());
+    texts.extend(rust_files(vocabulary::COMMENTED).iter().map(vocabulary::comments));
     no_findings(&vocabulary::beyond(every(&texts, vocabulary::check), vocabulary::GENERATED));
 }
 

@@ -23,13 +23,48 @@ impl Named {
     }
 }
 
-/// Every path of the file outside `#[cfg(test)]` modules; `crate`, `self` and `super` are resolved to `crate::…`.
+/// The paths of a file outside `#[cfg(test)]` modules; `crate`, `self` and `super` are resolved to `crate::…`.
+pub struct Paths {
+    /// Every path.
+    pub named: Vec<Named>,
+    /// Every import: the name in this file, and the path.
+    pub imports: Vec<(String, Vec<String>)>,
+}
+
 pub fn named(file: &File) -> Vec<Named> {
+    all(file).named
+}
+
+pub fn all(file: &File) -> Paths {
     let tokens: TokenStream = file.text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.path));
     let mut walk = Walk { module: module_of(&file.path), ..Walk::default() };
     walk.stream(tokens);
     let Walk { found, imports, .. } = walk;
-    found.into_iter().map(|named| Named { path: expand(named.path, &imports), ..named }).collect()
+    let by_name: BTreeMap<_, _> = imports.iter().cloned().collect();
+    let named =
+        found.into_iter().map(|named| Named { path: expand(named.path, &by_name), ..named }).collect();
+    Paths { named, imports }
+}
+
+/// The files without those that are compiled for tests alone: `#[cfg(test)] mod name;`.
+pub fn shipped(files: Vec<File>) -> Vec<File> {
+    let mut tests = Vec::new();
+    for file in &files {
+        let parsed = syn::parse_file(&file.text).unwrap_or_else(|error| panic!("{}: {error}", file.path));
+        let names = parsed.items.iter().filter_map(test_module);
+        tests.extend(names.map(|name| module_of(&file.path).into_iter().chain([name]).collect::<Vec<_>>()));
+    }
+    let is_for_tests = |file: &File| tests.iter().any(|test| module_of(&file.path).starts_with(test));
+    files.into_iter().filter(|file| !is_for_tests(file)).collect()
+}
+
+fn test_module(item: &syn::Item) -> Option<String> {
+    let syn::Item::Mod(item) = item else { return None };
+    let is_test = |attribute: &syn::Attribute| match &attribute.meta {
+        syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
+        _ => false,
+    };
+    item.attrs.iter().any(is_test).then(|| item.ident.to_string())
 }
 
 fn expand(path: Vec<String>, imports: &BTreeMap<String, Vec<String>>) -> Vec<String> {
@@ -39,8 +74,8 @@ fn expand(path: Vec<String>, imports: &BTreeMap<String, Vec<String>>) -> Vec<Str
     }
 }
 
-/// `src/decide/gate.rs` is module `plan::gate`; `src/decide/mod.rs` is `plan`.
-fn module_of(path: &str) -> Vec<String> {
+/// `src/decide/gate.rs` is module `decide::gate`; `src/decide/mod.rs` is `decide`.
+pub fn module_of(path: &str) -> Vec<String> {
     let inside = path.strip_prefix("src/").unwrap_or(path).trim_end_matches(".rs");
     let mut module: Vec<String> = inside.split('/').map(str::to_owned).collect();
     if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
@@ -53,7 +88,7 @@ fn module_of(path: &str) -> Vec<String> {
 struct Walk {
     module: Vec<String>,
     found: Vec<Named>,
-    imports: BTreeMap<String, Vec<String>>,
+    imports: Vec<(String, Vec<String>)>,
 }
 
 impl Walk {
@@ -141,7 +176,7 @@ impl Walk {
             return;
         }
         if import && let Some(name) = alias.or_else(|| path.last().cloned()) {
-            self.imports.insert(name, path.clone());
+            self.imports.push((name, path.clone()));
         }
         self.found.push(Named { path, line });
     }
@@ -193,4 +228,13 @@ fn imports_trees_macros_and_renamings_are_resolved() {
         assert!(all.iter().any(|found| found == path), "{path} is not among {all:?}");
     }
     assert!(!all.iter().any(|path| path.starts_with("tokio")), "test modules are free");
+}
+
+#[test]
+fn a_module_for_tests_alone_is_not_shipped() {
+    let parent = "mod a; #[cfg(unix)] mod b; #[cfg(test)] mod c;";
+    let files = [("mod", parent), ("a", ""), ("b", ""), ("c", "mod inner;"), ("c/inner", "")];
+    let files = files.map(|(name, text)| File::new(&format!("src/x/{name}.rs"), text));
+    let paths: Vec<String> = shipped(files.into()).into_iter().map(|file| file.path).collect();
+    assert_eq!(paths, ["src/x/mod.rs", "src/x/a.rs", "src/x/b.rs"]);
 }

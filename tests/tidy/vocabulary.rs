@@ -1,4 +1,4 @@
-//! One word for one thing: words that the documents and the help texts do not use.
+//! One word for one thing: words that the documents, the help texts and the comments of some folders do not use.
 
 use crate::files::File;
 use regex::Regex;
@@ -51,6 +51,19 @@ pub const GENERATED: &[(&str, usize)] = &[
 
 /// Targets of links, and comments.
 static TARGETS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\]\([^)]*\)|<!--[^>]*-->").unwrap());
+
+/// Folders whose comments this rule is for, too. The list only grows.
+pub const COMMENTED: &[&str] = &["src/cloud", "src/simulator"];
+
+/// A comment, but no address.
+static COMMENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"//[/!]?\s(.*)").unwrap());
+
+/// The comments of a file as a page.
+pub fn comments(file: &File) -> File {
+    let lines: Vec<&str> =
+        file.text.lines().filter_map(|line| Some(COMMENT.captures(line)?.get(1)?.as_str())).collect();
+    File::new(&file.path, &lines.join("\n"))
+}
 
 /// The pages that this rule is for.
 pub fn is_held(path: &str) -> bool {
@@ -113,6 +126,13 @@ fn banned_words_are_found_and_code_is_not_searched() {
     assert_eq!(found("The outlook of a homepage, of course not.\n"), 1);
     assert_eq!(found("`tells` [x](home.md) <!-- told -->\n```\nsays\n```\n"), 0);
     assert_eq!(found("A world file is not the world.\n"), 1);
+}
+
+#[test]
+fn comments_are_searched_and_the_code_beside_them_is_not() {
+    let file =
+        File::new("src/x.rs", "//! Somebody.\nlet told = 1; // anew\n/// `says`, in code\nfn asks() {}\n");
+    assert_eq!(check(&comments(&file)).len(), 2);
 }
 
 #[test]

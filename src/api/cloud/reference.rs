@@ -1,7 +1,8 @@
 //! References of packages to their account, and which namespaces may use it.
 
-use super::{OtaCloud, pattern};
-use crate::api::{Kind, ObjectKey, OtaPackage};
+use super::OtaCloud;
+use crate::api::pattern;
+use crate::api::{Kind, ObjectKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -44,14 +45,6 @@ impl fmt::Display for AccountRef {
             Some(namespace) => write!(f, "{namespace}/{}", self.name),
             None => f.write_str(&self.name),
         }
-    }
-}
-
-impl OtaPackage {
-    /// The account that the package belongs to.
-    #[must_use]
-    pub fn account(&self) -> ObjectKey {
-        self.spec.cloud_ref.key(&ObjectKey::of(Kind::OtaPackage, &self.metadata).namespace)
     }
 }
 

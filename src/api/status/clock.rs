@@ -1,6 +1,6 @@
 //! Clocks of how long the devices of a stage have been waited for.
 
-use super::{Uptime, timestamp};
+use super::{Uptime, fields::timestamp};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -160,6 +160,12 @@ impl StageCounts {
         self.finished() + self.unconfirmed
     }
 
+    /// Devices that have begun: those that are upgrading, and those with an outcome.
+    #[must_use]
+    pub const fn begun(self) -> u32 {
+        self.finished() + self.in_flight
+    }
+
     /// Devices with a final outcome.
     #[must_use]
     pub const fn finished(self) -> u32 {

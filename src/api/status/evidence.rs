@@ -1,6 +1,7 @@
 //! Observations and verdicts of gates and stop rules.
 
-use super::timestamp;
+use super::counts::is_zero;
+use super::fields::timestamp;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,14 +12,20 @@ use serde::{Deserialize, Serialize};
 pub struct Evidence {
     /// Name of the gate or stop rule.
     pub rule: String,
-    /// Method: `Wilson`, `Ratio` or `Count`.
+    /// Method of the gate or stop rule, such as `Wilson` or `Ratio`.
     pub method: String,
     /// The verdict.
     pub verdict: Verdict,
-    /// Devices with a final outcome.
+    /// Devices that are judged: for a gate those that had begun when the soak was over, for a stop rule those with an outcome.
     pub sample: u32,
     /// Failures among them.
     pub failures: u32,
+    /// Devices of the sample that have no outcome yet, or left without one; a gate counts them as failures.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unfinished: u32,
+    /// Failures with which the gate still passes; none for a stop rule, and for a sample that is too small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<u32>,
     /// Devices of the stage, or of all dispatched stages for a stop rule.
     pub assigned: u32,
     /// Value that was compared: a rate, a bound, or a count.

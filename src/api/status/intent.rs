@@ -1,6 +1,6 @@
 //! The journal: requests that must not be sent twice, recorded before they are sent.
 
-use super::{Uptime, timestamp};
+use super::{Uptime, fields::timestamp};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

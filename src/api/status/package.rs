@@ -1,6 +1,7 @@
 //! Status of an `OtaPackage`.
 
-use super::{Decision, Intent, RefusedCreate, StageCounts, Uptime, conditions, never_observed, timestamp};
+use super::fields::{conditions, never_observed, timestamp};
+use super::{Decision, Intent, RefusedCreate, StageCounts, Uptime};
 use crate::api::Condition;
 use jiff::Timestamp;
 use schemars::JsonSchema;

@@ -1,6 +1,6 @@
 //! A create that the cloud refused permanently.
 
-use super::timestamp;
+use super::fields::timestamp;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

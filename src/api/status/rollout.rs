@@ -1,10 +1,8 @@
 //! Status of an `OtaRollout`: its stages, their jobs, and excluded devices.
 
 use super::counts::is_zero;
-use super::{
-    Decision, Evidence, Finding, Intent, RefusedCreate, StageClock, StageCounts, Uptime, conditions,
-    never_observed, timestamp,
-};
+use super::fields::{conditions, never_observed, timestamp};
+use super::{Decision, Evidence, Finding, Intent, RefusedCreate, StageClock, StageCounts, Uptime};
 use crate::api::Condition;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -195,6 +193,9 @@ pub struct StageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub soaks_until: Option<Timestamp>,
+    /// Devices that had begun when the soak was over; its gates judge them, also when more begin later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u32>,
     /// Time at which its gates passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]

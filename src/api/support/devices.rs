@@ -1,6 +1,6 @@
 //! Names of devices in manifests: the schema accepts what any cloud accepts; each cloud accepts less.
 
-use super::{Refusal, at};
+use super::refusal::{Refusal, at};
 use crate::api::{CloudKind, Kind};
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Files of packages on Alibaba Cloud: the digests and sizes that each must have, and the protocols that devices can download it
 //! by. Sources: the documents of CreateOTAFirmware and of OTA downloads, as `docs/clouds.md` names them.
 
-use super::{Refusal, at};
+use super::refusal::{Refusal, at};
 use crate::api::{CloudKind, DownloadProtocol, Kind, OtaPackageSpec, OtaRolloutSpec};
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Limits on the values of fields that apply to one cloud only. Sources: the documents of the create calls, as `docs/clouds.md`
 //! names them.
 
-use super::{Refusal, at};
+use super::refusal::{Refusal, at};
 use crate::api::{CloudKind, Kind, Period};
 use serde_json::Value;
 

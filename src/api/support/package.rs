@@ -1,7 +1,7 @@
 //! The fields of `OtaPackage`.
 
-use super::Row;
-use super::Support::{Emulated, Native, Refused};
+use super::row::Row;
+use super::row::Support::{Emulated, Native, Refused};
 
 const OURS: [super::Support; 4] = [Emulated("by Rollwave"); 4];
 

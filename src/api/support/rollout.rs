@@ -1,7 +1,7 @@
 //! The fields of `OtaRollout`.
 
-use super::Row;
-use super::Support::{self, Emulated, Native, Refused};
+use super::row::Row;
+use super::row::Support::{self, Emulated, Native, Refused};
 
 const OURS: [Support; 4] = [Emulated("by Rollwave"); 4];
 const RESOLVED: [Support; 4] = [Emulated("resolved to devices by Rollwave"); 4];

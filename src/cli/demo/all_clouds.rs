@@ -1,6 +1,7 @@
 //! One release on all four clouds, side by side.
 
-use super::{DemoError, Stage, accounts, tell, title, verdict::Finding};
+use super::stage::{DemoError, Stage, tell, title};
+use super::{accounts, verdict::Finding};
 use crate::api::CloudKind;
 use crate::cli::{Context, Exit};
 use crate::simulator::http::{Running, serve};

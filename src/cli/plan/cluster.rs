@@ -1,6 +1,7 @@
 //! What applying some manifests would do in a cluster.
 
-use super::{Args, Output, exit_of, json, text};
+use super::args::{Args, Output, exit_of};
+use super::{json, text};
 use crate::api::{Object, ObjectKey};
 use crate::cli::place::Found;
 use crate::cli::ports::{self, SystemClock};

@@ -2,7 +2,7 @@
 
 use crate::api::ObjectKey;
 use crate::cloud::WireRequest;
-use crate::decide::preview::End;
+use crate::decide::preview::{End, Risk};
 use crate::engine::admission::Wanted;
 use crate::engine::dry_run::{DryRun, Forecast, Load, Order, Surveyed};
 use serde_json::{Value, json};
@@ -71,10 +71,25 @@ fn expected(forecast: &Forecast) -> Value {
         "orders": forecast.orders.iter().map(order).collect::<Vec<_>>(),
         "stages": stages.collect::<Vec<_>>(),
         "soakSeconds": forecast.soaks.as_secs(),
+        "risk": forecast.risk.as_ref().map(risk),
         "warnings": forecast.warnings,
         "irreversible": forecast.irreversible,
         "watching": watching.collect::<Vec<_>>(),
     })
+}
+
+fn risk(risk: &Risk) -> Value {
+    let builds = risk.builds.iter().map(|build| {
+        let ends = build.ends_at.iter().map(|(stage, chance)| json!({"stage": stage, "chance": chance}));
+        json!({"failsOnPercent": build.fails_on, "goesThrough": build.goes_through, "reachedOneByOne": build.reached[0],
+               "reachedAtOnce": build.reached[1], "endsAt": ends.collect::<Vec<_>>()})
+    });
+    let gates = risk.gates.iter().map(|gate| {
+        json!({"stage": gate.stage, "gate": gate.gate, "devices": gate.devices, "minSuccess": gate.outcome.min_success,
+               "allowedFailures": gate.allowed, "holdsGoodBuild": gate.holds_good[0],
+               "holdsGoodBuildIfFewBegin": gate.holds_good[1], "passesBadBuild": gate.passes_bad})
+    });
+    json!({"builds": builds.collect::<Vec<_>>(), "gates": gates.collect::<Vec<_>>()})
 }
 
 fn order(order: &Order) -> Value {

@@ -1,12 +1,14 @@
 //! `rollwave plan`: what `apply` would do, as requests of the cloud.
 
+mod args;
 mod body;
 mod cluster;
 mod json;
 mod text;
 
-use super::folder::{SourceArgs, elsewhere_text};
-use super::place::Place;
+pub use args::{Args, Output};
+
+use super::folder::elsewhere_text;
 use super::ports::{self, SystemClock};
 use super::{Context, Exit};
 use crate::api::Object;
@@ -16,36 +18,10 @@ use crate::engine::dry_run::{DryRun, survey};
 use crate::engine::ports::Clock as _;
 use crate::source::folder;
 use crate::state::{StateError, local::View, memory::Memory};
-use clap::ValueEnum;
+use args::exit_of;
 use jiff::Timestamp;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// Arguments of `rollwave plan`.
-#[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  rollwave plan fleet/\n  rollwave plan fleet/ -o json")]
-pub struct Args {
-    /// File or folder of manifests.
-    pub path: PathBuf,
-    /// Which source PATH is.
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// Which cluster, if any.
-    #[command(flatten)]
-    pub place: Place,
-    /// How to print it; docs/reference/output.md describes the JSON.
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
-}
-
-/// Output format.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Plain text.
-    Text,
-    /// JSON; nothing is shortened.
-    Json,
-}
 
 /// Runs the verb.
 pub async fn run(args: &Args, ctx: &Context) -> Exit {
@@ -104,14 +80,4 @@ async fn look(wanted: &Wanted, stored: &[Arc<Object>], state: &Path) -> Result<D
     let memory = Memory::new(stored.iter().cloned());
     memory.apply_desired(&wanted.objects, true, clock.now())?;
     Ok(survey(Arc::new(memory), ports::of_state(clock, state)?).await?)
-}
-
-fn exit_of(survey: &DryRun) -> Exit {
-    if survey.objects.iter().any(|object| object.forecast.is_err()) {
-        Exit::Failed
-    } else if survey.has_orders() {
-        Exit::Pending
-    } else {
-        Exit::Done
-    }
 }

@@ -6,7 +6,7 @@ use crate::api::{ObjectKey, counted};
 use crate::cli::get::aligned;
 use crate::cli::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::cloud::{CallClass, WireRequest};
-use crate::decide::preview::{End, PreviewStage};
+use crate::decide::preview::{End, GateRisk, PreviewStage, Risk, percent};
 use crate::engine::dry_run::{DryRun, Forecast, Load, Order, Surveyed};
 
 /// The plan as text, with styles.
@@ -39,6 +39,7 @@ fn outcome(forecast: &Forecast) -> String {
 
 fn details(forecast: &Forecast) -> Vec<String> {
     let mut lines = stages(&forecast.stages);
+    lines.extend(forecast.risk.iter().flat_map(risk));
     for order in &forecast.orders {
         lines.extend(order_lines(order));
     }
@@ -70,6 +71,36 @@ fn stages(stages: &[PreviewStage]) -> Vec<String> {
         .collect();
     let table = aligned(&["STAGE", "DEVICES", "DISPATCHED", "SOAK", "FIRST DEVICES"], &rows);
     table.lines().map(str::to_owned).collect()
+}
+
+/// Failure rates of builds that are shown, in percent; the JSON form has more.
+const SHOWN_RATES: [u32; 2] = [2, 10];
+
+fn risk(risk: &Risk) -> Vec<String> {
+    let builds = risk.builds.iter().filter(|build| SHOWN_RATES.contains(&build.fails_on)).map(|build| {
+        let [low, high] = build.reached.map(|devices| format!("{devices:.0}"));
+        let reached = if low == high { low } else { format!("{low} to {high}") };
+        let ends: Vec<String> =
+            build.ends_at.iter().map(|(stage, chance)| format!("{stage} {}", percent(*chance))).collect();
+        let fails_on = format!("a build that fails on {} %", build.fails_on);
+        vec![fails_on, percent(build.goes_through), reached, ends.join(", ")]
+    });
+    let rows: Vec<Vec<String>> = builds.collect();
+    let table = aligned(&["RISK", "GOES THROUGH", "DEVICES REACHED", "HELD OR STOPPED AT"], &rows);
+    table.lines().map(str::to_owned).chain(risk.gates.iter().map(gate)).collect()
+}
+
+fn gate(gate: &GateRisk) -> String {
+    let [all, few] = gate.holds_good.map(percent);
+    format!(
+        "gate {} of {}: {} may have {}; holds a good build (2 %) in {all}, in {few} if only {} begin; passes a bad one (10 %) in {}",
+        gate.gate,
+        gate.stage,
+        counted(gate.devices, "device"),
+        counted(gate.allowed, "failure"),
+        gate.outcome.min_observed.text(),
+        percent(gate.passes_bad)
+    )
 }
 
 fn shortened(examples: &[String], all: usize) -> String {

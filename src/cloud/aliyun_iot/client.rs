@@ -11,7 +11,8 @@ use crate::{
     api::{AliyunIot, AliyunSignature, CloudKind},
     cloud::{
         Call, CallError, Capabilities, Cloud, ErrorClass, JobIdentity, LocalFile, Reply, RowsLack, Transport,
-        UploadPermit, Uploads, WireRequest, WireResponse, effect,
+        UploadPermit, Uploads, WireRequest,
+        request::{host, send},
     },
 };
 use async_trait::async_trait;
@@ -75,17 +76,13 @@ impl AliyunClient {
                 AliyunSignature::Rpc => Scheme::Rpc,
             },
         };
-        let host = request.origin.split_once("://").map_or(request.origin.as_str(), |(_, host)| host);
+        let host = host(&request.origin);
         let nonce = self.nonce(now);
         let added = sign::sign(&signer, request.method, host, action.name, &action.parameters, &nonce, now);
         let query: sign::Pairs = added.query.iter().chain(&action.parameters).cloned().collect();
         request.query = sign::canonical_query(&query);
         request.headers = added.headers;
         request
-    }
-
-    async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
-        self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
     }
 
     async fn upload(
@@ -99,7 +96,7 @@ impl AliyunClient {
         let boundary = format!("rollwave-{}", self.nonce(now));
         let request = upload::request(permit, file, &boundary)
             .map_err(|why| CallError::new(ErrorClass::Unintelligible, call.operation(), why))?;
-        let response = self.send(call, request).await?;
+        let response = send(self.transport.as_ref(), call, request).await?;
         match response.status {
             200..=299 => match upload::wrong_digest(&response, file) {
                 None => Ok(Reply::Uploaded(permit.handle.clone())),
@@ -127,12 +124,12 @@ impl Cloud for AliyunClient {
             return self.upload(call, file, permit, now).await;
         }
         let Some(action) = render::render(&self.spec, call)? else { return Ok(reply::empty(call)) };
-        let response = self.send(call, self.signed(&action, now)).await?;
+        let response = send(self.transport.as_ref(), call, self.signed(&action, now)).await?;
         let request_id = response.header("x-acs-request-id").unwrap_or_default();
         tracing::Span::current().record("request", request_id);
         tracing::debug!(status = response.status, "answered");
         if let Some(error) = refusal::of_answer(call, &response, now) {
-            return modules::without_gone_device(call, &error).ok_or(error);
+            return modules::without_deleted_device(call, &error).ok_or(error);
         }
         match call {
             Call::CheckModule { package } => {
@@ -161,7 +158,6 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         stopped_jobs_hold: false,
         shows_devices: true,
         max_devices_per_job: limits::JOB_DEVICES,
-        max_devices_per_order: limits::JOB_DEVICES,
         page_size: limits::FIRMWARE_PAGE,
         device_pages: &[limits::NAME_PAGE, limits::BATCH],
         lists_software: false,

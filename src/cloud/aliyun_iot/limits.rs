@@ -123,17 +123,13 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         Call::Upload { file, .. } => check.file(file),
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
-        Call::ShowJob { id } => check.text(&JOB_ID, id),
+        Call::ShowJob { id } | Call::StopJob { id } => check.text(&JOB_ID, id),
         Call::ListJobDevices { id, only, .. } => {
             check.text(&JOB_ID, id)?;
             only.as_ref().map_or(Ok(()), |named| check.named(named))
         }
         Call::CreateJob(job) => check.job(job),
-        Call::StopJob { id, devices } => {
-            check.text(&JOB_ID, id)?;
-            check.absent("DeviceName", !devices.is_empty(), "stop the whole job")
-        }
-        Call::RetryJob { id, .. } | Call::DeleteJob { id } => {
+        Call::DeleteJob { id } => {
             check.text(&JOB_ID, id)?;
             check.absent("JobId", true, "create another job instead")
         }

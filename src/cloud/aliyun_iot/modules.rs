@@ -111,9 +111,9 @@ pub fn device(scope: &DeviceScope, id: &str, body: &[u8]) -> Result<Device, Unin
 }
 
 /// The result of a refusal which only means that one device of a list no longer exists.
-pub fn without_gone_device(call: &Call, error: &CallError) -> Option<Reply> {
+pub fn without_deleted_device(call: &Call, error: &CallError) -> Option<Reply> {
     let Call::ListDevices { scope, cursor } = call else { return None };
     let place: DevicesPlace = cursor::place(cursor).ok()?;
-    let is_gone = error.class == ErrorClass::NotFound && scope.module.is_some() && !place.names.is_empty();
-    is_gone.then(|| devices(scope, None, cursor).ok()).flatten()
+    let is_deleted = error.class == ErrorClass::NotFound && scope.module.is_some() && !place.names.is_empty();
+    is_deleted.then(|| devices(scope, None, cursor).ok()).flatten()
 }

@@ -5,46 +5,49 @@
 //! code and message.
 
 use super::{sign, wire::Envelope};
-use crate::cloud::{Call, CallError, ErrorClass, WireResponse, effect::maybe_effective};
-use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+use crate::cloud::{
+    Call, CallError, ErrorClass, WireResponse,
+    effect::by_class,
+    refusal::{self, clock_advice, of_status},
+};
+use jiff::Timestamp;
 
 /// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
-    let said: Option<Envelope> = serde_json::from_slice(&response.body).ok();
-    let has_body = said.is_some();
-    let said = said.unwrap_or_default();
-    let code = said.code.clone().filter(|code| !code.is_empty());
+    let details: Option<Envelope> = serde_json::from_slice(&response.body).ok();
+    let has_body = details.is_some();
+    let details = details.unwrap_or_default();
+    let code = details.code.clone().filter(|code| !code.is_empty());
     let class = match (response.status, &code) {
-        (200..=299, None) if said.success == Some(true) => return None,
-        (200..=299, Some(code)) if said.success != Some(true) => of_product(code),
+        (200..=299, None) if details.success == Some(true) => return None,
+        (200..=299, Some(code)) if details.success != Some(true) => of_product(code),
         (200..=299, _) => ErrorClass::Unintelligible,
         (status, Some(code)) => of_gateway(status, code),
         (status, None) => of_status(status),
     };
-    let words = said.message.or(said.error_message);
+    let words = details.message.or(details.error_message);
     let message = words.map(|words| limited(&words)).unwrap_or_else(|| {
         let what = if has_body { "the response has no message" } else { "the response is not JSON" };
         what.to_owned()
     });
     let mut error = CallError::new(class, call.operation(), message);
     error.status = Some(response.status);
-    error.next_step = next_step(class, code.as_deref().unwrap_or_default(), clock_error(response, now));
-    error.request_id = said.request_id;
+    error.next_step =
+        next_step(class, code.as_deref().unwrap_or_default(), clock_advice(response, now, sign::MAX_SKEW));
+    error.request_id = details.request_id;
     error.code = code;
-    let definite = !matches!(class, ErrorClass::Unavailable | ErrorClass::Unintelligible);
-    Some(if definite { error } else { maybe_effective(call, error) })
+    Some(by_class(call, error))
 }
 
 /// An answer that no document describes: nothing is concluded from it.
 #[must_use]
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
-    let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
-        .next_step("check that spec.aliyunIot.endpoint is the service address of the region");
-    error.status = Some(response.status);
-    let said: Option<Envelope> = serde_json::from_slice(&response.body).ok();
-    error.request_id = said.and_then(|said| said.request_id);
-    maybe_effective(call, error)
+    let next_step = "check that spec.aliyunIot.endpoint is the service address of the region";
+    let mut error = refusal::unintelligible(call, response, message, next_step);
+    let details: Option<Envelope> = serde_json::from_slice(&response.body).ok();
+    error.request_id = details.and_then(|details| details.request_id);
+    error
 }
 
 /// A refusal by the object store, in its own envelope: XML.
@@ -67,8 +70,7 @@ pub fn of_store(call: &Call, response: &WireResponse) -> CallError {
         }
         _ => "check this machine's clock and the network: an upload permit is valid for one minute",
     });
-    let definite = !matches!(class, ErrorClass::Unavailable | ErrorClass::Unintelligible);
-    if definite { error } else { maybe_effective(call, error) }
+    by_class(call, error)
 }
 
 /// Codes of the gateway (public error codes of Alibaba Cloud's APIs).
@@ -111,22 +113,14 @@ fn of_product(code: &str) -> ErrorClass {
     }
 }
 
-const fn of_status(status: u16) -> ErrorClass {
-    match status {
-        401 => ErrorClass::Unauthorized,
-        403 => ErrorClass::Forbidden,
-        404 => ErrorClass::NotFound,
-        409 => ErrorClass::Conflict,
-        429 => ErrorClass::Throttled,
-        400 | 413 => ErrorClass::Invalid,
-        408 | 500..=599 => ErrorClass::Unavailable,
-        _ => ErrorClass::Unintelligible,
-    }
-}
-
-fn next_step(class: ErrorClass, code: &str, clock_minutes: Option<i64>) -> String {
+fn next_step(class: ErrorClass, code: &str, clock_advice: Option<String>) -> String {
     let text = match class {
-        ErrorClass::Unauthorized => return unauthorized(code, clock_minutes),
+        ErrorClass::Unauthorized if clock_advice.is_some() => return clock_advice.unwrap_or_default(),
+        ErrorClass::Unauthorized if code == "InvalidTimeStamp.Expired" => "set this machine's clock",
+        ErrorClass::Unauthorized if code.contains("SecurityToken") => {
+            "set spec.credentials.securityToken to a token of this key that has not expired"
+        }
+        ErrorClass::Unauthorized => "check spec.credentials and spec.aliyunIot.signature",
         ErrorClass::Forbidden if code.contains("Instance") => {
             "check spec.aliyunIot.iotInstanceId and regionId"
         }
@@ -146,29 +140,8 @@ fn next_step(class: ErrorClass, code: &str, clock_minutes: Option<i64>) -> Strin
     text.to_owned()
 }
 
-fn unauthorized(code: &str, clock_minutes: Option<i64>) -> String {
-    match (code, clock_minutes) {
-        (_, Some(minutes)) => {
-            let direction = if minutes > 0 { "ahead of" } else { "behind" };
-            format!("set this machine's clock: it is {} minutes {direction} the cloud's", minutes.abs())
-        }
-        ("InvalidTimeStamp.Expired", None) => "set this machine's clock".to_owned(),
-        (code, None) if code.contains("SecurityToken") => {
-            "set spec.credentials.securityToken to a token of this key that has not expired".to_owned()
-        }
-        _ => "check spec.credentials and spec.aliyunIot.signature".to_owned(),
-    }
-}
-
-/// Minutes by which this machine's clock is ahead of the cloud's, if that is more than a signature tolerates.
-fn clock_error(response: &WireResponse, now: Timestamp) -> Option<i64> {
-    let theirs = DateTimeParser::new().parse_timestamp(response.header("date")?).ok()?;
-    let ahead = now.duration_since(theirs);
-    (ahead.abs() > sign::MAX_SKEW).then(|| ahead.as_mins())
-}
-
 /// The message of the cloud, without the string that was signed.
 fn limited(message: &str) -> String {
     let message = message.split("server string to sign is").next().unwrap_or(message);
-    message.chars().filter(|c| !c.is_control()).take(500).collect()
+    refusal::limited(message)
 }

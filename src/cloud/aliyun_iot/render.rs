@@ -9,7 +9,7 @@ use crate::{
     api::{AliyunIot, Delivery, DownloadProtocol},
     cloud::{
         Call, CallError, DeviceOutcome, ErrorClass, JobPurpose, LocalFile, NewArtifact, NewFile, NewJob,
-        NewPackage, WireRequest,
+        NewPackage, WireRequest, request,
     },
 };
 use sha2::{Digest, Sha256};
@@ -66,7 +66,7 @@ impl Action {
         query.extend(self.parameters.iter().cloned());
         WireRequest {
             method: self.method,
-            origin: origin(&spec.endpoint).to_owned(),
+            origin: request::origin(&spec.endpoint).to_owned(),
             path: "/".to_owned(),
             query: sign::canonical_query(&query),
             headers: Vec::new(),
@@ -74,12 +74,6 @@ impl Action {
             upload: None,
         }
     }
-}
-
-/// Scheme, host and port of an address in a manifest.
-#[must_use]
-pub fn origin(endpoint: &str) -> &str {
-    endpoint.trim_end_matches('/')
 }
 
 /// The action of a call; none when no request is needed because the list is always empty.
@@ -125,7 +119,7 @@ fn of_call(call: &Call) -> Result<Option<Action>, String> {
             JobPurpose::Verify => create_verify_job(job),
             JobPurpose::Upgrade => create_upgrade_job(job),
         },
-        Call::StopJob { id, .. } => {
+        Call::StopJob { id } => {
             let flags = ["Scheduled", "Queued", "Notified", "InProgress", "Unconfirmed"];
             let action = Action::new("CancelOTATaskByJob").with("JobId", id);
             flags.iter().fold(action, |action, flag| action.with(format!("Cancel{flag}Task"), true))
@@ -148,7 +142,7 @@ fn of_call(call: &Call) -> Result<Option<Action>, String> {
             action.with("Tag.1.TagValue", value).page(page, limits::NAME_PAGE)
         }
         Call::Upload { .. } => return Err("an upload is sent to the object store".to_owned()),
-        Call::RetryJob { .. } | Call::DeleteJob { .. } => {
+        Call::DeleteJob { .. } => {
             return Err("not supported by Alibaba Cloud".to_owned());
         }
     }))

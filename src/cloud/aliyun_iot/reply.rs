@@ -49,8 +49,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             page.items.retain(|row| outcome.as_ref().is_none_or(|outcome| row.outcome == *outcome));
             Ok(Reply::JobDevices(page))
         }
-        Call::StopJob { .. } => Ok(Reply::Refused(Vec::new())),
-        Call::DeletePackage { .. } => Ok(Reply::Done),
+        Call::StopJob { .. } | Call::DeletePackage { .. } => Ok(Reply::Done),
         Call::ListDevices { scope, cursor } if scope.module.is_some() => {
             modules::devices(scope, Some(body), cursor)
         }
@@ -71,7 +70,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             tagged(json(body)?, product, values.len(), cursor).map(Reply::DeviceIds)
         }
         Call::PermitUpload { .. } => Ok(Reply::Permitted(upload::permit(json::<wire::Granted>(body)?.data))),
-        Call::CheckModule { .. } | Call::Upload { .. } | Call::RetryJob { .. } | Call::DeleteJob { .. } => {
+        Call::CheckModule { .. } | Call::Upload { .. } | Call::DeleteJob { .. } => {
             Err("the call has no such response".to_owned())
         }
     }

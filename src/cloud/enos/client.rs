@@ -2,13 +2,14 @@
 
 use super::{
     limits, refusal, render, reply, sign,
-    token::{Token, TokenCache, TokenSource},
+    token::{Stamps, Token, TokenSource},
 };
 use crate::{
     api::{CloudKind, Enos},
     cloud::{
         Call, CallError, Capabilities, Cloud, JobIdentity, Reply, RowsLack, Transport, Uploads, WireRequest,
-        WireResponse, effect,
+        WireResponse,
+        single_flight::{Exchange, SingleFlight},
     },
 };
 use async_trait::async_trait;
@@ -29,7 +30,8 @@ pub struct Keys {
 pub struct EnosClient {
     spec: Enos,
     keys: Keys,
-    tokens: TokenCache,
+    tokens: SingleFlight<Token>,
+    stamps: Stamps,
     transport: Arc<dyn Transport>,
     capabilities: Capabilities,
 }
@@ -45,11 +47,17 @@ impl EnosClient {
     #[must_use]
     pub fn new(spec: &Enos, keys: Keys, transport: Arc<dyn Transport>) -> Self {
         let capabilities = capabilities(transport.total_timeout(), transport.upload_timeout());
-        Self { spec: spec.clone(), keys, tokens: TokenCache::default(), transport, capabilities }
+        Self {
+            spec: spec.clone(),
+            keys,
+            tokens: SingleFlight::default(),
+            stamps: Stamps::default(),
+            transport,
+            capabilities,
+        }
     }
 
-    /// A token may become invalid early: it is renewed once, and the call is sent again. A refused token is a definite refusal,
-    /// so nothing can happen twice.
+    /// A token may become invalid early: it is renewed once, and the call is sent again.
     async fn authenticate_and_send(
         &self,
         call: &Call,
@@ -58,18 +66,16 @@ impl EnosClient {
     ) -> Result<WireResponse, CallError> {
         let Keys { app_key, app_secret } = &self.keys;
         let transport = self.transport.as_ref();
-        let source = TokenSource { spec: &self.spec, app_key, app_secret, transport, call };
-        let token = self.tokens.get(&source, None, now).await?;
-        let response = self.send(call, self.signed(request, &token, now)).await?;
-        if !refusal::is_token_expired(&response) {
-            return Ok(response);
-        }
-        let token = self.tokens.get(&source, Some(&token), now).await?;
-        self.send(call, self.signed(request, &token, now)).await
+        let (spec, stamps) = (&self.spec, &self.stamps);
+        let source = TokenSource { spec, app_key, app_secret, stamps, transport, call };
+        let exchange =
+            Exchange { transport, call, now, is_rejected: refusal::is_token_expired, rejections: 1 };
+        let sign_in = |previous| source.sign_in(previous, now);
+        self.tokens.send(&exchange, sign_in, |token| self.signed(request, token, now)).await
     }
 
     fn signed(&self, request: &WireRequest, token: &Token, now: Timestamp) -> WireRequest {
-        let stamp = self.tokens.stamp(now);
+        let stamp = self.stamps.next(now);
         // Only the query of a form is signed.
         let body: &[u8] = if request.upload.is_some() { b"" } else { &request.body };
         let query = sign::parse_query(&request.query);
@@ -81,10 +87,6 @@ impl EnosClient {
             (sign::TIMESTAMP_HEADER.to_owned(), stamp.to_string()),
         ]);
         request
-    }
-
-    async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
-        self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
     }
 }
 
@@ -130,7 +132,6 @@ pub(in crate::cloud) fn capabilities(
         stopped_jobs_hold: true,
         shows_devices: false,
         max_devices_per_job: limits::JOB_DEVICES,
-        max_devices_per_order: limits::ORDER_DEVICES,
         page_size: limits::PAGE_SIZE,
         device_pages: &[limits::PAGE_SIZE],
         lists_software: false,

@@ -67,7 +67,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_value_says_more_than_itself(value in "['\"\\\\a-z =()\u{0}\u{2019}]{0,24}") {
+        fn no_value_breaks_out_of_its_quotes(value in "['\"\\\\a-z =()\u{0}\u{2019}]{0,24}") {
             if let Some(expression) = Expression::all().equal("productKey", &value) {
                 let text = expression.text().unwrap();
                 prop_assert_eq!(text.matches('\'').count(), 2);

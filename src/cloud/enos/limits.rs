@@ -14,8 +14,6 @@ use crate::cloud::{
 pub const PAGE_SIZE: usize = 50;
 /// Devices per job.
 pub const JOB_DEVICES: usize = 1000;
-/// Devices per request.
-pub const ORDER_DEVICES: usize = 1000;
 /// Devices per search for tasks: a job has one task per device, so that one page has all of them.
 pub const QUESTION_DEVICES: usize = PAGE_SIZE;
 /// Characters of `desc` (console of 2019).
@@ -37,21 +35,12 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         Call::ShowPackage { id } | Call::DeletePackage { id } => check.id("firmwareId", id),
         Call::CreatePackage(package) => check.package(package),
         Call::ListJobs { .. } => Ok(()),
-        Call::ShowJob { id } | Call::DeleteJob { id } => check.id("jobId", id),
+        Call::ShowJob { id } | Call::StopJob { id } | Call::DeleteJob { id } => check.id("jobId", id),
         Call::ListJobDevices { id, only, .. } => {
             check.id("jobId", id)?;
             only.as_ref().map_or(Ok(()), |named| check.named(named))
         }
         Call::CreateJob(job) => check.job(job),
-        Call::StopJob { id, devices } => {
-            check.id("jobId", id)?;
-            check.devices(devices, ORDER_DEVICES)
-        }
-        Call::RetryJob { id, devices } => {
-            check.id("jobId", id)?;
-            check.some("deviceKeys", devices.is_empty(), "EnOS retries named devices only: name them")?;
-            check.devices(devices, ORDER_DEVICES)
-        }
         Call::ListDevices { scope, .. } => check.id("productKey", &scope.product),
         Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => Err(check.invalid(
             "file",
@@ -106,10 +95,10 @@ impl Check {
         if package.custom_info.as_ref().is_some_and(|info| !info.is_empty()) {
             return Err(self.invalid("customInfo", "EnOS does not pass it to devices", "remove it"));
         }
-        if let Some(asked) = package.verification
-            && !(1..=asked.devices).contains(&asked.min_success)
+        if let Some(wanted) = package.verification
+            && !(1..=wanted.devices).contains(&wanted.min_success)
         {
-            let found = format!("{} of {} devices", asked.min_success, asked.devices);
+            let found = format!("{} of {} devices", wanted.min_success, wanted.devices);
             return Err(self.invalid(
                 "minSuccessForVerified",
                 &found,

@@ -3,10 +3,13 @@
 //! The documents list codes and no status: `code` decides whatever the status is, except for 429 and 503. An undocumented code
 //! means nothing, and a write that it answers may have taken effect.
 
-use crate::cloud::{Call, CallError, Effect, ErrorClass, Reply, WireResponse, effect::maybe_effective};
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
+use crate::cloud::{
+    Call, CallError, Effect, ErrorClass, Reply, WireResponse,
+    effect::maybe_effective,
+    refusal::{self, clock_advice, limited, retry_after},
+};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use std::time::Duration;
 
 /// The token has expired (gateway).
 const TOKEN_EXPIRED: i64 = 1203;
@@ -14,7 +17,7 @@ const TOKEN_EXPIRED: i64 = 1203;
 const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// What an answer reports about a failure.
-struct Said {
+struct Details {
     code: Option<i64>,
     message: Option<String>,
     request_id: Option<String>,
@@ -23,22 +26,21 @@ struct Said {
 /// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option<CallError> {
-    let said = said(response);
-    let (class, effect) = match (response.status, said.code) {
+    let details = details(response);
+    let (class, effect) = match (response.status, details.code) {
         (200..=299, Some(0)) => return None,
         (429, _) => (ErrorClass::Throttled, Effect::None),
         (503, _) => (ErrorClass::Unavailable, Effect::Unknown),
         (_, Some(code)) if code != 0 => of_code(code),
         (status, _) => of_status(status),
     };
-    let message = said.message.unwrap_or_else(|| "the response has no code and no message".to_owned());
+    let message = details.message.unwrap_or_else(|| "the response has no code and no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
-    error.next_step = next_step(class, said.code, clock_error(response, now));
+    error.next_step = next_step(class, details.code, clock_advice(response, now, MOST_SKEW));
     error.status = Some(response.status);
-    error.code = said.code.map(|code| code.to_string());
-    error.request_id = said.request_id;
-    error.retry_after =
-        response.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    error.code = details.code.map(|code| code.to_string());
+    error.request_id = details.request_id;
+    error.retry_after = retry_after(response, now);
     Some(if effect == Effect::Unknown { maybe_effective(call, error) } else { error })
 }
 
@@ -46,7 +48,7 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
 #[must_use]
 pub fn settles(call: &Call, error: &CallError) -> Option<Reply> {
     match (call, error.code.as_deref()?) {
-        (Call::StopJob { .. }, "24616") => Some(Reply::Refused(Vec::new())),
+        (Call::StopJob { .. }, "24616") => Some(Reply::Done),
         (Call::DeletePackage { .. } | Call::DeleteJob { .. }, "24404") => Some(Reply::Done),
         _ => None,
     }
@@ -55,17 +57,16 @@ pub fn settles(call: &Call, error: &CallError) -> Option<Reply> {
 /// Whether a signed call was refused because its token has expired.
 #[must_use]
 pub fn is_token_expired(response: &WireResponse) -> bool {
-    said(response).code == Some(TOKEN_EXPIRED)
+    details(response).code == Some(TOKEN_EXPIRED)
 }
 
 /// An answer without an error that no document describes: nothing is concluded from it.
 #[must_use]
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
-    let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
-        .next_step("check that spec.enos.endpoint is the address of the EnOS API gateway");
-    error.status = Some(response.status);
-    error.request_id = said(response).request_id;
-    maybe_effective(call, error)
+    let next_step = "check that spec.enos.endpoint is the address of the EnOS API gateway";
+    let mut error = refusal::unintelligible(call, response, message, next_step);
+    error.request_id = details(response).request_id;
+    error
 }
 
 /// Gateway (1…), OTA service (24…) and platform (99…).
@@ -96,9 +97,12 @@ const fn of_status(status: u16) -> (ErrorClass, Effect) {
     }
 }
 
-fn next_step(class: ErrorClass, code: Option<i64>, clock_minutes: Option<i64>) -> String {
+fn next_step(class: ErrorClass, code: Option<i64>, clock_advice: Option<String>) -> String {
     let text = match (class, code) {
-        (ErrorClass::Unauthorized, _) => return unauthorized(clock_minutes),
+        (ErrorClass::Unauthorized, _) if clock_advice.is_some() => return clock_advice.unwrap_or_default(),
+        (ErrorClass::Unauthorized, _) => {
+            "check spec.credentials.accessKey and secretKey, and this machine's clock"
+        }
         (_, Some(1001)) => "wait: the gateway has seen this request before",
         (_, Some(24601 | 24602)) => "adopt the existing package, or change its version",
         (_, Some(24603)) => "wait: another firmware upload is in progress",
@@ -119,40 +123,19 @@ fn next_step(class: ErrorClass, code: Option<i64>, clock_minutes: Option<i64>) -
     text.to_owned()
 }
 
-fn unauthorized(clock_minutes: Option<i64>) -> String {
-    match clock_minutes {
-        Some(minutes) => {
-            let direction = if minutes > 0 { "ahead of" } else { "behind" };
-            format!("set this machine's clock: it is {} minutes {direction} the cloud's", minutes.abs())
-        }
-        None => "check spec.credentials.accessKey and secretKey, and this machine's clock".to_owned(),
-    }
-}
-
-/// Minutes by which this machine's clock is ahead of the cloud's, if the difference is large.
-fn clock_error(response: &WireResponse, now: Timestamp) -> Option<i64> {
-    let theirs = DateTimeParser::new().parse_timestamp(response.header("date")?).ok()?;
-    let ahead = now.duration_since(theirs);
-    (ahead.abs() > MOST_SKEW).then(|| ahead.as_mins())
-}
-
 /// `code` of the Connect service, `status` of the token service; either may be a string.
-fn said(response: &WireResponse) -> Said {
+fn details(response: &WireResponse) -> Details {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let number = |field: &str| {
         let value = body.get(field)?;
         value.as_i64().or_else(|| value.as_str()?.parse().ok())
     };
     let text = |field: &str| body.get(field)?.as_str().filter(|text| !text.is_empty()).map(limited);
-    Said {
+    Details {
         code: number("code").or_else(|| number("status")),
         message: text("msg"),
         request_id: text("requestId"),
     }
-}
-
-fn limited(message: &str) -> String {
-    message.chars().filter(|c| !c.is_control()).take(500).collect()
 }
 
 #[cfg(test)]
@@ -169,8 +152,8 @@ mod tests {
     }
 
     #[test]
-    fn codes_say_who_must_act_whatever_the_status_is() {
-        let stop = Call::StopJob { id: "j".into(), devices: vec![] };
+    fn codes_settle_who_must_act_whatever_the_status_is() {
+        let stop = Call::StopJob { id: "j".into() };
         let cases: [(i64, ErrorClass, Effect); 16] = [
             (1001, ErrorClass::Unavailable, Effect::Unknown),
             (1002, ErrorClass::Unauthorized, Effect::None),
@@ -231,13 +214,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_ordered_already_is_no_error() {
+    fn what_is_in_the_requested_state_already_is_no_error() {
         let error = |call: &Call, code: &str| {
             of_answer(call, &answer(200, &format!(r#"{{"code":{code}}}"#)), now()).unwrap()
         };
-        let stop = Call::StopJob { id: "j".into(), devices: vec![] };
+        let stop = Call::StopJob { id: "j".into() };
         let delete = Call::DeleteJob { id: "j".into() };
-        assert_eq!(settles(&stop, &error(&stop, "24616")), Some(Reply::Refused(vec![])));
+        assert_eq!(settles(&stop, &error(&stop, "24616")), Some(Reply::Done));
         assert_eq!(settles(&delete, &error(&delete, "24404")), Some(Reply::Done));
         assert_eq!(settles(&stop, &error(&stop, "24404")), None, "it is deleted, not stopped");
         assert_eq!(settles(&delete, &error(&delete, "24618")), None);

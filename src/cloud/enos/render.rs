@@ -3,13 +3,13 @@
 use super::{
     expression::Expression,
     limits, sign,
-    wire::{DeviceKeys, FirmwareMetadata, NewJob, PageQuery, RetryPolicy, Search, StringI18n, UpgradeScope},
+    wire::{FirmwareMetadata, NewJob, PageQuery, RetryPolicy, Search, StringI18n, UpgradeScope},
 };
 use crate::{
     api::Enos,
     cloud::{
         self, Call, CallError, Cursor, DeviceOutcome, ErrorClass, JobPurpose, LocalFile, NamedDevices,
-        NewArtifact, NewPackage, PackageKind, WireRequest, transport::Upload,
+        NewArtifact, NewPackage, PackageKind, WireRequest, request, transport::Upload,
     },
 };
 use bytes::Bytes;
@@ -57,19 +57,7 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
             let query = [("action", "create"), ("firmwareId", job.package_id.as_str())];
             request.post(JOBS, &query, &new_job(job))
         }
-        Call::StopJob { id, devices } if devices.is_empty() => {
-            Ok(request.order("POST", JOBS, "stop", ("jobId", id)))
-        }
-        Call::StopJob { id, devices } => request.post(
-            JOBS,
-            &[("action", "cancelTask"), ("jobId", id)],
-            &DeviceKeys { device_keys: devices },
-        ),
-        Call::RetryJob { id, devices } => request.post(
-            JOBS,
-            &[("action", "retryTask"), ("jobId", id)],
-            &DeviceKeys { device_keys: devices },
-        ),
+        Call::StopJob { id } => Ok(request.order("POST", JOBS, "stop", ("jobId", id))),
         Call::DeleteJob { id } => Ok(request.order("POST", JOBS, "delete", ("jobId", id))),
         Call::ListDevices { scope, cursor } => {
             request.search(FIRMWARES, "searchDeviceUpgrade", all.equal("productKey", &scope.product), cursor)
@@ -83,12 +71,6 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
         | Call::ListTaggedDevices { .. } => Err(request.invalid("EnOS does not support this call")),
     };
     made.map(Some)
-}
-
-/// Scheme, host and port of an address in a manifest.
-#[must_use]
-pub fn origin(endpoint: &str) -> &str {
-    endpoint.trim_end_matches('/')
 }
 
 struct Request<'a> {
@@ -108,7 +90,7 @@ impl Request<'_> {
         let query = [query, &[("orgId", self.spec.org_id.as_str())]].concat();
         WireRequest {
             method,
-            origin: origin(&self.spec.endpoint).to_owned(),
+            origin: request::origin(&self.spec.endpoint).to_owned(),
             path: path.to_owned(),
             query: sign::wire_query(&query),
             headers: vec![("Content-Type".to_owned(), kind.to_owned())],
@@ -127,8 +109,7 @@ impl Request<'_> {
         query: &[(&str, &str)],
         body: &impl Serialize,
     ) -> Result<WireRequest, CallError> {
-        let body = serde_json::to_vec(body).map_err(|error| self.invalid(&error.to_string()))?;
-        Ok(self.build("POST", path, query, JSON, body.into()))
+        Ok(self.build("POST", path, query, JSON, request::json(self.operation, body)?))
     }
 
     fn search(
@@ -191,8 +172,8 @@ fn metadata<'a>(package: &'a NewPackage, file: &'a LocalFile) -> FirmwareMetadat
         sign: &file.sha256,
         desc: package.description.as_deref().filter(|text| !text.is_empty()),
         enable_verification: package.verification.is_some(),
-        max_allowed_for_verification: package.verification.map(|asked| asked.devices),
-        min_success_for_verified: package.verification.map(|asked| asked.min_success),
+        max_allowed_for_verification: package.verification.map(|wanted| wanted.devices),
+        min_success_for_verified: package.verification.map(|wanted| wanted.min_success),
     }
 }
 

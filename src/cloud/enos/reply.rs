@@ -56,8 +56,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             let created: wire::CreatedJob = data(body)?;
             Ok(Reply::Job(created_job(new, created.job_id)?))
         }
-        Call::StopJob { .. } | Call::RetryJob { .. } => Ok(Reply::Refused(Vec::new())),
-        Call::DeletePackage { .. } | Call::DeleteJob { .. } => Ok(Reply::Done),
+        Call::StopJob { .. } | Call::DeletePackage { .. } | Call::DeleteJob { .. } => Ok(Reply::Done),
         Call::ListDevices { scope, cursor } => {
             Ok(Reply::Devices(page(body, cursor, |row| device(row, &scope.product))?))
         }

@@ -190,13 +190,6 @@ pub struct Task {
     pub status: String,
 }
 
-/// Devices of a request.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeviceKeys<'a> {
-    pub device_keys: &'a [String],
-}
-
 /// What a device runs. Only these fields of the row are known (`searchDeviceUpgrade`).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,13 +3,15 @@
 use super::{
     limits, refusal, render, reply,
     sign::{self, AccountHeaders, Algorithm, Signer, Subject},
-    token::{Token, TokenCache, TokenSource, User},
+    token::{Token, TokenSource, User},
 };
 use crate::{
     api::{HuaweiIotda, IotdaAuth},
     cloud::{
         Call, CallError, Capabilities, Cloud, CloudKind, ErrorClass, JobIdentity, Reply, RowsLack, Transport,
-        Uploads, WireRequest, WireResponse, effect,
+        Uploads, WireRequest, WireResponse,
+        request::{host, origin, send},
+        single_flight::{Exchange, SingleFlight},
     },
 };
 use async_trait::async_trait;
@@ -51,7 +53,7 @@ impl Scheme {
             IotdaAuth::SdkHmac => Self::Signed(Algorithm::SdkHmacSha256),
             IotdaAuth::V11 => Self::Signed(Algorithm::V11HmacSha256),
             IotdaAuth::Token => Self::Token,
-            IotdaAuth::Auto if is_shared(render::host(render::origin(&spec.endpoint))) => {
+            IotdaAuth::Auto if is_shared(host(origin(&spec.endpoint))) => {
                 Self::Signed(Algorithm::SdkHmacSha256)
             }
             IotdaAuth::Auto => Self::Signed(Algorithm::V11HmacSha256),
@@ -75,7 +77,7 @@ pub struct IotdaClient {
     spec: HuaweiIotda,
     scheme: Scheme,
     keys: Keys,
-    tokens: TokenCache,
+    tokens: SingleFlight<Token>,
     transport: Arc<dyn Transport>,
     capabilities: Capabilities,
 }
@@ -95,7 +97,7 @@ impl IotdaClient {
             spec: spec.clone(),
             scheme: Scheme::of(spec),
             keys,
-            tokens: TokenCache::default(),
+            tokens: SingleFlight::default(),
             transport,
             capabilities,
         }
@@ -114,7 +116,7 @@ impl IotdaClient {
                     domain_id: None,
                     security_token: security_token.as_ref(),
                 };
-                let host = render::host(&request.origin).to_owned();
+                let host = host(&request.origin).to_owned();
                 sign::complete_headers(&mut request.headers, account, &host, now);
                 let signer = Signer {
                     access_key: id.expose_secret(),
@@ -125,15 +127,14 @@ impl IotdaClient {
                 };
                 let authorization = authorization(&request, &signer);
                 request.headers.push(("Authorization".to_owned(), authorization));
-                self.send(call, request).await
+                send(self.transport.as_ref(), call, request).await
             }
             (Scheme::Token, Keys::User(user)) => self.send_with_token(call, request, user, now).await,
             (scheme, _) => Err(wrong_keys(call, scheme)),
         }
     }
 
-    /// A token may become invalid early (new password, changed permissions): it is renewed once, and the call is sent again. A
-    /// 401 is a definite refusal, so nothing can happen twice.
+    /// A token may become invalid early (new password, changed permissions): it is renewed once, and the call is sent again.
     async fn send_with_token(
         &self,
         call: &Call,
@@ -141,18 +142,11 @@ impl IotdaClient {
         user: &User,
         now: Timestamp,
     ) -> Result<WireResponse, CallError> {
-        let source = TokenSource { spec: &self.spec, user, transport: self.transport.as_ref(), call };
-        let token = self.tokens.get(&source, None, now).await?;
-        let response = self.send(call, with_token(&request, &token)).await?;
-        if response.status != 401 {
-            return Ok(response);
-        }
-        let token = self.tokens.get(&source, Some(&token), now).await?;
-        self.send(call, with_token(&request, &token)).await
-    }
-
-    async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
-        self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
+        let transport = self.transport.as_ref();
+        let source = TokenSource { spec: &self.spec, user, transport, call };
+        let is_rejected = |response: &WireResponse| response.status == 401;
+        let exchange = Exchange { transport, call, now, is_rejected, rejections: 1 };
+        self.tokens.send(&exchange, |_| source.fetch(now), |token| with_token(&request, token)).await
     }
 }
 
@@ -195,7 +189,6 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         stopped_jobs_hold: false,
         shows_devices: true,
         max_devices_per_job: limits::TASK_TARGETS,
-        max_devices_per_order: limits::ORDER_TARGETS,
         page_size: limits::PAGE_SIZE,
         device_pages: &[limits::PAGE_SIZE],
         lists_software: true,
@@ -222,7 +215,7 @@ fn authorization(request: &WireRequest, signer: &Signer<'_>) -> String {
 fn with_token(request: &WireRequest, token: &Token) -> WireRequest {
     let mut request = request.clone();
     request.headers.push(("X-Auth-Token".to_owned(), token.secret.expose_secret().to_owned()));
-    request.headers.push(("Host".to_owned(), render::host(&request.origin).to_owned()));
+    request.headers.push(("Host".to_owned(), host(&request.origin).to_owned()));
     request
 }
 

@@ -11,8 +11,6 @@ use crate::cloud::{
 pub const PAGE_SIZE: usize = 50;
 /// Devices in one batch task.
 pub const TASK_TARGETS: usize = 30_000;
-/// Devices in one stop or retry.
-pub const ORDER_TARGETS: usize = 100;
 /// Entries of `support_source_versions`.
 pub const SOURCE_VERSIONS: usize = 20;
 /// Characters of `task_name`.
@@ -112,21 +110,11 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
         Call::ListJobDevices { only: Some(_), .. } => {
             Err(check.invalid("devices", "IoTDA lists the devices of a whole task only", "remove them"))
         }
-        Call::ShowJob { id } | Call::ListJobDevices { id, .. } | Call::DeleteJob { id } => {
-            check.text(&TASK_ID, id)
-        }
+        Call::ShowJob { id }
+        | Call::ListJobDevices { id, .. }
+        | Call::StopJob { id }
+        | Call::DeleteJob { id } => check.text(&TASK_ID, id),
         Call::CreateJob(job) => check.job(job),
-        Call::StopJob { id, devices } | Call::RetryJob { id, devices } => {
-            check.text(&TASK_ID, id)?;
-            check.count(
-                "targets",
-                devices.len(),
-                ORDER_TARGETS,
-                "devices",
-                "split them over several calls",
-            )?;
-            check.each(&TARGET, devices)
-        }
         Call::ListDevices { scope, .. } => check.text(&PRODUCT_ID, &scope.product),
         Call::ShowDevice { id, .. } => check.text(&DEVICE_ID, id),
         Call::ListGroupDevices { group, .. } => check.text(&GROUP_ID, group),
@@ -293,10 +281,6 @@ mod tests {
         (0..count).map(|n| format!("dev-{n}")).collect()
     }
 
-    fn order(count: usize) -> Call {
-        Call::StopJob { id: "5c8ba99030344005c02316ad".into(), devices: devices(count) }
-    }
-
     #[test]
     fn calls_at_the_limit_pass() {
         let calls = [
@@ -305,8 +289,7 @@ mod tests {
             with_package(|p| p.description = Some("更".repeat(1024))),
             with_package(|p| p.custom_info = Some("新".repeat(4096))),
             with_job(|j| j.devices = devices(30_000)),
-            order(100),
-            order(0),
+            Call::StopJob { id: "5c8ba99030344005c02316ad".into() },
         ];
         for call in calls {
             assert_eq!(check(&call, "app"), Ok(()));
@@ -333,7 +316,6 @@ mod tests {
             with_job(|j| j.devices = vec!["dev 1".into()]),
             with_job(|j| j.token = "0123".into()),
             with_job(|j| j.package_id = "../packages".into()),
-            order(101),
             Call::ShowJob { id: "5C8B".into() },
             Call::ShowDevice { scope: DeviceScope::whole("meter"), id: "a/b".into() },
             Call::ListGroupDevices { product: "meter".into(), group: "g".into(), cursor: Default::default() },
@@ -354,7 +336,7 @@ mod tests {
         assert!(refusals.iter().all(|error| error.class == ErrorClass::Invalid));
         let text: Vec<_> = refusals.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(text.join("\n"));
-        let error = check(&order(1), "no app").unwrap_err();
+        let error = check(&with_job(|_| ()), "no app").unwrap_err();
         assert!(error.to_string().contains("app_id: \"no app\""), "{error}");
     }
 }

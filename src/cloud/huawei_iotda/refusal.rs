@@ -2,10 +2,13 @@
 //! second: codes of the OTA calls are not documented (only those of [`THROTTLED`], [`STATE`] and a few common ones are).
 
 use super::sign;
-use crate::cloud::{Call, CallError, ErrorClass, WireResponse, effect::maybe_effective};
-use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+use crate::cloud::{
+    Call, CallError, ErrorClass, WireResponse,
+    effect::by_class,
+    refusal::{self, clock_advice, limited, of_status, retry_after, text},
+};
+use jiff::Timestamp;
 use serde_json::Value;
-use std::time::Duration;
 
 /// Codes for "too many calls" with HTTP 403 (error code page).
 const THROTTLED: [&str; 2] = ["IOTDA.021101", "IOTDA.021102"];
@@ -20,7 +23,7 @@ const TIMED_OUT: &str = "IOTDA.014111";
 
 /// The cloud's code, message and request id in an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Said {
+struct Details {
     code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
@@ -32,46 +35,38 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
     if (200..300).contains(&response.status) && !may_name_an_error(&response.body) {
         return None;
     }
-    let said = said(response);
-    let code = said.code.as_deref().unwrap_or_default();
+    let details = details(response);
+    let code = details.code.as_deref().unwrap_or_default();
     let class = match response.status {
         200..=299 if code.is_empty() => return None,
         200..=299 => class_under_success(code),
         status => class_of(status, code),
     };
-    let message = said.message.clone().unwrap_or_else(|| "the response has no message".to_owned());
+    let message = details.message.clone().unwrap_or_else(|| "the response has no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
     error.status = Some(response.status);
-    error.next_step = next_step(&error, code, clock_error(response, now));
+    error.next_step = next_step(&error, code, clock_advice(response, now, sign::MAX_SKEW));
     error.retry_after = retry_after(response, now);
-    error.request_id = said.request_id;
-    error.code = said.code;
-    let definite = !matches!(class, ErrorClass::Unavailable | ErrorClass::Unintelligible);
-    Some(if definite { error } else { maybe_effective(call, error) })
+    error.request_id = details.request_id;
+    error.code = details.code;
+    Some(by_class(call, error))
 }
 
 /// A 2xx answer that no document describes: nothing is concluded from it.
 #[must_use]
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
-    let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
-        .next_step("check that spec.huaweiIotda.endpoint is the application access address of the instance");
-    error.status = Some(response.status);
-    error.request_id = said(response).request_id;
-    maybe_effective(call, error)
+    let next_step = "check that spec.huaweiIotda.endpoint is the application access address of the instance";
+    let mut error = refusal::unintelligible(call, response, message, next_step);
+    error.request_id = details(response).request_id;
+    error
 }
 
 fn class_of(status: u16, code: &str) -> ErrorClass {
     match (status, code) {
-        (401, _) => ErrorClass::Unauthorized,
-        (429, _) => ErrorClass::Throttled,
-        (404, _) | (400 | 403, NO_DEVICE) => ErrorClass::NotFound,
+        (400 | 403, NO_DEVICE) => ErrorClass::NotFound,
         (403, code) if THROTTLED.contains(&code) => ErrorClass::Throttled,
         (400 | 403, code) if STATE.contains(&code) => ErrorClass::Conflict,
-        (403, _) => ErrorClass::Forbidden,
-        (409, _) => ErrorClass::Conflict,
-        (400 | 413, _) => ErrorClass::Invalid,
-        (408 | 500..=599, _) => ErrorClass::Unavailable,
-        _ => ErrorClass::Unintelligible,
+        _ => of_status(status),
     }
 }
 
@@ -83,9 +78,10 @@ fn class_under_success(code: &str) -> ErrorClass {
     }
 }
 
-fn next_step(error: &CallError, code: &str, clock_minutes: Option<i64>) -> String {
+fn next_step(error: &CallError, code: &str, clock_advice: Option<String>) -> String {
     let text = match error.class {
-        ErrorClass::Unauthorized => return unauthorized(clock_minutes),
+        ErrorClass::Unauthorized if clock_advice.is_some() => return clock_advice.unwrap_or_default(),
+        ErrorClass::Unauthorized => "check spec.credentials, spec.huaweiIotda.auth and this machine's clock",
         ErrorClass::Forbidden if code == NO_APP => "check spec.huaweiIotda.appId",
         ErrorClass::Forbidden => {
             "grant the user of the keys the IAM action of this call, and check appId and instanceId"
@@ -102,37 +98,6 @@ fn next_step(error: &CallError, code: &str, clock_minutes: Option<i64>) -> Strin
     text.to_owned()
 }
 
-fn unauthorized(clock_minutes: Option<i64>) -> String {
-    match clock_minutes {
-        Some(minutes) => {
-            let direction = if minutes > 0 { "ahead of" } else { "behind" };
-            format!("set this machine's clock: it is {} minutes {direction} the cloud's", minutes.abs())
-        }
-        None => "check spec.credentials, spec.huaweiIotda.auth and this machine's clock".to_owned(),
-    }
-}
-
-/// Minutes by which this machine's clock is ahead of the cloud's, if that is more than a signature tolerates.
-fn clock_error(response: &WireResponse, now: Timestamp) -> Option<i64> {
-    let theirs = http_date(response.header("date")?)?;
-    let ahead = now.duration_since(theirs);
-    (ahead.abs() > sign::MAX_SKEW).then(|| ahead.as_mins())
-}
-
-/// Seconds or a date (RFC 9110, section 10.2.3).
-fn retry_after(response: &WireResponse, now: Timestamp) -> Option<Duration> {
-    let value = response.header("retry-after")?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let wait = http_date(value)?.duration_since(now);
-    Some(Duration::try_from(wait).unwrap_or_default())
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    DateTimeParser::new().parse_timestamp(text).ok()
-}
-
 /// Almost no answer has an error code, so long lists need not be parsed twice. A field may be written with escapes.
 fn may_name_an_error(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|text| text.contains("error_code") || text.contains("\\u"))
@@ -140,14 +105,14 @@ fn may_name_an_error(body: &[u8]) -> bool {
 
 /// Reads every form of error body that the SDK's parser accepts: `error_code`/`error_msg`, `errorCode`/`errorMsg`,
 /// `code`/`message`, or one of these one level down. Under a 2xx only `error_code` is an error.
-fn said(response: &WireResponse) -> Said {
+fn details(response: &WireResponse) -> Details {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let header_id = response.header("x-request-id").map(str::to_owned);
     let request_id = header_id.or_else(|| text(&body, "request_id"));
     let success = (200..300).contains(&response.status);
     let found = if success { pair(&body, "error_code", "error_msg") } else { any_pair(&body) };
     let (code, message) = found.map_or((None, None), |(code, message)| (Some(code), message));
-    Said { code, message: message.map(|message| limited(&message)), request_id }
+    Details { code, message: message.map(|message| limited(&message)), request_id }
 }
 
 fn any_pair(body: &Value) -> Option<(String, Option<String>)> {
@@ -161,17 +126,4 @@ fn any_pair(body: &Value) -> Option<(String, Option<String>)> {
 
 fn pair(level: &Value, code: &str, message: &str) -> Option<(String, Option<String>)> {
     Some((text(level, code)?, text(level, message)))
-}
-
-/// IAM writes its codes as numbers.
-fn text(level: &Value, field: &str) -> Option<String> {
-    match level.get(field)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn limited(message: &str) -> String {
-    message.chars().filter(|c| !c.is_control()).take(500).collect()
 }

@@ -4,12 +4,13 @@ use super::{limits, sign, wire};
 use crate::{
     api::{DocumentKey, HuaweiIotda, Retry},
     cloud::{
-        Call, CallError, Cursor, DeviceOutcome, ErrorClass, NewArtifact, NewJob, NewPackage, ObsArtifact,
-        PackageKind, WireRequest,
+        Call, CallError, Cursor, DeviceOutcome, NewArtifact, NewJob, NewPackage, ObsArtifact, PackageKind,
+        WireRequest, request,
     },
 };
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::Map;
 
 type Query = Vec<(&'static str, String)>;
 
@@ -21,7 +22,7 @@ const TOKEN_LENGTH: usize = 16;
 /// The request of a call, without authentication.
 ///
 /// # Errors
-/// [`ErrorClass::Invalid`] when the call exceeds a limit.
+/// [`ErrorClass::Invalid`](crate::cloud::ErrorClass::Invalid) when the call exceeds a limit.
 pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError> {
     limits::check(call, &spec.app_id)?;
     let request = Request { spec, operation: call.operation() };
@@ -57,8 +58,7 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
             Ok(request.get(&["batchtasks", id], query))
         }
         Call::CreateJob(job) => request.post(&["batchtasks"], vec![], &create_task(spec, job)),
-        Call::StopJob { id, devices } => request.post(&["batchtasks", id, "stop"], vec![], &order(devices)),
-        Call::RetryJob { id, devices } => request.post(&["batchtasks", id, "retry"], vec![], &order(devices)),
+        Call::StopJob { id } => request.post(&["batchtasks", id, "stop"], vec![], &Map::new()),
         Call::DeleteJob { id } => Ok(request.delete(&["batchtasks", id])),
         Call::ListDevices { scope, cursor } => {
             let mut query = request.app_page(cursor);
@@ -73,18 +73,6 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
             request.post(&["tags", "query-resources"], page(cursor), &tag_query(key, values))
         }
     }
-}
-
-/// Scheme, host and port of an address in a manifest.
-#[must_use]
-pub fn origin(endpoint: &str) -> &str {
-    endpoint.trim_end_matches('/')
-}
-
-/// Host and port of an origin, in the signed form.
-#[must_use]
-pub fn host(origin: &str) -> &str {
-    origin.split_once("://").map_or(origin, |(_, host)| host)
 }
 
 struct Request<'a> {
@@ -102,9 +90,7 @@ impl Request<'_> {
     }
 
     fn post(&self, path: &[&str], query: Query, body: &impl Serialize) -> Result<WireRequest, CallError> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| CallError::new(ErrorClass::Invalid, self.operation, error.to_string()))?;
-        Ok(self.build("POST", path, query, body.into()))
+        Ok(self.build("POST", path, query, request::json(self.operation, body)?))
     }
 
     fn build(&self, method: &'static str, path: &[&str], query: Query, body: Bytes) -> WireRequest {
@@ -116,7 +102,7 @@ impl Request<'_> {
         }
         WireRequest {
             method,
-            origin: origin(&self.spec.endpoint).to_owned(),
+            origin: request::origin(&self.spec.endpoint).to_owned(),
             path: format!("/v5/iot/{}/{}", sign::encode(&self.spec.project_id), segments.join("/")),
             query: sign::canonical_query(&query),
             headers,
@@ -195,10 +181,6 @@ fn retry_policy(retry: &Retry) -> wire::TaskPolicy {
         retry_count: Some(retry.limit),
         retry_interval: u32::try_from(minutes).ok(),
     }
-}
-
-fn order(devices: &[String]) -> wire::TaskOrder {
-    wire::TaskOrder { targets: Some(devices.to_vec()).filter(|devices| !devices.is_empty()) }
 }
 
 fn tag_query(key: &str, values: &[String]) -> wire::TagQuery {

@@ -52,11 +52,7 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             let rows = show.task_details.unwrap_or_default();
             page(rows, show.page, cursor, device_result).map(Reply::JobDevices)
         }
-        Call::StopJob { .. } | Call::RetryJob { .. } => {
-            let targets = json::<wire::TaskOrderReply>(body)?.targets.unwrap_or_default();
-            let refused = targets.into_iter().filter(|target| target.status != "success");
-            Ok(Reply::Refused(refused.map(refusal).collect()))
-        }
+        Call::StopJob { .. } => json::<serde_json::Map<String, serde_json::Value>>(body).map(|_| Reply::Done),
         Call::DeletePackage { .. } | Call::DeleteJob { .. } => Ok(Reply::Done),
         Call::ListDevices { cursor, .. } => {
             let list: wire::DeviceList = json(body)?;
@@ -202,13 +198,6 @@ fn device_result(detail: wire::TaskDetail) -> Result<DeviceResult, Unintelligibl
         wire::TargetStatus::Other(text) => DeviceOutcome::Unknown(text),
     };
     Ok(DeviceResult { device: id(detail.target)?, outcome, reason: message.or(detail.output).or(code) })
-}
-
-/// A device that a request did not reach. The response says nothing about the state of the device.
-fn refusal(target: wire::TargetResult) -> DeviceResult {
-    let reason: Vec<_> = [target.error_code, target.error_msg].into_iter().flatten().collect();
-    let reason = Some(reason.join(": ")).filter(|reason| !reason.is_empty());
-    DeviceResult { device: target.target, outcome: DeviceOutcome::Unknown(target.status), reason }
 }
 
 fn device(device: wire::Device) -> Result<Device, Unintelligible> {

@@ -138,7 +138,7 @@ fn set(headers: &mut Vec<(String, String)>, name: &str, value: &str) {
     }
 }
 
-/// The SDK looks up `Content-Type` in exactly this case, and does not sign types other than JSON and BSON.
+/// The SDK searches for `Content-Type` in exactly this case, and does not sign types other than JSON and BSON.
 fn has_unsigned_payload(headers: &[(String, String)]) -> bool {
     let kind = headers.iter().find(|(name, _)| name == "Content-Type").map_or("", |(_, kind)| kind);
     !kind.is_empty() && !kind.starts_with("application/json") && !kind.starts_with("application/bson")
@@ -266,7 +266,7 @@ fn string_to_sign(algorithm: Algorithm, date: &str, scope: &str, canonical_reque
 
 /// The signing key of V11: 64 hex digits, used as text and not as the 32 bytes that they encode. `scope` is `day/region/service`.
 #[must_use]
-#[expect(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8,160 bytes; 32 are asked for")]
+#[expect(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8,160 bytes; 32 are requested")]
 pub fn derived_key(access_key: &str, secret_key: &SecretString, scope: &str) -> SecretString {
     let hkdf = hkdf::Hkdf::<Sha256>::new(Some(access_key.as_bytes()), secret_key.expose_secret().as_bytes());
     let mut key = [0_u8; 32];

@@ -1,16 +1,14 @@
-//! The IAM token of `auth: Token`: fetched when none is held, renewed before it expires, and once more when it is refused.
-//!
-//! **Invariant:** callers that need a token at the same time cost one request, even if that request fails.
+//! The IAM token of `auth: Token`: fetched when none is held, renewed before it expires, and once more when it is rejected.
 
-use super::{refusal, render, wire};
+use super::{refusal, wire};
 use crate::{
     api::{HuaweiIotda, IotdaAuth, OtaCloudSpec},
-    cloud::{Call, CallError, Effect, ErrorClass, Transport, WireRequest, WireResponse, effect},
+    cloud::{
+        Call, CallError, ErrorClass, Transport, WireRequest, WireResponse, effect, request, single_flight,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::Mutex;
 
 /// Lifetime of a token if IAM does not state it (IAM API page iam_30_0001).
 const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
@@ -28,13 +26,17 @@ pub struct User {
     pub domain: SecretString,
 }
 
-/// A token, valid until it must be renewed. `id` distinguishes tokens without comparing them.
-#[derive(Clone)]
+/// A token, valid until it must be renewed.
 pub struct Token {
     /// Value of `X-Auth-Token`.
     pub secret: SecretString,
-    id: u64,
     renew_at: Timestamp,
+}
+
+impl single_flight::Token for Token {
+    fn renew_at(&self) -> Timestamp {
+        self.renew_at
+    }
 }
 
 /// Address of IAM in a region.
@@ -50,43 +52,6 @@ pub fn derived_iam(spec: &OtaCloudSpec) -> Option<String> {
     is_derived.then(|| iam_of(&spec.region))
 }
 
-/// Holds the token of one account.
-#[derive(Default)]
-pub struct TokenCache {
-    attempts: AtomicU64,
-    last: Mutex<Option<Result<Token, CallError>>>,
-}
-
-impl TokenCache {
-    /// A token that is valid at `now`, other than `refused`.
-    ///
-    /// # Errors
-    /// When IAM refuses, cannot be reached, or answers unintelligibly. No request of the caller has been sent then.
-    pub async fn get(
-        &self,
-        source: &TokenSource<'_>,
-        refused: Option<&Token>,
-        now: Timestamp,
-    ) -> Result<Token, CallError> {
-        let attempts_before = self.attempts.load(Ordering::SeqCst);
-        let mut last = self.last.lock().await;
-        let good =
-            |token: &Token| now < token.renew_at && refused.is_none_or(|refused| refused.id != token.id);
-        match &*last {
-            Some(Ok(token)) if good(token) => return Ok(token.clone()),
-            Some(Err(error)) if self.attempts.load(Ordering::SeqCst) != attempts_before => {
-                return Err(error.clone());
-            }
-            _ => {}
-        }
-        let id = self.attempts.load(Ordering::SeqCst) + 1;
-        let fetched = source.fetch(id, now).await;
-        self.attempts.store(id, Ordering::SeqCst);
-        *last = Some(fetched.clone());
-        fetched
-    }
-}
-
 /// What a token is fetched with.
 pub struct TokenSource<'a> {
     /// Region, project and IAM address.
@@ -100,18 +65,22 @@ pub struct TokenSource<'a> {
 }
 
 impl TokenSource<'_> {
-    async fn fetch(&self, id: u64, now: Timestamp) -> Result<Token, CallError> {
-        let sent = self.transport.send(self.request()?).await;
-        let response = sent.map_err(|failure| self.not_sent(effect::of_transport(self.call, failure)))?;
+    /// Signs in.
+    ///
+    /// # Errors
+    /// When IAM refuses, cannot be reached, or answers unintelligibly. No request of the caller has been sent then.
+    pub async fn fetch(&self, now: Timestamp) -> Result<Token, CallError> {
+        let sent = request::send(self.transport, self.call, self.request()?).await;
+        let response = sent.map_err(Self::not_sent)?;
         if let Some(error) = refusal::of_answer(self.call, &response, now) {
-            return Err(self.not_sent(error));
+            return Err(Self::not_sent(error));
         }
-        self.read(&response, id, now)
+        self.read(&response, now)
     }
 
-    fn read(&self, response: &WireResponse, id: u64, now: Timestamp) -> Result<Token, CallError> {
+    fn read(&self, response: &WireResponse, now: Timestamp) -> Result<Token, CallError> {
         let strange = |what: &str| {
-            self.not_sent(refusal::unintelligible(self.call, response, what.to_owned()))
+            Self::not_sent(refusal::unintelligible(self.call, response, what.to_owned()))
                 .next_step("check spec.huaweiIotda.iamEndpoint")
         };
         let secret = response
@@ -123,24 +92,23 @@ impl TokenSource<'_> {
             reply.token.expires_at.parse().unwrap_or_else(|_| now.saturating_add(LIFETIME).unwrap_or(now));
         let margin = (ends.duration_since(now) / 10).clamp(SignedDuration::ZERO, MARGIN);
         let renew_at = ends.saturating_sub(margin).unwrap_or(ends);
-        Ok(Token { secret: secret.into(), id, renew_at })
+        Ok(Token { secret: secret.into(), renew_at })
     }
 
     fn request(&self) -> Result<WireRequest, CallError> {
         let derived = iam_of(&self.spec.region);
-        let origin = render::origin(self.spec.iam_endpoint.as_deref().unwrap_or(&derived)).to_owned();
-        let body = serde_json::to_vec(&self.body())
-            .map_err(|error| CallError::new(ErrorClass::Invalid, self.call.operation(), error.to_string()))?;
+        let origin = request::origin(self.spec.iam_endpoint.as_deref().unwrap_or(&derived)).to_owned();
+        let body = request::json(self.call.operation(), &self.body())?;
         Ok(WireRequest {
             method: "POST",
             path: "/v3/auth/tokens".to_owned(),
             query: "nocatalog=true".to_owned(),
             headers: vec![
                 ("Content-Type".to_owned(), "application/json".to_owned()),
-                ("Host".to_owned(), render::host(&origin).to_owned()),
+                ("Host".to_owned(), request::host(&origin).to_owned()),
             ],
             origin,
-            body: body.into(),
+            body,
             upload: None,
         })
     }
@@ -164,9 +132,8 @@ impl TokenSource<'_> {
     }
 
     /// Signing in failed, so the call itself was not sent.
-    fn not_sent(&self, mut error: CallError) -> CallError {
-        error.effect = Effect::None;
-        error.message = format!("sign-in to IAM failed: {}", error.message);
+    fn not_sent(error: CallError) -> CallError {
+        let mut error = effect::not_signed_in(error, "sign-in to IAM");
         if error.class == ErrorClass::Unauthorized {
             error.next_step = "check spec.credentials: username, password and domain".to_owned();
         }

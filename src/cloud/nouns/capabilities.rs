@@ -29,8 +29,6 @@ pub struct Capabilities {
     pub shows_devices: bool,
     /// Maximum number of devices per job.
     pub max_devices_per_job: usize,
-    /// Maximum number of devices per stop or retry call; more are sent in several calls.
-    pub max_devices_per_order: usize,
     /// Rows per page of a list, except for devices.
     pub page_size: usize,
     /// Devices per call of a page of devices: more than one number where names and versions are read separately.

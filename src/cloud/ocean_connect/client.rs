@@ -8,7 +8,7 @@ use crate::{
     api::OceanConnect,
     cloud::{
         Call, CallError, Capabilities, Cloud, CloudKind, JobIdentity, Reply, RowsLack, Transport, Uploads,
-        WireRequest, WireResponse, effect,
+        WireRequest, WireResponse, single_flight::Exchange,
     },
 };
 use async_trait::async_trait;
@@ -16,8 +16,8 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 
-/// Tokens that may be refused before a call fails.
-const TOKENS_REFUSED: usize = 2;
+/// Tokens that may be rejected before a call fails.
+const TOKENS_REJECTED: usize = 2;
 
 /// An application of OceanConnect.
 pub struct OceanConnectClient {
@@ -53,7 +53,7 @@ impl OceanConnectClient {
     }
 
     /// Another sign-in may invalidate a token: another one is fetched, and the call is sent again. Twice, because the token that
-    /// another process of ours has stored may be as old. `1010005` is a definite refusal, so nothing can happen twice.
+    /// another process of ours has stored may be as old.
     async fn send_signed_in(
         &self,
         call: &Call,
@@ -62,19 +62,14 @@ impl OceanConnectClient {
     ) -> Result<WireResponse, CallError> {
         let (spec, secret, transport) = (&self.spec, &self.secret, self.transport.as_ref());
         let source = Source { spec, secret, transport, call };
-        let mut token = self.session.get(&source, None, now).await?;
-        for _ in 0..TOKENS_REFUSED {
-            let response = self.send(call, with_token(&request, &token)).await?;
-            if !refusal::is_bad_token(&response) {
-                return Ok(response);
-            }
-            token = self.session.get(&source, Some(&token), now).await?;
-        }
-        self.send(call, with_token(&request, &token)).await
-    }
-
-    async fn send(&self, call: &Call, request: WireRequest) -> Result<WireResponse, CallError> {
-        self.transport.send(request).await.map_err(|failure| effect::of_transport(call, failure))
+        let exchange = Exchange {
+            transport,
+            call,
+            now,
+            is_rejected: refusal::is_bad_token,
+            rejections: TOKENS_REJECTED,
+        };
+        self.session.send(&exchange, &source, |token| with_token(&request, token)).await
     }
 }
 
@@ -114,7 +109,6 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         stopped_jobs_hold: false,
         shows_devices: true,
         max_devices_per_job: limits::TASK_DEVICES,
-        max_devices_per_order: limits::TASK_DEVICES,
         page_size: limits::PAGE_SIZE,
         device_pages: &[limits::DEVICE_PAGE_SIZE],
         lists_software: true,

@@ -32,7 +32,6 @@ pub fn check(call: &Call) -> Result<(), CallError> {
             "use spec.artifact.portal, and upload the package in the portal",
         ),
         Call::StopJob { .. } => refuse("a task of OceanConnect cannot be stopped through the API", PORTAL),
-        Call::RetryJob { .. } => refuse("a task of OceanConnect cannot be retried through the API", PORTAL),
         Call::DeleteJob { .. } => refuse("a task of OceanConnect cannot be deleted through the API", PORTAL),
         Call::ListJobDevices { only: Some(_), .. } => {
             refuse("OceanConnect lists the devices of a whole task only", "remove the devices")

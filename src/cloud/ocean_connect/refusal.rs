@@ -1,7 +1,11 @@
 //! Maps an answer that is not a success to an error that states who must act, and which field of a manifest caused it. The
 //! cloud's code comes first: 403 means both "too many calls" and "no such token".
 
-use crate::cloud::{Call, CallError, ErrorClass, WireResponse, effect::maybe_effective};
+use crate::cloud::{
+    Call, CallError, ErrorClass, WireResponse,
+    effect::by_class,
+    refusal::{self, limited, of_status, text},
+};
 use serde_json::Value;
 
 /// The token is not the newest one of the application, has expired, or belongs to another application.
@@ -73,49 +77,31 @@ const MEANINGS: [Meaning; 26] = [
 /// The error that an answer represents; none when it is a success whose body can be read as one.
 #[must_use]
 pub fn of_answer(call: &Call, response: &WireResponse) -> Option<CallError> {
-    let (code, words) = said(response);
+    let (code, words) = details(response);
     let is_success = (200..300).contains(&response.status);
     if is_success && code.is_none() {
         return None;
     }
     let known = MEANINGS.iter().find(|meaning| Some(meaning.code) == code.as_deref());
-    let class = known.map_or_else(|| class_of(response.status), |meaning| meaning.class);
+    let class = known.map_or_else(|| of_status(response.status), |meaning| meaning.class);
     let message = words.unwrap_or_else(|| "the response has no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
     error.status = Some(response.status);
     error.code = code;
     error.next_step = known.map_or_else(|| next_step(class), |meaning| meaning.next_step).to_owned();
-    let is_definite = !matches!(class, ErrorClass::Unavailable | ErrorClass::Unintelligible);
-    Some(if is_definite { error } else { maybe_effective(call, error) })
+    Some(by_class(call, error))
 }
 
 /// True when the answer means that the token is not the newest one of the application.
 #[must_use]
 pub fn is_bad_token(response: &WireResponse) -> bool {
-    said(response).0.as_deref() == Some(BAD_TOKEN)
+    details(response).0.as_deref() == Some(BAD_TOKEN)
 }
 
 /// A 2xx answer that no document describes: nothing is concluded from it.
 #[must_use]
 pub fn unintelligible(call: &Call, response: &WireResponse, message: String) -> CallError {
-    let mut error = CallError::new(ErrorClass::Unintelligible, call.operation(), message)
-        .next_step(next_step(ErrorClass::Unintelligible));
-    error.status = Some(response.status);
-    maybe_effective(call, error)
-}
-
-/// The class of a status alone. An undocumented error under a 2xx is unintelligible.
-const fn class_of(status: u16) -> ErrorClass {
-    match status {
-        400 | 413 => ErrorClass::Invalid,
-        401 => ErrorClass::Unauthorized,
-        403 => ErrorClass::Forbidden,
-        404 => ErrorClass::NotFound,
-        409 => ErrorClass::Conflict,
-        429 => ErrorClass::Throttled,
-        408 | 500..=599 => ErrorClass::Unavailable,
-        _ => ErrorClass::Unintelligible,
-    }
+    refusal::unintelligible(call, response, message, next_step(ErrorClass::Unintelligible))
 }
 
 const fn next_step(class: ErrorClass) -> &'static str {
@@ -134,13 +120,7 @@ const fn next_step(class: ErrorClass) -> &'static str {
 }
 
 /// `error_code` and `error_desc`; old calls give them under HTTP 200, too.
-fn said(response: &WireResponse) -> (Option<String>, Option<String>) {
+fn details(response: &WireResponse) -> (Option<String>, Option<String>) {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-    let text = |field: &str| match body.get(field)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let plain = |text: String| text.chars().filter(|c| !c.is_control()).take(500).collect();
-    (text("error_code"), text("error_desc").map(plain))
+    (text(&body, "error_code"), text(&body, "error_desc").map(|words| limited(&words)))
 }

@@ -3,7 +3,9 @@
 use super::{limits, wire};
 use crate::{
     api::{DeliveryStart, OceanConnect},
-    cloud::{Call, CallError, Cursor, Delivery, ErrorClass, NewJob, PackageKey, PackageKind, WireRequest},
+    cloud::{
+        Call, CallError, Cursor, Delivery, ErrorClass, NewJob, PackageKey, PackageKind, WireRequest, request,
+    },
 };
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,12 +23,6 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 #[must_use]
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
-}
-
-/// Scheme, host and port of an address in a manifest.
-#[must_use]
-pub fn origin(endpoint: &str) -> &str {
-    endpoint.trim_end_matches('/')
 }
 
 /// The request of a call, without its token.
@@ -81,7 +77,6 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
         | Call::Upload { .. }
         | Call::CreatePackage(_)
         | Call::StopJob { .. }
-        | Call::RetryJob { .. }
         | Call::DeleteJob { .. }
         | Call::ListTaggedDevices { .. } => {
             return Err(CallError::new(
@@ -105,7 +100,7 @@ fn build(
         query.into_iter().map(|(name, value)| format!("{name}={}", encode(&value))).collect();
     WireRequest {
         method,
-        origin: origin(&spec.endpoint).to_owned(),
+        origin: request::origin(&spec.endpoint).to_owned(),
         path: format!("/{}", path.join("/")),
         query: query.join("&"),
         headers: vec![
@@ -139,10 +134,7 @@ fn create_body(call: &Call, job: &NewJob) -> Result<Bytes, CallError> {
         targets: wire::NewTargets { devices: &job.devices },
         policy: policy(&job.delivery),
     };
-    let body = serde_json::to_vec(&body);
-    let body =
-        body.map_err(|error| CallError::new(ErrorClass::Invalid, call.operation(), error.to_string()))?;
-    Ok(body.into())
+    request::json(call.operation(), &body)
 }
 
 fn policy(delivery: &Delivery) -> wire::Policy {

@@ -130,11 +130,11 @@ fn job(task: wire::Operation) -> Result<Job, Unintelligible> {
     let kind = kinds.into_iter().find(|kind| render::operation_type(*kind) == task.operate_type);
     let kind = kind.ok_or_else(|| format!("task {} is of type {}", task.operation_id, task.operate_type))?;
     // Without its targets it is unknown whether a task is ours and which devices it holds.
-    let nobody = || format!("task {} names no targets", task.operation_id);
-    let targets = task.targets.ok_or_else(nobody)?;
+    let no_targets = || format!("task {} names no targets", task.operation_id);
+    let targets = task.targets.ok_or_else(no_targets)?;
     let (devices, groups) = (targets.devices.unwrap_or_default(), targets.device_groups.unwrap_or_default());
     if devices.is_empty() && groups.is_empty() {
-        return Err(nobody());
+        return Err(no_targets());
     }
     Ok(Job {
         id: id(task.operation_id)?,

@@ -43,13 +43,12 @@ pub(super) fn name_of(origin: &str, app_id: &str) -> String {
 }
 
 /// The stored token, if it was issued for this application secret.
-pub(super) fn read(kept: &mut dyn Kept, secret: &SecretString, id: u64) -> Option<Token> {
+pub(super) fn read(kept: &mut dyn Kept, secret: &SecretString) -> Option<Token> {
     let text = kept.read()?;
     let note: Note = serde_json::from_str(text.expose_secret()).ok()?;
     let is_ours = note.given_for == hash(&[secret.expose_secret()]) && !note.access_token.is_empty();
     is_ours.then(|| Token {
         secret: note.access_token.into(),
-        id,
         refresh: note.refresh_token.map(SecretString::from),
         renew_at: note.renew_at,
     })

@@ -163,7 +163,7 @@ mod tests {
 
     const BYTES: &[u8] = b"firmware";
 
-    fn said(root: &Path, path: PathBuf) -> String {
+    fn refusal(root: &Path, path: PathBuf) -> String {
         let sha256 = hex::encode(Sha256::digest(BYTES));
         match open_checked(&LocalFile { path, root: root.to_owned(), sha256, md5: None, size: None }) {
             Ok((mut file, size)) => {
@@ -208,11 +208,11 @@ mod tests {
             ("fleet/empty.bin", "is empty"),
             ("fleet/other.bin", "has the SHA-256"),
         ] {
-            let said = said(&root, at(path));
-            assert!(said.contains(expected), "{path}: {said}");
+            let refusal = refusal(&root, at(path));
+            assert!(refusal.contains(expected), "{path}: {refusal}");
         }
-        assert!(said(&root, dir.path().join("outside.bin")).contains(leads_out));
-        let nowhere = said(Path::new(""), PathBuf::from("Cargo.toml"));
+        assert!(refusal(&root, dir.path().join("outside.bin")).contains(leads_out));
+        let nowhere = refusal(Path::new(""), PathBuf::from("Cargo.toml"));
         assert!(nowhere.contains("start it with --artifacts"), "{nowhere}");
     }
 }

@@ -86,7 +86,7 @@ mod tests {
     use crate::cloud::{WireRequest, WireResponse};
 
     #[test]
-    fn nothing_that_lets_somebody_in_is_shown() {
+    fn no_credential_is_shown() {
         let named = |names: &[&str]| {
             names.iter().map(|name| ((*name).to_owned(), "hunter2".to_owned())).collect::<Vec<_>>()
         };

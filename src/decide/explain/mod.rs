@@ -1,7 +1,7 @@
 //! Why an object has its present status, and what would change it: sentences from spec, status and time only.
 //!
 //! The arithmetic is that of the decisions: what would pass a gate is found by calling
-//! [`gate::judge`](super::gate::judge) with possible future counts.
+//! [`gate::judge`](super::rollout::gates::outcome::judge) with possible future counts.
 
 mod devices;
 mod package;

@@ -95,9 +95,10 @@ fn counts_text(counts: StageCounts) -> String {
 
 fn asked(gate: &OutcomeGate) -> String {
     let what = match gate.method {
-        GateMethod::Wilson => {
+        GateMethod::Wilson | GateMethod::Exact => {
+            let bound = if gate.method == GateMethod::Wilson { "a Wilson" } else { "an exact" };
             format!(
-                "a Wilson lower bound of at least {} at {} confidence",
+                "{bound} lower bound of at least {} at {} confidence",
                 gate.min_success.text(),
                 gate.confidence.text()
             )
@@ -282,15 +283,16 @@ fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
 fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
     let open = counts.outstanding();
     let passes = |successes: u32, failures: u32| {
+        // Those that are left have begun: until they have an outcome, they count as failures.
         let then = StageCounts {
-            queued: open.saturating_sub(successes + failures),
-            in_flight: 0,
+            queued: 0,
+            in_flight: open.saturating_sub(successes + failures),
             unconfirmed: 0,
             succeeded: counts.succeeded + successes,
             failed: counts.failed + failures,
             ..counts
         };
-        outcome::judge(gate, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Pass
+        judged_at_the_end(gate, &then).verdict == Verdict::Pass
     };
     let name = format!("Gate {} of stage {stage}", gate.name);
     let Some(needed) = smallest(open, |successes| passes(successes, 0)) else {
@@ -316,6 +318,12 @@ fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
     }
 }
 
+/// The verdict on these counts once the soak is over.
+fn judged_at_the_end(gate: &Gate, counts: &StageCounts) -> Evidence {
+    let sample = outcome::freeze(std::slice::from_ref(gate), counts);
+    outcome::judge(gate, counts, sample, Timestamp::UNIX_EPOCH).evidence
+}
+
 fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32) -> String {
     if let (0, Some(why)) = (counts.failures(), outcome::cannot_prove(stage, counts.assigned, &gate.outcome))
     {
@@ -324,7 +332,7 @@ fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32
         );
     }
     let best = StageCounts { queued: 0, in_flight: 0, succeeded: counts.succeeded + open, ..counts };
-    let reach = outcome::judge(gate, &best, Timestamp::UNIX_EPOCH).value;
+    let reach = judged_at_the_end(gate, &best).value;
     let outlook = match open {
         0 => "every device has an outcome,".to_owned(),
         1 => "even if the last open device succeeds,".to_owned(),
@@ -332,6 +340,7 @@ fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32
     };
     let measure = match gate.outcome.method {
         GateMethod::Wilson => "the Wilson lower bound",
+        GateMethod::Exact => "the exact lower bound",
         GateMethod::Ratio => "the success rate",
     };
     let (reach, goal) = (share(reach), gate.outcome.min_success.text());
@@ -352,9 +361,10 @@ fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
     let counts = total(status);
     let open = counts.outstanding();
     let fires = |failures: u32| {
+        let begun = failures.min(counts.in_flight);
         let then = StageCounts {
-            queued: open.saturating_sub(failures),
-            in_flight: 0,
+            queued: counts.queued.saturating_sub(failures - begun),
+            in_flight: counts.in_flight - begun,
             unconfirmed: 0,
             failed: counts.failed + failures,
             ..counts
@@ -386,9 +396,9 @@ mod tests {
         Gate { name: "proven".into(), outcome }
     }
 
-    fn of(succeeded: u32, failed: u32, queued: u32) -> StageCounts {
-        let assigned = succeeded + failed + queued;
-        StageCounts { assigned, succeeded, failed, queued, ..StageCounts::default() }
+    fn of(succeeded: u32, failed: u32, in_flight: u32) -> StageCounts {
+        let assigned = succeeded + failed + in_flight;
+        StageCounts { assigned, succeeded, failed, in_flight, ..StageCounts::default() }
     }
 
     #[test]
@@ -412,7 +422,7 @@ mod tests {
     #[test]
     fn what_an_outlook_promises_the_judge_keeps() {
         let gate = gate(GateMethod::Wilson, 90);
-        let verdict = |counts| outcome::judge(&gate, &counts, Timestamp::UNIX_EPOCH).verdict;
+        let verdict = |counts: StageCounts| judged_at_the_end(&gate, &counts).verdict;
         let text = outlook("canary", &gate, of(20, 0, 40));
         let needed: u32 =
             text.split("passes after ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();

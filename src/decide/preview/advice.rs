@@ -5,6 +5,7 @@ use crate::api::{CountOrPercent, OtaPackage, OtaRollout, Owner, StopMethod, Stop
 use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::decide::needs::Need;
 use crate::decide::rollout::gates::outcome;
+use crate::decide::rollout::stop_rules;
 use crate::decide::{Action, PackageView, RolloutView, cohort, safeguards};
 
 /// Calls of one operation, and the formula.
@@ -193,6 +194,10 @@ pub(super) fn rollout_warnings(
 fn never_fires(rule: &StopRule, stages: &[PreviewStage]) -> Option<String> {
     let devices: u32 = stages.iter().map(|stage| stage.devices).sum();
     let (needed, what) = match (rule.method, rule.max_failure) {
+        (StopMethod::EProcess, CountOrPercent::Percent(max)) => {
+            (stop_rules::e_process::fewest_devices(rule, max)?, "failed devices")
+        }
+        (StopMethod::EProcess, CountOrPercent::Count(_)) => return None,
         (StopMethod::Ratio, _) => (rule.min_sample, "devices with an outcome (minSample)"),
         (StopMethod::Count, CountOrPercent::Count(count)) => (count, "failed devices (maxFailure)"),
         (StopMethod::Count, CountOrPercent::Percent(_)) => return None,

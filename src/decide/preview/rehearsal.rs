@@ -1,6 +1,7 @@
 //! Rehearses the decisions in a cloud where everything succeeds.
 
 use super::advice::{package_warnings, rollout_warnings};
+use super::risk::{GateRisk, risk};
 use super::{End, Preview, PreviewStage, Step, is_over};
 use crate::api::{
     DEFAULT_NAMESPACE, Kind, MAX_EXAMPLES, ObjectKey, ObjectMeta, OtaPackage, OtaRollout, OtaRolloutStatus,
@@ -96,9 +97,11 @@ pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
         }
         _ => stages(view, &stage, &object),
     };
-    let warnings = rollout_warnings(view, &object, &stages);
+    let risk = risk(view.object, &stages);
+    let mut warnings = rollout_warnings(view, &object, &stages);
+    warnings.extend(risk.iter().flat_map(|risk| &risk.gates).filter_map(GateRisk::warning));
     let soaks = soaks(view.object, &stage.steps);
-    stage.into_preview(object, stages, soaks, warnings, end)
+    Preview { risk, ..stage.into_preview(object, stages, soaks, warnings, end) }
 }
 
 /// The same devices in the same stages, without anything that could hold them.
@@ -404,6 +407,6 @@ impl Rehearsal {
         let irreversible = super::advice::irreversible(self.steps.iter().map(|(action, _)| action));
         let step = |(action, when)| Step { object: self.key.clone(), action, when };
         let steps = self.steps.into_iter().map(step).collect();
-        Preview { steps, stages, soaks, warnings, irreversible, object, end }
+        Preview { steps, stages, soaks, risk: None, warnings, irreversible, object, end }
     }
 }

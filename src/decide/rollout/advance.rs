@@ -95,6 +95,10 @@ fn adopt_spec(context: &Context<'_>, status: &mut OtaRolloutStatus, edited: bool
         if edited && kept.phase == StagePhase::Held {
             kept.phase = StagePhase::Running;
         }
+        if edited && kept.phase != StagePhase::Passed {
+            // Its gates may require another sample.
+            kept.sample = None;
+        }
         if status.package_identity.as_ref() != Some(&context.identity) {
             kept.counts = StageCounts::default();
         }
@@ -194,7 +198,6 @@ impl Pass<'_, '_> {
             self.status.stages[index].phase = StagePhase::Held;
             return Some(Outcome::held(Reason::NoDevicesLeft, message, false));
         }
-        let gates = self.gates(index);
         let mut line = format!(
             "{name}: {} of {} devices succeeded, {} failed, {} outstanding",
             counts.succeeded,
@@ -207,9 +210,12 @@ impl Pass<'_, '_> {
         if counts.queued > 0 && delivery.is_some_and(|delivery| delivery.confirm == Some(true)) {
             line += &format!(" ({} not begun: their users may have to confirm first)", counts.queued);
         }
+        if let Some(outcome) = self.hopeless(index) {
+            return Some(outcome);
+        }
         let looked_at = self.context.jobs.at.min(self.context.fleet.at);
         if !self.is_soaking(index) {
-            if !outcome::is_observed(gates, &counts) {
+            if !outcome::is_observed(self.gates(index), &counts) {
                 self.enter(index, StagePhase::Running, Reason::StageRunning, &line);
                 return Some(Outcome::working(RolloutPhase::Progressing, Reason::StageRunning, line));
             }
@@ -221,7 +227,18 @@ impl Pass<'_, '_> {
         if let Some(outcome) = self.soak(index, looked_at, &line) {
             return Some(outcome);
         }
-        self.exit(index, &line)
+        self.freeze(index);
+        self.hopeless(index).or_else(|| self.exit(index, &line))
+    }
+
+    /// The hold of a stage that has too many failures for one of its gates, and too few to prove that the build is bad.
+    fn hopeless(&mut self, index: usize) -> Option<Outcome> {
+        let hopeless = self.judged(index).find(|judged| judged.is_hopeless)?.evidence;
+        let message =
+            format!("stage {}, gate {}: {}", self.status.stages[index].name, hopeless.rule, hopeless.message);
+        self.enter(index, StagePhase::Held, Reason::GateInconclusive, &message);
+        // Devices that have not begun must not get a build that its canary cannot prove.
+        Some(self.hold_and_stop(Reason::GateInconclusive, message))
     }
 
     /// A time in the future was written by a clock that has been set back since: if no other clock shows when it was, the
@@ -270,12 +287,12 @@ impl Pass<'_, '_> {
             self.enter(index, StagePhase::Passed, Reason::StagePassed, &format!("stage {line}"));
             return None;
         };
-        if counts.queued + counts.in_flight > 0 {
-            let message = format!("stage {name}: {}", open.message);
+        if counts.outstanding() > 0 {
+            let message = format!("stage {name}, gate {}: {}", open.rule, open.message);
             self.enter(index, StagePhase::Soaking, Reason::StageSoaking, &message);
             return Some(Outcome::working(RolloutPhase::Progressing, Reason::GateWaiting, message));
         }
-        let message = format!("stage {name}: {}", open.message);
+        let message = format!("stage {name}, gate {}: {}", open.rule, open.message);
         self.enter(index, StagePhase::Held, Reason::GateInconclusive, &message);
         Some(Outcome::held(Reason::GateInconclusive, message, self.is_live()))
     }

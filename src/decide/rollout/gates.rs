@@ -6,6 +6,7 @@ pub mod outcome;
 use super::advance::Pass;
 use crate::api::{Evidence, Gate, Reason, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::decide::stage::{Target, as_count};
+use outcome::Judged;
 use std::collections::BTreeSet;
 
 impl Pass<'_, '_> {
@@ -39,6 +40,8 @@ impl Pass<'_, '_> {
             self.status.stages[index].phase = StagePhase::Waiting;
             return;
         }
+        self.status.stages[index].sample =
+            outcome::freeze(self.gates(index), &self.status.stages[index].counts);
         let failed = self.ask_gates(index).is_some();
         let stage = &mut self.status.stages[index];
         if failed || !all_pass(stage) {
@@ -85,7 +88,8 @@ impl Pass<'_, '_> {
             return false;
         }
         let asked = self.gates(index).iter().map(|gate| {
-            let mut evidence = outcome::judge(gate, &counts, self.context.now);
+            let frozen = Some(counts.begun());
+            let mut evidence = outcome::judge(gate, &counts, frozen, self.context.now).evidence;
             evidence.message += "; measured on the devices of earlier stages and on those that already run the version, because this stage has no devices to send to";
             evidence
         });
@@ -119,12 +123,31 @@ impl Pass<'_, '_> {
         if let Some(failed) = failed(&stage.gates).filter(|_| is_held) {
             return Some(failed);
         }
-        let counts = stage.counts;
-        let asked = self.gates(index).iter().map(|gate| outcome::judge(gate, &counts, self.context.now));
-        let asked: Vec<Evidence> = asked.map(|evidence| keep_time(evidence, &stage.gates)).collect();
+        let asked = self.judged(index).map(|judged| keep_time(judged.evidence, &stage.gates));
+        let asked: Vec<Evidence> = asked.collect();
         let failed = failed(&asked);
         self.status.stages[index].gates = asked;
         failed
+    }
+
+    /// Each gate of the stage, judged on what is known of its sample now. A stage that passed before samples were recorded is
+    /// judged on all devices that have begun.
+    pub(super) fn judged(&self, index: usize) -> impl Iterator<Item = Judged> {
+        let stage = &self.status.stages[index];
+        let (counts, now) = (stage.counts, self.context.now);
+        let has_passed = stage.phase == StagePhase::Passed;
+        let frozen = stage.sample.or_else(|| has_passed.then(|| counts.begun()));
+        self.gates(index).iter().map(move |gate| outcome::judge(gate, &counts, frozen, now))
+    }
+
+    /// Freezes the sample of a stage whose soak is over, if enough devices have begun, and judges its gates on it.
+    pub(super) fn freeze(&mut self, index: usize) {
+        if self.gates(index).is_empty() || self.status.stages[index].sample.is_some() {
+            return;
+        }
+        let counts = self.status.stages[index].counts;
+        self.status.stages[index].sample = outcome::freeze(self.gates(index), &counts);
+        self.ask_gates(index);
     }
 
     pub(super) fn gates(&self, index: usize) -> &[Gate] {

@@ -49,7 +49,7 @@ impl Pass<'_, '_> {
     }
 
     /// Holds, and stops every job of ours that is not final.
-    fn hold_and_stop(&mut self, reason: Reason, message: String) -> Outcome {
+    pub(super) fn hold_and_stop(&mut self, reason: Reason, message: String) -> Outcome {
         let live = self.observed.jobs.live();
         let ids: BTreeSet<&str> = live.iter().map(|job| job.id.as_str()).collect();
         for job in self.status.stages.iter_mut().flat_map(|stage| &mut stage.jobs) {

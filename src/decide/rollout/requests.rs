@@ -150,6 +150,7 @@ fn order(stage: &mut StageStatus, is_known: impl Fn(&JobRef) -> bool) {
     }
     if stage.phase != StagePhase::Passed {
         (stage.observed_at, stage.observed_cloud_at, stage.observed_uptime) = (None, None, None);
+        stage.sample = None;
     }
     if stage.phase == StagePhase::Held {
         stage.phase = StagePhase::Running;

@@ -5,6 +5,7 @@ use crate::decide::stats::millionths;
 use jiff::Timestamp;
 
 mod count;
+pub mod e_process;
 mod ratio;
 
 /// Judges the counts of all dispatched stages: `Fail` means that the rule fires.
@@ -16,9 +17,11 @@ mod ratio;
 #[must_use]
 pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
     let judged = match (rule.method, rule.max_failure) {
+        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::judge(rule, max, counts),
         (StopMethod::Ratio, CountOrPercent::Percent(max)) => ratio::judge(rule, max, counts),
         (StopMethod::Count, CountOrPercent::Count(max)) => count::judge(rule, max, counts),
         (method, max) => Judged {
+            sample: counts.answered(),
             value: 0.0,
             threshold: 0.0,
             verdict: Verdict::Fail,
@@ -32,11 +35,13 @@ pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
         rule: rule.name.clone(),
         method: format!("{:?}", rule.method),
         verdict: judged.verdict,
-        sample: counts.answered(),
+        sample: judged.sample,
         failures: counts.failures(),
+        unfinished: 0,
+        allowed: None,
         assigned: counts.sample(),
         value: millionths(judged.value),
-        threshold: judged.threshold,
+        threshold: millionths(judged.threshold),
         message: judged.message,
         at,
     }
@@ -44,6 +49,8 @@ pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
 
 /// What a method makes of the counts.
 struct Judged {
+    /// Devices that the failures are compared with.
+    sample: u32,
     value: f64,
     threshold: f64,
     verdict: Verdict,
@@ -56,7 +63,14 @@ mod tests {
     use crate::api::{Percent, StopAction};
 
     fn rule(method: StopMethod, max_failure: CountOrPercent, min_sample: u32) -> StopRule {
-        StopRule { name: "too-many".into(), method, max_failure, min_sample, action: StopAction::Pause }
+        StopRule {
+            name: "too-many".into(),
+            method,
+            max_failure,
+            confidence: None,
+            min_sample,
+            action: StopAction::Pause,
+        }
     }
 
     fn verdict(rule: &StopRule, succeeded: u32, failed: u32) -> Verdict {

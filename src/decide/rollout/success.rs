@@ -4,10 +4,10 @@
 
 use super::advance::Pass;
 use super::deadline::late_text;
-use super::gates::outcome;
+use super::gates::outcome::Judged;
 use super::report::{Outcome, Standing, total};
 use super::{follow_up, overlap};
-use crate::api::{Excluded, Gate, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
+use crate::api::{Excluded, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::decide::{POLL, Requeue};
 
 /// Successes against failures of a stage.
@@ -79,9 +79,12 @@ impl Pass<'_, '_> {
 
     /// The majority after a stage has passed. A gate that still passes decides, whatever the majority.
     fn majority(&self, index: usize) -> Majority {
-        let (gates, counts) = (self.gates(index), self.status.stages[index].counts);
-        let passes = |gate: &Gate| outcome::judge(gate, &counts, self.context.now).verdict == Verdict::Pass;
-        if !gates.is_empty() && gates.iter().all(passes) { Majority::Succeeded } else { Majority::of(counts) }
+        let has_gates = !self.gates(index).is_empty();
+        let pass = |judged: Judged| judged.evidence.verdict == Verdict::Pass;
+        if has_gates && self.judged(index).all(pass) {
+            return Majority::Succeeded;
+        }
+        Majority::of(self.status.stages[index].counts)
     }
 
     fn completed_text(&self) -> String {

@@ -64,6 +64,13 @@ pub fn allowed(sample: u32, rate: f64, confidence: f64) -> Option<u32> {
     Some(proves)
 }
 
+/// Smallest number of devices that proves this success rate when all of them succeed. None when no number can (1), or none
+/// below a million.
+#[must_use]
+pub fn smallest_provable(min_success: f64, confidence: f64) -> Option<u32> {
+    (1..=1_000_000).find(|sample| min_success.powi(*sample) <= 1.0 - confidence).map(i32::unsigned_abs)
+}
+
 /// Upper bound of the failure rate that `failures` of `sample` leave open at this confidence, for display.
 #[must_use]
 pub fn upper_bound(failures: u32, sample: u32, confidence: f64) -> f64 {

@@ -1,6 +1,6 @@
 //! Every formula against `tests/vectors/statistics/`, computed by two other programs.
 
-use super::{auto, binomial, evidence, risk, sprt::Sprt, wilson};
+use super::{auto, binomial, evidence, risk, wilson};
 use serde_json::Value;
 
 fn vectors(name: &str) -> Value {
@@ -125,23 +125,6 @@ fn evidence_against_a_budget() {
     }
 }
 
-#[test]
-fn ratios_of_two_rates() {
-    for row in rows("evidence", "sprt_p0_p1_alpha_beta_A_B") {
-        let [p0, p1, alpha, beta] = [0, 1, 2, 3].map(|index| number(&row[index]));
-        let test = Sprt { p0, p1, alpha, beta };
-        assert!(
-            is_near(test.bad_at(), number(&row[4]), 1e-9) && is_near(test.good_at(), number(&row[5]), 1e-9),
-            "{row}"
-        );
-    }
-    for row in rows("evidence", "sprt_p0_p1_n_k_lnLR") {
-        let test = Sprt { p0: number(&row[0]), p1: number(&row[1]), alpha: 0.05, beta: 0.05 };
-        let found = test.ln_ratio(whole(&row[2]), whole(&row[3]));
-        assert!(is_near(found, number(&row[4]), 1e-9), "{row}: {found}");
-    }
-}
-
 fn plan(stages: &Value) -> Vec<risk::Stage> {
     let limit =
         |limit: &Value| limit.as_u64().map_or(risk::Limit::Any, |_| risk::Limit::AtMost(whole(limit)));
@@ -187,5 +170,15 @@ fn the_risk_of_a_plan() {
             let found = risk::outlook(&stages, boundary, number(&row["p"]), true);
             agrees(&found, row);
         }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn evidence_rises_with_failures_and_falls_with_devices(devices in 0..5_000_u32, failures in 0..5_000_u32, budget in 1..99_u32) {
+        let (failures, budget) = (failures.min(devices), f64::from(budget) / 100.0);
+        let now = ln_evidence(devices + 1, failures, budget);
+        proptest::prop_assert!(ln_evidence(devices + 1, failures + 1, budget) > now);
+        proptest::prop_assert!(ln_evidence(devices, failures, budget) > now);
     }
 }

@@ -4,6 +4,7 @@ use super::rehearsal;
 use crate::api::{Object, ObjectKey};
 use crate::cloud::TransportError;
 use crate::engine::failpoints::Failpoint;
+use crate::engine::graph::Graph;
 use crate::engine::ports::Ports;
 use crate::engine::prune::{Pruning, Withheld, is_confirmed};
 use crate::engine::{Engine, Report, admission};
@@ -236,11 +237,7 @@ impl FolderDriver {
     /// # Errors
     /// The state's error.
     pub async fn objects(&self) -> Result<Vec<Arc<Object>>, StateError> {
-        let mut objects = Vec::new();
-        for key in self.state.keys().await? {
-            objects.extend(self.state.load(&key).await?);
-        }
-        Ok(objects)
+        Graph(self.state.as_ref()).all().await
     }
 
     /// One object with its current status.

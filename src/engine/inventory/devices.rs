@@ -1,9 +1,8 @@
 //! Devices of an account: whole products, single devices, groups and tags.
 
 use super::listing::{Question, Reading, turn_page};
-use super::misfit;
 use crate::cloud::{Call, CallError, Cursor, Device, DeviceScope, ErrorClass, Page, Reply};
-use crate::engine::{account::Account, queue::Class};
+use crate::engine::{account::misfit, caller::Caller};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,10 +122,9 @@ impl Devices {
     /// The error of the call.
     pub async fn list_step(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         scope: &DeviceScope,
         not_before: Timestamp,
-        urgency: Class,
     ) -> Result<bool, CallError> {
         let question = ProductDevices(scope.clone());
         let kept = self.products.entry(scope.clone()).or_default();
@@ -134,10 +132,10 @@ impl Devices {
         if kept.at >= Some(not_before) {
             return Ok(true);
         }
-        let read = turn_page(&mut kept.under_way, question, account, not_before, urgency).await?;
+        let read = turn_page(&mut kept.under_way, question, caller, not_before).await?;
         let Some(read) = read else { return Ok(false) };
         kept.at = Some(read.at);
-        kept.took = account.now().duration_since(read.at);
+        kept.took = caller.account.now().duration_since(read.at);
         kept.rows = read.rows.into_iter().map(|device| (device.id.clone(), device)).collect();
         Ok(true)
     }
@@ -148,11 +146,10 @@ impl Devices {
     /// The error of the call, except "not found".
     pub async fn look(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         scope: &DeviceScope,
         id: &str,
         not_before: Timestamp,
-        urgency: Class,
     ) -> Result<Option<Device>, CallError> {
         let key = (scope.clone(), id.to_owned());
         if let Some(single) = self.single.get_mut(&key) {
@@ -161,8 +158,9 @@ impl Devices {
                 return Ok(single.device.clone());
             }
         }
-        let (now, call) = (account.now(), Call::ShowDevice { scope: scope.clone(), id: id.to_owned() });
-        let device = match account.call(&call, urgency).await {
+        let (now, call) =
+            (caller.account.now(), Call::ShowDevice { scope: scope.clone(), id: id.to_owned() });
+        let device = match caller.call(&call).await {
             Ok(Reply::Device(device)) => Some(device),
             Ok(_) => return Err(misfit(&call)),
             Err(error) if error.class == ErrorClass::NotFound => None,
@@ -191,17 +189,16 @@ impl Devices {
     /// The error of the call.
     pub async fn members_step(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         set: &DeviceSet,
         not_before: Timestamp,
-        urgency: Class,
     ) -> Result<bool, CallError> {
         let kept = self.sets.entry(set.clone()).or_default();
         kept.idle_rounds = 0;
         if kept.at >= Some(not_before) {
             return Ok(true);
         }
-        let read = turn_page(&mut kept.under_way, set.clone(), account, not_before, urgency).await?;
+        let read = turn_page(&mut kept.under_way, set.clone(), caller, not_before).await?;
         let Some(read) = read else { return Ok(false) };
         kept.at = Some(read.at);
         kept.rows = read.rows.into_iter().collect();
@@ -237,8 +234,12 @@ mod tests {
     use super::*;
     use crate::api::{Kind, ObjectKey};
     use crate::decide::needs::package_key;
+    use crate::engine::context::Reconcile;
+    use crate::engine::freshness::Evidence;
+    use crate::engine::priority::Priority;
     use crate::engine::testing::{Bench, WORLD, cloud, package, rollout};
-    use crate::engine::worker::{Trouble, Worker};
+    use crate::engine::trouble::Trouble;
+    use crate::engine::worker::Worker;
     use crate::source::manifest;
     use crate::state::memory::Memory;
     use std::{path::Path, sync::Arc, time::Duration};
@@ -256,20 +257,19 @@ mod tests {
         (Worker::new(home, Arc::new(store), ports), keys)
     }
 
-    async fn turn(worker: &mut Worker, key: &ObjectKey) {
-        worker.began = worker.ports.clock.now();
-        while let Err(trouble) = worker.reconcile(key, Class::Drift).await {
+    async fn reconcile(worker: &mut Worker, key: &ObjectKey) {
+        let since = (worker.ports.clock.now(), Evidence::Known);
+        while let Err(trouble) = Reconcile::new(worker, Priority::Drift, since).run(key).await {
             assert!(matches!(trouble, Trouble::Yield), "{trouble:?}");
-            worker.begin_slice();
         }
     }
 
     /// Waits for the next drift round, and runs it.
     async fn drift_round(worker: &mut Worker) {
         tokio::time::sleep(Duration::from_mins(6)).await;
-        let (home, now) = (worker.home.clone(), worker.ports.clock.now());
+        let (cloud, now) = (worker.cloud.clone(), worker.ports.clock.now());
         while worker.link.as_ref().is_none_or(|link| link.drift_due <= now) {
-            turn(worker, &home).await;
+            reconcile(worker, &cloud).await;
         }
     }
 
@@ -280,7 +280,7 @@ mod tests {
         let text = [cloud("lab", "a"), package("v2", "lab", "V2"), rollout("all", "v2", 1), few].concat();
         let (mut worker, keys) = worker(&bench, &text);
         for key in &keys {
-            turn(&mut worker, key).await;
+            reconcile(&mut worker, key).await;
         }
         let all = keys.iter().find(|key| key.name == "all").unwrap();
         let key = keys.iter().find(|key| key.kind == Kind::OtaPackage).unwrap();
@@ -288,7 +288,7 @@ mod tests {
         let scope = package_key(stored.as_package().unwrap()).scope();
         let mut known = Vec::new();
         for _ in 0..6 {
-            turn(&mut worker, all).await;
+            reconcile(&mut worker, all).await;
             let devices = &worker.inventory.devices;
             known.push((devices.of_product(&scope).is_some(), devices.seen_at(&scope, "m-1").is_some()));
             drift_round(&mut worker).await;

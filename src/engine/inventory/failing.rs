@@ -2,7 +2,7 @@
 //! their own backoffs begin again: the resource itself is read at growing intervals, whichever object needs it.
 
 use crate::cloud::CallError;
-use crate::engine::queue::Class;
+use crate::engine::priority::Priority;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -25,9 +25,9 @@ struct Failure {
 impl Failing {
     /// Why the resource could not be read, while it is too early to read it again. What a user has changed is read sooner, but not
     /// by each of several objects in turn.
-    pub(super) fn error_of(&self, id: &str, urgency: Class, now: Timestamp) -> Option<CallError> {
+    pub(super) fn error_of(&self, id: &str, priority: Priority, now: Timestamp) -> Option<CallError> {
         let failure = self.0.get(id)?;
-        let interval = if urgency == Class::UserChange { FIRST } else { failure.interval };
+        let interval = if priority == Priority::UserChange { FIRST } else { failure.interval };
         (now.duration_since(failure.at) < interval).then(|| failure.error.clone())
     }
 
@@ -52,12 +52,12 @@ mod tests {
     use super::*;
     use crate::cloud::ErrorClass;
 
-    fn reads(urgency: Class) -> Vec<i64> {
+    fn reads(priority: Priority) -> Vec<i64> {
         let error = Err(CallError::new(ErrorClass::Unavailable, "ShowJob", "no answer"));
         let (mut failing, mut reads) = (Failing::default(), Vec::new());
         for second in 0..400 {
             let now = Timestamp::from_second(second).unwrap();
-            if failing.error_of("j", urgency, now).is_none() {
+            if failing.error_of("j", priority, now).is_none() {
                 reads.push(second);
                 failing.note("j", &error, now);
             }
@@ -67,15 +67,15 @@ mod tests {
 
     #[test]
     fn what_fails_is_read_at_intervals_that_grow() {
-        assert_eq!(reads(Class::Drift), [0, 5, 15, 35, 75, 155, 275, 395]);
-        assert_eq!(reads(Class::UserChange)[..4], [0, 5, 10, 15]);
+        assert_eq!(reads(Priority::Drift), [0, 5, 15, 35, 75, 155, 275, 395]);
+        assert_eq!(reads(Priority::UserChange)[..4], [0, 5, 10, 15]);
     }
 
     #[test]
     fn what_was_read_since_or_concerns_the_whole_account_is_read_at_once() {
         let error = |class| Err(CallError::new(class, "ShowJob", "no answer"));
         let (mut failing, now) = (Failing::default(), Timestamp::UNIX_EPOCH);
-        let fails = |failing: &Failing, id| failing.error_of(id, Class::Drift, now).is_some();
+        let fails = |failing: &Failing, id| failing.error_of(id, Priority::Drift, now).is_some();
         failing.note("j", &error(ErrorClass::Unavailable), now);
         assert!(fails(&failing, "j") && !fails(&failing, "another"));
         failing.note("j", &Ok(()), now);

@@ -1,71 +1,13 @@
 //! What job rows lack on some clouds ([`RowsLack`]): it is read from the results of all devices of a job.
 
-use super::jobs::{Jobs, Row, is_as_far};
-use crate::cloud::{
-    CallError, DeviceOutcome, DeviceResult, ErrorClass, Job, JobState, PackageKind, RowsLack,
-};
-use crate::engine::{account::Account, queue::Class};
+use super::jobs::Jobs;
+use super::row::{Details, Row};
+use crate::cloud::{CallError, DeviceOutcome, DeviceResult, ErrorClass, Job, PackageKind};
+use crate::engine::caller::Caller;
 use jiff::{SignedDuration, Timestamp};
 
 /// How long a job of another object that cannot be read is skipped.
 const UNREADABLE: SignedDuration = SignedDuration::from_mins(5);
-
-/// Details from the devices of a job.
-#[derive(Debug)]
-pub(super) struct Details {
-    /// When their observation began.
-    at: Timestamp,
-    /// The job state of the row at that time.
-    stood: JobState,
-    /// The devices that had not succeeded.
-    unfinished: Vec<DeviceResult>,
-}
-
-impl Row {
-    /// True when an observation of its devices shows what they did before the job was stopped, or reached its present
-    /// state.
-    fn is_visible(&self, stopped_at: Option<Timestamp>, lag: SignedDuration, read_at: Timestamp) -> bool {
-        let since = stopped_at.map_or(self.changed_at, |at| at.min(self.changed_at));
-        since.saturating_add(lag).is_ok_and(|visible| visible <= read_at)
-    }
-
-    /// Its details, beside a row that shows this state. In another state they are older than the row, also where they were
-    /// read when it was in that state before: a list that lags may have shown a third one since.
-    pub(super) fn details_beside(self, stands: &JobState) -> Option<Details> {
-        let mut details = self.details?;
-        if !is_as_far(stands, &self.stands) {
-            details.stood = self.stands;
-        }
-        Some(details)
-    }
-
-    fn lacks_devices(&self) -> bool {
-        self.job.devices.is_empty() && self.details.is_none()
-    }
-
-    /// True when the details are older than the present state of the job, or missing.
-    fn is_ahead_of_details(&self) -> bool {
-        self.details.as_ref().is_none_or(|details| !is_as_far(&self.stands, &details.stood))
-    }
-
-    /// True when the devices must be read. For jobs of other objects it must be known which devices are busy.
-    fn asks_for_details(&self, lack: RowsLack, is_ours: bool, not_before: Timestamp) -> bool {
-        let read_at = self.details.as_ref().map(|details| details.at);
-        match (lack, self.job.state.is_final()) {
-            (RowsLack::Nothing, _) => false,
-            _ if !is_ours && self.job.token.is_none() => false,
-            (RowsLack::Devices, _) if !is_ours => self.lacks_devices(),
-            (RowsLack::Progress, true) if !is_ours => read_at.is_some() && self.is_ahead_of_details(),
-            (_, true) => self.is_ahead_of_details(),
-            // A job that was just created needs no query: its devices are those that it was created for.
-            (RowsLack::Devices, false) => {
-                self.lacks_devices() || read_at.unwrap_or(self.changed_at) < not_before
-            }
-            // A finished job looks like a running one until its devices are read.
-            (RowsLack::Progress, false) => read_at < Some(not_before),
-        }
-    }
-}
 
 impl Jobs {
     /// True when it is unknown which devices the job was created for.
@@ -113,28 +55,27 @@ impl Jobs {
     /// The error of the call, except "not found" for a job that no longer exists.
     pub async fn read_details(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         id: &str,
         not_before: Timestamp,
-        urgency: Class,
     ) -> Result<bool, CallError> {
-        if let Some(error) = self.without_devices.error_of(id, urgency, account.now()) {
+        if let Some(error) = self.without_devices.error_of(id, caller.priority, caller.account.now()) {
             return Err(error);
         }
-        let mut read = match self.turn_devices(account, (id.to_owned(), None), not_before, urgency).await {
+        let mut read = match self.turn_devices(caller, (id.to_owned(), None), not_before).await {
             Err(error) if error.class == ErrorClass::NotFound => {
-                self.show(account, id, urgency).await?;
+                self.show(caller, id).await?;
                 return if self.rows.contains_key(id) { Err(error) } else { Ok(true) };
             }
             Ok(None) => return Ok(false),
             Ok(Some(read)) => read,
             Err(error) => {
-                self.without_devices.note(id, &Err(error.clone()), account.now());
+                self.without_devices.note(id, &Err(error.clone()), caller.account.now());
                 return Err(error);
             }
         };
-        self.without_devices.note(id, &Ok(()), account.now());
-        let (lack, lag) = (self.rows_lack, account.cloud().capabilities().visibility_lag);
+        self.without_devices.note(id, &Ok(()), caller.account.now());
+        let (lack, lag) = (self.rows_lack, caller.account.cloud().capabilities().visibility_lag);
         self.unreadable.remove(id);
         let stopped_at = self.get(id).and_then(|job| self.stopped_at(job));
         let Some(row) = self.rows.get_mut(id) else { return Ok(true) };
@@ -156,7 +97,7 @@ mod tests {
     use super::super::jobs::keep_one_row_each;
     use super::*;
     use crate::api::{Kind, Object, ObjectKey, RolloutPhase};
-    use crate::cloud::JobCounts;
+    use crate::cloud::{JobCounts, JobState, RowsLack};
     use crate::engine::testing::{Bench, WORLD, cloud, package, rollout};
     use crate::simulator::world::DeviceSpec;
     use serde_json::json;

@@ -2,15 +2,14 @@
 
 use super::answers::Answers;
 use super::failing::Failing;
-use super::job_details::Details;
 use super::listing::{Question, Read, Reading, turn_page};
-use super::misfit;
+use super::row::{Row, is_as_far};
 use crate::api::Intent;
 use crate::cloud::{
     Call, CallError, Cursor, DeviceOutcome, DeviceResult, ErrorClass, Job, JobCounts, JobIdentity, JobState,
     NamedDevices, PackageKind, Page, Reply, RowsLack,
 };
-use crate::engine::{account::Account, likeness, queue::Class};
+use crate::engine::{account::misfit, caller::Caller, fingerprint};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,19 +43,6 @@ pub struct Jobs {
     told_by_devices: bool,
     /// What is read from the devices of a job because its row does not show it.
     pub(super) rows_lack: RowsLack,
-}
-
-#[derive(Debug)]
-pub(super) struct Row {
-    /// The job, completed with details from its devices.
-    pub(super) job: Job,
-    /// Its state according to the row only.
-    pub(super) stands: JobState,
-    pub(super) seen_at: Timestamp,
-    pub(super) changed_at: Timestamp,
-    pub(super) details: Option<Details>,
-    /// The list did not show it, but a read of its own did: where jobs are listed by package, its package was deleted.
-    pub(super) is_unlisted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -178,19 +164,18 @@ impl Jobs {
     /// The error of the call.
     pub async fn list_step(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         kind: PackageKind,
         not_before: Timestamp,
-        urgency: Class,
     ) -> Result<bool, CallError> {
         if self.listed_at(kind) >= Some(not_before) {
             return Ok(true);
         }
-        let limits = account.cloud().capabilities();
+        let limits = caller.account.cloud().capabilities();
         self.told_by_devices = limits.job_identity == JobIdentity::Devices;
         self.rows_lack = limits.job_rows_lack;
         let mut under_way = self.under_way.remove(&kind);
-        let turned = turn_page(&mut under_way, JobList(kind), account, not_before, urgency).await;
+        let turned = turn_page(&mut under_way, JobList(kind), caller, not_before).await;
         self.under_way.extend(under_way.map(|reading| (kind, reading)));
         let Some(read) = turned? else { return Ok(false) };
         let mut before = std::mem::take(&mut self.rows);
@@ -206,7 +191,7 @@ impl Jobs {
         }
         // A list may lag behind what was read or created a moment ago; and it proves nothing about jobs that ended
         // outside of it.
-        let lag = account.cloud().capabilities().visibility_lag;
+        let lag = caller.account.cloud().capabilities().visibility_lag;
         before.retain(|_, row| {
             let may_lag = row.seen_at.saturating_add(lag).is_ok_and(|visible| visible > read.at);
             may_lag || (row.is_unlisted && row.job.state.is_final())
@@ -230,32 +215,26 @@ impl Jobs {
     /// The error of the call, except "not found".
     pub async fn look(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         id: &str,
         not_before: Timestamp,
-        urgency: Class,
     ) -> Result<(), CallError> {
         let seen_at = self.seen_at(id).max(self.missing.get(id).copied());
         if seen_at >= Some(not_before) {
             return Ok(());
         }
-        if let Some(error) = self.failing.error_of(id, urgency, account.now()) {
+        if let Some(error) = self.failing.error_of(id, caller.priority, caller.account.now()) {
             return Err(error);
         }
-        let read = self.show(account, id, urgency).await;
-        self.failing.note(id, &read, account.now());
+        let read = self.show(caller, id).await;
+        self.failing.note(id, &read, caller.account.now());
         read
     }
 
     /// Requests one job.
-    pub(super) async fn show(
-        &mut self,
-        account: &mut Account,
-        id: &str,
-        urgency: Class,
-    ) -> Result<(), CallError> {
-        let (now, call) = (account.now(), Call::ShowJob { id: id.to_owned() });
-        match account.call(&call, urgency).await {
+    pub(super) async fn show(&mut self, caller: &mut Caller<'_>, id: &str) -> Result<(), CallError> {
+        let (now, call) = (caller.account.now(), Call::ShowJob { id: id.to_owned() });
+        match caller.call(&call).await {
             Ok(Reply::Job(job)) => {
                 let was_listed = self.listed_at(job.kind).is_some();
                 let is_unlisted = self.rows.get(id).map_or(was_listed, |row| row.is_unlisted);
@@ -282,10 +261,9 @@ impl Jobs {
     /// The error of the call.
     pub async fn results(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         id: &str,
         outcome: DeviceOutcome,
-        urgency: Class,
     ) -> Result<Option<Vec<DeviceResult>>, CallError> {
         let counts = self.get(id).map(|job| job.counts).unwrap_or_default();
         let key = (id.to_owned(), outcome);
@@ -297,7 +275,7 @@ impl Jobs {
         let (id, outcome) = key.clone();
         // Pages from before the counters changed would not add up to them.
         let not_before = self.changed_at(&id).unwrap_or(Timestamp::MIN);
-        let Some(read) = self.turn_devices(account, (id, Some(outcome)), not_before, urgency).await? else {
+        let Some(read) = self.turn_devices(caller, (id, Some(outcome)), not_before).await? else {
             return Ok(None);
         };
         self.results.insert(key, (counts, read.rows.clone()));
@@ -307,15 +285,14 @@ impl Jobs {
     /// Reads one page of the devices of a job; returns all of them once they are read.
     pub(super) async fn turn_devices(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         key: (String, Option<DeviceOutcome>),
         not_before: Timestamp,
-        urgency: Class,
     ) -> Result<Option<Read<DeviceResult>>, CallError> {
         let (id, outcome) = key.clone();
         let question = JobDevices { id, outcome, only: None };
         let mut under_way = self.devices_under_way.remove(&key);
-        let turned = turn_page(&mut under_way, question, account, not_before, urgency).await;
+        let turned = turn_page(&mut under_way, question, caller, not_before).await;
         self.devices_under_way.extend(under_way.map(|reading| (key, reading)));
         let mut turned = turned?;
         turned.iter_mut().for_each(|read| keep_one_row_each(&mut read.rows));
@@ -327,7 +304,7 @@ impl Jobs {
     pub fn recognise<'a>(&mut self, pending: impl DoubleEndedIterator<Item = &'a Intent>) {
         for intent in pending.rev() {
             for row in self.rows.values_mut().filter(|row| row.job.token.is_none()) {
-                if likeness::is_of(intent, &row.job) {
+                if fingerprint::is_of(intent, &row.job) {
                     row.job.token = Some(intent.token.clone());
                 }
             }
@@ -395,9 +372,4 @@ pub(super) fn keep_one_row_each(rows: &mut Vec<DeviceResult>) {
     rows.reverse();
     rows.retain(|row| seen.insert(row.device.clone()));
     rows.reverse();
-}
-
-/// True when a row shows the same job state as before. Rows may not show how a job ended.
-pub(super) fn is_as_far(stands: &JobState, stood: &JobState) -> bool {
-    stands == stood || (stands.is_final() && stood.is_final())
 }

@@ -1,7 +1,7 @@
 //! Reads a list page by page, in one go or one page at a time.
 
 use crate::cloud::{Call, CallError, Cursor, Page, Reply};
-use crate::engine::{account::Account, queue::Class};
+use crate::engine::{account::misfit, caller::Caller};
 use jiff::Timestamp;
 
 /// A list of a cloud that is read page by page.
@@ -48,14 +48,10 @@ impl<Q: Question> Reading<Q> {
     }
 
     /// Reads one page; returns the whole list at its end.
-    pub(super) async fn step(
-        &mut self,
-        account: &mut Account,
-        urgency: Class,
-    ) -> Result<Option<Read<Q::Row>>, CallError> {
+    pub(super) async fn step(&mut self, caller: &mut Caller<'_>) -> Result<Option<Read<Q::Row>>, CallError> {
         let call = self.question.call(self.cursor.clone());
-        let reply = account.call(&call, urgency).await?;
-        let page = Q::page(reply).ok_or_else(|| super::misfit(&call))?;
+        let reply = caller.call(&call).await?;
+        let page = Q::page(reply).ok_or_else(|| misfit(&call))?;
         self.rows.extend(page.items);
         self.calls += 1;
         self.failures = 0;
@@ -68,13 +64,9 @@ impl<Q: Question> Reading<Q> {
     }
 
     /// Reads to the end.
-    pub(super) async fn finish(
-        mut self,
-        account: &mut Account,
-        urgency: Class,
-    ) -> Result<Read<Q::Row>, CallError> {
+    pub(super) async fn finish(mut self, caller: &mut Caller<'_>) -> Result<Read<Q::Row>, CallError> {
         loop {
-            if let Some(read) = self.step(account, urgency).await? {
+            if let Some(read) = self.step(caller).await? {
                 return Ok(read);
             }
         }
@@ -87,13 +79,12 @@ impl<Q: Question> Reading<Q> {
 pub(super) async fn turn_page<Q: Question>(
     under_way: &mut Option<Reading<Q>>,
     question: Q,
-    account: &mut Account,
+    caller: &mut Caller<'_>,
     not_before: Timestamp,
-    urgency: Class,
 ) -> Result<Option<Read<Q::Row>>, CallError> {
     let reading = under_way.take().filter(|reading| reading.began >= not_before);
-    let mut reading = reading.unwrap_or_else(|| Reading::begin(question, account.now()));
-    let turned = reading.step(account, urgency).await;
+    let mut reading = reading.unwrap_or_else(|| Reading::begin(question, caller.account.now()));
+    let turned = reading.step(caller).await;
     let goes_on = match &turned {
         Ok(read) => read.is_none(),
         Err(error) => {

@@ -10,12 +10,12 @@ mod job_details;
 mod jobs;
 mod listing;
 mod packages;
+mod questions;
+mod row;
 
 pub use devices::{DeviceSet, Devices, SetName};
 pub use jobs::Jobs;
 pub use packages::{Listed, Packages};
-
-use crate::cloud::{Call, CallError, ErrorClass};
 
 /// Snapshots of one cloud account.
 #[derive(Debug, Default)]
@@ -26,14 +26,4 @@ pub struct Inventory {
     pub jobs: Jobs,
     /// Devices, groups and tags.
     pub devices: Devices,
-}
-
-/// The client returned a reply that does not match the call.
-pub(super) fn misfit(call: &Call) -> CallError {
-    CallError::new(
-        ErrorClass::Unintelligible,
-        call.operation(),
-        "the client returned a reply that does not match the request",
-    )
-    .next_step("report this as a bug in Rollwave")
 }

@@ -1,11 +1,10 @@
 //! Packages of an account: whole lists, single natural keys, and details.
 
 use super::listing::{Question, Reading, turn_page};
-use super::misfit;
 use crate::cloud::{
     Call, CallError, Cursor, ErrorClass, Package, PackageKey, PackageKind, PackageRow, Page, Reply,
 };
-use crate::engine::{account::Account, queue::Class};
+use crate::engine::{account::misfit, caller::Caller};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -115,19 +114,18 @@ impl Packages {
     /// The error of the call; after a transient one the pages read so far are kept.
     pub async fn list_step(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         kind: PackageKind,
         not_before: Timestamp,
-        urgency: Class,
     ) -> Result<bool, CallError> {
         let question = PackageList { kind, exactly: None };
         let mut under_way = self.reading.remove(&kind);
-        let turned = turn_page(&mut under_way, question, account, not_before, urgency).await;
+        let turned = turn_page(&mut under_way, question, caller, not_before).await;
         self.reading.extend(under_way.map(|reading| (kind, reading)));
         let Some(read) = turned? else { return Ok(false) };
-        let took = account.now().duration_since(read.at);
+        let took = caller.account.now().duration_since(read.at);
         self.last_list.insert(kind, (usize::try_from(read.calls).unwrap_or(usize::MAX), took));
-        let hidden = self.hidden_from(read.at, account, |key| key.kind == kind);
+        let hidden = self.hidden_from(read.at, caller, |key| key.kind == kind);
         self.replace_kind(kind, read.at, hidden.into_iter().chain(read.rows));
         Ok(true)
     }
@@ -138,14 +136,13 @@ impl Packages {
     /// The error of the call.
     pub async fn look(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         key: &PackageKey,
         now: Timestamp,
-        urgency: Class,
     ) -> Result<(), CallError> {
         let question = PackageList { kind: key.kind, exactly: Some(key.clone()) };
-        let read = Reading::begin(question, now).finish(account, urgency).await?;
-        let hidden = self.hidden_from(read.at, account, |known| known == key);
+        let read = Reading::begin(question, now).finish(caller).await?;
+        let hidden = self.hidden_from(read.at, caller, |known| known == key);
         self.rows.remove(key);
         // The server's filter may be inexact: the key decides.
         let found = read.rows.into_iter().filter(|row| row.key == *key);
@@ -161,11 +158,10 @@ impl Packages {
     /// The error of the call, except "not found".
     pub async fn detail(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         key: &PackageKey,
         id: &str,
         not_before: Timestamp,
-        urgency: Class,
     ) -> Result<Option<Package>, CallError> {
         let row_hash = self.of(key).and_then(|(_, rows)| rows.iter().find(|listed| listed.row.id == id));
         let row_hash = row_hash.map(|listed| listed.hash.clone());
@@ -178,10 +174,10 @@ impl Packages {
         if self.gone_at.get(id).is_some_and(|at| *at >= not_before) {
             return Ok(None);
         }
-        let (call, asked_at) = (Call::ShowPackage { id: id.to_owned() }, account.now());
-        match account.call(&call, urgency).await {
+        let (call, asked_at) = (Call::ShowPackage { id: id.to_owned() }, caller.account.now());
+        match caller.call(&call).await {
             Ok(Reply::Package(package)) => {
-                self.shown_at.insert(id.to_owned(), account.now());
+                self.shown_at.insert(id.to_owned(), caller.account.now());
                 if row_hash.is_none() && package.row.key == *key {
                     self.add_row(package.row.clone());
                 }
@@ -206,15 +202,14 @@ impl Packages {
     /// The error of the call, except "not found".
     pub async fn is_there(
         &mut self,
-        account: &mut Account,
+        caller: &mut Caller<'_>,
         id: &str,
         list: Timestamp,
-        urgency: Class,
     ) -> Result<bool, CallError> {
         if self.there_after.get(id) == Some(&list) {
             return Ok(true);
         }
-        match account.call(&Call::ShowPackage { id: id.to_owned() }, urgency).await {
+        match caller.call(&Call::ShowPackage { id: id.to_owned() }).await {
             Ok(_) => {
                 self.there_after.insert(id.to_owned(), list);
                 Ok(true)
@@ -266,10 +261,10 @@ impl Packages {
     fn hidden_from(
         &self,
         began: Timestamp,
-        account: &Account,
+        caller: &Caller<'_>,
         is_meant: impl Fn(&PackageKey) -> bool,
     ) -> Vec<PackageRow> {
-        let lag = account.cloud().capabilities().visibility_lag;
+        let lag = caller.account.cloud().capabilities().visibility_lag;
         let may_lack = |id: &String| {
             let shown_at = self.shown_at.get(id);
             shown_at.is_some_and(|at| at.saturating_add(lag).is_ok_and(|visible| visible > began))

@@ -2,31 +2,12 @@
 //!
 //! There are two envelopes: the gateway's, with an HTTP status from 400 on, and the product's, which is HTTP 200 with
 //! `Success: false` (that it is 200 is *assumed*: every response model has the member). Codes named `iot.sim.…` are
-//! assumed: only one `iot.ota.…` code stands in any document that could be read. They are made so that nobody takes
-//! them for official ones.
+//! assumed: only one `iot.ota.…` code stands in any document that could be read, and
+//! their form shows that they are not official.
 
-/// One error: its HTTP status, code and text.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Code {
-    /// HTTP status; 200 for the product's envelope.
-    pub status: u16,
-    /// `Code`.
-    pub code: &'static str,
-    /// `Message` or `ErrorMessage`; what exactly is wrong follows it.
-    pub text: &'static str,
-    /// False when no document confirms the code (or its status).
-    pub documented: bool,
-}
+use crate::simulator::refusal::{Code, assumed, documented};
 
-const fn documented(status: u16, code: &'static str, text: &'static str) -> Code {
-    Code { status, code, text, documented: true }
-}
-
-const fn assumed(status: u16, code: &'static str, text: &'static str) -> Code {
-    Code { status, code, text, documented: false }
-}
-
-/// Nobody has the access key.
+/// The access key does not exist.
 pub const UNKNOWN_KEY: Code =
     documented(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.");
 /// Another request, or another secret, was signed. The SDK needs the colon.

@@ -1,13 +1,10 @@
-//! Devices and groups, as far as they can be asked for. What devices run is the fleet's.
+//! Devices and groups, as far as they can be queried. What devices run is the fleet's.
 
 use super::{
     AliyunIot, DEFAULT_MODULE, codes,
     request::{DEVICE_NAME, Handled, ID, Paging, Refusal, Request, Rule, invalid, members},
 };
-use crate::simulator::{
-    Event,
-    fleet::{Device, Fleet, long_time},
-};
+use crate::simulator::fleet::{Device, Fleet, long_time};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +82,7 @@ pub struct Group {
     pub id: String,
     /// `GroupName`.
     pub name: String,
-    /// Its members follow a rule; here they are named by the world file all the same.
+    /// Its members follow a rule; here they are named by the world file nevertheless.
     pub is_dynamic: bool,
     /// Members, oldest first.
     pub members: Vec<Key>,
@@ -135,14 +132,8 @@ fn simple(cloud: &AliyunIot, index: usize, (product, name): &Key) -> Map<String,
     ])
 }
 
-/// What the detail calls say of a device.
-fn detail(
-    cloud: &AliyunIot,
-    fleet: &Fleet<Event>,
-    index: usize,
-    key: &Key,
-    now: Timestamp,
-) -> Map<String, Value> {
+/// What the detail calls return for a device.
+fn detail(cloud: &AliyunIot, fleet: &Fleet, index: usize, key: &Key, now: Timestamp) -> Map<String, Value> {
     let mut row = simple(cloud, index, key);
     let running = fleet.devices.get(&key.1);
     let Ok(account) = cloud.account(index) else { return row };
@@ -160,14 +151,14 @@ fn detail(
     row
 }
 
-/// How deep QueryDevice goes by page number; beyond it wants `NextToken`.
+/// How deep QueryDevice pages by number; beyond that it needs `NextToken`.
 const DEEPEST: usize = 10_000;
 
 /// QueryDevice: its current page is called `Page`.
 ///
 /// # Errors
 /// A parameter breaks its rule, unknown product, or too deep without `NextToken`.
-pub fn query(cloud: &AliyunIot, fleet: &Fleet<Event>, index: usize, request: &Request<'_>) -> Handled {
+pub fn query(cloud: &AliyunIot, fleet: &Fleet, index: usize, request: &Request<'_>) -> Handled {
     let product = request.required("ProductKey", &ID)?;
     let paging = Paging::read(request, 10, 50)?;
     cloud.check_product(product)?;
@@ -206,7 +197,7 @@ pub fn query(cloud: &AliyunIot, fleet: &Fleet<Event>, index: usize, request: &Re
 ///
 /// # Errors
 /// There is no such device.
-pub fn show(cloud: &AliyunIot, fleet: &Fleet<Event>, index: usize, request: &Request<'_>) -> Handled {
+pub fn show(cloud: &AliyunIot, fleet: &Fleet, index: usize, request: &Request<'_>) -> Handled {
     let key = named(cloud, index, request)?;
     Ok(members([("Data", json!(detail(cloud, fleet, index, &key, request.times.fleet)))]))
 }
@@ -215,7 +206,7 @@ pub fn show(cloud: &AliyunIot, fleet: &Fleet<Event>, index: usize, request: &Req
 ///
 /// # Errors
 /// A parameter breaks its rule, or unknown product.
-pub fn batch(cloud: &AliyunIot, fleet: &Fleet<Event>, index: usize, request: &Request<'_>) -> Handled {
+pub fn batch(cloud: &AliyunIot, fleet: &Fleet, index: usize, request: &Request<'_>) -> Handled {
     let product = request.required("ProductKey", &ID)?;
     cloud.check_product(product)?;
     let names = request.list("DeviceName", 100, &DEVICE_NAME)?;
@@ -235,12 +226,7 @@ pub fn batch(cloud: &AliyunIot, fleet: &Fleet<Event>, index: usize, request: &Re
 ///
 /// # Errors
 /// There is no such device.
-pub fn module_versions(
-    cloud: &AliyunIot,
-    fleet: &Fleet<Event>,
-    index: usize,
-    request: &Request<'_>,
-) -> Handled {
+pub fn module_versions(cloud: &AliyunIot, fleet: &Fleet, index: usize, request: &Request<'_>) -> Handled {
     let paging = Paging::read(request, 10, 200)?;
     let key = named(cloud, index, request)?;
     let account = cloud.account(index)?;
@@ -259,7 +245,7 @@ pub fn module_versions(
     Ok(answer)
 }
 
-/// QueryDeviceByTags: devices that carry all of the tags (*assumed*: the document does not say all or any).
+/// QueryDeviceByTags: devices that carry all of the tags (*assumed*: the document does not state all or any).
 ///
 /// # Errors
 /// A parameter breaks its rule.
@@ -317,7 +303,7 @@ pub fn groups(cloud: &AliyunIot, index: usize, request: &Request<'_>) -> Handled
 ///
 /// # Errors
 /// Unknown group.
-pub fn group_info(cloud: &AliyunIot, fleet: &Fleet<Event>, index: usize, request: &Request<'_>) -> Handled {
+pub fn group_info(cloud: &AliyunIot, fleet: &Fleet, index: usize, request: &Request<'_>) -> Handled {
     let group = cloud.group(index, request)?;
     let states = group.members.iter().map(|key| status(fleet.devices.get(&key.1), request.times.fleet));
     let data = json!({

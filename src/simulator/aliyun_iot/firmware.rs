@@ -23,7 +23,7 @@ pub struct File {
     pub url: String,
     /// Bytes.
     pub size: u64,
-    /// MD5, in lower-case hex, unless somebody gave another sign.
+    /// MD5, in lower-case hex, unless the create named another sign.
     pub sign: String,
     /// MD5 of the bytes.
     pub md5: String,
@@ -188,7 +188,7 @@ pub fn create(cloud: &mut AliyunIot, index: usize, request: &Request<'_>) -> Han
     Ok(members([("Data", data)]))
 }
 
-/// One file by `FirmwareUrl`, or several by `MultiFiles`; what is not said of them is that of the object.
+/// One file by `FirmwareUrl`, or several by `MultiFiles`; what is not given for them is that of the object.
 fn read_files(account: &mut Account, request: &Request<'_>) -> Result<Vec<File>, Refusal> {
     let now = request.times.fleet;
     let several = request.structs("MultiFiles");
@@ -321,7 +321,7 @@ fn progress(account: &Account, firmware: &Firmware) -> u64 {
 /// DeleteOTAFirmware.
 ///
 /// # Errors
-/// Unknown package, or (when the world rejects that) a job that is not over needs it.
+/// Unknown package, or (when the world file rejects that) a job that is not over needs it.
 pub fn delete(cloud: &mut AliyunIot, index: usize, request: &Request<'_>) -> Handled {
     let id = request.required("FirmwareId", &ID)?;
     let policy = cloud.switches.delete_package_in_use;

@@ -122,7 +122,7 @@ pub struct Task {
     pub retries: u32,
 }
 
-/// How a job goes about it.
+/// How a job is carried out.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// `SrcVersion`.
@@ -178,7 +178,7 @@ pub struct Job {
     pub dest_version: String,
     /// The one version that a delta package fits.
     pub delta_from: Option<String>,
-    /// How it goes about it.
+    /// How it is carried out.
     pub settings: Settings,
     /// Where it stands.
     pub status: JobStatus,

@@ -7,7 +7,7 @@ use super::{
     job::{Job, JobStatus, Purpose, Settings},
     request::{DEVICE_NAME, Handled, ID, Refusal, Request, Rule, VERSION, invalid, members},
 };
-use crate::simulator::{Event, fleet::Fleet, fleet::long_time};
+use crate::simulator::{fleet::Fleet, fleet::long_time};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const MOST_VERIFIED: usize = 10;
 const MOST_NAMED: usize = 200;
 const MOST_SOURCES: usize = 10;
-/// Bytes of the one file that goes by MQTT (manual of OTA downloads). That jobs are refused for more is *assumed*.
+/// Bytes of the one file that is sent by MQTT (manual of OTA downloads). That jobs are refused for more is *assumed*.
 const MOST_BY_MQTT: u64 = 16 * 1024 * 1024;
 const MOST_TAGS: usize = 10;
 const MOST_TAG_TEXT: usize = 4096;
@@ -29,7 +29,7 @@ const SCHEDULE: [&str; 2] = ["ScheduleTime", "ScheduleFinishTime"];
 /// A parameter breaks its rule, unknown package or device, or the package is verified or being verified.
 pub fn create_verify(
     cloud: &mut AliyunIot,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     index: usize,
     request: &Request<'_>,
 ) -> Handled {
@@ -58,7 +58,7 @@ pub fn create_verify(
 /// A parameter breaks its rule, unknown package, device or group, or the package is not verified.
 pub fn create_static(
     cloud: &mut AliyunIot,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     index: usize,
     request: &Request<'_>,
 ) -> Handled {
@@ -97,7 +97,7 @@ pub fn create_static(
 /// A parameter breaks its rule, unknown package or group, the package is not verified, or has a dynamic job already.
 pub fn create_dynamic(
     cloud: &mut AliyunIot,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     index: usize,
     request: &Request<'_>,
 ) -> Handled {
@@ -144,7 +144,7 @@ struct New {
 
 fn launch(
     cloud: &mut AliyunIot,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     index: usize,
     request: &Request<'_>,
     new: New,
@@ -222,7 +222,7 @@ fn named_devices(
 
 fn specific(
     cloud: &AliyunIot,
-    fleet: &Fleet<Event>,
+    fleet: &Fleet,
     index: usize,
     request: &Request<'_>,
     firmware: &Firmware,
@@ -242,14 +242,14 @@ fn specific(
     Ok(names)
 }
 
-fn runs(account: &Account, fleet: &Fleet<Event>, firmware: &Firmware, name: &str) -> Option<String> {
+fn runs(account: &Account, fleet: &Fleet, firmware: &Firmware, name: &str) -> Option<String> {
     account.version(fleet, &(firmware.product.clone(), name.to_owned()), &firmware.module)
 }
 
 /// Devices of the product that run one of these versions; all of them when none is named.
 fn fitting(
     cloud: &AliyunIot,
-    fleet: &Fleet<Event>,
+    fleet: &Fleet,
     index: usize,
     firmware: &Firmware,
     sources: &[String],
@@ -265,7 +265,7 @@ fn fitting(
 /// Devices that are on the target version already are filtered out.
 fn behind(
     cloud: &AliyunIot,
-    fleet: &Fleet<Event>,
+    fleet: &Fleet,
     index: usize,
     firmware: &Firmware,
     names: Vec<String>,

@@ -1,6 +1,6 @@
 //! Alibaba Cloud IoT Platform, product `Iot`, version `2018-01-20`: the cloud's side of the wire, as a pure state machine.
 //!
-//! A request goes through `action` ▸ `auth` ▸ throttling ▸ a handler, which reads its parameters by the documented rules
+//! A request passes `action` ▸ `auth` ▸ throttling ▸ a handler, which reads its parameters by the documented rules
 //! and answers or refuses, in one of two envelopes (`codes`). The client's wire types are not used here: a mistake in
 //! them must not meet its mirror image.
 
@@ -28,11 +28,12 @@ pub use spec::{AliyunAccount, AliyunSpec, SchemeName};
 pub use upgrade::Step;
 
 use super::{
-    Event,
+    answer::Answer,
     bucket::Bucket,
-    clock::Times,
     draw,
     fleet::Fleet,
+    request::{Received, header},
+    router,
     world::{Policy, World},
 };
 use crate::cloud::{
@@ -40,7 +41,7 @@ use crate::cloud::{
     aliyun_iot::sign::{self, Subject},
 };
 use devices::{Devices, Group, Key};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use modules::Module;
 use object_store::Object;
 use request::{Handled, Refusal, Request};
@@ -99,7 +100,7 @@ impl Account {
 
     /// The version of a module that a device runs.
     #[must_use]
-    pub fn version(&self, fleet: &Fleet<Event>, key: &Key, module: &str) -> Option<String> {
+    pub fn version(&self, fleet: &Fleet, key: &Key, module: &str) -> Option<String> {
         let running = fleet.devices.get(&key.1)?;
         match module {
             DEFAULT_MODULE => running.firmware.clone(),
@@ -108,7 +109,7 @@ impl Account {
         }
     }
 
-    fn set_version(&mut self, fleet: &mut Fleet<Event>, key: &Key, module: &str, version: Option<String>) {
+    fn set_version(&mut self, fleet: &mut Fleet, key: &Key, module: &str, version: Option<String>) {
         if matches!(module, DEFAULT_MODULE | SOFTWARE_MODULE) {
             if let Some(running) = fleet.devices.get_mut(&key.1) {
                 running.set_version(upgrade::part_of(module), version);
@@ -135,7 +136,7 @@ pub struct AliyunIot {
     tokens_end: bool,
 }
 
-/// An id as the cloud's look: 22 letters and digits, and a tail.
+/// An id in the form of the cloud's: 22 letters and digits, and a tail.
 fn opaque_id(seed: u64, parts: &[&str]) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let digest = draw::digest(seed, parts);
@@ -146,19 +147,14 @@ fn opaque_id(seed: u64, parts: &[&str]) -> String {
 }
 
 impl AliyunIot {
-    /// The cloud of a world, without devices yet.
+    /// The cloud of a world file, without devices yet.
     #[must_use]
     pub fn new(world: &World, switches: &AliyunSpec) -> Self {
-        let named = world
-            .products
-            .iter()
-            .map(|product| (product.id.clone(), product.name.clone().unwrap_or_else(|| product.id.clone())));
-        let implied = world.devices.iter().map(|device| (device.product.clone(), device.product.clone()));
         Self {
             accounts: switches.accounts.iter().cloned().map(Account::new).collect(),
             seed: world.seed,
             switches: switches.clone(),
-            products: implied.chain(named).collect(),
+            products: world.product_names(),
             numbers: 0,
             tokens_end: false,
         }
@@ -181,7 +177,7 @@ impl AliyunIot {
         self.products.get(key).map_or(key, String::as_str)
     }
 
-    /// A world that knows no product at all takes any.
+    /// A world file without products allows any.
     fn check_product(&self, key: &str) -> Result<(), Refusal> {
         let known = self.products.is_empty() || self.products.contains_key(key);
         if known || self.switches.unknown_products == Policy::Allow {
@@ -193,7 +189,7 @@ impl AliyunIot {
 
     fn upgrade<T>(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         index: usize,
         now: Timestamp,
         act: impl FnOnce(&mut Upgrade<'_>) -> T,
@@ -202,24 +198,8 @@ impl AliyunIot {
         Some(act(&mut Upgrade { index, account, fleet, now }))
     }
 
-    /// Lets something happen in an account.
-    pub fn step(&mut self, fleet: &mut Fleet<Event>, index: usize, step: Step, now: Timestamp) {
-        self.upgrade(fleet, index, now, |upgrade| upgrade.step(step));
-    }
-
-    /// Ends the tokens of all temporary keys.
-    pub const fn expire_tokens(&mut self) {
-        self.tokens_end = true;
-    }
-
-    /// Answers a request. `lag`: lists leave out what was created less than this long ago.
-    pub fn handle(
-        &mut self,
-        fleet: &mut Fleet<Event>,
-        wire: &WireRequest,
-        times: Times,
-        lag: Option<SignedDuration>,
-    ) -> WireResponse {
+    fn reply(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse {
+        let Received { wire, times, .. } = received;
         let id = self.request_id();
         if wire.path.starts_with(STORE) {
             return self.post_object(object_store::read(wire), times.wall, times.fleet, &id);
@@ -231,8 +211,7 @@ impl AliyunIot {
         let (style, handled) = match Style::of(wire, &parameters) {
             Err(refusal) => (Style::Json, Err(refusal)),
             Ok(style) => {
-                let call =
-                    Call { wire, query: &query, form: &form, parameters, action: &action, times, stale: lag };
+                let call = Read { received, query: &query, form: &form, parameters, action: &action };
                 (style, self.dispatch(fleet, call))
             }
         };
@@ -246,8 +225,9 @@ impl AliyunIot {
         [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
     }
 
-    fn dispatch(&mut self, fleet: &mut Fleet<Event>, call: Call<'_>) -> Handled {
-        let Call { wire, query, form, parameters, action, times, stale } = call;
+    fn dispatch(&mut self, fleet: &mut Fleet, call: Read<'_>) -> Handled {
+        let Read { received, query, form, parameters, action } = call;
+        let Received { wire, times, lag } = received;
         if !matches!(wire.method, "GET" | "POST") {
             return Err(Refusal::new(&codes::METHOD, ""));
         }
@@ -270,72 +250,22 @@ impl AliyunIot {
         };
         let index = self.authenticate(&subject, form, times.wall)?;
         self.admit(index, action, times.wall)?;
-        let request = Request { parameters, host: host_of(wire), times, stale };
+        let request = Request { parameters, host: host_of(wire), times, lag };
         let own = self.account(index)?.spec.iot_instance_id.as_deref();
         if request.get("IotInstanceId") != own {
             return Err(Refusal::new(&codes::NO_INSTANCE, ""));
         }
-        self.call(fleet, index, action, &request)
-    }
-
-    fn call(
-        &mut self,
-        fleet: &mut Fleet<Event>,
-        index: usize,
-        action: Action,
-        request: &Request<'_>,
-    ) -> Handled {
-        match action {
-            Action::GenerateOTAUploadURL => object_store::generate(self, index, request),
-            Action::CreateOTAFirmware => firmware::create(self, index, request),
-            Action::ModifyOTAFirmware => firmware::modify(self, index, request),
-            Action::ListOTAFirmware => firmware::list(self, index, request),
-            Action::QueryOTAFirmware => firmware::query(self, index, request),
-            Action::DeleteOTAFirmware => firmware::delete(self, index, request),
-            Action::CreateOTAVerifyJob => jobs::create_verify(self, fleet, index, request),
-            Action::CreateOTAStaticUpgradeJob => jobs::create_static(self, fleet, index, request),
-            Action::CreateOTADynamicUpgradeJob => jobs::create_dynamic(self, fleet, index, request),
-            Action::QueryOTAJob => tasks::query_job(self, index, request),
-            Action::ListOTAJobByFirmware => tasks::jobs_by_firmware(self, index, request),
-            Action::ListOTAJobByDevice => tasks::jobs_by_device(self, index, request),
-            Action::ListOTATaskByJob => tasks::tasks_by_job(self, index, request),
-            Action::ListOTAUnfinishedTaskByDevice => tasks::unfinished_by_device(self, index, request),
-            Action::CancelOTAStrategyByJob => tasks::cancel_strategy(self, fleet, index, request),
-            Action::CancelOTATaskByJob => tasks::cancel_by_job(self, fleet, index, request),
-            Action::CancelOTATaskByDevice => tasks::cancel_by_device(self, fleet, index, request),
-            Action::ConfirmOTATask => tasks::confirm(self, fleet, index, request),
-            Action::ReupgradeOTATask => tasks::again(self, fleet, index, request),
-            Action::CreateOTAModule => modules::create(self, index, request),
-            Action::UpdateOTAModule => modules::update(self, index, request),
-            Action::DeleteOTAModule => modules::delete(self, index, request),
-            Action::ListOTAModuleByProduct => modules::list(self, index, request),
-            Action::ListOTAModuleVersionsByDevice => devices::module_versions(self, fleet, index, request),
-            Action::QueryDevice => devices::query(self, fleet, index, request),
-            Action::QueryDeviceDetail => devices::show(self, fleet, index, request),
-            Action::BatchQueryDeviceDetail => devices::batch(self, fleet, index, request),
-            Action::QueryDeviceByTags => devices::by_tags(self, index, request),
-            Action::QueryDeviceGroupList => devices::groups(self, index, request),
-            Action::QueryDeviceGroupInfo => devices::group_info(self, fleet, index, request),
-            Action::QueryDeviceListByDeviceGroup => devices::of_group(self, index, request),
-            Action::PostObject => Err(Refusal::new(&codes::NO_ACTION, "")),
-        }
+        action.answer(router::Call { cloud: self, fleet, account: index, id: "", request: &request })
     }
 }
 
 /// What was read of one request.
-struct Call<'a> {
-    wire: &'a WireRequest,
+struct Read<'a> {
+    received: Received<'a>,
     query: &'a [(String, String)],
     form: &'a [(String, String)],
     parameters: BTreeMap<String, String>,
     action: &'a str,
-    times: Times,
-    stale: Option<SignedDuration>,
-}
-
-fn header<'a>(request: &'a WireRequest, name: &str) -> Option<&'a str> {
-    let mut headers = request.headers.iter();
-    headers.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 fn host_of(request: &WireRequest) -> &str {
@@ -352,7 +282,7 @@ fn action_name<'a>(wire: &'a WireRequest, parameters: &'a BTreeMap<String, Strin
     header(wire, "x-acs-action").or(parameters.get("Action").map(String::as_str))
 }
 
-/// The action that a request asks for, if there is one.
+/// The action of a request, if there is one.
 #[must_use]
 pub fn operation_of(wire: &WireRequest) -> Option<&'static str> {
     if wire.path.starts_with(STORE) {
@@ -370,7 +300,7 @@ enum Style {
 }
 
 impl Style {
-    /// `Format` decides, then `Accept`, then JSON. (The documented default is XML; nobody who signs leaves both out.)
+    /// `Format` decides, then `Accept`, then JSON. (The documented default is XML; no client that signs omits both.)
     fn of(wire: &WireRequest, parameters: &BTreeMap<String, String>) -> Result<Self, Refusal> {
         let accepts_xml = header(wire, "accept").is_some_and(|accept| {
             accept.contains("xml") && !accept.contains("html") && !accept.contains("json")
@@ -389,28 +319,29 @@ impl Style {
             Self::Json => ("application/json;charset=utf-8", body.to_string()),
             Self::Xml => ("text/xml;charset=utf-8", xml::document(root, body)),
         };
-        let headers = vec![("content-type".to_owned(), kind.to_owned())];
-        WireResponse { status, headers, body: body.into() }
+        Answer { body: body.into(), ..Answer::empty(status) }.on_wire(kind)
     }
 }
 
 fn respond(handled: Handled, action: &str, style: Style, host: &str, id: &str) -> WireResponse {
     let (status, root, members) = match handled {
         Ok(members) => (200, format!("{action}Response"), envelope(id, true, members)),
-        Err(Refusal { status: 200, code, message }) => {
-            let members = request::members([("Code", json!(code)), ("ErrorMessage", json!(message))]);
+        Err(refusal @ Refusal { status: 200, .. }) => {
+            let members = [("Code", json!(refusal.code)), ("ErrorMessage", json!(refusal.message()))];
+            let members = request::members(members);
             (200, format!("{action}Response"), envelope(id, false, members))
         }
-        Err(Refusal { status, code, message }) => {
+        Err(refusal) => {
+            let code = &refusal.code;
             let advice = format!("https://api.aliyun.com/troubleshoot?q={code}&product=Iot&requestId={id}");
             let members = request::members([
                 ("RequestId", json!(id)),
                 ("HostId", json!(host)),
                 ("Code", json!(code)),
-                ("Message", json!(message)),
+                ("Message", json!(refusal.message())),
                 ("Recommend", json!(advice)),
             ]);
-            (status, "Error".to_owned(), members)
+            (refusal.status, "Error".to_owned(), members)
         }
     };
     let mut answer = style.write(status, &root, &Value::Object(members));
@@ -422,10 +353,4 @@ fn envelope(id: &str, success: bool, members: Map<String, Value>) -> Map<String,
     let mut whole = request::members([("RequestId", json!(id)), ("Success", json!(success))]);
     whole.extend(members);
     whole
-}
-
-/// The gateway's refusal, as an answer on the wire.
-#[must_use]
-pub fn refused(code: &codes::Code, request_id: &str) -> WireResponse {
-    respond(Err(Refusal::new(code, "")), "", Style::Json, "localhost", request_id)
 }

@@ -39,7 +39,7 @@ pub struct Object {
     pub size: u64,
     /// MD5 in lower-case hex.
     pub md5: String,
-    /// SHA-256 in lower-case hex: what was really sent, for whoever wants to know the truth.
+    /// SHA-256 in lower-case hex: what was really sent, for checks.
     pub sha256: String,
     /// When it came, in fleet time.
     pub created: Timestamp,
@@ -87,11 +87,9 @@ pub fn generate(cloud: &mut AliyunIot, index: usize, request: &Request<'_>) -> H
     Ok(members([("Data", data)]))
 }
 
-/// What the object store refuses, in its own envelope.
-struct Denied(u16, &'static str, String);
-
-fn denied(why: impl Into<String>) -> Denied {
-    Denied(403, "AccessDenied", why.into())
+/// A refusal of the object store, which has an envelope of its own.
+fn denied(why: impl Into<String>) -> Refusal {
+    Refusal::other(403, "AccessDenied", why)
 }
 
 impl AliyunIot {
@@ -103,19 +101,20 @@ impl AliyunIot {
         fleet: Timestamp,
         id: &str,
     ) -> WireResponse {
-        let form = form.map_err(|why| Denied(400, "MalformedPOSTRequest", why));
+        let form = form.map_err(|why| Refusal::other(400, "MalformedPOSTRequest", why));
         let outcome = form.and_then(|form| self.keep(&form, wall, fleet));
         let (status, headers, body) = match outcome {
             Ok((status, md5)) => {
                 (status, vec![("etag".to_owned(), format!("\"{}\"", md5.to_uppercase()))], String::new())
             }
-            Err(Denied(status, code, message)) => {
+            Err(refusal) => {
                 let body = format!(
-                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message>\
+                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>\
                      <RequestId>{id}</RequestId></Error>\n",
-                    super::xml::escape(&message)
+                    refusal.code,
+                    super::xml::escape(&refusal.message())
                 );
-                (status, vec![("content-type".to_owned(), "application/xml".to_owned())], body)
+                (refusal.status, vec![("content-type".to_owned(), "application/xml".to_owned())], body)
             }
         };
         let mut headers = headers;
@@ -123,24 +122,27 @@ impl AliyunIot {
         WireResponse { status, headers, body: body.into() }
     }
 
-    fn keep(&mut self, form: &Form, wall: Timestamp, fleet: Timestamp) -> Result<(u16, String), Denied> {
+    fn keep(&mut self, form: &Form, wall: Timestamp, fleet: Timestamp) -> Result<(u16, String), Refusal> {
         let field = |name: &str| {
-            form.fields
-                .get(&name.to_lowercase())
-                .map(String::as_str)
-                .ok_or_else(|| Denied(400, "InvalidArgument", format!("The form has no field {name}.")))
+            form.fields.get(&name.to_lowercase()).map(String::as_str).ok_or_else(|| {
+                Refusal::other(400, "InvalidArgument", format!("The form has no field {name}."))
+            })
         };
         let file = form.file.as_ref().ok_or_else(|| {
-            Denied(400, "IncorrectNumberOfFilesInPOSTRequest", "The form has no file.".to_owned())
+            Refusal::other(400, "IncorrectNumberOfFilesInPOSTRequest", "The form has no file.".to_owned())
         })?;
         let (key, policy) = (field("key")?, field("policy")?);
         let (id, secret) = store_keys(self.seed);
         if field("OSSAccessKeyId")? != id {
-            return Err(Denied(403, "InvalidAccessKeyId", "The OSS Access Key Id is not known.".to_owned()));
+            return Err(Refusal::other(
+                403,
+                "InvalidAccessKeyId",
+                "The OSS Access Key Id is not known.".to_owned(),
+            ));
         }
         if field("Signature")? != sign::policy_signature(&secret, policy) {
             let why = "The request signature we calculated does not match the signature you provided.";
-            return Err(Denied(403, "SignatureDoesNotMatch", why.to_owned()));
+            return Err(Refusal::other(403, "SignatureDoesNotMatch", why.to_owned()));
         }
         check_policy(policy, &form.fields, file.size, wall)?;
         let holder = self.accounts.iter_mut().find(|account| account.keys.contains(key));
@@ -165,8 +167,8 @@ fn check_policy(
     fields: &BTreeMap<String, String>,
     size: u64,
     wall: Timestamp,
-) -> Result<(), Denied> {
-    let malformed = || Denied(400, "InvalidPolicyDocument", "The policy cannot be read.".to_owned());
+) -> Result<(), Refusal> {
+    let malformed = || Refusal::other(400, "InvalidPolicyDocument", "The policy cannot be read.".to_owned());
     let text = BASE64_STANDARD.decode(policy).map_err(|_| malformed())?;
     let policy: Value = serde_json::from_slice(&text).map_err(|_| malformed())?;
     let ends: Timestamp =
@@ -190,12 +192,6 @@ fn check_policy(
         }
     }
     Ok(())
-}
-
-impl From<Denied> for Refusal {
-    fn from(Denied(status, code, message): Denied) -> Self {
-        Self { status, code: code.to_owned(), message }
-    }
 }
 
 /// The form of a request that was read whole.

@@ -1,47 +1,30 @@
 //! What a handler is given and what it answers: parameters and their rules, refusals.
 
-use super::codes::{self, Code};
-use crate::simulator::clock::Times;
+use super::codes;
+pub use crate::simulator::refusal::Refusal;
+use crate::simulator::{clock::Times, request::shows};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A refused request.
-#[derive(Debug)]
-pub struct Refusal {
-    /// HTTP status; 200 for the product's envelope.
-    pub status: u16,
-    /// `Code`.
-    pub code: String,
-    /// `Message` or `ErrorMessage`.
-    pub message: String,
-}
-
 impl Refusal {
-    /// A refusal of the table, with a detail.
-    pub fn new(code: &Code, detail: impl AsRef<str>) -> Self {
-        let message = [code.text, detail.as_ref()].into_iter().filter(|text| !text.is_empty());
-        let message = message.collect::<Vec<_>>().join(" ");
-        Self { status: code.status, code: code.code.to_owned(), message }
-    }
-
     /// The gateway misses a parameter.
     #[must_use]
     pub fn missing(name: &str) -> Self {
         let code = format!("Missing{}", name.replace(['-', '.'], ""));
-        Self { status: 400, code, message: format!("{name} is mandatory for this action.") }
+        Self::other(400, code, format!("{name} is mandatory for this action."))
     }
 
     /// The gateway cannot read a parameter.
     #[must_use]
     pub fn unreadable(name: &str, wanted: &str) -> Self {
         let code = format!("Invalid{}", name.replace('.', ""));
-        Self { status: 400, code, message: format!("Specified parameter {name} is not valid: {wanted}.") }
+        Self::other(400, code, format!("Specified parameter {name} is not valid: {wanted}."))
     }
 }
 
 /// A value against a documented rule.
-pub fn invalid(detail: impl AsRef<str>) -> Refusal {
+pub fn invalid(detail: impl Into<String>) -> Refusal {
     Refusal::new(&codes::INVALID, detail)
 }
 
@@ -59,15 +42,15 @@ pub fn members<const N: usize>(of: [(&str, Value); N]) -> Map<String, Value> {
 pub struct Request<'a> {
     /// Parameters of query and form.
     pub parameters: BTreeMap<String, String>,
-    /// Host and port that were asked.
+    /// Host and port of the request.
     pub host: &'a str,
     /// The two times.
     pub times: Times,
     /// Lists leave out what was created less than this long ago (wall time): an injected fault.
-    pub stale: Option<SignedDuration>,
+    pub lag: Option<SignedDuration>,
 }
 
-/// What a text may look like.
+/// What a text may contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Most characters; one is the least.
@@ -244,9 +227,7 @@ impl Request<'_> {
     /// Whether a list shows what was created at this wall time.
     #[must_use]
     pub fn shows(&self, created: Timestamp) -> bool {
-        // What is ahead of the clock was created before that was set back.
-        let age = self.times.wall.duration_since(created);
-        self.stale.is_none_or(|lag| age >= lag || age.is_negative())
+        shows(self.times, self.lag, created)
     }
 }
 
@@ -293,7 +274,7 @@ impl Paging {
         self.size
     }
 
-    /// The rows of the page, and the members that say where it is; `number` is what the current page is called.
+    /// The rows of the page, and the members that locate it; `number` is the name of the current page.
     pub fn of<T>(self, rows: Vec<T>, number: &str) -> (Vec<T>, Map<String, Value>) {
         let total = rows.len();
         let skipped = (self.current - 1).saturating_mul(self.size);

@@ -1,10 +1,11 @@
 //! Alibaba Cloud as one of the simulator's clouds.
 
 use super::{
-    Action, AliyunIot, Group, Job, MAX_BODY, STORE, codes,
+    Action, AliyunIot, Group, MAX_BODY, Refusal, STORE, Style, codes,
     devices::Registered,
-    operation_of, refused,
+    operation_of,
     request::{DEVICE_NAME, ID, MODULE},
+    respond,
 };
 use crate::{
     api::CloudKind,
@@ -15,13 +16,14 @@ use crate::{
         draw,
         fleet::Fleet,
         form::Form,
+        request::Received,
         service::{NewDevice, Service},
-        truth::{PackageTruth, TaskTruth},
+        truth::{PackageTruth, TaskTruth, by_status},
         world::WorldError,
     },
 };
-use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 impl Service for AliyunIot {
     fn kind(&self) -> CloudKind {
@@ -44,69 +46,52 @@ impl Service for AliyunIot {
         MAX_BODY
     }
 
-    fn handle(
-        &mut self,
-        fleet: &mut Fleet<Event>,
-        request: &WireRequest,
-        times: Times,
-        lag: Option<SignedDuration>,
-    ) -> WireResponse {
-        Self::handle(self, fleet, request, times, lag)
+    fn handle(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse {
+        self.reply(fleet, received)
     }
 
     fn takes_upload(&self, head: &WireRequest) -> bool {
         head.path.starts_with(STORE)
     }
 
-    fn handle_upload(
-        &mut self,
-        _head: &WireRequest,
-        form: Result<Form, String>,
-        times: Times,
-    ) -> WireResponse {
+    fn handle_upload(&mut self, form: Result<Form, String>, times: Times) -> WireResponse {
         let id = self.request_id();
         self.post_object(form, times.wall, times.fleet, &id)
     }
 
-    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp) {
+    fn happen(&mut self, fleet: &mut Fleet, event: Event, at: Timestamp) {
         if let Event::AliyunIot { account, step } = event {
-            self.step(fleet, account, step, at);
+            self.upgrade(fleet, account, at, |upgrade| upgrade.step(step));
         }
     }
 
     fn throttled(&self, request_id: &str) -> WireResponse {
-        refused(&codes::THROTTLED, request_id)
+        refused((&codes::THROTTLED).into(), request_id)
     }
 
     fn failed(&self, status: u16, request_id: &str) -> WireResponse {
-        WireResponse { status, ..refused(&codes::INTERNAL, request_id) }
+        refused(Refusal { status, ..(&codes::INTERNAL).into() }, request_id)
     }
 
     fn expire_tokens(&mut self) {
-        Self::expire_tokens(self);
+        self.tokens_end = true;
     }
 
-    fn account(&self, name: Option<&str>) -> Option<usize> {
-        match name {
-            None => (!self.accounts.is_empty()).then_some(0),
-            Some(name) => self.accounts.iter().position(|account| account.spec.name() == name),
-        }
+    fn account_names(&self) -> Vec<&str> {
+        self.accounts.iter().map(|account| account.spec.name()).collect()
     }
 
     fn add_device(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         new: NewDevice<'_>,
         times: Times,
     ) -> Result<(), WorldError> {
-        if fleet.devices.contains_key(new.id) {
-            return Err(WorldError(format!("device {}: this id is taken", new.id)));
-        }
-        DEVICE_NAME.check("DeviceName", new.id).map_err(|refusal| WorldError(refusal.message))?;
-        ID.check("ProductKey", &new.running.product).map_err(|refusal| WorldError(refusal.message))?;
+        DEVICE_NAME.check("DeviceName", new.id).map_err(|refusal| WorldError(refusal.message()))?;
+        ID.check("ProductKey", &new.running.product).map_err(|refusal| WorldError(refusal.message()))?;
         for name in new.modules.keys() {
-            MODULE.check("ModuleName", name).map_err(|refusal| WorldError(refusal.message))?;
+            MODULE.check("ModuleName", name).map_err(|refusal| WorldError(refusal.message()))?;
         }
         let key = (new.running.product.clone(), new.id.to_owned());
         let iot_id = super::opaque_id(self.seed, &["device", &key.0, &key.1]);
@@ -134,7 +119,7 @@ impl Service for AliyunIot {
         self.ensure_group(account, name, id, times);
     }
 
-    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+    fn remove_device(&mut self, fleet: &mut Fleet, device: &str, now: Times) -> bool {
         let mut accounts = self.accounts.iter_mut().enumerate();
         let Some((index, key)) = accounts.find_map(|(index, a)| Some((index, a.devices.remove(device)?)))
         else {
@@ -144,7 +129,7 @@ impl Service for AliyunIot {
         true
     }
 
-    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
+    fn wake(&mut self, fleet: &mut Fleet, device: &str, now: Timestamp) {
         for index in 0..self.accounts.len() {
             self.upgrade(fleet, index, now, |upgrade| upgrade.wake(device));
         }
@@ -175,9 +160,9 @@ impl Service for AliyunIot {
             kind: job.job_type().to_owned(),
             status: job.status.as_str(false).to_owned(),
             packages: vec![job.firmware.clone()],
-            targets: targets_by_status(job),
+            targets: by_status(job.tasks.iter().map(|task| (task.status.as_str(), &task.device))),
             never_began: BTreeSet::new(),
-            tried_again: BTreeSet::new(),
+            retried: BTreeSet::new(),
         })
         .collect()
     }
@@ -206,10 +191,7 @@ impl AliyunIot {
     }
 }
 
-fn targets_by_status(job: &Job) -> BTreeMap<&'static str, BTreeSet<String>> {
-    let mut found: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
-    for task in &job.tasks {
-        found.entry(task.status.as_str()).or_default().insert(task.device.clone());
-    }
-    found
+/// The gateway's refusal, as an answer on the wire.
+fn refused(refusal: Refusal, request_id: &str) -> WireResponse {
+    respond(Err(refusal), "", Style::Json, "localhost", request_id)
 }

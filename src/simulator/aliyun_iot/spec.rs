@@ -1,10 +1,10 @@
-//! What a world file says of Alibaba Cloud: its accounts, and the switches for what no document says.
+//! What a world file has for Alibaba Cloud: its accounts, and the switches for what no document settles.
 
 use crate::simulator::world::Policy;
 use serde::Deserialize;
 use std::fmt;
 
-/// Alibaba Cloud IoT Platform: its accounts, and the switches for what no document says.
+/// Alibaba Cloud IoT Platform: its accounts, and the switches for what no document settles.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AliyunSpec {
@@ -14,7 +14,7 @@ pub struct AliyunSpec {
     /// Deleting a package that an unfinished job needs.
     #[serde(default)]
     pub delete_package_in_use: Policy,
-    /// A product that the world does not know.
+    /// A product that the world file does not have.
     #[serde(default)]
     pub unknown_products: Policy,
     /// False: actions are not throttled at the documented queries a second.
@@ -60,7 +60,7 @@ pub struct AliyunAccount {
 }
 
 impl AliyunAccount {
-    /// What people tell accounts apart by: the instance, or the region of one without.
+    /// What distinguishes accounts: the instance, or the region of one without.
     #[must_use]
     pub fn name(&self) -> &str {
         self.iot_instance_id.as_deref().unwrap_or(&self.region_id)

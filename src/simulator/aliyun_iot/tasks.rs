@@ -5,7 +5,7 @@ use super::{
     job::{Job, JobStatus, Purpose, TaskStatus},
     request::{DEVICE_NAME, Handled, ID, MODULE, Paging, Refusal, Request, invalid, members},
 };
-use crate::simulator::{Event, fleet::Fleet};
+use crate::simulator::fleet::Fleet;
 use serde_json::{Map, Value, json};
 
 const MOST_TASK_IDS: usize = 10;
@@ -124,10 +124,10 @@ pub fn unfinished_by_device(cloud: &AliyunIot, index: usize, request: &Request<'
     let mut rows = Vec::new();
     for job in jobs {
         let open = job.tasks.iter().filter(|task| task.device == name && !task.status.is_final());
-        let asked = open.filter(|task| {
+        let selected = open.filter(|task| {
             statuses.is_empty() || statuses.iter().any(|status| status == task.status.as_str())
         });
-        rows.extend(asked.map(|task| job.unfinished_row(task, cloud.product_name(&job.product))));
+        rows.extend(selected.map(|task| job.unfinished_row(task, cloud.product_name(&job.product))));
     }
     Ok(members([("Data", json!({"SimpleOTATaskInfo": rows}))]))
 }
@@ -138,7 +138,7 @@ pub fn unfinished_by_device(cloud: &AliyunIot, index: usize, request: &Request<'
 /// Unknown job, another kind of job, or one that is over.
 pub fn cancel_strategy(
     cloud: &mut AliyunIot,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     index: usize,
     request: &Request<'_>,
 ) -> Handled {
@@ -150,13 +150,13 @@ pub fn cancel_strategy(
     Ok(Map::new())
 }
 
-/// CancelOTATaskByJob: which tasks are meant is said by flags, one of which must be given.
+/// CancelOTATaskByJob: flags select the tasks; one of them must be given.
 ///
 /// # Errors
 /// Unknown job, or no flag.
 pub fn cancel_by_job(
     cloud: &mut AliyunIot,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     index: usize,
     request: &Request<'_>,
 ) -> Handled {
@@ -191,7 +191,7 @@ pub fn cancel_by_job(
 /// Unknown package or job, or a parameter breaks its rule.
 pub fn cancel_by_device(
     cloud: &mut AliyunIot,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     index: usize,
     request: &Request<'_>,
 ) -> Handled {
@@ -241,12 +241,7 @@ fn status_of(account: &Account, (record, place): (u64, u32)) -> Option<TaskStatu
 ///
 /// # Errors
 /// Unknown task, or one that does not wait to be confirmed.
-pub fn confirm(
-    cloud: &mut AliyunIot,
-    fleet: &mut Fleet<Event>,
-    index: usize,
-    request: &Request<'_>,
-) -> Handled {
+pub fn confirm(cloud: &mut AliyunIot, fleet: &mut Fleet, index: usize, request: &Request<'_>) -> Handled {
     let tasks = task_ids(cloud, index, request)?;
     let account = cloud.account(index)?;
     if !tasks.iter().all(|task| status_of(account, *task) == Some(TaskStatus::Confirm)) {
@@ -262,12 +257,7 @@ pub fn confirm(
 ///
 /// # Errors
 /// Unknown job or task, or one that cannot run again.
-pub fn again(
-    cloud: &mut AliyunIot,
-    fleet: &mut Fleet<Event>,
-    index: usize,
-    request: &Request<'_>,
-) -> Handled {
+pub fn reupgrade(cloud: &mut AliyunIot, fleet: &mut Fleet, index: usize, request: &Request<'_>) -> Handled {
     let (record, _) = cloud.account(index)?.job(request.required("JobId", &ID)?)?;
     let tasks = task_ids(cloud, index, request)?;
     let account = cloud.account(index)?;
@@ -282,7 +272,7 @@ pub fn again(
         ));
     }
     cloud.upgrade(fleet, index, request.times.fleet, |upgrade| {
-        tasks.into_iter().for_each(|(record, place)| upgrade.again(record, place));
+        tasks.into_iter().for_each(|(record, place)| upgrade.reupgrade(record, place));
     });
     Ok(Map::new())
 }

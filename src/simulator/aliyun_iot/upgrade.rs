@@ -1,10 +1,10 @@
-//! How a job goes through the fleet, event by event.
+//! How a job passes through the fleet, event by event.
 //!
 //! Documented: a task waits until its device is connected; success is the device reporting the target version; the
 //! timeout's clock starts at the first progress report, is never restarted, and a timeout is a failure without retry; a
 //! device that has a task already makes a later one fail at once, unless that one overwrites and the first has not
-//! begun. *Assumed*, because no document says it: a failure that will be retried goes back to `QUEUED`; a device that is
-//! not pushed asks by itself within an hour; what `ScheduleFinishTime` finds unfinished is `CANCELED`; a job all of whose
+//! begun. *Assumed*, because no document settles it: a failure that will be retried is `QUEUED` once more; a device that is
+//! not pushed checks by itself within an hour; what `ScheduleFinishTime` finds unfinished is `CANCELED`; a job all of whose
 //! tasks are `CANCELED` is, too; a verification that is cancelled has failed.
 
 use super::{
@@ -30,7 +30,7 @@ pub enum Step {
     Finish(u64),
     /// Something happens to a task of a job, if it still is at this attempt.
     Task(u64, u32, u32, TaskStep),
-    /// A device goes back to its old version of a module, if it still runs the new one.
+    /// A device reverts to its old version of a module, if it still runs the new one.
     Revert {
         /// Product and name.
         device: (String, String),
@@ -50,7 +50,7 @@ pub enum TaskStep {
     Push,
     /// Its device reports for the first time.
     Answered(Fate),
-    /// Its device reports the target version; and goes back after that time.
+    /// Its device reports the target version; and reverts after that time.
     Installed(Option<SignedDuration>),
     /// The cloud believes in the target version, which the device does not run.
     Lied,
@@ -67,7 +67,7 @@ pub struct Upgrade<'a> {
     /// The account.
     pub account: &'a mut Account,
     /// The fleet.
-    pub fleet: &'a mut Fleet<Event>,
+    pub fleet: &'a mut Fleet,
     /// Fleet time.
     pub now: Timestamp,
 }
@@ -354,7 +354,7 @@ impl Upgrade<'_> {
         }
     }
 
-    /// A job whose tasks are all over is over itself, unless it goes on looking for devices.
+    /// A job whose tasks are all over is over itself, unless it still adds devices.
     fn settle(&mut self, record: u64) {
         let now = self.now;
         let Some(job) = self.job(record) else { return };
@@ -394,7 +394,7 @@ impl Upgrade<'_> {
         }
     }
 
-    /// A device has gone out of service: its groups forget it, and its tasks fail.
+    /// A device was taken out of service: its groups forget it, and its tasks fail.
     pub fn lose(&mut self, device: &(String, String)) {
         self.account.groups.values_mut().for_each(|group| group.members.retain(|member| member != device));
         let of_device = |task: &Task| task.device == device.1 && !task.status.is_final();
@@ -427,7 +427,7 @@ impl Upgrade<'_> {
     }
 
     /// Runs a task again by order.
-    pub fn again(&mut self, record: u64, index: u32) {
+    pub fn reupgrade(&mut self, record: u64, index: u32) {
         let now = self.now;
         if let Some(task) = self.task(record, index) {
             task.attempt += 1;

@@ -1,4 +1,4 @@
-//! Answers as XML, which the API gives when nobody asks for JSON.
+//! Answers as XML, which the API gives when JSON is not requested.
 
 use serde_json::Value;
 

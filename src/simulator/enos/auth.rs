@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cloud::{WireRequest, enos::sign},
-    simulator::draw,
+    simulator::{draw, request::header},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 /// How long a token lives (document: 7200 s).
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_secs(7200);
-/// How far the time of a digest may be from the gateway's clock: *assumed*, no document says.
+/// How far the time of a digest may be from the gateway's clock: *assumed*, no document settles it.
 pub const MOST_SKEW: SignedDuration = SignedDuration::from_mins(15);
 
 /// A token.
@@ -51,13 +51,6 @@ impl Session {
     }
 }
 
-/// The first header of a name, which is given in lower case.
-#[must_use]
-pub fn header<'a>(request: &'a WireRequest, name: &str) -> Option<&'a str> {
-    let mut headers = request.headers.iter();
-    headers.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-}
-
 fn is_far(timestamp: i64, now: Timestamp) -> bool {
     now.as_millisecond().abs_diff(timestamp) > MOST_SKEW.as_millis().unsigned_abs() as u64
 }
@@ -69,28 +62,29 @@ fn is_far(timestamp: i64, now: Timestamp) -> bool {
 /// # Errors
 /// The documented codes of the token service.
 pub fn token(enos: &mut Enos, operation: Operation, wire: &WireRequest, now: Timestamp) -> Handled {
-    let body: Value = serde_json::from_slice(&wire.body).map_err(|_| Refusal::new(&codes::BAD_PARAMETER))?;
-    let map = body.as_object().ok_or_else(|| Refusal::new(&codes::BAD_PARAMETER))?;
+    let body: Value =
+        serde_json::from_slice(&wire.body).map_err(|_| Refusal::new(&codes::BAD_PARAMETER, ""))?;
+    let map = body.as_object().ok_or_else(|| Refusal::new(&codes::BAD_PARAMETER, ""))?;
     let fields = Fields { map, path: "" };
     let text = |name| match fields.text(name) {
         Ok(Some(text)) => Ok(text),
-        _ => Err(Refusal::new(&codes::EMPTY_PARAMETER)),
+        _ => Err(Refusal::new(&codes::EMPTY_PARAMETER, "")),
     };
     let (key, encryption) = (text("appKey")?, text("encryption")?);
-    fields.get("timestamp").ok_or_else(|| Refusal::new(&codes::EMPTY_PARAMETER))?;
-    // The document says a number; an official client sends a string.
+    fields.get("timestamp").ok_or_else(|| Refusal::new(&codes::EMPTY_PARAMETER, ""))?;
+    // The document has a number; an official client sends a string.
     let timestamp = fields.integer("timestamp", 0, i64::MAX).ok().flatten();
-    let timestamp = timestamp.ok_or_else(|| Refusal::new(&codes::BAD_PARAMETER))?;
+    let timestamp = timestamp.ok_or_else(|| Refusal::new(&codes::BAD_PARAMETER, ""))?;
     let index = enos.accounts.iter().position(|account| account.spec.app_key == key);
     let (index, account) = index
         .and_then(|index| Some((index, enos.accounts.get_mut(index)?)))
-        .ok_or_else(|| Refusal::new(&codes::UNKNOWN_KEY))?;
+        .ok_or_else(|| Refusal::new(&codes::UNKNOWN_KEY, ""))?;
     let wanted = sign::encryption(key, &account.spec.app_secret.clone().into(), timestamp);
     if encryption != wanted || is_far(timestamp, now) {
-        return Err(Refusal::new(&codes::WRONG_ENCRYPTION));
+        return Err(Refusal::new(&codes::WRONG_ENCRYPTION, ""));
     }
     if !account.session.is_new(timestamp, encryption, now) {
-        return Err(Refusal::new(&codes::REPEATED));
+        return Err(Refusal::new(&codes::REPEATED, ""));
     }
     let old = account.session.live(now).cloned();
     let given = match (operation, old) {
@@ -99,7 +93,7 @@ pub fn token(enos: &mut Enos, operation: Operation, wire: &WireRequest, now: Tim
         {
             None
         }
-        (Operation::RefreshToken, _) => return Err(Refusal::new(&codes::REFRESH_FAILED)),
+        (Operation::RefreshToken, _) => return Err(Refusal::new(&codes::REFRESH_FAILED, "")),
         (_, old) => old,
     };
     let token = given.unwrap_or_else(|| {
@@ -116,7 +110,7 @@ impl Enos {
     /// The account that a call is made for.
     ///
     /// # Errors
-    /// Nobody, or nobody known, has signed; the call has been seen before; the organisation is another's.
+    /// The call is not signed, or by no known key; it has been seen before; the organisation is another's.
     pub fn authenticate(
         &mut self,
         wire: &WireRequest,
@@ -129,10 +123,10 @@ impl Enos {
         let index = match (header(wire, sign::TOKEN_HEADER), header(wire, sign::SIGNATURE_HEADER)) {
             (Some(token), Some(signature)) => self.by_signature(wire, query, (token, signature), now)?,
             (Some(token), None) => self.by_poseidon(token, organisation)?,
-            (None, _) => return Err(Refusal::new(&codes::TOKEN_EXPIRED)),
+            (None, _) => return Err(Refusal::new(&codes::TOKEN_EXPIRED, "")),
         };
         if self.accounts[index].spec.org_id != organisation {
-            return Err(Refusal::new(&codes::DENIED));
+            return Err(Refusal::new(&codes::DENIED, ""));
         }
         Ok(index)
     }
@@ -146,25 +140,25 @@ impl Enos {
     ) -> Result<usize, Refusal> {
         let owns = |session: &Session| session.live(now).is_some_and(|live| live.text == token);
         let index = self.accounts.iter().position(|account| owns(&account.session));
-        let index = index.ok_or_else(|| Refusal::new(&codes::TOKEN_EXPIRED))?;
+        let index = index.ok_or_else(|| Refusal::new(&codes::TOKEN_EXPIRED, ""))?;
         let account = &mut self.accounts[index];
         let timestamp = header(wire, sign::TIMESTAMP_HEADER).and_then(|text| text.parse().ok());
-        let timestamp: i64 = timestamp.ok_or_else(|| Refusal::new(&codes::WRONG_SIGNATURE))?;
+        let timestamp: i64 = timestamp.ok_or_else(|| Refusal::new(&codes::WRONG_SIGNATURE, ""))?;
         let is_form = header(wire, "content-type").is_some_and(|kind| kind.starts_with("multipart/"));
         let body: &[u8] = if is_form { b"" } else { &wire.body };
         let secret = account.spec.app_secret.clone().into();
         let wanted = sign::signature(&token.to_owned().into(), &secret, query, body, timestamp);
         if signature != wanted || is_far(timestamp, now) {
-            return Err(Refusal::new(&codes::WRONG_SIGNATURE));
+            return Err(Refusal::new(&codes::WRONG_SIGNATURE, ""));
         }
         if !account.session.is_new(timestamp, signature, now) {
-            return Err(Refusal::new(&codes::REPEATED_CALL));
+            return Err(Refusal::new(&codes::REPEATED_CALL, ""));
         }
         Ok(index)
     }
 
     fn by_poseidon(&self, token: &str, organisation: &str) -> Result<usize, Refusal> {
-        let refused = || Refusal::new(&codes::TOKEN_EXPIRED);
+        let refused = || Refusal::new(&codes::TOKEN_EXPIRED, "");
         let block = poseidon::block(token).ok_or_else(refused)?;
         let is_known =
             |spec: &EnosAccountSpec| match spec.poseidon.as_ref().map(|poseidon| &poseidon.private_key) {

@@ -1,7 +1,7 @@
 //! The devices of an account, as the Connect service knows them. What they run is the fleet's.
 
 use super::Account;
-use crate::simulator::{Event, clock::Times, fleet::Fleet};
+use crate::simulator::{clock::Times, fleet::Fleet};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,7 +69,7 @@ impl Devices {
 impl Account {
     /// `DeviceFirmware`.
     #[must_use]
-    pub fn device_firmware(&self, fleet: &Fleet<Event>, key: &str) -> Option<Value> {
+    pub fn device_firmware(&self, fleet: &Fleet, key: &str) -> Option<Value> {
         let (device, running) = (self.devices.get(key)?, fleet.devices.get(key)?);
         Some(json!({
             "orgId": self.spec.org_id,

@@ -6,7 +6,7 @@
 use super::request::{Refusal, invalid};
 use std::iter::Peekable;
 
-/// What may be asked of a field.
+/// How a field may be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// `=`
@@ -54,7 +54,7 @@ impl Expression {
     /// Reads an expression; none at all lets everything through.
     ///
     /// # Errors
-    /// It cannot be read, or asks something of a field that the search does not take.
+    /// It cannot be read, or compares a field in a way that the search does not support.
     pub fn parse(text: Option<&str>, allowed: Allowed) -> Result<Self, Refusal> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Self::All) };
         let wrong = |why: String| invalid("expression", &why);
@@ -82,7 +82,7 @@ impl Expression {
         }
     }
 
-    /// The one value that every row must have in this field, if the expression says so.
+    /// The one value that every row must have in this field, if the expression requires one.
     #[must_use]
     pub fn only(&self, name: &str) -> Option<&str> {
         match self {
@@ -94,7 +94,7 @@ impl Expression {
         }
     }
 
-    /// True when the expression says nothing but [`Self::only`] of this field.
+    /// True when the expression has nothing but [`Self::only`] of this field.
     #[must_use]
     pub fn is_only(&self, name: &str) -> bool {
         matches!(self, Self::In(field, values) if field == name && values.len() == 1)

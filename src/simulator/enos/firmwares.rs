@@ -6,7 +6,7 @@ use super::{
     multipart,
     request::{Answer, Fields, Handled, PageQuery, Refusal, Request, invalid, millis},
 };
-use crate::simulator::{Event, clock::Times, draw, fleet::Fleet, world::Policy};
+use crate::simulator::{clock::Times, draw, fleet::Fleet, world::Policy};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +55,7 @@ impl Firmware {
     }
 }
 
-/// What a search for `name`, `name.default` or a language of it looks at.
+/// What a search for `name`, `name.default` or a language of it compares.
 pub fn i18n(name: &Value, field: &str) -> Option<String> {
     let text = match field.split_once('.') {
         None | Some((_, "default" | "defaultValue")) => name.get("defaultValue"),
@@ -74,11 +74,11 @@ impl Account {
     /// There is none.
     pub fn firmware(&self, id: &str) -> Result<&Firmware, Refusal> {
         let found = self.firmwares.values().find(|firmware| firmware.id == id);
-        found.ok_or_else(|| Refusal::new(&codes::NO_FIRMWARE))
+        found.ok_or_else(|| Refusal::new(&codes::NO_FIRMWARE, ""))
     }
 }
 
-/// What the two parts of an upload say.
+/// The two parts of an upload.
 struct Upload<'a> {
     metadata: Map<String, Value>,
     file_name: String,
@@ -119,17 +119,17 @@ pub fn create(enos: &mut Enos, account: usize, request: &Request<'_>) -> Handled
     let sign = fields.need("sign", fields.text("sign")?)?;
     let is_wrong = method == "sha256" && !sign.eq_ignore_ascii_case(&firmware.sha256);
     if is_wrong && enos.switches.wrong_digests == Policy::Reject {
-        return Err(Refusal::new(&codes::WRONG_DIGEST));
+        return Err(Refusal::new(&codes::WRONG_DIGEST, ""));
     }
     let number = enos.number();
     firmware.id = draw::hex_id(enos.seed, 24, &["enos firmware", &number.to_string()]);
     let holder = &mut enos.accounts[account];
     let same = |other: &&Firmware| other.product == firmware.product;
     if holder.firmwares.values().filter(same).any(|other| other.version == firmware.version) {
-        return Err(Refusal::new(&codes::VERSION_EXISTS));
+        return Err(Refusal::new(&codes::VERSION_EXISTS, ""));
     }
     if holder.firmwares.values().filter(same).any(|other| other.name == firmware.name) {
-        return Err(Refusal::new(&codes::NAME_EXISTS));
+        return Err(Refusal::new(&codes::NAME_EXISTS, ""));
     }
     let ending = file_name.rsplit_once('.').map_or("bin", |(_, ending)| ending);
     let url = format!("enos-connect://{}.{ending}", draw::hex_id(enos.seed, 16, &["file", &firmware.id]));
@@ -200,12 +200,12 @@ const FIRMWARE_FIELDS: Allowed =
 /// # Errors
 /// Expression or page break a rule.
 pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let page = PageQuery::read(fields)?;
     let expression = Expression::parse(fields.text("expression")?, FIRMWARE_FIELDS)?;
     let shown = |firmware: &&Firmware| {
-        request.shows(firmware.created) && expression.holds(&|name| firmware.field(name))
+        request.has_settled(enos.settle(), firmware.created) && expression.holds(&|name| firmware.field(name))
     };
     let rows = enos.accounts[account].firmwares.values().rev().filter(shown);
     let rows: Vec<_> = rows.map(|firmware| || firmware.json()).collect();
@@ -219,8 +219,8 @@ pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
 pub fn delete(enos: &mut Enos, account: usize, request: &Request<'_>) -> Handled {
     let holder = &mut enos.accounts[account];
     let id = holder.firmware(request.required("firmwareId")?)?.id.clone();
-    if holder.jobs.iter().any(|job| !job.is_deleted && job.firmware.id == id && job.has_open_tasks()) {
-        return Err(Refusal::new(&codes::FIRMWARE_IN_USE));
+    if holder.jobs.iter().any(|job| !job.is_deleted && job.plan.firmware.id == id && job.has_open_tasks()) {
+        return Err(Refusal::new(&codes::FIRMWARE_IN_USE, ""));
     }
     holder.firmwares.retain(|_, firmware| firmware.id != id);
     Ok(Answer::default())
@@ -230,7 +230,7 @@ pub fn delete(enos: &mut Enos, account: usize, request: &Request<'_>) -> Handled
 ///
 /// # Errors
 /// `productKey` is missing.
-pub fn versions(enos: &Enos, fleet: &Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn versions(enos: &Enos, fleet: &Fleet, account: usize, request: &Request<'_>) -> Handled {
     let product = request.required("productKey")?;
     let devices = enos.accounts[account].devices.of_product(product).iter();
     let versions: BTreeSet<&str> =
@@ -246,15 +246,15 @@ const DEVICE_FIELDS: Allowed =
 ///
 /// # Errors
 /// Expression or page break a rule.
-pub fn devices(enos: &Enos, fleet: &Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+pub fn devices(enos: &Enos, fleet: &Fleet, account: usize, request: &Request<'_>) -> Handled {
+    let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let page = PageQuery::read(fields)?;
     let expression = Expression::parse(fields.text("expression")?, DEVICE_FIELDS)?;
     let holder = &enos.accounts[account];
     let row = |key: &String| holder.device_firmware(fleet, key);
     let of_product = expression.only("productKey").map(|product| holder.devices.of_product(product));
-    if let Some(keys) = of_product.filter(|_| expression.is_only("productKey") && request.stale.is_none()) {
+    if let Some(keys) = of_product.filter(|_| expression.is_only("productKey") && request.lag.is_none()) {
         let rows = keys.iter().skip(page.skip()).take(page.size()).filter_map(row).collect();
         return Ok(page.answer_with(rows, keys.len()));
     }
@@ -262,7 +262,9 @@ pub fn devices(enos: &Enos, fleet: &Fleet<Event>, account: usize, request: &Requ
         let value = row.get(name).filter(|value| !value.is_null())?;
         Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     };
-    let shown = |key: &&String| holder.devices.get(key).is_some_and(|device| request.shows(device.created));
+    let shown = |key: &&String| {
+        holder.devices.get(key).is_some_and(|device| request.has_settled(enos.settle(), device.created))
+    };
     let keys: Box<dyn Iterator<Item = &String>> = match of_product {
         Some(keys) => Box::new(keys.iter()),
         None => Box::new(holder.devices.keys()),

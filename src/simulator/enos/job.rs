@@ -107,22 +107,8 @@ pub struct Used {
 pub struct Job {
     /// `jobId`: 24 hex digits.
     pub id: String,
-    /// What it is for.
-    pub kind: Kind,
-    /// What it installs.
-    pub firmware: Used,
-    /// Which devices.
-    pub scope: Scope,
-    /// Whether devices that come to fit later join it.
-    pub grows: bool,
-    /// How long a device may take.
-    pub timeout: SignedDuration,
-    /// How often a failed task is tried again, and after which time.
-    pub retry: Option<(i64, SignedDuration)>,
-    /// When devices may be sent it.
-    pub schedule: Option<Schedule>,
-    /// Most devices at it at a time.
-    pub most_at_once: usize,
+    /// What it is to do.
+    pub plan: Plan,
     /// Whether it runs.
     pub is_started: bool,
     /// When that was ordered last.
@@ -131,7 +117,7 @@ pub struct Job {
     pub was_started: bool,
     /// When it was created.
     pub created: Times,
-    /// Nobody sees it any more. Devices that are at it go on.
+    /// No call shows it any more. Its devices that have begun finish.
     pub is_deleted: bool,
     /// Fields that are shown as they were given.
     pub shown: Map<String, Value>,
@@ -146,17 +132,9 @@ impl Job {
     /// A job without tasks. `shown` are the fields that it was created with.
     #[must_use]
     pub fn new(id: String, plan: Plan, is_started: bool, now: Times, shown: Map<String, Value>) -> Self {
-        let Plan { kind, firmware, scope, grows, timeout, retry, schedule, most_at_once } = plan;
         Self {
             id,
-            kind,
-            firmware,
-            scope,
-            grows,
-            timeout,
-            retry,
-            schedule,
-            most_at_once,
+            plan,
             is_started,
             ordered: now,
             was_started: is_started,
@@ -252,10 +230,10 @@ impl Job {
         let added = [
             ("orgId", json!(organisation)),
             ("jobId", json!(self.id)),
-            ("productKey", json!(self.firmware.product)),
-            ("firmwareId", json!(self.firmware.id)),
-            ("firmwareVersion", json!(self.firmware.version)),
-            ("firmwareName", self.firmware.name.clone()),
+            ("productKey", json!(self.plan.firmware.product)),
+            ("firmwareId", json!(self.plan.firmware.id)),
+            ("firmwareVersion", json!(self.plan.firmware.version)),
+            ("firmwareName", self.plan.firmware.name.clone()),
             ("status", json!(if is_started { "started" } else { "stopped" })),
             ("createTime", millis(self.created.fleet)),
         ];
@@ -270,11 +248,11 @@ impl Job {
             "taskId": task.id,
             "orgId": organisation,
             "assetId": asset,
-            "productKey": self.firmware.product,
+            "productKey": self.plan.firmware.product,
             "deviceKey": task.device,
             "jobId": self.id,
             "fromVersion": task.from,
-            "toVersion": self.firmware.version,
+            "toVersion": self.plan.firmware.version,
             "progress": task.progress,
             "desc": task.desc,
             "status": task.status.as_str(),

@@ -11,7 +11,7 @@ use super::{
     spec::NewJobs,
     upgrade::Step,
 };
-use crate::simulator::{Event, draw, fleet::Fleet, world::Policy};
+use crate::simulator::{draw, fleet::Fleet, world::Policy};
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
@@ -60,7 +60,7 @@ impl Jobs {
     /// There is none, or it has been deleted.
     pub fn number(&self, id: &str) -> Result<usize, Refusal> {
         let found = self.0.iter().position(|job| job.id == id && !job.is_deleted);
-        found.ok_or_else(|| Refusal::new(&codes::NO_JOB))
+        found.ok_or_else(|| Refusal::new(&codes::NO_JOB, ""))
     }
 
     /// The job with this id.
@@ -76,8 +76,8 @@ impl Jobs {
 ///
 /// # Errors
 /// A field breaks its rule; the firmware does not allow the job.
-pub fn create(enos: &mut Enos, fleet: &mut Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+pub fn create(enos: &mut Enos, fleet: &mut Fleet, account: usize, request: &Request<'_>) -> Handled {
+    let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let firmware = enos.accounts[account].firmware(request.required("firmwareId")?)?.clone();
     let plan = read(fields, &firmware, enos.switches.policy_upgrade)?;
@@ -85,7 +85,7 @@ pub fn create(enos: &mut Enos, fleet: &mut Fleet<Event>, account: usize, request
     if let (Filter::Keys(keys), Policy::Reject) = (&plan.scope.filter, enos.switches.unknown_targets)
         && keys.iter().any(|key| enos.accounts[account].devices.get(key).is_none())
     {
-        return Err(Refusal::new(&codes::NO_DEVICE));
+        return Err(Refusal::new(&codes::NO_DEVICE, ""));
     }
     let mut shown: Map<String, Value> =
         SHOWN.iter().filter_map(|name| Some(((*name).to_owned(), fields.get(name)?.clone()))).collect();
@@ -105,14 +105,9 @@ pub fn create(enos: &mut Enos, fleet: &mut Fleet<Event>, account: usize, request
 }
 
 /// A new verification ends the one before it (console of 2019).
-fn supersede(
-    enos: &mut Enos,
-    fleet: &mut Fleet<Event>,
-    account: usize,
-    firmware: &str,
-    request: &Request<'_>,
-) {
-    let is_old = |job: &Job| job.kind == Kind::Verify && job.firmware.id == firmware && !job.is_deleted;
+fn supersede(enos: &mut Enos, fleet: &mut Fleet, account: usize, firmware: &str, request: &Request<'_>) {
+    let is_old =
+        |job: &Job| job.plan.kind == Kind::Verify && job.plan.firmware.id == firmware && !job.is_deleted;
     for number in 0..enos.accounts[account].jobs.len() {
         if enos.accounts[account].jobs.at(number).is_some_and(|job| is_old(job) && job.has_open_tasks()) {
             enos.upgrade(fleet, account, number, request.times, |upgrade| upgrade.step(Step::Superseded));
@@ -170,12 +165,13 @@ fn read_retry(fields: Fields<'_>) -> Result<Option<(i64, SignedDuration)>, Refus
 fn check_verification(plan: &Plan, firmware: &Firmware) -> Result<(), Refusal> {
     match (&plan.scope.filter, plan.kind) {
         (_, Kind::Upgrade) if firmware.needs_verification && !firmware.is_verified => {
-            Err(Refusal::new(&codes::NOT_VERIFIED))
+            Err(Refusal::new(&codes::NOT_VERIFIED, ""))
         }
         (Filter::Keys(keys), Kind::Verify) => {
             let most = firmware.most_to_verify.unwrap_or(MOST_TO_VERIFY);
             let fits = i64::try_from(keys.len()).is_ok_and(|count| count <= most);
-            let refusal = Refusal { code: &codes::TOO_MANY_TO_VERIFY, detail: format!("[{most}]") };
+            let text = format!("{}[{most}]", codes::TOO_MANY_TO_VERIFY.text);
+            let refusal = Refusal { text: "", ..Refusal::new(&codes::TOO_MANY_TO_VERIFY, text) };
             if fits { Ok(()) } else { Err(refusal) }
         }
         _ => Ok(()),
@@ -206,12 +202,12 @@ const JOB_FIELDS: Allowed = &[
 
 fn field(job: &Job, is_started: bool, name: &str) -> Option<String> {
     match name {
-        "productKey" => job.firmware.product.clone(),
-        "firmwareId" => Some(job.firmware.id.clone()),
-        "firmwareVersion" => Some(job.firmware.version.clone()),
-        "type" => Some(job.kind.as_str().to_owned()),
+        "productKey" => job.plan.firmware.product.clone(),
+        "firmwareId" => Some(job.plan.firmware.id.clone()),
+        "firmwareVersion" => Some(job.plan.firmware.version.clone()),
+        "type" => Some(job.plan.kind.as_str().to_owned()),
         "status" => Some(if is_started { "started" } else { "stopped" }.to_owned()),
-        _ if name.starts_with("firmwareName") => i18n(&job.firmware.name, name),
+        _ if name.starts_with("firmwareName") => i18n(&job.plan.firmware.name, name),
         _ => i18n(job.shown.get("name")?, name),
     }
 }
@@ -221,14 +217,18 @@ fn field(job: &Job, is_started: bool, name: &str) -> Option<String> {
 /// # Errors
 /// Expression or page break a rule.
 pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let page = PageQuery::read(fields)?;
     let expression = Expression::parse(fields.text("expression")?, JOB_FIELDS)?;
-    let seen = |job: &Job| if request.shows(job.ordered) { job.is_started } else { job.was_started };
+    let seen = |job: &Job| {
+        if request.has_settled(enos.settle(), job.ordered) { job.is_started } else { job.was_started }
+    };
     let shown = |job: &&Job| {
         let started = seen(job);
-        !job.is_deleted && request.shows(job.created) && expression.holds(&|name| field(job, started, name))
+        !job.is_deleted
+            && request.has_settled(enos.settle(), job.created)
+            && expression.holds(&|name| field(job, started, name))
     };
     let holder = &enos.accounts[account];
     let rows = holder.jobs.iter().rev().filter(shown);
@@ -236,7 +236,7 @@ pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
     Ok(page.answer(&rows))
 }
 
-/// What a job is told.
+/// A change of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// `action=start`
@@ -253,7 +253,7 @@ pub enum Order {
 /// No such job, or its status is against it.
 pub fn order(
     enos: &mut Enos,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     account: usize,
     order: Order,
     request: &Request<'_>,
@@ -266,10 +266,10 @@ pub fn order(
         _ => None,
     };
     if let Some(code) = refused {
-        return Err(Refusal::new(code));
+        return Err(Refusal::new(code, ""));
     }
     match order {
-        // Assumed: what has not begun at a device goes with its job; no document says.
+        // Assumed: a task that no device has begun is deleted with its job; no document settles it.
         Order::Delete => {
             job.is_deleted = true;
             enos.upgrade(fleet, account, number, request.times, |upgrade| upgrade.step(Step::Superseded));
@@ -288,5 +288,5 @@ pub fn order(
 /// No such job.
 pub fn find<'a>(account: &'a mut Account, request: &Request<'_>) -> Result<(usize, &'a mut Job), Refusal> {
     let number = account.jobs.number(request.required("jobId")?)?;
-    account.jobs.at(number).map(|job| (number, job)).ok_or_else(|| Refusal::new(&codes::NO_JOB))
+    account.jobs.at(number).map(|job| (number, job)).ok_or_else(|| Refusal::new(&codes::NO_JOB, ""))
 }

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_form_is_told_apart() {
+    fn what_is_no_form_is_recognized() {
         for (kind, body) in [
             ("application/json", &b"--x1--"[..]),
             ("multipart/form-data", b"--x1--"),

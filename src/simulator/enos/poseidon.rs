@@ -1,7 +1,7 @@
 //! The header of the Poseidon SDK: keys and two session tokens, encrypted for the cloud.
 //!
 //! Seen on the wire of `enos-poseidon` 0.2.0: `pin$key$secret$short$long` under RSA-2048 with OAEP and SHA-1, in base64. Who
-//! put a key of his own into the SDK can have it verified; nobody but Envision can read the others.
+//! put a key of his own into the SDK can have it verified; only Envision can read the others.
 
 use super::spec::RsaKey;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -13,7 +13,7 @@ const SIZE: usize = 256;
 /// Bytes of a SHA-1.
 const HASH: usize = 20;
 
-/// What a header says.
+/// What a header contains.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Opened {
     /// Application key.
@@ -49,7 +49,7 @@ fn pin_of(key: &str, secret: &str) -> Option<String> {
     Some(format!("{number:09}").chars().take(6).collect())
 }
 
-/// Takes OAEP (RFC 8017, section 7.1.2) off: SHA-1, without a label. `plain` has lost its leading zeros.
+/// Takes OAEP (RFC 8017, section 7.1.2) off: SHA-1, without a label. `plain` is without its leading zeros.
 fn unpad(plain: &[u8]) -> Option<Vec<u8>> {
     let mut padded = vec![0; SIZE.checked_sub(plain.len())?];
     padded.extend_from_slice(plain);

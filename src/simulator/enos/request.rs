@@ -1,37 +1,15 @@
-//! What a handler is given and what it answers: query, JSON fields and their rules, pages, refusals.
+//! What handlers read and answer: query, JSON fields and their rules, pages.
 
-use super::codes::{self, Code};
+use super::codes;
 use crate::simulator::clock::Times;
+pub use crate::simulator::{refusal::Refusal, request::Request};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
-
-/// A refused request.
-#[derive(Debug)]
-pub struct Refusal {
-    /// Which error.
-    pub code: &'static Code,
-    /// What exactly; follows the code's text.
-    pub detail: String,
-}
-
-impl Refusal {
-    /// A refusal without a detail.
-    #[must_use]
-    pub const fn new(code: &'static Code) -> Self {
-        Self { code, detail: String::new() }
-    }
-
-    /// `msg`.
-    #[must_use]
-    pub fn message(&self) -> String {
-        format!("{}{}", self.code.text, self.detail)
-    }
-}
 
 /// An invalid argument, in the words of the platform: `Invalid Argument action:action is missing`.
 #[must_use]
 pub fn invalid(field: &str, why: &str) -> Refusal {
-    Refusal { code: &codes::INVALID, detail: format!(" {field}:{field} {why}") }
+    Refusal::new(&codes::INVALID, format!("{field}:{field} {why}"))
 }
 
 /// An answer: `data`, and `pagination` of a search.
@@ -54,31 +32,7 @@ impl Answer {
 /// What a handler answers.
 pub type Handled = Result<Answer, Refusal>;
 
-/// One request, authenticated and routed.
-#[derive(Debug)]
-pub struct Request<'a> {
-    /// Query pairs, decoded.
-    pub query: Vec<(String, String)>,
-    /// Body.
-    pub body: &'a [u8],
-    /// `Content-Type`; empty when there is none.
-    pub content_type: &'a str,
-    /// The two times.
-    pub times: Times,
-    /// Searches do not show what is younger than this in fleet time: the documented settle time.
-    pub settle: SignedDuration,
-    /// Searches leave out what was created less than this long ago (wall time): an injected fault.
-    pub stale: Option<SignedDuration>,
-}
-
 impl Request<'_> {
-    /// A query parameter; an empty one counts as absent.
-    #[must_use]
-    pub fn param(&self, name: &str) -> Option<&str> {
-        let found = self.query.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-    }
-
     /// A query parameter that must be there.
     ///
     /// # Errors
@@ -91,7 +45,7 @@ impl Request<'_> {
     ///
     /// # Errors
     /// It is not one.
-    pub fn json(&self) -> Result<Map<String, Value>, Refusal> {
+    pub fn json_or_empty(&self) -> Result<Map<String, Value>, Refusal> {
         if self.body.is_empty() {
             return Ok(Map::new());
         }
@@ -101,13 +55,10 @@ impl Request<'_> {
         }
     }
 
-    /// Whether a search shows what happened at these times.
+    /// Whether a search shows what happened at these times; it settles after so long in fleet time (document).
     #[must_use]
-    pub fn shows(&self, happened: Times) -> bool {
-        // What is ahead of the clock happened before that was set back.
-        let age = self.times.wall.duration_since(happened.wall);
-        self.times.fleet.duration_since(happened.fleet) >= self.settle
-            && self.stale.is_none_or(|lag| age >= lag || age.is_negative())
+    pub fn has_settled(&self, settle: SignedDuration, happened: Times) -> bool {
+        self.times.fleet.duration_since(happened.fleet) >= settle && self.shows(happened.wall)
     }
 }
 

@@ -1,67 +1,45 @@
-//! Which operation a path and its `action` stand for.
+//! The operations: where each is found, and what answers it. GET and POST are the same: official samples send either.
 
-/// Where tokens come from.
-const TOKENS: &str = "/apim-token-service/v2.0/token/";
-/// The OTA part of the Connect service.
-const CONNECT: &str = "/connect-service/v2.1/";
-
-macro_rules! operations {
-    ($($name:ident: $path:literal $action:literal,)*) => {
-        /// An operation of the API.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[expect(missing_docs, reason = "path and action are the documented ones")]
-        pub enum Operation { $($name),* }
-
-        impl Operation {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            /// Its name, for counters and faults.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name)),* }
-            }
-
-            const fn place(self) -> (&'static str, &'static str) {
-                match self { $(Self::$name => ($path, $action)),* }
-            }
-        }
-    };
-}
+use super::{Enos, codes, firmwares, jobs, request::Handled, tasks};
+use crate::simulator::{
+    request::Request,
+    router::{Call, Places, operations},
+};
 
 operations!(
-    GetToken: "" "get",
-    RefreshToken: "" "refresh",
-    CreateFirmware: "ota-firmwares" "create",
-    GetFirmware: "ota-firmwares" "get",
-    SearchFirmwares: "ota-firmwares" "search",
-    DeleteFirmware: "ota-firmwares" "delete",
-    ListFirmwareVersions: "ota-firmwares" "listVersion",
-    SearchDeviceUpgrades: "ota-firmwares" "searchDeviceUpgrade",
-    CreateJob: "ota-jobs" "create",
-    GetJob: "ota-jobs" "get",
-    SearchJobs: "ota-jobs" "search",
-    StartJob: "ota-jobs" "start",
-    StopJob: "ota-jobs" "stop",
-    DeleteJob: "ota-jobs" "delete",
-    SearchTasks: "ota-jobs" "searchTask",
-    CancelTasks: "ota-jobs" "cancelTask",
-    RetryTasks: "ota-jobs" "retryTask",
+    /// An operation of the API; the first two are those of the token service.
+    Operation at &'static str, |cloud: Enos, fleet, account, _id, request: Request| -> Handled;
+    GetToken "GET|POST /apim-token-service/v2.0/token/get" => Err((&codes::NO_API).into()),
+    RefreshToken "GET|POST /apim-token-service/v2.0/token/refresh" => Err((&codes::NO_API).into()),
+    CreateFirmware "GET|POST ota-firmwares?action=create" => firmwares::create(cloud, account, request),
+    GetFirmware "GET|POST ota-firmwares?action=get" => firmwares::get(cloud, account, request),
+    SearchFirmwares "GET|POST ota-firmwares?action=search" => firmwares::search(cloud, account, request),
+    DeleteFirmware "GET|POST ota-firmwares?action=delete" => firmwares::delete(cloud, account, request),
+    ListFirmwareVersions "GET|POST ota-firmwares?action=listVersion" =>
+        firmwares::versions(cloud, fleet, account, request),
+    SearchDeviceUpgrades "GET|POST ota-firmwares?action=searchDeviceUpgrade" =>
+        firmwares::devices(cloud, fleet, account, request),
+    CreateJob "GET|POST ota-jobs?action=create" => jobs::create(cloud, fleet, account, request),
+    GetJob "GET|POST ota-jobs?action=get" => jobs::get(cloud, account, request),
+    SearchJobs "GET|POST ota-jobs?action=search" => jobs::search(cloud, account, request),
+    StartJob "GET|POST ota-jobs?action=start" =>
+        jobs::order(cloud, fleet, account, jobs::Order::Start, request),
+    StopJob "GET|POST ota-jobs?action=stop" => jobs::order(cloud, fleet, account, jobs::Order::Stop, request),
+    DeleteJob "GET|POST ota-jobs?action=delete" =>
+        jobs::order(cloud, fleet, account, jobs::Order::Delete, request),
+    SearchTasks "GET|POST ota-jobs?action=searchTask" => tasks::search(cloud, account, request),
+    CancelTasks "GET|POST ota-jobs?action=cancelTask" =>
+        tasks::order(cloud, fleet, account, tasks::Order::Cancel, request),
+    RetryTasks "GET|POST ota-jobs?action=retryTask" =>
+        tasks::order(cloud, fleet, account, tasks::Order::Retry, request),
 );
 
 impl Operation {
-    /// The operation of a request, if there is one. GET and POST are not told apart: official samples send either.
+    /// The operation of a request, if there is one.
     #[must_use]
     pub fn of(method: &str, path: &str, query: &[(String, String)]) -> Option<Self> {
-        let (folder, action) = match (path.strip_prefix(TOKENS), path.strip_prefix(CONNECT)) {
-            (Some(action), _) => ("", action),
-            (None, Some(folder)) if !folder.is_empty() => {
-                (folder, query.iter().find(|(name, _)| name == "action").map(|(_, action)| action.as_str())?)
-            }
-            _ => return None,
-        };
-        let found = Self::ALL.iter().copied().find(|operation| operation.place() == (folder, action));
-        found.filter(|_| matches!(method, "GET" | "POST"))
+        let places = Places { base: "connect-service/v2.1", all: Self::ALL, place: Self::place };
+        places.find(method, path, query).map(|route| route.operation)
     }
 
     /// Whether the token service answers it.
@@ -69,10 +47,4 @@ impl Operation {
     pub const fn is_token(self) -> bool {
         matches!(self, Self::GetToken | Self::RefreshToken)
     }
-}
-
-/// Whether a path belongs to EnOS.
-#[must_use]
-pub fn is_ours(path: &str) -> bool {
-    path.starts_with("/apim-token-service/") || path.starts_with("/connect-service/")
 }

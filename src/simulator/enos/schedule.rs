@@ -1,8 +1,8 @@
 //! When a job may be sent to devices: `schedulePolicy`.
 //!
 //! Document: `isRepeatDaily`, `startTimestamp`, `endTimestamp` (milliseconds, on the same day when it repeats), at least 30
-//! minutes. *Assumed*: which day is meant is told by `timezoneOffsetInMinutes`, which a sample sends and no document
-//! names, and is UTC's without it; a job whose only window has passed sends nothing more.
+//! minutes. *Assumed*: `timezoneOffsetInMinutes`, which a sample sends and no document names, settles which day is meant,
+//! UTC's without it; a job whose only window has passed sends nothing more.
 
 use super::request::{Fields, Refusal};
 use jiff::{SignedDuration, Timestamp};

@@ -5,7 +5,7 @@ use super::{
     job::Kind,
     request::{Fields, Refusal},
 };
-use crate::simulator::{Event, fleet::Fleet};
+use crate::simulator::fleet::Fleet;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ impl Scope {
         let fields = Fields { map, path: "upgradeScope." };
         let extent = fields.need("type", fields.one_of("type", &["total", "partial"])?)?;
         if kind == Kind::Verify && extent == "total" {
-            return Err(Refusal::new(&super::codes::TOTAL_NOT_ALLOWED));
+            return Err(Refusal::new(&super::codes::TOTAL_NOT_ALLOWED, ""));
         }
         let versions = fields.need("versionNumbers", fields.texts("versionNumbers")?)?;
         if versions.is_empty() {
@@ -101,7 +101,7 @@ impl Scope {
 
     /// Keys of the devices that fit now: of the product, of the scope, and running one of its versions.
     #[must_use]
-    pub fn devices(&self, registered: &Devices, fleet: &Fleet<Event>, product: Option<&str>) -> Vec<String> {
+    pub fn devices(&self, registered: &Devices, fleet: &Fleet, product: Option<&str>) -> Vec<String> {
         let runs = |key: &str| fleet.devices.get(key)?.firmware.clone();
         let fits = |key: &&String| {
             registered.get(key).is_some_and(|device| {
@@ -141,7 +141,7 @@ fn trees(fields: Fields<'_>) -> Result<Option<Trees>, Refusal> {
         let map = item.as_object().ok_or_else(|| fields.wrong("assetTrees", "must hold objects"))?;
         let tree = Fields { map, path: "upgradeScope.assetTrees." };
         let id = tree.need("treeId", tree.text("treeId")?)?.to_owned();
-        // The document says `includedNodes`, an official sample sends `includedNotes`.
+        // The document has `includedNodes`, an official sample sends `includedNotes`.
         let nodes = match tree.texts("includedNodes")? {
             Some(nodes) => Some(nodes),
             None => tree.texts("includedNotes")?,

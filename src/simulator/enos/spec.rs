@@ -1,14 +1,14 @@
-//! What the world file says of EnOS: accounts, and switches for what no document says.
+//! What the world file has for EnOS: accounts, and switches for what no document settles.
 
 use crate::simulator::world::Policy;
 use serde::Deserialize;
 use std::fmt;
 
-/// EnOS: its accounts, and the switches for what no document says.
+/// EnOS: its accounts, and the switches for what no document settles.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnosSpec {
-    /// What a job without a schedule does after its creation: the document says that it starts, a sample starts it.
+    /// What a job without a schedule does after its creation: by the document it starts, a sample starts it.
     #[serde(default)]
     pub new_jobs: NewJobs,
     /// `upgradePolicy: upgrade`, which stands on one page of the document and nowhere else.

@@ -8,7 +8,7 @@ use super::{
     request::{Answer, Fields, Handled, PageQuery, Refusal, Request},
     upgrade::Step,
 };
-use crate::simulator::{Event, fleet::Fleet};
+use crate::simulator::fleet::Fleet;
 
 const TASK_FIELDS: Allowed = &[
     ("jobId", Use::In),
@@ -24,7 +24,7 @@ fn field(job: &Job, task: &Task, name: &str) -> Option<String> {
         "jobId" => Some(job.id.clone()),
         "deviceKey" => Some(task.device.clone()),
         "fromVersion" => task.from.clone(),
-        "toVersion" => Some(job.firmware.version.clone()),
+        "toVersion" => Some(job.plan.firmware.version.clone()),
         "status" => Some(task.status.as_str().to_owned()),
         "desc" => Some(task.desc.clone()),
         _ => None,
@@ -36,7 +36,7 @@ fn field(job: &Job, task: &Task, name: &str) -> Option<String> {
 /// # Errors
 /// Expression or page break a rule.
 pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let page = PageQuery::read(fields)?;
     let expression = Expression::parse(fields.text("expression")?, TASK_FIELDS)?;
@@ -47,7 +47,7 @@ pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
     let jobs = jobs.filter(|job| !job.is_deleted && wanted.is_none_or(|id| job.id == id));
     let tasks = jobs.flat_map(|job| job.tasks().iter().map(move |task| (job, task)));
     let shown = tasks.filter(|(job, task)| {
-        request.shows(task.created) && expression.holds(&|name| field(job, task, name))
+        request.has_settled(enos.settle(), task.created) && expression.holds(&|name| field(job, task, name))
     });
     let rows: Vec<_> = shown
         .map(|(job, task)| {
@@ -58,7 +58,7 @@ pub fn search(enos: &Enos, account: usize, request: &Request<'_>) -> Handled {
     Ok(page.answer(&rows))
 }
 
-/// What tasks are told.
+/// A change of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// `action=cancelTask`
@@ -73,17 +73,17 @@ pub enum Order {
 /// No such job, it does not run, or the status of a task is against it.
 pub fn order(
     enos: &mut Enos,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     account: usize,
     order: Order,
     request: &Request<'_>,
 ) -> Handled {
-    let body = request.json()?;
+    let body = request.json_or_empty()?;
     let fields = Fields { map: &body, path: "" };
     let keys = fields.need("deviceKeys", fields.texts("deviceKeys")?)?;
     let (number, job) = jobs::find(&mut enos.accounts[account], request)?;
     if !job.is_started {
-        return Err(Refusal::new(&codes::NOT_RUNNING));
+        return Err(Refusal::new(&codes::NOT_RUNNING, ""));
     }
     let (allowed, code): (&[Status], _) = match order {
         Order::Cancel => (&[Status::Init, Status::Published], &codes::NOT_CANCELABLE),
@@ -94,7 +94,7 @@ pub fn order(
         job.task(index).filter(|task| allowed.contains(&task.status)).map(|_| index)
     };
     let found: Option<Vec<u32>> = keys.iter().map(fits).collect();
-    let found = found.ok_or_else(|| Refusal::new(code))?;
+    let found = found.ok_or_else(|| Refusal::new(code, ""))?;
     enos.upgrade(fleet, account, number, request.times, |upgrade| {
         for index in found {
             match order {

@@ -1,4 +1,4 @@
-//! How a job goes through the fleet, event by event.
+//! How a job passes through the fleet, event by event.
 //!
 //! Documented: the five statuses, `upgradeTimeout` (from `upgrading` on, in a verification from `published` on), retries,
 //! `maximumConcurrency`, what may be cancelled and retried, when a firmware is verified. *Assumed*: a device that is not
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 /// Why a task fails whose device is not there.
 const NO_DEVICE: &str = "Device not found";
-/// How often an incremental job looks for devices that have come to fit.
+/// How often an incremental job searches for devices that have come to fit.
 const SWEEP: SignedDuration = SignedDuration::from_mins(10);
 
 /// Devices that were sent something: the number of the job and the task.
@@ -37,7 +37,7 @@ pub enum Step {
     Superseded,
     /// Its window opens, or a place in it is free.
     Pump,
-    /// It looks for devices that have come to fit.
+    /// It searches for devices that have come to fit.
     Sweep,
     /// Something happens to a task, if it still is at this attempt.
     Task(u32, u32, TaskStep),
@@ -56,7 +56,7 @@ pub enum TaskStep {
     TimedOut,
     /// It failed.
     Failed(String),
-    /// The cloud says success. The device runs the version, unless it lies; and goes back after that time.
+    /// The cloud reports success. The device runs the version, unless that is false; and reverts after that time.
     Succeeded {
         /// The device runs the version.
         installed: bool,
@@ -80,7 +80,7 @@ pub struct Upgrade<'a> {
     /// The job.
     pub job: &'a mut Job,
     /// The fleet.
-    pub fleet: &'a mut Fleet<Event>,
+    pub fleet: &'a mut Fleet,
     /// Both times.
     pub now: Times,
 }
@@ -88,7 +88,8 @@ pub struct Upgrade<'a> {
 impl Upgrade<'_> {
     /// Takes in the devices that fit now.
     fn gather(&mut self) {
-        let devices = self.job.scope.devices(self.devices, self.fleet, self.job.firmware.product.as_deref());
+        let devices =
+            self.job.plan.scope.devices(self.devices, self.fleet, self.job.plan.firmware.product.as_deref());
         for device in devices {
             let from = self.fleet.devices.get(&device).and_then(|running| running.firmware.clone());
             self.job.add(Task {
@@ -113,7 +114,7 @@ impl Upgrade<'_> {
             Step::Superseded => self.cancel_all(),
             Step::Launch => {
                 self.gather();
-                if self.job.grows {
+                if self.job.plan.grows {
                     self.after(SWEEP, Step::Sweep);
                 }
             }
@@ -155,14 +156,16 @@ impl Upgrade<'_> {
         if !self.job.is_started || self.job.is_deleted || self.job.ready.is_empty() {
             return;
         }
-        match self.job.schedule.map(|schedule| schedule.next_open(self.now.fleet)) {
+        match self.job.plan.schedule.map(|schedule| schedule.next_open(self.now.fleet)) {
             Some(None) => return,
             Some(Some(open)) if open > self.now.fleet => {
                 return self.after(open.duration_since(self.now.fleet), Step::Pump);
             }
             _ => {}
         }
-        while self.job.count(Status::Published) + self.job.count(Status::Upgrading) < self.job.most_at_once {
+        while self.job.count(Status::Published) + self.job.count(Status::Upgrading)
+            < self.job.plan.most_at_once
+        {
             let Some(index) = self.job.ready.pop_first() else { return };
             self.publish(index);
         }
@@ -187,10 +190,10 @@ impl Upgrade<'_> {
         if let Some(device) = self.fleet.devices.get_mut(&key) {
             device.activated = true;
         }
-        if self.job.kind == Kind::Verify {
-            self.task_after(self.job.timeout, index, TaskStep::TimedOut);
+        if self.job.plan.kind == Kind::Verify {
+            self.task_after(self.job.plan.timeout, index, TaskStep::TimedOut);
         }
-        match self.fleet.attempt(&key, Part::Firmware, &self.job.firmware.version.clone()) {
+        match self.fleet.attempt(&key, Part::Firmware, &self.job.plan.firmware.version.clone()) {
             None | Some(Fate::Silent) => {}
             Some(fate) => {
                 let wait = self.fleet.answer_time(&key);
@@ -203,16 +206,16 @@ impl Upgrade<'_> {
         let Some(task) = self.job.task(index) else { return };
         let running = self.fleet.devices.get(&task.device).and_then(|device| device.firmware.as_deref());
         let fate = match fate {
-            _ if running == Some(self.job.firmware.version.as_str()) => Fate::Lies(SignedDuration::ZERO),
+            _ if running == Some(self.job.plan.firmware.version.as_str()) => Fate::Lies(SignedDuration::ZERO),
             fate => fate,
         };
         let published = task.updated;
         self.job.set(index, Status::Upgrading, self.now.fleet);
-        let spent = match self.job.kind {
+        let spent = match self.job.plan.kind {
             Kind::Verify => self.now.fleet.duration_since(published),
             Kind::Upgrade => SignedDuration::ZERO,
         };
-        self.task_after(self.job.timeout - spent, index, TaskStep::TimedOut);
+        self.task_after(self.job.plan.timeout - spent, index, TaskStep::TimedOut);
         let success = |installed, reverts| TaskStep::Succeeded { installed, reverts };
         let (wait, step) = match fate {
             Fate::Silent | Fate::Stuck => return,
@@ -226,7 +229,7 @@ impl Upgrade<'_> {
 
     fn install(&mut self, index: u32, reverts: Option<SignedDuration>) {
         let Some(key) = self.job.task(index).map(|task| task.device.clone()) else { return };
-        let version = self.job.firmware.version.clone();
+        let version = self.job.plan.firmware.version.clone();
         let Some(device) = self.fleet.devices.get_mut(&key) else { return };
         let old = device.firmware.clone();
         device.set_version(Part::Firmware, Some(version.clone()));
@@ -238,7 +241,7 @@ impl Upgrade<'_> {
 
     fn fail(&mut self, index: u32, text: String) {
         let retries = self.job.task(index).map_or(0, |task| task.retries);
-        match self.job.retry {
+        match self.job.plan.retry {
             Some((count, interval)) if retries < count => {
                 self.end(index, Status::Init, 0, text);
                 if let Some(task) = self.job.task_mut(index) {
@@ -263,11 +266,11 @@ impl Upgrade<'_> {
     }
 
     /// A verification with enough successes verifies its firmware. *Assumed*: one is enough when the firmware does not
-    /// say how many.
+    /// state how many.
     fn verify(&mut self) {
         let successes = i64::try_from(self.job.count(Status::Succeeded)).unwrap_or(i64::MAX);
-        let is_ours = |firmware: &&mut Firmware| firmware.id == self.job.firmware.id;
-        if self.job.kind == Kind::Verify
+        let is_ours = |firmware: &&mut Firmware| firmware.id == self.job.plan.firmware.id;
+        if self.job.plan.kind == Kind::Verify
             && let Some(firmware) = self.firmwares.values_mut().find(is_ours)
         {
             firmware.is_verified |= successes >= firmware.least_verified.unwrap_or(1);
@@ -279,7 +282,7 @@ impl Upgrade<'_> {
         self.end(index, Status::Failed, -1, "Canceled".to_owned());
     }
 
-    /// A device has gone out of service.
+    /// A device was taken out of service.
     pub fn lose(&mut self, device: &str) {
         let Some(index) = self.job.find(device) else { return };
         if self.job.task(index).is_some_and(|task| task.status.is_open()) {

@@ -6,7 +6,10 @@ use crate::{
         WireRequest,
         huawei_iotda::sign::{self, Algorithm, Subject},
     },
-    simulator::world::{AccountSpec, Scheme},
+    simulator::{
+        request::header,
+        world::{AccountSpec, Scheme},
+    },
 };
 use jiff::Timestamp;
 
@@ -19,16 +22,6 @@ pub struct Token {
     pub expires: Timestamp,
 }
 
-/// The first header of a name, which is given in lower case.
-#[must_use]
-pub fn header<'a>(request: &'a WireRequest, name: &str) -> Option<&'a str> {
-    request
-        .headers
-        .iter()
-        .find(|(given, _)| given.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
-}
-
 fn refuse(why: impl Into<String>) -> Refusal {
     Refusal::new(&codes::UNAUTHENTICATED, why)
 }
@@ -37,7 +30,7 @@ impl Iotda {
     /// The account that a call is made for.
     ///
     /// # Errors
-    /// 401 when nobody, or nobody known, has signed; 403 when the project or the instance is another's.
+    /// 401 when the call is not signed, or by no known key; 403 when the project or the instance is another's.
     pub fn authenticate(
         &self,
         request: &WireRequest,

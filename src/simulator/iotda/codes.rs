@@ -1,29 +1,10 @@
 //! The one table of error codes.
 //!
 //! Codes named `IOTDA.SIM_…` are assumed: the API reference lists codes for OTA packages and batch tasks, but no
-//! reachable copy shows them. They are made so that nobody takes them for official ones; a client must go by the
-//! HTTP status first.
+//! reachable copy shows them. Their form shows that they are not official; a client must use the HTTP
+//! status first.
 
-/// One error: HTTP status, code and the start of its message.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Code {
-    /// HTTP status.
-    pub status: u16,
-    /// `error_code`.
-    pub code: &'static str,
-    /// Start of `error_msg`.
-    pub text: &'static str,
-    /// False when no document confirms the code (or its status).
-    pub documented: bool,
-}
-
-const fn documented(status: u16, code: &'static str, text: &'static str) -> Code {
-    Code { status, code, text, documented: true }
-}
-
-const fn assumed(status: u16, code: &'static str, text: &'static str) -> Code {
-    Code { status, code, text, documented: false }
-}
+use crate::simulator::refusal::{Code, assumed, documented};
 
 /// Bad signature, unknown key, wrong algorithm, expired token.
 pub const UNAUTHENTICATED: Code = documented(401, "IOTDA.000002", "The request is unauthorized.");

@@ -9,7 +9,7 @@ use super::{
     },
 };
 use crate::simulator::{
-    Event, draw,
+    draw,
     fleet::{Device, Fleet, Presence, compact_time, long_time},
 };
 use jiff::Timestamp;
@@ -258,8 +258,8 @@ impl Devices {
 ///
 /// # Errors
 /// A field breaks its rule, the id is taken, the product or the gateway is unknown.
-pub fn create(iotda: &mut Iotda, fleet: &mut Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+pub fn create(iotda: &mut Iotda, fleet: &mut Fleet, account: usize, request: &Request<'_>) -> Handled {
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     let product = fields.required("product_id", &ID)?.to_owned();
     let node = fields.required("node_id", &NODE_ID)?.to_owned();
@@ -298,7 +298,7 @@ pub fn create(iotda: &mut Iotda, fleet: &mut Fleet<Event>, account: usize, reque
 ///
 /// # Errors
 /// A parameter breaks its rule.
-pub fn list(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn list(iotda: &mut Iotda, fleet: &Fleet, account: usize, request: &Request<'_>) -> Handled {
     let page = PageQuery::read(request)?;
     let filter = Filter::read(request)?;
     let products = &iotda.products;
@@ -315,7 +315,7 @@ pub fn list(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &R
             .at(record)
             .is_some_and(|device| filter.keeps(account, device) && request.shows(device.created_wall))
     };
-    let filtered = filter.is_set() || request.stale.is_some();
+    let filtered = filter.is_set() || request.lag.is_some();
     let page = page.of(rows, filtered.then_some(&keep));
     let found = page.rows.iter().filter_map(|row| account.devices.at(*row));
     let devices = found.map(|device| {
@@ -386,7 +386,7 @@ impl<'a> Filter<'a> {
 ///
 /// # Errors
 /// No such device.
-pub fn show(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, id: &str, now: Timestamp) -> Handled {
+pub fn show(iotda: &mut Iotda, fleet: &Fleet, account: usize, id: &str, now: Timestamp) -> Handled {
     let holder = iotda.account(account)?;
     let device = holder.devices.get(check_id(id)?).ok_or_else(|| Refusal::new(&codes::NO_DEVICE, ""))?;
     let name = iotda.products.get(&device.product).map(String::as_str);
@@ -403,17 +403,11 @@ pub fn shadow(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
     Ok(Answer::json(200, &json!({"device_id": id, "shadow": []})))
 }
 
-/// DELETE `/devices/{device_id}`: it leaves its groups, and the tasks that are not done with it.
+/// DELETE `/devices/{device_id}`: it is removed from its groups, and from the tasks that have not ended for it.
 ///
 /// # Errors
 /// No such device.
-pub fn delete(
-    iotda: &mut Iotda,
-    fleet: &mut Fleet<Event>,
-    account: usize,
-    id: &str,
-    now: Timestamp,
-) -> Handled {
+pub fn delete(iotda: &mut Iotda, fleet: &mut Fleet, account: usize, id: &str, now: Timestamp) -> Handled {
     let holder = iotda.account_mut(account)?;
     let record = holder.devices.remove(check_id(id)?).ok_or_else(|| Refusal::new(&codes::NO_DEVICE, ""))?;
     holder.groups.forget(record);
@@ -421,7 +415,7 @@ pub fn delete(
         iotda.upgrade(fleet, account, task, now, |upgrade| upgrade.remove_sub(index));
     }
     fleet.devices.remove(id);
-    Ok(Answer::empty())
+    Ok(Answer::empty(204))
 }
 
 fn check_id(id: &str) -> Result<&str, Refusal> {

@@ -9,7 +9,7 @@ use super::{
     },
     search::{self, Condition},
 };
-use crate::simulator::{Event, draw, fleet::Fleet};
+use crate::simulator::{draw, fleet::Fleet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,7 +123,7 @@ impl Groups {
 impl Account {
     /// Records of the devices of a group, now.
     #[must_use]
-    pub fn group_members(&self, fleet: &Fleet<Event>, group: &Group, now: Timestamp) -> BTreeSet<Record> {
+    pub fn group_members(&self, fleet: &Fleet, group: &Group, now: Timestamp) -> BTreeSet<Record> {
         match &group.rule {
             None => group.members.clone(),
             Some((_, rule)) => search::matching(self, fleet, rule, now),
@@ -153,7 +153,7 @@ impl Account {
 /// # Errors
 /// A field breaks its rule, the name is taken, or the parent is unknown.
 pub fn create(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     let name = fields.required("name", &NAME)?;
     let description = fields.text("description", &DESCRIPTION)?;
@@ -227,7 +227,7 @@ pub fn show(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
 /// # Errors
 /// No such group, a field breaks its rule, or the name is taken.
 pub fn update(iotda: &mut Iotda, account: usize, id: &str, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     let name = fields.text("name", &NAME)?;
     let description = fields.text("description", &DESCRIPTION)?;
@@ -256,7 +256,7 @@ pub fn delete(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
     if let Some(record) = account.groups.by_id.remove(id) {
         account.groups.rows.remove(&record);
     }
-    Ok(Answer::empty())
+    Ok(Answer::empty(204))
 }
 
 /// POST `/device-group/{group_id}/action`.
@@ -279,20 +279,14 @@ pub fn action(iotda: &mut Iotda, account: usize, id: &str, request: &Request<'_>
         _ => return Err(invalid("action_id must be addDevice or removeDevice.")),
     };
     group.modified = request.times.fleet;
-    Ok(Answer { status: 200, headers: Vec::new(), body: Vec::new() })
+    Ok(Answer::empty(200))
 }
 
 /// GET `/device-group/{group_id}/devices`: without versions.
 ///
 /// # Errors
 /// No such group, or a parameter breaks its rule.
-pub fn devices(
-    iotda: &mut Iotda,
-    fleet: &Fleet<Event>,
-    account: usize,
-    id: &str,
-    request: &Request<'_>,
-) -> Handled {
+pub fn devices(iotda: &mut Iotda, fleet: &Fleet, account: usize, id: &str, request: &Request<'_>) -> Handled {
     let query = PageQuery::read(request)?;
     let account = iotda.account(account)?;
     let group = account.group(id)?;
@@ -317,13 +311,7 @@ pub fn devices(
 ///
 /// # Errors
 /// No such device.
-pub fn of_device(
-    iotda: &mut Iotda,
-    fleet: &Fleet<Event>,
-    account: usize,
-    id: &str,
-    now: Timestamp,
-) -> Handled {
+pub fn of_device(iotda: &mut Iotda, fleet: &Fleet, account: usize, id: &str, now: Timestamp) -> Handled {
     DEVICE_ID.check("device_id", id)?;
     let account = iotda.account(account)?;
     let record = account.devices.record(id).ok_or_else(|| Refusal::new(&codes::NO_DEVICE, ""))?;

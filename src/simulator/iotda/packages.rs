@@ -129,9 +129,9 @@ impl Packages {
 /// POST `/ota-upgrades/packages`.
 ///
 /// # Errors
-/// A field breaks its rule, or the package exists and the world rejects that.
+/// A field breaks its rule, or the package exists and the world file rejects that.
 pub fn create(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_object()?;
     let mut package = read(Fields::new(&body), request)?;
     let record = iotda.records.reserve(request.times.fleet, 1);
     package.id = draw::hex_id(iotda.seed, 32, &["package", &record.to_string()]);
@@ -255,7 +255,7 @@ pub fn list(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
             version.is_none_or(|version| package.version == version) && request.shows(package.created_wall)
         })
     };
-    let filtered = version != of_product || request.stale.is_some();
+    let filtered = version != of_product || request.lag.is_some();
     let page = page.of(rows.unwrap_or(&none), filtered.then_some(&keep));
     let shown: Vec<Value> =
         page.rows.iter().filter_map(|row| packages.rows.get(row)).map(Package::row).collect();
@@ -276,7 +276,7 @@ pub fn show(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
 /// DELETE `/ota-upgrades/packages/{package_id}`.
 ///
 /// # Errors
-/// No such package, or a task that is not final needs it and the world rejects that.
+/// No such package, or a task that is not final needs it and the world file rejects that.
 pub fn delete(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
     let policy = iotda.switches.delete_package_in_use;
     let account = iotda.account_mut(account)?;
@@ -287,7 +287,7 @@ pub fn delete(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
         return Err(Refusal::new(&codes::PACKAGE_IN_USE, format!("Task {task} is not finished.")));
     }
     account.packages.remove(id);
-    Ok(Answer::empty())
+    Ok(Answer::empty(204))
 }
 
 fn user_of<'a>(account: &'a Account, package: &str) -> Option<&'a str> {

@@ -112,7 +112,7 @@ impl PageQuery {
     #[must_use]
     pub fn page(&self, below: impl Iterator<Item = Record>, count: usize) -> Page {
         let rows: Vec<Record> = below.skip(self.offset).take(self.limit).collect();
-        // What an empty page says is not documented: the marker of the request is assumed.
+        // What an empty page contains is not documented: the marker of the request is assumed.
         let marker = rows.last().copied().unwrap_or(self.marker);
         Page { rows, count, marker }
     }

@@ -91,7 +91,7 @@ impl Condition {
             let tag_fits = |(key, value): (&str, &str)| {
                 tags.iter().all(|one| one.holds(if one.field == "tag_key" { key } else { value }))
             };
-            // Key and value are asked of the same tag.
+            // Key and value are those of the same tag.
             plain.iter().all(|one| one.holds_any(&candidate.values(&one.field)))
                 && (tags.is_empty() || candidate.tags().any(tag_fits))
         })

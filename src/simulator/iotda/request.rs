@@ -1,96 +1,20 @@
-//! What a handler is given and what it answers: query, JSON fields and their rules, refusals.
+//! What handlers read: query, JSON fields and their rules.
 
-use super::codes::{self, Code};
-use crate::simulator::clock::Times;
-use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
-use serde::Serialize;
+use super::codes;
+use crate::simulator::request::parse_time as read_time;
+pub use crate::simulator::{answer::Answer, refusal::Refusal, request::Request};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
-
-/// A refused request.
-#[derive(Debug)]
-pub struct Refusal {
-    /// Which error.
-    pub code: &'static Code,
-    /// What exactly; follows the code's text.
-    pub detail: String,
-}
-
-impl Refusal {
-    /// A refusal with a detail.
-    pub fn new(code: &'static Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
-    }
-
-    /// `error_msg`.
-    #[must_use]
-    pub fn message(&self) -> String {
-        if self.detail.is_empty() {
-            self.code.text.to_owned()
-        } else {
-            format!("{} {}", self.code.text, self.detail)
-        }
-    }
-}
 
 /// An invalid field.
 pub fn invalid(detail: impl Into<String>) -> Refusal {
     Refusal::new(&codes::INVALID_INPUT, detail)
 }
 
-/// An answer.
-#[derive(Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// Headers beside the usual ones.
-    pub headers: Vec<(String, String)>,
-    /// JSON body; empty for 204.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// An answer with a body.
-    #[must_use]
-    pub fn json(status: u16, body: &impl Serialize) -> Self {
-        // Text keys, and numbers that are some: it always serializes.
-        Self { status, headers: Vec::new(), body: serde_json::to_vec(body).unwrap_or_default() }
-    }
-
-    /// 204.
-    #[must_use]
-    pub const fn empty() -> Self {
-        Self { status: 204, headers: Vec::new(), body: Vec::new() }
-    }
-}
-
 /// What a handler answers.
 pub type Handled = Result<Answer, Refusal>;
 
-/// One request, authenticated and routed.
-#[derive(Debug)]
-pub struct Request<'a> {
-    /// Query pairs, decoded.
-    pub query: Vec<(String, String)>,
-    /// Body.
-    pub body: &'a [u8],
-    /// `Content-Type`, when there is one.
-    pub content_type: Option<String>,
-    /// The two times.
-    pub times: Times,
-    /// Lists leave out what was created less than this long ago (wall time): an injected fault.
-    pub stale: Option<SignedDuration>,
-}
-
 impl Request<'_> {
-    /// The first value of a query parameter; an empty one counts as absent.
-    #[must_use]
-    pub fn param(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(key, value)| key == name && !value.is_empty())
-            .map(|(_, value)| value.as_str())
-    }
-
     /// A query parameter that must keep a rule.
     ///
     /// # Errors
@@ -99,20 +23,13 @@ impl Request<'_> {
         self.param(name).map(|value| rule.check(name, value).map(|()| value)).transpose()
     }
 
-    /// Whether a list shows what was created at this wall time.
-    #[must_use]
-    pub fn shows(&self, created: Timestamp) -> bool {
-        // What is ahead of the clock was created before that was set back.
-        let age = self.times.wall.duration_since(created);
-        self.stale.is_none_or(|lag| age >= lag || age.is_negative())
-    }
-
     /// The body as a JSON object.
     ///
     /// # Errors
     /// It is not one, or another media type is declared.
-    pub fn json(&self) -> Result<Map<String, Value>, Refusal> {
-        if self.content_type.as_ref().is_some_and(|kind| !kind.trim_start().starts_with("application/json")) {
+    pub fn json_object(&self) -> Result<Map<String, Value>, Refusal> {
+        let kind = self.content_type.trim_start();
+        if !kind.is_empty() && !kind.starts_with("application/json") {
             return Err(Refusal::new(&codes::BAD_FORMAT, "Content-Type must be application/json."));
         }
         match serde_json::from_slice(self.body) {
@@ -123,7 +40,7 @@ impl Request<'_> {
     }
 }
 
-/// What a text may look like.
+/// What a text may contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Fewest characters.
@@ -319,11 +236,7 @@ impl<'a> Fields<'a> {
 /// # Errors
 /// Another form.
 pub fn parse_time(name: &str, text: &str) -> Result<Timestamp, Refusal> {
-    let wrong =
-        || Refusal::new(&codes::INVALID_TIME, format!("{name} must be of the form yyyyMMdd'T'HHmmss'Z'."));
-    if text.len() != 16 {
-        return Err(wrong());
-    }
-    let civil = DateTime::strptime("%Y%m%dT%H%M%SZ", text).map_err(|_| wrong())?;
-    Ok(civil.to_zoned(TimeZone::UTC).map_err(|_| wrong())?.timestamp())
+    read_time(text).ok_or_else(|| {
+        Refusal::new(&codes::INVALID_TIME, format!("{name} must be of the form yyyyMMdd'T'HHmmss'Z'."))
+    })
 }

@@ -7,7 +7,7 @@ use super::{
     request::{Answer, Fields, Handled, Refusal, Request, Rule},
 };
 use crate::simulator::{
-    Event, draw,
+    draw,
     fleet::{Fleet, compact_time},
 };
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ pub use query_sql::{Condition, parse_condition};
 /// A device as the search sees it.
 pub struct Candidate<'a> {
     account: &'a Account,
-    fleet: &'a Fleet<Event>,
+    fleet: &'a Fleet,
     record: Record,
     now: Timestamp,
 }
@@ -55,7 +55,7 @@ impl Candidate<'_> {
         device.into_iter().flat_map(|device| &device.tags).map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Static groups only: a dynamic group that asks for groups would ask for itself.
+    /// Static groups only: a dynamic group that selects by groups would contain itself.
     fn groups(&self) -> Vec<String> {
         let with = self.account.groups.iter().filter(|group| group.members.contains(&self.record));
         with.map(|group| group.id.clone()).collect()
@@ -64,12 +64,7 @@ impl Candidate<'_> {
 
 /// Records of the devices that a condition selects.
 #[must_use]
-pub fn matching(
-    account: &Account,
-    fleet: &Fleet<Event>,
-    condition: &Condition,
-    now: Timestamp,
-) -> BTreeSet<Record> {
+pub fn matching(account: &Account, fleet: &Fleet, condition: &Condition, now: Timestamp) -> BTreeSet<Record> {
     let fits = |record: &Record| condition.holds(&Candidate { account, fleet, record: *record, now });
     account.devices.iter().map(|(record, _)| record).filter(fits).collect()
 }
@@ -78,7 +73,7 @@ pub fn matching(
 ///
 /// # Errors
 /// The statement breaks a rule, or the account searches more often than it may.
-pub fn query(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
+pub fn query(iotda: &mut Iotda, fleet: &Fleet, account: usize, request: &Request<'_>) -> Handled {
     let passes = iotda
         .account_mut(account)?
         .searches
@@ -87,7 +82,7 @@ pub fn query(iotda: &mut Iotda, fleet: &Fleet<Event>, account: usize, request: &
     if !passes {
         return Err(Refusal::new(&codes::THROTTLED, super::throttle_detail(1.0)));
     }
-    let body = request.json()?;
+    let body = request.json_object()?;
     let statement = query_sql::parse(Fields::new(&body).required("sql", &Rule::new(400, |_| true))?)?;
     let seed = iotda.seed;
     let holder = iotda.account(account)?;

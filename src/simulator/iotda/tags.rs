@@ -21,7 +21,7 @@ const fn tag_char(c: char) -> bool {
 /// # Errors
 /// A field breaks its rule, unknown device, or more than 10 tags.
 pub fn bind(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     let account = iotda.account_mut(account)?;
     let record = resource(account, fields)?;
@@ -39,7 +39,7 @@ pub fn bind(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
         return Err(invalid(format!("a device has at most {MOST_TAGS} tags.")));
     }
     account.devices.set_tags(record, tags);
-    Ok(Answer { status: 200, headers: Vec::new(), body: Vec::new() })
+    Ok(Answer::empty(200))
 }
 
 /// POST `/tags/unbind-resource`.
@@ -47,7 +47,7 @@ pub fn bind(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled
 /// # Errors
 /// A field breaks its rule, unknown device, or a key that it does not have.
 pub fn unbind(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     let account = iotda.account_mut(account)?;
     let record = resource(account, fields)?;
@@ -58,7 +58,7 @@ pub fn unbind(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handl
         tags.remove(&key).ok_or_else(|| invalid(format!("tag_keys: the device has no tag {key}.")))?;
     }
     account.devices.set_tags(record, tags);
-    Ok(Answer { status: 200, headers: Vec::new(), body: Vec::new() })
+    Ok(Answer::empty(200))
 }
 
 /// POST `/tags/query-resources`: devices that carry any of the tags.
@@ -67,7 +67,7 @@ pub fn unbind(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handl
 /// A field or parameter breaks its rule.
 pub fn query(iotda: &mut Iotda, account: usize, request: &Request<'_>) -> Handled {
     let page = PageQuery::read(request)?;
-    let body = request.json()?;
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     resource_type(fields)?;
     let tags = read_tags(fields)?;

@@ -10,7 +10,7 @@ use super::{
     task::{NewTask, Shown, Status, SubStatus, Task, Used},
     upgrade::Upgrade,
 };
-use crate::simulator::{Event, draw, fleet::Fleet, fleet::Part, world::Policy};
+use crate::simulator::{draw, fleet::Fleet, fleet::Part, world::Policy};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -81,9 +81,9 @@ impl Tasks {
 /// POST `/batchtasks`.
 ///
 /// # Errors
-/// A field breaks its rule; an unknown package, group or (when the world rejects those) device.
-pub fn create(iotda: &mut Iotda, fleet: &mut Fleet<Event>, account: usize, request: &Request<'_>) -> Handled {
-    let body = request.json()?;
+/// A field breaks its rule; an unknown package, group or (when the world file rejects those) device.
+pub fn create(iotda: &mut Iotda, fleet: &mut Fleet, account: usize, request: &Request<'_>) -> Handled {
+    let body = request.json_object()?;
     let fields = Fields::new(&body);
     let part = read_type(fields)?;
     let name_rule = Rule::new(128, |c| c.is_ascii_alphanumeric() || c == '_' || is_chinese(c));
@@ -156,7 +156,7 @@ fn read_policy(fields: Fields<'_>, now: Timestamp) -> Result<Schedule, Refusal> 
 /// `targets` before `targets_filter`; a device named twice counts once (assumed).
 fn read_targets(
     account: &Account,
-    fleet: &Fleet<Event>,
+    fleet: &Fleet,
     fields: Fields<'_>,
     now: Timestamp,
 ) -> Result<Vec<String>, Refusal> {
@@ -185,7 +185,7 @@ fn read_targets(
 
 fn members(
     account: &Account,
-    fleet: &Fleet<Event>,
+    fleet: &Fleet,
     groups: &[String],
     now: Timestamp,
 ) -> Result<Vec<String>, Refusal> {
@@ -229,7 +229,7 @@ struct Listed<'a> {
 }
 
 #[derive(Serialize)]
-struct Looked<'a> {
+struct TaskWithSubs<'a> {
     batchtask: BTreeMap<&'a str, Shown<'a>>,
     page: Value,
     task_details: Vec<Value>,
@@ -290,7 +290,10 @@ pub fn show(iotda: &mut Iotda, account: usize, id: &str, request: &Request<'_>) 
         iotda.account(account)?.tasks.get(check_id(id)?).ok_or_else(|| Refusal::new(&codes::NO_TASK, ""))?;
     let page = details(task, &query, status, target);
     let shown: Vec<Value> = page.rows.iter().filter_map(|row| task.detail(index_of(task, *row))).collect();
-    Ok(Answer::json(200, &Looked { batchtask: task.json(true), page: page.json(), task_details: shown }))
+    Ok(Answer::json(
+        200,
+        &TaskWithSubs { batchtask: task.json(true), page: page.json(), task_details: shown },
+    ))
 }
 
 fn details(task: &Task, query: &PageQuery, status: Option<SubStatus>, target: Option<&str>) -> Page {
@@ -360,13 +363,13 @@ impl Order {
 /// inside a 200.
 pub fn order(
     iotda: &mut Iotda,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     account: usize,
     id: &str,
     order: Order,
     request: &Request<'_>,
 ) -> Handled {
-    let body = if request.body.is_empty() { Map::new() } else { request.json()? };
+    let body = if request.body.is_empty() { Map::new() } else { request.json_object()? };
     let targets = Fields::new(&body).texts("targets", MOST_ORDERED, &DEVICE_ID)?;
     if targets.as_ref().is_some_and(Vec::is_empty) {
         return Err(invalid("targets must not be empty; leave it out to mean all."));
@@ -445,7 +448,7 @@ pub fn delete(iotda: &mut Iotda, account: usize, id: &str) -> Handled {
             if let Some(record) = tasks.by_id.remove(id) {
                 tasks.rows.remove(&record);
             }
-            Ok(Answer::empty())
+            Ok(Answer::empty(204))
         }
     }
 }

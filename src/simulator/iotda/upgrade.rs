@@ -1,7 +1,7 @@
-//! How a task goes through the fleet, event by event.
+//! How a task passes through the fleet, event by event.
 //!
 //! Documented: the texts, the three timeouts (25 h for the device to come online, 3 min for its version, 24 h for
-//! download and result), success without a push when the version is there already. Assumed, because no document says
+//! download and result), success without a push when the version is there already. Assumed, because no document settles
 //! it: an offline device's sub task is `Waitting`; a device that waits for or runs an upgrade makes a second one fail
 //! with "Task Conflict"; a stop calls back what a device has not finished.
 
@@ -57,7 +57,7 @@ pub enum SubStep {
 /// How a sub task ends.
 #[derive(Clone, Debug)]
 pub enum End {
-    /// The cloud says success. The device runs the version, unless it lies; and goes back after that time.
+    /// The cloud reports success. The device runs the version, unless that is false; and reverts after that time.
     Success {
         /// The device runs the version.
         installed: bool,
@@ -79,7 +79,7 @@ pub struct Upgrade<'a> {
     /// The account's busy devices.
     pub busy: &'a mut Busy,
     /// The fleet.
-    pub fleet: &'a mut Fleet<Event>,
+    pub fleet: &'a mut Fleet,
     /// Fleet time.
     pub now: Timestamp,
 }
@@ -164,7 +164,7 @@ impl Upgrade<'_> {
         }
     }
 
-    /// Asks an online device for its version.
+    /// Queries an online device for its version.
     fn contact(&mut self, index: u32) {
         let Some(sub) = self.task.sub_mut(index) else { return };
         // The timeout of the wait for the device is void from here on.
@@ -196,7 +196,7 @@ impl Upgrade<'_> {
         fitting.clone().find(|package| package.takes(current)).or_else(|| fitting.next())
     }
 
-    /// The device has said what it runs: nothing to do, nothing allowed, or download and install.
+    /// The device has reported what it runs: nothing to do, nothing allowed, or download and install.
     fn reported(&mut self, index: u32, fate: Fate) {
         let Some(target) = self.task.sub(index).map(|sub| sub.target.clone()) else { return };
         let current = self.fleet.devices.get(&target).and_then(|device| device.version(self.task.part));

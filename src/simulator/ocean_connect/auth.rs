@@ -7,7 +7,10 @@ use super::{
     request::{Answer, Handled, Refusal, pairs, text},
     route::Operation,
 };
-use crate::{cloud::WireRequest, simulator::draw};
+use crate::{
+    cloud::WireRequest,
+    simulator::{draw, request::header, service::Service as _},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -48,11 +51,6 @@ impl Throttle {
     }
 }
 
-fn header<'a>(request: &'a WireRequest, name: &str) -> Option<&'a str> {
-    let mut given = request.headers.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
-    given.next().map(|(_, value)| value.as_str())
-}
-
 impl OceanConnect {
     /// The application that a call is made by.
     ///
@@ -65,7 +63,7 @@ impl OceanConnect {
         now: Timestamp,
     ) -> Result<usize, Refusal> {
         let key = header(wire, "app_key").ok_or(&codes::NO_APP_KEY)?;
-        let index = self.index_of(Some(key)).ok_or(&codes::BAD_TOKEN)?;
+        let index = self.account(Some(key)).ok_or(&codes::BAD_TOKEN)?;
         let app = self.app_mut(index)?;
         let bearer = header(wire, "authorization").and_then(|value| value.strip_prefix("Bearer "));
         let is_good = |session: &Session| bearer == Some(session.access.as_str()) && now < session.expires;
@@ -146,7 +144,7 @@ impl OceanConnect {
         });
         let expires = now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX);
         app.session = Some(Session { access, refresh, expires });
-        Ok(Answer::ok(answer))
+        Ok(Answer::json(200, &answer))
     }
 
     /// Ends all tokens; the refresh tokens stay good.

@@ -1,32 +1,13 @@
 //! The one table of error codes.
 //!
-//! A code that begins with `SIM_` is assumed: no document that can be reached confirms it, and it is made so that nobody
-//! takes it for an official one. So is every entry whose `documented` is false, and these behaviours, which no document
+//! A code that begins with `SIM_` is assumed: no document that can be reached confirms it, and its form shows that
+//! it is not official. So is every entry whose `documented` is false, and these behaviours, which no document
 //! settles: a create answers 201 (`createStatus`); lists of packages and tasks come newest first; an upgrade task is
 //! `failed` as soon as one of its devices is; a device that timed out is `fail` and counted under `timeout`
 //! (`timeoutStatus`); `now` fails for a device that is not connected, `device_online` waits for it; a package that a task
 //! still needs is not deleted (`deletePackageInUse`); names of the members' query and the shape of group lists.
 
-/// One error: HTTP status, code and its text.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Code {
-    /// HTTP status.
-    pub status: u16,
-    /// `error_code`.
-    pub code: &'static str,
-    /// Start of `error_desc`.
-    pub text: &'static str,
-    /// False when no document confirms the code, or its status.
-    pub documented: bool,
-}
-
-const fn documented(status: u16, code: &'static str, text: &'static str) -> Code {
-    Code { status, code, text, documented: true }
-}
-
-const fn assumed(status: u16, code: &'static str, text: &'static str) -> Code {
-    Code { status, code, text, documented: false }
-}
+use crate::simulator::refusal::{Code, assumed, documented};
 
 /// Login without one of its fields.
 pub const NO_PARAMETER: Code = assumed(400, "100449", "A mandatory parameter is missing.");

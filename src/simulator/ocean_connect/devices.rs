@@ -5,10 +5,7 @@ use super::{
     request::{Answer, Handled, Refusal, Request, invalid, parse_time},
     spec::Product,
 };
-use crate::simulator::{
-    Event,
-    fleet::{Device, Fleet, Presence, compact_time},
-};
+use crate::simulator::fleet::{Device, Fleet, Presence, compact_time};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -62,7 +59,7 @@ impl Devices {
 }
 
 /// `ONLINE`, `OFFLINE` or `INACTIVE`. A device that sleeps for hours is `ONLINE`: it would be `ABNORMAL` after 25 hours of
-/// silence and `OFFLINE` after 49. One that the world switched off is taken to have been silent for longer.
+/// silence and `OFFLINE` after 49. One that the world file switched off is taken to have been silent for longer.
 #[must_use]
 pub const fn status(device: &Device) -> &'static str {
     match (device.presence, device.activated) {
@@ -103,7 +100,7 @@ fn shown(device: &Registered, running: Option<&Device>) -> Value {
 ///
 /// # Errors
 /// A parameter breaks its rule.
-pub fn list(cloud: &OceanConnect, fleet: &Fleet<Event>, app: usize, request: &Request<'_>) -> Handled {
+pub fn list(cloud: &OceanConnect, fleet: &Fleet, app: usize, request: &Request<'_>) -> Handled {
     if request.param("gatewayId").is_none() && request.param("pageNo").is_none() {
         return Err(invalid("gatewayId and pageNo must not both be empty."));
     }
@@ -138,24 +135,21 @@ pub fn list(cloud: &OceanConnect, fleet: &Fleet<Event>, app: usize, request: &Re
         if newest_first { page.of(rows.rev().filter(keep)) } else { page.of(rows.filter(keep)) };
     let shown: Vec<Value> =
         rows.into_iter().map(|device| shown(device, fleet.devices.get(&device.id))).collect();
-    Ok(Answer::ok(json!({
-        "totalCount": total, "pageNo": page.number, "pageSize": page.size, "devices": shown,
-    })))
+    Ok(Answer::json(
+        200,
+        &json!({
+            "totalCount": total, "pageNo": page.number, "pageSize": page.size, "devices": shown,
+        }),
+    ))
 }
 
 /// GET `/devices/{deviceId}`.
 ///
 /// # Errors
 /// No such device.
-pub fn show(
-    cloud: &OceanConnect,
-    fleet: &Fleet<Event>,
-    app: usize,
-    id: &str,
-    request: &Request<'_>,
-) -> Handled {
+pub fn show(cloud: &OceanConnect, fleet: &Fleet, app: usize, id: &str, request: &Request<'_>) -> Handled {
     cloud.check_app(app, request.param("appId"))?;
     let device = cloud.app(app)?.devices.get(id);
     let device = device.ok_or_else(|| Refusal::new(&codes::NO_DEVICE, format!("deviceId {id}.")))?;
-    Ok(Answer::ok(shown(device, fleet.devices.get(id))))
+    Ok(Answer::json(200, &shown(device, fleet.devices.get(id))))
 }

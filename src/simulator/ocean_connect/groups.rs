@@ -84,7 +84,7 @@ impl Group {
 /// # Errors
 /// A field breaks its rule, or the name is taken.
 pub fn create(cloud: &mut OceanConnect, app: usize, request: &Request<'_>) -> Handled {
-    let body = request.json(&codes::BAD_INPUT)?;
+    let body = request.json_or(&codes::BAD_INPUT)?;
     cloud.check_app(app, text(&body, "appId"))?;
     let name = text(&body, "name").ok_or_else(|| invalid("name is mandatory."))?.to_owned();
     let id = draw::hex_id(cloud.seed, 24, &["group", &cloud.number().to_string()]);
@@ -99,7 +99,7 @@ pub fn create(cloud: &mut OceanConnect, app: usize, request: &Request<'_>) -> Ha
     group.add(ids)?;
     let answer = group.json(&app.spec.app_id, true);
     app.groups.push(group);
-    Ok(Answer::ok(answer))
+    Ok(Answer::json(200, &answer))
 }
 
 /// GET `/devGroups`.
@@ -113,9 +113,12 @@ pub fn list(cloud: &OceanConnect, app: usize, request: &Request<'_>) -> Handled 
     let app = cloud.app(app)?;
     let groups = app.groups.iter().filter(|group| name.is_none_or(|name| group.name == name));
     let (rows, total) = page.of(groups.map(|group| group.json(&app.spec.app_id, false)));
-    Ok(Answer::ok(json!({
-        "totalCount": total, "pageNo": page.number, "pageSize": page.size, "list": rows,
-    })))
+    Ok(Answer::json(
+        200,
+        &json!({
+            "totalCount": total, "pageNo": page.number, "pageSize": page.size, "list": rows,
+        }),
+    ))
 }
 
 /// GET `/devGroups/{id}`.
@@ -126,7 +129,7 @@ pub fn show(cloud: &OceanConnect, app: usize, id: &str, request: &Request<'_>) -
     cloud.check_app(app, request.param("accessAppId"))?;
     let app = cloud.app(app)?;
     let group = app.groups.iter().find(|group| group.id == id).ok_or(&codes::NO_GROUP)?;
-    Ok(Answer::ok(group.json(&app.spec.app_id, false)))
+    Ok(Answer::json(200, &group.json(&app.spec.app_id, false)))
 }
 
 /// PUT `/devGroups/{id}`.
@@ -134,7 +137,7 @@ pub fn show(cloud: &OceanConnect, app: usize, id: &str, request: &Request<'_>) -
 /// # Errors
 /// No such group, or a field breaks its rule.
 pub fn update(cloud: &mut OceanConnect, app: usize, id: &str, request: &Request<'_>) -> Handled {
-    let body = request.json(&codes::BAD_INPUT)?;
+    let body = request.json_or(&codes::BAD_INPUT)?;
     cloud.check_app(app, request.param("accessAppId"))?;
     let app = cloud.app_mut(app)?;
     let place = app.groups.iter().position(|group| group.id == id).ok_or(&codes::NO_GROUP)?;
@@ -145,7 +148,7 @@ pub fn update(cloud: &mut OceanConnect, app: usize, id: &str, request: &Request<
     let app_id = app.spec.app_id.clone();
     let group = app.groups.get_mut(place).ok_or(&codes::NO_GROUP)?;
     group.change(&body)?;
-    Ok(Answer::ok(group.json(&app_id, false)))
+    Ok(Answer::json(200, &group.json(&app_id, false)))
 }
 
 /// DELETE `/devGroups/{id}`.
@@ -170,9 +173,12 @@ pub fn members(cloud: &OceanConnect, app: usize, request: &Request<'_>) -> Handl
     let id = request.param("devGroupId").ok_or_else(|| invalid("devGroupId is mandatory."))?;
     let group = cloud.app(app)?.groups.iter().find(|group| group.id == id).ok_or(&codes::NO_GROUP)?;
     let (rows, total) = page.of(group.members.iter());
-    Ok(Answer::ok(json!({
-        "totalCount": total, "pageNo": page.number, "pageSize": page.size, "deviceIds": rows,
-    })))
+    Ok(Answer::json(
+        200,
+        &json!({
+            "totalCount": total, "pageNo": page.number, "pageSize": page.size, "deviceIds": rows,
+        }),
+    ))
 }
 
 /// POST `/devices/addDevGroupTagToDevices` and `/devices/deleteDevGroupTagFromDevices`.
@@ -180,7 +186,7 @@ pub fn members(cloud: &OceanConnect, app: usize, request: &Request<'_>) -> Handl
 /// # Errors
 /// No such group or device, or the group is full.
 pub fn change_members(cloud: &mut OceanConnect, app: usize, add: bool, request: &Request<'_>) -> Handled {
-    let body = request.json(&codes::BAD_INPUT)?;
+    let body = request.json_or(&codes::BAD_INPUT)?;
     cloud.check_app(app, request.param("accessAppId"))?;
     let id = text(&body, "devGroupId").ok_or_else(|| invalid("devGroupId is mandatory."))?;
     let ids = texts(&body, "deviceIds", &codes::BAD_INPUT)?;
@@ -194,5 +200,5 @@ pub fn change_members(cloud: &mut OceanConnect, app: usize, add: bool, request: 
     } else {
         group.members.retain(|member| !ids.contains(member));
     }
-    Ok(Answer::ok(answer))
+    Ok(Answer::json(200, &answer))
 }

@@ -9,6 +9,7 @@ use crate::simulator::{
     clock::Times,
     draw,
     fleet::{Part, compact_time},
+    service::Service as _,
     world::{Policy, WorldError},
 };
 use jiff::Timestamp;
@@ -53,7 +54,7 @@ impl OceanConnect {
     pub fn upload(&mut self, spec: &UploadSpec, times: Times) -> Result<String, WorldError> {
         let unknown =
             || WorldError(format!("app {}: no such application", spec.app.as_deref().unwrap_or("")));
-        let index = self.index_of(spec.app.as_deref()).ok_or_else(unknown)?;
+        let index = self.account(spec.app.as_deref()).ok_or_else(unknown)?;
         if spec.source_versions.is_empty() {
             return Err(WorldError("sourceVersions: the portal insists on at least one".to_owned()));
         }
@@ -109,7 +110,7 @@ pub fn list(cloud: &OceanConnect, app: usize, request: &Request<'_>) -> Handled 
             && request.shows(package.uploaded_wall)
     });
     let (rows, total) = page.of(rows.map(|package| package.shown.clone()));
-    Ok(Answer::ok(super::listed(&rows, page, total)))
+    Ok(Answer::json(200, &super::listed(&rows, page, total)))
 }
 
 /// GET `/category/{fileId}`.
@@ -118,13 +119,13 @@ pub fn list(cloud: &OceanConnect, app: usize, request: &Request<'_>) -> Handled 
 /// No such package.
 pub fn show(cloud: &OceanConnect, app: usize, id: &str) -> Handled {
     let package = cloud.app(app)?.packages.iter().find(|package| package.id == id);
-    Ok(Answer::ok(package.ok_or(&codes::NO_FILE)?.shown.clone()))
+    Ok(Answer::json(200, &package.ok_or(&codes::NO_FILE)?.shown.clone()))
 }
 
 /// DELETE `/category/{fileId}`: 200 without a body.
 ///
 /// # Errors
-/// No such package, or a running task needs it and the world rejects that.
+/// No such package, or a running task needs it and the world file rejects that.
 pub fn delete(cloud: &mut OceanConnect, app: usize, id: &str) -> Handled {
     let policy = cloud.switches.delete_package_in_use;
     let app = cloud.app_mut(app)?;

@@ -1,89 +1,18 @@
-//! What a handler is given and what it answers: query, form and JSON fields, paging, refusals.
+//! What handlers read: query, form and JSON fields, pages.
 
-use super::codes::{self, Code};
-use crate::simulator::clock::Times;
-use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use super::codes;
+use crate::simulator::refusal::Code;
+pub use crate::simulator::{
+    answer::Answer,
+    refusal::Refusal,
+    request::{Request, parse_time},
+};
 use serde_json::{Map, Value};
-
-/// A refused request.
-#[derive(Debug)]
-pub struct Refusal {
-    /// Which error.
-    pub code: &'static Code,
-    /// What exactly; follows the code's text.
-    pub detail: String,
-}
-
-impl Refusal {
-    /// A refusal with a detail.
-    pub fn new(code: &'static Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
-    }
-
-    /// `error_desc`.
-    #[must_use]
-    pub fn message(&self) -> String {
-        if self.detail.is_empty() {
-            self.code.text.to_owned()
-        } else {
-            format!("{} {}", self.code.text, self.detail)
-        }
-    }
-}
-
-impl From<&'static Code> for Refusal {
-    fn from(code: &'static Code) -> Self {
-        Self { code, detail: String::new() }
-    }
-}
-
-/// An answer: status, and a body when there is one.
-#[derive(Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// JSON body.
-    pub body: Option<Value>,
-}
-
-impl Answer {
-    /// 200 with a body.
-    #[must_use]
-    pub const fn ok(body: Value) -> Self {
-        Self { status: 200, body: Some(body) }
-    }
-
-    /// No body.
-    #[must_use]
-    pub const fn empty(status: u16) -> Self {
-        Self { status, body: None }
-    }
-}
 
 /// What a handler answers.
 pub type Handled = Result<Answer, Refusal>;
 
-/// One request, authenticated and routed.
-#[derive(Debug)]
-pub struct Request<'a> {
-    /// Query pairs, decoded. An empty pair (`?&a=b`), as an SDK sends it, is left out.
-    pub query: Vec<(String, String)>,
-    /// Body.
-    pub body: &'a [u8],
-    /// The two times.
-    pub times: Times,
-    /// Lists leave out what was created less than this long ago (wall time): an injected fault.
-    pub stale: Option<SignedDuration>,
-}
-
 impl Request<'_> {
-    /// The first value of a query parameter; an empty one counts as absent.
-    #[must_use]
-    pub fn param(&self, name: &str) -> Option<&str> {
-        let mut pairs = self.query.iter().filter(|(key, value)| key == name && !value.is_empty());
-        pairs.next().map(|(_, value)| value.as_str())
-    }
-
     /// A query parameter that must be one of these.
     ///
     /// # Errors
@@ -97,19 +26,11 @@ impl Request<'_> {
         }
     }
 
-    /// Whether a list shows what was created at this wall time.
-    #[must_use]
-    pub fn shows(&self, created: Timestamp) -> bool {
-        // What is ahead of the clock was created before that was set back.
-        let age = self.times.wall.duration_since(created);
-        self.stale.is_none_or(|lag| age >= lag || age.is_negative())
-    }
-
     /// The body as a JSON object.
     ///
     /// # Errors
     /// It is not one.
-    pub fn json(&self, code: &'static Code) -> Result<Map<String, Value>, Refusal> {
+    pub fn json_or(&self, code: &'static Code) -> Result<Map<String, Value>, Refusal> {
         match serde_json::from_slice(self.body) {
             Ok(Value::Object(fields)) => Ok(fields),
             _ => Err(Refusal::new(code, "The body must be a JSON object.")),
@@ -180,13 +101,6 @@ pub fn texts(
         }
         Some(_) => Err(wrong()),
     }
-}
-
-/// Reads `20151212T121212Z`.
-#[must_use]
-pub fn parse_time(text: &str) -> Option<Timestamp> {
-    let civil = (text.len() == 16).then(|| DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok())??;
-    Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 /// Pairs of a query or of a form, decoded; an empty pair is left out.

@@ -1,122 +1,56 @@
-//! Which operation a method and a path stand for.
+//! The operations: where each is found, and what answers it.
 
-use percent_encoding::percent_decode_str;
-
-macro_rules! operations {
-    ($($name:ident),* $(,)?) => {
-        /// An operation of the northbound API. Names are ours where the documents have none.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[expect(missing_docs, reason = "the names say it")]
-        pub enum Operation { $($name),* }
-
-        impl Operation {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            /// Its name, for counters and faults.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name)),* }
-            }
-        }
-    };
-}
+use super::{OceanConnect, codes, devices, groups, packages, request::Handled, tasks};
+use crate::simulator::{
+    fleet::Part,
+    request::Request,
+    router::{self, Call, Places, operations},
+};
 
 operations!(
-    Login,
-    RefreshToken,
-    Logout,
-    ListUpgradePackages,
-    ShowUpgradePackage,
-    DeleteUpgradePackage,
-    CreateSoftwareUpgradeTask,
-    CreateFirmwareUpgradeTask,
-    ShowUpgradeTask,
-    ListUpgradeSubTasks,
-    ListUpgradeTasks,
-    ListDevices,
-    ShowDevice,
-    CreateDeviceGroup,
-    ListDeviceGroups,
-    ShowDeviceGroup,
-    UpdateDeviceGroup,
-    DeleteDeviceGroup,
-    ListGroupMembers,
-    AddGroupMembers,
-    DeleteGroupMembers,
+    /// An operation of the northbound API. Names are ours where the documents have none. The first three are answered before an
+    /// application is known.
+    Operation at &'static str, |cloud: OceanConnect, fleet, account, id, request: Request| -> Handled;
+    Login "POST iocm/app/sec/v1.1.0/login" => Err((&codes::NO_API).into()),
+    RefreshToken "POST iocm/app/sec/v1.1.0/refreshToken" => Err((&codes::NO_API).into()),
+    Logout "POST iocm/app/sec/v1.1.0/logout" => Err((&codes::NO_API).into()),
+    ListUpgradePackages "GET iodm/northbound/v1.5.0/category" => packages::list(cloud, account, request),
+    ShowUpgradePackage "GET iodm/northbound/v1.5.0/category/{id}" => packages::show(cloud, account, id),
+    DeleteUpgradePackage "DELETE iodm/northbound/v1.5.0/category/{id}" =>
+        packages::delete(cloud, account, id),
+    CreateSoftwareUpgradeTask "POST iodm/northbound/v1.5.0/operations/softwareUpgrade" =>
+        tasks::create(cloud, fleet, account, Part::Software, request),
+    CreateFirmwareUpgradeTask "POST iodm/northbound/v1.5.0/operations/firmwareUpgrade" =>
+        tasks::create(cloud, fleet, account, Part::Firmware, request),
+    ShowUpgradeTask "GET iodm/northbound/v1.5.0/operations/{id}" => tasks::show(cloud, account, id),
+    ListUpgradeSubTasks "GET iodm/northbound/v1.5.0/operations/{id}/subOperations" =>
+        tasks::subs(cloud, account, id, request),
+    ListUpgradeTasks "GET iodm/northbound/v1.5.0/operations" => tasks::list(cloud, account, request),
+    ListDevices "GET iocm/app/dm/v1.4.0/devices" => devices::list(cloud, fleet, account, request),
+    ShowDevice "GET iocm/app/dm/v1.4.0/devices/{id}" => devices::show(cloud, fleet, account, id, request),
+    CreateDeviceGroup "POST iocm/app/devgroup/v1.3.0/devGroups" => groups::create(cloud, account, request),
+    ListDeviceGroups "GET iocm/app/devgroup/v1.3.0/devGroups" => groups::list(cloud, account, request),
+    ShowDeviceGroup "GET iocm/app/devgroup/v1.3.0/devGroups/{id}" =>
+        groups::show(cloud, account, id, request),
+    UpdateDeviceGroup "PUT iocm/app/devgroup/v1.3.0/devGroups/{id}" =>
+        groups::update(cloud, account, id, request),
+    DeleteDeviceGroup "DELETE iocm/app/devgroup/v1.3.0/devGroups/{id}" =>
+        groups::delete(cloud, account, id, request),
+    ListGroupMembers "GET iocm/app/dm/v1.2.0/devices/ids" => groups::members(cloud, account, request),
+    AddGroupMembers "POST iocm/app/dm/v1.1.0/devices/addDevGroupTagToDevices" =>
+        groups::change_members(cloud, account, true, request),
+    DeleteGroupMembers "POST iocm/app/dm/v1.1.0/devices/deleteDevGroupTagFromDevices" =>
+        groups::change_members(cloud, account, false, request),
 );
 
-/// Where a request goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// What is asked for.
-    pub operation: Operation,
-    /// Id of the thing in the path; empty for lists and creates.
-    pub id: String,
-}
+/// What a request is for.
+pub type Route = router::Route<Operation>;
 
 impl Route {
     /// The route of a request, if there is one. `path` is the wire's.
     #[must_use]
     pub fn of(method: &str, path: &str) -> Option<Self> {
-        let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
-        let parts: Vec<String> = path.strip_prefix('/')?.split('/').map(decode).collect();
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let (operation, id) = match parts.as_slice() {
-            ["iocm", "app", "sec", "v1.1.0", rest] => (login(method, rest)?, ""),
-            ["iodm", "northbound", "v1.5.0", rest @ ..] => upgrade(method, rest)?,
-            ["iocm", "app", "dm", rest @ ..] => device(method, rest)?,
-            ["iocm", "app", "devgroup", "v1.3.0", "devGroups", rest @ ..] => group(method, rest)?,
-            _ => return None,
-        };
-        Some(Self { operation, id: id.to_owned() })
+        let places = Places { base: "", all: Operation::ALL, place: Operation::place };
+        places.find(method, path, &[])
     }
-}
-
-fn login(method: &str, name: &str) -> Option<Operation> {
-    Some(match (method, name) {
-        ("POST", "login") => Operation::Login,
-        ("POST", "refreshToken") => Operation::RefreshToken,
-        ("POST", "logout") => Operation::Logout,
-        _ => return None,
-    })
-}
-
-fn upgrade<'a>(method: &str, rest: &[&'a str]) -> Option<(Operation, &'a str)> {
-    use Operation as Op;
-    Some(match (method, rest) {
-        ("GET", ["category"]) => (Op::ListUpgradePackages, ""),
-        ("GET", ["category", id]) => (Op::ShowUpgradePackage, id),
-        ("DELETE", ["category", id]) => (Op::DeleteUpgradePackage, id),
-        ("POST", ["operations", "softwareUpgrade"]) => (Op::CreateSoftwareUpgradeTask, ""),
-        ("POST", ["operations", "firmwareUpgrade"]) => (Op::CreateFirmwareUpgradeTask, ""),
-        ("GET", ["operations"]) => (Op::ListUpgradeTasks, ""),
-        ("GET", ["operations", id]) => (Op::ShowUpgradeTask, id),
-        ("GET", ["operations", id, "subOperations"]) => (Op::ListUpgradeSubTasks, id),
-        _ => return None,
-    })
-}
-
-fn device<'a>(method: &str, rest: &[&'a str]) -> Option<(Operation, &'a str)> {
-    use Operation as Op;
-    Some(match (method, rest) {
-        ("GET", ["v1.4.0", "devices"]) => (Op::ListDevices, ""),
-        ("GET", ["v1.4.0", "devices", id]) => (Op::ShowDevice, id),
-        ("GET", ["v1.2.0", "devices", "ids"]) => (Op::ListGroupMembers, ""),
-        ("POST", ["v1.1.0", "devices", "addDevGroupTagToDevices"]) => (Op::AddGroupMembers, ""),
-        ("POST", ["v1.1.0", "devices", "deleteDevGroupTagFromDevices"]) => (Op::DeleteGroupMembers, ""),
-        _ => return None,
-    })
-}
-
-fn group<'a>(method: &str, rest: &[&'a str]) -> Option<(Operation, &'a str)> {
-    use Operation as Op;
-    Some(match (method, rest) {
-        ("POST", []) => (Op::CreateDeviceGroup, ""),
-        ("GET", []) => (Op::ListDeviceGroups, ""),
-        ("GET", [id]) => (Op::ShowDeviceGroup, id),
-        ("PUT", [id]) => (Op::UpdateDeviceGroup, id),
-        ("DELETE", [id]) => (Op::DeleteDeviceGroup, id),
-        _ => return None,
-    })
 }

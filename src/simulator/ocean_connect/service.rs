@@ -1,20 +1,23 @@
 //! OceanConnect as one of the simulator's clouds.
 
+use super::devices::Registered;
+use super::spec::Product;
 use super::task::Sub;
 use super::upgrade::{NEVER_ONLINE, NOT_ONLINE};
-use super::{App, OceanConnect, Operation, Package, Route, SubStatus, Task, UploadSpec, codes, refused};
+use super::{App, OceanConnect, Operation, Package, Refusal, Route, Task, UploadSpec, codes, respond};
 use crate::api::CloudKind;
 use crate::cloud::{WireRequest, WireResponse};
 use crate::simulator::{
     Event,
     clock::Times,
     fleet::Fleet,
+    request::Received,
     service::{NewDevice, Service},
-    truth::{PackageTruth, TaskTruth},
+    truth::{PackageTruth, TaskTruth, by_status},
     world::WorldError,
 };
-use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// Longest body that is read; no document gives a limit.
 const MAX_BODY: usize = 1024 * 1024;
@@ -40,45 +43,39 @@ impl Service for OceanConnect {
         MAX_BODY
     }
 
-    fn handle(
-        &mut self,
-        fleet: &mut Fleet<Event>,
-        request: &WireRequest,
-        times: Times,
-        lag: Option<SignedDuration>,
-    ) -> WireResponse {
-        if request.body.len() > MAX_BODY {
-            return refused(&codes::BAD_REQUEST, "The body is too long.");
+    fn handle(&mut self, fleet: &mut Fleet, received: Received<'_>) -> WireResponse {
+        if received.wire.body.len() > MAX_BODY {
+            return respond(Err(Refusal::new(&codes::BAD_REQUEST, "The body is too long.")));
         }
-        let route = Route::of(request.method, &request.path);
-        Self::handle(self, fleet, route, request, times, lag)
+        let route = Route::of(received.wire.method, &received.wire.path);
+        respond(self.dispatch(fleet, route, received))
     }
 
-    fn happen(&mut self, fleet: &mut Fleet<Event>, event: Event, at: Timestamp) {
+    fn happen(&mut self, fleet: &mut Fleet, event: Event, at: Timestamp) {
         if let Event::OceanConnect { app, task, step } = event {
-            self.step(fleet, app, task, step, at);
+            self.upgrade(fleet, app, task, at, |upgrade| upgrade.step(step));
         }
     }
 
     fn throttled(&self, _: &str) -> WireResponse {
-        refused(&codes::THROTTLED, "")
+        respond(Err((&codes::THROTTLED).into()))
     }
 
     fn failed(&self, status: u16, _: &str) -> WireResponse {
-        WireResponse { status, ..refused(&codes::INTERNAL, "An injected fault.") }
+        respond(Err(Refusal { status, ..Refusal::new(&codes::INTERNAL, "An injected fault.") }))
     }
 
     fn expire_tokens(&mut self) {
         Self::expire_tokens(self);
     }
 
-    fn account(&self, name: Option<&str>) -> Option<usize> {
-        self.index_of(name)
+    fn account_names(&self) -> Vec<&str> {
+        self.apps.iter().map(|app| app.spec.app_id.as_str()).collect()
     }
 
     fn add_device(
         &mut self,
-        fleet: &mut Fleet<Event>,
+        fleet: &mut Fleet,
         account: usize,
         new: NewDevice<'_>,
         times: Times,
@@ -86,21 +83,37 @@ impl Service for OceanConnect {
         if !new.tags.is_empty() {
             return Err(WorldError(format!("device {}: tags: this cloud has none (try groups)", new.id)));
         }
-        self.add(fleet, account, (new.id, new.running), new.groups, times)
+        let product = Product::parse(&new.running.product)?;
+        let no_account = || WorldError("the application does not exist".to_owned());
+        let holder = self.apps.get_mut(account).ok_or_else(no_account)?;
+        let (created, created_wall) = (times.fleet, times.wall);
+        holder.devices.insert(Registered { id: new.id.to_owned(), product, created, created_wall });
+        fleet.devices.insert(new.id.to_owned(), new.running);
+        for name in new.groups {
+            self.ensure_group(account, name, None);
+            let holder = self.apps.get_mut(account).ok_or_else(no_account)?;
+            let group = holder.groups.iter_mut().find(|group| group.name == *name);
+            group.ok_or_else(no_account)?.members.insert(new.id.to_owned());
+        }
+        Ok(())
     }
 
     fn add_group(&mut self, account: usize, name: &str, id: Option<&str>, _: Times) {
         self.ensure_group(account, name, id);
     }
 
-    fn remove_device(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Times) -> bool {
+    fn remove_device(&mut self, fleet: &mut Fleet, device: &str, now: Times) -> bool {
         let Some(app) = self.apps.iter_mut().position(|app| app.devices.remove(device)) else { return false };
         self.forget(fleet, app, device, now.fleet);
         true
     }
 
-    fn wake(&mut self, fleet: &mut Fleet<Event>, device: &str, now: Timestamp) {
-        Self::wake(self, fleet, device, now);
+    fn wake(&mut self, fleet: &mut Fleet, device: &str, now: Timestamp) {
+        let mut apps = self.apps.iter().enumerate();
+        let busy = apps.find_map(|(index, app)| Some((index, *app.busy.get(device)?)));
+        if let Some((app, (task, sub))) = busy {
+            self.upgrade(fleet, app, task, now, |upgrade| upgrade.wake(sub));
+        }
     }
 
     fn packages(&self) -> Vec<PackageTruth> {
@@ -124,9 +137,9 @@ impl Service for OceanConnect {
             kind: task.operate_type().to_owned(),
             status: task.status().as_str().to_owned(),
             packages: vec![task.package.id.clone()],
-            targets: targets_by_status(task),
+            targets: by_status(task.subs.iter().map(|sub| (sub.status.counter(), &sub.device))),
             never_began: never_began(task),
-            tried_again: devices(task, |sub| sub.tried_again),
+            retried: devices(task, |sub| sub.retried),
         };
         self.apps.iter().flat_map(|app| app.tasks.iter().map(move |task| of(app, task))).collect()
     }
@@ -135,17 +148,16 @@ impl Service for OceanConnect {
         self.upload(package, times)
     }
 
-    fn stop_by_hand(&mut self, fleet: &mut Fleet<Event>, task: &str, now: Timestamp) -> bool {
-        self.stop(fleet, task, now)
+    fn stop_by_hand(&mut self, fleet: &mut Fleet, task: &str, now: Timestamp) -> bool {
+        let place = |app: &App| app.tasks.iter().position(|known| known.id == task);
+        let found = self.apps.iter().enumerate().find_map(|(index, app)| Some((index, place(app)?)));
+        if let Some((app, task)) = found {
+            self.upgrade(fleet, app, task, now, |upgrade| {
+                upgrade.stop();
+            });
+        }
+        found.is_some()
     }
-}
-
-fn targets_by_status(task: &Task) -> BTreeMap<&'static str, BTreeSet<String>> {
-    let of = |status: SubStatus| {
-        let subs = task.subs.iter().filter(move |sub| sub.status == status);
-        (status.counter(), subs.map(|sub| sub.device.clone()).collect::<BTreeSet<_>>())
-    };
-    SubStatus::ALL.into_iter().map(of).filter(|(_, devices)| !devices.is_empty()).collect()
 }
 
 /// Devices that failed because they never came online.

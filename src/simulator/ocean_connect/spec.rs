@@ -1,10 +1,10 @@
-//! What a world file says of this cloud.
+//! What a world file has for this cloud.
 
 use crate::simulator::world::{Policy, WorldError};
 use serde::Deserialize;
 use std::fmt;
 
-/// OceanConnect: its applications, and the switches for what no document says.
+/// OceanConnect: its applications, and the switches for what no document settles.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OceanConnectSpec {

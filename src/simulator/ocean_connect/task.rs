@@ -102,7 +102,7 @@ pub struct Sub {
     /// `stopTime`.
     pub stopped: Option<Timestamp>,
     /// It failed, and the task's policy had it tried again.
-    pub tried_again: bool,
+    pub retried: bool,
 }
 
 /// An upgrade task.

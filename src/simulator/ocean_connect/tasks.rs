@@ -7,7 +7,7 @@ use super::{
     spec::Product,
     task::{Execute, Sub, SubStatus, Task},
 };
-use crate::simulator::{Event, draw, fleet::Fleet, fleet::Part};
+use crate::simulator::{draw, fleet::Fleet, fleet::Part};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -20,12 +20,12 @@ const SHORTEST_PERIOD: SignedDuration = SignedDuration::from_mins(5);
 /// A field breaks its rule; an unknown package, device or group.
 pub fn create(
     cloud: &mut OceanConnect,
-    fleet: &mut Fleet<Event>,
+    fleet: &mut Fleet,
     app: usize,
     part: Part,
     request: &Request<'_>,
 ) -> Handled {
-    let body = request.json(&codes::BAD_REQUEST)?;
+    let body = request.json_or(&codes::BAD_REQUEST)?;
     let now = request.times.fleet;
     let holder = cloud.app(app)?;
     let file = text(&body, "fileId").ok_or_else(|| Refusal::new(&codes::BAD_REQUEST, "fileId is null."))?;
@@ -45,7 +45,7 @@ pub fn create(
         detail: String::new(),
         started: None,
         stopped: None,
-        tried_again: false,
+        retried: false,
     };
     let subs = devices.into_iter().map(sub).collect();
     let (created, created_wall) = (now, request.times.wall);
@@ -70,7 +70,7 @@ pub fn create(
     cloud.upgrade(fleet, app, index, now, |upgrade| {
         upgrade.launch();
     });
-    Ok(Answer { status: cloud.switches.create_status, body: Some(answer) })
+    Ok(Answer::json(cloud.switches.create_status, &answer))
 }
 
 /// What `targets` names.
@@ -205,7 +205,7 @@ pub fn list(cloud: &OceanConnect, app: usize, request: &Request<'_>) -> Handled 
     };
     let (rows, total) = page.of(cloud.app(app)?.tasks.iter().rev().filter(keep));
     let shown: Vec<Value> = rows.into_iter().map(Task::json).collect();
-    Ok(Answer::ok(super::listed(&shown, page, total)))
+    Ok(Answer::json(200, &super::listed(&shown, page, total)))
 }
 
 /// GET `/operations/{operationId}`.
@@ -213,7 +213,7 @@ pub fn list(cloud: &OceanConnect, app: usize, request: &Request<'_>) -> Handled 
 /// # Errors
 /// No such task.
 pub fn show(cloud: &OceanConnect, app: usize, id: &str) -> Handled {
-    Ok(Answer::ok(find(cloud.app(app)?, id)?.json()))
+    Ok(Answer::json(200, &find(cloud.app(app)?, id)?.json()))
 }
 
 /// GET `/operations/{operationId}/subOperations`.
@@ -229,7 +229,7 @@ pub fn subs(cloud: &OceanConnect, app: usize, id: &str, request: &Request<'_>) -
     let keep = |sub: &&Sub| wanted.is_none_or(|status| sub.wire_status(timeouts) == status);
     let (rows, total) = page.of(task.subs.iter().filter(keep));
     let shown: Vec<Value> = rows.into_iter().map(|sub| task.sub_json(sub, timeouts)).collect();
-    Ok(Answer::ok(super::listed(&shown, page, total)))
+    Ok(Answer::json(200, &super::listed(&shown, page, total)))
 }
 
 fn find<'a>(app: &'a App, id: &str) -> Result<&'a Task, Refusal> {

@@ -1,4 +1,4 @@
-//! How a task goes through the fleet, event by event.
+//! How a task passes through the fleet, event by event.
 //!
 //! Documented (FAQ): the texts; an equal version is not installed again; the version that a device runs must be one of the
 //! package's source versions; one upgrade a device at a time; failed devices are tried again only once all have ended.
@@ -46,7 +46,7 @@ pub enum SubStep {
 /// How a sub task ends.
 #[derive(Clone, Debug)]
 pub enum End {
-    /// The cloud says success. The device runs the version if it is installed, and goes back after the time.
+    /// The cloud reports success. The device runs the version if it is installed, and reverts after the time.
     Success(bool, Option<SignedDuration>),
     /// It failed.
     Failure(String),
@@ -65,7 +65,7 @@ pub struct Upgrade<'a> {
     /// The application's busy devices.
     pub busy: &'a mut Busy,
     /// The fleet.
-    pub fleet: &'a mut Fleet<Event>,
+    pub fleet: &'a mut Fleet,
     /// Fleet time.
     pub now: Timestamp,
 }
@@ -92,7 +92,7 @@ impl Upgrade<'_> {
             },
             _ => {}
         }
-        self.try_again();
+        self.retry_failed();
     }
 
     fn is_at(&self, sub: usize, attempt: u32) -> bool {
@@ -103,15 +103,15 @@ impl Upgrade<'_> {
         self.task.subs.get(sub).is_some_and(|sub| sub.status == SubStatus::Wait)
     }
 
-    /// Once all have ended, the failed ones are tried again as often as the policy says.
-    fn try_again(&mut self) {
+    /// Once all have ended, the failed ones are tried again as often as the policy allows.
+    fn retry_failed(&mut self) {
         let failures = self.task.failures();
         if self.task.retries == 0 || !self.task.status().is_final() || self.task.is_stopped {
             return;
         }
         self.task.retries -= 1;
         for index in failures {
-            self.task.subs[index].tried_again = true;
+            self.task.subs[index].retried = true;
             self.start(index);
         }
     }
@@ -146,7 +146,7 @@ impl Upgrade<'_> {
         self.sub_after(deadline, index, SubStep::Ended(End::Timeout(NEVER_ONLINE)));
     }
 
-    /// Asks an online device for its version.
+    /// Queries an online device for its version.
     fn contact(&mut self, index: usize) {
         let Some(sub) = self.task.subs.get_mut(index) else { return };
         // The timeout of the wait for the device is void from here on.
@@ -168,7 +168,7 @@ impl Upgrade<'_> {
         }
     }
 
-    /// The device has said what it runs: nothing to do, nothing allowed, or download and install.
+    /// The device has reported what it runs: nothing to do, nothing allowed, or download and install.
     fn reported(&mut self, index: usize, fate: Fate) {
         let Some(sub) = self.task.subs.get(index) else { return };
         let running = self.fleet.devices.get(&sub.device).and_then(|device| device.version(self.task.part));
@@ -232,17 +232,17 @@ impl Upgrade<'_> {
         }
     }
 
-    /// A device has gone out of service.
+    /// A device was taken out of service.
     pub fn lose(&mut self, device: &str) {
         let open = self.task.find(device);
         let open = open.filter(|index| self.task.subs.get(*index).is_some_and(|sub| sub.status.is_open()));
         if let Some(index) = open {
             self.end(index, End::Failure("Device not exist".to_owned()));
-            self.try_again();
+            self.retry_failed();
         }
     }
 
-    /// Somebody stops the task in the portal.
+    /// A user stops the task in the portal.
     pub fn stop(&mut self) {
         if self.task.status().is_final() {
             return;

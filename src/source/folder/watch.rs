@@ -1,6 +1,6 @@
 //! Watches a folder, and yields its content whenever it has changed and is stable.
 
-use super::{Reading, read_all};
+use super::reading::{Reading, read_all};
 use crate::source::{Place, Problem, Snapshot};
 use async_trait::async_trait;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};

@@ -6,6 +6,8 @@ pub mod patience;
 pub mod secret;
 mod usable;
 
+pub use usable::Means;
+
 use crate::api::{Kind, Object, ObjectKey, ObjectMeta, OtaCloud, OtaPackage, OtaRollout, Scope};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
@@ -42,13 +44,6 @@ pub enum Seen {
     Gone(ObjectKey),
     /// The watch failed, and is retried automatically after a while.
     Failed(Scope, watcher::Error),
-}
-
-/// What the controller has available.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Means {
-    /// The controller has a folder with package files.
-    pub has_files: bool,
 }
 
 /// Watches these scopes, each with its own watch. Never ends.

@@ -1,8 +1,14 @@
 //! What a manifest may contain in a folder, but not in a cluster, where the author does not own the controller's machine.
 
-use super::Means;
 use crate::api::{Artifact, NO_FILES, Object, OtaCloudSpec, OtaPackage};
 use std::path::{Component, Path};
+
+/// What the controller has available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// The controller has a folder with package files.
+    pub has_files: bool,
+}
 
 /// Why an object cannot work in a cluster; none if it can.
 pub(super) fn refusal(object: &Object, means: Means) -> Option<String> {

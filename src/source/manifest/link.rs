@@ -1,6 +1,7 @@
 //! Checks across objects: unique names, and no dangling references.
 
-use super::{Manifests, words};
+use super::documents::Manifests;
+use super::words;
 use crate::api::{
     CloudKind, Kind, Object, ObjectKey, OtaPackage, OtaRollout,
     support::{self, Refusal},

@@ -1,6 +1,6 @@
 //! The redb file. Spec and status are separate rows, so that saving a status cannot change a spec.
 
-use super::{cannot_write, corrupt};
+use super::error::{cannot_write, corrupt};
 use crate::{
     api::{Kind, Object, ObjectKey},
     state::{StateError, codec},

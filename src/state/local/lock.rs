@@ -1,6 +1,6 @@
 //! One writer per state directory.
 
-use super::cannot_write;
+use super::error::cannot_write;
 use crate::state::StateError;
 use std::{
     fs::{File, OpenOptions, TryLockError},

@@ -1,7 +1,7 @@
 //! The objects as JSON files, for processes that read while another one writes.
 
+use super::error::{cannot_write, corrupt};
 use super::requests::{self, Asked};
-use super::{cannot_write, corrupt};
 use crate::{
     api::{Object, ObjectKey, Request},
     state::{StateError, codec},

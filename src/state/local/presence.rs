@@ -1,7 +1,8 @@
 //! Checks that the open files are still the ones at their paths: a state folder may be removed or replaced while a process uses
 //! it, which would then write its journal into a deleted file.
 
-use super::{cannot_write, disk, lock};
+use super::error::cannot_write;
+use super::{disk, lock};
 use crate::state::StateError;
 use std::fs::{self, Metadata};
 use std::io;

@@ -5,7 +5,7 @@
 //! which changes nothing. Files are numbered in the order in which they were written, by one writer at a time, because the
 //! machine's clock may be set between a pause and a resume.
 
-use super::{cannot_write, corrupt};
+use super::error::{cannot_write, corrupt};
 use crate::api::{ObjectKey, Request};
 use crate::state::StateError;
 use serde::{Deserialize, Serialize};

@@ -19,7 +19,7 @@ fn tasks_of(ids: &[&str]) -> Call {
 }
 
 #[tokio::test]
-async fn tasks_of_named_devices_come_at_once_and_are_those_that_were_asked_for() {
+async fn tasks_of_named_devices_come_at_once_and_are_those_that_were_queried() {
     let row = |product: &str, name: &str, status: &str| json!({"ProductKey": product, "DeviceName": name, "TaskStatus": status, "NewField": [1]});
     let answer = |rows: &[Value], total: u64| {
         ok(
@@ -52,7 +52,7 @@ async fn tasks_of_named_devices_come_at_once_and_are_those_that_were_asked_for()
 }
 
 #[test]
-fn tasks_of_at_most_fifty_devices_are_asked_for_without_pages() {
+fn tasks_of_at_most_fifty_devices_are_queried_without_pages() {
     let client = client("Acs3", &[(200, json!({}))]);
     let request = client.cloud.render(&tasks_of(&["d1", "d 2"])).unwrap_err();
     assert!(request.to_string().contains("DeviceName"), "{request}");

@@ -28,7 +28,6 @@ const LIMITS: Capabilities = Capabilities {
     stopped_jobs_hold: false,
     shows_devices: true,
     max_devices_per_job: 4,
-    max_devices_per_order: 2,
     page_size: 50,
     device_pages: &[50],
     lists_software: true,

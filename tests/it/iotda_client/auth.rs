@@ -143,7 +143,7 @@ async fn a_second_refusal_is_an_error() {
 }
 
 #[tokio::test]
-async fn signing_in_that_fails_is_asked_once_by_all_callers_and_has_no_effect() {
+async fn a_failed_sign_in_is_shared_by_all_callers_and_has_no_effect() {
     let transport = Scripted::always(401, &[], r#"{"error":{"code":401,"message":"wrong password"}}"#);
     let cloud = client(&json!({"auth": "Token"}), user(), &transport);
     let call = a_write();

@@ -11,7 +11,7 @@ async fn refused(status: u16, headers: &[(&str, &str)], body: &str, call: &Call)
 }
 
 #[tokio::test]
-async fn status_and_code_say_who_must_act_and_whether_something_may_have_happened() {
+async fn status_and_code_settle_who_must_act_and_whether_it_may_have_had_an_effect() {
     use Effect::{None as Nothing, Unknown};
     let coded = |code: &str| json!({"error_code": code, "error_msg": "because"}).to_string();
     let cases = [
@@ -111,7 +111,7 @@ async fn the_clouds_words_and_request_id_are_kept() {
 }
 
 #[tokio::test]
-async fn a_wait_that_the_cloud_asks_for_is_kept() {
+async fn a_wait_that_the_cloud_requests_is_kept() {
     let waits = [("7", 7), ("Tue, 05 Mar 2024 06:08:08 GMT", 60), ("Tue, 05 Mar 2024 06:00:00 GMT", 0)];
     for (header, seconds) in waits {
         let error = refused(429, &[("retry-after", header)], "", &a_write()).await;
@@ -121,7 +121,7 @@ async fn a_wait_that_the_cloud_asks_for_is_kept() {
 }
 
 #[tokio::test]
-async fn a_wrong_clock_is_told_apart_from_a_wrong_key() {
+async fn a_wrong_clock_is_distinguished_from_a_wrong_key() {
     let clocks = [
         ("Tue, 05 Mar 2024 05:47:08 GMT", "set this machine's clock: it is 20 minutes ahead of the cloud's"),
         ("Tue, 05 Mar 2024 06:27:08 GMT", "set this machine's clock: it is 20 minutes behind the cloud's"),
@@ -187,19 +187,4 @@ async fn states_that_no_document_names_are_kept_as_they_are() {
     let Reply::JobDevices(page) = perform(&transport, &call).await.unwrap() else { panic!("not devices") };
     assert_eq!(page.items[0].reason.as_deref(), Some("Task Conflict"));
     assert_eq!(page.items[1].outcome, DeviceOutcome::Unknown("Dreaming".into()));
-}
-
-#[tokio::test]
-async fn devices_that_an_order_did_not_reach_are_named_with_the_reason() {
-    let body = json!({"targets": [
-        {"target": "d1", "status": "success"},
-        {"target": "d2", "status": "failure", "error_code": "IOTDA.014219", "error_msg": "Invalid state."},
-    ]});
-    let reply = perform(&Scripted::always(200, &[], &body.to_string()), &a_write()).await.unwrap();
-    let Reply::Refused(refused) = reply else { panic!("not an order") };
-    assert_eq!(refused.len(), 1);
-    assert_eq!(
-        (refused[0].device.as_str(), refused[0].reason.as_deref()),
-        ("d2", Some("IOTDA.014219: Invalid state."))
-    );
 }

@@ -73,8 +73,7 @@ fn calls() -> Vec<Call> {
             cursor: Cursor::start(),
         },
         Call::CreateJob(job()),
-        Call::StopJob { id: TASK.into(), devices: vec![] },
-        Call::RetryJob { id: TASK.into(), devices: vec!["dev-1".into()] },
+        Call::StopJob { id: TASK.into() },
         Call::DeleteJob { id: TASK.into() },
         Call::ListDevices { scope: DeviceScope::whole("meter"), cursor: going_on() },
         Call::ShowDevice { scope: DeviceScope::whole("meter"), id: "dev-1".into() },
@@ -115,11 +114,8 @@ fn the_document_key_is_the_one_that_the_manifest_names() {
 #[tokio::test]
 async fn a_call_that_breaks_a_limit_is_never_sent() {
     let transport = Scripted::always(200, &[], "{}");
-    let call = Call::StopJob { id: TASK.into(), devices: vec!["dev-1".into(); 101] };
+    let call = Call::StopJob { id: "task".into() };
     let error = perform(&transport, &call).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "StopJob: targets: 101 devices are more than 100; split them over several calls"
-    );
+    assert_eq!(error.to_string(), "StopJob: task_id: \"task\" contains 't'; use digits and a to f only");
     assert!(transport.sent().is_empty());
 }

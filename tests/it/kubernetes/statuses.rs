@@ -132,7 +132,7 @@ fn a_verify_job_that_somebody_deletes(seen: &Seen) {
     assert!(controller.terminate().0.success());
     let (runtime, somebody) = (runtime(), field.somebody());
     let orders = |call| runtime.block_on(somebody.perform(&call, Timestamp::now())).unwrap();
-    orders(Call::StopJob { id: id.clone(), devices: Vec::new() });
+    orders(Call::StopJob { id: id.clone() });
     field.lab.until("it is stopped", || field.lab.tasks()[0].status == "Stopped");
     orders(Call::DeleteJob { id });
     let controller = Process::start(&mut field.controller());

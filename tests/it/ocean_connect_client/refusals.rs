@@ -13,7 +13,7 @@ fn coded(code: &str) -> Value {
 }
 
 #[tokio::test]
-async fn every_documented_code_says_who_must_act_and_which_field_caused_it() {
+async fn every_documented_code_settles_who_must_act_and_which_field_caused_it() {
     use ErrorClass::{Forbidden, Invalid, NotFound, Throttled, Unauthorized, Unavailable};
     let cases = [
         (401, "100208", Unauthorized, "spec.credentials.appSecret"),

@@ -69,6 +69,22 @@ async fn two_programs_with_one_application_do_not_fight() {
     ours.perform(&list_packages(), wire.now()).await.unwrap();
 }
 
+/// Only a token that replaced a rejected one shows, when it is rejected in turn, that another program signs in.
+#[tokio::test]
+async fn a_sign_in_that_failed_is_not_taken_for_another_program() {
+    let (wire, shelf) = (Wire::new(""), Drawer::default());
+    let sessions = Sessions::shared(Arc::new(shelf));
+    let client = client(&wire, &sessions, "s&cret=1");
+    client.perform(&list_packages(), wire.now()).await.unwrap();
+    perform(&wire, &list_packages()).await.unwrap();
+    wire.fail_sign_in();
+    let error = client.perform(&list_packages(), wire.now()).await.unwrap_err();
+    assert_eq!((error.class, error.effect), (ErrorClass::Unavailable, Effect::None));
+    wire.paths();
+    client.perform(&list_packages(), wire.now()).await.unwrap();
+    assert_eq!(wire.paths(), ["login", "category"], "nor is the rejected token sent once more");
+}
+
 #[tokio::test]
 async fn a_wrong_secret_is_one_clear_error_that_shows_no_secret() {
     let wire = Wire::new("");

@@ -3,7 +3,7 @@
 use super::world::{Fate, World};
 use jiff::SignedDuration;
 use rollwave::api::{
-    OtaRolloutStatus, Request, RolloutPhase, STALLED, StageCounts, StagePhase, find_condition,
+    OtaRollout, OtaRolloutStatus, Request, RolloutPhase, STALLED, StageCounts, StagePhase, find_condition,
 };
 use rollwave::cloud::{CloudKind, DeviceOutcome, defaults::capabilities_of};
 use rollwave::decide::clocks::{Boot, Clocks, CloudTime};
@@ -39,6 +39,10 @@ fn after(world: &mut World, seconds: i64) -> Plan<OtaRolloutStatus> {
     world.reconcile()
 }
 
+fn enough_with_seven(rollout: &mut OtaRollout) {
+    rollout.spec.stages[0].gates[0].outcome.min_observed = "70%".parse().unwrap();
+}
+
 fn counts(world: &World) -> StageCounts {
     world.rollout_status().stages[0].counts
 }
@@ -55,9 +59,14 @@ fn devices_that_never_began_leave_the_sample_after_seven_days_and_the_stage_goes
     assert_eq!((reason(&world).as_str(), counts(&world).queued), ("StageRunning", 3));
     let plan = after(&mut world, 60);
     let canary = &plan.status.stages[0];
-    assert_eq!((canary.phase, canary.counts.never_began, canary.counts.sample()), (StagePhase::Passed, 3, 7));
+    assert_eq!((canary.phase, canary.counts.never_began, canary.counts.sample()), (StagePhase::Held, 3, 7));
+    insta::assert_snapshot!(plan.status.message, @"stage canary, gate proven: 7 of 7 succeeded (100.0 %), 3 never began and are left out; needs 90 %: may have no failure; only 70.0 % of the stage began, and minObserved is 80 %: bring the others online, or lower minObserved");
+    world.edit_rollout(enough_with_seven);
+    let plan = world.reconcile();
+    let canary = &plan.status.stages[0];
+    assert_eq!((canary.phase, canary.sample), (StagePhase::Passed, Some(7)));
     assert_eq!(world.jobs.len(), 2, "{}", plan.status.message);
-    insta::assert_snapshot!(canary.gates[0].message, @"7 of 7 succeeded (100.0 %), 3 never began and are left out; needs 90 %");
+    insta::assert_snapshot!(canary.gates[0].message, @"7 of 7 succeeded (100.0 %), 3 never began and are left out; needs 90 %: may have no failure");
 }
 
 #[test]
@@ -123,7 +132,10 @@ fn then_hold_waits_for_a_user_or_the_devices() {
     let mut answered = held.clone();
     answered.run_devices(|_| Fate::Succeeds);
     assert_eq!(answered.reconcile().status.stages[0].phase, StagePhase::Passed);
-    held.edit_rollout(|rollout| rollout.spec.stages[0].deadline.as_mut().unwrap().then = None);
+    held.edit_rollout(|rollout| {
+        rollout.spec.stages[0].deadline.as_mut().unwrap().then = None;
+        enough_with_seven(rollout);
+    });
     held.reconcile();
     assert_eq!((counts(&held).never_began, held.jobs.len()), (3, 2), "{}", held.rollout_status().message);
 }

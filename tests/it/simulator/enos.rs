@@ -160,7 +160,7 @@ fn silent_devices_hold_their_places_and_a_stopped_job_sends_nothing() {
 }
 
 #[test]
-fn what_no_document_says_is_switched_by_the_world() {
+fn what_no_document_settles_is_switched_by_the_world_file() {
     let code = |switches: &str, other: &Value| {
         let mut bench = Bench::new(switches, FLEET);
         let firmware = bench.firmware("V2");

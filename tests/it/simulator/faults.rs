@@ -26,7 +26,7 @@ fn describe(end: &End) -> String {
 }
 
 #[test]
-fn a_fault_strikes_before_or_after_the_effect_and_as_often_as_it_says() {
+fn a_fault_is_injected_before_or_after_the_effect_and_as_often_as_it_states() {
     // fault, what the caller sees, packages that exist afterwards
     let table = [
         (json!({"kind": "error", "status": 503}), "503", 0),
@@ -65,7 +65,7 @@ fn latency_delays_an_answer_and_nothing_else() {
 }
 
 #[test]
-fn a_chance_strikes_its_share_of_calls_and_the_same_ones_for_the_same_seed() {
+fn a_chance_affects_its_share_of_calls_and_the_same_ones_for_the_same_seed() {
     let run = || {
         let mut bench = Bench::new(WORLD);
         inject(&mut bench, json!({"kind": "error", "status": 500, "probability": 0.3}));
@@ -102,7 +102,7 @@ fn a_storm_throttles_all_calls_for_its_time() {
 }
 
 #[test]
-fn tokens_end_when_told_and_after_a_day_by_the_gateways_clock() {
+fn tokens_end_on_request_and_after_a_day_by_the_gateways_clock() {
     let mut bench = Bench::new(WORLD);
     inject(&mut bench, json!({"kind": "expireTokens"}));
     assert_eq!(bench.call("GET", "devices", "", None).0, 401);

@@ -71,7 +71,7 @@ fn each_order_is_allowed_in_its_documented_states_only() {
 }
 
 #[test]
-fn a_stop_calls_back_what_is_not_finished_and_a_retry_runs_it_again() {
+fn a_stop_calls_back_what_is_not_finished_and_a_retry_repeats_it() {
     let (mut bench, task) = task_in("Processing");
     let body = json!({"targets": ["m-0000", "nobody"]});
     let (_, answer) = order(&mut bench, &task, "stop", &body);
@@ -99,7 +99,7 @@ fn more_than_100_targets_an_empty_list_or_no_json_are_refused() {
 }
 
 #[test]
-fn a_deleted_device_leaves_its_task_as_removed() {
+fn a_deleted_device_is_removed_in_its_task() {
     let (mut bench, task) = task_in("Processing");
     assert_eq!(bench.call("DELETE", "devices/m-0001", "", None).0, 204);
     bench.step(3 * 3600);

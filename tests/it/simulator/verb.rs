@@ -12,7 +12,7 @@ fn simulate(world: &str, more: &[&str]) -> Command {
 }
 
 #[test]
-fn it_says_where_it_serves_and_ends_on_a_signal() {
+fn it_reports_where_it_serves_and_ends_on_a_signal() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("endpoints.json");
     let more = ["--listen", "127.0.0.1:0", "--endpoints", file.to_str().unwrap()];
@@ -28,7 +28,7 @@ fn it_says_where_it_serves_and_ends_on_a_signal() {
 }
 
 #[test]
-fn what_it_cannot_serve_it_says() {
+fn what_it_cannot_serve_it_reports() {
     let refusal = |world: &str, more: &[&str]| {
         let output = simulate(world, more).output().unwrap();
         assert_eq!(output.status.code(), Some(1));

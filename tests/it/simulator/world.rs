@@ -4,7 +4,7 @@ use super::account;
 use rollwave::simulator::{Simulator, World};
 
 #[test]
-fn the_example_is_a_world() {
+fn the_example_is_a_world_file() {
     let text = std::fs::read_to_string("examples/world.yaml").unwrap();
     let world = World::parse("examples/world.yaml", &text).unwrap();
     let simulator = Simulator::new(&world, "2026-03-01T00:00:00Z".parse().unwrap()).unwrap();
@@ -21,7 +21,7 @@ fn the_example_is_a_world() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn mistakes_are_reported_with_their_place() {
     let refusal = |rest: &str| {
         let text = format!("{}{rest}", account());
         match World::parse("w.yaml", &text) {

@@ -46,7 +46,7 @@ fn clients(origin: &str) -> [Arc<dyn Cloud>; 4] {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_cut_off_and_told_whichever_cloud_gives_it() {
+async fn an_endless_answer_is_cut_off_and_reported_on_every_cloud() {
     let origin = format!("http://{}", endless().await);
     let call = Call::ListPackages { kind: PackageKind::Firmware, exactly: None, cursor: Cursor::start() };
     for client in clients(&origin) {

@@ -88,7 +88,7 @@ async fn a_platform_with_its_own_authority_lets_in_whom_it_knows() {
 }
 
 #[test]
-fn files_that_hold_no_certificate_are_told_without_their_text() {
+fn files_that_hold_no_certificate_are_reported_without_their_text() {
     let with = |ca_bundle: Option<&str>, client_identity: Option<&str>| HttpOptions {
         ca_bundle: ca_bundle.map(SecretString::from),
         client_identity: client_identity.map(SecretString::from),

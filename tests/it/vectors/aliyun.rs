@@ -241,7 +241,7 @@ fn both_schemes_of_the_client_pass_with_and_without_a_token() {
 }
 
 #[test]
-fn a_request_without_a_whole_signature_is_told_what_is_missing() {
+fn a_request_without_a_whole_signature_is_refused_with_what_is_missing() {
     let refused = |query: &[(&str, &str)], headers: &[(&str, &str)]| {
         let own = |of: &[(&str, &str)]| -> Pairs {
             of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

@@ -19,7 +19,7 @@ fn each(list: &str, check: impl Fn(&str, &Value)) {
 }
 
 #[test]
-fn a_token_is_asked_for_with_the_documented_digest() {
+fn a_token_is_requested_with_the_documented_digest() {
     each("token_encryption", |name, vector| {
         let secret: SecretString = text(vector, "app_secret").into();
         let timestamp = vector["timestamp"].as_i64().unwrap();

@@ -13,7 +13,7 @@ pub struct TokenRequest {
 /// The user, and the scope of the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenAuth {
-    /// Who asks.
+    /// Who signs in.
     pub identity: TokenIdentity,
     /// What the token is for.
     pub scope: TokenScope,

@@ -199,31 +199,4 @@ wire_struct! {
         /// Why it failed.
         error: ErrorBody,
     }
-
-    /// Body of stop, retry and confirm: these devices (at most 100), or all when absent.
-    TaskOrder {
-        @optional
-        /// Device ids.
-        targets: Vec<String>,
-    }
-
-    /// Reply to stop, retry and confirm.
-    TaskOrderReply {
-        @optional
-        /// One row per named device.
-        targets: Vec<TargetResult>,
-    }
-
-    /// Result of a request for one device.
-    TargetResult {
-        /// Device id.
-        target: String,
-        /// `success` or `failure`.
-        status: String,
-        @optional
-        /// Error code.
-        error_code: String,
-        /// Error message.
-        error_msg: String,
-    }
 }

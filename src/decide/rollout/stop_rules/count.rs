@@ -6,6 +6,7 @@ use crate::api::{StageCounts, StopRule, Verdict, counted};
 pub(super) fn judge(rule: &StopRule, max: u32, counts: &StageCounts) -> Judged {
     let failures = counts.failures();
     Judged {
+        sample: counts.answered(),
         value: f64::from(failures),
         threshold: f64::from(max),
         verdict: if failures >= max.max(1) { Verdict::Fail } else { Verdict::Pass },

@@ -13,6 +13,7 @@ pub(super) fn judge(rule: &StopRule, max: Percent, counts: &StageCounts) -> Judg
         Verdict::Pass
     };
     Judged {
+        sample,
         value: if sample == 0 { 0.0 } else { f64::from(failures) / f64::from(sample) },
         threshold: max.fraction(),
         verdict,

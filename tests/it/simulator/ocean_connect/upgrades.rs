@@ -97,7 +97,7 @@ devices: [{count: 2, idPrefix: m-, product: Acme/WaterMeter/WM1, firmware: V1, o
 }
 
 #[test]
-fn failed_devices_are_tried_again_once_all_have_ended() {
+fn failed_devices_are_retried_once_all_have_ended() {
     let world = "
 devices: [{count: 3, idPrefix: m-, product: Acme/WaterMeter/WM1, firmware: V1}]
 behaviours: [{version: V2, failureRate: 100%, failingAttempts: 1, duration: {min: 60s, max: 60s}}]
@@ -113,7 +113,7 @@ behaviours: [{version: V2, failureRate: 100%, failingAttempts: 1, duration: {min
 }
 
 #[test]
-fn a_device_that_times_out_is_counted_apart_and_may_be_spelled_as_no_document_says() {
+fn a_device_that_times_out_is_counted_separately_and_its_spelling_can_be_switched() {
     let world = "
 devices: [{id: m, product: Acme/WaterMeter/WM1, firmware: V1}]
 behaviours: [{version: V2, stuckRate: 100%}]

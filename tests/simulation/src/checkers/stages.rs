@@ -129,7 +129,8 @@ impl Ran {
 /// What a gate wrote down when it let the next stage go was enough, and was true: devices may have left the version since,
 /// but as many did run it.
 fn has_let_pass(gate: &OutcomeGate, evidence: &Evidence, ran: u32) -> Result<(), String> {
-    let succeeded = evidence.sample.saturating_sub(evidence.failures);
+    // Those without an outcome count as failures.
+    let succeeded = evidence.sample.saturating_sub(evidence.failures + evidence.unfinished);
     let whole = |devices: u32| usize::try_from(devices).unwrap_or(usize::MAX);
     let is_enough = reaches(succeeded, whole(evidence.sample), gate.min_success)
         && reaches(evidence.sample, whole(evidence.assigned), gate.min_observed);

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use rollwave::api::{CloudKind, Kind, OtaCloud};
 use rollwave::cloud::ocean_connect::Sessions;
 use rollwave::cloud::{
-    CallError, Cloud, ErrorClass, PackageKind, Transport, WireRequest, WireResponse, listening,
+    CallError, Cloud, ErrorClass, PackageKind, Transport, WireRequest, WireResponse, recording_time,
 };
 use rollwave::simulator::{End, PackageTruth as SimulatedPackage, Simulator, TaskTruth, fleet::Part};
 use serde_json::{Value, json};
@@ -315,7 +315,7 @@ pub(super) fn connect(
     wire: &Arc<dyn Transport>,
     run: &Run,
 ) -> Result<Arc<dyn Cloud>, CallError> {
-    listening(wire.clone(), |wire| {
+    recording_time(wire.clone(), |wire| {
         let client = sides().find_map(|side| side.connect(cloud, wire.clone(), run));
         client.ok_or_else(|| CallError::new(ErrorClass::Invalid, "Connect", "no world has this cloud"))
     })

@@ -170,7 +170,7 @@ impl Side for OceanConnect {
             open,
             answered,
             never_began: task.never_began,
-            tried_again: task.tried_again,
+            tried_again: task.retried,
             untold: BTreeSet::new(),
         }
     }

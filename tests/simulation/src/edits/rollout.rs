@@ -87,9 +87,14 @@ fn stop(editor: &mut Editor<'_>) -> Value {
         });
         if editor.dice.permille(500) {
             rule["minSample"] = json!(editor.dice.between(1, 8));
+        } else if !by_count {
+            rule["method"] = json!("EProcess");
         }
         if editor.dice.permille(500) {
             rule["action"] = editor.text_of(&["Pause", "Abort"]);
+            if rule["method"] == "EProcess" {
+                rule["confidence"] = json!("80%");
+            }
         }
         rule
     };

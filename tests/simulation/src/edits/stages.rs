@@ -93,7 +93,12 @@ fn gate(editor: &mut Editor<'_>, number: u64) -> Value {
     // No few devices prove a high rate by the method Wilson.
     let by_ratio = editor.dice.permille(800);
     let min_success = if by_ratio { editor.percent(50, 100) } else { editor.percent(20, 70) };
-    let mut outcome = json!({"method": if by_ratio { "Ratio" } else { "Wilson" }, "minSuccess": min_success});
+    let method = match (by_ratio, number) {
+        (true, _) => "Ratio",
+        (false, 0) => "Wilson",
+        (false, _) => "Exact",
+    };
+    let mut outcome = json!({"method": method, "minSuccess": min_success});
     if editor.dice.permille(300) {
         outcome["confidence"] = json!(editor.percent(80, 99));
     }

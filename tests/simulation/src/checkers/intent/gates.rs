@@ -47,7 +47,8 @@ fn ran(rollout: &OtaRollout, package: &OtaPackage, stage: &Stage, sent: &Sent, t
 
 fn proves(gate: &Gate, evidence: Option<&Evidence>, ran: usize) -> Result<(), String> {
     let evidence = evidence.ok_or("was never asked")?;
-    let succeeded = evidence.sample.saturating_sub(evidence.failures);
+    // Those without an outcome count as failures.
+    let succeeded = evidence.sample.saturating_sub(evidence.failures + evidence.unfinished);
     let told = &evidence.message;
     if evidence.verdict != Verdict::Pass {
         return Err(format!("did not pass: {told}"));

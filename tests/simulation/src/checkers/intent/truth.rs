@@ -65,6 +65,8 @@ pub(super) struct Cohort {
 pub(super) struct Numbers {
     pub(super) failing: (u32, u32),
     pub(super) running: (u32, u32),
+    /// Devices that were sent: no more can have begun.
+    pub(super) sent: u32,
 }
 
 /// What is true, and what was.
@@ -277,6 +279,7 @@ impl Numbers {
             numbers.0 += u32::from(surely);
             numbers.1 += 1;
         };
+        self.sent += 1;
         if member.unsure {
             one(&mut self.failing, false);
             one(&mut self.running, false);
@@ -305,7 +308,7 @@ mod tests {
         ] {
             let mut numbers = Numbers::default();
             numbers.add(&member);
-            assert_eq!(numbers, Numbers { failing, running }, "{member:?}");
+            assert_eq!(numbers, Numbers { failing, running, sent: 1 }, "{member:?}");
         }
     }
 }

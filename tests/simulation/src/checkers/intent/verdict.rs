@@ -14,8 +14,27 @@ pub(super) fn passes(gate: &OutcomeGate, succeeded: u32, sample: u32, assigned: 
     let proven = match gate.method {
         GateMethod::Ratio => rate,
         GateMethod::Wilson => lower_bound(rate, sample, fraction(gate.confidence)),
+        GateMethod::Exact => {
+            let failures = sample - succeeded.min(sample);
+            let chance = at_most(failures, sample, 1.0 - fraction(gate.min_success));
+            return is_enough && chance <= 1.0 - fraction(gate.confidence) + TINY;
+        }
     };
     is_enough && proven + TINY >= fraction(gate.min_success)
+}
+
+/// The chance of at most so many failures of a sample that each fail at this rate.
+fn at_most(failures: u32, sample: u32, rate: f64) -> f64 {
+    let n = f64::from(sample);
+    let mut ways = 1.0;
+    (0..=failures)
+        .map(f64::from)
+        .map(|k| {
+            let term = ways * rate.powf(k) * (1.0 - rate).powf(n - k);
+            ways *= (n - k) / (k + 1.0);
+            term
+        })
+        .sum()
 }
 
 /// Whether the rule must fire whichever of these numbers one sees.
@@ -28,6 +47,9 @@ pub(super) fn must_fire(rule: &StopRule, numbers: &Numbers) -> bool {
             failing > 0
                 && sample >= rule.min_sample.max(1)
                 && share(failing, failing + running) >= fraction(most) + TINY
+        }
+        (StopMethod::EProcess, CountOrPercent::Percent(most)) => {
+            evidence(failing, numbers.sent, fraction(most)) >= confidence(rule).recip() * (1.0 + TINY)
         }
         _ => true,
     }
@@ -44,8 +66,27 @@ pub(super) fn may_fire(rule: &StopRule, numbers: &Numbers, timed_out: u32) -> bo
                 && sample >= rule.min_sample.max(1)
                 && share(failing, failing + running) + TINY >= fraction(most)
         }
+        (StopMethod::EProcess, CountOrPercent::Percent(most)) => {
+            evidence(failing, failing + running, fraction(most)) * (1.0 + TINY) >= confidence(rule).recip()
+        }
         _ => true,
     }
+}
+
+/// How often a rule may fire although its budget is kept to.
+fn confidence(rule: &StopRule) -> f64 {
+    1.0 - rule.confidence.map_or(0.95, fraction)
+}
+
+/// What a unit has become that was put in twelve equal parts on odds of failure from 1.41 to 64 times those of the budget.
+fn evidence(failing: u32, begun: u32, budget: f64) -> f64 {
+    let won = |times: f64| {
+        let odds = times * budget / (1.0 - budget);
+        let suspected = odds / (1.0 + odds);
+        let (failed, fine) = (suspected / budget, (1.0 - suspected) / (1.0 - budget));
+        failed.powf(f64::from(failing)) * fine.powf(f64::from(begun - failing))
+    };
+    (1..=12).map(|part| won(f64::from(2_u32.pow(part)).sqrt())).sum::<f64>() / 12.0
 }
 
 fn fraction(percent: Percent) -> f64 {
@@ -100,6 +141,8 @@ mod tests {
             ("Ratio", 57, 60, true),
             ("Ratio", 56, 60, false),
             ("Ratio", 0, 0, false),
+            ("Exact", 59, 59, true),
+            ("Exact", 58, 58, false),
         ] {
             assert_eq!(
                 passes(&gate(method), succeeded, sample, sample),
@@ -117,7 +160,8 @@ mod tests {
             serde_json::from_value(json!({"name": "r", "method": method, "maxFailure": most})).unwrap()
         };
         let (count, ratio) = (rule("Count", json!(3)), rule("Ratio", json!("20%")));
-        let numbers = |failing, running| Numbers { failing, running };
+        let evidence = rule("EProcess", json!("5%"));
+        let numbers = |failing: (u32, u32), running: (u32, u32)| Numbers { failing, running, sent: 20 };
         for (rule, numbers, must, may) in [
             (&count, numbers((3, 3), (0, 0)), true, true),
             (&count, numbers((2, 3), (0, 1)), false, true),
@@ -126,6 +170,10 @@ mod tests {
             (&ratio, numbers((2, 2), (4, 4)), true, true),
             (&ratio, numbers((0, 1), (4, 5)), false, true),
             (&ratio, numbers((1, 1), (9, 9)), false, false),
+            // 5 of 20 are enough, and so are 2 of 3.
+            (&evidence, numbers((5, 5), (15, 15)), true, true),
+            (&evidence, numbers((4, 4), (1, 1)), false, true),
+            (&evidence, numbers((4, 4), (16, 16)), false, false),
         ] {
             assert_eq!((must_fire(rule, &numbers), may_fire(rule, &numbers, 0)), (must, may), "{numbers:?}");
         }

@@ -3,42 +3,43 @@
 
 use super::{
     Call, CallError, Capabilities, Cloud, Reply, Transport, TransportError, WireRequest, WireResponse,
+    refusal,
 };
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
+use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A client of a cloud that also records the time in the cloud's answers.
 ///
 /// # Errors
 /// The errors of `connect`.
-pub fn listening<E>(
+pub fn recording_time<E>(
     transport: Arc<dyn Transport>,
     connect: impl FnOnce(Arc<dyn Transport>) -> Result<Arc<dyn Cloud>, E>,
 ) -> Result<Arc<dyn Cloud>, E> {
-    let ear = Arc::new(Ear { transport, heard: Mutex::default() });
-    Ok(Arc::new(Listening { cloud: connect(ear.clone())?, ear }))
+    let recorder = Arc::new(Recorder { transport, reported: Mutex::default() });
+    Ok(Arc::new(Recording { cloud: connect(recorder.clone())?, recorder }))
 }
 
-struct Ear {
+struct Recorder {
     transport: Arc<dyn Transport>,
-    heard: Mutex<Option<Timestamp>>,
+    reported: Mutex<Option<Timestamp>>,
 }
 
-impl Ear {
-    fn heard(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+impl Recorder {
+    fn reported(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
-impl Transport for Ear {
+impl Transport for Recorder {
     async fn send(&self, request: WireRequest) -> Result<WireResponse, TransportError> {
         let answer = self.transport.send(request).await;
         if let Ok(answer) = &answer
             && let Some(date) = answer.header("date")
         {
-            *self.heard() = DateTimeParser::new().parse_timestamp(date).ok();
+            *self.reported() = refusal::http_date(date);
         }
         answer
     }
@@ -52,13 +53,13 @@ impl Transport for Ear {
     }
 }
 
-struct Listening {
+struct Recording {
     cloud: Arc<dyn Cloud>,
-    ear: Arc<Ear>,
+    recorder: Arc<Recorder>,
 }
 
 #[async_trait]
-impl Cloud for Listening {
+impl Cloud for Recording {
     fn capabilities(&self) -> &Capabilities {
         self.cloud.capabilities()
     }
@@ -72,6 +73,6 @@ impl Cloud for Listening {
     }
 
     fn take_time(&self) -> Option<Timestamp> {
-        self.ear.heard().take()
+        self.recorder.reported().take()
     }
 }

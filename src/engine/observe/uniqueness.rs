@@ -1,15 +1,15 @@
 //! Checks after a create that the idempotency key of a job is unique. Another instance with its own state gives its
 //! jobs the same keys, and lists lag, so two instances that begin together each find nothing and both create a job.
 
-use super::freshness::Evidence;
-use super::worker::Worker;
 use crate::api::{JobRef, OtaRollout};
 use crate::cloud::JobIdentity;
 use crate::decide::keys::rollout_mark;
+use crate::engine::context::Reconcile;
+use crate::engine::freshness::Evidence;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-impl Worker {
+impl Reconcile<'_> {
     /// How fresh a list of jobs must be to show other jobs with the key of a job created then.
     pub(super) fn uniqueness_due(&self, created: impl Iterator<Item = Timestamp>) -> Evidence {
         let Some(limits) = self.capabilities().filter(|limits| limits.job_identity != JobIdentity::Devices)
@@ -17,8 +17,8 @@ impl Worker {
             return Evidence::Known;
         };
         let due = created.max().and_then(|created| created.checked_add(limits.visibility_lag).ok());
-        let is_listed = |due| self.inventory.jobs.oldest_list().is_some_and(|began| began >= due);
-        match due.filter(|due| *due <= self.ports.clock.now() && !is_listed(*due)) {
+        let is_listed = |due| self.worker.inventory.jobs.oldest_list().is_some_and(|began| began >= due);
+        match due.filter(|due| *due <= self.now() && !is_listed(*due)) {
             Some(due) => Evidence::Since(due),
             None => Evidence::Known,
         }
@@ -31,7 +31,7 @@ impl Worker {
         let keys: BTreeSet<&str> = recorded(object).map(|job| job.token.as_str()).chain(sent).collect();
         let mark = rollout_mark(object.metadata.uid.as_deref().unwrap_or_default());
         let is_its = |token: &str| keys.contains(token) || ours.is_empty() && token.starts_with(&mark);
-        let its = self.inventory.jobs.all().filter(|job| job.token.as_deref().is_some_and(is_its));
+        let its = self.worker.inventory.jobs.all().filter(|job| job.token.as_deref().is_some_and(is_its));
         its.filter(|job| !ours.contains(&job.id)).map(|job| job.id.clone()).collect()
     }
 }
@@ -43,11 +43,11 @@ pub(super) fn recorded(object: &OtaRollout) -> impl Iterator<Item = &JobRef> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Bench, Site, WORLD, cloud, package, rollout};
     use crate::api::{
         Kind, Object, ObjectKey, OtaRolloutStatus, RolloutPhase, StageStatus, VERIFIED, Verdict,
         condition_is_true,
     };
+    use crate::engine::testing::{Bench, Site, WORLD, cloud, package, rollout};
     use jiff::SignedDuration;
     use std::collections::BTreeMap;
 

@@ -2,22 +2,22 @@
 //! wait continues across processes, or short-lived ones would never observe the end of a stopped job.
 
 use super::uniqueness::recorded;
-use super::worker::{Trouble, Worker};
 use crate::api::{Object, OtaPackage, OtaRollout};
 use crate::decide::clocks::Clocks;
+use crate::engine::context::Reconcile;
+use crate::engine::trouble::Trouble;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-impl Worker {
+impl Reconcile<'_> {
     /// Tells the inventory once since when jobs of the account's objects are stopped, before any of them is observed:
     /// every object must see a job with the same stop time.
     pub(super) async fn note_stops(&mut self) -> Result<(), Trouble> {
-        if self.inventory.jobs.knows_stops() {
+        if self.worker.inventory.jobs.knows_stops() {
             return Ok(());
         }
         let (clocks, mut stops, mut named) = (self.clocks(), BTreeMap::new(), BTreeSet::new());
-        for key in self.store.keys().await? {
-            let Some(object) = self.store.load(&key).await? else { continue };
+        for object in self.graph().all().await? {
             named.extend(object.pending().iter().map(|intent| intent.token.clone()));
             match object.as_ref() {
                 Object::Rollout(rollout) => {
@@ -33,7 +33,7 @@ impl Worker {
                 Object::Cloud(_) => {}
             }
         }
-        self.inventory.jobs.note_stops(stops, named);
+        self.worker.inventory.jobs.note_stops(stops, named);
         Ok(())
     }
 }

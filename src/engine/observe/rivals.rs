@@ -1,17 +1,17 @@
 //! The other rollouts of a product: which of them may own a device, and the members of their groups and tags.
 
-use super::queue::Class;
-use super::worker::{Trouble, Worker};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout, support};
 use crate::cloud::ErrorClass;
 use crate::decide::needs::{self, package_key};
 use crate::decide::ownership::Rival;
+use crate::engine::context::Reconcile;
+use crate::engine::trouble::Trouble;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Rollouts that target devices of the same product, as they were read.
 #[derive(Default)]
-pub(super) struct Rivals(Vec<Read>);
+pub(in crate::engine) struct Rivals(Vec<Read>);
 
 struct Read {
     rollout: Arc<Object>,
@@ -22,12 +22,12 @@ struct Read {
 
 impl Rivals {
     /// The rollouts and packages that were read.
-    pub(super) fn objects(&self) -> impl Iterator<Item = &Object> {
+    pub(in crate::engine) fn objects(&self) -> impl Iterator<Item = &Object> {
         self.0.iter().flat_map(|read| [read.rollout.as_ref(), read.package.as_ref()])
     }
 
     /// As decisions use them.
-    pub(super) fn seen(&self) -> Vec<Rival<'_>> {
+    pub(in crate::engine) fn seen(&self) -> Vec<Rival<'_>> {
         // A read holds a rollout and a package, and nothing else.
         self.0.iter().filter_map(Read::seen).collect()
     }
@@ -40,21 +40,20 @@ impl Read {
     }
 }
 
-impl Worker {
+impl Reconcile<'_> {
     /// Reads the other rollouts of the account and product. What cannot be read of one of them stays unknown: it holds
     /// the rollouts that it concerns, and fails no other reconcile.
     pub(super) async fn observe_rivals(
         &mut self,
         object: &OtaRollout,
         package: &OtaPackage,
-        class: Class,
     ) -> Result<Rivals, Trouble> {
         let mut rivals = Vec::new();
         for (rollout, named) in self.others_of(object, package).await? {
             let Object::Rollout(rival) = rollout.as_ref() else { continue };
             let mut members = None;
             for need in needs::for_rival(rival) {
-                match self.look_at_members(need, package, &mut members, class).await {
+                match self.read_members(need, package, &mut members).await {
                     Ok(()) => {}
                     // A group that does not exist has no members.
                     Err(Trouble::Call(error)) if error.class == ErrorClass::NotFound => {
@@ -74,7 +73,7 @@ impl Worker {
 
     /// The other rollouts of the account that send a package for the same product, type and module, with that package.
     /// Rollouts whose targets the cloud cannot resolve are left out: they never send anything.
-    pub(super) async fn others_of(
+    pub(in crate::engine) async fn others_of(
         &self,
         object: &OtaRollout,
         package: &OtaPackage,
@@ -82,14 +81,13 @@ impl Worker {
         let (ours, scope) = (ObjectKey::of(Kind::OtaRollout, &object.metadata), package_key(package).scope());
         let cloud = self.capabilities().map(|limits| limits.cloud);
         let mut found = Vec::new();
-        for key in self.store.keys().await? {
-            if key.kind != Kind::OtaRollout || key == ours {
+        for object in self.graph().rollouts().await? {
+            let (key, Object::Rollout(rollout)) = (object.key(), object.as_ref()) else { continue };
+            if key == ours {
                 continue;
             }
-            let Some(object) = self.store.load(&key).await? else { continue };
-            let Object::Rollout(rollout) = object.as_ref() else { continue };
             let named = key.sibling(Kind::OtaPackage, &rollout.spec.package_ref.name);
-            let Some(of_it) = self.store.load(&named).await? else { continue };
+            let Some(of_it) = self.store().load(&named).await? else { continue };
             let is_same = of_it.as_package().is_some_and(|other| {
                 other.spec.kind == package.spec.kind && package_key(other).scope() == scope
             });
@@ -108,8 +106,8 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Bench, WORLD, cloud, package, rollout};
     use crate::api::{Kind, ObjectKey};
+    use crate::engine::testing::{Bench, WORLD, cloud, package, rollout};
     use jiff::SignedDuration;
 
     #[tokio::test(start_paused = true)]

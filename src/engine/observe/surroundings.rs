@@ -1,8 +1,9 @@
 //! What other objects mean for a rollout, without an observation of the cloud.
 
-use super::worker::{Trouble, Worker};
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout};
 use crate::decide::keys::package_identity;
+use crate::engine::context::Reconcile;
+use crate::engine::trouble::Trouble;
 use std::sync::Arc;
 
 /// What other objects mean for a rollout.
@@ -22,7 +23,7 @@ impl Surroundings {
     }
 }
 
-impl Worker {
+impl Reconcile<'_> {
     /// Reads the objects that a rollout depends on, whose spec names this package.
     pub(super) async fn surroundings_of(
         &self,
@@ -35,7 +36,7 @@ impl Worker {
         }
         let key = ObjectKey::of(Kind::OtaRollout, &object.metadata);
         let named = key.sibling(Kind::OtaPackage, &object.spec.package_ref.name);
-        let package_is_invalid = self.store.is_set_aside(&named);
+        let package_is_invalid = self.store().is_set_aside(&named);
         Ok(Surroundings {
             refusal,
             package_is_invalid,
@@ -48,26 +49,17 @@ impl Worker {
         let identity = object.status.as_ref().and_then(|status| status.package_identity.as_ref());
         let Some(identity) = identity.filter(|_| object.account_of_jobs().is_some()) else { return Ok(None) };
         let namespace = ObjectKey::of(Kind::OtaRollout, &object.metadata).namespace;
-        for key in self.store.keys().await? {
-            if key.kind != Kind::OtaPackage || key.namespace != namespace {
-                continue;
-            }
-            let stored = self.store.load(&key).await?;
-            let is_it = |stored: &Arc<Object>| {
-                stored.as_package().is_some_and(|package| package_identity(package) == *identity)
-            };
-            if let Some(found) = stored.filter(is_it) {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        let is_it = |stored: &Arc<Object>| {
+            stored.as_package().is_some_and(|package| package_identity(package) == *identity)
+        };
+        Ok(self.graph().packages_in(&namespace).await?.into_iter().find(is_it))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Bench, WORLD, cloud, package, rollout};
     use crate::api::{Kind, ObjectKey};
+    use crate::engine::testing::{Bench, WORLD, cloud, package, rollout};
     use jiff::SignedDuration;
 
     /// A typing error in `packageRef` must not stop the observation of jobs that were sent before it.

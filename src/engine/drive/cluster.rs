@@ -3,8 +3,8 @@
 
 pub use super::broken::Broken;
 use super::broken::{Write, Writes, Written};
-use super::{Engine, Report};
 use crate::api::{ObjectKey, Scope};
+use crate::engine::{Engine, Report};
 use crate::source::kubernetes::Seen;
 use crate::state::kubernetes::Cluster;
 use crate::state::{StateError, Store as _};

@@ -1,0 +1,293 @@
+//! How far a bad build would get, and how often a good one would be held: exact, and the same on every machine.
+
+use super::PreviewStage;
+use crate::api::{CountOrPercent, Gate, OtaRollout, OutcomeGate, Stage, StopMethod, StopRule};
+use crate::decide::cohort;
+use crate::decide::rollout::gates::outcome::{allowed, cannot_prove};
+use crate::decide::rollout::stop_rules::e_process;
+use crate::decide::stats::risk::{Boundary, Limit, Outlook, Stage as Sent, outlook, reached_in_whole_stages};
+use crate::decide::stats::{auto, binomial, millionths};
+
+/// Failure rates that are tried, in percent.
+const RATES: [u32; 5] = [2, 5, 10, 20, 40];
+/// A build that fails this often is bad.
+const BAD: f64 = 0.1;
+/// A good build that is held more often than this is worth a warning.
+const HOLDS_GOOD: f64 = 0.025;
+/// Larger stages are not searched for.
+const MOST_DEVICES: u32 = 20_000;
+
+/// What the stages, gates and stop rules of a rollout let through.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Risk {
+    /// By failure rate of the build, lowest first.
+    pub builds: Vec<Build>,
+    /// What each gate proves.
+    pub gates: Vec<GateRisk>,
+}
+
+/// How far a build gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Build {
+    /// Share of devices on which it fails, in percent.
+    pub fails_on: u32,
+    /// Chance that nothing holds or stops it.
+    pub goes_through: f64,
+    /// Devices that are sent it on average: when they begin one by one, and when all of a stage begin at once.
+    pub reached: [f64; 2],
+    /// Stages in which it is held or stopped, with the chance of each, likeliest first.
+    pub ends_at: Vec<(String, f64)>,
+}
+
+/// What a gate proves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateRisk {
+    /// Its stage.
+    pub stage: String,
+    /// Its name.
+    pub gate: String,
+    /// Devices of the stage.
+    pub devices: u32,
+    /// What the gate requires.
+    pub outcome: OutcomeGate,
+    /// Failures with which it passes.
+    pub allowed: u32,
+    /// How often it holds a build that fails on 2 %: when all devices begin, and when only `minObserved` of them do.
+    pub holds_good: [f64; 2],
+    /// How often it passes a build that fails on 10 %.
+    pub passes_bad: f64,
+}
+
+impl GateRisk {
+    fn new(stage: &PreviewStage, gate: &Gate) -> Option<Self> {
+        let (devices, outcome) = (stage.devices, gate.outcome.clone());
+        let failures = allowed(&outcome, devices)?;
+        Some(Self {
+            stage: stage.name.clone(),
+            gate: gate.name.clone(),
+            devices,
+            allowed: failures,
+            holds_good: [devices, begun(devices, &outcome)]
+                .map(|sample| millionths(holds_good(&outcome, sample))),
+            passes_bad: millionths(binomial::at_most(failures, devices, BAD)),
+            outcome,
+        })
+    }
+
+    /// A warning when a good build is held too often, with the size of a stage in which it is not.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let [all, few] = self.holds_good;
+        if all.max(few) <= HOLDS_GOOD {
+            return None;
+        }
+        let fits = |devices: u32| {
+            [devices, begun(devices, &self.outcome)]
+                .into_iter()
+                .all(|sample| holds_good(&self.outcome, sample) <= HOLDS_GOOD)
+        };
+        let advice = (self.devices..MOST_DEVICES).find(|devices| fits(*devices));
+        let advice = advice.map_or_else(
+            || "lower minSuccess".to_owned(),
+            |devices| format!("{devices} devices would do, or lower minSuccess"),
+        );
+        let (stage, gate, held) = (&self.stage, &self.gate, percent(all.max(few)));
+        Some(format!(
+            "stage {stage}, gate {gate}: a good build, which fails on 2 % of the devices, is held in up to {held}: {advice}"
+        ))
+    }
+}
+
+/// The devices that begin at least before the gate decides.
+fn begun(devices: u32, gate: &OutcomeGate) -> u32 {
+    let parts = u64::from(devices) * u64::from(gate.min_observed.parts_per_million());
+    // At most `devices`.
+    (parts.div_ceil(1_000_000) as u32).max(gate.min_sample)
+}
+
+fn holds_good(gate: &OutcomeGate, sample: u32) -> f64 {
+    allowed(gate, sample).map_or(1.0, |allowed| 1.0 - binomial::at_most(allowed, sample, auto::GOOD))
+}
+
+/// A chance for people: `0.5 %`.
+#[must_use]
+pub fn percent(chance: f64) -> String {
+    format!("{:.1} %", chance * 100.0)
+}
+
+/// The risk of a rollout that has sent nothing yet; none for another one, and without devices.
+#[must_use]
+pub fn risk(rollout: &OtaRollout, stages: &[PreviewStage]) -> Option<Risk> {
+    let written = cohort::stages(&rollout.spec);
+    let sized: Vec<(&PreviewStage, &Stage)> = stages
+        .iter()
+        .filter(|stage| stage.devices > 0)
+        .filter_map(|stage| Some((stage, written.iter().find(|spec| spec.name == stage.name)?)))
+        .collect();
+    if sized.is_empty() || stages.iter().any(|stage| stage.dispatched > 0) {
+        return None;
+    }
+    let gates = sized
+        .iter()
+        .flat_map(|(stage, spec)| spec.gates.iter().filter_map(|gate| GateRisk::new(stage, gate)));
+    let builds = RATES.iter().map(|rate| build(*rate, &sized, &rollout.spec.stop));
+    Some(Risk { builds: builds.collect(), gates: gates.collect() })
+}
+
+fn build(fails_on: u32, stages: &[(&PreviewStage, &Stage)], rules: &[StopRule]) -> Build {
+    let last = stages.len() - 1;
+    let sent: Vec<Sent> = stages
+        .iter()
+        .enumerate()
+        .map(|(index, (stage, spec))| Sent {
+            devices: stage.devices,
+            limit: limit(spec, stage.devices, index == last),
+        })
+        .collect();
+    let first_stop = |devices: u32| rules.iter().filter_map(|rule| first_stop(rule, devices)).min();
+    let boundary = Boundary {
+        first_stop: &first_stop,
+        steady_from: rules.iter().filter_map(steady_from).max().unwrap_or(0),
+    };
+    let rate = f64::from(fails_on) / 100.0;
+    let one_by_one = outlook(&sent, &boundary, rate, false);
+    // What counts outcomes may act while a stage runs; what counts devices that have begun cannot, when all begin at once.
+    let by_begun = rules.iter().all(|rule| rule.method == StopMethod::EProcess);
+    let at_once = by_begun.then(|| outlook(&sent, &boundary, rate, true));
+    let at_once_reached = at_once
+        .as_ref()
+        .map_or_else(|| reached_in_whole_stages(&sent, &one_by_one), |at_once| at_once.reached);
+    let likely = at_once.as_ref().unwrap_or(&one_by_one);
+    Build {
+        fails_on,
+        goes_through: millionths(likely.completes),
+        reached: [one_by_one.reached, at_once_reached].map(millionths),
+        ends_at: ends_at(stages, likely),
+    }
+}
+
+/// Where it is held or stopped, in as much as a tenth of a percent.
+fn ends_at(stages: &[(&PreviewStage, &Stage)], outlook: &Outlook) -> Vec<(String, f64)> {
+    let chances = outlook.stopped.iter().zip(&outlook.held).map(|(stopped, held)| millionths(stopped + held));
+    let named = stages.iter().map(|(stage, _)| stage.name.clone()).zip(chances);
+    let mut ends: Vec<(String, f64)> = named.filter(|(_, chance)| *chance >= 0.0005).collect();
+    ends.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    ends
+}
+
+/// What a stage lets pass: the strictest of its gates, or without one as many failures as successes.
+fn limit(spec: &Stage, devices: u32, is_last: bool) -> Limit {
+    if spec.gates.is_empty() {
+        return if is_last { Limit::Any } else { Limit::AtMost(devices / 2) };
+    }
+    let allowed = |gate: &Gate| match cannot_prove(&spec.name, devices, &gate.outcome) {
+        Some(_) if devices < gate.outcome.min_sample => None,
+        _ => allowed(&gate.outcome, devices),
+    };
+    let limits: Option<Vec<u32>> = spec.gates.iter().map(allowed).collect();
+    limits.and_then(|limits| limits.into_iter().min()).map_or(Limit::Never, Limit::AtMost)
+}
+
+/// The fewest failures of so many devices at which a rule fires.
+fn first_stop(rule: &StopRule, devices: u32) -> Option<u32> {
+    match (rule.method, rule.max_failure) {
+        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::first_stop(rule, max, devices),
+        (StopMethod::Ratio, CountOrPercent::Percent(max)) => {
+            let parts = u64::from(devices) * u64::from(max.parts_per_million());
+            // At most `devices`.
+            (devices >= rule.min_sample)
+                .then(|| (parts.div_ceil(1_000_000) as u32).max(1))
+                .filter(|_| devices > 0)
+        }
+        (StopMethod::Count, CountOrPercent::Count(max)) => Some(max.max(1)).filter(|max| *max <= devices),
+        _ => (devices > 0).then_some(1),
+    }
+}
+
+/// From how many devices on the rule fires at some number of failures.
+fn steady_from(rule: &StopRule) -> Option<u32> {
+    match (rule.method, rule.max_failure) {
+        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::fewest_devices(rule, max),
+        (StopMethod::Ratio, _) => Some(rule.min_sample),
+        (_, CountOrPercent::Count(max)) => Some(max),
+        _ => Some(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn of(stages: &[(&str, u32)], spec: &Value) -> Risk {
+        let rollout: OtaRollout = serde_json::from_value(json!({
+            "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaRollout", "metadata": {"name": "r"}, "spec": spec,
+        }))
+        .unwrap();
+        let stage = |(name, devices): &(&str, u32)| PreviewStage {
+            name: (*name).to_owned(),
+            devices: *devices,
+            dispatched: 0,
+            examples: Vec::new(),
+            soak: String::new(),
+        };
+        risk(&rollout, &stages.iter().map(stage).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn gated(name: &str, select: &Value, min: &str) -> Value {
+        json!({"name": name, "select": select, "gates": [{"name": "proven", "outcome": {"minSuccess": min}}]})
+    }
+
+    fn text(risk: &Risk) -> String {
+        let lines = risk.builds.iter().map(|build| {
+            let [low, high] = build.reached;
+            let ends: Vec<String> =
+                build.ends_at.iter().map(|(stage, chance)| format!("{stage} {}", percent(*chance))).collect();
+            format!(
+                "{} %: {} {low:.0} to {high:.0}; {}",
+                build.fails_on,
+                percent(build.goes_through),
+                ends.join(", ")
+            )
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_stages_and_rules_of_the_statistics_page_reach_what_it_says() {
+        let spec = json!({
+            "packageRef": {"name": "p"}, "targets": {"all": true},
+            "stages": [gated("probe", &json!({"count": 25}), "70%"), gated("canary", &json!({"count": 130}), "90%"),
+                gated("tenth", &json!({"percent": "10%"}), "95%"), json!({"name": "rest", "select": {"rest": true}})],
+            "stop": [{"name": "failures", "method": "EProcess", "maxFailure": "5%"}],
+        });
+        let risk = of(&[("probe", 25), ("canary", 130), ("tenth", 845), ("rest", 9_000)], &spec);
+        insta::assert_snapshot!(text(&risk));
+        let canary = &risk.gates[1];
+        assert_eq!(
+            (canary.allowed, percent(canary.holds_good[0]), percent(canary.passes_bad)),
+            (7, "0.5 %".into(), "4.6 %".into())
+        );
+        assert_eq!(canary.warning(), None);
+    }
+
+    #[test]
+    fn a_canary_that_holds_good_builds_names_the_size_that_would_do() {
+        let spec = json!({
+            "packageRef": {"name": "p"}, "targets": {"all": true}, "stages": [gated("canary", &json!({"count": 60}), "90%")],
+            "stop": [{"name": "failures", "method": "Ratio", "maxFailure": "10%", "minSample": 20}],
+        });
+        let risk = of(&[("canary", 60), ("rest", 9_940)], &spec);
+        insta::assert_snapshot!(risk.gates[0].warning().unwrap(), @"stage canary, gate proven: a good build, which fails on 2 % of the devices, is held in up to 24.9 %: 124 devices would do, or lower minSuccess");
+        insta::assert_snapshot!(text(&risk));
+    }
+
+    #[test]
+    fn the_risk_of_a_million_devices_needs_no_step_for_each() {
+        let spec = json!({
+            "packageRef": {"name": "p"}, "targets": {"all": true}, "stages": [gated("canary", &json!({"count": 130}), "90%")],
+        });
+        let risk = of(&[("canary", 130), ("rest", 999_870)], &spec);
+        insta::assert_snapshot!(text(&risk));
+    }
+}

@@ -1,0 +1,135 @@
+//! Devices of an account: fleets, single devices, groups and tags.
+
+use crate::api::OtaPackage;
+use crate::cloud::{Device, DeviceScope};
+use crate::decide::needs::{self, Need};
+use crate::decide::{POLL, Seen};
+use crate::engine::context::Reconcile;
+use crate::engine::freshness::{Evidence, JUST_POLLED};
+use crate::engine::inventory::{DeviceSet, SetName};
+use crate::engine::trouble::Trouble;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Reading a fleet's versions may take one part in so many of the time while jobs run. The time that the last reading
+/// took counts, so that neither a small budget nor a throttled one leads to a large fleet being read continuously.
+const FLEET_SHARE: i32 = 4;
+
+impl Reconcile<'_> {
+    /// Reads a group or tag, and adds it to the members found so far.
+    pub(super) async fn read_members(
+        &mut self,
+        need: Need,
+        package: &OtaPackage,
+        members: &mut Option<BTreeSet<String>>,
+    ) -> Result<(), Trouble> {
+        let product = scope_of(package).product;
+        match need {
+            Need::Group(group) => {
+                let set = DeviceSet { product, by: SetName::Group(group) };
+                members.get_or_insert_default().extend(self.read_set(&set).await?);
+            }
+            Need::Tag { key, values } => {
+                let set = DeviceSet { product, by: SetName::Tag(key, values) };
+                let with_tag = self.read_set(&set).await?;
+                *members = Some(match members.take() {
+                    Some(members) => members.intersection(&with_tag).cloned().collect(),
+                    None => with_tag,
+                });
+            }
+            Need::Packages(_) | Need::Jobs(_) | Need::Devices(_) | Need::Fleet(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn read_set(&mut self, set: &DeviceSet) -> Result<BTreeSet<String>, Trouble> {
+        let since = self.since(self.drift());
+        let Some((mut caller, inventory)) = self.reader() else { return Ok(BTreeSet::new()) };
+        if !inventory.devices.members_step(&mut caller, set, since).await? {
+            return Err(Trouble::Yield);
+        }
+        Ok(inventory.devices.members(set).cloned().unwrap_or_default())
+    }
+
+    /// Reads named devices of a package: from the list of their product on a cloud without a call for single devices.
+    pub(super) async fn read_named(
+        &mut self,
+        ids: &[String],
+        package: &OtaPackage,
+        ours: &[String],
+    ) -> Result<Seen<BTreeMap<String, Device>>, Trouble> {
+        let scope = scope_of(package);
+        if self.capabilities().is_none_or(|limits| limits.shows_devices) {
+            return self.read_devices(&scope, ids).await;
+        }
+        let scope = self.read_fleet(scope, ours).await?;
+        let Some((at, fleet)) = self.worker.inventory.devices.of_product(&scope) else {
+            return self.read_devices(&scope, ids).await;
+        };
+        let named = ids.iter().filter_map(|id| Some((id.clone(), fleet.get(id)?.clone()))).collect();
+        Ok(Seen { at, value: named })
+    }
+
+    async fn read_devices(
+        &mut self,
+        scope: &DeviceScope,
+        ids: &[String],
+    ) -> Result<Seen<BTreeMap<String, Device>>, Trouble> {
+        let (polled_since, mut devices) = (self.since(JUST_POLLED), BTreeMap::new());
+        let (mut at, slice) = (self.now(), self.slice);
+        if let Some((mut caller, inventory)) = self.reader() {
+            for id in ids {
+                slice.check(caller.account)?;
+                let device = inventory.devices.look(&mut caller, scope, id, polled_since).await?;
+                devices.extend(device.map(|device| (id.clone(), device)));
+                // A combined observation is as old as its oldest part.
+                at = inventory.devices.seen_at(scope, id).map_or(at, |seen| seen.min(at));
+            }
+        }
+        Ok(Seen { at, value: devices })
+    }
+
+    /// Reads a product's devices when that can show something new: at the drift interval, before something is created,
+    /// while jobs run as often as a share of the budget allows, and at once when the last of them has ended.
+    pub(super) async fn read_fleet(
+        &mut self,
+        scope: DeviceScope,
+        ours: &[String],
+    ) -> Result<DeviceScope, Trouble> {
+        let by_jobs = self.fleet_since(&scope, ours);
+        let since = if self.evidence == Evidence::Known { by_jobs } else { by_jobs.max(self.since(POLL)) };
+        let Some((mut caller, inventory)) = self.reader() else { return Ok(scope) };
+        let is_complete = inventory.devices.list_step(&mut caller, &scope, since).await?;
+        if is_complete { Ok(scope) } else { Err(Trouble::Yield) }
+    }
+
+    /// How new the observation of a fleet must be, given its jobs.
+    fn fleet_since(&self, scope: &DeviceScope, ours: &[String]) -> Timestamp {
+        let (now, jobs) = (self.now(), &self.worker.inventory.jobs);
+        let seen_at = self.worker.inventory.devices.of_product(scope).map(|(at, _)| at);
+        let watching_interval = POLL.max(self.worker.inventory.devices.time_to_read(scope) * FLEET_SHARE);
+        let all_ended = ours.iter().all(|id| jobs.get(id).is_none_or(|job| job.state.is_final()));
+        // An external job may hold devices that are waited for: only the devices show when it releases them.
+        let is_waiting = all_ended && self.worker.inventory.devices.has_upgrading(scope);
+        let drift = if is_waiting { self.drift().min(watching_interval) } else { self.drift() };
+        let (Some(limits), Some(changed_at)) =
+            (self.capabilities(), ours.iter().filter_map(|id| jobs.changed_at(id)).max())
+        else {
+            return self.since(drift);
+        };
+        // Versions may be reported a little after the job reports it; the decision waits for an observation later than
+        // that.
+        let told_at = changed_at.saturating_add(limits.visibility_lag).unwrap_or(Timestamp::MAX);
+        match (Some(told_at) > seen_at, all_ended) {
+            (false, _) if is_waiting => self.since(drift),
+            (false, _) => self.since(drift.max(watching_interval)),
+            (true, true) => self.since(drift).max(if now >= told_at { told_at } else { changed_at }),
+            (true, false) => self.since(watching_interval),
+        }
+    }
+}
+
+/// The devices that a package is for.
+pub(super) fn scope_of(package: &OtaPackage) -> DeviceScope {
+    needs::package_key(package).scope()
+}

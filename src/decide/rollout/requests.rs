@@ -5,11 +5,12 @@
 
 use super::report::{Outcome, total};
 use crate::api::{
-    OtaRollout, OtaRolloutStatus, Reason, Request, StageCounts, StagePhase, StageStatus, counted, is_paused,
-    record_decision, time_text, verb,
+    JobRef, OtaRollout, OtaRolloutStatus, Reason, Request, StageCounts, StagePhase, StageStatus, counted,
+    is_paused, record_decision, time_text, verb,
 };
 use crate::decide::needs::has_begun;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 const NONE_FAILED: &str = "no device has failed";
 
@@ -119,7 +120,15 @@ pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
         return false;
     }
     let failed = |counts: StageCounts| counts.failures() + counts.never_began;
-    let failures = failed(total(&status.stages));
+    // A restored state may not show that the request was taken, and finds the jobs that were sent for it by their keys.
+    let stored = rollout.status.as_ref();
+    let jobs = stored.iter().flat_map(|status| &status.stages).flat_map(|stage| &stage.jobs);
+    let calls = stored.iter().flat_map(|status| &status.pending).map(|call| call.token.as_str());
+    let known: BTreeSet<&str> = jobs.map(|job| job.token.as_str()).chain(calls).collect();
+    let is_known = |job: &JobRef| known.contains(job.token.as_str());
+    let is_meant = |stage: &StageStatus| failed(stage.counts) > 0 && stage.jobs.iter().any(is_known);
+    let failures: u32 =
+        status.stages.iter().filter(|stage| is_meant(stage)).map(|stage| failed(stage.counts)).sum();
     if failures == 0 {
         decide(Reason::RetryRefused, format!("retry refused: {NONE_FAILED}"));
         return false;
@@ -130,12 +139,15 @@ pub(super) fn take_retry(rollout: &OtaRollout, status: &mut OtaRolloutStatus, no
         verb(failures, "gets", "get")
     );
     decide(Reason::RetryTaken, message);
-    status.stages.iter_mut().filter(|stage| failed(stage.counts) > 0).for_each(order);
+    let meant = status.stages.iter_mut().filter(|stage| is_meant(stage));
+    meant.for_each(|stage| order(stage, is_known));
     true
 }
 
-fn order(stage: &mut StageStatus) {
-    stage.jobs.iter_mut().for_each(|job| job.retry_ordered = true);
+fn order(stage: &mut StageStatus, is_known: impl Fn(&JobRef) -> bool) {
+    for job in stage.jobs.iter_mut().filter(|job| is_known(job)) {
+        job.retry_ordered = true;
+    }
     if stage.phase != StagePhase::Passed {
         (stage.observed_at, stage.observed_cloud_at, stage.observed_uptime) = (None, None, None);
         stage.sample = None;

@@ -121,6 +121,19 @@ fn a_gate_that_fails_again_after_a_retry_holds_again() {
     assert_eq!(world.reconcile().actions, [], "one attempt a request");
 }
 
+/// The state was restored to what it was before the request was taken, and the job that was sent for it has failed by then.
+#[test]
+fn a_request_that_a_restored_state_has_not_taken_does_not_try_a_device_twice() {
+    let mut world = with_a_failed_gate(json!({}));
+    world.ask(Request::Retry);
+    let before = world.rollout.status.clone();
+    world.settle(|_| Fate::Fails);
+    assert_eq!(world.jobs.len(), 2);
+    world.rollout.status = before;
+    let plan = world.settle(|_| Fate::Fails);
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("GateFailed", 2), "{}", plan.status.message);
+}
+
 #[test]
 fn a_retry_of_a_completed_rollout_leaves_its_stages_passed() {
     let mut world = World::new(10, json!({}));

@@ -243,10 +243,10 @@ fn nothing_is_sent_while_devices_that_may_have_failed_would_fire_a_stop_rule() {
         let plan = world.reconcile();
         assert_eq!(world.jobs.len(), jobs[0], "{}", plan.status.message);
         if max_failure == 2 {
-            insta::assert_snapshot!(
+            insta::allow_duplicates!(insta::assert_snapshot!(
                 plan.status.message,
                 @"stage rest (20 devices) is not dispatched: waits for the versions of 1 device whose jobs report success: if they have failed, stop rule failures fires"
-            );
+            ));
         }
         if is_slow {
             world.devices.get_mut(&odd[1]).unwrap().firmware = Some("V2".into());

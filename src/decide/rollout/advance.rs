@@ -232,7 +232,7 @@ impl Pass<'_, '_> {
     }
 
     /// The hold of a stage that has too many failures for one of its gates, and too few to prove that the build is bad.
-    fn hopeless(&mut self, index: usize) -> Option<Outcome> {
+    pub(super) fn hopeless(&mut self, index: usize) -> Option<Outcome> {
         let hopeless = self.judged(index).find(|judged| judged.is_hopeless)?.evidence;
         let message =
             format!("stage {}, gate {}: {}", self.status.stages[index].name, hopeless.rule, hopeless.message);

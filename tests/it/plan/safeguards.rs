@@ -225,6 +225,27 @@ fn devices_that_went_back_are_failures_although_another_device_keeps_their_job_o
     }
 }
 
+#[test]
+fn devices_whose_job_a_hopeless_gate_has_stopped_are_not_sent_again() {
+    let gates = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "79%"}}]);
+    let mut world = World::new(
+        30,
+        json!({"stages": [{"name": "canary", "select": {"count": 5}, "gates": gates, "soak": "1m"}]}),
+    );
+    world.reconcile();
+    let members = world.jobs[0].devices.clone();
+    world.run_devices(|id| match id {
+        id if id == members[0] => Fate::Fails,
+        id if id == members[4] => Fate::Sleeps,
+        _ => Fate::Succeeds,
+    });
+    for _ in 0..6 {
+        world.pass(60);
+        world.reconcile();
+    }
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("GateInconclusive", 1));
+}
+
 /// As after a restart: the first observation shows that a job is over, and not yet whether each of its devices runs the version.
 #[test]
 fn nothing_is_sent_while_devices_that_may_have_failed_would_fire_a_stop_rule() {

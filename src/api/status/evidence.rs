@@ -39,6 +39,14 @@ pub struct Evidence {
     pub at: Timestamp,
 }
 
+impl Evidence {
+    /// True for a gate that has more failures than it allows, and too few to prove that the build is bad.
+    #[must_use]
+    pub fn is_hopeless(&self) -> bool {
+        self.verdict == Verdict::Inconclusive && self.allowed.is_some_and(|allowed| self.failures > allowed)
+    }
+}
+
 /// Verdict of a gate; only `Pass` advances.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

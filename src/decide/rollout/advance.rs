@@ -1,7 +1,7 @@
 //! From the observation to the actions: gates and stop rules are judged, then the holds are walked, then the stages.
 
 use super::gates::outcome;
-use super::holds::{changed_stages, stop_rule};
+use super::holds::{changed_stages, stop_rule, unprovable_gate};
 use super::jobs::can_be_stopped;
 use super::observed::{Observed, observed};
 use super::report::{Outcome, total};
@@ -210,9 +210,6 @@ impl Pass<'_, '_> {
         if counts.queued > 0 && delivery.is_some_and(|delivery| delivery.confirm == Some(true)) {
             line += &format!(" ({} not begun: their users may have to confirm first)", counts.queued);
         }
-        if let Some(outcome) = self.hopeless(index) {
-            return Some(outcome);
-        }
         let looked_at = self.context.jobs.at.min(self.context.fleet.at);
         if !self.is_soaking(index) {
             if !outcome::is_observed(self.gates(index), &counts) {
@@ -228,17 +225,7 @@ impl Pass<'_, '_> {
             return Some(outcome);
         }
         self.freeze(index);
-        self.hopeless(index).or_else(|| self.exit(index, &line))
-    }
-
-    /// The hold of a stage that has too many failures for one of its gates, and too few to prove that the build is bad.
-    pub(super) fn hopeless(&mut self, index: usize) -> Option<Outcome> {
-        let hopeless = self.judged(index).find(|judged| judged.is_hopeless)?.evidence;
-        let message =
-            format!("stage {}, gate {}: {}", self.status.stages[index].name, hopeless.rule, hopeless.message);
-        self.enter(index, StagePhase::Held, Reason::GateInconclusive, &message);
-        // Devices that have not begun must not get a build that its canary cannot prove.
-        Some(self.hold_and_stop(Reason::GateInconclusive, message))
+        unprovable_gate::check(self).or_else(|| self.exit(index, &line))
     }
 
     /// A time in the future was written by a clock that has been set back since: if no other clock shows when it was, the

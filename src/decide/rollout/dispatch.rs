@@ -162,12 +162,6 @@ impl<'a> Pass<'_, 'a> {
             if devices.is_empty() {
                 continue;
             }
-            // It has stopped their jobs itself.
-            if self.status.stages[index].phase != StagePhase::Passed
-                && let Some(outcome) = self.hopeless(index)
-            {
-                return Some(outcome);
-            }
             // A reason that may never end is reported first: a window opens and closes in the meantime.
             let unproven = self.unproven_before(index);
             // An empty stage that an edit gave a gate may have devices by now.

@@ -6,7 +6,6 @@ pub mod outcome;
 use super::advance::Pass;
 use crate::api::{Evidence, Gate, Reason, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::decide::stage::{Target, as_count};
-use outcome::Judged;
 use std::collections::BTreeSet;
 
 impl Pass<'_, '_> {
@@ -89,7 +88,7 @@ impl Pass<'_, '_> {
         }
         let asked = self.gates(index).iter().map(|gate| {
             let frozen = Some(counts.begun());
-            let mut evidence = outcome::judge(gate, &counts, frozen, self.context.now).evidence;
+            let mut evidence = outcome::judge(gate, &counts, frozen, self.context.now);
             evidence.message += "; measured on the devices of earlier stages and on those that already run the version, because this stage has no devices to send to";
             evidence
         });
@@ -114,16 +113,16 @@ impl Pass<'_, '_> {
         as_count(named.into_iter().filter(|id| !sent.contains_key(id.as_str())).count())
     }
 
-    /// Judges every gate of the stage, and returns one that failed. A failure is final for this spec: its evidence is
-    /// kept, whatever the devices report later.
+    /// Judges every gate of the stage, and returns one that failed. A failure is final for this spec, and so is too many
+    /// failures: the evidence is kept, whatever the devices report later.
     fn ask_gates(&mut self, index: usize) -> Option<Evidence> {
         let stage = &self.status.stages[index];
         let failed = |gates: &[Evidence]| gates.iter().find(|gate| gate.verdict == Verdict::Fail).cloned();
         let is_held = stage.phase == StagePhase::Held && !self.edited;
-        if let Some(failed) = failed(&stage.gates).filter(|_| is_held) {
-            return Some(failed);
+        if is_held && stage.gates.iter().any(|gate| gate.verdict == Verdict::Fail || gate.is_hopeless()) {
+            return failed(&stage.gates);
         }
-        let asked = self.judged(index).map(|judged| keep_time(judged.evidence, &stage.gates));
+        let asked = self.judged(index).map(|judged| keep_time(judged, &stage.gates));
         let asked: Vec<Evidence> = asked.collect();
         let failed = failed(&asked);
         self.status.stages[index].gates = asked;
@@ -132,7 +131,7 @@ impl Pass<'_, '_> {
 
     /// Each gate of the stage, judged on what is known of its sample now. A stage that passed before samples were recorded is
     /// judged on all devices that have begun.
-    pub(super) fn judged(&self, index: usize) -> impl Iterator<Item = Judged> {
+    pub(super) fn judged(&self, index: usize) -> impl Iterator<Item = Evidence> {
         let stage = &self.status.stages[index];
         let (counts, now) = (stage.counts, self.context.now);
         let has_passed = stage.phase == StagePhase::Passed;

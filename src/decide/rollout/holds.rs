@@ -13,6 +13,7 @@ pub(super) mod stop_rule;
 mod suspended;
 mod unknown_outcome;
 mod unlisted_job;
+pub(super) mod unprovable_gate;
 
 use super::advance::Pass;
 use super::jobs::{can_be_stopped, unstoppable};
@@ -29,6 +30,7 @@ pub(super) const HOLDS: &[Hold] = &[
     stop_rule::check,
     suspended::check,
     failed_gate::check,
+    unprovable_gate::check,
     package::check,
     changed_stages::check,
     unknown_outcome::check,
@@ -49,7 +51,7 @@ impl Pass<'_, '_> {
     }
 
     /// Holds, and stops every job of ours that is not final.
-    pub(super) fn hold_and_stop(&mut self, reason: Reason, message: String) -> Outcome {
+    fn hold_and_stop(&mut self, reason: Reason, message: String) -> Outcome {
         let live = self.observed.jobs.live();
         let ids: BTreeSet<&str> = live.iter().map(|job| job.id.as_str()).collect();
         for job in self.status.stages.iter_mut().flat_map(|stage| &mut stage.jobs) {

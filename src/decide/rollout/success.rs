@@ -4,10 +4,9 @@
 
 use super::advance::Pass;
 use super::deadline::late_text;
-use super::gates::outcome::Judged;
 use super::report::{Outcome, Standing, total};
 use super::{follow_up, overlap};
-use crate::api::{Excluded, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
+use crate::api::{Evidence, Excluded, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::decide::{POLL, Requeue};
 
 /// Successes against failures of a stage.
@@ -80,7 +79,7 @@ impl Pass<'_, '_> {
     /// The majority after a stage has passed. A gate that still passes decides, whatever the majority.
     fn majority(&self, index: usize) -> Majority {
         let has_gates = !self.gates(index).is_empty();
-        let pass = |judged: Judged| judged.evidence.verdict == Verdict::Pass;
+        let pass = |gate: Evidence| gate.verdict == Verdict::Pass;
         if has_gates && self.judged(index).all(pass) {
             return Majority::Succeeded;
         }

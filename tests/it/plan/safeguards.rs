@@ -225,6 +225,33 @@ fn devices_that_went_back_are_failures_although_another_device_keeps_their_job_o
     }
 }
 
+/// The device that an earlier stage still waits for was stopped with the canary's.
+#[test]
+fn a_hopeless_gate_sends_nothing_again_in_any_stage_and_does_not_change_its_mind() {
+    let gates = |min: &str| json!([{"name": "proven", "outcome": {"method": "Wilson", "minSuccess": min, "confidence": "60%"}}]);
+    let stages = json!([
+        {"name": "lab", "select": {"count": 10}, "gates": gates("50%")},
+        {"name": "canary", "select": {"count": 20}, "gates": gates("85%")}]);
+    let mut world = World::new(60, json!({"stages": stages}));
+    world.reconcile();
+    let lab = world.jobs[0].devices.clone();
+    world.run_devices(|id| if id == lab[0] { Fate::Hangs } else { Fate::Succeeds });
+    world.pass(30);
+    world.reconcile();
+    world.pass(30);
+    world.reconcile();
+    assert_eq!(world.jobs.len(), 2, "{}", world.rollout_status().message);
+    let canary = world.jobs[1].devices.clone();
+    let fails = |id: &str| canary.iter().take(3).any(|device| device == id);
+    world.run_devices(|id| if fails(id) { Fate::Fails } else { Fate::Hangs });
+    for _ in 0..6 {
+        world.pass(60);
+        world.reconcile();
+        world.run_devices(|id| if fails(id) { Fate::Fails } else { Fate::Succeeds });
+    }
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("GateInconclusive", 2));
+}
+
 #[test]
 fn devices_whose_job_a_hopeless_gate_has_stopped_are_not_sent_again() {
     let gates = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "79%"}}]);

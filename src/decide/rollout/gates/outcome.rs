@@ -11,15 +11,6 @@ use crate::api::{
 use crate::decide::stats::{binomial, millionths, wilson};
 use jiff::Timestamp;
 
-/// A verdict, and whether it can still change.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
-    /// What the status shows.
-    pub evidence: Evidence,
-    /// It has more failures than it allows, and too few to prove that the build is bad.
-    pub is_hopeless: bool,
-}
-
 /// Judges these counts; `frozen` is the sample of the stage, once it is frozen.
 ///
 /// - Pass: the sample is frozen, and with all unfinished devices counted as failures it has no more than are allowed.
@@ -31,10 +22,10 @@ pub fn judge(
     counts: &StageCounts,
     frozen: Option<u32>,
     at: Timestamp,
-) -> Judged {
+) -> Evidence {
     let measured = Measured::new(gate, counts, frozen);
-    let (verdict, is_hopeless, why) = measured.verdict();
-    let evidence = Evidence {
+    let (verdict, why) = measured.verdict();
+    Evidence {
         rule: name.clone(),
         method: format!("{:?}", gate.method),
         verdict,
@@ -47,8 +38,7 @@ pub fn judge(
         threshold: gate.min_success.fraction(),
         message: format!("{}; {why}", measured.describe()),
         at,
-    };
-    Judged { evidence, is_hopeless }
+    }
 }
 
 /// True when enough devices of the stage have a final outcome for the soak to start: the largest `minObserved`, or all that are
@@ -161,42 +151,42 @@ impl<'a> Measured<'a> {
         Self { gate, counts, frozen, sample, unfinished, allowed: allowed(gate, size) }
     }
 
-    fn verdict(&self) -> (Verdict, bool, String) {
+    fn verdict(&self) -> (Verdict, String) {
         let (counts, goal) = (self.counts, self.gate.min_success.text());
         let (size, failures) = (counts.sample(), counts.failures());
         let best = size.saturating_sub(failures);
-        let inconclusive = |is_hopeless, why: String| (Verdict::Inconclusive, is_hopeless, why);
+        let inconclusive = |why: String| (Verdict::Inconclusive, why);
         if size == 0 {
-            return inconclusive(false, "no device is in the sample".into());
+            return inconclusive("no device is in the sample".into());
         }
         if !self.gate.min_success.is_reached(best, size) {
             let outlook = format!("needs {goal}, and at most {} can succeed", percent_text(best, size));
-            return (Verdict::Fail, false, outlook);
+            return (Verdict::Fail, outlook);
         }
         if size < self.gate.min_sample {
             let needed = counted(self.gate.min_sample, "device");
-            return inconclusive(false, format!("cannot prove {goal}: needs {needed}, the stage has {size}"));
+            return inconclusive(format!("cannot prove {goal}: needs {needed}, the stage has {size}"));
         }
-        let Some(allowed) = self.allowed else { return inconclusive(false, self.too_small()) };
+        let Some(allowed) = self.allowed else { return inconclusive(self.too_small()) };
         let limit = match allowed {
             0 => format!("needs {goal}: may have no failure"),
             _ => format!("needs {goal}: may have {}", counted(allowed, "failure")),
         };
         if failures > allowed {
-            return inconclusive(true, format!("{limit} and has {failures}"));
+            return inconclusive(format!("{limit} and has {failures}"));
         }
         if self.frozen.is_none() {
             let why = lack(self.gate, counts);
-            return inconclusive(
-                false,
-                format!("{limit}; {}", why.unwrap_or_else(|| "its soak is not over".into())),
-            );
+            return inconclusive(format!(
+                "{limit}; {}",
+                why.unwrap_or_else(|| "its soak is not over".into())
+            ));
         }
         if failures + self.unfinished <= allowed {
-            return (Verdict::Pass, false, limit);
+            return (Verdict::Pass, limit);
         }
         let awaited = counted(failures + self.unfinished - allowed, "more success");
-        inconclusive(false, format!("{limit}; waits for {awaited}"))
+        inconclusive(format!("{limit}; waits for {awaited}"))
     }
 
     fn too_small(&self) -> String {
@@ -268,18 +258,18 @@ mod tests {
         StageCounts { assigned, succeeded, failed, in_flight, ..StageCounts::default() }
     }
 
-    fn asked(gate: &OutcomeGate, counts: StageCounts, frozen: Option<u32>) -> Judged {
+    fn asked(gate: &OutcomeGate, counts: StageCounts, frozen: Option<u32>) -> Evidence {
         let named = Gate { name: "proven".into(), outcome: gate.clone() };
-        let judged = judge(&named, &counts, frozen, Timestamp::UNIX_EPOCH);
-        assert!(judged.evidence.value.is_finite());
-        judged
+        let evidence = judge(&named, &counts, frozen, Timestamp::UNIX_EPOCH);
+        assert!(evidence.value.is_finite());
+        evidence
     }
 
     /// After the soak.
     fn at_the_end(gate: &OutcomeGate, counts: StageCounts) -> (Verdict, bool) {
         let named = Gate { name: "proven".into(), outcome: gate.clone() };
-        let judged = asked(gate, counts, freeze(&[named], &counts));
-        (judged.evidence.verdict, judged.is_hopeless)
+        let evidence = asked(gate, counts, freeze(&[named], &counts));
+        (evidence.verdict, evidence.is_hopeless())
     }
 
     #[test]
@@ -314,15 +304,15 @@ mod tests {
     #[test]
     fn nothing_passes_before_its_sample_is_frozen() {
         let gate = gate(GateMethod::Wilson, "90%");
-        assert_eq!(asked(&gate, counts(60, 60, 0), None).evidence.verdict, Verdict::Inconclusive);
-        assert_eq!(asked(&gate, counts(60, 60, 0), Some(60)).evidence.verdict, Verdict::Pass);
+        assert_eq!(asked(&gate, counts(60, 60, 0), None).verdict, Verdict::Inconclusive);
+        assert_eq!(asked(&gate, counts(60, 60, 0), Some(60)).verdict, Verdict::Pass);
     }
 
     #[test]
     fn devices_that_begin_later_only_delay_a_pass_and_those_that_left_count_as_failures_while_others_are_awaited()
      {
         let gate = gate(GateMethod::Wilson, "90%");
-        let verdict = |counts, frozen| asked(&gate, counts, Some(frozen)).evidence.verdict;
+        let verdict = |counts, frozen| asked(&gate, counts, Some(frozen)).verdict;
         assert_eq!(verdict(counts(48, 48, 0), 48), Verdict::Pass);
         assert_eq!(verdict(counts(60, 48, 0), 48), Verdict::Inconclusive, "12 have begun since");
         // Four of a sample of 60 were deleted in the cloud, without an outcome.
@@ -337,7 +327,7 @@ mod tests {
         let named = [Gate { name: "proven".into(), outcome: gate.clone() }];
         let with = |never_began| StageCounts { assigned: 8 + never_began, never_began, ..counts(8, 8, 0) };
         assert_eq!((freeze(&named, &with(2)), freeze(&named, &with(3))), (Some(8), None));
-        let judged = asked(&gate, with(3), None).evidence;
+        let judged = asked(&gate, with(3), None);
         assert_eq!(judged.verdict, Verdict::Inconclusive);
         insta::assert_snapshot!(judged.message, @"8 of 8 succeeded (100.0 %), 3 never began and are left out; needs 90 %: may have no failure; only 72.7 % of the stage began, and minObserved is 80 %: bring the others online, or lower minObserved");
     }
@@ -361,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_sentence_can_be_redone_by_hand() {
-        let text = |method, min, counts, frozen| asked(&gate(method, min), counts, frozen).evidence.message;
+        let text = |method, min, counts, frozen| asked(&gate(method, min), counts, frozen).message;
         let lines = [
             text(GateMethod::Wilson, "90%", counts(60, 58, 2), Some(60)),
             text(GateMethod::Wilson, "90%", counts(60, 55, 1), Some(60)),
@@ -427,7 +417,7 @@ mod tests {
                 assigned: begun + queued, succeeded, failed, in_flight, queued, ..StageCounts::default()
             };
             let frozen = begun.saturating_sub(since);
-            let judged = asked(&gate, counts, Some(frozen)).evidence;
+            let judged = asked(&gate, counts, Some(frozen));
             if judged.verdict == Verdict::Pass {
                 let allowed = allowed(&gate, frozen).unwrap();
                 prop_assert!(failed + in_flight <= allowed, "{judged:?}");
@@ -444,7 +434,7 @@ mod tests {
             let sample = succeeded + failed + in_flight;
             let of = |succeeded, failed| {
                 let counts = counts(sample, succeeded, failed);
-                order(asked(&gate, counts, Some(sample)).evidence.verdict)
+                order(asked(&gate, counts, Some(sample)).verdict)
             };
             prop_assert!(of(succeeded, failed + 1) <= of(succeeded, failed));
             prop_assert!(of(succeeded + 1, failed) >= of(succeeded, failed));

@@ -213,7 +213,7 @@ impl Rest<'_> {
         let name = message_of(object).strip_prefix(WAITS).and_then(|rest| rest.split(' ').next());
         let other = name.map(|name| object.key().sibling(Kind::OtaRollout, name));
         let other = other.and_then(|key| self.objects.iter().find(|other| other.key() == key));
-        let is_refused = |other: &Object| message_of(other).contains("The group does not exist");
+        let is_refused = |other: &Object| message_of(other).contains("group does not exist");
         other.is_some_and(|other| is_refused(other) || self.names_a_group_of_another_account(other))
     }
 
@@ -382,8 +382,12 @@ fn restless_rollout(rollout: &OtaRollout) -> Option<String> {
     let status = rollout.status.as_ref()?;
     match status.phase {
         RolloutPhase::Completed | RolloutPhase::Held | RolloutPhase::Aborted => None,
-        // It waits for a package that is stuck or being deleted, which says why.
-        RolloutPhase::Pending if condition_is_true(&status.conditions, STALLED) => None,
+        // It waits for a package that is stuck or being deleted, or names a group that does not exist: its message shows which.
+        RolloutPhase::Pending | RolloutPhase::Progressing
+            if condition_is_true(&status.conditions, STALLED) =>
+        {
+            None
+        }
         _ => Some(status.message.clone()),
     }
 }

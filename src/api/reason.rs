@@ -238,7 +238,7 @@ reasons! {
     GateWaiting;
     /// `OtaRollout`: a gate failed
     GateFailed => Warning;
-    /// `OtaRollout`: a gate is inconclusive, although every device has answered
+    /// `OtaRollout`: a gate has more failures than it allows, or is inconclusive although every device has answered
     GateInconclusive => Warning;
     /// `OtaRollout`: a stop rule fired
     StopRuleFired => Warning;

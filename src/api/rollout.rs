@@ -374,6 +374,8 @@ pub enum GateMethod {
         .message("maxFailure of method Count must be a whole number, such as 3"),
     validation = Rule::new("self.method != 'EProcess' || (string(self.maxFailure).endsWith('%') && string(self.maxFailure) != '0%' && !string(self.maxFailure).startsWith('100'))")
         .message("maxFailure of method EProcess must be a percentage above 0% and below 100%, such as 5%"),
+    validation = Rule::new("self.method != 'EProcess' || !has(self.minSample) || self.minSample == 1")
+        .message("minSample belongs to method Ratio, and EProcess is valid from the first device on: remove it"),
     validation = Rule::new("self.method == 'EProcess' || !has(self.confidence)")
         .message("confidence belongs to method EProcess: remove it"),
     validation = Rule::new("!has(self.confidence) || !self.confidence.startsWith('100')")

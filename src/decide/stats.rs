@@ -1,6 +1,5 @@
 //! Statistics: numbers in, numbers out. Nothing here knows a rollout.
 
-pub mod auto;
 pub mod binomial;
 pub mod evidence;
 pub mod risk;

@@ -16,7 +16,8 @@ pub struct Evidence {
     pub method: String,
     /// The verdict.
     pub verdict: Verdict,
-    /// Devices that are judged: for a gate those that had begun when the soak was over, for a stop rule those with an outcome.
+    /// Devices that are judged: for a gate those that had begun when the soak was over, for a stop rule those with an
+    /// outcome, and for method `EProcess` those that have begun.
     pub sample: u32,
     /// Failures among them.
     pub failures: u32,

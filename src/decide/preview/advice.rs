@@ -1,7 +1,7 @@
 //! What a user should know before it begins.
 
 use super::PreviewStage;
-use crate::api::{CountOrPercent, OtaPackage, OtaRollout, Owner, StopMethod, StopRule, counted, verb};
+use crate::api::{OtaPackage, OtaRollout, Owner, StopMethod, StopRule, counted, verb};
 use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::decide::needs::Need;
 use crate::decide::rollout::gates::outcome;
@@ -193,14 +193,11 @@ pub(super) fn rollout_warnings(
 /// A stop rule that requires more devices than all stages have.
 fn never_fires(rule: &StopRule, stages: &[PreviewStage]) -> Option<String> {
     let devices: u32 = stages.iter().map(|stage| stage.devices).sum();
-    let (needed, what) = match (rule.method, rule.max_failure) {
-        (StopMethod::EProcess, CountOrPercent::Percent(max)) => {
-            (stop_rules::e_process::fewest_devices(rule, max)?, "failed devices")
-        }
-        (StopMethod::EProcess, CountOrPercent::Count(_)) => return None,
-        (StopMethod::Ratio, _) => (rule.min_sample, "devices with an outcome (minSample)"),
-        (StopMethod::Count, CountOrPercent::Count(count)) => (count, "failed devices (maxFailure)"),
-        (StopMethod::Count, CountOrPercent::Percent(_)) => return None,
+    let needed = stop_rules::fewest_devices(rule)?;
+    let what = match rule.method {
+        StopMethod::EProcess => "failed devices",
+        StopMethod::Ratio => "devices with an outcome (minSample)",
+        StopMethod::Count => "failed devices (maxFailure)",
     };
     (devices > 0 && needed > devices).then(|| {
         format!(

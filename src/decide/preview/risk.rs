@@ -1,15 +1,17 @@
 //! How far a bad build would get, and how often a good one would be held: exact, and the same on every machine.
 
 use super::PreviewStage;
-use crate::api::{CountOrPercent, Gate, OtaRollout, OutcomeGate, Stage, StopMethod, StopRule};
+use crate::api::{Gate, OtaRollout, OutcomeGate, Stage, StopMethod, StopRule};
 use crate::decide::cohort;
-use crate::decide::rollout::gates::outcome::{allowed, cannot_prove};
-use crate::decide::rollout::stop_rules::e_process;
+use crate::decide::rollout::gates::outcome::allowed;
+use crate::decide::rollout::stop_rules;
 use crate::decide::stats::risk::{Boundary, Limit, Outlook, Stage as Sent, outlook, reached_in_whole_stages};
-use crate::decide::stats::{auto, binomial, millionths};
+use crate::decide::stats::{binomial, millionths};
 
 /// Failure rates that are tried, in percent.
 const RATES: [u32; 5] = [2, 5, 10, 20, 40];
+/// A build that fails this often is good.
+const GOOD: f64 = 0.02;
 /// A build that fails this often is bad.
 const BAD: f64 = 0.1;
 /// A good build that is held more often than this is worth a warning.
@@ -86,7 +88,9 @@ impl GateRisk {
                 .into_iter()
                 .all(|sample| holds_good(&self.outcome, sample) <= HOLDS_GOOD)
         };
-        let advice = (self.devices..MOST_DEVICES).find(|devices| fits(*devices));
+        // A goal that a good build misses is met by no size.
+        let is_possible = self.outcome.min_success.fraction() < 1.0 - GOOD;
+        let advice = (self.devices..MOST_DEVICES).find(|devices| is_possible && fits(*devices));
         let advice = advice.map_or_else(
             || "lower minSuccess".to_owned(),
             |devices| format!("{devices} devices would do, or lower minSuccess"),
@@ -106,7 +110,7 @@ fn begun(devices: u32, gate: &OutcomeGate) -> u32 {
 }
 
 fn holds_good(gate: &OutcomeGate, sample: u32) -> f64 {
-    allowed(gate, sample).map_or(1.0, |allowed| 1.0 - binomial::at_most(allowed, sample, auto::GOOD))
+    allowed(gate, sample).map_or(1.0, |allowed| 1.0 - binomial::at_most(allowed, sample, GOOD))
 }
 
 /// A chance for people: `0.5 %`.
@@ -144,10 +148,11 @@ fn build(fails_on: u32, stages: &[(&PreviewStage, &Stage)], rules: &[StopRule]) 
             limit: limit(spec, stage.devices, index == last),
         })
         .collect();
-    let first_stop = |devices: u32| rules.iter().filter_map(|rule| first_stop(rule, devices)).min();
+    let first_stop =
+        |devices: u32| rules.iter().filter_map(|rule| stop_rules::first_stop(rule, devices)).min();
     let boundary = Boundary {
         first_stop: &first_stop,
-        steady_from: rules.iter().filter_map(steady_from).max().unwrap_or(0),
+        steady_from: rules.iter().filter_map(stop_rules::fewest_devices).max().unwrap_or(0),
     };
     let rate = f64::from(fails_on) / 100.0;
     let one_by_one = outlook(&sent, &boundary, rate, false);
@@ -180,38 +185,11 @@ fn limit(spec: &Stage, devices: u32, is_last: bool) -> Limit {
     if spec.gates.is_empty() {
         return if is_last { Limit::Any } else { Limit::AtMost(devices / 2) };
     }
-    let allowed = |gate: &Gate| match cannot_prove(&spec.name, devices, &gate.outcome) {
-        Some(_) if devices < gate.outcome.min_sample => None,
-        _ => allowed(&gate.outcome, devices),
+    let allowed = |gate: &Gate| {
+        if devices < gate.outcome.min_sample { None } else { allowed(&gate.outcome, devices) }
     };
     let limits: Option<Vec<u32>> = spec.gates.iter().map(allowed).collect();
     limits.and_then(|limits| limits.into_iter().min()).map_or(Limit::Never, Limit::AtMost)
-}
-
-/// The fewest failures of so many devices at which a rule fires.
-fn first_stop(rule: &StopRule, devices: u32) -> Option<u32> {
-    match (rule.method, rule.max_failure) {
-        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::first_stop(rule, max, devices),
-        (StopMethod::Ratio, CountOrPercent::Percent(max)) => {
-            let parts = u64::from(devices) * u64::from(max.parts_per_million());
-            // At most `devices`.
-            (devices >= rule.min_sample)
-                .then(|| (parts.div_ceil(1_000_000) as u32).max(1))
-                .filter(|_| devices > 0)
-        }
-        (StopMethod::Count, CountOrPercent::Count(max)) => Some(max.max(1)).filter(|max| *max <= devices),
-        _ => (devices > 0).then_some(1),
-    }
-}
-
-/// From how many devices on the rule fires at some number of failures.
-fn steady_from(rule: &StopRule) -> Option<u32> {
-    match (rule.method, rule.max_failure) {
-        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::fewest_devices(rule, max),
-        (StopMethod::Ratio, _) => Some(rule.min_sample),
-        (_, CountOrPercent::Count(max)) => Some(max),
-        _ => Some(1),
-    }
 }
 
 #[cfg(test)]

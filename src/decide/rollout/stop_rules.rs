@@ -5,7 +5,7 @@ use crate::decide::stats::millionths;
 use jiff::Timestamp;
 
 mod count;
-pub mod e_process;
+mod e_process;
 mod ratio;
 
 /// Judges the counts of all dispatched stages: `Fail` means that the rule fires.
@@ -44,6 +44,28 @@ pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
         threshold: millionths(judged.threshold),
         message: judged.message,
         at,
+    }
+}
+
+/// The fewest failures at which a rule fires when so many devices have an outcome; none when no number of them does.
+#[must_use]
+pub fn first_stop(rule: &StopRule, devices: u32) -> Option<u32> {
+    match (rule.method, rule.max_failure) {
+        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::first_stop(rule, max, devices),
+        (StopMethod::Ratio, CountOrPercent::Percent(max)) => ratio::first_stop(rule, max, devices),
+        (StopMethod::Count, CountOrPercent::Count(max)) => count::first_stop(max, devices),
+        _ => (devices > 0).then_some(1),
+    }
+}
+
+/// The fewest devices with an outcome that a rule needs to fire; none when no number of them makes it fire.
+#[must_use]
+pub fn fewest_devices(rule: &StopRule) -> Option<u32> {
+    match (rule.method, rule.max_failure) {
+        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::fewest_devices(rule, max),
+        (StopMethod::Ratio, CountOrPercent::Percent(_)) => Some(rule.min_sample),
+        (StopMethod::Count, CountOrPercent::Count(max)) => Some(max),
+        _ => Some(1),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every formula against `tests/vectors/statistics/`, computed by two other programs.
 
-use super::{auto, binomial, evidence, risk, wilson};
+use super::{binomial, evidence, risk, wilson};
 use serde_json::Value;
 
 fn vectors(name: &str) -> Value {
@@ -75,18 +75,6 @@ fn binomial_sums_and_exact_limits() {
     for row in rows("binomial", "clopperPearsonUpper_failures_n_confidence_bound") {
         let bound = binomial::upper_bound(whole(&row[0]), whole(&row[1]), number(&row[2]));
         assert!(is_near(bound, number(&row[3]), 1e-9), "{row}: {bound}");
-    }
-}
-
-#[test]
-fn what_a_stage_without_a_gate_is_required_to_prove() {
-    for row in rows("binomial", "autoGoal_n_minSuccess_allowed") {
-        let (devices, goal) = (whole(&row[0]), auto::goal(whole(&row[0]), 800_000));
-        let wanted = row[1].as_f64().map(|share| (share * 100.0).round());
-        assert_eq!(goal.map(f64::from), wanted, "{row}");
-        let allowed =
-            goal.map_or(Some(0), |goal| wilson::allowed(devices, 1.0 - f64::from(goal) / 100.0, 0.95));
-        assert_eq!(allowed, limit(&row[2]), "{row}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! The table of canary sizes is computed again: no number in it is written by hand.
 
 use super::text;
-use rollwave::decide::stats::{binomial, wilson};
+use rollwave::decide::stats::evidence::{Term, ln_evidence, threshold};
+use rollwave::decide::stats::{binomial, risk, wilson};
 
 const PAGE: &str = "docs/guides/size-a-canary.md";
 const CONFIDENCE: f64 = 0.95;
@@ -33,4 +34,19 @@ fn the_sizes_of_canaries_are_what_the_statistics_say() {
         let [goal, devices] = [1, 2].map(|cell: usize| cells[cell].trim_end_matches(" %").parse().unwrap());
         assert_eq!(found, row(goal, devices), "{PAGE}");
     }
+}
+
+#[test]
+fn the_failures_at_which_evidence_fires_are_what_the_statistics_say() {
+    let fires = |devices: u32| {
+        let evidence = |failures| ln_evidence(&[Term { devices, failures, budget: 0.05 }]);
+        let first =
+            risk::first_stop(devices, |failures| evidence(failures) >= threshold(CONFIDENCE)).unwrap();
+        format!("{first} of {devices}")
+    };
+    let [first, .., last] = [5, 20, 50, 100, 1000];
+    let said = format!("{} failures of {first} devices", fires(first).split(' ').next().unwrap());
+    let others: Vec<String> = [20, 50, 100, last].into_iter().map(fires).collect();
+    let page = text("docs/guides/pause-and-stop.md");
+    assert!(page.contains(&format!("at {said}, {}", others.join(", "))), "{said}, {others:?}");
 }

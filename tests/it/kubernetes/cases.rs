@@ -429,6 +429,13 @@ pub const CASES: &[Case] = &[
     refused(
         ROLLOUT,
         "method: Count, maxFailure: 3",
+        "method: EProcess, maxFailure: 3%, minSample: 20",
+        "spec.stop[1]",
+        "minSample belongs to method Ratio",
+    ),
+    refused(
+        ROLLOUT,
+        "method: Count, maxFailure: 3",
         "method: Count, maxFailure: 3, confidence: 99%",
         "spec.stop[1]",
         "confidence belongs to method EProcess",

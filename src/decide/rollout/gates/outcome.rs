@@ -34,7 +34,7 @@ pub fn judge(
         unfinished: measured.unfinished,
         allowed: measured.allowed,
         assigned: counts.assigned,
-        value: millionths(measured.value().unwrap_or(0.0)),
+        value: millionths(measured.value.unwrap_or(0.0)),
         threshold: gate.min_success.fraction(),
         message: format!("{}; {why}", measured.describe()),
         at,
@@ -137,6 +137,8 @@ struct Measured<'a> {
     /// Devices of the sample without an outcome: they count as failures.
     unfinished: u32,
     allowed: Option<u32>,
+    /// What is compared with `minSuccess` when all unfinished devices fail.
+    value: Option<f64>,
 }
 
 impl<'a> Measured<'a> {
@@ -148,7 +150,9 @@ impl<'a> Measured<'a> {
         let without_success = sample.saturating_sub(counts.succeeded);
         let unfinished = counts.in_flight.max(without_success.saturating_sub(counts.failures()));
         let size = frozen.unwrap_or_else(|| counts.sample());
-        Self { gate, counts, frozen, sample, unfinished, allowed: allowed(gate, size) }
+        let failures = (counts.failures() + unfinished).min(sample);
+        let value = value(gate, failures, sample);
+        Self { gate, counts, frozen, sample, unfinished, allowed: allowed(gate, size), value }
     }
 
     fn verdict(&self) -> (Verdict, String) {
@@ -197,23 +201,6 @@ impl<'a> Measured<'a> {
         }
     }
 
-    /// What is compared with `minSuccess` when all unfinished devices fail.
-    fn value(&self) -> Option<f64> {
-        let failures = (self.counts.failures() + self.unfinished).min(self.sample);
-        let confidence = self.gate.confidence.fraction();
-        match self.gate.method {
-            GateMethod::Ratio => {
-                (self.sample > 0).then(|| f64::from(self.sample - failures) / f64::from(self.sample))
-            }
-            GateMethod::Wilson => {
-                wilson::lower_bound(self.sample - failures, self.sample, wilson::quantile(confidence)?)
-            }
-            GateMethod::Exact => {
-                (self.sample > 0).then(|| 1.0 - binomial::upper_bound(failures, self.sample, confidence))
-            }
-        }
-    }
-
     fn describe(&self) -> String {
         let (succeeded, sample) = (self.counts.succeeded.min(self.sample), self.sample);
         let mut outcome = format!("{succeeded} of {sample} succeeded ({})", percent_text(succeeded, sample));
@@ -228,13 +215,23 @@ impl<'a> Measured<'a> {
             GateMethod::Wilson => "Wilson",
             GateMethod::Exact => "exact",
         };
-        let Some(bound) = self.value() else { return outcome };
+        let Some(bound) = self.value else { return outcome };
         let confidence = self.gate.confidence.text();
         let if_they_fail = if self.unfinished > 0 { " if those fail" } else { "" };
         format!(
             "{outcome}, {method} lower bound {:.1} % at {confidence} confidence{if_they_fail}",
             bound * 100.0
         )
+    }
+}
+
+/// The success rate of a sample with so many failures, or the lower bound of it.
+fn value(gate: &OutcomeGate, failures: u32, sample: u32) -> Option<f64> {
+    let (succeeded, confidence) = (sample - failures, gate.confidence.fraction());
+    match gate.method {
+        GateMethod::Ratio => (sample > 0).then(|| f64::from(succeeded) / f64::from(sample)),
+        GateMethod::Wilson => wilson::lower_bound(succeeded, sample, wilson::quantile(confidence)?),
+        GateMethod::Exact => (sample > 0).then(|| 1.0 - binomial::upper_bound(failures, sample, confidence)),
     }
 }
 

@@ -3,6 +3,10 @@
 use super::Judged;
 use crate::api::{StageCounts, StopRule, Verdict, counted};
 
+pub(super) fn first_stop(max: u32, devices: u32) -> Option<u32> {
+    Some(max.max(1)).filter(|failures| *failures <= devices)
+}
+
 pub(super) fn judge(rule: &StopRule, max: u32, counts: &StageCounts) -> Judged {
     let failures = counts.failures();
     Judged {

@@ -36,8 +36,7 @@ fn limit(rule: &StopRule) -> f64 {
 }
 
 /// The fewest failures of so many devices that began at which the rule fires.
-#[must_use]
-pub fn first_stop(rule: &StopRule, max: Percent, devices: u32) -> Option<u32> {
+pub(super) fn first_stop(rule: &StopRule, max: Percent, devices: u32) -> Option<u32> {
     let limit = limit(rule);
     risk::first_stop(devices, |failures| {
         ln_evidence(&[Term { devices, failures, budget: max.fraction() }]) >= limit
@@ -45,8 +44,7 @@ pub fn first_stop(rule: &StopRule, max: Percent, devices: u32) -> Option<u32> {
 }
 
 /// The fewest devices whose failure fires the rule, when all of them fail; none when no number of them does.
-#[must_use]
-pub fn fewest_devices(rule: &StopRule, max: Percent) -> Option<u32> {
+pub(super) fn fewest_devices(rule: &StopRule, max: Percent) -> Option<u32> {
     const MOST: u32 = 1_000;
     let fires = |devices: u32| {
         ln_evidence(&[Term { devices, failures: devices, budget: max.fraction() }]) >= limit(rule)

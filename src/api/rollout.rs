@@ -50,7 +50,9 @@ pub struct OtaRolloutSpec {
     /// Order in which devices are upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// Stages in order; a last stage with the remaining devices is implied.
+    /// Stages in order; a last stage with the remaining devices is implied. When absent, the default stages: `probe` (25 devices,
+    /// soak 30m), `canary` (130, soak 24h; from 300 targeted devices on), `tenth` (10%, soak 24h; from 1,500 on) and `rest`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 50))]
     #[x_kube(
         validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stage names must be unique"),
@@ -60,14 +62,15 @@ pub struct OtaRolloutSpec {
         merge_strategy = ListMerge::Map(vec!["name".to_owned()])
     )]
     pub stages: Vec<Stage>,
-    /// Rules that are evaluated in every stage, also while it soaks; without any, only gates stop a bad package.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Rules that are evaluated in every stage, also while it soaks. When absent, one rule named `failures`: `EProcess` with
+    /// `maxFailure: 5%`. With `[]` only gates stop a bad package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 10))]
     #[x_kube(
         validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("stop rule names must be unique"),
         merge_strategy = ListMerge::Map(vec!["name".to_owned()])
     )]
-    pub stop: Vec<StopRule>,
+    pub stop: Option<Vec<StopRule>>,
     /// How the cloud delivers the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
@@ -221,14 +224,15 @@ pub struct Stage {
     /// How long devices may take to answer, counted from the last job of the stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
-    /// Gates that must all pass before the next stage is dispatched.
-    #[serde(default, deserialize_with = "named_gates", skip_serializing_if = "Vec::is_empty")]
+    /// Gates that must all pass before the next stage is dispatched. When absent, one gate named `default` with the rate that a
+    /// stage of this size can prove; none in the last stage. With `[]` the stage has no gate.
+    #[serde(default, deserialize_with = "named_gates", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 10))]
     #[x_kube(
         validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("gate names must be unique"),
         merge_strategy = ListMerge::Map(vec!["name".to_owned()])
     )]
-    pub gates: Vec<Gate>,
+    pub gates: Option<Vec<Gate>>,
 }
 
 /// Devices that a stage adds: exactly one of `count`, `percent`, `devices`, `rest`.
@@ -294,26 +298,26 @@ pub struct Gate {
 
 /// Reads gates that were stored before gates had names: such a gate gets the name that its evidence in the status has, so that a
 /// rollout in progress keeps the results of its gates. A manifest always has names: the schema requires them.
-fn named_gates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Gate>, D::Error> {
+fn named_gates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Gate>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Stored {
         name: Option<String>,
         outcome: OutcomeGate,
     }
-    let stored = Vec::<Stored>::deserialize(deserializer)?.into_iter().enumerate();
     let named = |(index, Stored { name, outcome })| Gate {
         name: name.unwrap_or_else(|| format!("outcome[{index}]")),
         outcome,
     };
-    Ok(stored.map(named).collect())
+    let stored = Option::<Vec<Stored>>::deserialize(deserializer)?;
+    Ok(stored.map(|gates| gates.into_iter().enumerate().map(named).collect()))
 }
 
 /// Passes when enough devices of the stage run the new version.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("(has(self.method) && self.method == 'Ratio') || !self.minSuccess.startsWith('100')")
+    validation = Rule::new("(has(self.method) && self.method == 'Ratio') || !has(self.minSuccess) || !self.minSuccess.startsWith('100')")
         .message("methods Wilson and Exact cannot prove a success rate of 100%: lower minSuccess, or use method Ratio"),
     validation = Rule::new("(has(self.method) && self.method == 'Ratio') || !has(self.confidence) || !self.confidence.startsWith('100')")
         .message("methods Wilson and Exact cannot reach a confidence of 100%: lower confidence")
@@ -323,8 +327,10 @@ pub struct OutcomeGate {
     #[serde(default)]
     #[schemars(default)]
     pub method: GateMethod,
-    /// Success rate to reach.
-    pub min_success: Percent,
+    /// Success rate to reach. When absent, the highest whole percentage up to 95% that holds a good build, which fails on 2% of the
+    /// devices, at most once in 40 times; below 8 devices every device must succeed. It is chosen when the stage is dispatched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_success: Option<Percent>,
     /// One-sided confidence of the lower bound.
     #[serde(default = "ninety_five")]
     #[schemars(default = "ninety_five")]
@@ -437,7 +443,7 @@ mod tests {
             json!([{"outcome": outcome}, {"name": "proven", "outcome": outcome}, {"outcome": outcome}]);
         let stage = json!({"name": "canary", "select": {"rest": true}, "gates": gates});
         let stage: Stage = serde_json::from_value(stage).unwrap();
-        let names: Vec<&str> = stage.gates.iter().map(|gate| gate.name.as_str()).collect();
+        let names: Vec<&str> = stage.gates.iter().flatten().map(|gate| gate.name.as_str()).collect();
         assert_eq!(names, ["outcome[0]", "proven", "outcome[2]"]);
         let stored: Stage = serde_json::from_value(serde_json::to_value(&stage).unwrap()).unwrap();
         assert_eq!(stored, stage);

@@ -150,15 +150,15 @@ fn rollout_lines(rollout: &OtaRollout) -> Vec<String> {
     let untold = status.stopped_by.iter().filter(|evidence| !status.message.contains(&evidence.message));
     let mut lines: Vec<String> = untold.map(|evidence| evidence_line("stop rule", evidence)).collect();
     lines.extend(status.pending.iter().map(pending_line));
-    let width = rollout.spec.stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0).max(4);
-    for name in stage_names(&rollout.spec.stages, &status.stages) {
+    let names = stage_names(&rollout.spec.stages, &status.stages);
+    let width = names.iter().map(|name| name.len()).max().unwrap_or(0).max(4);
+    for name in names {
         let seen = status.stages.iter().find(|stage| stage.name == name);
         let phase = seen.map_or(StagePhase::Waiting, |stage| stage.phase);
         lines.push(stage_line(name, width, look_in(status.phase, phase), seen));
-        let spec = rollout.spec.stages.iter().find(|stage| stage.name == name);
-        let soaks = spec
-            .zip(seen)
-            .and_then(|(spec, seen)| soak_end(spec, seen))
+        let soaks = seen
+            .filter(|seen| seen.phase == StagePhase::Soaking)
+            .and_then(|seen| seen.soaks_until)
             .map(|end| format!("soaks until {}", time_text(end)));
         lines.extend(soaks.filter(|line| !status.message.contains(line)).map(|line| format!("  {line}")));
         let gates = seen.map_or(&[][..], |stage| &stage.gates);
@@ -189,10 +189,6 @@ fn stage_line(name: &str, width: usize, look: Look, seen: Option<&StageStatus>) 
             )
         }
     }
-}
-
-fn soak_end(spec: &Stage, seen: &StageStatus) -> Option<jiff::Timestamp> {
-    seen.soaks_until.filter(|_| seen.phase == StagePhase::Soaking && spec.soak.is_some())
 }
 
 /// Icon, word, style.

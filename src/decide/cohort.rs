@@ -16,32 +16,6 @@ pub struct Taken<'a> {
     pub closed: usize,
 }
 
-/// The stages of a rollout, with the last one that the spec implies: all devices that no other stage selects.
-#[must_use]
-pub fn stages(spec: &OtaRolloutSpec) -> Vec<Stage> {
-    let mut stages = spec.stages.clone();
-    if stages.last().is_none_or(|last| last.select.rest != Some(true)) {
-        let select = Select { rest: Some(true), ..Select::default() };
-        let name = free_name(&stages);
-        stages.push(Stage {
-            name,
-            select,
-            not_before: None,
-            windows: Vec::new(),
-            soak: None,
-            deadline: None,
-            gates: Vec::new(),
-        });
-    }
-    stages
-}
-
-fn free_name(stages: &[Stage]) -> String {
-    let names: BTreeSet<&str> = stages.iter().map(|s| s.name.as_str()).collect();
-    let candidates = std::iter::once("rest".to_owned()).chain((2..=60).map(|n| format!("rest-{n}")));
-    candidates.into_iter().find(|name| !names.contains(name.as_str())).unwrap_or_default()
-}
-
 /// The product of a device, if it is not that of the package. Some clouds read a device by its id alone, so it may be of
 /// any product.
 pub fn other_product<'d>(device: &'d Device, package: &OtaPackageSpec) -> Option<&'d str> {
@@ -155,7 +129,7 @@ mod tests {
             windows: Vec::new(),
             soak: None,
             deadline: None,
-            gates: Vec::new(),
+            gates: None,
         }
     }
 
@@ -201,17 +175,6 @@ mod tests {
         let taken = Taken { stage_of: BTreeMap::from([("dev-0", 0)]), closed: 0 };
         let added = assign(&stages, "seed", ["dev-0", "dev-1", "dev-2", "dev-3"], &taken);
         assert_eq!((added[0].len(), added[1].len()), (1, 2));
-    }
-
-    #[test]
-    fn the_implied_rest_never_takes_a_name_that_is_used() {
-        let spec: OtaRolloutSpec = serde_json::from_value(serde_json::json!({
-            "packageRef": {"name": "p"}, "targets": {"all": true},
-            "stages": [{"name": "rest", "select": {"count": 1}}]
-        }))
-        .unwrap();
-        let names: Vec<String> = stages(&spec).into_iter().map(|s| s.name).collect();
-        assert_eq!(names, ["rest", "rest-2"]);
     }
 
     proptest! {

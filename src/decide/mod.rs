@@ -10,6 +10,7 @@ mod busy;
 pub mod clocks;
 pub mod cohort;
 pub mod confirm;
+pub mod defaults;
 pub mod explain;
 pub mod keys;
 pub mod needs;

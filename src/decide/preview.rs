@@ -7,7 +7,7 @@ mod risk;
 
 pub use advice::{Estimate, Known, watching};
 pub use rehearsal::{KNOWN_AFTER_CREATE, package, rollout};
-pub use risk::{Build, GateRisk, Risk, percent};
+pub use risk::{Build, GateRisk, Risk, percent, risk};
 
 use super::Action;
 use crate::api::{ObjectKey, Period, RolloutPhase};

@@ -29,7 +29,7 @@ pub mod stop_rules;
 mod success;
 
 use super::clocks::Clocks;
-use super::cohort;
+use super::defaults;
 use super::keys::{package_identity, plan_hash};
 use super::needs::{has_begun, is_dispatchable};
 use super::ownership::Ownership;
@@ -189,12 +189,13 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Co
         return Err(lack(Reason::PackageNotReady, package_message(package)));
     }
     let (Some(jobs), Some(fleet)) = (view.jobs.clone(), view.fleet.clone()) else { return Err(Lack::Look) };
+    let stages = stages_of(rollout, status, package, &fleet.value).ok_or(Lack::Look)?;
     Ok(Context {
         rollout,
         uid: rollout.metadata.uid.as_deref().unwrap_or_default(),
         package,
         capabilities,
-        stages: cohort::stages(&rollout.spec),
+        stages,
         identity: package_identity(package),
         hash: plan_hash(rollout, package),
         jobs,
@@ -207,6 +208,21 @@ fn gather<'a>(view: &'a RolloutView<'_>, status: &OtaRolloutStatus) -> Result<Co
         now: view.now,
         clocks: view.clocks,
     })
+}
+
+/// The stages of a rollout; default ones are chosen by the number of its targets, until it has begun. None when the members
+/// of groups or tags were not observed.
+fn stages_of(
+    rollout: &OtaRollout,
+    status: &OtaRolloutStatus,
+    package: &OtaPackage,
+    fleet: &Fleet<'_>,
+) -> Option<Vec<Stage>> {
+    if !rollout.spec.stages.is_empty() || has_begun(status) {
+        return Some(defaults::begun_stages(&rollout.spec, status));
+    }
+    let targeted = population::targeted(&rollout.spec, &package.spec, fleet)?;
+    Some(defaults::stages(&rollout.spec, targeted))
 }
 
 /// Why the package may not be sent.
@@ -238,6 +254,7 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         opens_at: None,
         dispatched_at: None,
         selected_by: None,
+        size: None,
         clock: None,
         findings: Vec::new(),
         observed_at: None,

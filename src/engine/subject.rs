@@ -9,7 +9,7 @@ use crate::api::{
 };
 use crate::cloud::NewJob;
 use crate::decide::needs::package_key;
-use crate::decide::{clocks::Clocks, confirm, rollout::soak, window};
+use crate::decide::{clocks::Clocks, confirm, defaults, rollout::soak, window};
 use jiff::Timestamp;
 
 /// An object whose plan is carried out.
@@ -226,8 +226,8 @@ impl Subject for OtaRollout {
     }
 
     fn closes(&self, stage: Option<&str>, now: Timestamp) -> Option<Timestamp> {
-        let stage = self.spec.stages.iter().find(|spec| Some(spec.name.as_str()) == stage)?;
-        window::closes(stage, now)
+        let stage = defaults::stage_named(&self.spec, stage?)?;
+        window::closes(&stage, now)
     }
 
     fn confirm(&mut self, created: &Created<'_>, now: Timestamp) {

@@ -94,8 +94,8 @@ fn limits_defaults_rules_and_clouds_stand_beside_their_field() {
         let lead = format!("| `{field}` |");
         page.lines().find(|line| line.starts_with(&lead)).map(ToOwned::to_owned).unwrap_or_default()
     };
-    let stages = row(&rollout, "stages");
-    assert!(stages.contains("required") && stages.contains("1 to 50 items"), "{stages}");
+    let (stages, package) = (row(&rollout, "stages"), row(&rollout, "packageRef"));
+    assert!(package.contains("required") && stages.contains("1 to 50 items"), "{package}\n{stages}");
     let priority = row(&rollout, "priority");
     assert!(priority.contains("-1,000,000 to 1,000,000"), "{priority}");
     let tags = row(&rollout, "maxInFlight");

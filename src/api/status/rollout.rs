@@ -173,6 +173,9 @@ pub struct StageStatus {
     /// Clock of its deadline, once it has a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<StageClock>,
+    /// Devices that it was dispatched with; a gate without `minSuccess` requires what so many can prove.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u32>,
     /// What is known of devices that do not run the version, the most frequent of each kind first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

@@ -85,7 +85,8 @@ fn risk(risk: &Risk) -> Value {
                "reachedAtOnce": build.reached[1], "endsAt": ends.collect::<Vec<_>>()})
     });
     let gates = risk.gates.iter().map(|gate| {
-        json!({"stage": gate.stage, "gate": gate.gate, "devices": gate.devices, "minSuccess": gate.outcome.min_success,
+        json!({"stage": gate.stage, "gate": gate.required.gate, "devices": gate.devices,
+               "minSuccess": gate.required.goal, "chosenForItsSize": gate.required.is_default,
                "allowedFailures": gate.allowed, "holdsGoodBuild": gate.holds_good[0],
                "holdsGoodBuildIfFewBegin": gate.holds_good[1], "passesBadBuild": gate.passes_bad})
     });

@@ -96,12 +96,15 @@ fn gate(gate: &GateRisk) -> String {
         0 => "no failure".to_owned(),
         some => counted(some, "failure"),
     };
+    let required = &gate.required;
+    let chosen = if required.is_default { ", chosen for its size" } else { "" };
     format!(
-        "gate {} of {}: {} may have {allowed}; holds a good build (2 %) in {all}, in {few} if only {} begin; passes a bad one (10 %) in {}",
-        gate.gate,
+        "gate {} of {} needs {}{chosen}: {} may have {allowed}; holds a good build (2 %) in {all}, in {few} if only {} begin; passes a bad one (10 %) in {}",
+        required.gate,
         gate.stage,
+        required.goal.text(),
         counted(gate.devices, "device"),
-        gate.outcome.min_observed.text(),
+        required.min_observed.text(),
         percent(gate.passes_bad)
     )
 }

@@ -3,13 +3,14 @@
 use super::devices::{cloud_of, found, outstanding, package_of};
 use super::{ask, command, devices, listed, pending, smallest};
 use crate::api::{
-    Decision, Evidence, Gate, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, OutcomeGate,
-    Owner, PROGRESSING, Reason, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction,
-    StopRule, Verdict, counted, find_condition, time_text,
+    Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, Owner,
+    PROGRESSING, Reason, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule,
+    Verdict, counted, find_condition, time_text,
 };
-use crate::decide::rollout::gates::outcome;
+use crate::decide::rollout::gates::requirement::Requirement;
+use crate::decide::rollout::gates::{self, outcome};
 use crate::decide::rollout::stop_rules;
-use crate::decide::{cohort, window};
+use crate::decide::{cohort, defaults, window};
 use jiff::Timestamp;
 
 /// Decisions, what was observed, and what would change it.
@@ -25,24 +26,36 @@ pub(super) fn explain<'a>(
     (&status.decisions, seen(rollout, status, &key, all), next(rollout, status, &key, all, now))
 }
 
-/// The stage in progress, with its spec; the implied last stage has none.
-fn current<'a>(
-    rollout: &'a OtaRollout,
-    status: &'a OtaRolloutStatus,
-) -> Option<(Option<&'a Stage>, &'a StageStatus)> {
-    let seen = status.stages.iter().find(|stage| stage.phase != StagePhase::Passed)?;
-    Some((rollout.spec.stages.iter().find(|stage| stage.name == seen.name), seen))
+/// The stage in progress.
+struct Current<'a> {
+    /// Its spec; none for one that an edit has removed.
+    spec: Option<Stage>,
+    stage: &'a StageStatus,
+    gates: Vec<Requirement>,
+}
+
+fn current<'a>(rollout: &OtaRollout, status: &'a OtaRolloutStatus) -> Option<Current<'a>> {
+    let stage = status.stages.iter().find(|stage| stage.phase != StagePhase::Passed)?;
+    let stages = defaults::begun_stages(&rollout.spec, status);
+    let index = stages.iter().position(|spec| spec.name == stage.name);
+    let spec = index.and_then(|index| stages.get(index).cloned());
+    let is_last = index.is_some_and(|index| index + 1 == stages.len());
+    let required = |spec: &Stage| match (stage.size, &spec.gates) {
+        // The size is known once the stage is dispatched.
+        (None, None) => Vec::new(),
+        (size, _) => gates::required(spec, is_last, size.unwrap_or_default()),
+    };
+    let gates = spec.as_ref().map(required).unwrap_or_default();
+    Some(Current { spec, stage, gates })
 }
 
 fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &[Object]) -> Vec<String> {
     let mut seen = Vec::new();
     let total = status.stages.len();
-    if let Some((spec, stage)) = current(rollout, status) {
+    if let Some(Current { stage, gates, .. }) = current(rollout, status) {
         let place = status.stages.iter().position(|s| s.name == stage.name).map_or(0, |place| place + 1);
         seen.push(format!("Stage {} ({place} of {total}): {}.", stage.name, counts_text(stage.counts)));
-        for gate in spec.iter().flat_map(|spec| &spec.gates) {
-            seen.push(format!("Gate {} requires {}.", gate.name, asked(&gate.outcome)));
-        }
+        seen.extend(gates.iter().map(|gate| format!("Gate {} requires {}.", gate.gate, asked(gate))));
         seen.extend(stage.gates.iter().map(|gate| said("Gate", gate)));
     }
     seen.extend(cohort::reselected(&rollout.spec.stages, &status.stages).map(|stage| {
@@ -93,20 +106,21 @@ fn counts_text(counts: StageCounts) -> String {
     format!("{} of {} updated{comma}{rest}", counts.succeeded, devices(counts.assigned))
 }
 
-fn asked(gate: &OutcomeGate) -> String {
+fn asked(gate: &Requirement) -> String {
     let what = match gate.method {
         GateMethod::Wilson | GateMethod::Exact => {
             let bound = if gate.method == GateMethod::Wilson { "a Wilson" } else { "an exact" };
             format!(
                 "{bound} lower bound of at least {} at {} confidence",
-                gate.min_success.text(),
+                gate.goal.text(),
                 gate.confidence.text()
             )
         }
-        GateMethod::Ratio => format!("a success rate of at least {}", gate.min_success),
+        GateMethod::Ratio => format!("a success rate of at least {}", gate.goal.text()),
     };
+    let chosen = if gate.is_default { ", chosen for the size of the stage" } else { "" };
     format!(
-        "{what}, from at least {} and {} of the stage",
+        "{what}{chosen}, from at least {} and {} of the stage",
         devices(gate.min_sample),
         gate.min_observed.text()
     )
@@ -159,17 +173,18 @@ fn next(
                 next.extend(retry_next(status, key).filter(|_| is_because(status, Reason::StageFailed)));
                 return next;
             }
-            if let Some((spec, stage)) = current(rollout, status) {
-                next.extend(stage_next(spec, stage, status, now));
+            let rules = defaults::stop_rules(&rollout.spec);
+            if let Some(current) = current(rollout, status) {
+                next.extend(stage_next(&current, status, now));
                 let cloud = package_of(rollout, key, all).and_then(|package| cloud_of(package, all));
                 if !rollout.spec.suspend && status.paused_at.is_none() {
-                    next.extend(outstanding(spec, stage, cloud));
+                    next.extend(outstanding(current.spec.as_ref(), current.stage, cloud));
                 }
                 next.extend(retry_next(status, key));
-                next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
+                next.extend(rules.iter().filter_map(|rule| margin(rule, status)));
             } else if status.phase == RolloutPhase::Progressing && !status.stages.is_empty() {
                 next.push(FOLLOWING_UP.to_owned());
-                next.extend(rollout.spec.stop.iter().filter_map(|rule| margin(rule, status)));
+                next.extend(rules.iter().filter_map(|rule| margin(rule, status)));
             }
         }
     }
@@ -210,8 +225,8 @@ const FOLLOWING_UP: &str = "All stages have passed. Devices that became eligible
 const NOT_CONTINUED: &str = "The rollout is aborted and does not continue with this spec. Fix the package under a new version in a new OtaPackage, and point spec.packageRef at it.";
 
 fn after_stop(rollout: &OtaRollout, evidence: &Evidence) -> String {
-    let rule = rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
-    match rule.map(|rule| rule.action) {
+    let rules = defaults::stop_rules(&rollout.spec);
+    match rules.iter().find(|rule| rule.name == evidence.rule).map(|rule| rule.action) {
         Some(StopAction::Abort) => NOT_CONTINUED.to_owned(),
         Some(StopAction::Pause) | None => format!(
             "Stop rule {} holds the rollout until the spec changes: point spec.packageRef at a fixed package, or change the rule if these failures are acceptable.",
@@ -237,12 +252,8 @@ fn package_next(rollout: &OtaRollout, key: &ObjectKey, all: &[Object]) -> Option
     ))
 }
 
-fn stage_next(
-    spec: Option<&Stage>,
-    stage: &StageStatus,
-    status: &OtaRolloutStatus,
-    now: Timestamp,
-) -> Vec<String> {
+fn stage_next(current: &Current<'_>, status: &OtaRolloutStatus, now: Timestamp) -> Vec<String> {
+    let (spec, stage) = (current.spec.as_ref(), current.stage);
     if let (Some(wait), Some(_)) = (spec.and_then(|spec| window::wait(spec, now)), stage.opens_at) {
         return vec![format!("Stage {} is dispatched when it {}.", stage.name, wait.text_at(now))];
     }
@@ -255,8 +266,8 @@ fn stage_next(
     match stage.phase {
         StagePhase::Waiting => Vec::new(),
         StagePhase::Dispatching => vec![format!("Stage {} runs once its jobs are created.", stage.name)],
-        StagePhase::Soaking => soak_next(spec, stage).into_iter().chain(gates_next(spec, stage)).collect(),
-        StagePhase::Running | StagePhase::Held => gates_next(spec, stage),
+        StagePhase::Soaking => soak_next(spec, stage).into_iter().chain(gates_next(current)).collect(),
+        StagePhase::Running | StagePhase::Held => gates_next(current),
         StagePhase::Passed => Vec::new(),
     }
 }
@@ -266,8 +277,7 @@ fn soak_next(spec: Option<&Stage>, stage: &StageStatus) -> Option<String> {
     Some(format!("Stage {} soaks for {soak}, until {}; then its gates decide.", stage.name, time_text(until)))
 }
 
-fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
-    let gates = spec.map_or(&[][..], |spec| &spec.gates);
+fn gates_next(Current { stage, gates, .. }: &Current<'_>) -> Vec<String> {
     if gates.is_empty() {
         let open = stage.counts.outstanding();
         return vec![format!(
@@ -280,7 +290,7 @@ fn gates_next(spec: Option<&Stage>, stage: &StageStatus) -> Vec<String> {
 }
 
 /// What a gate would decide on possible future counts.
-fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
+fn outlook(stage: &str, gate: &Requirement, counts: StageCounts) -> String {
     let open = counts.outstanding();
     let passes = |successes: u32, failures: u32| {
         // Those that are left have begun: until they have an outcome, they count as failures.
@@ -294,7 +304,7 @@ fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
         };
         judged_at_the_end(gate, &then).verdict == Verdict::Pass
     };
-    let name = format!("Gate {} of stage {stage}", gate.name);
+    let name = format!("Gate {} of stage {stage}", gate.gate);
     let Some(needed) = smallest(open, |successes| passes(successes, 0)) else {
         return hopeless(&name, stage, gate, counts, open);
     };
@@ -319,14 +329,13 @@ fn outlook(stage: &str, gate: &Gate, counts: StageCounts) -> String {
 }
 
 /// The verdict on these counts once the soak is over.
-fn judged_at_the_end(gate: &Gate, counts: &StageCounts) -> Evidence {
+fn judged_at_the_end(gate: &Requirement, counts: &StageCounts) -> Evidence {
     let sample = outcome::freeze(std::slice::from_ref(gate), counts);
     outcome::judge(gate, counts, sample, Timestamp::UNIX_EPOCH)
 }
 
-fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32) -> String {
-    if let (0, Some(why)) = (counts.failures(), outcome::cannot_prove(stage, counts.assigned, &gate.outcome))
-    {
+fn hopeless(name: &str, stage: &str, gate: &Requirement, counts: StageCounts, open: u32) -> String {
+    if let (0, Some(why)) = (counts.failures(), gate.cannot_prove(stage, counts.assigned)) {
         return format!(
             "{name} cannot pass: {why}. Lower what the gate requires, or select more devices and start a new run with `rollwave restart`."
         );
@@ -338,16 +347,16 @@ fn hopeless(name: &str, stage: &str, gate: &Gate, counts: StageCounts, open: u32
         1 => "even if the last open device succeeds,".to_owned(),
         _ => format!("even if all {open} open devices succeed,"),
     };
-    let measure = match gate.outcome.method {
+    let measure = match gate.method {
         GateMethod::Wilson => "the Wilson lower bound",
         GateMethod::Exact => "the exact lower bound",
         GateMethod::Ratio => "the success rate",
     };
-    let (reach, goal) = (share(reach), gate.outcome.min_success.text());
+    let (reach, goal) = (share(reach), gate.goal.text());
     format!(
         "{name} can no longer pass: {outlook} {measure} is {reach}, and {goal} is required. Fix the package under a new version and point spec.packageRef at it; or, if less is acceptable, lower minSuccess of gate {} of stage \
          {stage} to {reach} or below.",
-        gate.name
+        gate.gate
     )
 }
 
@@ -383,17 +392,12 @@ fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{OutcomeGate, Percent};
+    use crate::api::Percent;
 
-    fn gate(method: GateMethod, min_success: u32) -> Gate {
-        let outcome = OutcomeGate {
-            method,
-            min_success: Percent::whole(min_success),
-            confidence: Percent::whole(95),
-            min_sample: 1,
-            min_observed: Percent::whole(80),
-        };
-        Gate { name: "proven".into(), outcome }
+    fn gate(method: GateMethod, goal: u32) -> Requirement {
+        let default = Requirement::new(&defaults::gate(), 0);
+        let goal = Percent::whole(goal);
+        Requirement { gate: "proven".into(), method, goal, is_default: false, ..default }
     }
 
     fn of(succeeded: u32, failed: u32, in_flight: u32) -> StageCounts {

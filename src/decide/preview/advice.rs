@@ -1,12 +1,12 @@
 //! What a user should know before it begins.
 
 use super::PreviewStage;
-use crate::api::{OtaPackage, OtaRollout, Owner, StopMethod, StopRule, counted, verb};
+use crate::api::{OtaPackage, OtaRollout, OtaRolloutStatus, Owner, StopMethod, StopRule, counted, verb};
 use crate::cloud::{Capabilities, DeviceScope, RowsLack};
 use crate::decide::needs::Need;
-use crate::decide::rollout::gates::outcome;
+use crate::decide::rollout::gates;
 use crate::decide::rollout::stop_rules;
-use crate::decide::{Action, PackageView, RolloutView, cohort, safeguards};
+use crate::decide::{Action, PackageView, RolloutView, cohort, defaults, safeguards};
 
 /// Calls of one operation, and the formula.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,28 +162,29 @@ pub(super) fn rollout_warnings(
         warnings.push("the devices were not read, so the stages are not known".to_owned());
         return warnings;
     }
-    if spec.stop.is_empty() {
-        warnings.push("no stop rules: only the gates stop a bad package".to_owned());
+    let rules = defaults::stop_rules(spec);
+    if rules.is_empty() {
+        warnings.push("no stop rules (stop: []): only the gates stop a bad package".to_owned());
     }
-    warnings.extend(spec.stop.iter().filter_map(|rule| never_fires(rule, stages)));
-    let written = cohort::stages(spec);
+    warnings.extend(rules.iter().filter_map(|rule| never_fires(rule, stages)));
+    let written = defaults::begun_stages(spec, end.status.as_ref().unwrap_or(&OtaRolloutStatus::default()));
     let known = view.object.status.as_ref().map_or(&[][..], |status| &status.stages);
     warnings.extend(cohort::not_followed(&written, known));
-    warnings.extend(view.object.status.as_ref().and_then(|status| safeguards::removed(spec, status)));
+    warnings
+        .extend(view.object.status.as_ref().and_then(|status| safeguards::removed(spec, &written, status)));
     let last = written.len().saturating_sub(1);
     for (index, stage) in written.iter().enumerate() {
         let size =
             stages.iter().find(|preview| preview.name == stage.name).map_or(0, |preview| preview.devices);
-        if stage.gates.is_empty() && index < last {
-            warnings.push(format!("stage {} has no gate: the next stage starts when its devices have an outcome, unless more of them failed than succeeded", stage.name));
+        let gates = gates::required(stage, index == last, size);
+        if gates.is_empty() && index < last {
+            warnings.push(format!("stage {} has no gate (gates: []): the next stage starts when its devices have an outcome, unless more of them failed than succeeded", stage.name));
         }
         // The last stage may be empty.
         if size == 0 && index < last {
             warnings.push(format!("stage {} selects no devices", stage.name));
         } else if size > 0 {
-            warnings.extend(
-                stage.gates.iter().filter_map(|g| outcome::cannot_prove(&stage.name, size, &g.outcome)),
-            );
+            warnings.extend(gates.iter().filter_map(|gate| gate.cannot_prove(&stage.name, size)));
         }
     }
     warnings.extend(excluded(end));

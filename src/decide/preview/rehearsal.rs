@@ -13,8 +13,8 @@ use crate::cloud::{
 use crate::decide::clocks::Clocks;
 use crate::decide::stage::as_count;
 use crate::decide::{
-    Action, Fleet, POLL, PackageView, Requeue, RolloutView, Seen, cohort, confirm, package as judge_package,
-    rollout as judge_rollout, window,
+    Action, Fleet, POLL, PackageView, Requeue, RolloutView, Seen, cohort, confirm, defaults,
+    package as judge_package, rollout as judge_rollout, window,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -92,28 +92,29 @@ pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
     let end = stage.end(status.phase == RolloutPhase::Completed, &status.message);
     let stages = match end {
         End::Held(_) => {
-            let (ungated, object) = rehearse(view, without_holds(view.object), waits);
+            let (ungated, object) = rehearse(view, without_holds(view.object, &status), waits);
             stages(view, &ungated, &object)
         }
         _ => stages(view, &stage, &object),
     };
-    let risk = risk(view.object, &stages);
+    let risk = risk(&view.object.spec, &defaults::begun_stages(&view.object.spec, &status), &stages);
     let mut warnings = rollout_warnings(view, &object, &stages);
     warnings.extend(risk.iter().flat_map(|risk| &risk.gates).filter_map(GateRisk::warning));
-    let soaks = soaks(view.object, &stage.steps);
+    let soaks = soaks(&object, &stage.steps);
     Preview { risk, ..stage.into_preview(object, stages, soaks, warnings, end) }
 }
 
 /// The same devices in the same stages, without anything that could hold them.
-fn without_holds(object: &OtaRollout) -> OtaRollout {
+fn without_holds(object: &OtaRollout, known: &OtaRolloutStatus) -> OtaRollout {
     let mut object = object.clone();
+    object.spec.stages = defaults::begun_stages(&object.spec, known);
     object.spec.suspend = false;
     object.metadata.annotations = None;
     if let Some(status) = &mut object.status {
         status.paused_at = None;
     }
-    object.spec.stop.clear();
-    object.spec.stages.iter_mut().for_each(|stage| stage.gates.clear());
+    object.spec.stop = Some(Vec::new());
+    object.spec.stages.iter_mut().for_each(|stage| stage.gates = Some(Vec::new()));
     object
 }
 
@@ -206,11 +207,11 @@ fn upgrade<'a>(
 fn when(object: &OtaRollout, status: &OtaRolloutStatus, waits: bool, now: Timestamp) -> String {
     let released = released(object, status, waits);
     let sent = status.stages.iter().find(|stage| stage.phase == StagePhase::Dispatching);
-    let spec = sent.and_then(|sent| object.spec.stages.iter().find(|stage| stage.name == sent.name));
-    match spec.and_then(|spec| window::wait(spec, now)) {
+    let spec = sent.and_then(|sent| defaults::stage_named(&object.spec, &sent.name));
+    match spec.as_ref().and_then(|spec| window::wait(spec, now)) {
         Some(wait) if released == "now" => format!("when it {}", wait.text_at(now)),
         Some(wait) => format!("{released}, and not before it {}", wait.text_at(now)),
-        None if released != "now" && spec.is_some_and(|spec| !spec.windows.is_empty()) => {
+        None if released != "now" && spec.as_ref().is_some_and(|spec| !spec.windows.is_empty()) => {
             format!("{released}, while a window is open")
         }
         None => released,
@@ -229,7 +230,7 @@ fn released(object: &OtaRollout, status: &OtaRolloutStatus, waits: bool) -> Stri
             "now".to_owned()
         };
     };
-    let soak = object.spec.stages.iter().find(|stage| stage.name == before.name).and_then(|stage| stage.soak);
+    let soak = defaults::stage_named(&object.spec, &before.name).and_then(|stage| stage.soak);
     let soak = soak.map(|soak| format!(" (soak {soak})")).unwrap_or_default();
     format!("after stage {} passes{soak}", before.name)
 }
@@ -248,8 +249,7 @@ fn stages(view: &RolloutView<'_>, rehearsal: &Rehearsal, object: &OtaRollout) ->
     let stages = status.stages.iter().map(|stage| {
         let mut devices = added(&stage.name);
         devices.sort_by_cached_key(|device| cohort::rank(&seed, device));
-        let soak =
-            view.object.spec.stages.iter().find(|spec| spec.name == stage.name).and_then(|spec| spec.soak);
+        let soak = defaults::stage_named(&view.object.spec, &stage.name).and_then(|spec| spec.soak);
         let known = before.stages.iter().find(|known| known.name == stage.name);
         let held = stage.jobs.iter().map(|job| job.devices).sum::<u32>();
         PreviewStage {
@@ -270,8 +270,10 @@ fn soaks(object: &OtaRollout, steps: &[(Action, String)]) -> Period {
             |(action, _)| matches!(action, Action::CreateJob { stage: Some(stage), .. } if stage == name),
         )
     };
-    let sent = object.spec.stages.iter().filter(|stage| is_sent(&stage.name));
-    Period::seconds(sent.filter_map(|stage| stage.soak).map(Period::as_secs).sum())
+    let status = object.status.as_ref().map_or(&[][..], |status| &status.stages);
+    let sent = status.iter().filter(|stage| is_sent(&stage.name));
+    let soaks = sent.filter_map(|stage| defaults::stage_named(&object.spec, &stage.name)?.soak);
+    Period::seconds(soaks.map(Period::as_secs).sum())
 }
 
 /// The cloud of a rehearsal.

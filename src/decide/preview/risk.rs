@@ -1,21 +1,18 @@
 //! How far a bad build would get, and how often a good one would be held: exact, and the same on every machine.
 
 use super::PreviewStage;
-use crate::api::{Gate, OtaRollout, OutcomeGate, Stage, StopMethod, StopRule};
-use crate::decide::cohort;
-use crate::decide::rollout::gates::outcome::allowed;
+use crate::api::{OtaRolloutSpec, Stage, StopMethod, StopRule};
+use crate::decide::defaults;
+use crate::decide::rollout::gates::required;
+use crate::decide::rollout::gates::requirement::{GOOD, HOLDS_GOOD, Requirement};
 use crate::decide::rollout::stop_rules;
 use crate::decide::stats::risk::{Boundary, Limit, Outlook, Stage as Sent, outlook, reached_in_whole_stages};
 use crate::decide::stats::{binomial, millionths};
 
 /// Failure rates that are tried, in percent.
 const RATES: [u32; 5] = [2, 5, 10, 20, 40];
-/// A build that fails this often is good.
-const GOOD: f64 = 0.02;
 /// A build that fails this often is bad.
 const BAD: f64 = 0.1;
-/// A good build that is held more often than this is worth a warning.
-const HOLDS_GOOD: f64 = 0.025;
 /// Larger stages are not searched for.
 const MOST_DEVICES: u32 = 20_000;
 
@@ -46,12 +43,10 @@ pub struct Build {
 pub struct GateRisk {
     /// Its stage.
     pub stage: String,
-    /// Its name.
-    pub gate: String,
     /// Devices of the stage.
     pub devices: u32,
-    /// What the gate requires.
-    pub outcome: OutcomeGate,
+    /// What the gate requires, with its name.
+    pub required: Requirement,
     /// Failures with which it passes.
     pub allowed: u32,
     /// How often it holds a build that fails on 2 %: when all devices begin, and when only `minObserved` of them do.
@@ -61,56 +56,45 @@ pub struct GateRisk {
 }
 
 impl GateRisk {
-    fn new(stage: &PreviewStage, gate: &Gate) -> Option<Self> {
-        let (devices, outcome) = (stage.devices, gate.outcome.clone());
-        let failures = allowed(&outcome, devices)?;
+    fn new(stage: &PreviewStage, required: Requirement) -> Option<Self> {
+        let devices = stage.devices;
+        let allowed = required.allowed(devices)?;
         Some(Self {
             stage: stage.name.clone(),
-            gate: gate.name.clone(),
             devices,
-            allowed: failures,
-            holds_good: [devices, begun(devices, &outcome)]
-                .map(|sample| millionths(holds_good(&outcome, sample))),
-            passes_bad: millionths(binomial::at_most(failures, devices, BAD)),
-            outcome,
+            allowed,
+            holds_good: [devices, required.fewest(devices)]
+                .map(|sample| millionths(required.holds_good(sample))),
+            passes_bad: millionths(binomial::at_most(allowed, devices, BAD)),
+            required,
         })
     }
 
     /// A warning when a good build is held too often, with the size of a stage in which it is not.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
-        let [all, few] = self.holds_good;
+        let (required, [all, few]) = (&self.required, self.holds_good);
         if all.max(few) <= HOLDS_GOOD {
             return None;
         }
         let fits = |devices: u32| {
-            [devices, begun(devices, &self.outcome)]
+            [devices, required.fewest(devices)]
                 .into_iter()
-                .all(|sample| holds_good(&self.outcome, sample) <= HOLDS_GOOD)
+                .all(|sample| required.holds_good(sample) <= HOLDS_GOOD)
         };
-        // A goal that a good build misses is met by no size.
-        let is_possible = self.outcome.min_success.fraction() < 1.0 - GOOD;
-        let advice = (self.devices..MOST_DEVICES).find(|devices| is_possible && fits(*devices));
-        let advice = advice.map_or_else(
-            || "lower minSuccess".to_owned(),
-            |devices| format!("{devices} devices would do, or lower minSuccess"),
-        );
-        let (stage, gate, held) = (&self.stage, &self.gate, percent(all.max(few)));
+        let (stage, gate, held) = (&self.stage, &required.gate, percent(all.max(few)));
+        // Rates above are met by no size, and the default rate of a larger stage is another one.
+        let is_possible = required.goal.fraction() < 1.0 - GOOD;
+        let size = (self.devices..MOST_DEVICES).find(|devices| is_possible && fits(*devices));
+        let advice = match size {
+            _ if required.is_default => "select 8 devices or more".to_owned(),
+            Some(devices) => format!("{devices} devices would do, or lower minSuccess"),
+            None => "lower minSuccess".to_owned(),
+        };
         Some(format!(
             "stage {stage}, gate {gate}: a good build, which fails on 2 % of the devices, is held in up to {held}: {advice}"
         ))
     }
-}
-
-/// The devices that begin at least before the gate decides.
-fn begun(devices: u32, gate: &OutcomeGate) -> u32 {
-    let parts = u64::from(devices) * u64::from(gate.min_observed.parts_per_million());
-    // At most `devices`.
-    (parts.div_ceil(1_000_000) as u32).max(gate.min_sample)
-}
-
-fn holds_good(gate: &OutcomeGate, sample: u32) -> f64 {
-    allowed(gate, sample).map_or(1.0, |allowed| 1.0 - binomial::at_most(allowed, sample, GOOD))
 }
 
 /// A chance for people: `0.5 %`.
@@ -119,35 +103,40 @@ pub fn percent(chance: f64) -> String {
     format!("{:.1} %", chance * 100.0)
 }
 
-/// The risk of a rollout that has sent nothing yet; none for another one, and without devices.
+/// A stage that has devices.
+struct Sized<'a> {
+    stage: &'a PreviewStage,
+    gates: Vec<Requirement>,
+    is_last: bool,
+}
+
+/// The risk of a rollout that has sent nothing yet; none for another one, and without devices. `written` are the stages of its
+/// spec, or the default ones.
 #[must_use]
-pub fn risk(rollout: &OtaRollout, stages: &[PreviewStage]) -> Option<Risk> {
-    let written = cohort::stages(&rollout.spec);
-    let sized: Vec<(&PreviewStage, &Stage)> = stages
+pub fn risk(spec: &OtaRolloutSpec, written: &[Stage], stages: &[PreviewStage]) -> Option<Risk> {
+    let last = written.len().saturating_sub(1);
+    let sized: Vec<Sized<'_>> = stages
         .iter()
         .filter(|stage| stage.devices > 0)
-        .filter_map(|stage| Some((stage, written.iter().find(|spec| spec.name == stage.name)?)))
+        .filter_map(|stage| {
+            let index = written.iter().position(|spec| spec.name == stage.name)?;
+            let gates = required(&written[index], index == last, stage.devices);
+            Some(Sized { stage, gates, is_last: index == last })
+        })
         .collect();
     if sized.is_empty() || stages.iter().any(|stage| stage.dispatched > 0) {
         return None;
     }
     let gates = sized
         .iter()
-        .flat_map(|(stage, spec)| spec.gates.iter().filter_map(|gate| GateRisk::new(stage, gate)));
-    let builds = RATES.iter().map(|rate| build(*rate, &sized, &rollout.spec.stop));
+        .flat_map(|sized| sized.gates.iter().filter_map(|gate| GateRisk::new(sized.stage, gate.clone())));
+    let builds = RATES.iter().map(|rate| build(*rate, &sized, &defaults::stop_rules(spec)));
     Some(Risk { builds: builds.collect(), gates: gates.collect() })
 }
 
-fn build(fails_on: u32, stages: &[(&PreviewStage, &Stage)], rules: &[StopRule]) -> Build {
-    let last = stages.len() - 1;
-    let sent: Vec<Sent> = stages
-        .iter()
-        .enumerate()
-        .map(|(index, (stage, spec))| Sent {
-            devices: stage.devices,
-            limit: limit(spec, stage.devices, index == last),
-        })
-        .collect();
+fn build(fails_on: u32, stages: &[Sized<'_>], rules: &[StopRule]) -> Build {
+    let sent: Vec<Sent> =
+        stages.iter().map(|sized| Sent { devices: sized.stage.devices, limit: limit(sized) }).collect();
     let first_stop =
         |devices: u32| rules.iter().filter_map(|rule| stop_rules::first_stop(rule, devices)).min();
     let boundary = Boundary {
@@ -172,23 +161,22 @@ fn build(fails_on: u32, stages: &[(&PreviewStage, &Stage)], rules: &[StopRule]) 
 }
 
 /// Where it is held or stopped, in as much as a tenth of a percent.
-fn ends_at(stages: &[(&PreviewStage, &Stage)], outlook: &Outlook) -> Vec<(String, f64)> {
+fn ends_at(stages: &[Sized<'_>], outlook: &Outlook) -> Vec<(String, f64)> {
     let chances = outlook.stopped.iter().zip(&outlook.held).map(|(stopped, held)| millionths(stopped + held));
-    let named = stages.iter().map(|(stage, _)| stage.name.clone()).zip(chances);
+    let named = stages.iter().map(|sized| sized.stage.name.clone()).zip(chances);
     let mut ends: Vec<(String, f64)> = named.filter(|(_, chance)| *chance >= 0.0005).collect();
     ends.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     ends
 }
 
 /// What a stage lets pass: the strictest of its gates, or without one as many failures as successes.
-fn limit(spec: &Stage, devices: u32, is_last: bool) -> Limit {
-    if spec.gates.is_empty() {
-        return if is_last { Limit::Any } else { Limit::AtMost(devices / 2) };
+fn limit(Sized { stage, gates, is_last }: &Sized<'_>) -> Limit {
+    let devices = stage.devices;
+    if gates.is_empty() {
+        return if *is_last { Limit::Any } else { Limit::AtMost(devices / 2) };
     }
-    let allowed = |gate: &Gate| {
-        if devices < gate.outcome.min_sample { None } else { allowed(&gate.outcome, devices) }
-    };
-    let limits: Option<Vec<u32>> = spec.gates.iter().map(allowed).collect();
+    let allowed = |gate: &Requirement| if devices < gate.min_sample { None } else { gate.allowed(devices) };
+    let limits: Option<Vec<u32>> = gates.iter().map(allowed).collect();
     limits.and_then(|limits| limits.into_iter().min()).map_or(Limit::Never, Limit::AtMost)
 }
 
@@ -198,10 +186,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn of(stages: &[(&str, u32)], spec: &Value) -> Risk {
-        let rollout: OtaRollout = serde_json::from_value(json!({
-            "apiVersion": "ota.rollwave.dev/v1alpha1", "kind": "OtaRollout", "metadata": {"name": "r"}, "spec": spec,
-        }))
-        .unwrap();
+        let spec: OtaRolloutSpec = serde_json::from_value(spec.clone()).unwrap();
+        let devices = stages.iter().map(|(_, devices)| devices).sum();
         let stage = |(name, devices): &(&str, u32)| PreviewStage {
             name: (*name).to_owned(),
             devices: *devices,
@@ -209,7 +195,7 @@ mod tests {
             examples: Vec::new(),
             soak: String::new(),
         };
-        risk(&rollout, &stages.iter().map(stage).collect::<Vec<_>>()).unwrap()
+        risk(&spec, &defaults::stages(&spec, devices), &stages.iter().map(stage).collect::<Vec<_>>()).unwrap()
     }
 
     fn gated(name: &str, select: &Value, min: &str) -> Value {
@@ -250,6 +236,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rollout_that_states_nothing_has_the_risk_of_the_default_stages() {
+        let spec = json!({"packageRef": {"name": "p"}, "targets": {"all": true}});
+        let risk = of(&[("probe", 25), ("canary", 130), ("tenth", 845), ("rest", 9_000)], &spec);
+        insta::assert_snapshot!(text(&risk));
+        let goals: Vec<String> = risk.gates.iter().map(|gate| gate.required.goal.text()).collect();
+        assert_eq!(goals, ["73 %", "90 %", "95 %"]);
+        assert_eq!(risk.gates.iter().find_map(GateRisk::warning), None);
+    }
+
+    #[test]
     fn a_canary_that_holds_good_builds_names_the_size_that_would_do() {
         let spec = json!({
             "packageRef": {"name": "p"}, "targets": {"all": true}, "stages": [gated("canary", &json!({"count": 60}), "90%")],
@@ -263,7 +259,8 @@ mod tests {
     #[test]
     fn the_risk_of_a_million_devices_needs_no_step_for_each() {
         let spec = json!({
-            "packageRef": {"name": "p"}, "targets": {"all": true}, "stages": [gated("canary", &json!({"count": 130}), "90%")],
+            "packageRef": {"name": "p"}, "targets": {"all": true}, "stop": [],
+            "stages": [gated("canary", &json!({"count": 130}), "90%")],
         });
         let risk = of(&[("canary", 130), ("rest", 999_870)], &spec);
         insta::assert_snapshot!(text(&risk));

@@ -84,10 +84,10 @@ fn count<'a>(context: &Context<'a>, status: &mut OtaRolloutStatus, edited: bool)
 
 /// Takes over an edited spec: stages keep their results, holds are judged again.
 fn adopt_spec(context: &Context<'_>, status: &mut OtaRolloutStatus, edited: bool) {
-    if let Some(message) = safeguards::removed(&context.rollout.spec, status) {
+    if let Some(message) = safeguards::removed(&context.rollout.spec, &context.stages, status) {
         record_decision(&mut status.decisions, context.now, Reason::SafeguardsRemoved, &message);
     }
-    status.safeguards = safeguards::of(&context.rollout.spec);
+    status.safeguards = safeguards::of(&context.rollout.spec, &context.stages);
     let mut known = std::mem::take(&mut status.stages);
     for stage in &context.stages {
         let index = known.iter().position(|known| known.name == stage.name);
@@ -119,6 +119,7 @@ impl Pass<'_, '_> {
     /// Judges the gates, then walks the holds; the stages only when none holds the rollout.
     fn judge(&mut self) -> Outcome {
         self.status.stages.iter_mut().for_each(|stage| (stage.opens_at, stage.soaks_until) = (None, None));
+        self.note_sizes_found();
         self.failed_gate = self.judge_gates();
         if let Some(outcome) = holds::first(holds::HOLDS, self) {
             return self.stopping_duplicates(outcome);
@@ -212,7 +213,7 @@ impl Pass<'_, '_> {
         }
         let looked_at = self.context.jobs.at.min(self.context.fleet.at);
         if !self.is_soaking(index) {
-            if !outcome::is_observed(self.gates(index), &counts) {
+            if !outcome::is_observed(&self.gates(index), &counts) {
                 self.enter(index, StagePhase::Running, Reason::StageRunning, &line);
                 return Some(Outcome::working(RolloutPhase::Progressing, Reason::StageRunning, line));
             }

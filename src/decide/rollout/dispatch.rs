@@ -20,6 +20,7 @@ impl<'a> Pass<'_, 'a> {
     /// passed.
     pub(super) fn dispatch(&mut self, index: usize) -> Option<Outcome> {
         let mut devices = self.newcomers(index);
+        let joining = as_count(devices.len());
         devices.extend(self.unfinished(index));
         let name = self.status.stages[index].name.clone();
         let waiting = self.status.stages[index].phase == StagePhase::Waiting;
@@ -61,6 +62,7 @@ impl<'a> Pass<'_, 'a> {
             self.enter(index, StagePhase::Dispatching, Reason::StageReleased, &message);
         }
         let stage = &mut self.status.stages[index];
+        stage.size = stage.size.max(Some(stage.counts.assigned + joining));
         stage.dispatched_at = stage.dispatched_at.or(Some(self.context.now));
         let selected_by = self.context.stages.get(index).map(|stage| select_digest(&stage.select));
         stage.selected_by = stage.selected_by.take().or(selected_by);
@@ -76,8 +78,8 @@ impl<'a> Pass<'_, 'a> {
     /// Why a stage that could not pass its gates is not started while more devices may join it: those that report another
     /// version now, for example because an earlier release is still on its way to them.
     fn too_few(&self, index: usize, devices: usize) -> Option<String> {
-        let gates = &self.context.stages.get(index)?.gates;
-        let asked = gates.iter().map(|gate| gate.outcome.min_sample).max()?;
+        let gates = self.context.stages.get(index)?.gates.iter().flatten();
+        let asked = gates.map(|gate| gate.outcome.min_sample).max()?;
         let elsewhere = self.status.excluded.by_version;
         (elsewhere > 0 && as_count(devices) < asked).then(|| {
             format!(
@@ -145,8 +147,9 @@ impl<'a> Pass<'_, 'a> {
     /// True when other devices would be sent what the gates of an empty stage had to prove first, and those gates do not
     /// pass.
     fn would_skip_its_proof(&mut self, index: usize) -> bool {
-        let is_gated = self.context.stages.get(index).is_none_or(|stage| !stage.gates.is_empty());
-        is_gated && !self.observed.population.eligible.is_empty() && !self.ask_for_others(index)
+        self.has_written_gates(index)
+            && !self.observed.population.eligible.is_empty()
+            && !self.ask_for_others(index)
     }
 
     /// Sends another job to stopped devices of fully dispatched stages, and to failed ones whose retry was requested.

@@ -2,11 +2,21 @@
 //! so that a hold never hides a bad build.
 
 pub mod outcome;
+pub mod requirement;
 
 use super::advance::Pass;
-use crate::api::{Evidence, Gate, Reason, StageCounts, StagePhase, StageStatus, Verdict};
+use crate::api::{Evidence, Reason, Stage, StageCounts, StagePhase, StageStatus, Verdict};
+use crate::decide::defaults;
 use crate::decide::stage::{Target, as_count};
+use requirement::Requirement;
 use std::collections::BTreeSet;
+
+/// What the gates of a stage require that was dispatched with so many devices.
+#[must_use]
+pub fn required(stage: &Stage, is_last: bool, devices: u32) -> Vec<Requirement> {
+    let gates = defaults::gates(stage, is_last);
+    gates.iter().map(|gate| Requirement::new(gate, devices)).collect()
+}
 
 impl Pass<'_, '_> {
     /// Judges the gates of every dispatched stage. Returns the first one that failed as a message: its stage is held.
@@ -40,7 +50,7 @@ impl Pass<'_, '_> {
             return;
         }
         self.status.stages[index].sample =
-            outcome::freeze(self.gates(index), &self.status.stages[index].counts);
+            outcome::freeze(&self.gates(index), &self.status.stages[index].counts);
         let failed = self.ask_gates(index).is_some();
         let stage = &mut self.status.stages[index];
         if failed || !all_pass(stage) {
@@ -51,7 +61,8 @@ impl Pass<'_, '_> {
     /// Why a stage may not be dispatched: a gate of an earlier stage has not passed, with numbers, by the current spec.
     pub(super) fn unproven_before(&mut self, index: usize) -> Option<String> {
         (0..index).find_map(|before| {
-            if self.gates(before).is_empty() {
+            let gates = self.gates(before);
+            if gates.is_empty() {
                 return None;
             }
             let is_empty = self.status.stages[before].jobs.is_empty();
@@ -60,7 +71,7 @@ impl Pass<'_, '_> {
             }
             let stage = &self.status.stages[before];
             let is_over = is_empty || stage.phase == StagePhase::Passed;
-            if is_over && has_passed(stage, self.gates(before)) {
+            if is_over && has_passed(stage, &gates) {
                 return None;
             }
             let stage = &mut self.status.stages[before];
@@ -86,9 +97,9 @@ impl Pass<'_, '_> {
             self.status.stages[index].gates.clear();
             return false;
         }
-        let asked = self.gates(index).iter().map(|gate| {
+        let asked = self.required(index, counts.assigned).into_iter().map(|gate| {
             let frozen = Some(counts.begun());
-            let mut evidence = outcome::judge(gate, &counts, frozen, self.context.now);
+            let mut evidence = outcome::judge(&gate, &counts, frozen, self.context.now);
             evidence.message += "; measured on the devices of earlier stages and on those that already run the version, because this stage has no devices to send to";
             evidence
         });
@@ -136,7 +147,7 @@ impl Pass<'_, '_> {
         let (counts, now) = (stage.counts, self.context.now);
         let has_passed = stage.phase == StagePhase::Passed;
         let frozen = stage.sample.or_else(|| has_passed.then(|| counts.begun()));
-        self.gates(index).iter().map(move |gate| outcome::judge(gate, &counts, frozen, now))
+        self.gates(index).into_iter().map(move |gate| outcome::judge(&gate, &counts, frozen, now))
     }
 
     /// Freezes the sample of a stage whose soak is over, if enough devices have begun, and judges its gates on it.
@@ -145,12 +156,35 @@ impl Pass<'_, '_> {
             return;
         }
         let counts = self.status.stages[index].counts;
-        self.status.stages[index].sample = outcome::freeze(self.gates(index), &counts);
+        self.status.stages[index].sample = outcome::freeze(&self.gates(index), &counts);
         self.ask_gates(index);
     }
 
-    pub(super) fn gates(&self, index: usize) -> &[Gate] {
-        self.context.stages.get(index).map_or(&[], |stage| stage.gates.as_slice())
+    /// What the gates of the stage require. The default gate belongs to stages that were sent to devices: a stage without
+    /// any proves nothing, and holds the rollout only if its spec has gates.
+    pub(super) fn gates(&self, index: usize) -> Vec<Requirement> {
+        match self.status.stages.get(index).and_then(|stage| stage.size) {
+            None if !self.has_written_gates(index) => Vec::new(),
+            size => self.required(index, size.unwrap_or_default()),
+        }
+    }
+
+    fn required(&self, index: usize, devices: u32) -> Vec<Requirement> {
+        let is_last = index + 1 >= self.context.stages.len();
+        self.context.stages.get(index).map(|stage| required(stage, is_last, devices)).unwrap_or_default()
+    }
+
+    /// True when the spec has gates for the stage.
+    pub(super) fn has_written_gates(&self, index: usize) -> bool {
+        let gates = self.context.stages.get(index).and_then(|stage| stage.gates.as_ref());
+        gates.is_some_and(|gates| !gates.is_empty())
+    }
+
+    /// Notes the size of stages whose jobs were found again after a lost state.
+    pub(super) fn note_sizes_found(&mut self) {
+        for stage in self.status.stages.iter_mut().filter(|stage| self.edited && !stage.jobs.is_empty()) {
+            stage.size = stage.size.or(Some(stage.counts.assigned));
+        }
     }
 }
 
@@ -159,9 +193,9 @@ fn all_pass(stage: &StageStatus) -> bool {
 }
 
 /// True when each of these gates has evidence under its name, and passed.
-fn has_passed(stage: &StageStatus, gates: &[Gate]) -> bool {
-    let passed = |gate: &Gate| {
-        stage.gates.iter().any(|evidence| evidence.rule == gate.name && evidence.verdict == Verdict::Pass)
+fn has_passed(stage: &StageStatus, gates: &[Requirement]) -> bool {
+    let passed = |gate: &Requirement| {
+        stage.gates.iter().any(|evidence| evidence.rule == gate.gate && evidence.verdict == Verdict::Pass)
     };
     gates.iter().all(passed)
 }

@@ -10,7 +10,7 @@ use crate::api::{
 use crate::cloud::{Capabilities, Job, JobState};
 use crate::decide::clocks::Clocks;
 use crate::decide::keys::{package_identity, rollout_mark};
-use crate::decide::{Action, Plan, RolloutView, Seen, cohort, lost_call};
+use crate::decide::{Action, Plan, RolloutView, Seen, defaults, lost_call};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -298,7 +298,7 @@ impl Remains {
             return;
         }
         let known = status.stages.iter().map(|stage| stage.name.clone());
-        let written = cohort::stages(&view.object.spec).into_iter().map(|stage| stage.name);
+        let written = defaults::stages(&view.object.spec, u32::MAX).into_iter().map(|stage| stage.name);
         let names: BTreeSet<String> = known.chain(written).collect();
         let names: Vec<String> = names.into_iter().collect();
         let packages = [view.package, view.package_of_run].into_iter().flatten().map(package_identity);

@@ -121,6 +121,18 @@ pub(super) fn population<'a>(
     Some(found)
 }
 
+/// How many registered devices of the package's product are targeted, whatever version they report. None when the members of
+/// groups or tags were not observed.
+pub(super) fn targeted(spec: &OtaRolloutSpec, package: &OtaPackageSpec, fleet: &Fleet<'_>) -> Option<u32> {
+    let exclude = spec.targets.exclude.as_ref();
+    let excluded: BTreeSet<&str> = exclude.iter().flat_map(|e| &e.devices).map(String::as_str).collect();
+    let is_targeted = |id: &&str| {
+        let device = fleet.devices.get(*id).filter(|_| !excluded.contains(id));
+        device.is_some_and(|device| other_product(device, package).is_none())
+    };
+    Some(as_count(candidates(spec, fleet)?.into_iter().filter(is_targeted).count()))
+}
+
 fn candidates<'a>(spec: &'a OtaRolloutSpec, fleet: &Fleet<'a>) -> Option<BTreeSet<&'a str>> {
     let targets = &spec.targets;
     if let Some(devices) = &targets.devices {

@@ -2,6 +2,7 @@
 
 use crate::api::{OtaRollout, Stage, StagePhase, StageStatus};
 use crate::decide::clocks::{Clocks, Wait};
+use crate::decide::defaults;
 use jiff::Timestamp;
 
 /// The soak of a stage whose jobs were observed; none without a soak, or before it begins.
@@ -20,8 +21,8 @@ pub fn look_due(rollout: &OtaRollout, clocks: &Clocks, now: Timestamp) -> Option
     let stages = rollout.status.iter().flat_map(|status| &status.stages);
     let soaking = stages.filter(|stage| stage.phase == StagePhase::Soaking);
     let ends = soaking.filter_map(|stage| {
-        let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage.name)?;
-        Some(of(spec, stage)?.ends(clocks, now))
+        let spec = defaults::stage_named(&rollout.spec, &stage.name)?;
+        Some(of(&spec, stage)?.ends(clocks, now))
     });
     ends.filter(|end| *end <= now).max()
 }

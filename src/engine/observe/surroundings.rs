@@ -68,7 +68,7 @@ mod tests {
         let failing = "- {version: V2, failureRate: 60%, duration: {min: 10m, max: 20m}}";
         let world = WORLD.replace("- {version: V2, duration: {min: 10m, max: 20m}}", failing);
         let stop = "  stop: [{name: few, method: Count, maxFailure: 2}]\n  stages:";
-        for (stages, expected) in [(stop, "StopRuleFired"), ("  stages:", "GateFailed")] {
+        for (stages, expected) in [(stop, "StopRuleFired"), ("  stop: []\n  stages:", "GateFailed")] {
             let bench = Bench::new(&world);
             let mut site = bench.site();
             let release = rollout("release", "v2", 20).replace("  stages:", stages);

@@ -1,8 +1,13 @@
 //! The table of canary sizes is computed again: no number in it is written by hand.
 
 use super::text;
+use rollwave::api::{OtaRolloutSpec, Stage};
+use rollwave::decide::defaults;
+use rollwave::decide::preview::{PreviewStage, risk as risk_of};
+use rollwave::decide::rollout::gates::requirement::Requirement;
 use rollwave::decide::stats::evidence::{Term, ln_evidence, threshold};
 use rollwave::decide::stats::{binomial, risk, wilson};
+use serde_json::json;
 
 const PAGE: &str = "docs/guides/size-a-canary.md";
 const CONFIDENCE: f64 = 0.95;
@@ -49,4 +54,47 @@ fn the_failures_at_which_evidence_fires_are_what_the_statistics_say() {
     let others: Vec<String> = [20, 50, 100, last].into_iter().map(fires).collect();
     let page = text("docs/guides/pause-and-stop.md");
     assert!(page.contains(&format!("at {said}, {}", others.join(", "))), "{said}, {others:?}");
+}
+
+#[test]
+fn the_rates_of_gates_that_state_none_are_what_the_statistics_say() {
+    let page = text(PAGE);
+    let start = page.find("| devices | must prove | may fail |").unwrap();
+    let rows: Vec<&str> = page[start..].lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 7);
+    for found in rows {
+        let cells: Vec<&str> = found.split('|').map(str::trim).collect();
+        let number: u32 = cells[1].split(' ').find_map(|word| word.parse().ok()).unwrap();
+        let (devices, of) = match cells[1] {
+            text if text.starts_with("fewer than") => (number - 1, String::new()),
+            text if text.ends_with("and more") => (number, format!(" of {number}")),
+            _ => (number, String::new()),
+        };
+        let required = Requirement::new(&defaults::gate(), devices);
+        let allowed = format!("{}{of}", required.allowed(devices).unwrap());
+        assert_eq!((cells[2], cells[3]), (required.goal.text().as_str(), allowed.as_str()), "{found}");
+    }
+}
+
+#[test]
+fn what_the_readme_says_of_the_default_stages_is_what_the_statistics_say() {
+    let spec: OtaRolloutSpec =
+        serde_json::from_value(json!({"packageRef": {"name": "p"}, "targets": {"all": true}})).unwrap();
+    let stages = defaults::stages(&spec, 10_000);
+    let stage = |(spec, devices): (&Stage, u32)| PreviewStage {
+        name: spec.name.clone(),
+        devices,
+        dispatched: 0,
+        examples: Vec::new(),
+        soak: String::new(),
+    };
+    let sized: Vec<PreviewStage> = stages.iter().zip([25, 130, 845, 9_000]).map(stage).collect();
+    let risk = risk_of(&spec, &stages, &sized).unwrap();
+    let build = |fails_on| risk.builds.iter().find(|build| build.fails_on == fails_on).unwrap();
+    let [low, high] = build(10).reached;
+    let through = build(2).goes_through * 100.0;
+    let said = format!(
+        "every tenth reaches {low:.0} to {high:.0}; a build that fails on 2 % completes in {through:.1} % of all"
+    );
+    assert!(text("README.md").replace('\n', " ").contains(&said), "{said}");
 }

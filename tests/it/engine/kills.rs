@@ -392,6 +392,7 @@ metadata: {{name: {product}}}
 spec:
   packageRef: {{name: {product}-v{number}}}
   targets: {{all: true, exclude: {{devices: [{verifiers}]}}}}
+  stop: []
   stages:
   {canary}- {{name: rest, select: {{rest: true}}}}
 "

@@ -54,10 +54,10 @@ fn a_patch_of_one_stage_or_stop_rule_keeps_the_others_and_their_gates() {
     let mut expected = base.spec;
     expected.package_ref.name.insert_str(0, "prod-");
     expected.stages[1].soak = Some("2d".parse().unwrap());
-    let mut rules = prod.spec.stop.clone();
+    let mut rules = prod.spec.stop.clone().unwrap();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.name.clone()));
     assert_eq!(rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>(), ["failures", "any-bricked"]);
-    assert_eq!(rules[0], expected.stop[0]);
+    assert_eq!(rules[0], expected.stop.unwrap()[0]);
     expected.stop = prod.spec.stop.clone();
     assert_eq!(prod.spec, expected);
 }

@@ -159,7 +159,7 @@ fn a_rollout_that_had_nobody_to_send_to_begins_with_the_first_device_that_comes(
 fn what_no_gate_has_proven_is_not_followed_up() {
     let gate = json!([{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]);
     let stages = json!([
-        {"name": "lab", "select": {"count": 1}},
+        {"name": "lab", "select": {"count": 1}, "gates": []},
         {"name": "canary", "select": {"count": 1}, "gates": gate},
         {"name": "rest", "select": {"rest": true}},
     ]);

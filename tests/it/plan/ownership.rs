@@ -40,7 +40,7 @@ fn what_a_later_release_targets_is_left_to_it() {
     let object = Object::Rollout(world.rollout.clone());
     insta::assert_snapshot!(explain(&object, std::slice::from_ref(&object), world.now).seen.join("\n"), @"
     Stage canary (1 of 2): 0 of 0 devices updated.
-    Gate proven requires a success rate of at least 90%, from at least 1 device and 80 % of the stage.
+    Gate proven requires a success rate of at least 90 %, from at least 1 device and 80 % of the stage.
     Left out: 40 that other rollouts own.
     OtaRollout rival owns 40 devices that this one also targets: V3 is later than V2.
     ");

@@ -147,17 +147,19 @@ fn warnings_say_what_is_weak() {
         json!({
             "stages": [
                 {"name": "canary", "select": {"count": 10}, "gates": [{"name": "proven", "outcome": {"minSuccess": "95%"}}]},
-                {"name": "none", "select": {"percent": "0%"}},
-                {"name": "lab", "select": {"devices": ["dev-000", "dev-001", "dev-002"]}}
+                {"name": "none", "select": {"percent": "0%"}, "gates": []},
+                {"name": "sized", "select": {"count": 6}},
+                {"name": "lab", "gates": [], "select": {"devices": ["dev-000", "dev-001", "dev-002"]}}
             ]
         }),
     );
     insta::assert_snapshot!(preview_rollout(&world, &world.package).warnings.join("\n"), @r"
-    no stop rules: only the gates stop a bad package
+    no stop rules (stop: []): only the gates stop a bad package
     stage canary (10 devices) cannot prove 95 %: needs 52
-    stage none has no gate: the next stage starts when its devices have an outcome, unless more of them failed than succeeded
+    stage none has no gate (gates: []): the next stage starts when its devices have an outcome, unless more of them failed than succeeded
     stage none selects no devices
-    stage lab has no gate: the next stage starts when its devices have an outcome, unless more of them failed than succeeded
+    stage lab has no gate (gates: []): the next stage starts when its devices have an outcome, unless more of them failed than succeeded
+    stage sized, gate default: a good build, which fails on 2 % of the devices, is held in up to 11.4 %: select 8 devices or more
     ");
 }
 

@@ -235,7 +235,7 @@ fn an_edit_of_what_a_sent_stage_selects_is_told_as_not_followed_and_followed_by_
         let decisions = world.rollout_status().decisions;
         decisions.into_iter().filter(|decision| decision.rule == "SelectNotFollowed").collect::<Vec<_>>()
     };
-    world.edit_rollout(|rollout| rollout.spec.stop.clear());
+    world.edit_rollout(|rollout| rollout.spec.stop = Some(Vec::new()));
     world.reconcile();
     assert_eq!(told(&world), [], "another edit");
     world.edit_rollout(|rollout| rollout.spec.stages = serde_json::from_value(stages(5)).unwrap());

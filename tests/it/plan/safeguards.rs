@@ -67,7 +67,7 @@ fn a_device_that_the_spec_leaves_out_by_now_is_not_tried_again_and_has_failed_al
 #[test]
 fn a_gated_stage_that_selects_nobody_is_not_passed_over_because_an_ungated_one_was_tried() {
     let stages = json!([
-        {"name": "lab", "select": {"count": 1}},
+        {"name": "lab", "select": {"count": 1}, "gates": []},
         {"name": "canary", "select": {"devices": ["dev-099"]},
          "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%"}}]},
         {"name": "rest", "select": {"rest": true}}
@@ -342,7 +342,7 @@ fn a_failure_that_was_seen_counts_when_its_device_is_deleted() {
             id if id == offline => Fate::Sleeps,
             _ => Fate::Succeeds,
         });
-        world.edit_rollout(|rollout| rollout.spec.stages[0].gates.clear());
+        world.edit_rollout(|rollout| rollout.spec.stages[0].gates = Some(Vec::new()));
         world.reconcile();
         for id in &bricked {
             world.devices.remove(id);

@@ -97,11 +97,11 @@ fn stages_that_disappear_hold() {
 fn an_edited_gate_is_judged_anew_and_sends_nothing_again() {
     let mut world =
         after_canary(json!({}), |id| if id.ends_with('0') { Fate::Fails } else { Fate::Succeeds });
-    world.edit_rollout(|r| r.spec.stages[0].gates[0].outcome.min_success = "100%".parse().unwrap());
+    world.edit_rollout(|r| r.spec.stages[0].gates = serde_json::from_value(ratio("100%")).ok());
     world.reconcile();
     let failed = stage(&world, 0).counts.failed;
     assert!(failed > 0 && reason(&world) == "GateFailed", "{failed}");
-    world.edit_rollout(|r| r.spec.stages[0].gates[0].outcome.min_success = "50%".parse().unwrap());
+    world.edit_rollout(|r| r.spec.stages[0].gates = serde_json::from_value(ratio("50%")).ok());
     let plan = world.settle(|_| Fate::Succeeds);
     assert_eq!(plan.status.phase, RolloutPhase::Completed, "{}", plan.status.message);
     assert_eq!((world.jobs.len(), stage(&world, 0).counts.failed), (2, failed));

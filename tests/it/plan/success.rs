@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// Two stages without gates, half of the fleet each.
 fn ungated() -> Value {
-    json!({"stages": [{"name": "half", "select": {"count": 20}}, {"name": "rest", "select": {"rest": true}}]})
+    json!({"stages": [{"name": "half", "select": {"count": 20}, "gates": []}, {"name": "rest", "select": {"rest": true}}]})
 }
 
 fn reason(world: &World, type_: &str) -> (String, String) {

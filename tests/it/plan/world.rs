@@ -91,7 +91,7 @@ impl World {
         });
         merge(&mut spec, package);
         let mut rollout_spec = json!({
-            "packageRef": {"name": "meter-v2"}, "targets": {"all": true},
+            "packageRef": {"name": "meter-v2"}, "targets": {"all": true}, "stop": [],
             "stages": [{
                 "name": "canary", "select": {"count": 10},
                 "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "90%", "minObserved": "80%"}}]

@@ -255,11 +255,11 @@ impl MutantStore {
                 let loads = self.loads.fetch_add(1, Ordering::Relaxed);
                 spec.priority = i32::try_from(loads).map_or(i32::MIN, i32::saturating_neg);
             }
-            Mutation::GatesIgnored => spec.stages.iter_mut().for_each(|stage| stage.gates.clear()),
+            Mutation::GatesIgnored => spec.stages.iter_mut().for_each(|stage| stage.gates = Some(Vec::new())),
             Mutation::FailuresForgotten => {
                 stages.for_each(|stage| stage.counts = without_failures(stage.counts));
             }
-            Mutation::StopRulesIgnored => spec.stop.clear(),
+            Mutation::StopRulesIgnored => spec.stop = Some(Vec::new()),
             Mutation::DeadlinesIgnored => {
                 let deadline = Deadline { after: Some(Period::hours(24 * 365)), then: None };
                 spec.stages.iter_mut().for_each(|stage| stage.deadline = Some(deadline));

@@ -5,7 +5,6 @@ use super::asked::{self, Ask};
 use super::broken::{self, BrokenThings};
 use super::clouds::{Account, MOST_ACCOUNTS, Side, Switches};
 use super::cluster::FIRST_OF_SECRETS;
-use super::deadlines;
 use super::dice::Dice;
 use super::edits::{self, FIRST_OF_EDITS, Fields, Setting};
 use super::hours;
@@ -14,6 +13,7 @@ use super::parts::{self, FIRST_OF_PARTS};
 use super::play;
 use super::portal::{self, Portal, Upload};
 use super::{Home, Profile, World};
+use super::{deadlines, defaults};
 use jiff::SignedDuration;
 use rollwave::api::{Kind, Object, ObjectKey};
 use rollwave::cloud::PackageKind;
@@ -154,10 +154,7 @@ impl Scenario {
             manifests,
         };
         accounts.iter().for_each(|account| author.write_account(*account));
-        hours::draw(seed, profile.windows, &mut author.manifests);
-        parts::draw(seed, &accounts, &mut author.manifests);
-        deadlines::draw(seed, &accounts, &mut author.manifests);
-        broken::set_apart(seed, &accounts, fleet, &mut author.manifests);
+        author.add_rare_fields(seed, profile);
         let setting = Setting { seed, home, accounts: &accounts, fleet, easy };
         edits::add_releases(&setting, &mut author.manifests);
         let minutes = author.dice.between(20, 90);
@@ -187,6 +184,7 @@ impl Scenario {
             if second == 0 { portal.push(done) } else { plot.push((at, Turn::Portal(done))) }
         }
         plot.sort_by_key(|(at, _)| *at);
+        defaults::state(seed, &mut author.manifests, &mut plot);
         let broken = BrokenThings::of_seed(seed, &accounts, play::START, minutes * 60);
         let is_quiet = profile == Profile::CALM && !broken.concern_all();
         let ahead = i64::try_from(author.dice.between(0, 240)).unwrap_or(0) - 120;
@@ -207,6 +205,15 @@ impl Scenario {
 }
 
 impl Author {
+    /// What only some manifests have, by the age of the seed.
+    fn add_rare_fields(&mut self, seed: u64, profile: Profile) {
+        hours::draw(seed, profile.windows, &mut self.manifests);
+        parts::draw(seed, &self.accounts, &mut self.manifests);
+        deadlines::draw(seed, &self.accounts, &mut self.manifests);
+        broken::set_apart(seed, &self.accounts, self.fleet, &mut self.manifests);
+        defaults::draw(seed, &mut self.manifests);
+    }
+
     fn write_account(&mut self, account: Account) {
         let way = self.dice.between(0, 3);
         let drift = self.dice.pick(&["2m", "5m", "10m"]).copied().unwrap_or("5m");
@@ -542,7 +549,7 @@ mod tests {
 
     #[test]
     fn every_manifest_of_every_seed_and_cloud_is_valid_and_taken_by_its_cloud() {
-        let latest = [FIRST_OF_PARTS, FIRST_OF_EDITS];
+        let latest = [FIRST_OF_PARTS, FIRST_OF_EDITS, defaults::FIRST_OF_DEFAULTS];
         let seeds = || (0..100).chain(latest.into_iter().flat_map(|first| first..first + 100));
         let of = |clouds| seeds().map(move |seed| World { clouds, ..World::of_seed(seed) });
         for world in Clouds::ALL.into_iter().flat_map(of) {

@@ -5,10 +5,9 @@
 //! it passes a bad build no more often than its method says. Devices that begin later can only delay it. Devices that
 //! never began say nothing about the build: they are in no sample.
 
-use crate::api::{
-    Evidence, Gate, GateMethod, OutcomeGate, Percent, StageCounts, Verdict, counted, percent_text,
-};
-use crate::decide::stats::{binomial, millionths, wilson};
+use super::requirement::Requirement;
+use crate::api::{Evidence, GateMethod, Percent, StageCounts, Verdict, counted, percent_text};
+use crate::decide::stats::millionths;
 use jiff::Timestamp;
 
 /// Judges these counts; `frozen` is the sample of the stage, once it is frozen.
@@ -17,17 +16,12 @@ use jiff::Timestamp;
 /// - Fail: `minSuccess` can no longer be reached, even if every outstanding device succeeds.
 /// - Inconclusive: anything else, including a rate that is high enough in a sample that is too small.
 #[must_use]
-pub fn judge(
-    Gate { name, outcome: gate }: &Gate,
-    counts: &StageCounts,
-    frozen: Option<u32>,
-    at: Timestamp,
-) -> Evidence {
-    let measured = Measured::new(gate, counts, frozen);
+pub fn judge(required: &Requirement, counts: &StageCounts, frozen: Option<u32>, at: Timestamp) -> Evidence {
+    let measured = Measured::new(required, counts, frozen);
     let (verdict, why) = measured.verdict();
     Evidence {
-        rule: name.clone(),
-        method: format!("{:?}", gate.method),
+        rule: required.gate.clone(),
+        method: format!("{:?}", required.method),
         verdict,
         sample: measured.sample,
         failures: counts.failures(),
@@ -35,7 +29,7 @@ pub fn judge(
         allowed: measured.allowed,
         assigned: counts.assigned,
         value: millionths(measured.value.unwrap_or(0.0)),
-        threshold: gate.min_success.fraction(),
+        threshold: required.goal.fraction(),
         message: format!("{}; {why}", measured.describe()),
         at,
     }
@@ -44,92 +38,27 @@ pub fn judge(
 /// True when enough devices of the stage have a final outcome for the soak to start: the largest `minObserved`, or all that are
 /// still waited for. Devices that never began do not count as observed.
 #[must_use]
-pub fn is_observed(gates: &[Gate], counts: &StageCounts) -> bool {
-    let share = gates.iter().map(|gate| gate.outcome.min_observed).max().unwrap_or(Percent::FULL);
+pub fn is_observed(gates: &[Requirement], counts: &StageCounts) -> bool {
+    let share = gates.iter().map(|gate| gate.min_observed).max().unwrap_or(Percent::FULL);
     let finished = counts.finished();
     finished > 0 && (counts.outstanding() == 0 || share.is_reached(finished, counts.assigned))
 }
 
 /// The sample of a stage whose soak is over: the devices that have begun, once they are enough for each of its gates.
 #[must_use]
-pub fn freeze(gates: &[Gate], counts: &StageCounts) -> Option<u32> {
+pub fn freeze(gates: &[Requirement], counts: &StageCounts) -> Option<u32> {
     let begun = counts.begun();
-    let is_enough = |gate: &Gate| lack(&gate.outcome, counts).is_none();
+    let is_enough = |gate: &Requirement| lack(gate, counts).is_none();
     (begun > 0 && gates.iter().all(is_enough)).then_some(begun)
 }
 
 /// What the sample of this gate still lacks.
-fn lack(gate: &OutcomeGate, counts: &StageCounts) -> Option<String> {
-    let begun = counts.begun();
-    if begun < gate.min_sample {
-        return Some(format!("{begun} of {} needed devices have begun", gate.min_sample));
-    }
-    let (share, needed) = (percent_text(begun, counts.assigned), gate.min_observed.text());
-    let advice =
-        if counts.outstanding() == 0 { ": bring the others online, or lower minObserved" } else { "" };
-    (!gate.min_observed.is_reached(begun, counts.assigned))
-        .then(|| format!("only {share} of the stage began, and minObserved is {needed}{advice}"))
-}
-
-/// Most failures with which a sample of this size passes; none when it proves nothing.
-#[must_use]
-pub fn allowed(gate: &OutcomeGate, sample: u32) -> Option<u32> {
-    let confidence = gate.confidence.fraction();
-    let parts = Percent::FULL.parts_per_million() - gate.min_success.parts_per_million();
-    let rate = f64::from(parts) / 1e6;
-    match gate.method {
-        GateMethod::Ratio => (sample > 0).then(|| binomial::share(sample, parts)),
-        GateMethod::Wilson => wilson::allowed(sample, rate, confidence),
-        GateMethod::Exact => binomial::allowed(sample, rate, confidence),
-    }
-}
-
-/// A warning when a stage of this size cannot pass the gate even if every device succeeds.
-#[must_use]
-pub fn cannot_prove(stage: &str, size: u32, gate: &OutcomeGate) -> Option<String> {
-    let goal = gate.min_success.text();
-    let devices = counted(size, "device");
-    if size < gate.min_sample {
-        return Some(format!(
-            "stage {stage} ({devices}) is smaller than its gate's minSample {}",
-            gate.min_sample
-        ));
-    }
-    if gate.min_success == Percent::ZERO {
-        return Some(format!(
-            "stage {stage}: its gate proves nothing: with minSuccess {goal} it passes however many devices fail"
-        ));
-    }
-    if gate.min_observed == Percent::ZERO {
-        return Some(format!(
-            "stage {stage}: its gate proves little: with minObserved 0 % its sample may be only {} of its {size} devices",
-            gate.min_sample
-        ));
-    }
-    match smallest_provable(gate) {
-        None => Some(format!(
-            "stage {stage} ({devices}) cannot prove {goal} at {} confidence: no number of devices can",
-            gate.confidence.text()
-        )),
-        Some(needed) if size < needed => {
-            Some(format!("stage {stage} ({devices}) cannot prove {goal}: needs {needed}"))
-        }
-        Some(_) => None,
-    }
-}
-
-/// The smallest stage that can pass the gate, when none of its devices fails.
-fn smallest_provable(gate: &OutcomeGate) -> Option<u32> {
-    let (goal, confidence) = (gate.min_success.fraction(), gate.confidence.fraction());
-    match gate.method {
-        GateMethod::Ratio => Some(1),
-        GateMethod::Wilson => wilson::smallest_provable(goal, confidence),
-        GateMethod::Exact => binomial::smallest_provable(goal, confidence),
-    }
+fn lack(gate: &Requirement, counts: &StageCounts) -> Option<String> {
+    gate.lack(counts.begun(), counts.assigned, counts.outstanding() == 0)
 }
 
 struct Measured<'a> {
-    gate: &'a OutcomeGate,
+    gate: &'a Requirement,
     counts: &'a StageCounts,
     frozen: Option<u32>,
     /// The frozen sample; before that the devices that have begun.
@@ -142,7 +71,7 @@ struct Measured<'a> {
 }
 
 impl<'a> Measured<'a> {
-    fn new(gate: &'a OutcomeGate, counts: &'a StageCounts, frozen: Option<u32>) -> Self {
+    fn new(gate: &'a Requirement, counts: &'a StageCounts, frozen: Option<u32>) -> Self {
         // When nobody is waited for any more, those that left without an outcome are no evidence.
         let frozen =
             frozen.map(|sample| if counts.outstanding() == 0 { sample.min(counts.begun()) } else { sample });
@@ -151,19 +80,19 @@ impl<'a> Measured<'a> {
         let unfinished = counts.in_flight.max(without_success.saturating_sub(counts.failures()));
         let size = frozen.unwrap_or_else(|| counts.sample());
         let failures = (counts.failures() + unfinished).min(sample);
-        let value = value(gate, failures, sample);
-        Self { gate, counts, frozen, sample, unfinished, allowed: allowed(gate, size), value }
+        let value = gate.value(failures, sample);
+        Self { gate, counts, frozen, sample, unfinished, allowed: gate.allowed(size), value }
     }
 
     fn verdict(&self) -> (Verdict, String) {
-        let (counts, goal) = (self.counts, self.gate.min_success.text());
+        let (counts, goal) = (self.counts, self.gate.goal.text());
         let (size, failures) = (counts.sample(), counts.failures());
         let best = size.saturating_sub(failures);
         let inconclusive = |why: String| (Verdict::Inconclusive, why);
         if size == 0 {
             return inconclusive("no device is in the sample".into());
         }
-        if !self.gate.min_success.is_reached(best, size) {
+        if !self.gate.goal.is_reached(best, size) {
             let outlook = format!("needs {goal}, and at most {} can succeed", percent_text(best, size));
             return (Verdict::Fail, outlook);
         }
@@ -194,8 +123,8 @@ impl<'a> Measured<'a> {
     }
 
     fn too_small(&self) -> String {
-        let goal = self.gate.min_success.text();
-        match smallest_provable(self.gate) {
+        let goal = self.gate.goal.text();
+        match self.gate.smallest_provable() {
             None => format!("cannot prove {goal}: no number of devices can"),
             Some(needed) => format!("cannot prove {goal}: needs {}", counted(needed, "device")),
         }
@@ -225,25 +154,17 @@ impl<'a> Measured<'a> {
     }
 }
 
-/// The success rate of a sample with so many failures, or the lower bound of it.
-fn value(gate: &OutcomeGate, failures: u32, sample: u32) -> Option<f64> {
-    let (succeeded, confidence) = (sample - failures, gate.confidence.fraction());
-    match gate.method {
-        GateMethod::Ratio => (sample > 0).then(|| f64::from(succeeded) / f64::from(sample)),
-        GateMethod::Wilson => wilson::lower_bound(succeeded, sample, wilson::quantile(confidence)?),
-        GateMethod::Exact => (sample > 0).then(|| 1.0 - binomial::upper_bound(failures, sample, confidence)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn gate(method: GateMethod, min: &str) -> OutcomeGate {
-        OutcomeGate {
+    fn gate(method: GateMethod, min: &str) -> Requirement {
+        Requirement {
+            gate: "proven".into(),
             method,
-            min_success: min.parse().unwrap(),
+            goal: min.parse().unwrap(),
+            is_default: false,
             confidence: Percent::whole(95),
             min_sample: 1,
             min_observed: Percent::whole(80),
@@ -255,17 +176,15 @@ mod tests {
         StageCounts { assigned, succeeded, failed, in_flight, ..StageCounts::default() }
     }
 
-    fn asked(gate: &OutcomeGate, counts: StageCounts, frozen: Option<u32>) -> Evidence {
-        let named = Gate { name: "proven".into(), outcome: gate.clone() };
-        let evidence = judge(&named, &counts, frozen, Timestamp::UNIX_EPOCH);
+    fn asked(gate: &Requirement, counts: StageCounts, frozen: Option<u32>) -> Evidence {
+        let evidence = judge(gate, &counts, frozen, Timestamp::UNIX_EPOCH);
         assert!(evidence.value.is_finite());
         evidence
     }
 
     /// After the soak.
-    fn at_the_end(gate: &OutcomeGate, counts: StageCounts) -> (Verdict, bool) {
-        let named = Gate { name: "proven".into(), outcome: gate.clone() };
-        let evidence = asked(gate, counts, freeze(&[named], &counts));
+    fn at_the_end(gate: &Requirement, counts: StageCounts) -> (Verdict, bool) {
+        let evidence = asked(gate, counts, freeze(std::slice::from_ref(gate), &counts));
         (evidence.verdict, evidence.is_hopeless())
     }
 
@@ -321,7 +240,7 @@ mod tests {
     #[test]
     fn devices_that_never_began_are_in_no_sample_and_are_not_observed() {
         let gate = gate(GateMethod::Ratio, "90%");
-        let named = [Gate { name: "proven".into(), outcome: gate.clone() }];
+        let named = [gate.clone()];
         let with = |never_began| StageCounts { assigned: 8 + never_began, never_began, ..counts(8, 8, 0) };
         assert_eq!((freeze(&named, &with(2)), freeze(&named, &with(3))), (Some(8), None));
         let judged = asked(&gate, with(3), None);
@@ -334,13 +253,13 @@ mod tests {
         let certain = gate(GateMethod::Wilson, "100%");
         assert_eq!(at_the_end(&certain, counts(5000, 5000, 0)).0, Verdict::Inconclusive);
         assert_eq!(at_the_end(&gate(GateMethod::Ratio, "100%"), counts(50, 50, 0)).0, Verdict::Pass);
-        let sure = OutcomeGate { confidence: Percent::FULL, ..gate(GateMethod::Wilson, "95%") };
+        let sure = Requirement { confidence: Percent::FULL, ..gate(GateMethod::Wilson, "95%") };
         assert_eq!(at_the_end(&sure, counts(5000, 5000, 0)).0, Verdict::Inconclusive);
     }
 
     #[test]
     fn a_small_stage_stays_inconclusive_below_its_min_sample() {
-        let strict = OutcomeGate { min_sample: 52, ..gate(GateMethod::Ratio, "90%") };
+        let strict = Requirement { min_sample: 52, ..gate(GateMethod::Ratio, "90%") };
         assert_eq!(at_the_end(&strict, counts(10, 10, 0)).0, Verdict::Inconclusive);
         let few = StageCounts { assigned: 60, queued: 9, ..counts(51, 51, 0) };
         assert_eq!(at_the_end(&strict, few).0, Verdict::Inconclusive);
@@ -362,24 +281,10 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_names_the_size_that_would_do() {
-        let warning = |method, size| cannot_prove("canary", size, &gate(method, "95%"));
-        assert_eq!(
-            warning(GateMethod::Wilson, 10).unwrap(),
-            "stage canary (10 devices) cannot prove 95 %: needs 52"
-        );
-        assert_eq!(warning(GateMethod::Wilson, 52), None);
-        assert_eq!(
-            warning(GateMethod::Exact, 58).unwrap(),
-            "stage canary (58 devices) cannot prove 95 %: needs 59"
-        );
-    }
-
-    #[test]
     fn a_stage_is_observed_by_its_strictest_gate_or_when_nobody_is_awaited() {
         let (lax, strict) = (gate(GateMethod::Ratio, "95%"), gate(GateMethod::Ratio, "95%"));
-        let strict = OutcomeGate { min_observed: Percent::whole(90), ..strict };
-        let named = |outcome: &OutcomeGate| Gate { name: "proven".into(), outcome: outcome.clone() };
+        let strict = Requirement { min_observed: Percent::whole(90), ..strict };
+        let named = Requirement::clone;
         assert!(is_observed(&[named(&lax)], &counts(10, 8, 0)));
         assert!(!is_observed(&[named(&lax), named(&strict)], &counts(10, 8, 0)));
         assert!(!is_observed(&[], &counts(10, 9, 0)));
@@ -389,12 +294,14 @@ mod tests {
         assert!(is_observed(&[named(&lax)], &never_began));
     }
 
-    fn any_gate() -> impl Strategy<Value = OutcomeGate> {
+    fn any_gate() -> impl Strategy<Value = Requirement> {
         let method = prop_oneof![Just(GateMethod::Wilson), Just(GateMethod::Exact), Just(GateMethod::Ratio)];
         (method, 50..96_u32, 1..30_u32, 0..101_u32).prop_map(|(method, min, min_sample, observed)| {
-            OutcomeGate {
+            Requirement {
+                gate: "proven".into(),
                 method,
-                min_success: Percent::whole(min),
+                goal: Percent::whole(min),
+                is_default: false,
                 confidence: Percent::whole(95),
                 min_sample,
                 min_observed: Percent::whole(observed),
@@ -416,7 +323,7 @@ mod tests {
             let frozen = begun.saturating_sub(since);
             let judged = asked(&gate, counts, Some(frozen));
             if judged.verdict == Verdict::Pass {
-                let allowed = allowed(&gate, frozen).unwrap();
+                let allowed = gate.allowed(frozen).unwrap();
                 prop_assert!(failed + in_flight <= allowed, "{judged:?}");
                 prop_assert!(frozen - succeeded.min(frozen) <= allowed, "{judged:?}");
             }

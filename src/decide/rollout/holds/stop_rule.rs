@@ -3,6 +3,7 @@
 use crate::api::{
     OtaRolloutStatus, Reason, RolloutPhase, StagePhase, StageStatus, StopAction, StopRule, Verdict, counted,
 };
+use crate::decide::defaults;
 use crate::decide::rollout::advance::Pass;
 use crate::decide::rollout::observed::Observed;
 use crate::decide::rollout::report::{Outcome, total};
@@ -22,16 +23,20 @@ pub(in crate::decide::rollout) fn watch(
         && !follow_up::is_due(context, &observed.population.eligible);
     if status.stopped_by.is_none() && !over {
         let counts = total(&status.stages);
-        let rules = context.rollout.spec.stop.iter();
-        let mut evidence = rules.map(|rule| stop_rules::judge(rule, &counts, context.now));
+        let rules = defaults::stop_rules(&context.rollout.spec);
+        let mut evidence = rules.iter().map(|rule| stop_rules::judge(rule, &counts, context.now));
         status.stopped_by = evidence.find(|evidence| evidence.verdict == Verdict::Fail);
     }
 }
 
 pub(super) fn check(pass: &mut Pass<'_, '_>) -> Option<Outcome> {
     let evidence = pass.status.stopped_by.clone()?;
-    let rule = pass.context.rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule);
-    if rule.is_some_and(|rule| rule.action == StopAction::Abort) {
+    let rules = defaults::stop_rules(&pass.context.rollout.spec);
+    if rules
+        .iter()
+        .find(|rule| rule.name == evidence.rule)
+        .is_some_and(|rule| rule.action == StopAction::Abort)
+    {
         let mut outcome = pass.hold_and_stop(Reason::Aborted, format!("aborted: {}", evidence.message));
         outcome.phase = RolloutPhase::Aborted;
         return Some(outcome);
@@ -44,7 +49,8 @@ impl Pass<'_, '_> {
     /// jobs report success. That is known once the versions are read a little later.
     pub(in crate::decide::rollout) fn may_have_to_stop(&self) -> Option<String> {
         let counts = total(&self.status.stages);
-        let (rules, feared) = (&self.context.rollout.spec.stop, counts.unconfirmed_as_reverted());
+        let rules = defaults::stop_rules(&self.context.rollout.spec);
+        let feared = counts.unconfirmed_as_reverted();
         let fires =
             |rule: &&StopRule| stop_rules::judge(rule, &feared, self.context.now).verdict == Verdict::Fail;
         let rule = rules.iter().filter(|_| counts.unconfirmed > 0).find(fires)?;

@@ -3,6 +3,7 @@
 use super::hours::within_hours;
 use super::requests::{self, Retries};
 use super::stages::Ran;
+use crate::checkers::effective;
 use crate::clouds::{JobTruth, PackageTruth};
 use jiff::Timestamp;
 use rollwave::api::{
@@ -152,9 +153,10 @@ impl Creates {
         sent: &Sent,
         devices: &BTreeSet<String>,
     ) -> Result<(), String> {
+        let stages = effective::stages(rollout);
         // A lost state is found again by tokens, and no token of a stage that the spec does not have any more is looked for.
         let is_told = |stage: &Option<String>| {
-            !self.state_lost || rollout.spec.stages.iter().any(|spec| Some(&spec.name) == stage.as_ref())
+            !self.state_lost || stages.iter().any(|spec| Some(&spec.name) == stage.as_ref())
         };
         for (other, members) in &self.members {
             let elsewhere = other.uid == sent.uid
@@ -333,13 +335,14 @@ fn released<'a>(
     }
     let Some(status) = &rollout.status else { return Err(format!("stage {stage} is released by no status")) };
     for before in status.stages.iter().take_while(|before| before.name != stage) {
-        let spec = rollout.spec.stages.iter().find(|spec| spec.name == before.name);
-        let gates = spec.map_or(&[][..], |spec| spec.gates.as_slice());
+        let stages = effective::stages(rollout);
+        let spec = stages.iter().find(|spec| spec.name == before.name);
+        let mut gates = spec.into_iter().flat_map(|spec| spec.gates.iter().flatten());
         let passes = |evidence: &Evidence| evidence.verdict == Verdict::Pass;
         let has_passed =
             |gate: &Gate| before.gates.iter().any(|evidence| evidence.rule == gate.name && passes(evidence));
         let is_empty = before.jobs.is_empty();
-        if before.phase != StagePhase::Passed || !(is_empty || gates.iter().all(has_passed)) {
+        if before.phase != StagePhase::Passed || !(is_empty || gates.all(has_passed)) {
             return Err(format!(
                 "stage {stage} is released, and stage {} has not passed its gates",
                 before.name

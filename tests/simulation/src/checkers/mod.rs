@@ -3,6 +3,7 @@
 
 mod budget;
 mod creates;
+mod effective;
 mod excused;
 mod facts;
 mod hours;

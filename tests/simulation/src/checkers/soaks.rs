@@ -6,6 +6,7 @@
 
 use super::Sent;
 use super::creates::run_key;
+use crate::checkers::effective;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{Object, OtaRollout, Period, RolloutPhase, StagePhase, StageStatus};
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +121,8 @@ impl Soaks {
             let truth = at.saturating_sub(ahead).unwrap_or(at);
             self.begun.entry((named.clone(), at)).or_insert(truth);
         }
-        let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage.name);
+        let stages = effective::stages(rollout);
+        let spec = stages.iter().find(|spec| spec.name == stage.name);
         let soak = spec.and_then(|spec| spec.soak).map_or(SignedDuration::ZERO, Period::as_signed);
         let in_time = self.passes_in_time(&named, rollout, stage, soak, now);
         let before = self.written.insert(named.clone(), (stage.phase, soak));

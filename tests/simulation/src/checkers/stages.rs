@@ -3,6 +3,7 @@
 
 use super::creates::run_key;
 use super::{Creates, Sent};
+use crate::checkers::effective;
 use crate::clouds::VersionTruth;
 use rollwave::api::{
     Artifact, Evidence, Kind, ObjectKey, OtaPackage, OtaRollout, OutcomeGate, PackageType, Percent,
@@ -91,7 +92,8 @@ impl Ran {
             all.extend(members.iter().cloned());
             if members.is_empty() {
                 // A stage that was sent to nobody is proven by the devices before it, and by those that it names.
-                let spec = rollout.spec.stages.iter().find(|spec| spec.name == before.name);
+                let stages = effective::stages(rollout);
+                let spec = stages.iter().find(|spec| spec.name == before.name);
                 members.clone_from(&all);
                 members
                     .extend(spec.into_iter().flat_map(|spec| spec.select.devices.iter().flatten()).cloned());
@@ -110,9 +112,9 @@ impl Ran {
                 "stage {name} counts {told} devices as updated, and {ran} ever ran the version"
             ));
         }
-        let spec = rollout.spec.stages.iter().find(|spec| spec.name == *name);
-        let gates = spec.map_or(&[][..], |spec| spec.gates.as_slice());
-        for gate in gates {
+        let stages = effective::stages(rollout);
+        let spec = stages.iter().find(|spec| spec.name == *name);
+        for gate in spec.into_iter().flat_map(|spec| spec.gates.iter().flatten()) {
             match before.gates.iter().find(|evidence| evidence.rule == gate.name) {
                 Some(evidence) => has_let_pass(&gate.outcome, evidence, ran)
                     .map_err(|why| format!("stage {name}, gate {} {why}", gate.name))?,
@@ -132,7 +134,8 @@ fn has_let_pass(gate: &OutcomeGate, evidence: &Evidence, ran: u32) -> Result<(),
     // Those without an outcome count as failures.
     let succeeded = evidence.sample.saturating_sub(evidence.failures + evidence.unfinished);
     let whole = |devices: u32| usize::try_from(devices).unwrap_or(usize::MAX);
-    let is_enough = reaches(succeeded, whole(evidence.sample), gate.min_success)
+    let goal = gate.min_success.unwrap_or(Percent::FULL);
+    let is_enough = reaches(succeeded, whole(evidence.sample), goal)
         && reaches(evidence.sample, whole(evidence.assigned), gate.min_observed);
     if evidence.verdict == Verdict::Pass && is_enough && succeeded <= ran {
         return Ok(());
@@ -150,7 +153,8 @@ fn within_share(
     stage: &str,
     devices: &BTreeSet<String>,
 ) -> Result<(), String> {
-    let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage);
+    let stages = effective::stages(rollout);
+    let spec = stages.iter().find(|spec| spec.name == stage);
     let Some(percent) = spec.and_then(|spec| spec.select.percent) else { return Ok(()) };
     let given = rollout.spec.order.as_ref().and_then(|order| order.seed.clone());
     let seed = given.unwrap_or_else(|| digest_of(&package.spec.artifact));

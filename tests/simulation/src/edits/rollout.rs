@@ -21,7 +21,7 @@ pub(super) fn change(editor: &mut Editor<'_>, spec: &mut Value) {
 }
 
 /// Null takes the field out.
-fn set(spec: &mut Value, field: &str, value: Value) {
+pub(super) fn set(spec: &mut Value, field: &str, value: Value) {
     if value.is_null() {
         spec.as_object_mut().map(|spec| spec.remove(field));
     } else {

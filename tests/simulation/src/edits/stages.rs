@@ -1,6 +1,8 @@
 //! Edits of the stages of an `OtaRollout`: the list itself, and each field of one of them.
 
 use super::Editor;
+use super::rollout::set;
+use crate::defaults::FIRST_OF_DEFAULTS;
 use crate::hours;
 use serde_json::{Value, json};
 
@@ -11,7 +13,12 @@ const MOST: usize = 5;
 pub(super) fn change(editor: &mut Editor<'_>, spec: &mut Value) {
     let package = spec["packageRef"]["name"].as_str().unwrap_or_default();
     let account = editor.account_of(package).map_or(0, |account| account.n);
-    let Some(stages) = spec["stages"].as_array_mut() else { return };
+    if editor.setting.seed >= FIRST_OF_DEFAULTS && editor.dice.permille(100) {
+        // The default stages, or one that is written.
+        let stages = spec["stages"].is_null().then(|| json!([new_stage(editor, account)]));
+        return set(spec, "stages", stages.unwrap_or_default());
+    }
+    let Some(stages) = spec.get_mut("stages").and_then(Value::as_array_mut) else { return };
     // The stage that takes the rest must be the last.
     let rest = stages.last().is_some_and(|stage| stage["select"]["rest"] == json!(true));
     let movable = stages.len() - usize::from(rest);
@@ -99,6 +106,9 @@ fn gate(editor: &mut Editor<'_>, number: u64) -> Value {
         (false, _) => "Exact",
     };
     let mut outcome = json!({"method": method, "minSuccess": min_success});
+    if editor.setting.seed >= FIRST_OF_DEFAULTS && editor.dice.permille(300) {
+        outcome.as_object_mut().map(|outcome| outcome.remove("minSuccess"));
+    }
     if editor.dice.permille(300) {
         outcome["confidence"] = json!(editor.percent(80, 99));
     }

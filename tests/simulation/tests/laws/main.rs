@@ -10,7 +10,8 @@ mod report;
 use course::{Course, Tally, play};
 use history::Compared;
 use rollwave_simulation::{
-    Clouds, FIRST_OF_DEADLINES, Home, Law, Laws, Mutation, Profile, Selection, World, shrink,
+    Clouds, FIRST_OF_DEADLINES, FIRST_OF_DEFAULTS, Home, Law, Laws, Mutation, Profile, Selection, World,
+    shrink,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +37,8 @@ fn the_same_seed_is_the_same_history() {
 fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
     let cluster = Course { home: Some(Home::Kubernetes), ..Course::of(2_000_000, 80) };
     let mut points = BTreeMap::new();
-    let latest = Course::of(FIRST_OF_DEADLINES, 60);
+    let before = Course::of(FIRST_OF_DEADLINES, 40);
+    let latest = Course::of(FIRST_OF_DEFAULTS, 60);
     let short = Course {
         home: Some(Home::Local),
         short_lives: Some(true),
@@ -45,6 +47,7 @@ fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
     for tally in [
         Course::of(1_000_000, 150).play(|_, _| {}),
         cluster.play(|_, _| {}),
+        before.play(|_, _| {}),
         latest.play(|_, _| {}),
         short.play(|_, _| {}),
         play_found(),

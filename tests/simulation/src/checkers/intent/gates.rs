@@ -3,8 +3,8 @@
 
 use super::truth::Truth;
 use super::verdict::passes;
-use crate::checkers::Sent;
 use crate::checkers::stages::kind_of;
+use crate::checkers::{Sent, effective};
 use rollwave::api::{Evidence, Gate, OtaPackage, OtaRollout, Stage, Verdict};
 use std::collections::BTreeSet;
 
@@ -17,11 +17,15 @@ pub(super) fn have_passed(
 ) -> Result<(), String> {
     let Some(stage) = &sent.stage else { return Ok(()) };
     let known = rollout.status.as_ref().map_or(&[][..], |status| status.stages.as_slice());
-    for before in rollout.spec.stages.iter().take_while(|before| before.name != *stage) {
+    for before in effective::stages(rollout).iter().take_while(|before| before.name != *stage) {
         let status = known.iter().find(|status| status.name == before.name);
         let evidence = status.map_or(&[][..], |status| status.gates.as_slice());
         let ran = ran(rollout, package, before, sent, truth);
-        for gate in &before.gates {
+        let of_before = Sent { stage: Some(before.name.clone()), ..sent.clone() };
+        if status.is_some_and(|status| status.size.is_none()) && truth.cohort(&of_before).is_some() {
+            return Err(format!("stage {stage} is sent, and the size of stage {} is not known", before.name));
+        }
+        for gate in before.gates.iter().flatten() {
             let evidence = evidence.iter().find(|evidence| evidence.rule == gate.name);
             proves(gate, evidence, ran).map_err(|why| {
                 format!("stage {stage} is sent, and gate {} of stage {} {why}", gate.name, before.name)
@@ -38,7 +42,8 @@ fn ran(rollout: &OtaRollout, package: &OtaPackage, stage: &Stage, sent: &Sent, t
     if let Some(cohort) = of(stage) {
         return cohort.ran.len();
     }
-    let earlier = rollout.spec.stages.iter().take_while(|before| before.name != stage.name);
+    let stages = effective::stages(rollout);
+    let earlier = stages.iter().take_while(|before| before.name != stage.name);
     let named = stage.select.devices.iter().flatten();
     let mut ran: BTreeSet<&String> = earlier.filter_map(of).flat_map(|cohort| &cohort.ran).collect();
     ran.extend(named.filter(|device| truth.has_run(device, kind_of(package), &package.spec.version)));

@@ -15,7 +15,7 @@ mod owned;
 mod reached;
 mod stops;
 mod truth;
-mod verdict;
+pub(super) mod verdict;
 mod warrant;
 
 use super::creates::run_key;

@@ -3,6 +3,7 @@
 
 use crate::checkers::Sent;
 use crate::checkers::creates::run_key;
+use crate::checkers::effective;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{OtaRollout, Period, RolloutPhase, StageStatus};
 use std::collections::BTreeMap;
@@ -59,7 +60,8 @@ impl Waits {
 
 /// The stage has waited for so long.
 fn is_in_time(rollout: &OtaRollout, stage: &StageStatus, waited: SignedDuration) -> Result<(), String> {
-    let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage.name);
+    let stages = effective::stages(rollout);
+    let spec = stages.iter().find(|spec| spec.name == stage.name);
     let (Some(spec), Some(clock)) = (spec, &stage.clock) else { return Ok(()) };
     let deadline = spec.deadline.and_then(|deadline| deadline.after).map_or(DEADLINE, Period::as_signed);
     let timeout = rollout.spec.delivery.as_ref().and_then(|delivery| delivery.timeout);

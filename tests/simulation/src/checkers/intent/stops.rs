@@ -5,6 +5,7 @@
 
 use super::truth::{Run, Truth};
 use super::verdict::{may_fire, must_fire};
+use crate::checkers::effective;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{OtaRollout, PROGRESSING, RolloutPhase, StagePhase, find_condition};
 use std::collections::BTreeMap;
@@ -34,7 +35,8 @@ impl StopRules {
         if self.fired.insert(run.clone(), evidence.at) == Some(evidence.at) {
             return Ok(());
         }
-        let Some(rule) = rollout.spec.stop.iter().find(|rule| rule.name == evidence.rule) else {
+        let rules = effective::stop_rules(rollout);
+        let Some(rule) = rules.iter().find(|rule| rule.name == evidence.rule) else {
             return Ok(());
         };
         let timed_out = status.stages.iter().map(|stage| stage.counts.timed_out).sum();
@@ -58,7 +60,8 @@ pub(super) fn has_not_fired(
         return Ok(());
     }
     let seen = truth.numbers_since(run, since);
-    let fires = rollout.spec.stop.iter().find(|rule| seen.iter().all(|numbers| must_fire(rule, numbers)));
+    let rules = effective::stop_rules(rollout);
+    let fires = rules.iter().find(|rule| seen.iter().all(|numbers| must_fire(rule, numbers)));
     match fires {
         Some(rule) => Err(format!("stop rule {} should have fired {SEEN_WITHIN:#} ago: {seen:?}", rule.name)),
         None => Ok(()),

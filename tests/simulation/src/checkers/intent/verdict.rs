@@ -7,7 +7,8 @@ use rollwave::api::{CountOrPercent, GateMethod, OutcomeGate, Percent, StopMethod
 const TINY: f64 = 1e-6;
 
 /// Whether so many successes and failures prove what the gate asks for, of so many devices.
-pub(super) fn passes(gate: &OutcomeGate, succeeded: u32, sample: u32, assigned: u32) -> bool {
+pub(in crate::checkers) fn passes(gate: &OutcomeGate, succeeded: u32, sample: u32, assigned: u32) -> bool {
+    let goal = gate.min_success.map_or(1.0, fraction);
     let is_enough =
         sample >= gate.min_sample.max(1) && share(sample, assigned) + TINY >= fraction(gate.min_observed);
     let rate = share(succeeded, sample);
@@ -16,15 +17,15 @@ pub(super) fn passes(gate: &OutcomeGate, succeeded: u32, sample: u32, assigned: 
         GateMethod::Wilson => lower_bound(rate, sample, fraction(gate.confidence)),
         GateMethod::Exact => {
             let failures = sample - succeeded.min(sample);
-            let chance = at_most(failures, sample, 1.0 - fraction(gate.min_success));
+            let chance = at_most(failures, sample, 1.0 - goal);
             return is_enough && chance <= 1.0 - fraction(gate.confidence) + TINY;
         }
     };
-    is_enough && proven + TINY >= fraction(gate.min_success)
+    is_enough && proven + TINY >= goal
 }
 
 /// The chance of at most so many failures of a sample that each fail at this rate.
-fn at_most(failures: u32, sample: u32, rate: f64) -> f64 {
+pub(in crate::checkers) fn at_most(failures: u32, sample: u32, rate: f64) -> f64 {
     let n = f64::from(sample);
     let mut ways = 1.0;
     (0..=failures)

@@ -1,0 +1,1 @@
+//! The page shows figures of the bench.

@@ -71,11 +71,6 @@ pub const SCENARIOS: [Scenario; 10] = [
     Scenario { outage: true, ..build("outage", 0.02) },
 ];
 
-/// The scenario of this name.
-pub fn scenario(name: &str) -> Scenario {
-    SCENARIOS.into_iter().find(|scenario| scenario.name == name).expect("a scenario of this name")
-}
-
 /// How an upgrade ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

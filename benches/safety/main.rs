@@ -28,12 +28,17 @@ fn main() -> ExitCode {
     let began = Instant::now();
     // Cargo adds `--bench`.
     let given = || std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let is_whole = given().next().is_none();
     let seeds = given().find_map(|argument| argument.parse().ok());
     let name = given().find(|argument| argument.parse::<u32>().is_err()).unwrap_or_default();
     let rows: Vec<Contender> =
         CONTENDERS.into_iter().filter(|contender| contender.name.contains(&name)).collect();
     let figures = measure_all(&rows, seeds);
-    println!("{}", page(&rows, &figures));
+    let table = page(&rows, &figures);
+    println!("{table}");
+    if is_whole && std::env::var_os("UPDATE_DOCS").is_some() {
+        write(&table);
+    }
     println!("\n{:.0} s", began.elapsed().as_secs_f64());
     let differences = compare(&rows, &figures);
     differences.iter().for_each(|line| println!("differs: {line}"));
@@ -60,18 +65,20 @@ fn next<T>(cells: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
 }
 
 fn page(rows: &[Contender], figures: &Figures) -> String {
-    let columns = table::COLUMNS.iter();
-    let headings = columns.clone().map(|(scenario, shown)| shown.heading(scenario));
-    let heading: Vec<String> = std::iter::once("rule".to_owned()).chain(headings).collect();
-    let rule = "|---".repeat(heading.len()) + "|";
-    let rows = rows.iter().enumerate().map(|(row, contender)| {
-        let cells = columns.clone().map(|(name, shown)| {
-            let column = SCENARIOS.iter().position(|scenario| scenario.name == *name);
-            shown.cell(&figures[&(row, column.expect("a column shows a scenario"))])
+    table::table(rows.iter().enumerate().map(|(row, contender)| {
+        let cells = table::COLUMNS.iter().map(|column| {
+            let number = SCENARIOS.iter().position(|scenario| scenario.name == column.scenario);
+            column.shown.cell(&figures[&(row, number.expect("a column shows a scenario"))])
         });
-        table::line(&std::iter::once(contender.name.to_owned()).chain(cells).collect::<Vec<_>>())
-    });
-    [table::line(&heading), rule].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+        std::iter::once(contender.name.to_owned()).chain(cells).collect()
+    }))
+}
+
+/// Writes the table into its page.
+fn write(table: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(table::PAGE);
+    let page = std::fs::read_to_string(&path).expect("the page");
+    std::fs::write(path, table::replace(&page, table)).expect("the page can be written");
 }
 
 fn compare(rows: &[Contender], figures: &Figures) -> Vec<String> {

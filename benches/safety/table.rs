@@ -3,19 +3,15 @@
 use super::fleet::Fleet;
 use super::summary::Summary;
 
-/// The scenarios of the columns, and what the column shows.
-pub const COLUMNS: [(&str, Shown); 10] = [
-    ("good 2", Shown::Held),
-    ("bad 5", Shown::Hit),
-    ("bad 10", Shown::Hit),
-    ("bad 20", Shown::Hit),
-    ("bad 40", Shown::Hit),
-    ("slow 10", Shown::Hit),
-    ("bricks 10", Shown::Hit),
-    ("fast good", Shown::Held),
-    ("outage", Shown::Held),
-    ("good 2", Shown::Hours),
-];
+/// The page that shows the table.
+pub const PAGE: &str = "docs/guides/what-stops-a-bad-build.md";
+
+/// A column: its heading, the scenario, and what is shown of it.
+pub struct Column {
+    pub heading: &'static str,
+    pub scenario: &'static str,
+    pub shown: Shown,
+}
 
 /// What a column shows of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,58 +24,78 @@ pub enum Shown {
     Hours,
 }
 
-impl Shown {
-    /// The heading of a column.
-    pub fn heading(self, scenario: &str) -> String {
-        match self {
-            Self::Hit => scenario.to_owned(),
-            Self::Held => format!("{scenario}, held"),
-            Self::Hours => format!("{scenario}, hours"),
-        }
-    }
+const fn column(heading: &'static str, scenario: &'static str, shown: Shown) -> Column {
+    Column { heading, scenario, shown }
+}
 
+/// The columns after the name of the rule.
+pub const COLUMNS: [Column; 10] = [
+    column("good held", "good 2", Shown::Held),
+    column("good held, failures first", "fast good", Shown::Held),
+    column("5 % fail", "bad 5", Shown::Hit),
+    column("10 % fail", "bad 10", Shown::Hit),
+    column("20 % fail", "bad 20", Shown::Hit),
+    column("40 % fail", "bad 40", Shown::Hit),
+    column("10 % fail late", "slow 10", Shown::Hit),
+    column("10 % fall silent", "bricks 10", Shown::Hit),
+    column("outage: held", "outage", Shown::Held),
+    column("hours", "good 2", Shown::Hours),
+];
+
+impl Shown {
     /// A cell.
     pub fn cell(self, figures: &Summary) -> String {
         match self {
             Self::Held => percent(figures.held),
             Self::Hours => figures.minutes.map_or_else(|| "never".to_owned(), hours),
             Self::Hit if is_all(figures.hit_mean) => "all".to_owned(),
-            Self::Hit => {
-                let p95 = f64::from(figures.hit_p95);
-                format!(
-                    "{} / {}",
-                    thousands(figures.hit_mean),
-                    if is_all(p95) { "all".to_owned() } else { thousands(p95) }
-                )
-            }
+            Self::Hit => format!("{} / {}", devices(figures.hit_mean), devices(figures.hit_p95.into())),
         }
     }
+}
+
+/// Heading, rule and rows of the table; each row begins with its name.
+pub fn table(rows: impl Iterator<Item = Vec<String>>) -> String {
+    let headings = std::iter::once("rule").chain(COLUMNS.iter().map(|column| column.heading));
+    let heading = line(&headings.map(str::to_owned).collect::<Vec<_>>());
+    let rule = format!("{}|", "|---".repeat(COLUMNS.len() + 1));
+    [heading, rule].into_iter().chain(rows.map(|row| line(&row))).collect::<Vec<_>>().join("\n")
+}
+
+/// The page with this table in the place of its own, which begins with the same cell.
+pub fn replace(page: &str, table: &str) -> String {
+    let is_table = |line: &&str| line.starts_with("| rule |");
+    let before = page.lines().take_while(|line| !is_table(line));
+    let after = page.lines().skip_while(|line| !is_table(line)).skip_while(|line| line.starts_with('|'));
+    before.chain(table.lines()).chain(after).flat_map(|line| [line, "\n"]).collect()
+}
+
+fn line(cells: &[String]) -> String {
+    format!("| {} |", cells.join(" | "))
 }
 
 fn is_all(devices: f64) -> bool {
     devices >= f64::from(Fleet::of(0).devices) - 0.5
 }
 
+fn devices(number: f64) -> String {
+    if is_all(number) { "all".to_owned() } else { thousands(&format!("{number:.0}")) }
+}
+
+fn thousands(digits: &str) -> String {
+    match digits.split_at_checked(digits.len().wrapping_sub(3)) {
+        Some((thousands, rest)) if !thousands.is_empty() => format!("{thousands},{rest}"),
+        _ => digits.to_owned(),
+    }
+}
+
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    let is_whole = (percent - percent.round()).abs() < 0.05;
+    let is_whole = percent >= 10.0 || (percent - percent.round()).abs() < 0.05;
     if is_whole { format!("{percent:.0} %") } else { format!("{percent:.1} %") }
 }
 
 fn hours(minutes: u32) -> String {
     let hours = f64::from(minutes) / 60.0;
     if hours < 10.0 { format!("{hours:.1}") } else { format!("{hours:.0}") }
-}
-
-fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    match digits.len() {
-        0..=3 => digits,
-        length => format!("{},{}", &digits[..length - 3], &digits[length - 3..]),
-    }
-}
-
-/// A line of a Markdown table.
-pub fn line(cells: &[String]) -> String {
-    format!("| {} |", cells.join(" | "))
 }

@@ -18,14 +18,24 @@ mod table;
 mod page;
 mod whole_decision;
 
-use fleet::scenario;
-use rules::{DEFAULT, SHORT_SOAKS, contender};
+use fleet::{SCENARIOS, Scenario};
+use rules::{CONTENDERS, Contender, DEFAULT, SHORT_SOAKS};
 use summary::{Summary, measure};
 
 /// Enough that the tolerances mean something, few enough for a debug build.
 const SEEDS: u32 = 40;
 /// Rollouts that are stopped early are cheap.
 const MANY_SEEDS: u32 = 200;
+/// One build in twenty gets past the canary: fewer seeds do not show the 95th percentile.
+const MOST_SEEDS: u32 = 1_000;
+
+fn scenario(name: &str) -> Scenario {
+    SCENARIOS.into_iter().find(|scenario| scenario.name == name).unwrap()
+}
+
+fn contender(name: &str) -> Contender {
+    CONTENDERS.into_iter().find(|contender| contender.name == name).unwrap()
+}
 
 fn figures(rule: &str, name: &str, seeds: u32) -> Summary {
     measure(&contender(rule), &scenario(name), seeds)
@@ -43,7 +53,7 @@ fn as_expected(rule: &str, name: &str, seeds: u32) -> Summary {
 #[test]
 fn a_bad_build_reaches_at_most_160_devices_in_95_of_100_rollouts_with_the_default_stages() {
     for rule in [SHORT_SOAKS, DEFAULT] {
-        let found = as_expected(rule, "bad 10", MANY_SEEDS);
+        let found = as_expected(rule, "bad 10", MOST_SEEDS);
         assert!(found.hit_mean <= 150.0 && found.hit_p95 <= 160, "{rule}: {found:?}");
     }
 }

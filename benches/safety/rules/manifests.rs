@@ -1,4 +1,4 @@
-//! The manifests that Rollwave runs with. Every value that decides is written, so that no default changes the table.
+//! The manifests that Rollwave runs with; tests compare them with the pages that show them.
 
 /// A canary of 60 devices, half of the fleet, the rest: too small a canary, as many would write it.
 pub const SMALL_CANARY: &str = "
@@ -6,18 +6,18 @@ stages:
 - name: canary
   select: {count: 60}
   soak: 30m
-  gates: [{name: proven, outcome: {minSuccess: 90%, confidence: 95%, minSample: 50, minObserved: 80%}}]
+  gates: [{name: proven, outcome: {minSuccess: 90%, minSample: 50}}]
 - name: half
   select: {percent: 50%}
   soak: 30m
-  gates: [{name: proven, outcome: {method: Ratio, minSuccess: 95%, minObserved: 80%}}]
+  gates: [{name: proven, outcome: {method: Ratio, minSuccess: 95%}}]
 - name: rest
   select: {rest: true}
 stop:
-- {name: failures, method: EProcess, maxFailure: 5%, confidence: 95%, action: Pause}
+- {name: failures, method: EProcess, maxFailure: 5%}
 ";
 
-/// The manifest of `README.md`; a test compares them.
+/// The manifest of `README.md`.
 pub const README: &str = "
 stages:
 - name: canary
@@ -42,19 +42,19 @@ stages:
 - name: probe
   select: {{count: 25}}
   soak: 30m
-  gates: [{{name: proven, outcome: {{minSuccess: 70%, confidence: 95%, minObserved: 80%}}}}]
+  gates: [{{name: proven, outcome: {{minSuccess: 70%}}}}]
 - name: canary
   select: {{count: 130}}
   soak: {soak}
-  gates: [{{name: proven, outcome: {{minSuccess: 90%, confidence: 95%, minObserved: 80%}}}}]
+  gates: [{{name: proven, outcome: {{minSuccess: 90%}}}}]
 - name: tenth
   select: {{percent: 10%}}
   soak: {soak}
-  gates: [{{name: proven, outcome: {{minSuccess: 95%, confidence: 95%, minObserved: 80%}}}}]
+  gates: [{{name: proven, outcome: {{minSuccess: 95%}}}}]
 - name: rest
   select: {{rest: true}}
 stop:
-- {{name: failures, method: EProcess, maxFailure: 5%, confidence: 95%, action: Pause}}
+- {{name: failures, method: EProcess, maxFailure: 5%}}
 "
     )
 }

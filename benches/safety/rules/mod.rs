@@ -27,34 +27,40 @@ const fn ours(name: &'static str, expected: Option<&'static str>, begin: fn() ->
     Contender { name, expected, seeds: 2_000, begin }
 }
 
-const fn peer(name: &'static str, begin: fn() -> Box<dyn Rule>) -> Contender {
-    Contender { name, expected: Some(name), seeds: 400, begin }
+const fn peer(name: &'static str, expected: &'static str, begin: fn() -> Box<dyn Rule>) -> Contender {
+    Contender { name, expected: Some(expected), seeds: 400, begin }
 }
 
 /// Every row, in the order of the table.
-pub const CONTENDERS: [Contender; 10] = [
-    peer("AWS no abortConfig", || Box::new(aws::Aws::without_abort_config())),
-    peer("AWS manual's example", || Box::new(aws::Aws::of_the_manual())),
-    peer("hawkBit REST defaults", || Box::new(hawkbit::HawkBit::of_the_api())),
-    peer("hawkBit UI defaults", || Box::new(hawkbit::HawkBit::of_the_interface())),
-    peer("FlightCtl", || Box::new(flightctl::FlightCtl)),
-    peer("Argo-like", || Box::new(argo::Argo::default())),
-    ours("Rollwave, canary of 60", Some("README manifest, new judge"), || {
-        rollwave::begin(manifests::SMALL_CANARY)
-    }),
-    ours("Rollwave, README's manifest", None, || rollwave::begin(manifests::README)),
-    ours(SHORT_SOAKS, Some("Rollwave default, soak 30m, no control"), || {
-        rollwave::begin(&manifests::default("30m"))
-    }),
-    ours(DEFAULT, Some("Rollwave default"), || rollwave::begin(&manifests::default("24h"))),
-];
+pub const CONTENDERS: [Contender; 10] =
+    [
+        peer("AWS IoT Jobs, no abortConfig", "AWS no abortConfig", || {
+            Box::new(aws::Aws::without_abort_config())
+        }),
+        peer("AWS IoT Jobs, the manual's example", "AWS manual's example", || {
+            Box::new(aws::Aws::of_the_manual())
+        }),
+        peer("hawkBit, defaults of the API", "hawkBit REST defaults", || {
+            Box::new(hawkbit::HawkBit::of_the_api())
+        }),
+        peer("hawkBit, defaults of its user interface", "hawkBit UI defaults", || {
+            Box::new(hawkbit::HawkBit::of_the_interface())
+        }),
+        peer("Flight Control, the manual's example", "FlightCtl", || Box::new(flightctl::FlightCtl)),
+        peer("translated from Argo Rollouts, the manual's example", "Argo-like", || {
+            Box::new(argo::Argo::default())
+        }),
+        ours("Rollwave, canary of 60", Some("README manifest, new judge"), || {
+            rollwave::begin(manifests::SMALL_CANARY)
+        }),
+        ours("Rollwave, the front page", None, || rollwave::begin(manifests::README)),
+        ours(SHORT_SOAKS, Some("Rollwave default, soak 30m, no control"), || {
+            rollwave::begin(&manifests::default("30m"))
+        }),
+        ours(DEFAULT, Some("Rollwave default"), || rollwave::begin(&manifests::default("24h"))),
+    ];
 
-/// The default stages with shorter soaks.
-pub const SHORT_SOAKS: &str = "Rollwave, default stages, soaks of 30m";
+/// The default stages with shorter soaks. The page of the table shows them above it.
+pub const SHORT_SOAKS: &str = "Rollwave, the stages above, soaks of 30m";
 /// The default stages.
-pub const DEFAULT: &str = "Rollwave, default stages";
-
-/// The row of this name.
-pub fn contender(name: &str) -> Contender {
-    CONTENDERS.into_iter().find(|contender| contender.name == name).expect("a contender of this name")
-}
+pub const DEFAULT: &str = "Rollwave, the stages above";

@@ -1,9 +1,9 @@
 //! The bench walks the stages itself, with the gates and stop rules of Rollwave. Here the whole decision
 //! (`decide::rollout::plan`, jobs, versions and all) has the same devices, and both agree minute by minute.
 
-use super::fleet::{Ending, Fate, Fleet, Scenario, scenario};
+use super::fleet::{Ending, Fate, Fleet, Scenario};
 use super::rollout::{Next, Rollout};
-use super::rules;
+use super::{rules, scenario};
 use crate::plan::world::World;
 use rollwave::api::RolloutPhase;
 use rollwave::cloud::DeviceOutcome;

@@ -15,7 +15,7 @@ DENY := target/tools/bin/cargo-deny
 CYCLONEDX_VERSION := 0.5.9
 CYCLONEDX := target/tools/bin/cargo-cyclonedx
 
-.PHONY: help test test-fast test-argocd lint doc unit control-plane integrations argocd-cm deny conformance venv demo demo-all crds docs bench fuzz kills simulation
+.PHONY: help test test-fast test-argocd lint doc unit control-plane integrations argocd-cm deny conformance venv demo demo-all crds docs bench safety fuzz kills simulation
 .PHONY: advisories msrv dist image image-files release-check release
 
 help: ## Show the targets
@@ -114,8 +114,11 @@ docs: need-cargo ## Write docs/clouds.md and the generated pages of docs/referen
 simulation: need-cargo ## Simulation runs: SIM_RUNS of them from SIM_SEED on, on all cores
 	$(CARGO) test --quiet --package rollwave-simulation --profile simulation --test simulation
 
-bench: need-cargo ## Measure reconciles, state, manifests and signing
+bench: need-cargo ## Measure reconciles, state, manifests, signing and safety
 	$(CARGO) bench --bench '*'
+
+safety: need-cargo ## Measure how many devices a bad build reaches, and write it into its page
+	UPDATE_DOCS=1 $(CARGO) bench --bench safety
 
 MSRV = $(shell awk -F '"' '/^rust-version = / {print $$2}' Cargo.toml)
 msrv: need-cargo ## Compile the program with the oldest Rust that Cargo.toml promises

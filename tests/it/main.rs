@@ -21,6 +21,7 @@ mod manuals;
 mod ocean_connect_client;
 mod plan;
 mod plan_verb;
+mod safety;
 mod several_rollouts;
 mod simulator;
 mod state;

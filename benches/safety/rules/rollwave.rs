@@ -1,0 +1,137 @@
+//! Rollwave: its own gates and stop rules judge the counts; this file only walks the stages, as `decide::rollout` does.
+//! `tests/it/safety.rs` compares the walk with the whole decision, `decide::rollout::plan`.
+
+use super::super::fleet::Fleet;
+use super::super::rollout::{Next, Rollout, Rule, Tally};
+use jiff::Timestamp;
+use rollwave::api::{Evidence, Gate, Period, Select, StageCounts, StopRule, Verdict};
+use rollwave::decide::rollout::gates::outcome;
+use rollwave::decide::rollout::stop_rules;
+use serde::Deserialize;
+
+/// The stages and stop rules of a manifest; the types are those of the API.
+#[derive(Deserialize)]
+struct Spec {
+    stages: Vec<Stage>,
+    stop: Vec<StopRule>,
+}
+
+#[derive(Deserialize)]
+struct Stage {
+    select: Select,
+    soak: Option<Period>,
+    #[serde(default)]
+    gates: Vec<Gate>,
+}
+
+impl Stage {
+    /// Percentages of the ranks, which are random: the fleet of the benchmark has exactly as many.
+    fn size(&self, fleet: Fleet, sent: u32) -> u32 {
+        let below = self.select.percent.map(|share| fleet.percent(share.parts_per_million() / 10_000));
+        self.select.count.unwrap_or_else(|| below.unwrap_or(fleet.devices) - sent)
+    }
+
+    fn soak(&self) -> u32 {
+        self.soak.map_or(0, |soak| u32::try_from(soak.as_secs() / 60).unwrap_or(u32::MAX))
+    }
+}
+
+/// A rollout under this manifest.
+pub fn begin(manifest: &str) -> Box<dyn Rule> {
+    let Spec { stages, stop } = serde_yaml::from_str(manifest).expect("a manifest that can be read");
+    Box::new(Rollwave { stages, stop, current: 0, observed: None, sample: None })
+}
+
+struct Rollwave {
+    stages: Vec<Stage>,
+    stop: Vec<StopRule>,
+    /// The stage that was dispatched last; those before have passed.
+    current: usize,
+    /// When enough devices of it had an outcome for its soak to begin.
+    observed: Option<u32>,
+    sample: Option<u32>,
+}
+
+impl Rule for Rollwave {
+    fn poll(&mut self, rollout: &mut Rollout<'_>) -> Next {
+        if rollout.groups() == 0 {
+            self.dispatch(rollout);
+            return Next::Continue;
+        }
+        // Verdicts depend on counts alone: without news only the end of a soak can change one.
+        if !rollout.changed && self.soak_end() != Some(rollout.minute) {
+            return Next::Continue;
+        }
+        if self.fires(rollout) || self.is_held(rollout) {
+            return Next::Stop;
+        }
+        self.walk(rollout)
+    }
+}
+
+impl Rollwave {
+    fn dispatch(&self, rollout: &mut Rollout<'_>) {
+        let size = self.stages[self.current].size(rollout.fleet, rollout.total().sent);
+        rollout.send(self.current, size);
+    }
+
+    fn soak_end(&self) -> Option<u32> {
+        Some(self.observed? + self.stages[self.current].soak())
+    }
+
+    fn fires(&self, rollout: &Rollout<'_>) -> bool {
+        let counts = counts(rollout.total());
+        self.stop
+            .iter()
+            .any(|rule| stop_rules::judge(rule, &counts, Timestamp::UNIX_EPOCH).verdict == Verdict::Fail)
+    }
+
+    fn judged(&self, rollout: &Rollout<'_>) -> Vec<Evidence> {
+        let counts = counts(rollout.group(self.current));
+        let gates = self.stages[self.current].gates.iter();
+        gates.map(|gate| outcome::judge(gate, &counts, self.sample, Timestamp::UNIX_EPOCH)).collect()
+    }
+
+    /// A gate has failed, or can no longer pass.
+    fn is_held(&self, rollout: &Rollout<'_>) -> bool {
+        let is_held = |gate: &Evidence| gate.verdict == Verdict::Fail || gate.is_hopeless();
+        self.judged(rollout).iter().any(is_held)
+    }
+
+    /// Soaks, takes the sample, and begins the next stage when all gates pass.
+    fn walk(&mut self, rollout: &mut Rollout<'_>) -> Next {
+        let counts = counts(rollout.group(self.current));
+        let gates = &self.stages[self.current].gates;
+        if self.observed.is_none() && outcome::is_observed(gates, &counts) {
+            self.observed = Some(rollout.minute);
+        }
+        if self.soak_end().is_none_or(|end| rollout.minute < end) {
+            return Next::Continue;
+        }
+        self.sample = self.sample.or_else(|| outcome::freeze(gates, &counts));
+        if self.is_held(rollout) {
+            return Next::Stop;
+        }
+        if !self.judged(rollout).iter().all(|gate| gate.verdict == Verdict::Pass) {
+            return if counts.outstanding() == 0 { Next::Stop } else { Next::Continue };
+        }
+        if self.current + 1 < self.stages.len() {
+            (self.current, self.observed, self.sample) = (self.current + 1, None, None);
+            self.dispatch(rollout);
+        }
+        Next::Continue
+    }
+}
+
+/// The counts as Rollwave has them.
+fn counts(tally: Tally) -> StageCounts {
+    StageCounts {
+        assigned: tally.sent,
+        queued: tally.sent - tally.begun,
+        in_flight: tally.begun - tally.finished(),
+        succeeded: tally.succeeded,
+        failed: tally.failed,
+        timed_out: tally.timed_out,
+        ..StageCounts::default()
+    }
+}

@@ -143,11 +143,11 @@ fn has_unseen_job(object: &Object, inventory: &Inventory, limits: &Capabilities,
             |visible: Timestamp| inventory.jobs.oldest_list().is_none_or(|began| began < visible);
         visible.is_some_and(may_be_missed) && inventory.jobs.get(made.id).is_none()
     };
-    // An object whose own requests always fail cannot settle them; lists that others read prove the same.
+    // An object whose own requests always fail cannot settle them; lists that others read prove the same. Where lists are
+    // by package, and it was deleted meanwhile, its object would give the request up as lost: that holds no other object.
     let is_disproved = |intent: &Intent| {
-        let is_listed_by = intent.package_id.as_ref().is_none_or(|id| inventory.packages.has(id));
         let looked_at = inventory.jobs.oldest_list();
-        is_listed_by && looked_at.is_some_and(|at| journal::has_lapsed(intent, at, times, limits))
+        looked_at.is_some_and(|at| journal::has_lapsed(intent, at, times, limits))
     };
     let is_job = |intent: &Intent| {
         intent.operation == CreateOperation::CreateJob && intent.is_open() && !is_disproved(intent)
@@ -203,25 +203,28 @@ mod tests {
         assert!(!has_unseen_job(&with_job(&job), &Inventory::default(), &limits, &times));
     }
 
-    /// Its object may never get far enough to find that out.
+    /// Its object may never get far enough to find that out. On Alibaba Cloud no list shows whether it happened once the
+    /// package is deleted.
     #[test]
-    fn a_call_that_lists_prove_never_happened_keeps_no_other_object_waiting() {
+    fn a_call_that_cannot_take_effect_any_more_keeps_no_other_object_waiting() {
         let began: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
         let late = began + SignedDuration::from_mins(10);
         let times = Times { born: began, turn_began: late, now: late, clocks: Clocks::STEADY };
-        let limits = capabilities_of(CloudKind::HuaweiIotda, SignedDuration::from_secs(60));
         let spec = serde_json::json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": []});
-        let doubt = serde_json::json!({"token": "t", "operation": "CreateJob", "stage": "canary", "digest": "d",
-            "at": began, "state": "Ambiguous"});
-        let rollout = serde_json::json!({"metadata": {}, "spec": spec, "status": {"pending": [doubt]}});
-        let object = Object::Rollout(serde_json::from_value(rollout).unwrap());
-        let mut inventory = Inventory::default();
-        let is_unseen = |inventory: &Inventory| has_unseen_job(&object, inventory, &limits, &times);
-        assert!(is_unseen(&inventory), "nothing was listed");
-        inventory.jobs.note_listed(PackageKind::Firmware, began);
-        assert!(is_unseen(&inventory), "it was listed too early");
-        inventory.jobs.note_listed(PackageKind::Firmware, late);
-        assert!(!is_unseen(&inventory));
+        for (cloud, package) in [(CloudKind::HuaweiIotda, None), (CloudKind::AliyunIot, Some("deleted"))] {
+            let limits = capabilities_of(cloud, SignedDuration::from_secs(60));
+            let doubt = serde_json::json!({"token": "t", "operation": "CreateJob", "stage": "canary",
+                "digest": "d", "at": began, "state": "Ambiguous", "packageId": package});
+            let rollout = serde_json::json!({"metadata": {}, "spec": spec, "status": {"pending": [doubt]}});
+            let object = Object::Rollout(serde_json::from_value(rollout).unwrap());
+            let mut inventory = Inventory::default();
+            let is_unseen = |inventory: &Inventory| has_unseen_job(&object, inventory, &limits, &times);
+            assert!(is_unseen(&inventory), "nothing was listed");
+            inventory.jobs.note_listed(PackageKind::Firmware, began);
+            assert!(is_unseen(&inventory), "it was listed too early");
+            inventory.jobs.note_listed(PackageKind::Firmware, late);
+            assert!(!is_unseen(&inventory), "{cloud:?}");
+        }
     }
 
     /// A list cannot show which of two packages of one version an unanswered create has made.

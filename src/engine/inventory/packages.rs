@@ -77,12 +77,6 @@ impl Packages {
         Some(key.product.as_str()).filter(|product| !product.is_empty())
     }
 
-    /// True when a package of this id was observed.
-    #[must_use]
-    pub fn has(&self, id: &str) -> bool {
-        self.rows.values().flatten().any(|listed| listed.row.id == id)
-    }
-
     /// When this natural key was last observed, by a list or on its own.
     #[must_use]
     pub fn seen_at(&self, key: &PackageKey) -> Option<Timestamp> {

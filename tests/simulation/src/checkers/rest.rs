@@ -166,15 +166,15 @@ impl Rest<'_> {
         Ok(())
     }
 
-    /// Writes that are no unrest: a create that was refused is sent again once an hour, in case a right was given or a name was freed
-    /// meanwhile. That is an intent, the request, its answer and a status of the package, and two statuses of each rollout of it.
+    /// Writes that are no unrest: a create that was refused, of a package, of its verification or of a rollout's job, is sent again
+    /// once an hour, in case a right was given or a name was freed meanwhile. That is an intent, the request, its answer and a status
+    /// of the object, and two statuses of each rollout that waits for such a package.
     pub(crate) fn writes_of_retries(&self) -> u64 {
-        let packages = self.held().filter_map(|object| object.as_package());
-        let refused: Vec<&OtaPackage> = packages.filter(|package| is_refused(package)).collect();
+        let refused: Vec<&Arc<Object>> = self.held().filter(|object| is_refused(object)).collect();
         let waits = |object: &Object| match object {
-            Object::Rollout(rollout) => {
-                package_of(rollout, self.objects).is_some_and(|package| refused.contains(&package))
-            }
+            Object::Rollout(rollout) => package_of(rollout, self.objects).is_some_and(|package| {
+                refused.iter().any(|refused| refused.as_package().is_some_and(|of| of == package))
+            }),
             _ => false,
         };
         (4 * refused.len() + 2 * self.held().filter(|object| waits(object)).count()) as u64
@@ -332,10 +332,16 @@ fn outstanding(package: &OtaPackage) -> u32 {
 }
 
 /// The cloud, or our client, refuses what the spec asks for: its create was answered with an error that waiting does not change.
-fn is_refused(package: &OtaPackage) -> bool {
-    package.status.as_ref().is_some_and(|status| {
-        condition_is_true(&status.conditions, STALLED) && status.message.starts_with("CreatePackage: ")
-    })
+fn is_refused(object: &Object) -> bool {
+    let conditions = match object {
+        Object::Cloud(_) => None,
+        Object::Package(package) => package.status.as_ref().map(|status| &status.conditions),
+        Object::Rollout(rollout) => rollout.status.as_ref().map(|status| &status.conditions),
+    };
+    let creates = ["CreatePackage: ", "CreateJob: "];
+    let message = message_of(object);
+    conditions.is_some_and(|conditions| condition_is_true(conditions, STALLED))
+        && creates.iter().any(|create| message.starts_with(create))
 }
 
 fn message_of(object: &Object) -> &str {

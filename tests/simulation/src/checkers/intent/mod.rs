@@ -197,6 +197,9 @@ impl Intent {
             _ => written.clone(),
         };
         self.warrants.status_is(object, &durable, now);
+        if let Some(run) = run(&rollout) {
+            self.truth.stages_are(&run, &stage_names(&rollout), now);
+        }
         let failures = self.failures.status_is(&rollout, &mut self.truth, now);
         let stops =
             run(&rollout).map_or(Ok(()), |run| self.stops.status_is(&rollout, &run, &self.truth, now));
@@ -373,6 +376,13 @@ impl Intent {
 /// The run that a rollout's status is in.
 fn run(rollout: &OtaRollout) -> Option<Run> {
     Some((rollout.metadata.uid.clone()?, run_key(rollout.status.as_ref()?)))
+}
+
+/// The stages that its spec or its status names.
+fn stage_names(rollout: &OtaRollout) -> BTreeSet<&str> {
+    let observed = rollout.status.iter().flat_map(|status| &status.stages);
+    let wanted = rollout.spec.stages.iter().map(|stage| stage.name.as_str());
+    wanted.chain(observed.map(|stage| stage.name.as_str())).collect()
 }
 
 /// What is durable, once this status is.

@@ -58,6 +58,8 @@ pub(super) struct Cohort {
     members: BTreeMap<String, Member>,
     /// Devices that were seen to run the version since they were sent it.
     pub(super) ran: BTreeSet<String>,
+    /// The state was lost, and no key of a stage that neither spec nor status names is looked for: nothing shows its jobs.
+    is_untold: bool,
 }
 
 /// Numbers of devices of a run, at one moment: the smallest and the largest that may be true for whoever looks.
@@ -78,6 +80,7 @@ pub(super) struct Truth {
     /// What a device runs of a kind, since when, and what it ran before.
     versions: BTreeMap<(String, PackageKind), (String, Timestamp, Option<String>)>,
     numbers: BTreeMap<Run, VecDeque<(Timestamp, Numbers)>>,
+    state_lost: bool,
 }
 
 impl Truth {
@@ -173,7 +176,18 @@ impl Truth {
                 member.answered |= job.answered.contains(device);
             }
         }
-        self.look(&there, now);
+        self.look(&there, creates, now);
+    }
+
+    /// These are the stages that spec and status of the rollout of this run name.
+    pub(super) fn stages_are(&mut self, run: &Run, names: &BTreeSet<&str>, now: Timestamp) {
+        if !self.state_lost {
+            return;
+        }
+        for (sent, cohort) in self.cohorts.iter_mut().filter(|(sent, _)| run_of(sent) == *run) {
+            cohort.is_untold = !sent.stage.as_deref().is_some_and(|stage| names.contains(stage));
+        }
+        self.count(now);
     }
 
     fn versions_are<'a>(&mut self, versions: impl Iterator<Item = VersionTruth<'a>>, now: Timestamp) {
@@ -196,7 +210,12 @@ impl Truth {
             taken.for_each(|(_, member)| member.unsure = true);
         }
         let Some((sent, goal)) = sent.and_then(|sent| Some((sent, self.goals.get(sent)?))) else { return };
-        let new = || Cohort { goal: goal.clone(), members: BTreeMap::new(), ran: BTreeSet::new() };
+        let new = || Cohort {
+            goal: goal.clone(),
+            members: BTreeMap::new(),
+            ran: BTreeSet::new(),
+            is_untold: false,
+        };
         let cohort = self.cohorts.entry(sent.clone()).or_insert_with(new);
         for device in named {
             let member = cohort.members.entry(device).or_default();
@@ -205,11 +224,13 @@ impl Truth {
         }
     }
 
-    fn look(&mut self, there: &BTreeSet<&str>, now: Timestamp) {
+    fn look(&mut self, there: &BTreeSet<&str>, creates: &Creates, now: Timestamp) {
         for cohort in self.cohorts.values_mut() {
             for (device, member) in &mut cohort.members {
                 let running = self.versions.get(&(device.clone(), cohort.goal.kind));
                 member.unsure |= running.is_none() || !there.contains(member.job.as_str());
+                // The state was lost while the cloud did not list the job, as Alibaba Cloud does not once the package is deleted.
+                member.unsure |= creates.sent_by(&member.job).is_none();
                 member.runs = running.is_some_and(|(version, ..)| *version == cohort.goal.version);
                 member.recovered |= member.failed && member.runs;
                 member.failed |= member.is_failing();
@@ -226,7 +247,9 @@ impl Truth {
         let mut numbers: BTreeMap<Run, Numbers> = BTreeMap::new();
         for (sent, cohort) in &self.cohorts {
             let of_run = numbers.entry(run_of(sent)).or_default();
-            cohort.members.values().for_each(|member| of_run.add(member));
+            let is_unsure = |member: &Member| member.unsure || cohort.is_untold;
+            let members = cohort.members.values();
+            members.for_each(|member| of_run.add(&Member { unsure: is_unsure(member), ..member.clone() }));
         }
         for (run, numbers) in numbers {
             let history = self.numbers.entry(run).or_default();
@@ -254,6 +277,7 @@ impl Truth {
 
     /// The state is lost, or is again what it was.
     pub(super) fn forget(&mut self) {
+        self.state_lost = true;
         let members = self.cohorts.values_mut().flat_map(|cohort| cohort.members.values_mut());
         members.for_each(|member| member.unsure |= member.is_anonymous);
     }
@@ -310,5 +334,25 @@ mod tests {
             numbers.add(&member);
             assert_eq!(numbers, Numbers { failing, running, sent: 1 }, "{member:?}");
         }
+    }
+
+    #[test]
+    fn what_no_name_leads_to_is_unsure_once_the_state_is_lost() {
+        let sent = Sent { uid: "u".into(), package: "p/1".into(), stage: Some("old".into()) };
+        let goal = Goal { kind: PackageKind::Firmware, version: "V2".into() };
+        let failed = Member { answered: true, ..Member::default() };
+        let members = BTreeMap::from([("a".to_owned(), failed)]);
+        let cohort = Cohort { goal, members, ran: BTreeSet::new(), is_untold: false };
+        let mut truth = Truth { cohorts: BTreeMap::from([(sent.clone(), cohort)]), ..Truth::default() };
+        let failing = |truth: &mut Truth, names: &[&str], second: i64| {
+            let now = Timestamp::from_second(second).unwrap();
+            truth.stages_are(&run_of(&sent), &names.iter().copied().collect(), now);
+            truth.count(now);
+            truth.numbers_since(&run_of(&sent), now).last().unwrap().failing
+        };
+        assert_eq!(failing(&mut truth, &["new"], 1), (1, 1), "the status remembers it");
+        truth.forget();
+        assert_eq!(failing(&mut truth, &["new"], 2), (0, 1));
+        assert_eq!(failing(&mut truth, &["old"], 3), (1, 1), "it is found again");
     }
 }

@@ -11,10 +11,13 @@ pub struct Fleet {
     pub devices: u32,
 }
 
+/// Devices of the benchmark's fleet.
+pub const DEVICES: u32 = 10_000;
+
 impl Fleet {
     /// The fleet of the benchmark.
     pub const fn of(seed: u64) -> Self {
-        Self { seed, devices: 10_000 }
+        Self { seed, devices: DEVICES }
     }
 
     /// The device of this rank.

@@ -50,8 +50,9 @@ pub struct OtaRolloutSpec {
     /// Order in which devices are upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// Stages in order; a last stage with the remaining devices is implied. When absent, the default stages: `probe` (25 devices,
-    /// soak 30m), `canary` (130, soak 24h; from 300 targeted devices on), `tenth` (10%, soak 24h; from 1,500 on) and `rest`.
+    /// Stages in order; a last stage with the remaining devices is implied. When absent, the default stages: `probe` (25 devices
+    /// of which 70% must succeed, soak 30m), `canary` (130, 90%, soak 24h; from 300 targeted devices on), `tenth` (10% of the fleet,
+    /// soak 24h; from 1,500 on) and `rest`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 50))]
     #[x_kube(

@@ -16,17 +16,38 @@ struct Standard {
     from: u32,
     select: Select,
     soak: Period,
+    /// Success rate in percent; none where the size of the stage varies with the fleet, so that it decides.
+    goal: Option<u32>,
+}
+
+impl Standard {
+    fn stage(self) -> Stage {
+        let with_goal = |goal| {
+            let mut gate = gate();
+            gate.outcome.min_success = Some(Percent::whole(goal));
+            vec![gate]
+        };
+        let gates = self.goal.map(with_goal);
+        Stage { gates, ..stage(self.name.to_owned(), self.select, Some(self.soak)) }
+    }
 }
 
 /// The first stage finds what fails on every fourth device at the price of 25, the second proves 90 % with enough devices to
-/// hold hardly any good build. Later stages have the rest: it is implied.
+/// hold hardly any good build. The third has few devices in a fleet of little more than 1,500, and could not prove a fixed rate
+/// there. The rest is implied.
 fn standard() -> [Standard; 3] {
     let count = |count| Select { count: Some(count), ..Select::default() };
     let tenth = Select { percent: Some(Percent::whole(10)), ..Select::default() };
     [
-        Standard { name: "probe", from: 0, select: count(25), soak: Period::seconds(30 * 60) },
-        Standard { name: "canary", from: 300, select: count(130), soak: Period::hours(24) },
-        Standard { name: "tenth", from: 1_500, select: tenth, soak: Period::hours(24) },
+        Standard {
+            name: "probe",
+            from: 0,
+            select: count(25),
+            soak: Period::seconds(30 * 60),
+            goal: Some(70),
+        },
+        Standard { name: "canary", from: 300, select: count(130), soak: Period::hours(24), goal: Some(90) },
+        Standard { name: "tenth", from: 1_500, select: tenth, soak: Period::hours(24), goal: None },
     ]
 }
 
@@ -38,10 +59,7 @@ fn stage(name: String, select: Select, soak: Option<Period>) -> Stage {
 /// stage selects.
 #[must_use]
 pub fn stages(spec: &OtaRolloutSpec, targeted: u32) -> Vec<Stage> {
-    let sized = |standard: Standard| {
-        (targeted >= standard.from)
-            .then(|| stage(standard.name.to_owned(), standard.select, Some(standard.soak)))
-    };
+    let sized = |standard: Standard| (targeted >= standard.from).then(|| standard.stage());
     with_rest(match spec.stages.is_empty() {
         true => standard().into_iter().filter_map(sized).collect(),
         false => spec.stages.clone(),
@@ -63,7 +81,7 @@ pub fn stage_named<'a>(spec: &'a OtaRolloutSpec, name: &str) -> Option<Cow<'a, S
         return Some(Cow::Borrowed(written));
     }
     let standard = standard().into_iter().find(|standard| spec.stages.is_empty() && standard.name == name)?;
-    Some(Cow::Owned(stage(standard.name.to_owned(), standard.select, Some(standard.soak))))
+    Some(Cow::Owned(standard.stage()))
 }
 
 fn with_rest(mut stages: Vec<Stage>) -> Vec<Stage> {

@@ -34,27 +34,30 @@ stop:
 - {name: failures, method: EProcess, maxFailure: 5%, action: Pause}
 ";
 
-/// The default stages for 1,500 devices or more; `soak` is that of the stages after the probe.
-pub fn default(soak: &str) -> String {
-    format!(
-        "
+/// The default stages for 1,500 devices or more. The page of the table shows them.
+pub const DEFAULT: &str = "
 stages:
 - name: probe
-  select: {{count: 25}}
+  select: {count: 25}
   soak: 30m
-  gates: [{{name: proven, outcome: {{minSuccess: 70%}}}}]
+  gates: [{name: default, outcome: {minSuccess: 70%}}]
 - name: canary
-  select: {{count: 130}}
-  soak: {soak}
-  gates: [{{name: proven, outcome: {{minSuccess: 90%}}}}]
+  select: {count: 130}
+  soak: 24h
+  gates: [{name: default, outcome: {minSuccess: 90%}}]
 - name: tenth
-  select: {{percent: 10%}}
-  soak: {soak}
-  gates: [{{name: proven, outcome: {{minSuccess: 95%}}}}]
+  select: {percent: 10%}
+  soak: 24h
 - name: rest
-  select: {{rest: true}}
+  select: {rest: true}
 stop:
-- {{name: failures, method: EProcess, maxFailure: 5%}}
-"
-    )
+- {name: failures, method: EProcess, maxFailure: 5%}
+";
+
+/// The default stages with shorter soaks.
+pub fn short_soaks() -> String {
+    DEFAULT.replace("24h", "30m")
 }
+
+/// A rollout that states no stages and no rules.
+pub const SHORTEST: &str = "";

@@ -8,6 +8,7 @@ mod hawkbit;
 pub mod manifests;
 pub mod rollwave;
 
+use super::fleet::DEVICES;
 use super::rollout::Rule;
 
 /// A row of the table.
@@ -51,13 +52,13 @@ pub const CONTENDERS: [Contender; 10] =
             Box::new(argo::Argo::default())
         }),
         ours("Rollwave, canary of 60", Some("README manifest, new judge"), || {
-            rollwave::begin(manifests::SMALL_CANARY)
+            rollwave::begin(manifests::SMALL_CANARY, DEVICES)
         }),
-        ours("Rollwave, the front page", None, || rollwave::begin(manifests::README)),
+        ours("Rollwave, the front page", None, || rollwave::begin(manifests::README, DEVICES)),
         ours(SHORT_SOAKS, Some("Rollwave default, soak 30m, no control"), || {
-            rollwave::begin(&manifests::default("30m"))
+            rollwave::begin(&manifests::short_soaks(), DEVICES)
         }),
-        ours(DEFAULT, Some("Rollwave default"), || rollwave::begin(&manifests::default("24h"))),
+        ours(DEFAULT, Some("Rollwave default"), || rollwave::begin(manifests::SHORTEST, DEVICES)),
     ];
 
 /// The default stages with shorter soaks. The page of the table shows them above it.

@@ -4,42 +4,29 @@
 use super::super::fleet::Fleet;
 use super::super::rollout::{Next, Rollout, Rule, Tally};
 use jiff::Timestamp;
-use rollwave::api::{Evidence, Gate, Period, Select, StageCounts, StopRule, Verdict};
-use rollwave::decide::rollout::gates::outcome;
+use rollwave::api::{Evidence, OtaRolloutSpec, Stage, StageCounts, StopRule, Verdict};
+use rollwave::decide::defaults;
+use rollwave::decide::rollout::gates::requirement::Requirement;
+use rollwave::decide::rollout::gates::{outcome, required};
 use rollwave::decide::rollout::stop_rules;
-use serde::Deserialize;
 
-/// The stages and stop rules of a manifest; the types are those of the API.
-#[derive(Deserialize)]
-struct Spec {
-    stages: Vec<Stage>,
-    stop: Vec<StopRule>,
+/// A rollout under these stages and stop rules of a manifest; the default ones where it has none.
+pub fn begin(manifest: &str, fleet: u32) -> Box<dyn Rule> {
+    let whole = format!("packageRef: {{name: p}}\ntargets: {{all: true}}\n{manifest}");
+    let spec: OtaRolloutSpec = serde_yaml::from_str(&whole).expect("a manifest that can be read");
+    let stages = defaults::stages(&spec, fleet);
+    let stop = defaults::stop_rules(&spec).into_owned();
+    Box::new(Rollwave { stages, stop, current: 0, gates: Vec::new(), observed: None, sample: None })
 }
 
-#[derive(Deserialize)]
-struct Stage {
-    select: Select,
-    soak: Option<Period>,
-    #[serde(default)]
-    gates: Vec<Gate>,
+/// Percentages of the ranks, which are random: the fleet of the benchmark has exactly as many.
+fn size(stage: &Stage, fleet: Fleet, sent: u32) -> u32 {
+    let below = stage.select.percent.map(|share| fleet.percent(share.parts_per_million() / 10_000));
+    stage.select.count.unwrap_or_else(|| below.unwrap_or(fleet.devices) - sent)
 }
 
-impl Stage {
-    /// Percentages of the ranks, which are random: the fleet of the benchmark has exactly as many.
-    fn size(&self, fleet: Fleet, sent: u32) -> u32 {
-        let below = self.select.percent.map(|share| fleet.percent(share.parts_per_million() / 10_000));
-        self.select.count.unwrap_or_else(|| below.unwrap_or(fleet.devices) - sent)
-    }
-
-    fn soak(&self) -> u32 {
-        self.soak.map_or(0, |soak| u32::try_from(soak.as_secs() / 60).unwrap_or(u32::MAX))
-    }
-}
-
-/// A rollout under this manifest.
-pub fn begin(manifest: &str) -> Box<dyn Rule> {
-    let Spec { stages, stop } = serde_yaml::from_str(manifest).expect("a manifest that can be read");
-    Box::new(Rollwave { stages, stop, current: 0, observed: None, sample: None })
+fn soak(stage: &Stage) -> u32 {
+    stage.soak.map_or(0, |soak| u32::try_from(soak.as_secs() / 60).unwrap_or(u32::MAX))
 }
 
 struct Rollwave {
@@ -47,6 +34,8 @@ struct Rollwave {
     stop: Vec<StopRule>,
     /// The stage that was dispatched last; those before have passed.
     current: usize,
+    /// What it must prove.
+    gates: Vec<Requirement>,
     /// When enough devices of it had an outcome for its soak to begin.
     observed: Option<u32>,
     sample: Option<u32>,
@@ -70,13 +59,15 @@ impl Rule for Rollwave {
 }
 
 impl Rollwave {
-    fn dispatch(&self, rollout: &mut Rollout<'_>) {
-        let size = self.stages[self.current].size(rollout.fleet, rollout.total().sent);
+    fn dispatch(&mut self, rollout: &mut Rollout<'_>) {
+        let stage = &self.stages[self.current];
+        let size = size(stage, rollout.fleet, rollout.total().sent);
+        self.gates = required(stage, self.current + 1 == self.stages.len(), size);
         rollout.send(self.current, size);
     }
 
     fn soak_end(&self) -> Option<u32> {
-        Some(self.observed? + self.stages[self.current].soak())
+        Some(self.observed? + soak(&self.stages[self.current]))
     }
 
     fn fires(&self, rollout: &Rollout<'_>) -> bool {
@@ -88,8 +79,10 @@ impl Rollwave {
 
     fn judged(&self, rollout: &Rollout<'_>) -> Vec<Evidence> {
         let counts = counts(rollout.group(self.current));
-        let gates = self.stages[self.current].gates.iter();
-        gates.map(|gate| outcome::judge(gate, &counts, self.sample, Timestamp::UNIX_EPOCH)).collect()
+        self.gates
+            .iter()
+            .map(|gate| outcome::judge(gate, &counts, self.sample, Timestamp::UNIX_EPOCH))
+            .collect()
     }
 
     /// A gate has failed, or can no longer pass.
@@ -101,7 +94,7 @@ impl Rollwave {
     /// Soaks, takes the sample, and begins the next stage when all gates pass.
     fn walk(&mut self, rollout: &mut Rollout<'_>) -> Next {
         let counts = counts(rollout.group(self.current));
-        let gates = &self.stages[self.current].gates;
+        let gates = &self.gates;
         if self.observed.is_none() && outcome::is_observed(gates, &counts) {
             self.observed = Some(rollout.minute);
         }

@@ -241,7 +241,7 @@ mod tests {
         let risk = of(&[("probe", 25), ("canary", 130), ("tenth", 845), ("rest", 9_000)], &spec);
         insta::assert_snapshot!(text(&risk));
         let goals: Vec<String> = risk.gates.iter().map(|gate| gate.required.goal.text()).collect();
-        assert_eq!(goals, ["73 %", "90 %", "95 %"]);
+        assert_eq!(goals, ["70 %", "90 %", "95 %"]);
         assert_eq!(risk.gates.iter().find_map(GateRisk::warning), None);
     }
 

@@ -176,8 +176,9 @@ impl Pass<'_, '_> {
 
     /// True when the spec has gates for the stage.
     pub(super) fn has_written_gates(&self, index: usize) -> bool {
-        let gates = self.context.stages.get(index).and_then(|stage| stage.gates.as_ref());
-        gates.is_some_and(|gates| !gates.is_empty())
+        let name = self.status.stages.get(index).map(|stage| &stage.name);
+        let written = self.context.rollout.spec.stages.iter().find(|stage| Some(&stage.name) == name);
+        written.and_then(|stage| stage.gates.as_ref()).is_some_and(|gates| !gates.is_empty())
     }
 
     /// Notes the size of stages whose jobs were found again after a lost state.

@@ -279,6 +279,8 @@ impl Story {
             "--wait",
             "--timeout",
             "50s",
+            // Many manifests may be gone since a life was last long enough to see it, and that is intended.
+            "--allow-prune",
         ]));
         let truth = self.lab.cloud(|cloud| (cloud.packages(), cloud.tasks()));
         assert_eq!(ended.code, Some(0), "{when}: {}\n{truth:#?}", ended.said());

@@ -70,7 +70,7 @@ fn the_default_gate_says_what_it_requires_and_where_that_comes_from() {
     let object = Object::Rollout(world.rollout.clone());
     insta::assert_snapshot!(explain(&object, std::slice::from_ref(&object), world.now).seen.join("\n"), @r"
     Stage probe (1 of 3): 0 of 0 devices updated.
-    Gate default requires a Wilson lower bound of at least 73 % at 95 % confidence, chosen for the size of the stage, from at least 1 device and 80 % of the stage.
+    Gate default requires a Wilson lower bound of at least 70 % at 95 % confidence, from at least 1 device and 80 % of the stage.
     ");
 }
 
@@ -110,4 +110,16 @@ fn an_edit_that_switches_the_default_gates_and_rules_off_is_told() {
     let status = world.reconcile().status;
     let told = status.decisions.iter().find(|decision| decision.rule == Reason::SafeguardsRemoved);
     insta::assert_snapshot!(told.unwrap().message, @"an edit removed stop rule failures while the rollout was in progress: put it back unless this was intended");
+}
+
+#[test]
+fn a_stage_without_gates_must_prove_what_its_size_allows() {
+    let mut world = World::new(40, json!({"stages": [{"name": "canary", "select": {"count": 20}}]}));
+    world.reconcile();
+    let object = Object::Rollout(world.rollout.clone());
+    let seen = explain(&object, std::slice::from_ref(&object), world.now).seen;
+    insta::assert_snapshot!(seen[1], @"Gate default requires a Wilson lower bound of at least 68 % at 95 % confidence, chosen for the size of the stage, from at least 1 device and 80 % of the stage.");
+    let status =
+        run(&mut world, |id| if id.ends_with(['1', '2', '3']) { Fate::Fails } else { Fate::Succeeds });
+    assert_eq!((status.phase, world.jobs.len()), (RolloutPhase::Held, 1), "{}", status.message);
 }

@@ -1,8 +1,11 @@
 //! The page shows figures of the bench: rows that are cheap in a debug build are computed again.
 
 use super::figures;
+use super::fleet::DEVICES;
 use super::rules::{CONTENDERS, DEFAULT, SHORT_SOAKS, manifests};
 use super::table::{COLUMNS, PAGE, replace, table};
+use rollwave::api::OtaRolloutSpec;
+use rollwave::decide::defaults;
 use serde_json::Value;
 
 /// Stopped soon, so that even 2,000 rollouts take a second or two.
@@ -40,17 +43,30 @@ fn the_table_has_a_row_for_each_rule_and_its_cheap_cells_are_what_the_bench_comp
 /// `stages` and `stop` of the first manifest of a rollout in a page.
 fn manifest(page: &str) -> [Value; 2] {
     let blocks = page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let rollout = blocks.into_iter().find(|block| block.contains("kind: OtaRollout")).unwrap();
+    let rollout = blocks
+        .into_iter()
+        .find(|block| block.contains("kind: OtaRollout") && block.contains("stages:"))
+        .unwrap();
     let manifest: Value = serde_yaml::from_str(rollout).unwrap();
     ["stages", "stop"].map(|field| manifest["spec"][field].clone())
 }
 
 #[test]
 fn the_bench_runs_the_manifests_that_the_pages_show() {
-    for (path, runs) in [(PAGE, manifests::default("24h")), ("README.md", manifests::README.to_owned())] {
-        let runs: Value = serde_yaml::from_str(&runs).unwrap();
+    for (path, runs) in [(PAGE, manifests::DEFAULT), ("README.md", manifests::README)] {
+        let runs: Value = serde_yaml::from_str(runs).unwrap();
         assert_eq!(manifest(&text(path)), ["stages", "stop"].map(|field| runs[field].clone()), "{path}");
     }
+}
+
+#[test]
+fn the_page_shows_the_stages_and_the_rule_of_a_rollout_that_states_none() {
+    let parse = |manifest: &str| -> OtaRolloutSpec {
+        serde_yaml::from_str(&format!("packageRef: {{name: p}}\ntargets: {{all: true}}\n{manifest}")).unwrap()
+    };
+    let (written, shortest) = (parse(manifests::DEFAULT), parse(manifests::SHORTEST));
+    assert_eq!(defaults::stages(&shortest, DEVICES), written.stages);
+    assert_eq!(defaults::stop_rules(&shortest), defaults::stop_rules(&written));
 }
 
 #[test]

@@ -16,7 +16,9 @@ pub(super) fn stages(rollout: &OtaRollout) -> Vec<Stage> {
         let size = known.iter().find(|known| known.name == stage.name).and_then(|known| known.size);
         let is_gated = size.is_some() && Some(index) != last;
         let gates = stage.gates.take();
-        let gates = gates.unwrap_or_else(|| if is_gated { vec![standard_gate()] } else { Vec::new() });
+        let gates = gates.unwrap_or_else(|| {
+            if is_gated { vec![standard_gate(rate(rollout, &stage.name))] } else { Vec::new() }
+        });
         stage.gates = Some(gates.into_iter().map(|gate| sized(gate, size.unwrap_or(0))).collect());
     }
     stages
@@ -44,10 +46,17 @@ fn standard(known: &[StageStatus]) -> Vec<Stage> {
     all
 }
 
-fn standard_gate() -> Gate {
+/// The rate of the gate of a default stage, if it does not depend on the size of the stage.
+fn rate(rollout: &OtaRollout, stage: &str) -> Option<u32> {
+    let rates = [("probe", 70), ("canary", 90)];
+    let of = rates.into_iter().find(|(name, _)| *name == stage).map(|(_, rate)| rate);
+    of.filter(|_| rollout.spec.stages.is_empty())
+}
+
+fn standard_gate(rate: Option<u32>) -> Gate {
     let outcome = OutcomeGate {
         method: GateMethod::Wilson,
-        min_success: None,
+        min_success: rate.map(Percent::whole),
         confidence: Percent::whole(95),
         min_sample: 1,
         min_observed: Percent::whole(80),
@@ -88,7 +97,7 @@ mod tests {
     #[test]
     fn the_rate_of_a_gate_that_states_none_is_that_of_the_books() {
         for (devices, rate) in [(2, 100), (7, 100), (8, 54), (10, 58), (20, 68), (25, 73)] {
-            let gate = sized(standard_gate(), devices);
+            let gate = sized(standard_gate(None), devices);
             assert_eq!(gate.outcome.min_success, Some(Percent::whole(rate)), "{devices}");
         }
     }

@@ -219,6 +219,10 @@ pub struct Stage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub windows: Vec<Window>,
+    /// Sends the stage in pieces: the next one when enough devices of those before have an outcome (the largest `minObserved` of
+    /// the gates). When absent, all devices are sent at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
     /// How long the stage is observed after its devices have answered, before its gates are evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soak: Option<Period>,
@@ -262,6 +266,15 @@ pub struct Select {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("rest can only be true: leave it out otherwise"))]
     pub rest: Option<bool>,
+}
+
+/// The pieces in which a stage is sent.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Batch {
+    /// Devices of a piece.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub size: u32,
 }
 
 /// How long a stage waits for its devices, and what happens after that.

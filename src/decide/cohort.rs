@@ -127,6 +127,7 @@ mod tests {
             select,
             not_before: None,
             windows: Vec::new(),
+            batch: None,
             soak: None,
             deadline: None,
             gates: None,

@@ -52,7 +52,16 @@ fn standard() -> [Standard; 3] {
 }
 
 fn stage(name: String, select: Select, soak: Option<Period>) -> Stage {
-    Stage { name, select, not_before: None, windows: Vec::new(), soak, deadline: None, gates: None }
+    Stage {
+        name,
+        select,
+        not_before: None,
+        windows: Vec::new(),
+        batch: None,
+        soak,
+        deadline: None,
+        gates: None,
+    }
 }
 
 /// The stages of a rollout to so many targeted devices, with the last one that the spec implies: all devices that no other

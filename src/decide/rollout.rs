@@ -10,6 +10,7 @@
 //! idempotency key of the next attempt. Devices with a final outcome keep it.
 
 mod advance;
+mod batch;
 mod deadline;
 mod dispatch;
 mod findings;
@@ -255,6 +256,7 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         dispatched_at: None,
         selected_by: None,
         size: None,
+        unsent: 0,
         clock: None,
         findings: Vec::new(),
         observed_at: None,

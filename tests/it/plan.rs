@@ -1,5 +1,6 @@
 //! The judge, end to end: what a rollout and a package do in a tiny cloud.
 
+mod batch;
 mod deadline;
 mod defaults;
 mod laws;

@@ -16,7 +16,7 @@ pub fn begin(manifest: &str, fleet: u32) -> Box<dyn Rule> {
     let spec: OtaRolloutSpec = serde_yaml::from_str(&whole).expect("a manifest that can be read");
     let stages = defaults::stages(&spec, fleet);
     let stop = defaults::stop_rules(&spec).into_owned();
-    Box::new(Rollwave { stages, stop, current: 0, gates: Vec::new(), observed: None, sample: None })
+    Box::new(Rollwave { spec, stages, stop, current: 0, gates: Vec::new(), observed: None, sample: None })
 }
 
 /// Percentages of the ranks, which are random: the fleet of the benchmark has exactly as many.
@@ -30,6 +30,7 @@ fn soak(stage: &Stage) -> u32 {
 }
 
 struct Rollwave {
+    spec: OtaRolloutSpec,
     stages: Vec<Stage>,
     stop: Vec<StopRule>,
     /// The stage that was dispatched last; those before have passed.
@@ -62,7 +63,7 @@ impl Rollwave {
     fn dispatch(&mut self, rollout: &mut Rollout<'_>) {
         let stage = &self.stages[self.current];
         let size = size(stage, rollout.fleet, rollout.total().sent);
-        self.gates = required(stage, self.current + 1 == self.stages.len(), size);
+        self.gates = required(&self.spec, stage, self.current + 1 == self.stages.len(), size);
         rollout.send(self.current, size);
     }
 

@@ -176,6 +176,9 @@ pub struct StageStatus {
     /// Devices that it was dispatched with; a gate without `minSuccess` requires what so many can prove.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
+    /// Devices of it that no job was created for yet; they are sent next.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsent: u32,
     /// What is known of devices that do not run the version, the most frequent of each kind first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -206,6 +209,21 @@ pub struct StageStatus {
     /// Result of each gate at its last evaluation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Evidence>,
+}
+
+impl StageStatus {
+    /// Its counts, where devices that are in no job yet are queued like those that are.
+    #[must_use]
+    pub fn counts_in_full(&self) -> StageCounts {
+        let (assigned, queued) = (self.counts.assigned + self.unsent, self.counts.queued + self.unsent);
+        StageCounts { assigned, queued, ..self.counts }
+    }
+
+    /// The phase in which a stage that was held continues: it may not have been sent in full.
+    #[must_use]
+    pub const fn phase_to_continue(&self) -> StagePhase {
+        if self.unsent > 0 { StagePhase::Dispatching } else { StagePhase::Running }
+    }
 }
 
 /// Phase of a stage.

@@ -97,6 +97,7 @@ pub(super) const ROWS: &[Row] = &[
         field: "spec.stages[].windows",
         clouds: [Emulated("jobs are created while a window is open, not scheduled in the cloud"); 4],
     },
+    Row { field: "spec.stages[].batch", clouds: OURS },
     Row { field: "spec.stages[].soak", clouds: OURS },
     Row { field: "spec.stages[].deadline", clouds: OURS },
     Row { field: "spec.stages[].gates", clouds: OURS },

@@ -43,7 +43,7 @@ fn current<'a>(rollout: &OtaRollout, status: &'a OtaRolloutStatus) -> Option<Cur
     let required = |spec: &Stage| match (stage.size, &spec.gates) {
         // The size is known once the stage is dispatched.
         (None, None) => Vec::new(),
-        (size, _) => gates::required(spec, is_last, size.unwrap_or_default()),
+        (size, _) => gates::required(&rollout.spec, spec, is_last, size.unwrap_or_default()),
     };
     let gates = spec.as_ref().map(required).unwrap_or_default();
     Some(Current { spec, stage, gates })
@@ -265,6 +265,10 @@ fn stage_next(current: &Current<'_>, status: &OtaRolloutStatus, now: Timestamp) 
     }
     match stage.phase {
         StagePhase::Waiting => Vec::new(),
+        StagePhase::Dispatching if spec.is_some_and(|spec| spec.batch.is_some()) => {
+            let waits = format!("{}.", status.message.trim_end_matches('.'));
+            std::iter::once(waits).chain(gates_next(current)).collect()
+        }
         StagePhase::Dispatching => vec![format!("Stage {} runs once its jobs are created.", stage.name)],
         StagePhase::Soaking => soak_next(spec, stage).into_iter().chain(gates_next(current)).collect(),
         StagePhase::Running | StagePhase::Held => gates_next(current),
@@ -286,7 +290,7 @@ fn gates_next(Current { stage, gates, .. }: &Current<'_>) -> Vec<String> {
             devices(open)
         )];
     }
-    gates.iter().map(|gate| outlook(&stage.name, gate, stage.counts)).collect()
+    gates.iter().map(|gate| outlook(&stage.name, gate, stage.counts_in_full())).collect()
 }
 
 /// What a gate would decide on possible future counts.

@@ -176,7 +176,7 @@ pub(super) fn rollout_warnings(
     for (index, stage) in written.iter().enumerate() {
         let size =
             stages.iter().find(|preview| preview.name == stage.name).map_or(0, |preview| preview.devices);
-        let gates = gates::required(stage, index == last, size);
+        let gates = gates::required(spec, stage, index == last, size);
         if gates.is_empty() && index < last {
             warnings.push(format!("stage {} has no gate (gates: []): the next stage starts when its devices have an outcome, unless more of them failed than succeeded", stage.name));
         }

@@ -207,6 +207,9 @@ fn upgrade<'a>(
 fn when(object: &OtaRollout, status: &OtaRolloutStatus, waits: bool, now: Timestamp) -> String {
     let released = released(object, status, waits);
     let sent = status.stages.iter().find(|stage| stage.phase == StagePhase::Dispatching);
+    if let Some(stage) = sent.filter(|stage| !stage.jobs.is_empty()) {
+        return format!("when enough devices of stage {} have an outcome", stage.name);
+    }
     let spec = sent.and_then(|sent| defaults::stage_named(&object.spec, &sent.name));
     match spec.as_ref().and_then(|spec| window::wait(spec, now)) {
         Some(wait) if released == "now" => format!("when it {}", wait.text_at(now)),

@@ -106,6 +106,7 @@ pub fn percent(chance: f64) -> String {
 /// A stage that has devices.
 struct Sized<'a> {
     stage: &'a PreviewStage,
+    batch: u32,
     gates: Vec<Requirement>,
     is_last: bool,
 }
@@ -120,8 +121,9 @@ pub fn risk(spec: &OtaRolloutSpec, written: &[Stage], stages: &[PreviewStage]) -
         .filter(|stage| stage.devices > 0)
         .filter_map(|stage| {
             let index = written.iter().position(|spec| spec.name == stage.name)?;
-            let gates = required(&written[index], index == last, stage.devices);
-            Some(Sized { stage, gates, is_last: index == last })
+            let gates = required(spec, &written[index], index == last, stage.devices);
+            let batch = written[index].batch.map_or(stage.devices, |batch| batch.size);
+            Some(Sized { stage, batch, gates, is_last: index == last })
         })
         .collect();
     if sized.is_empty() || stages.iter().any(|stage| stage.dispatched > 0) {
@@ -135,8 +137,10 @@ pub fn risk(spec: &OtaRolloutSpec, written: &[Stage], stages: &[PreviewStage]) -
 }
 
 fn build(fails_on: u32, stages: &[Sized<'_>], rules: &[StopRule]) -> Build {
-    let sent: Vec<Sent> =
-        stages.iter().map(|sized| Sent { devices: sized.stage.devices, limit: limit(sized) }).collect();
+    let sent: Vec<Sent> = stages
+        .iter()
+        .map(|sized| Sent { devices: sized.stage.devices, batch: sized.batch, limit: limit(sized) })
+        .collect();
     let first_stop =
         |devices: u32| rules.iter().filter_map(|rule| stop_rules::first_stop(rule, devices)).min();
     let boundary = Boundary {
@@ -170,7 +174,7 @@ fn ends_at(stages: &[Sized<'_>], outlook: &Outlook) -> Vec<(String, f64)> {
 }
 
 /// What a stage lets pass: the strictest of its gates, or without one as many failures as successes.
-fn limit(Sized { stage, gates, is_last }: &Sized<'_>) -> Limit {
+fn limit(Sized { stage, gates, is_last, .. }: &Sized<'_>) -> Limit {
     let devices = stage.devices;
     if gates.is_empty() {
         return if *is_last { Limit::Any } else { Limit::AtMost(devices / 2) };
@@ -243,6 +247,20 @@ mod tests {
         let goals: Vec<String> = risk.gates.iter().map(|gate| gate.required.goal.text()).collect();
         assert_eq!(goals, ["70 %", "90 %", "95 %"]);
         assert_eq!(risk.gates.iter().find_map(GateRisk::warning), None);
+    }
+
+    #[test]
+    fn a_canary_that_is_sent_in_batches_costs_fewer_devices() {
+        let mut canary = gated("canary", &json!({"count": 130}), "90%");
+        canary["batch"] = json!({"size": 25});
+        let spec = json!({"packageRef": {"name": "p"}, "targets": {"all": true}, "stages": [canary]});
+        insta::assert_snapshot!(text(&of(&[("canary", 130), ("rest", 9_870)], &spec)), @r"
+        2 %: 99.5 % 9938 to 9952; canary 0.5 %
+        5 %: 67.5 % 6733 to 6783; canary 32.5 %
+        10 %: 0.0 % 119 to 539; canary 95.4 %, rest 4.6 %
+        20 %: 0.0 % 30 to 45; canary 100.0 %
+        40 %: 0.0 % 8 to 26; canary 100.0 %
+        ");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) struct Pass<'g, 'a> {
     pub changed_stages: Option<String>,
     /// The first gate that failed, as a message.
     pub failed_gate: Option<String>,
+    /// The stage that is being dispatched, and its devices that are in no job yet.
+    pub unsent: Option<(usize, Vec<&'a str>)>,
 }
 
 /// Judges, and writes stages into the status. None when the members of groups or tags were not observed.
@@ -50,7 +52,8 @@ pub(super) fn advance(context: &Context<'_>, status: &mut OtaRolloutStatus) -> O
     let excluded = observed.population.shared.excluded(&observed.population.excluded);
     overlap::note_owners(status, excluded, context.now);
     status.pending.retain(|intent| observed.jobs.listed.iter().all(|ours| ours.token != intent.token));
-    let mut pass = Pass { context, status, observed, edited, changed_stages: changed, failed_gate: None };
+    let mut pass =
+        Pass { context, status, observed, edited, changed_stages: changed, failed_gate: None, unsent: None };
     pass.ignore_new_devices();
     let outcome = pass.judge();
     let Some(other) = pass.observed.other_instance.take() else { return Some(outcome) };
@@ -93,7 +96,7 @@ fn adopt_spec(context: &Context<'_>, status: &mut OtaRolloutStatus, edited: bool
         let index = known.iter().position(|known| known.name == stage.name);
         let mut kept = index.map_or_else(|| waiting_stage(&stage.name), |index| known.swap_remove(index));
         if edited && kept.phase == StagePhase::Held {
-            kept.phase = StagePhase::Running;
+            kept.phase = kept.phase_to_continue();
         }
         if edited && kept.phase != StagePhase::Passed {
             // Its gates may require another sample.
@@ -119,7 +122,7 @@ impl Pass<'_, '_> {
     /// Judges the gates, then walks the holds; the stages only when none holds the rollout.
     fn judge(&mut self) -> Outcome {
         self.status.stages.iter_mut().for_each(|stage| (stage.opens_at, stage.soaks_until) = (None, None));
-        self.note_sizes_found();
+        self.note_unsent();
         self.failed_gate = self.judge_gates();
         if let Some(outcome) = holds::first(holds::HOLDS, self) {
             return self.stopping_duplicates(outcome);

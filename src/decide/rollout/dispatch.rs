@@ -19,13 +19,19 @@ impl<'a> Pass<'_, 'a> {
     /// Dispatches a stage, or continues to. None when every device of it is in a job, or when it has none: then it has
     /// passed.
     pub(super) fn dispatch(&mut self, index: usize) -> Option<Outcome> {
-        let mut devices = self.newcomers(index);
-        let joining = as_count(devices.len());
-        devices.extend(self.unfinished(index));
+        let newcomers = self.unsent(index);
+        let joining = as_count(newcomers.len());
+        self.status.stages[index].unsent = joining;
+        let devices = self.next_batch(index, newcomers);
         let name = self.status.stages[index].name.clone();
         let waiting = self.status.stages[index].phase == StagePhase::Waiting;
         if devices.is_empty() {
             return self.nobody_left(index, &name);
+        }
+        if let Some(outcome) = self.waits_for_batch(index) {
+            self.note_size(index, joining);
+            self.status.stages[index].phase = StagePhase::Dispatching;
+            return Some(outcome);
         }
         let size = counted(devices.len(), "device");
         let unproven = self.unproven_before(index);
@@ -33,7 +39,7 @@ impl<'a> Pass<'_, 'a> {
             let message = format!("stage {name} ({size}) is not dispatched: {message}");
             return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
         }
-        if let Some(message) = self.too_few(index, devices.len()).filter(|_| waiting) {
+        if let Some(message) = self.too_few(index, joining).filter(|_| waiting) {
             return Some(Outcome::held(
                 Reason::StageTooSmall,
                 format!("stage {name} is not dispatched: {message}"),
@@ -61,12 +67,34 @@ impl<'a> Pass<'_, 'a> {
         if waiting {
             self.enter(index, StagePhase::Dispatching, Reason::StageReleased, &message);
         }
+        self.note_size(index, joining);
         let stage = &mut self.status.stages[index];
-        stage.size = stage.size.max(Some(stage.counts.assigned + joining));
         stage.dispatched_at = stage.dispatched_at.or(Some(self.context.now));
         let selected_by = self.context.stages.get(index).map(|stage| select_digest(&stage.select));
         stage.selected_by = stage.selected_by.take().or(selected_by);
         Some(Outcome::working(RolloutPhase::Progressing, Reason::StageDispatching, message).with(actions))
+    }
+
+    /// Counts the devices of a stage in dispatch that are in no job yet: its gates judge the whole stage.
+    pub(super) fn note_unsent(&mut self) {
+        let is_open = |stage: &StageStatus| stage.phase == StagePhase::Dispatching;
+        let Some(index) = self.status.stages.iter().position(is_open) else { return };
+        let devices = self.newcomers(index);
+        self.status.stages[index].unsent = as_count(devices.len());
+        self.unsent = Some((index, devices));
+    }
+
+    fn unsent(&mut self, index: usize) -> Vec<&'a str> {
+        match self.unsent.take_if(|(of, _)| *of == index) {
+            Some((_, devices)) => devices,
+            None => self.newcomers(index),
+        }
+    }
+
+    /// Notes once how many devices the stage has, with those that join it now.
+    fn note_size(&mut self, index: usize, joining: u32) {
+        let stage = &mut self.status.stages[index];
+        stage.size = stage.size.or(Some(stage.counts.assigned + joining));
     }
 
     /// What the cloud cannot honour of the spec, as a message.
@@ -77,11 +105,11 @@ impl<'a> Pass<'_, 'a> {
 
     /// Why a stage that could not pass its gates is not started while more devices may join it: those that report another
     /// version now, for example because an earlier release is still on its way to them.
-    fn too_few(&self, index: usize, devices: usize) -> Option<String> {
+    fn too_few(&self, index: usize, devices: u32) -> Option<String> {
         let gates = self.context.stages.get(index)?.gates.iter().flatten();
         let asked = gates.map(|gate| gate.outcome.min_sample).max()?;
         let elsewhere = self.status.excluded.by_version;
-        (elsewhere > 0 && as_count(devices) < asked).then(|| {
+        (elsewhere > 0 && devices < asked).then(|| {
             format!(
                 "it has {} now, and its gate needs {asked}; {} {} a version that is not upgraded from, and may join later",
                 counted(devices, "device"),
@@ -95,6 +123,7 @@ impl<'a> Pass<'_, 'a> {
     /// evidence: it is held instead of passing.
     fn nobody_left(&mut self, index: usize, name: &str) -> Option<Outcome> {
         if !self.status.stages[index].jobs.is_empty() {
+            self.note_size(index, 0);
             self.status.stages[index].phase = StagePhase::Running;
             return None;
         }
@@ -236,7 +265,7 @@ impl<'a> Pass<'_, 'a> {
     }
 
     /// Devices of the stage that have to go into another job.
-    fn unfinished(&self, index: usize) -> Vec<&'a str> {
+    pub(super) fn unfinished(&self, index: usize) -> Vec<&'a str> {
         self.observed.unfinished.get(index).map(Unfinished::devices).unwrap_or_default()
     }
 

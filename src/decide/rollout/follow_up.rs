@@ -64,6 +64,7 @@ impl<'a> Pass<'_, 'a> {
     }
 
     fn send_follow_up(&mut self, last: usize, late: Vec<&'a str>) -> Outcome {
+        let late = self.next_batch(last, late);
         let who = format!("follow-up for {} that became eligible late", counted(late.len(), "device"));
         if let Some(why) = self.unproven_before(last) {
             let message = format!(
@@ -72,6 +73,9 @@ impl<'a> Pass<'_, 'a> {
             return Outcome::held(Reason::FollowUpBlocked, message, self.is_live());
         }
         let progressing = |reason, message| Outcome::working(RolloutPhase::Progressing, reason, message);
+        if let Some(outcome) = self.waits_for_batch(last) {
+            return outcome;
+        }
         if let Some(why) = self.blocked().or_else(|| self.busy(&late)) {
             return progressing(Reason::DispatchBlocked, format!("{who}: not sent yet: {why}"));
         }

@@ -5,7 +5,7 @@ pub mod outcome;
 pub mod requirement;
 
 use super::advance::Pass;
-use crate::api::{Evidence, Reason, Stage, StageCounts, StagePhase, StageStatus, Verdict};
+use crate::api::{Evidence, OtaRolloutSpec, Reason, Stage, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::decide::defaults;
 use crate::decide::stage::{Target, as_count};
 use requirement::Requirement;
@@ -13,9 +13,10 @@ use std::collections::BTreeSet;
 
 /// What the gates of a stage require that was dispatched with so many devices.
 #[must_use]
-pub fn required(stage: &Stage, is_last: bool, devices: u32) -> Vec<Requirement> {
+pub fn required(spec: &OtaRolloutSpec, stage: &Stage, is_last: bool, devices: u32) -> Vec<Requirement> {
     let gates = defaults::gates(stage, is_last);
-    gates.iter().map(|gate| Requirement::new(gate, devices)).collect()
+    let of = if spec.stages.is_empty() { Requirement::of_default_stage } else { Requirement::new };
+    gates.iter().map(|gate| of(gate, devices)).collect()
 }
 
 impl Pass<'_, '_> {
@@ -25,7 +26,9 @@ impl Pass<'_, '_> {
         for index in 0..self.status.stages.len() {
             self.reopen_if_edited(index);
             let stage = &self.status.stages[index];
-            if stage.phase == StagePhase::Passed || stage.counts.assigned == 0 {
+            // Of one whose jobs were found after a lost state it is not known yet whether it was sent in full.
+            let is_judged = !matches!(stage.phase, StagePhase::Passed | StagePhase::Waiting);
+            if !is_judged || stage.counts.assigned == 0 {
                 continue;
             }
             let Some(evidence) = self.ask_gates(index) else { continue };
@@ -144,7 +147,7 @@ impl Pass<'_, '_> {
     /// judged on all devices that have begun.
     pub(super) fn judged(&self, index: usize) -> impl Iterator<Item = Evidence> {
         let stage = &self.status.stages[index];
-        let (counts, now) = (stage.counts, self.context.now);
+        let (counts, now) = (stage.counts_in_full(), self.context.now);
         let has_passed = stage.phase == StagePhase::Passed;
         let frozen = stage.sample.or_else(|| has_passed.then(|| counts.begun()));
         self.gates(index).into_iter().map(move |gate| outcome::judge(&gate, &counts, frozen, now))
@@ -170,8 +173,12 @@ impl Pass<'_, '_> {
     }
 
     fn required(&self, index: usize, devices: u32) -> Vec<Requirement> {
-        let is_last = index + 1 >= self.context.stages.len();
-        self.context.stages.get(index).map(|stage| required(stage, is_last, devices)).unwrap_or_default()
+        let (spec, is_last) = (&self.context.rollout.spec, index + 1 >= self.context.stages.len());
+        self.context
+            .stages
+            .get(index)
+            .map(|stage| required(spec, stage, is_last, devices))
+            .unwrap_or_default()
     }
 
     /// True when the spec has gates for the stage.
@@ -179,13 +186,6 @@ impl Pass<'_, '_> {
         let name = self.status.stages.get(index).map(|stage| &stage.name);
         let written = self.context.rollout.spec.stages.iter().find(|stage| Some(&stage.name) == name);
         written.and_then(|stage| stage.gates.as_ref()).is_some_and(|gates| !gates.is_empty())
-    }
-
-    /// Notes the size of stages whose jobs were found again after a lost state.
-    pub(super) fn note_sizes_found(&mut self) {
-        for stage in self.status.stages.iter_mut().filter(|stage| self.edited && !stage.jobs.is_empty()) {
-            stage.size = stage.size.or(Some(stage.counts.assigned));
-        }
     }
 }
 

@@ -153,6 +153,6 @@ fn order(stage: &mut StageStatus, is_known: impl Fn(&JobRef) -> bool) {
         stage.sample = None;
     }
     if stage.phase == StagePhase::Held {
-        stage.phase = StagePhase::Running;
+        stage.phase = stage.phase_to_continue();
     }
 }

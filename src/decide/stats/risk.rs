@@ -38,6 +38,8 @@ pub fn first_stop(devices: u32, fires: impl Fn(u32) -> bool) -> Option<u32> {
 pub struct Stage {
     /// Its size.
     pub devices: u32,
+    /// Devices that are sent together; its size when it is sent at once.
+    pub batch: u32,
     /// What its gate allows.
     pub limit: Limit,
 }
@@ -183,12 +185,28 @@ impl Walk<'_> {
         stopped
     }
 
-    /// All devices of a stage together: the chance that a rule stops it.
-    fn at_once(&mut self, devices: u32) -> f64 {
-        self.advance(devices);
-        let stopped = self.stop_at_boundary();
-        self.outlook.reached += stopped * f64::from(self.sent);
-        stopped
+    /// All devices of a batch together, one batch after the other: the chances that a rule stops it, and that its gate can no
+    /// longer pass before all are sent.
+    fn at_once(&mut self, stage: Stage) -> (f64, f64) {
+        let (mut stopped, mut held, mut left) = (0.0, 0.0, stage.devices);
+        while left > 0 && !self.rows.is_empty() {
+            let batch = left.min(stage.batch.max(1));
+            left -= batch;
+            self.advance(batch);
+            let now = self.stop_at_boundary();
+            let hopeless = if left > 0 { self.cut_hopeless(stage.limit) } else { 0.0 };
+            self.outlook.reached += (now + hopeless) * f64::from(self.sent);
+            stopped += now;
+            held += hopeless;
+        }
+        self.sent += left;
+        (stopped, held)
+    }
+
+    /// Ends what has more failures in the stage than its gate allows: its chance.
+    fn cut_hopeless(&mut self, limit: Limit) -> f64 {
+        let Limit::AtMost(allowed) = limit else { return 0.0 };
+        self.rows.values_mut().map(|row| row.cut_from(allowed + 1)).sum()
     }
 
     /// Ends the stage by its gate: the chance that it is held. What passes begins the next stage by its total.
@@ -223,7 +241,7 @@ impl Walk<'_> {
     }
 }
 
-/// The outlook of a build that fails at `rate`, where `at_once` says whether all devices of a stage begin together.
+/// The outlook of a build that fails at `rate`, where `at_once` says whether all devices of a batch begin together.
 #[must_use]
 pub fn outlook(stages: &[Stage], boundary: &Boundary<'_>, rate: f64, at_once: bool) -> Outlook {
     let rows = BTreeMap::from([(0, Row { first: 0, cells: vec![1.0] })]);
@@ -234,9 +252,10 @@ pub fn outlook(stages: &[Stage], boundary: &Boundary<'_>, rate: f64, at_once: bo
         if stage.limit == Limit::Any {
             walk.forget_stages();
         }
-        let stopped = if at_once { walk.at_once(stage.devices) } else { walk.one_by_one(stage.devices) };
+        let (stopped, held) =
+            if at_once { walk.at_once(*stage) } else { (walk.one_by_one(stage.devices), 0.0) };
         walk.outlook.stopped.push(stopped);
-        let held = walk.gate(stage.limit);
+        let held = held + walk.gate(stage.limit);
         walk.outlook.held.push(held);
     }
     walk.outlook.completes = walk.rows.values().flat_map(|row| &row.cells).sum();

@@ -120,7 +120,11 @@ fn plan(stages: &Value) -> Vec<risk::Stage> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|stage| risk::Stage { devices: whole(&stage[1]), limit: limit(&stage[2]) })
+        .map(|stage| risk::Stage {
+            devices: whole(&stage[1]),
+            batch: whole(&stage[1]),
+            limit: limit(&stage[2]),
+        })
         .collect()
 }
 

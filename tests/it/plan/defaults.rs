@@ -123,3 +123,15 @@ fn a_stage_without_gates_must_prove_what_its_size_allows() {
         run(&mut world, |id| if id.ends_with(['1', '2', '3']) { Fate::Fails } else { Fate::Succeeds });
     assert_eq!((status.phase, world.jobs.len()), (RolloutPhase::Held, 1), "{}", status.message);
 }
+
+#[test]
+fn a_default_stage_with_few_devices_must_prove_what_they_can() {
+    for (devices, goal) in [(2, "100 %"), (10, "58 %"), (25, "70 %")] {
+        let mut world = shortest(devices);
+        world.reconcile();
+        let object = Object::Rollout(world.rollout.clone());
+        let seen = explain(&object, std::slice::from_ref(&object), world.now).seen;
+        assert!(seen[1].contains(&format!(" of at least {goal}")), "{devices}: {}", seen[1]);
+        assert_eq!(run(&mut world, |_| Fate::Succeeds).phase, RolloutPhase::Completed, "{devices}");
+    }
+}

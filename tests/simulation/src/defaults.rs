@@ -1,4 +1,5 @@
-//! Rollouts that leave their stages, gates or stop rules out, in runs of the newest seeds: the default ones apply to them.
+//! Rollouts that leave their stages, gates or stop rules out, in runs of the newest seeds: the default ones apply to them. Some
+//! stages there are sent in batches.
 
 use super::dice::Dice;
 use super::scenario::Turn;
@@ -9,13 +10,18 @@ use std::collections::BTreeMap;
 /// Manifests of earlier seeds state that they have no gates and no stop rules: their histories are older than the default ones.
 pub const FIRST_OF_DEFAULTS: u64 = 10_000_000_000_000_000;
 
-/// Some rollouts are written without stages.
+/// Some rollouts are written without stages, and some stages with batches.
 pub(super) fn draw(seed: u64, manifests: &mut BTreeMap<String, Value>) {
     if seed < FIRST_OF_DEFAULTS {
         return;
     }
     let mut dice = Dice::new(seed, "defaults");
     for spec in manifests.values_mut().filter(|manifest| manifest["kind"] == "OtaRollout") {
+        for stage in spec["spec"]["stages"].as_array_mut().into_iter().flatten() {
+            if dice.permille(250) {
+                stage["batch"] = json!({"size": dice.between(1, 6)});
+            }
+        }
         let fields = spec["spec"].as_object_mut().filter(|_| dice.permille(150));
         fields.map(|fields| fields.remove("stages"));
     }

@@ -6,6 +6,7 @@ use super::broken::FIRST_OF_BROKEN;
 use super::checkers::FIRST_OF_INTENT;
 use super::cluster::FIRST_OF_SECRETS;
 use super::deadlines::FIRST_OF_DEADLINES;
+use super::defaults::FIRST_OF_DEFAULTS;
 use super::{Home, Law};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -67,6 +68,8 @@ pub enum Mutation {
     ExclusionIgnored,
     /// Each rollout takes itself for the owner of all devices that it targets.
     OwnershipIgnored,
+    /// Batches are sent together.
+    BatchesIgnored,
     /// Gates are not asked.
     GatesIgnored,
     /// Failures that were counted before are forgotten.
@@ -89,7 +92,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -109,6 +112,7 @@ impl Mutation {
         Self::PackageRemembered,
         Self::ExclusionIgnored,
         Self::OwnershipIgnored,
+        Self::BatchesIgnored,
         Self::GatesIgnored,
         Self::FailuresForgotten,
         Self::StopRulesIgnored,
@@ -161,6 +165,7 @@ impl Mutation {
             Self::PauseNotHeeded | Self::RetryForgotten => FIRST_OF_REQUESTS,
             Self::FailureIsOutage => FIRST_OF_BROKEN,
             Self::DeadlinesIgnored => FIRST_OF_DEADLINES,
+            Self::BatchesIgnored => FIRST_OF_DEFAULTS,
             Self::SecretNotKept => FIRST_OF_SECRETS,
             _ if self.breaks().is_some() => FIRST_OF_INTENT,
             // A list must get shorter between two of its pages, right after a create whose answer is lost: one world in hundreds.
@@ -182,7 +187,8 @@ impl Mutation {
             | Self::NoSoak
             | Self::LateSoak
             | Self::PauseNotHeeded
-            | Self::RetryForgotten => "calm",
+            | Self::RetryForgotten
+            | Self::BatchesIgnored => "calm",
             Self::FailuresForgotten => "crowded",
             Self::DeadlinesIgnored => "drowsy",
             _ if self.breaks().is_some() => "calm",
@@ -215,6 +221,7 @@ impl Mutation {
             | Self::PackageRemembered
             | Self::ExclusionIgnored
             | Self::OwnershipIgnored
+            | Self::BatchesIgnored
             | Self::GatesIgnored
             | Self::FailuresForgotten
             | Self::StopRulesIgnored
@@ -260,6 +267,7 @@ impl MutantStore {
                 stages.for_each(|stage| stage.counts = without_failures(stage.counts));
             }
             Mutation::StopRulesIgnored => spec.stop = Some(Vec::new()),
+            Mutation::BatchesIgnored => spec.stages.iter_mut().for_each(|stage| stage.batch = None),
             Mutation::DeadlinesIgnored => {
                 let deadline = Deadline { after: Some(Period::hours(24 * 365)), then: None };
                 spec.stages.iter_mut().for_each(|stage| stage.deadline = Some(deadline));

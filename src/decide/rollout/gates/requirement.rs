@@ -51,17 +51,30 @@ impl Requirement {
         if min_success.is_some() { stated } else { stated.provable(devices) }
     }
 
+    /// What a default stage requires: its rate is meant for its usual size, and smaller stages must prove what they can.
+    #[must_use]
+    pub fn of_default_stage(gate: &Gate, devices: u32) -> Self {
+        let stated = Self::new(gate, devices);
+        if stated.lets_good_pass(devices) {
+            stated
+        } else {
+            Self { is_default: true, ..stated.provable(devices) }
+        }
+    }
+
     /// The highest rate that this many devices can prove without holding good builds.
     fn provable(self, devices: u32) -> Self {
-        let samples = [devices, self.fewest(devices)];
         let mut rates = TRIED.rev().map(|rate| Self { goal: Percent::whole(rate), ..self.clone() });
-        let lets_good_pass =
-            |tried: &Self| samples.iter().all(|sample| tried.holds_good(*sample) <= HOLDS_GOOD);
-        rates.find(lets_good_pass).unwrap_or_else(|| Self {
+        rates.find(|tried| tried.lets_good_pass(devices)).unwrap_or_else(|| Self {
             method: GateMethod::Ratio,
             goal: Percent::FULL,
             ..self.clone()
         })
+    }
+
+    /// True when a good build is seldom held, also when only the fewest devices begin.
+    fn lets_good_pass(&self, devices: u32) -> bool {
+        [devices, self.fewest(devices)].into_iter().all(|sample| self.holds_good(sample) <= HOLDS_GOOD)
     }
 
     /// The fewest devices of a stage that begin before the gate decides.

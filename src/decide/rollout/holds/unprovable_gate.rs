@@ -5,13 +5,10 @@ use crate::api::{Evidence, Reason, StagePhase, StageStatus};
 use crate::decide::rollout::advance::Pass;
 use crate::decide::rollout::report::Outcome;
 
-/// While a stage is still being sent, its gates may allow more failures later.
-const fn is_sent(phase: StagePhase) -> bool {
-    matches!(phase, StagePhase::Running | StagePhase::Soaking | StagePhase::Held)
-}
-
 pub(in crate::decide::rollout) fn check(pass: &mut Pass<'_, '_>) -> Option<Outcome> {
-    let is_judged = |stage: &StageStatus| is_sent(stage.phase) && stage.counts.assigned > 0;
+    let is_judged = |stage: &StageStatus| {
+        !matches!(stage.phase, StagePhase::Waiting | StagePhase::Passed) && stage.counts.assigned > 0
+    };
     let mut stages = pass.status.stages.iter().enumerate().filter(|(_, stage)| is_judged(stage));
     let (index, message) = stages.find_map(|(index, stage)| {
         let gate = stage.gates.iter().find(|gate: &&Evidence| gate.is_hopeless())?;

@@ -135,7 +135,9 @@ impl Creates {
                 let sent = Sent { uid, package, stage: Some(stage.clone()) };
                 // Who was sent before stays in the stage, whatever its order says since.
                 let members = self.members.get(&sent).cloned().unwrap_or_default();
-                ran.within_share(rollout, object, &stage, &(devices - &members))?;
+                let added = devices - &members;
+                ran.within_share(rollout, object, &stage, &added)?;
+                within_batch(rollout, &stage, &added)?;
                 self.keeps_its_stage(rollout, &sent, devices)?;
                 sent
             }
@@ -350,4 +352,17 @@ fn released<'a>(
         }
     }
     Ok((run_key(status), package))
+}
+
+/// A job of a stage that is sent in batches has no more new devices than a batch.
+fn within_batch(rollout: &OtaRollout, stage: &str, added: &BTreeSet<String>) -> Result<(), String> {
+    let spec = rollout.spec.stages.iter().find(|spec| spec.name == stage);
+    match spec.and_then(|spec| spec.batch) {
+        Some(batch) if added.len() > batch.size as usize => Err(format!(
+            "{} devices of stage {stage} are sent together, and a batch has {}",
+            added.len(),
+            batch.size
+        )),
+        _ => Ok(()),
+    }
 }

@@ -19,7 +19,16 @@ pub(super) fn stages(rollout: &OtaRollout) -> Vec<Stage> {
         let gates = gates.unwrap_or_else(|| {
             if is_gated { vec![standard_gate(rate(rollout, &stage.name))] } else { Vec::new() }
         });
-        stage.gates = Some(gates.into_iter().map(|gate| sized(gate, size.unwrap_or(0))).collect());
+        let devices = size.unwrap_or(0);
+        let is_default = rollout.spec.stages.is_empty();
+        let fit = |mut gate: Gate| {
+            // The rates of default stages are meant for their usual sizes.
+            if is_default && !lets_good_pass(&gate.outcome, devices) {
+                gate.outcome.min_success = None;
+            }
+            sized(gate, devices)
+        };
+        stage.gates = Some(gates.into_iter().map(fit).collect());
     }
     stages
 }
@@ -70,15 +79,9 @@ fn sized(mut gate: Gate, devices: u32) -> Gate {
     if gate.outcome.min_success.is_some() {
         return gate;
     }
-    let share = u64::from(gate.outcome.min_observed.parts_per_million());
-    let few = u32::try_from((u64::from(devices) * share).div_ceil(1_000_000)).unwrap_or(devices);
     let fits = |rate: &u32| {
         let outcome = OutcomeGate { min_success: Some(Percent::whole(*rate)), ..gate.outcome.clone() };
-        [devices, few.max(gate.outcome.min_sample)].into_iter().all(|sample| {
-            let most =
-                (0..=sample).take_while(|k| verdict::passes(&outcome, sample - k, sample, sample)).last();
-            most.is_some_and(|most| verdict::at_most(most, sample, 0.02) >= 0.975)
-        })
+        lets_good_pass(&outcome, devices)
     };
     match (50..=95).rev().find(fits) {
         Some(rate) => gate.outcome.min_success = Some(Percent::whole(rate)),
@@ -88,6 +91,16 @@ fn sized(mut gate: Gate, devices: u32) -> Gate {
         }
     }
     gate
+}
+
+/// A build that fails on every fiftieth device is held at most once in 40 times.
+fn lets_good_pass(gate: &OutcomeGate, devices: u32) -> bool {
+    let share = u64::from(gate.min_observed.parts_per_million());
+    let few = u32::try_from((u64::from(devices) * share).div_ceil(1_000_000)).unwrap_or(devices);
+    [devices, few.max(gate.min_sample)].into_iter().all(|sample| {
+        let passing = (0..=sample).take_while(|k| verdict::passes(gate, sample - k, sample, sample));
+        passing.last().is_some_and(|most| verdict::at_most(most, sample, 0.02) >= 0.975)
+    })
 }
 
 #[cfg(test)]

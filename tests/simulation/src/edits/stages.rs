@@ -69,7 +69,9 @@ fn select(editor: &mut Editor<'_>, account: u64) -> Value {
 
 /// What one stage waits for becomes something else, or nothing.
 fn changed(editor: &mut Editor<'_>, mut stage: Value) -> Value {
-    let (field, value) = match editor.dice.between(0, 10) {
+    let fields = if editor.setting.seed >= FIRST_OF_DEFAULTS { 11 } else { 10 };
+    let (field, value) = match editor.dice.between(0, fields) {
+        11 => ("batch", json!({"size": editor.dice.between(1, 6)})),
         10 => ("deadline", deadline(editor)),
         0..4 => ("gates", gates(editor)),
         4..6 => ("soak", editor.text_of(&["1m", "4m", "10m"])),

@@ -40,10 +40,11 @@ fn current<'a>(rollout: &OtaRollout, status: &'a OtaRolloutStatus) -> Option<Cur
     let index = stages.iter().position(|spec| spec.name == stage.name);
     let spec = index.and_then(|index| stages.get(index).cloned());
     let is_last = index.is_some_and(|index| index + 1 == stages.len());
-    let required = |spec: &Stage| match (stage.size, &spec.gates) {
-        // The size is known once the stage is dispatched.
-        (None, None) => Vec::new(),
-        (size, _) => gates::required(&rollout.spec, spec, is_last, size.unwrap_or_default()),
+    // What a default gate requires depends on the size, which is known once the stage is dispatched.
+    let is_default = |spec: &Stage| spec.gates.is_none() || rollout.spec.stages.is_empty();
+    let required = |spec: &Stage| match stage.size {
+        None if is_default(spec) => Vec::new(),
+        size => gates::required(&rollout.spec, spec, is_last, size.unwrap_or_default()),
     };
     let gates = spec.as_ref().map(required).unwrap_or_default();
     Some(Current { spec, stage, gates })

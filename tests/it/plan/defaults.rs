@@ -1,7 +1,7 @@
 //! What applies where a rollout does not say: its stages, its gates and its stop rules.
 
 use super::world::{Fate, World, device};
-use rollwave::api::{Object, OtaRolloutStatus, Reason, RolloutPhase, StageStatus};
+use rollwave::api::{Object, OtaRolloutStatus, Reason, RolloutPhase, StagePhase, StageStatus};
 use rollwave::decide::explain::explain;
 use serde_json::json;
 
@@ -72,6 +72,17 @@ fn the_default_gate_says_what_it_requires_and_where_that_comes_from() {
     Stage probe (1 of 3): 0 of 0 devices updated.
     Gate default requires a Wilson lower bound of at least 70 % at 95 % confidence, from at least 1 device and 80 % of the stage.
     ");
+}
+
+#[test]
+fn nothing_is_said_of_a_default_gate_before_its_stage_has_a_size() {
+    let mut world = shortest(400);
+    let mut status = world.plan_rollout().status;
+    status.stages.iter_mut().for_each(|stage| (stage.phase, stage.size) = (StagePhase::Waiting, None));
+    world.rollout.status = Some(status);
+    let object = Object::Rollout(world.rollout.clone());
+    let seen = explain(&object, std::slice::from_ref(&object), world.now).seen;
+    assert_eq!(seen, ["Stage probe (1 of 3): 0 of 0 devices updated."]);
 }
 
 #[test]

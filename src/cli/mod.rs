@@ -16,6 +16,7 @@ pub mod controller;
 pub mod crds;
 pub mod demo;
 pub mod exit;
+mod explain_gate;
 pub mod folder;
 pub mod get;
 pub mod global;
@@ -105,6 +106,11 @@ pub enum Verb {
     ///
     /// Shows the last decisions with their numbers, what was observed, and what would change the result.
     Why(why::Args),
+    /// Show what a gate of a stage would prove.
+    ///
+    /// Needs no manifests and no cloud: shows how many failures a stage of this size may have, and how often good and bad builds
+    /// pass. Exit codes: 0 done, 1 the gate can prove nothing.
+    ExplainGate(explain_gate::Args),
     /// Reconcile objects now.
     ///
     /// Without this, an object is reconciled when it changes or when its next check is due. An OtaCloud is reconciled with all
@@ -181,6 +187,7 @@ impl Verb {
             Self::Get(args) => get::run(args, ctx).await,
             Self::Status(args) => status::run(args, ctx).await,
             Self::Why(args) => why::run(args, ctx).await,
+            Self::ExplainGate(args) => explain_gate::run(args, ctx),
             Self::Reconcile(args) => request::run(Request::Reconcile, args, ctx).await,
             Self::Pause(args) => request::run(Request::Pause, args, ctx).await,
             Self::Resume(args) => request::run(Request::Resume, args, ctx).await,
@@ -204,6 +211,7 @@ impl Verb {
             | Self::Get(_)
             | Self::Status(_)
             | Self::Why(_)
+            | Self::ExplainGate(_)
             | Self::Reconcile(_)
             | Self::Pause(_)
             | Self::Resume(_)

@@ -214,3 +214,33 @@ fn with_json_logs_every_line_on_stderr_is_json() {
         assert!(!levels.is_empty() && levels.iter().all(|level| level == "ERROR"), "{said}");
     }
 }
+
+#[test]
+fn a_gate_is_explained_without_manifests_and_without_a_cloud() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |args: &[&str]| output(dir.path(), &[&["explain-gate", "--devices"], args].concat());
+    insta::assert_snapshot!(stdout(&of(&["20"])), @r"
+    20 devices may have 2 failures: the gate needs 68 % (what a stage of this size can prove).
+    A BUILD THAT FAILS ON  PASSES  PASSES IF ONLY 16 BEGIN
+    1 %                    99.9 %  99.9 %
+    2 %                    99.3 %  99.6 %
+    5 %                    92.5 %  95.7 %
+    10 %                   67.7 %  78.9 %
+    20 %                   20.6 %  35.2 %
+    40 %                   0.4 %   1.8 %
+    ");
+    // The page on the size of a canary has these lines.
+    let known = of(&["60", "--min-success", "90%"]);
+    let page =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/size-a-canary.md"));
+    assert!(page.unwrap().contains(&stdout(&known)), "{}", stdout(&known));
+    insta::assert_snapshot!(stderr(&known), @"warning: a good build, which fails on 2 % of the devices, is held in up to 24.9 %: 124 devices would do, or lower minSuccess");
+    let small = of(&["10", "--min-success", "95%"]);
+    assert_eq!(small.status.code(), Some(1));
+    insta::assert_snapshot!(stderr(&small), @"error: stage canary (10 devices) cannot prove 95 %: needs 52");
+    let exact: Value = serde_json::from_slice(
+        &of(&["29", "--method", "Exact", "--min-success", "90%", "-o", "json"]).stdout,
+    )
+    .unwrap();
+    assert_eq!((&exact["allowedFailures"], &exact["fewestThatBegin"]), (&0.into(), &24.into()));
+}

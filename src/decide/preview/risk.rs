@@ -56,11 +56,12 @@ pub struct GateRisk {
 }
 
 impl GateRisk {
-    fn new(stage: &PreviewStage, required: Requirement) -> Option<Self> {
-        let devices = stage.devices;
+    /// What a gate proves of a stage with so many devices; none when it proves nothing.
+    #[must_use]
+    pub fn new(stage: &str, devices: u32, required: Requirement) -> Option<Self> {
         let allowed = required.allowed(devices)?;
         Some(Self {
-            stage: stage.name.clone(),
+            stage: stage.to_owned(),
             devices,
             allowed,
             holds_good: [devices, required.fewest(devices)]
@@ -70,9 +71,16 @@ impl GateRisk {
         })
     }
 
-    /// A warning when a good build is held too often, with the size of a stage in which it is not.
+    /// A warning when a good build is held too often, with its stage and gate.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
+        let advice = self.advice()?;
+        Some(format!("stage {}, gate {}: {advice}", self.stage, self.required.gate))
+    }
+
+    /// How often a good build is held, when that is too often, with the size of a stage in which it is not.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
         let (required, [all, few]) = (&self.required, self.holds_good);
         if all.max(few) <= HOLDS_GOOD {
             return None;
@@ -82,7 +90,7 @@ impl GateRisk {
                 .into_iter()
                 .all(|sample| required.holds_good(sample) <= HOLDS_GOOD)
         };
-        let (stage, gate, held) = (&self.stage, &required.gate, percent(all.max(few)));
+        let held = percent(all.max(few));
         // Rates above are met by no size, and the default rate of a larger stage is another one.
         let is_possible = required.goal.fraction() < 1.0 - GOOD;
         let size = (self.devices..MOST_DEVICES).find(|devices| is_possible && fits(*devices));
@@ -91,9 +99,7 @@ impl GateRisk {
             Some(devices) => format!("{devices} devices would do, or lower minSuccess"),
             None => "lower minSuccess".to_owned(),
         };
-        Some(format!(
-            "stage {stage}, gate {gate}: a good build, which fails on 2 % of the devices, is held in up to {held}: {advice}"
-        ))
+        Some(format!("a good build, which fails on 2 % of the devices, is held in up to {held}: {advice}"))
     }
 }
 
@@ -129,9 +135,12 @@ pub fn risk(spec: &OtaRolloutSpec, written: &[Stage], stages: &[PreviewStage]) -
     if sized.is_empty() || stages.iter().any(|stage| stage.dispatched > 0) {
         return None;
     }
-    let gates = sized
-        .iter()
-        .flat_map(|sized| sized.gates.iter().filter_map(|gate| GateRisk::new(sized.stage, gate.clone())));
+    let gates = sized.iter().flat_map(|sized| {
+        sized
+            .gates
+            .iter()
+            .filter_map(|gate| GateRisk::new(&sized.stage.name, sized.stage.devices, gate.clone()))
+    });
     let builds = RATES.iter().map(|rate| build(*rate, &sized, &defaults::stop_rules(spec)));
     Some(Risk { builds: builds.collect(), gates: gates.collect() })
 }

@@ -39,7 +39,7 @@ fn verbs_ask_and_show_in_a_cluster_what_they_do_in_a_folder() {
     let (ungoverned, _) = ROLLOUT.split_once("  stop:").unwrap();
     let_fail(&field, true);
     field.apply(unverified);
-    field.apply(ungoverned);
+    field.apply(&format!("{ungoverned}  stop: []\n"));
     ask(&field, "pause", "rollout/meter");
     let controller = Process::start(&mut field.controller());
     let paused = field.until("OtaRollout", "meter", "it is paused", |o| says(o, "paused by request"));

@@ -88,7 +88,13 @@ impl Requirement {
     /// How often a good build is held when so many devices begin.
     #[must_use]
     pub fn holds_good(&self, sample: u32) -> f64 {
-        self.allowed(sample).map_or(1.0, |allowed| 1.0 - binomial::at_most(allowed, sample, GOOD))
+        1.0 - self.passes(sample, GOOD)
+    }
+
+    /// How often a build passes that fails on this share of the devices, when so many begin.
+    #[must_use]
+    pub fn passes(&self, sample: u32, rate: f64) -> f64 {
+        self.allowed(sample).map_or(0.0, |allowed| binomial::at_most(allowed, sample, rate))
     }
 
     /// Most failures with which a sample of this size passes; none when it proves nothing.

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// Failure rates of builds that are shown, in percent.
 const RATES: [u32; 6] = [1, 2, 5, 10, 20, 40];
 
+/// Stands for the name of the stage in messages: there is none.
+const STAGE: &str = "of this size";
+
 /// Arguments of `rollwave explain-gate`.
 #[derive(clap::Args, Debug)]
 #[command(
@@ -63,8 +66,8 @@ pub enum Output {
 #[must_use]
 pub fn run(args: &Args, ctx: &Context) -> Exit {
     let required = Requirement::new(&gate(args), args.devices);
-    let Some(risk) = GateRisk::new("canary", args.devices, required.clone()) else {
-        let why = required.cannot_prove("canary", args.devices);
+    let Some(risk) = GateRisk::new(STAGE, args.devices, required.clone()) else {
+        let why = required.cannot_prove(STAGE, args.devices);
         return ctx.fail(why.unwrap_or_else(|| "this gate proves nothing".to_owned()));
     };
     match args.output {

@@ -237,7 +237,7 @@ fn a_gate_is_explained_without_manifests_and_without_a_cloud() {
     insta::assert_snapshot!(stderr(&known), @"warning: a good build, which fails on 2 % of the devices, is held in up to 24.9 %: 124 devices would do, or lower minSuccess");
     let small = of(&["10", "--min-success", "95%"]);
     assert_eq!(small.status.code(), Some(1));
-    insta::assert_snapshot!(stderr(&small), @"error: stage canary (10 devices) cannot prove 95 %: needs 52");
+    insta::assert_snapshot!(stderr(&small), @"error: stage of this size (10 devices) cannot prove 95 %: needs 52");
     let exact: Value = serde_json::from_slice(
         &of(&["29", "--method", "Exact", "--min-success", "90%", "-o", "json"]).stdout,
     )

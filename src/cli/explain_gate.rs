@@ -1,6 +1,6 @@
 //! `rollwave explain-gate`: what a gate of a stage would prove, without a fleet or a cloud.
 
-use super::{Context, Exit, get::aligned};
+use super::{Context, Exit, get::aligned, plan::Output};
 use crate::api::{Gate, GateMethod, OutcomeGate, Percent, counted};
 use crate::decide::defaults;
 use crate::decide::preview::{GateRisk, percent};
@@ -51,15 +51,6 @@ pub enum Method {
     Exact,
     /// Succeeded / sample.
     Ratio,
-}
-
-/// Output format.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Plain text.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// Prints what the gate proves.

@@ -1,6 +1,7 @@
 //! Random numbers that are the same for a seed on every machine and with every release of every dependency.
 
 /// `SplitMix64` (Steele, Lea, Flood 2014).
+#[derive(Clone, Copy)]
 pub struct Draws(u64);
 
 impl Draws {

@@ -10,9 +10,6 @@ const TOLERANCES_FOR: f64 = 200.0;
 const TIME: f64 = 0.03;
 const FEW: f64 = 0.1;
 
-/// There it has the stop rule `Control` too, which sees devices that go offline and report nothing.
-const NEEDS_CONTROL: (&str, &str) = ("Rollwave default", "bricks 10");
-
 #[derive(Deserialize)]
 struct Expected {
     rows: Vec<Row>,
@@ -35,9 +32,6 @@ impl Table {
 
     /// What differs by more than the tolerances; a row that does not exist differs.
     pub fn differences(&self, rule: &str, scenario: &str, found: &Summary) -> Vec<String> {
-        if (rule, scenario) == NEEDS_CONTROL {
-            return Vec::new();
-        }
         let Some(row) = self.0.iter().find(|row| row.0 == rule && row.1 == scenario) else {
             return vec![format!("{rule}, {scenario}: not in benchmark.json")];
         };

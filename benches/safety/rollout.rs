@@ -101,6 +101,7 @@ impl Group {
 }
 
 struct Sent {
+    rank: u32,
     device: Device,
     group: usize,
     at: u32,
@@ -154,6 +155,22 @@ impl<'s> Rollout<'s> {
         total
     }
 
+    /// How many of the devices that were sent the upgrade are offline now.
+    pub fn offline_of_sent(&self) -> u32 {
+        let is_offline = |Sent { rank, device, at, .. }: &&Sent| {
+            let health = self.fleet.health(*rank);
+            let fate = device.fate(self.scenario, *at, self.outage);
+            health.is_lost(self.scenario, &fate, self.minute) || health.is_offline(self.minute, self.outage)
+        };
+        count(self.sent.iter().filter(is_offline))
+    }
+
+    /// How many of the last so many devices by rank are offline now; they were sent nothing.
+    pub fn offline_of_last(&self, devices: u32) -> u32 {
+        let last = self.fleet.devices - devices..self.fleet.devices;
+        count(last.filter(|rank| self.fleet.health(*rank).is_offline(self.minute, self.outage)))
+    }
+
     /// The next devices that are sent the upgrade belong to a stage of this size, which is sent bit by bit.
     pub const fn announce(&mut self, devices: u32) {
         self.announced = devices;
@@ -185,7 +202,7 @@ impl<'s> Rollout<'s> {
             self.is_sent[rank as usize] = true;
             self.groups[group].now.sent += 1;
             self.groups[group].expect(device.fate(self.scenario, self.minute, self.outage));
-            self.sent.push(Sent { device, group, at: self.minute });
+            self.sent.push(Sent { rank, device, group, at: self.minute });
         }
     }
 
@@ -196,7 +213,7 @@ impl<'s> Rollout<'s> {
             return;
         }
         self.outage = Some(self.minute);
-        for Sent { device, group, at } in &self.sent {
+        for Sent { device, group, at, .. } in &self.sent {
             let before = device.fate(self.scenario, *at, None);
             if before.begins > f64::from(self.minute) {
                 self.groups[*group].forget(before);
@@ -214,6 +231,10 @@ impl<'s> Rollout<'s> {
             group.now.follow(news);
         }
     }
+}
+
+fn count<T>(devices: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(devices.count()).unwrap_or(u32::MAX)
 }
 
 /// What a rule decides in a minute.

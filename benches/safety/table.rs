@@ -29,7 +29,7 @@ const fn column(heading: &'static str, scenario: &'static str, shown: Shown) -> 
 }
 
 /// The columns after the name of the rule.
-pub const COLUMNS: [Column; 10] = [
+pub const COLUMNS: [Column; 11] = [
     column("good held", "good 2", Shown::Held),
     column("good held, failures first", "fast good", Shown::Held),
     column("5 % fail", "bad 5", Shown::Hit),
@@ -38,6 +38,7 @@ pub const COLUMNS: [Column; 10] = [
     column("40 % fail", "bad 40", Shown::Hit),
     column("10 % fail late", "slow 10", Shown::Hit),
     column("10 % fall silent", "bricks 10", Shown::Hit),
+    column("10 % go offline later", "delayed", Shown::Hit),
     column("outage: held", "outage", Shown::Held),
     column("hours", "good 2", Shown::Hours),
 ];

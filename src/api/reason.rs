@@ -242,6 +242,9 @@ reasons! {
     GateInconclusive => Warning;
     /// `OtaRollout`: a stop rule fired
     StopRuleFired => Warning;
+    /// A stop rule fired, a gate failed, or a stage is due, and the control group got worse too: something else than the package
+    /// may be wrong
+    SharedOutageSuspected => Warning;
     /// No stop rule fired, and no gate failed
     NoStop;
     /// A stop rule with the action `Abort` fired

@@ -63,8 +63,8 @@ pub struct OtaRolloutSpec {
         merge_strategy = ListMerge::Map(vec!["name".to_owned()])
     )]
     pub stages: Vec<Stage>,
-    /// Rules that are evaluated in every stage, also while it soaks. When absent, one rule named `failures`: `EProcess` with
-    /// `maxFailure: 5%`. With `[]` only gates stop a bad package.
+    /// Rules that are evaluated in every stage, also while it soaks. When absent, `failures`, which is `EProcess` with
+    /// `maxFailure: 5%`, and `control`, which is `Control`. With `[]` only gates stop a bad package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 10))]
     #[x_kube(
@@ -388,47 +388,75 @@ pub enum GateMethod {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("self.method != 'Ratio' || string(self.maxFailure).endsWith('%')")
+    validation = Rule::new("!(self.method in ['EProcess', 'Ratio', 'Count']) || has(self.maxFailure)")
+        .message("methods EProcess, Ratio and Count need maxFailure, such as 5%"),
+    validation = Rule::new("self.method in ['EProcess', 'Ratio', 'Count'] || !has(self.maxFailure)")
+        .message("maxFailure belongs to methods EProcess, Ratio and Count: remove it"),
+    validation = Rule::new("self.method != 'Ratio' || !has(self.maxFailure) || string(self.maxFailure).endsWith('%')")
         .message("maxFailure of method Ratio must be a percentage, such as 5%"),
-    validation = Rule::new("self.method != 'Count' || !string(self.maxFailure).endsWith('%')")
+    validation = Rule::new("self.method != 'Count' || !has(self.maxFailure) || !string(self.maxFailure).endsWith('%')")
         .message("maxFailure of method Count must be a whole number, such as 3"),
-    validation = Rule::new("self.method != 'EProcess' || (string(self.maxFailure).endsWith('%') && string(self.maxFailure) != '0%' && !string(self.maxFailure).startsWith('100'))")
+    validation = Rule::new("self.method != 'EProcess' || !has(self.maxFailure) || (string(self.maxFailure).endsWith('%') && string(self.maxFailure) != '0%' && !string(self.maxFailure).startsWith('100'))")
         .message("maxFailure of method EProcess must be a percentage above 0% and below 100%, such as 5%"),
-    validation = Rule::new("self.method != 'EProcess' || !has(self.minSample) || self.minSample == 1")
-        .message("minSample belongs to method Ratio, and EProcess is valid from the first device on: remove it"),
-    validation = Rule::new("self.method == 'EProcess' || !has(self.confidence)")
-        .message("confidence belongs to method EProcess: remove it"),
+    validation = Rule::new("self.method in ['Ratio', 'Control', 'Count'] || !has(self.minSample) || self.minSample == 1")
+        .message("minSample belongs to methods Ratio and Control; EProcess and Sprt are valid from the first device on: remove it"),
+    validation = Rule::new("self.method in ['EProcess', 'Control'] || !has(self.confidence)")
+        .message("confidence belongs to methods EProcess and Control: remove it"),
     validation = Rule::new("!has(self.confidence) || !self.confidence.startsWith('100')")
-        .message("method EProcess cannot reach a confidence of 100%: lower confidence")
+        .message("no method can reach a confidence of 100%: lower confidence"),
+    validation = Rule::new("self.method != 'Sprt' || (has(self.p0) && has(self.p1))")
+        .message("method Sprt needs p0, a failure rate that is good, and p1, one that is bad, such as 2% and 10%"),
+    validation = Rule::new("self.method == 'Sprt' || !(has(self.p0) || has(self.p1) || has(self.alpha) || has(self.beta))")
+        .message("p0, p1, alpha and beta belong to method Sprt: remove them")
 )]
 pub struct StopRule {
     /// Name of the rule, unique in the rollout.
     #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
-    /// What is compared with `maxFailure`.
+    /// What is watched.
     pub method: StopMethod,
     /// Failures that are accepted: a percentage for `EProcess` and `Ratio`, a whole number for `Count`.
-    pub max_failure: CountOrPercent,
-    /// Confidence at which `EProcess` fires; `95%` when absent. It stops a build that keeps to `maxFailure` in at most 5 % of all
-    /// rollouts then, however often it is evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failure: Option<CountOrPercent>,
+    /// Confidence at which `EProcess` and `Control` fire; `95%` and `99%` when absent. `EProcess` stops a build that keeps to
+    /// `maxFailure` in at most 5 % of all rollouts then, however often it is evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Percent>,
-    /// Devices with a final outcome, over the whole rollout, that `Ratio` needs before it fires.
-    #[serde(default = "one")]
-    #[schemars(default = "one", range(min = 1, max = 10_000_000))]
-    pub min_sample: u32,
+    /// Devices that the rule needs before it fires: for `Ratio` those with a final outcome over the whole rollout, 1 when absent;
+    /// for `Control` those that were sent the package, 50 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub min_sample: Option<u32>,
+    /// `Sprt`: a failure rate that is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p0: Option<Percent>,
+    /// `Sprt`: a failure rate that is bad; above `p0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p1: Option<Percent>,
+    /// `Sprt`: chance to stop a build that fails on `p0` of the devices; `5%` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<Percent>,
+    /// `Sprt`: chance to accept a build that fails on `p1` of them; `5%` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta: Option<Percent>,
     /// What to do when the rule fires.
     #[serde(default)]
     #[schemars(default)]
     pub action: StopAction,
 }
 
-/// What a stop rule compares with `maxFailure`.
+/// What a stop rule watches.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopMethod {
     /// Evidence that more than `maxFailure` of the devices fail, over all devices that have begun. Valid from the first device on,
     /// in any order of arrival.
     EProcess,
+    /// Wald's sequential test of the failure rates `p0` and `p1`, over all devices that have begun. It misses builds that are bad
+    /// and better than `p1`, which `EProcess` does not.
+    Sprt,
+    /// Evidence that more of the devices that were sent the package are offline than of a control group: devices that nothing was
+    /// sent to yet. Compared eight times in the soak of a stage, and once before it passes.
+    Control,
     /// Failed / (succeeded + failed), over all stages.
     Ratio,
     /// Failed devices, over all stages.

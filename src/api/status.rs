@@ -3,6 +3,7 @@
 
 mod clock;
 mod cloud;
+mod control;
 mod counts;
 mod decision;
 mod evidence;
@@ -17,6 +18,7 @@ mod uptime;
 
 pub use clock::*;
 pub use cloud::OtaCloudStatus;
+pub use control::*;
 pub use counts::*;
 pub use decision::{Decision, MAX_DECISIONS, record_decision};
 pub use evidence::*;

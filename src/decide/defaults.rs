@@ -127,19 +127,30 @@ pub fn gate() -> Gate {
     Gate { name: GATE.to_owned(), outcome }
 }
 
-/// The stop rules of a rollout: one that has none in the spec is stopped when more than 5 % of its devices fail.
+/// The stop rules of a rollout: one that has none in the spec is stopped when more than 5 % of its devices fail, and when more of
+/// them are offline than of those that nothing was sent to.
 #[must_use]
 pub fn stop_rules(spec: &OtaRolloutSpec) -> Cow<'_, [StopRule]> {
-    spec.stop.as_deref().map_or_else(|| Cow::Owned(vec![failures()]), Cow::Borrowed)
+    let default = || {
+        let budget = CountOrPercent::Percent(Percent::whole(5));
+        let failures = StopRule { max_failure: Some(budget), ..rule("failures", StopMethod::EProcess) };
+        Cow::Owned(vec![failures, rule("control", StopMethod::Control)])
+    };
+    spec.stop.as_deref().map_or_else(default, Cow::Borrowed)
 }
 
-fn failures() -> StopRule {
+/// A rule that pauses, with the settings that its method has when nothing is written.
+pub(super) fn rule(name: &str, method: StopMethod) -> StopRule {
     StopRule {
-        name: "failures".to_owned(),
-        method: StopMethod::EProcess,
-        max_failure: CountOrPercent::Percent(Percent::whole(5)),
+        name: name.to_owned(),
+        method,
+        max_failure: None,
         confidence: None,
-        min_sample: 1,
+        min_sample: None,
+        p0: None,
+        p1: None,
+        alpha: None,
+        beta: None,
         action: StopAction::Pause,
     }
 }

@@ -2,10 +2,12 @@
 //! works and every device upgrades. So a preview always matches what a run would do.
 
 mod advice;
+mod comparison;
 mod rehearsal;
 mod risk;
 
 pub use advice::{Estimate, Known, watching};
+pub use comparison::{Comparison, sees};
 pub use rehearsal::{KNOWN_AFTER_CREATE, package, rollout};
 pub use risk::{Build, GateRisk, Risk, percent, risk};
 

@@ -11,6 +11,7 @@
 
 mod advance;
 mod batch;
+pub mod control;
 mod deadline;
 mod dispatch;
 mod findings;
@@ -266,5 +267,6 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         sample: None,
         passed_at: None,
         gates: Vec::new(),
+        control: None,
     }
 }

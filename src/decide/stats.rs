@@ -1,8 +1,10 @@
 //! Statistics: numbers in, numbers out. Nothing here knows a rollout.
 
 pub mod binomial;
+pub mod comparison;
 pub mod evidence;
 pub mod risk;
+pub mod sprt;
 pub mod wilson;
 
 #[cfg(test)]

@@ -214,6 +214,7 @@ mod tests {
             device_pages: &[50],
             lists_software: true,
             lists_jobs_by_package: false,
+            shows_offline_after: Some(SignedDuration::ZERO),
             visibility_lag: SignedDuration::from_secs(30),
             request_deadline: SignedDuration::from_secs(60),
             package_deadline: SignedDuration::from_secs(60),

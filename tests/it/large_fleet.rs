@@ -203,6 +203,7 @@ fn limits() -> Capabilities {
         device_pages: &[50],
         lists_software: true,
         lists_jobs_by_package: false,
+        shows_offline_after: Some(SignedDuration::ZERO),
         visibility_lag: SignedDuration::from_secs(30),
         request_deadline: SignedDuration::from_secs(90),
         package_deadline: SignedDuration::from_secs(90),

@@ -1,6 +1,7 @@
 //! The judge, end to end: what a rollout and a package do in a tiny cloud.
 
 mod batch;
+mod control;
 mod deadline;
 mod defaults;
 mod laws;

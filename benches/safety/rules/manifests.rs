@@ -52,11 +52,12 @@ stages:
   select: {rest: true}
 stop:
 - {name: failures, method: EProcess, maxFailure: 5%}
+- {name: control, method: Control}
 ";
 
-/// The default stages with shorter soaks.
+/// The default stages with shorter soaks, without a control group.
 pub fn short_soaks() -> String {
-    DEFAULT.replace("24h", "30m")
+    DEFAULT.replace("24h", "30m").replace("- {name: control, method: Control}\n", "")
 }
 
 /// A rollout that states no stages and no rules.

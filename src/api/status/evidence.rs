@@ -1,5 +1,6 @@
 //! Observations and verdicts of gates and stop rules.
 
+use super::Presence;
 use super::counts::is_zero;
 use super::fields::timestamp;
 use jiff::Timestamp;
@@ -17,9 +18,9 @@ pub struct Evidence {
     /// The verdict.
     pub verdict: Verdict,
     /// Devices that are judged: for a gate those that had begun when the soak was over, for a stop rule those with an
-    /// outcome, and for method `EProcess` those that have begun.
+    /// outcome, for methods `EProcess` and `Sprt` those that have begun, and for `Control` those that were sent the package.
     pub sample: u32,
-    /// Failures among them.
+    /// Failures among them; for method `Control` devices that are offline.
     pub failures: u32,
     /// Devices of the sample that have no outcome yet, or left without one; a gate counts them as failures.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -29,6 +30,9 @@ pub struct Evidence {
     pub allowed: Option<u32>,
     /// Devices of the stage, or of all dispatched stages for a stop rule.
     pub assigned: u32,
+    /// Control group that method `Control` compares them with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Presence>,
     /// Value that was compared: a rate, a bound, or a count.
     pub value: f64,
     /// Value that it was compared with.

@@ -2,7 +2,9 @@
 
 use super::counts::is_zero;
 use super::fields::{conditions, never_observed, timestamp};
-use super::{Decision, Evidence, Finding, Intent, RefusedCreate, StageClock, StageCounts, Uptime};
+use super::{
+    ControlGroup, Decision, Evidence, Finding, Intent, RefusedCreate, StageClock, StageCounts, Uptime,
+};
 use crate::api::Condition;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -209,6 +211,9 @@ pub struct StageStatus {
     /// Result of each gate at its last evaluation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Evidence>,
+    /// Its control group, for a stop rule of method `Control`; none when no device is left for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlGroup>,
 }
 
 impl StageStatus {

@@ -101,7 +101,19 @@ pub(super) const ROWS: &[Row] = &[
     Row { field: "spec.stages[].soak", clouds: OURS },
     Row { field: "spec.stages[].deadline", clouds: OURS },
     Row { field: "spec.stages[].gates", clouds: OURS },
-    Row { field: "spec.stop", clouds: OURS },
+    Row {
+        field: "spec.stop",
+        clouds: [
+            Emulated("by Rollwave; Control reads `status` of the listed devices"),
+            Emulated(
+                "by Rollwave; Control needs a soak of more than 25h: the platform shows a device as offline that late",
+            ),
+            Emulated(
+                "by Rollwave; Control reads `Status` of the listed devices, and decides nothing for packages of a module",
+            ),
+            Emulated("by Rollwave; Control decides nothing: the OTA service does not tell who is connected"),
+        ],
+    },
     Row { field: "spec.delivery.start", clouds: START },
     Row { field: "spec.delivery.timeout.queued", clouds: QUEUED },
     Row { field: "spec.delivery.timeout.inProgress", clouds: IN_PROGRESS },

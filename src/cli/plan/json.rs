@@ -90,7 +90,12 @@ fn risk(risk: &Risk) -> Value {
                "allowedFailures": gate.allowed, "holdsGoodBuild": gate.holds_good[0],
                "holdsGoodBuildIfFewBegin": gate.holds_good[1], "passesBadBuild": gate.passes_bad})
     });
-    json!({"builds": builds.collect::<Vec<_>>(), "gates": gates.collect::<Vec<_>>()})
+    let comparisons = risk.comparisons.iter().map(|compared| {
+        json!({"rule": compared.rule, "stage": compared.stage, "upgraded": compared.upgraded, "control": compared.control,
+               "offlineShare": compared.offline, "seesPercentagePoints": compared.sees})
+    });
+    json!({"builds": builds.collect::<Vec<_>>(), "gates": gates.collect::<Vec<_>>(),
+           "comparisons": comparisons.collect::<Vec<_>>()})
 }
 
 fn order(order: &Order) -> Value {

@@ -6,7 +6,7 @@ use crate::api::{ObjectKey, counted};
 use crate::cli::get::aligned;
 use crate::cli::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::cloud::{CallClass, WireRequest};
-use crate::decide::preview::{End, GateRisk, PreviewStage, Risk, percent};
+use crate::decide::preview::{Comparison, End, GateRisk, PreviewStage, Risk, percent};
 use crate::engine::dry_run::{DryRun, Forecast, Load, Order, Surveyed};
 
 /// The plan as text, with styles.
@@ -87,7 +87,12 @@ fn risk(risk: &Risk) -> Vec<String> {
     });
     let rows: Vec<Vec<String>> = builds.collect();
     let table = aligned(&["RISK", "GOES THROUGH", "DEVICES REACHED", "HELD OR STOPPED AT"], &rows);
-    table.lines().map(str::to_owned).chain(risk.gates.iter().map(gate)).collect()
+    table
+        .lines()
+        .map(str::to_owned)
+        .chain(risk.gates.iter().map(gate))
+        .chain(risk.comparisons.iter().map(comparison))
+        .collect()
 }
 
 fn gate(gate: &GateRisk) -> String {
@@ -106,6 +111,21 @@ fn gate(gate: &GateRisk) -> String {
         counted(gate.devices, "device"),
         required.min_observed.text(),
         percent(gate.passes_bad)
+    )
+}
+
+fn comparison(compared: &Comparison) -> String {
+    let sees = compared.sees.map_or_else(
+        || "too few to see a difference in 80 % of the rollouts".to_owned(),
+        |points| format!("sees {points} percentage points more of them offline in 80 % of the rollouts"),
+    );
+    format!(
+        "stop rule {} in {} compares {} with {} others, of which {} are offline now: {sees}",
+        compared.rule,
+        compared.stage,
+        counted(compared.upgraded, "upgraded device"),
+        compared.control,
+        percent(compared.offline)
     )
 }
 

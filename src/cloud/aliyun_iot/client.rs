@@ -162,6 +162,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         device_pages: &[limits::NAME_PAGE, limits::BATCH],
         lists_software: false,
         lists_jobs_by_package: true,
+        shows_offline_after: Some(SignedDuration::ZERO),
         visibility_lag: SignedDuration::from_secs(30),
         request_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),
         package_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),

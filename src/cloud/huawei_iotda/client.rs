@@ -193,6 +193,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         device_pages: &[limits::PAGE_SIZE],
         lists_software: true,
         lists_jobs_by_package: false,
+        shows_offline_after: Some(SignedDuration::ZERO),
         visibility_lag: SignedDuration::from_secs(30),
         request_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),
         package_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),

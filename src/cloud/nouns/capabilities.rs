@@ -37,6 +37,8 @@ pub struct Capabilities {
     pub lists_software: bool,
     /// Whether jobs are listed per package.
     pub lists_jobs_by_package: bool,
+    /// How long a device is silent before lists show it as offline; none where they do not show it.
+    pub shows_offline_after: Option<SignedDuration>,
     /// How long a new object may be missing from lists.
     pub visibility_lag: SignedDuration,
     /// How long after it was sent a request may still take effect (including its total timeout).

@@ -2,11 +2,14 @@
 //! have their names in the manifest.
 
 use crate::cloud::{Call, CallError, CloudKind, ErrorClass, NewJob, delivery};
+use jiff::SignedDuration;
 
 /// Rows per page of packages, tasks and sub tasks.
 pub const PAGE_SIZE: usize = 100;
 /// Rows per page of devices, and of members of a group.
 pub const DEVICE_PAGE_SIZE: usize = 250;
+/// A device is shown as ABNORMAL after so long a silence, and as OFFLINE after 49 hours (device status, iot_06_0061).
+pub const OFFLINE_AFTER: SignedDuration = SignedDuration::from_hours(25);
 /// Devices per task (123024).
 pub const TASK_DEVICES: usize = 256;
 

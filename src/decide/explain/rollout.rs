@@ -3,13 +3,14 @@
 use super::devices::{cloud_of, found, outstanding, package_of};
 use super::{ask, command, devices, listed, pending, smallest};
 use crate::api::{
-    Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus, Owner,
-    PROGRESSING, Reason, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction, StopRule,
-    Verdict, counted, find_condition, time_text,
+    ControlComparison, Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus,
+    Owner, PROGRESSING, Reason, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction,
+    StopMethod, StopRule, Verdict, counted, find_condition, time_text,
 };
+use crate::decide::rollout::control;
 use crate::decide::rollout::gates::requirement::Requirement;
 use crate::decide::rollout::gates::{self, outcome};
-use crate::decide::rollout::stop_rules;
+use crate::decide::rollout::stop_rules::{self, Watched};
 use crate::decide::{cohort, defaults, window};
 use jiff::Timestamp;
 
@@ -68,6 +69,7 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
     let package = package_of(rollout, key, all);
     let version = package.map(|package| package.spec.version.as_str());
     seen.extend(status.stages.iter().flat_map(|stage| found(stage, version)));
+    seen.extend(compared(rollout, status));
     seen.extend(status.stopped_by.iter().map(|rule| said("Stop rule", rule)));
     let out = &status.excluded;
     let left_out = listed([
@@ -87,6 +89,19 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
         format!("OtaRollout {rollout} owns {} that this one also targets: {why}.", devices(*count))
     }));
     seen
+}
+
+/// What the stop rules of method `Control` saw at their last comparison.
+fn compared(rollout: &OtaRollout, status: &OtaRolloutStatus) -> Vec<String> {
+    let last = control::last_comparison(status).filter(|_| status.stopped_by.is_none());
+    let rules = defaults::stop_rules(&rollout.spec);
+    let counts = total(status);
+    let judged = |last: &ControlComparison| {
+        let watched = Watched { counts: &counts, comparison: Some(last) };
+        let rules = rules.iter().filter(|rule| rule.method == StopMethod::Control);
+        rules.map(|rule| said("Stop rule", &stop_rules::judge(rule, &watched, last.at))).collect()
+    };
+    last.map(judged).unwrap_or_default()
 }
 
 fn counts_text(counts: StageCounts) -> String {
@@ -383,7 +398,8 @@ fn margin(rule: &StopRule, status: &OtaRolloutStatus) -> Option<String> {
             failed: counts.failed + failures,
             ..counts
         };
-        stop_rules::judge(rule, &then, Timestamp::UNIX_EPOCH).verdict == Verdict::Fail
+        let watched = Watched { counts: &then, comparison: None };
+        stop_rules::judge(rule, &watched, Timestamp::UNIX_EPOCH).verdict == Verdict::Fail
     };
     let needed = smallest(open, fires).filter(|needed| *needed > 0)?;
     let outcome = match rule.action {

@@ -1,12 +1,13 @@
 //! What a user should know before it begins.
 
-use super::PreviewStage;
+use super::{PreviewStage, comparison};
 use crate::api::{OtaPackage, OtaRollout, OtaRolloutStatus, Owner, StopMethod, StopRule, counted, verb};
-use crate::cloud::{Capabilities, DeviceScope, RowsLack};
+use crate::cloud::{Capabilities, Device, DeviceScope, RowsLack};
 use crate::decide::needs::Need;
 use crate::decide::rollout::gates;
 use crate::decide::rollout::stop_rules;
 use crate::decide::{Action, PackageView, RolloutView, cohort, defaults, safeguards};
+use std::collections::BTreeMap;
 
 /// Calls of one operation, and the formula.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +167,10 @@ pub(super) fn rollout_warnings(
     if rules.is_empty() {
         warnings.push("no stop rules (stop: []): only the gates stop a bad package".to_owned());
     }
-    warnings.extend(rules.iter().filter_map(|rule| never_fires(rule, stages)));
+    // The default rule of a small fleet has too few devices to compare: no user has to do anything about it.
+    let is_expected = |rule: &&StopRule| rule.method != StopMethod::Control || spec.stop.is_some();
+    warnings.extend(rules.iter().filter(is_expected).filter_map(|rule| never_fires(rule, stages)));
+    warnings.extend(view.fleet.as_ref().and_then(|fleet| unseen(&rules, fleet.value.devices)));
     let written = defaults::begun_stages(spec, end.status.as_ref().unwrap_or(&OtaRolloutStatus::default()));
     let known = view.object.status.as_ref().map_or(&[][..], |status| &status.stages);
     warnings.extend(cohort::not_followed(&written, known));
@@ -196,7 +200,8 @@ fn never_fires(rule: &StopRule, stages: &[PreviewStage]) -> Option<String> {
     let devices: u32 = stages.iter().map(|stage| stage.devices).sum();
     let needed = stop_rules::fewest_devices(rule)?;
     let what = match rule.method {
-        StopMethod::EProcess => "failed devices",
+        StopMethod::EProcess | StopMethod::Sprt => "failed devices",
+        StopMethod::Control => "upgraded devices to compare (minSample)",
         StopMethod::Ratio => "devices with an outcome (minSample)",
         StopMethod::Count => "failed devices (maxFailure)",
     };
@@ -204,6 +209,19 @@ fn never_fires(rule: &StopRule, stages: &[PreviewStage]) -> Option<String> {
         format!(
             "stop rule {} can never fire: it needs {needed} {what}, and all stages together have {devices}",
             rule.name
+        )
+    })
+}
+
+/// A rule of method `Control` on a cloud that does not tell who is connected.
+fn unseen(rules: &[StopRule], fleet: &BTreeMap<String, Device>) -> Option<String> {
+    let rule = rules.iter().find(|rule| rule.method == StopMethod::Control)?;
+    let unknown = fleet.values().filter(|device| device.online.is_none()).count();
+    (unknown > 0 && comparison::offline(fleet).is_none()).then(|| {
+        format!(
+            "stop rule {} cannot compare devices: the cloud does not tell of {unknown} of {} whether they are connected",
+            rule.name,
+            counted(fleet.len(), "device")
         )
     })
 }

@@ -2,7 +2,7 @@
 
 use super::advice::{package_warnings, rollout_warnings};
 use super::risk::{GateRisk, risk};
-use super::{End, Preview, PreviewStage, Step, is_over};
+use super::{End, Preview, PreviewStage, Step, comparison, is_over};
 use crate::api::{
     DEFAULT_NAMESPACE, Kind, MAX_EXAMPLES, ObjectKey, ObjectMeta, OtaPackage, OtaRollout, OtaRolloutStatus,
     Period, READY, RolloutPhase, StagePhase, condition_is_true,
@@ -97,8 +97,12 @@ pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
         }
         _ => stages(view, &stage, &object),
     };
-    let risk = risk(&view.object.spec, &defaults::begun_stages(&view.object.spec, &status), &stages);
+    let written = defaults::begun_stages(&view.object.spec, &status);
+    let offline = view.fleet.as_ref().and_then(|fleet| comparison::offline(fleet.value.devices));
+    let risk = risk(&view.object.spec, &written, &stages, offline);
     let mut warnings = rollout_warnings(view, &object, &stages);
+    let comparisons = risk.as_ref().map_or(&[][..], |risk| &risk.comparisons);
+    warnings.extend(view.capabilities.and_then(|limits| comparison::warning(&written, comparisons, limits)));
     warnings.extend(risk.iter().flat_map(|risk| &risk.gates).filter_map(GateRisk::warning));
     let soaks = soaks(&object, &stage.steps);
     Preview { risk, ..stage.into_preview(object, stages, soaks, warnings, end) }

@@ -1,7 +1,8 @@
 //! How far a bad build would get, and how often a good one would be held: exact, and the same on every machine.
 
 use super::PreviewStage;
-use crate::api::{OtaRolloutSpec, Stage, StopMethod, StopRule};
+use super::comparison::{Comparison, comparisons};
+use crate::api::{OtaRolloutSpec, Stage, StopRule};
 use crate::decide::defaults;
 use crate::decide::rollout::gates::required;
 use crate::decide::rollout::gates::requirement::{GOOD, HOLDS_GOOD, Requirement};
@@ -23,6 +24,8 @@ pub struct Risk {
     pub builds: Vec<Build>,
     /// What each gate proves.
     pub gates: Vec<GateRisk>,
+    /// What the stop rules of method `Control` compare; not part of the chances above.
+    pub comparisons: Vec<Comparison>,
 }
 
 /// How far a build gets.
@@ -118,9 +121,14 @@ struct Sized<'a> {
 }
 
 /// The risk of a rollout that has sent nothing yet; none for another one, and without devices. `written` are the stages of its
-/// spec, or the default ones.
+/// spec, or the default ones; `offline` is the share of the fleet that is offline now, if the cloud tells.
 #[must_use]
-pub fn risk(spec: &OtaRolloutSpec, written: &[Stage], stages: &[PreviewStage]) -> Option<Risk> {
+pub fn risk(
+    spec: &OtaRolloutSpec,
+    written: &[Stage],
+    stages: &[PreviewStage],
+    offline: Option<f64>,
+) -> Option<Risk> {
     let last = written.len().saturating_sub(1);
     let sized: Vec<Sized<'_>> = stages
         .iter()
@@ -142,7 +150,9 @@ pub fn risk(spec: &OtaRolloutSpec, written: &[Stage], stages: &[PreviewStage]) -
             .filter_map(|gate| GateRisk::new(&sized.stage.name, sized.stage.devices, gate.clone()))
     });
     let builds = RATES.iter().map(|rate| build(*rate, &sized, &defaults::stop_rules(spec)));
-    Some(Risk { builds: builds.collect(), gates: gates.collect() })
+    let sizes: Vec<(&str, u32)> = stages.iter().map(|stage| (stage.name.as_str(), stage.devices)).collect();
+    let comparisons = offline.map(|offline| comparisons(spec, written, &sizes, offline)).unwrap_or_default();
+    Some(Risk { builds: builds.collect(), gates: gates.collect(), comparisons })
 }
 
 fn build(fails_on: u32, stages: &[Sized<'_>], rules: &[StopRule]) -> Build {
@@ -159,7 +169,7 @@ fn build(fails_on: u32, stages: &[Sized<'_>], rules: &[StopRule]) -> Build {
     let rate = f64::from(fails_on) / 100.0;
     let one_by_one = outlook(&sent, &boundary, rate, false);
     // What counts outcomes may act while a stage runs; what counts devices that have begun cannot, when all begin at once.
-    let by_begun = rules.iter().all(|rule| rule.method == StopMethod::EProcess);
+    let by_begun = rules.iter().all(stop_rules::is_by_begun);
     let at_once = by_begun.then(|| outlook(&sent, &boundary, rate, true));
     let at_once_reached = at_once
         .as_ref()
@@ -208,7 +218,13 @@ mod tests {
             examples: Vec::new(),
             soak: String::new(),
         };
-        risk(&spec, &defaults::stages(&spec, devices), &stages.iter().map(stage).collect::<Vec<_>>()).unwrap()
+        risk(
+            &spec,
+            &defaults::stages(&spec, devices),
+            &stages.iter().map(stage).collect::<Vec<_>>(),
+            Some(0.02),
+        )
+        .unwrap()
     }
 
     fn gated(name: &str, select: &Value, min: &str) -> Value {

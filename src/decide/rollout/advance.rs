@@ -5,7 +5,7 @@ use super::holds::{changed_stages, stop_rule, unprovable_gate};
 use super::jobs::can_be_stopped;
 use super::observed::{Observed, observed};
 use super::report::{Outcome, total};
-use super::{Context, deadline, findings, holds, overlap, requests, run, soak, waiting_stage};
+use super::{Context, control, deadline, findings, holds, overlap, requests, run, soak, waiting_stage};
 use crate::api::{
     Decision, OtaRolloutStatus, Reason, RolloutPhase, StageCounts, StagePhase, Verdict, record_decision,
     time_text,
@@ -41,6 +41,7 @@ pub(super) fn advance(context: &Context<'_>, status: &mut OtaRolloutStatus) -> O
         adopt_spec(context, status, edited);
     }
     let mut seen = count(context, status, edited)?;
+    control::watch(context, status, &seen);
     stop_rule::watch(context, status, &seen);
     let lacks_package = context.without_package.as_ref().map(|lack| &lack.message);
     if let Some(why) = lacks_package.or(changed.as_ref()) {
@@ -99,8 +100,9 @@ fn adopt_spec(context: &Context<'_>, status: &mut OtaRolloutStatus, edited: bool
             kept.phase = kept.phase_to_continue();
         }
         if edited && kept.phase != StagePhase::Passed {
-            // Its gates may require another sample.
+            // Its gates may require another sample, and a comparison that fired a rule that was edited decides nothing more.
             kept.sample = None;
+            kept.control.iter_mut().for_each(|group| group.last = None);
         }
         if status.package_identity.as_ref() != Some(&context.identity) {
             kept.counts = StageCounts::default();
@@ -125,10 +127,24 @@ impl Pass<'_, '_> {
         self.note_unsent();
         self.failed_gate = self.judge_gates();
         if let Some(outcome) = holds::first(holds::HOLDS, self) {
-            return self.stopping_duplicates(outcome);
+            return self.stopping_duplicates(self.suspecting_outage(outcome));
         }
         let lost = self.stop_lost_jobs();
-        self.walk().after(lost)
+        let outcome = self.walk();
+        self.suspecting_outage(outcome).after(lost)
+    }
+
+    /// What stops a rollout while its control group got worse too may not be the package's fault.
+    fn suspecting_outage(&self, mut outcome: Outcome) -> Outcome {
+        let is_verdict = matches!(
+            outcome.reason,
+            Reason::StopRuleFired | Reason::GateFailed | Reason::GateInconclusive | Reason::StageFailed
+        );
+        if let Some(why) = control::outage_noted(self.status).filter(|_| is_verdict) {
+            outcome.reason = Reason::SharedOutageSuspected;
+            outcome.message += &format!("; the package may not be the cause: {why}");
+        }
+        outcome
     }
 
     /// A second job of the same idempotency key is stopped whatever holds the rollout.
@@ -259,6 +275,8 @@ impl Pass<'_, '_> {
         let message = format!("{line}; soaks until {}", time_text(told));
         self.enter(index, StagePhase::Soaking, Reason::StageSoaking, &message);
         let left = end.duration_since(self.context.now);
+        let next = control::next_comparison(spec, &self.status.stages[index], clocks, self.context.now);
+        let left = next.map_or(left, |next| left.min(next.duration_since(self.context.now)));
         let wait = if left <= SignedDuration::ZERO || (self.is_live() && left > POLL) { POLL } else { left };
         let mut outcome = Outcome::working(RolloutPhase::Progressing, Reason::StageSoaking, message);
         outcome.requeue = Requeue::After(wait);
@@ -274,6 +292,11 @@ impl Pass<'_, '_> {
             return Some(failed);
         }
         let Some(open) = open else {
+            control::compare_before_passing(self.context, self.status, &self.observed, index);
+            stop_rule::watch(self.context, self.status, &self.observed);
+            if let Some(stopped) = stop_rule::check(self) {
+                return Some(stopped);
+            }
             self.status.stages[index].passed_at = Some(self.context.now);
             self.enter(index, StagePhase::Passed, Reason::StagePassed, &format!("stage {line}"));
             return None;
@@ -293,6 +316,9 @@ impl Pass<'_, '_> {
         let stage = &mut self.status.stages[index];
         let news = stage.phase != phase;
         stage.phase = phase;
+        if news && phase == StagePhase::Held {
+            control::note_outage(self.context, self.status, &self.observed);
+        }
         if news {
             record_decision(&mut self.status.decisions, self.context.now, reason, message);
         }

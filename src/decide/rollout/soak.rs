@@ -1,5 +1,6 @@
 //! How long a stage soaks, and when it must be observed again for that.
 
+use super::control;
 use crate::api::{OtaRollout, Stage, StagePhase, StageStatus};
 use crate::decide::clocks::{Clocks, Wait};
 use crate::decide::defaults;
@@ -22,7 +23,9 @@ pub fn look_due(rollout: &OtaRollout, clocks: &Clocks, now: Timestamp) -> Option
     let soaking = stages.filter(|stage| stage.phase == StagePhase::Soaking);
     let ends = soaking.filter_map(|stage| {
         let spec = defaults::stage_named(&rollout.spec, &stage.name)?;
-        Some(of(&spec, stage)?.ends(clocks, now))
+        let end = of(&spec, stage)?.ends(clocks, now);
+        let compared = stage.control.iter().flat_map(|_| control::due_times(&spec, stage, clocks, now));
+        compared.chain(std::iter::once(end)).filter(|end| *end <= now).max()
     });
-    ends.filter(|end| *end <= now).max()
+    ends.max()
 }

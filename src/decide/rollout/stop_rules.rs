@@ -1,45 +1,56 @@
 //! Stop rules: watched in every stage, over all dispatched stages together, on every pass. A method is one file and one line.
 
-use crate::api::{CountOrPercent, Evidence, StageCounts, StopMethod, StopRule, Verdict};
+use crate::api::{
+    ControlComparison, CountOrPercent, Evidence, Presence, StageCounts, StopMethod, StopRule, Verdict,
+};
 use crate::decide::stats::millionths;
 use jiff::Timestamp;
 
+pub mod control;
 mod count;
 mod e_process;
 mod ratio;
+mod sprt;
 
-/// Judges the counts of all dispatched stages: `Fail` means that the rule fires.
+/// What stop rules judge.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched<'a> {
+    /// Counts of all dispatched stages together.
+    pub counts: &'a StageCounts,
+    /// The last comparison with the control group.
+    pub comparison: Option<&'a ControlComparison>,
+}
+
+/// Judges the dispatched stages: `Fail` means that the rule fires.
 ///
 /// A threshold that is reached exactly fires (`>=`). A threshold of 0 fires at the first failure, not before. Failures
 /// are those that jobs report now, so the rate is taken over all devices whose jobs report an outcome now, also those
-/// whose version was not read since: numerator and denominator have the same age. A rule whose method and threshold do
+/// whose version was not read since: numerator and denominator have the same age. A rule whose method and settings do
 /// not fit fires, because its limit is unknown.
 #[must_use]
-pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
+pub fn judge(rule: &StopRule, watched: &Watched<'_>, at: Timestamp) -> Evidence {
+    let counts = watched.counts;
     let judged = match (rule.method, rule.max_failure) {
-        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::judge(rule, max, counts),
-        (StopMethod::Ratio, CountOrPercent::Percent(max)) => ratio::judge(rule, max, counts),
-        (StopMethod::Count, CountOrPercent::Count(max)) => count::judge(rule, max, counts),
-        (method, max) => Judged {
-            sample: counts.answered(),
-            value: 0.0,
-            threshold: 0.0,
-            verdict: Verdict::Fail,
-            message: format!(
-                "stop rule {} fires: maxFailure {max} does not fit method {method:?}",
-                rule.name
-            ),
-        },
+        (StopMethod::EProcess, Some(CountOrPercent::Percent(max))) => {
+            Some(e_process::judge(rule, max, counts))
+        }
+        (StopMethod::Ratio, Some(CountOrPercent::Percent(max))) => Some(ratio::judge(rule, max, counts)),
+        (StopMethod::Count, Some(CountOrPercent::Count(max))) => Some(count::judge(rule, max, counts)),
+        (StopMethod::Sprt, None) => sprt::judge(rule, counts),
+        (StopMethod::Control, None) => Some(control::judge(rule, watched.comparison)),
+        _ => None,
     };
+    let judged = judged.unwrap_or_else(|| misfit(rule, counts));
     Evidence {
         rule: rule.name.clone(),
         method: format!("{:?}", rule.method),
         verdict: judged.verdict,
         sample: judged.sample,
-        failures: counts.failures(),
+        failures: judged.failures.unwrap_or_else(|| counts.failures()),
         unfinished: 0,
         allowed: None,
         assigned: counts.sample(),
+        control: judged.control,
         value: millionths(judged.value),
         threshold: millionths(judged.threshold),
         message: judged.message,
@@ -51,9 +62,13 @@ pub fn judge(rule: &StopRule, counts: &StageCounts, at: Timestamp) -> Evidence {
 #[must_use]
 pub fn first_stop(rule: &StopRule, devices: u32) -> Option<u32> {
     match (rule.method, rule.max_failure) {
-        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::first_stop(rule, max, devices),
-        (StopMethod::Ratio, CountOrPercent::Percent(max)) => ratio::first_stop(rule, max, devices),
-        (StopMethod::Count, CountOrPercent::Count(max)) => count::first_stop(max, devices),
+        (StopMethod::EProcess, Some(CountOrPercent::Percent(max))) => {
+            e_process::first_stop(rule, max, devices)
+        }
+        (StopMethod::Ratio, Some(CountOrPercent::Percent(max))) => ratio::first_stop(rule, max, devices),
+        (StopMethod::Count, Some(CountOrPercent::Count(max))) => count::first_stop(max, devices),
+        (StopMethod::Sprt, None) => sprt::first_stop(rule, devices),
+        (StopMethod::Control, None) => None,
         _ => (devices > 0).then_some(1),
     }
 }
@@ -62,42 +77,70 @@ pub fn first_stop(rule: &StopRule, devices: u32) -> Option<u32> {
 #[must_use]
 pub fn fewest_devices(rule: &StopRule) -> Option<u32> {
     match (rule.method, rule.max_failure) {
-        (StopMethod::EProcess, CountOrPercent::Percent(max)) => e_process::fewest_devices(rule, max),
-        (StopMethod::Ratio, CountOrPercent::Percent(_)) => Some(rule.min_sample),
-        (StopMethod::Count, CountOrPercent::Count(max)) => Some(max),
+        (StopMethod::EProcess, Some(CountOrPercent::Percent(max))) => e_process::fewest_devices(rule, max),
+        (StopMethod::Ratio, Some(CountOrPercent::Percent(_))) => Some(ratio::min_sample(rule)),
+        (StopMethod::Count, Some(CountOrPercent::Count(max))) => Some(max),
+        (StopMethod::Sprt, None) => sprt::fewest_devices(rule),
+        (StopMethod::Control, None) => Some(control::min_sample(rule)),
         _ => Some(1),
     }
 }
 
-/// What a method makes of the counts.
+/// True for a rule that counts devices as soon as they have begun; others wait for outcomes.
+#[must_use]
+pub const fn is_by_begun(rule: &StopRule) -> bool {
+    matches!(rule.method, StopMethod::EProcess | StopMethod::Sprt | StopMethod::Control)
+}
+
+/// What a method makes of what it watches.
 struct Judged {
-    /// Devices that the failures are compared with.
+    /// Devices that are judged.
     sample: u32,
+    /// Those of them that count against the build, where they are not the failures of the counts.
+    failures: Option<u32>,
+    control: Option<Presence>,
     value: f64,
     threshold: f64,
     verdict: Verdict,
     message: String,
 }
 
+impl Judged {
+    const fn new(sample: u32, value: f64, threshold: f64, verdict: Verdict, message: String) -> Self {
+        Self { sample, failures: None, control: None, value, threshold, verdict, message }
+    }
+}
+
+/// Only a manifest that was not validated has such a rule.
+fn misfit(rule: &StopRule, counts: &StageCounts) -> Judged {
+    let max = rule.max_failure.map_or_else(String::new, |max| format!("maxFailure {max} of "));
+    let message = format!(
+        "stop rule {} fires: {max}method {:?} does not fit its other settings",
+        rule.name, rule.method
+    );
+    Judged::new(counts.answered(), 0.0, 0.0, Verdict::Fail, message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Percent, StopAction};
+    use crate::api::Percent;
 
     fn rule(method: StopMethod, max_failure: CountOrPercent, min_sample: u32) -> StopRule {
         StopRule {
-            name: "too-many".into(),
-            method,
-            max_failure,
-            confidence: None,
-            min_sample,
-            action: StopAction::Pause,
+            max_failure: Some(max_failure),
+            min_sample: Some(min_sample),
+            ..crate::decide::defaults::rule("too-many", method)
         }
+    }
+
+    const fn watched(counts: &StageCounts) -> Watched<'_> {
+        Watched { counts, comparison: None }
     }
 
     fn verdict(rule: &StopRule, succeeded: u32, failed: u32) -> Verdict {
         let counts = StageCounts { assigned: 100, succeeded, failed, ..StageCounts::default() };
-        judge(rule, &counts, Timestamp::UNIX_EPOCH).verdict
+        judge(rule, &watched(&counts), Timestamp::UNIX_EPOCH).verdict
     }
 
     #[test]
@@ -136,14 +179,17 @@ mod tests {
         let count = rule(StopMethod::Count, CountOrPercent::Count(3), 1);
         let counts =
             StageCounts { assigned: 9, failed: 1, timed_out: 1, reverted: 1, ..StageCounts::default() };
-        assert_eq!(judge(&count, &counts, Timestamp::UNIX_EPOCH).verdict, Verdict::Fail);
+        assert_eq!(judge(&count, &watched(&counts), Timestamp::UNIX_EPOCH).verdict, Verdict::Fail);
     }
 
     #[test]
     fn a_rule_that_cannot_be_read_fires() {
         let broken = rule(StopMethod::Ratio, CountOrPercent::Count(3), 1);
-        let evidence = judge(&broken, &StageCounts::default(), Timestamp::UNIX_EPOCH);
+        let evidence = judge(&broken, &watched(&StageCounts::default()), Timestamp::UNIX_EPOCH);
         assert_eq!(evidence.verdict, Verdict::Fail);
-        assert_eq!(evidence.message, "stop rule too-many fires: maxFailure 3 does not fit method Ratio");
+        assert_eq!(
+            evidence.message,
+            "stop rule too-many fires: maxFailure 3 of method Ratio does not fit its other settings"
+        );
     }
 }

@@ -24,6 +24,17 @@ pub fn at_most(failures: u32, sample: u32, rate: f64) -> f64 {
     }
 }
 
+/// The chance of just so many failures.
+#[must_use]
+pub fn exactly(failures: u32, sample: u32, rate: f64) -> f64 {
+    let (n, k) = (f64::from(sample), f64::from(failures));
+    if rate <= 0.0 || rate >= 1.0 {
+        let certain = if rate <= 0.0 { 0 } else { sample };
+        return if failures == certain { 1.0 } else { 0.0 };
+    }
+    (ln_ways(n, k) + k * rate.ln() + (n - k) * (-rate).ln_1p()).exp()
+}
+
 fn by_products(failures: u32, n: f64, rate: f64, none: f64) -> f64 {
     let odds = rate / (1.0 - rate);
     let (mut term, mut sum) = (none, none);
@@ -92,8 +103,7 @@ pub fn share(sample: u32, parts_per_million: u32) -> u32 {
 }
 
 /// The logarithm of the number of ways to choose `k` of `n`.
-#[must_use]
-pub fn ln_ways(n: f64, k: f64) -> f64 {
+fn ln_ways(n: f64, k: f64) -> f64 {
     ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k)
 }
 

@@ -115,10 +115,7 @@ impl Row {
 fn failures_of(devices: u32, rate: f64) -> Row {
     let mean = f64::from(devices) * rate;
     let mode = mean as u32;
-    let chance = |k: u32| {
-        let (n, k) = (f64::from(devices), f64::from(k));
-        (binomial::ln_ways(n, k) + k * rate.ln() + (n - k) * (-rate).ln_1p()).exp()
-    };
+    let chance = |k: u32| binomial::exactly(k, devices, rate);
     let below = (0..mode).rev().map(chance).take_while(|chance| *chance >= NEGLIGIBLE);
     let mut cells: Vec<f64> = below.collect();
     let first = mode - cells.len() as u32;

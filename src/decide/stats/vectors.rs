@@ -1,5 +1,7 @@
 //! Every formula against `tests/vectors/statistics/`, computed by two other programs.
 
+use super::comparison::{Group, harm};
+use super::sprt::Sprt;
 use super::{binomial, evidence, risk, wilson};
 use serde_json::Value;
 
@@ -172,5 +174,30 @@ proptest::proptest! {
         let now = ln_evidence(devices + 1, failures, budget);
         proptest::prop_assert!(ln_evidence(devices + 1, failures + 1, budget) > now);
         proptest::prop_assert!(ln_evidence(devices, failures, budget) > now);
+    }
+}
+
+#[test]
+fn harm_to_upgraded_devices_beside_a_control_group() {
+    for row in rows("control", "harm_kt_nt_kc_nc_lnE_stopsAt99") {
+        let [upgraded, control] =
+            [0, 2].map(|index| Group { devices: whole(&row[index + 1]), unhealthy: whole(&row[index]) });
+        let found = harm(upgraded, control);
+        assert!((found - number(&row[4])).abs() < 1e-6, "{row}: {found}");
+        assert_eq!(found >= evidence::threshold(0.99), row[5].as_bool().unwrap(), "{row}");
+    }
+}
+
+#[test]
+fn the_ratio_of_walds_test() {
+    for row in rows("evidence", "sprt_p0_p1_alpha_beta_A_B") {
+        let [p0, p1, alpha, beta] = [0, 1, 2, 3].map(|index| number(&row[index]));
+        let found = Sprt { p0, p1, alpha, beta }.bad_at();
+        assert!(is_near(found, number(&row[4]), 1e-9), "{row}: {found}");
+    }
+    for row in rows("evidence", "sprt_p0_p1_n_k_lnLR") {
+        let test = Sprt { p0: number(&row[0]), p1: number(&row[1]), alpha: 0.05, beta: 0.05 };
+        let found = test.ln_ratio(whole(&row[2]), whole(&row[3]));
+        assert!(is_near(found, number(&row[4]), 1e-9), "{row}: {found}");
     }
 }

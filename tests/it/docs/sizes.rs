@@ -3,9 +3,10 @@
 use super::text;
 use rollwave::api::{OtaRolloutSpec, Stage};
 use rollwave::decide::defaults;
-use rollwave::decide::preview::{PreviewStage, risk as risk_of};
+use rollwave::decide::preview::{PreviewStage, risk as risk_of, sees};
 use rollwave::decide::rollout::gates::requirement::Requirement;
-use rollwave::decide::stats::evidence::{Term, ln_evidence, threshold};
+use rollwave::decide::stats::comparison::{Group, harm};
+use rollwave::decide::stats::evidence::{Term, ln_evidence, odds_text, threshold};
 use rollwave::decide::stats::{binomial, risk, wilson};
 use serde_json::json;
 
@@ -89,7 +90,7 @@ fn what_the_readme_says_of_the_default_stages_is_what_the_statistics_say() {
         soak: String::new(),
     };
     let sized: Vec<PreviewStage> = stages.iter().zip([25, 130, 845, 9_000]).map(stage).collect();
-    let risk = risk_of(&spec, &stages, &sized).unwrap();
+    let risk = risk_of(&spec, &stages, &sized, None).unwrap();
     let build = |fails_on| risk.builds.iter().find(|build| build.fails_on == fails_on).unwrap();
     let [low, high] = build(10).reached;
     let through = build(2).goes_through * 100.0;
@@ -97,4 +98,28 @@ fn what_the_readme_says_of_the_default_stages_is_what_the_statistics_say() {
         "every tenth reaches {low:.0} to {high:.0}; a build that fails on 2 % completes in {through:.1} % of all"
     );
     assert!(text("README.md").replace('\n', " ").contains(&said), "{said}");
+}
+
+#[test]
+fn the_differences_that_a_control_group_shows_are_what_the_statistics_say() {
+    let page = text("docs/guides/compare-with-a-control-group.md");
+    let start = page.find("| upgraded | control | sees").unwrap();
+    let rows: Vec<&str> = page[start..].lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 4);
+    for found in rows {
+        let cells: Vec<&str> = found.split('|').map(str::trim).collect();
+        let [upgraded, control] = [1, 2].map(|cell: usize| cells[cell].replace(',', "").parse().unwrap());
+        let seen = [0.02, 0.1].map(|offline| {
+            let points = sees(upgraded, control, offline, threshold(0.99)).unwrap();
+            format!("{points} points")
+        });
+        assert_eq!([cells[3], cells[4]], seen, "{found}");
+    }
+    for (upgraded, control, odds) in
+        [((12, 155), (31, 1_550), "109 to 1"), ((30, 155), (155, 1_550), "13 to 1")]
+    {
+        let of = |(unhealthy, devices)| Group { devices, unhealthy };
+        assert_eq!(odds_text(harm(of(upgraded), of(control))), odds);
+        assert!(page.contains(&format!("| {odds} |")), "{odds}");
+    }
 }

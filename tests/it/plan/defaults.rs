@@ -120,7 +120,7 @@ fn an_edit_that_switches_the_default_gates_and_rules_off_is_told() {
     world.edit_rollout(|rollout| rollout.spec.stop = Some(Vec::new()));
     let status = world.reconcile().status;
     let told = status.decisions.iter().find(|decision| decision.rule == Reason::SafeguardsRemoved);
-    insta::assert_snapshot!(told.unwrap().message, @"an edit removed stop rule failures while the rollout was in progress: put it back unless this was intended");
+    insta::assert_snapshot!(told.unwrap().message, @"an edit removed stop rule failures, stop rule control while the rollout was in progress: put it back unless this was intended");
 }
 
 #[test]

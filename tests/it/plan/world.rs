@@ -28,6 +28,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     device_pages: &[50],
     lists_software: true,
     lists_jobs_by_package: false,
+    shows_offline_after: Some(SignedDuration::ZERO),
     visibility_lag: SignedDuration::from_secs(10),
     request_deadline: SignedDuration::from_secs(30),
     package_deadline: SignedDuration::from_secs(30),

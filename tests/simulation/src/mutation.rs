@@ -5,6 +5,7 @@ use super::asked::FIRST_OF_REQUESTS;
 use super::broken::FIRST_OF_BROKEN;
 use super::checkers::FIRST_OF_INTENT;
 use super::cluster::FIRST_OF_SECRETS;
+use super::control::FIRST_OF_CONTROL;
 use super::deadlines::FIRST_OF_DEADLINES;
 use super::defaults::FIRST_OF_DEFAULTS;
 use super::{Home, Law};
@@ -86,13 +87,15 @@ pub enum Mutation {
     OthersNotSeen,
     /// Each process begins a soak again.
     SoakForgotten,
+    /// It is forgotten which comparisons with a control group were made.
+    ComparisonsForgotten,
     /// Nothing keeps a Secret that an account needs.
     SecretNotKept,
 }
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -121,6 +124,7 @@ impl Mutation {
         Self::SuspendIgnored,
         Self::OthersNotSeen,
         Self::SoakForgotten,
+        Self::ComparisonsForgotten,
         Self::SecretNotKept,
     ];
 
@@ -138,6 +142,7 @@ impl Mutation {
             Self::SuspendIgnored => Law::Holds,
             Self::OthersNotSeen => Law::Overlap,
             Self::SoakForgotten => Law::ShortLives,
+            Self::ComparisonsForgotten => Law::Control,
             _ => return None,
         })
     }
@@ -166,6 +171,7 @@ impl Mutation {
             Self::FailureIsOutage => FIRST_OF_BROKEN,
             Self::DeadlinesIgnored => FIRST_OF_DEADLINES,
             Self::BatchesIgnored => FIRST_OF_DEFAULTS,
+            Self::ComparisonsForgotten => FIRST_OF_CONTROL,
             Self::SecretNotKept => FIRST_OF_SECRETS,
             _ if self.breaks().is_some() => FIRST_OF_INTENT,
             // A list must get shorter between two of its pages, right after a create whose answer is lost: one world in hundreds.
@@ -227,7 +233,8 @@ impl Mutation {
             | Self::StopRulesIgnored
             | Self::DeadlinesIgnored
             | Self::SuspendIgnored
-            | Self::SoakForgotten => {
+            | Self::SoakForgotten
+            | Self::ComparisonsForgotten => {
                 let (loads, packages, saved) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
                 Arc::new(MutantStore { mutation: self, store, loads, packages, saved })
             }
@@ -274,6 +281,9 @@ impl MutantStore {
                 spec.delivery.iter_mut().for_each(|delivery| delivery.timeout = None);
             }
             Mutation::SuspendIgnored => spec.suspend = false,
+            Mutation::ComparisonsForgotten => {
+                stages.filter_map(|stage| stage.control.as_mut()).for_each(|group| group.comparisons = 0);
+            }
             Mutation::SoakForgotten if !super::lock(&self.saved).contains(&key) => {
                 stages.for_each(|stage| (stage.observed_at, stage.observed_cloud_at) = (None, None));
             }

@@ -13,7 +13,7 @@ use super::parts::{self, FIRST_OF_PARTS};
 use super::play;
 use super::portal::{self, Portal, Upload};
 use super::{Home, Profile, World};
-use super::{deadlines, defaults};
+use super::{control, deadlines, defaults};
 use jiff::SignedDuration;
 use rollwave::api::{Kind, Object, ObjectKey};
 use rollwave::cloud::PackageKind;
@@ -212,6 +212,7 @@ impl Author {
         deadlines::draw(seed, &self.accounts, &mut self.manifests);
         broken::set_apart(seed, &self.accounts, self.fleet, &mut self.manifests);
         defaults::draw(seed, &mut self.manifests);
+        control::draw(seed, &mut self.manifests);
     }
 
     fn write_account(&mut self, account: Account) {
@@ -549,7 +550,7 @@ mod tests {
 
     #[test]
     fn every_manifest_of_every_seed_and_cloud_is_valid_and_taken_by_its_cloud() {
-        let latest = [FIRST_OF_PARTS, FIRST_OF_EDITS, defaults::FIRST_OF_DEFAULTS];
+        let latest = [FIRST_OF_PARTS, FIRST_OF_EDITS, defaults::FIRST_OF_DEFAULTS, control::FIRST_OF_CONTROL];
         let seeds = || (0..100).chain(latest.into_iter().flat_map(|first| first..first + 100));
         let of = |clouds| seeds().map(move |seed| World { clouds, ..World::of_seed(seed) });
         for world in Clouds::ALL.into_iter().flat_map(of) {

@@ -7,7 +7,8 @@ use crate::decide::defaults;
 use crate::decide::rollout::advance::Pass;
 use crate::decide::rollout::observed::Observed;
 use crate::decide::rollout::report::{Outcome, total};
-use crate::decide::rollout::{Context, follow_up, stop_rules};
+use crate::decide::rollout::stop_rules::Watched;
+use crate::decide::rollout::{Context, control, follow_up, stop_rules};
 
 /// A rule that fired holds until the spec changes. When every stage has passed, no job is live and no device gets another
 /// one, there is nothing to stop.
@@ -24,18 +25,23 @@ pub(in crate::decide::rollout) fn watch(
     if status.stopped_by.is_none() && !over {
         let counts = total(&status.stages);
         let rules = defaults::stop_rules(&context.rollout.spec);
-        let mut evidence = rules.iter().map(|rule| stop_rules::judge(rule, &counts, context.now));
+        let watched = Watched { counts: &counts, comparison: control::last_comparison(status) };
+        let mut evidence = rules.iter().map(|rule| stop_rules::judge(rule, &watched, context.now));
         status.stopped_by = evidence.find(|evidence| evidence.verdict == Verdict::Fail);
+        if status.stopped_by.is_some() {
+            control::note_outage(context, status, observed);
+        }
     }
 }
 
-pub(super) fn check(pass: &mut Pass<'_, '_>) -> Option<Outcome> {
+pub(in crate::decide::rollout) fn check(pass: &mut Pass<'_, '_>) -> Option<Outcome> {
     let evidence = pass.status.stopped_by.clone()?;
     let rules = defaults::stop_rules(&pass.context.rollout.spec);
     if rules
         .iter()
         .find(|rule| rule.name == evidence.rule)
         .is_some_and(|rule| rule.action == StopAction::Abort)
+        && control::outage_noted(pass.status).is_none()
     {
         let mut outcome = pass.hold_and_stop(Reason::Aborted, format!("aborted: {}", evidence.message));
         outcome.phase = RolloutPhase::Aborted;
@@ -51,8 +57,9 @@ impl Pass<'_, '_> {
         let counts = total(&self.status.stages);
         let rules = defaults::stop_rules(&self.context.rollout.spec);
         let feared = counts.unconfirmed_as_reverted();
+        let watched = Watched { counts: &feared, comparison: None };
         let fires =
-            |rule: &&StopRule| stop_rules::judge(rule, &feared, self.context.now).verdict == Verdict::Fail;
+            |rule: &&StopRule| stop_rules::judge(rule, &watched, self.context.now).verdict == Verdict::Fail;
         let rule = rules.iter().filter(|_| counts.unconfirmed > 0).find(fires)?;
         Some(format!(
             "waits for the versions of {} whose jobs report success: if they have failed, stop rule {} fires",

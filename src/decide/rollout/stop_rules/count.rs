@@ -10,6 +10,8 @@ pub(super) fn first_stop(max: u32, devices: u32) -> Option<u32> {
 pub(super) fn judge(rule: &StopRule, max: u32, counts: &StageCounts) -> Judged {
     let failures = counts.failures();
     Judged {
+        failures: None,
+        control: None,
         sample: counts.answered(),
         value: f64::from(failures),
         threshold: f64::from(max),

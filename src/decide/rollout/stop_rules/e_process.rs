@@ -17,6 +17,8 @@ pub(super) fn judge(rule: &StopRule, max: Percent, counts: &StageCounts) -> Judg
     let limit = limit(rule);
     Judged {
         sample: devices,
+        failures: None,
+        control: None,
         value,
         threshold: limit,
         verdict: if value >= limit { Verdict::Fail } else { Verdict::Pass },
@@ -55,16 +57,13 @@ pub(super) fn fewest_devices(rule: &StopRule, max: Percent) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{CountOrPercent, StopAction, StopMethod};
+    use crate::api::{CountOrPercent, StopMethod};
 
     fn rule(confidence: Option<Percent>) -> StopRule {
         StopRule {
-            name: "failures".into(),
-            method: StopMethod::EProcess,
-            max_failure: CountOrPercent::Percent(Percent::whole(5)),
+            max_failure: Some(CountOrPercent::Percent(Percent::whole(5))),
             confidence,
-            min_sample: 1,
-            action: StopAction::Pause,
+            ..crate::decide::defaults::rule("failures", StopMethod::EProcess)
         }
     }
 

@@ -8,18 +8,25 @@ pub(super) fn first_stop(rule: &StopRule, max: Percent, devices: u32) -> Option<
     risk::first_stop(devices, |failures| fires(rule, max, failures, devices))
 }
 
+/// The fewest devices with an outcome at which the rule fires.
+pub(super) fn min_sample(rule: &StopRule) -> u32 {
+    rule.min_sample.unwrap_or(1).max(1)
+}
+
 fn fires(rule: &StopRule, max: Percent, failures: u32, sample: u32) -> bool {
-    sample >= rule.min_sample.max(1) && failures > 0 && max.is_reached(failures, sample)
+    sample >= min_sample(rule) && failures > 0 && max.is_reached(failures, sample)
 }
 
 pub(super) fn judge(rule: &StopRule, max: Percent, counts: &StageCounts) -> Judged {
     let (sample, failures) = (counts.answered(), counts.failures());
     let verdict = match fires(rule, max, failures, sample) {
         true => Verdict::Fail,
-        false if sample < rule.min_sample.max(1) => Verdict::Inconclusive,
+        false if sample < min_sample(rule) => Verdict::Inconclusive,
         false => Verdict::Pass,
     };
     Judged {
+        failures: None,
+        control: None,
         sample,
         value: if sample == 0 { 0.0 } else { f64::from(failures) / f64::from(sample) },
         threshold: max.fraction(),
@@ -29,8 +36,8 @@ pub(super) fn judge(rule: &StopRule, max: Percent, counts: &StageCounts) -> Judg
             percent_text(failures, sample),
             rule.name,
             max.text(),
-            counted(rule.min_sample, "device"),
-            verb(rule.min_sample, "has", "have")
+            counted(min_sample(rule), "device"),
+            verb(min_sample(rule), "has", "have")
         ),
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn stages(rollout: &OtaRollout) -> Vec<Stage> {
 
 /// The stop rules.
 pub(super) fn stop_rules(rollout: &OtaRollout) -> Vec<StopRule> {
-    let usual = json!([{"name": "failures", "method": "EProcess", "maxFailure": "5%", "confidence": "95%"}]);
+    let usual = json!([{"name": "failures", "method": "EProcess", "maxFailure": "5%", "confidence": "95%"},
+        {"name": "control", "method": "Control", "confidence": "99%", "minSample": 50}]);
     rollout.spec.stop.clone().unwrap_or_else(|| serde_json::from_value(usual).unwrap_or_default())
 }
 

@@ -10,8 +10,8 @@ mod report;
 use course::{Course, Tally, play};
 use history::Compared;
 use rollwave_simulation::{
-    Clouds, FIRST_OF_DEADLINES, FIRST_OF_DEFAULTS, Home, Law, Laws, Mutation, Profile, Selection, World,
-    shrink,
+    Clouds, FIRST_OF_CONTROL, FIRST_OF_DEADLINES, FIRST_OF_DEFAULTS, Home, Law, Laws, Mutation, Profile,
+    Selection, World, shrink,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,8 @@ fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
     let cluster = Course { home: Some(Home::Kubernetes), ..Course::of(2_000_000, 80) };
     let mut points = BTreeMap::new();
     let before = Course::of(FIRST_OF_DEADLINES, 40);
-    let latest = Course::of(FIRST_OF_DEFAULTS, 60);
+    let latest = Course::of(FIRST_OF_DEFAULTS, 40);
+    let compared = Course::of(FIRST_OF_CONTROL, 40);
     let short = Course {
         home: Some(Home::Local),
         short_lives: Some(true),
@@ -49,6 +50,7 @@ fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
         cluster.play(|_, _| {}),
         before.play(|_, _| {}),
         latest.play(|_, _| {}),
+        compared.play(|_, _| {}),
         short.play(|_, _| {}),
         play_found(),
     ] {

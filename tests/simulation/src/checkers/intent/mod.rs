@@ -3,6 +3,7 @@
 //!
 //! They hold from seed 5,000,000 on.
 
+mod control;
 mod delays;
 mod eligible;
 mod excluded;
@@ -24,6 +25,7 @@ use super::stages::kind_of;
 use super::{Creates, Sent};
 use crate::broken::Broken;
 use crate::clouds::{JobTruth, VersionTruth};
+use control::Controls;
 use delays::Delays;
 use excluded::selects;
 use failures::Failures;
@@ -71,11 +73,13 @@ pub enum Law {
     ShortLives,
     /// (j) No stage waits for its devices longer than its deadline.
     Deadlines,
+    /// (k) Each comparison with a control group is made once, and the verdict follows from its numbers.
+    Control,
 }
 
 impl Law {
     /// Each of them, in the order of their letters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Reached,
         Self::Selected,
         Self::Gates,
@@ -86,6 +90,7 @@ impl Law {
         Self::Overlap,
         Self::ShortLives,
         Self::Deadlines,
+        Self::Control,
     ];
 
     /// The letter that a violation begins with.
@@ -158,6 +163,7 @@ pub(super) struct Intent {
     truth: Truth,
     failures: Failures,
     stops: StopRules,
+    controls: Controls,
     delays: Delays,
     waits: Waits,
     /// When rollouts were first completed, by name.
@@ -203,7 +209,9 @@ impl Intent {
         let failures = self.failures.status_is(&rollout, &mut self.truth, now);
         let stops =
             run(&rollout).map_or(Ok(()), |run| self.stops.status_is(&rollout, &run, &self.truth, now));
-        self.told(Law::Failures, failures).and(self.told(Law::StopRules, stops))
+        let compared = run(&rollout).map_or(Ok(()), |run| self.controls.status_is(&rollout, &run));
+        let counted = self.told(Law::Failures, failures).and(self.told(Law::StopRules, stops));
+        counted.and(self.told(Law::Control, compared))
     }
 
     fn note_completed(&mut self, object: &Object, now: Timestamp) {

@@ -1,7 +1,9 @@
 //! The arithmetic of gates and stop rules, by hand.
 
 use super::truth::Numbers;
-use rollwave::api::{CountOrPercent, GateMethod, OutcomeGate, Percent, StopMethod, StopRule};
+use rollwave::api::{
+    ControlComparison, CountOrPercent, GateMethod, OutcomeGate, Percent, Presence, StopMethod, StopRule,
+};
 
 /// What is rounded away.
 const TINY: f64 = 1e-6;
@@ -43,15 +45,17 @@ pub(super) fn must_fire(rule: &StopRule, numbers: &Numbers) -> bool {
     let (failing, running) = (numbers.failing.0, numbers.running.1);
     let sample = numbers.failing.0 + numbers.running.0;
     match (rule.method, rule.max_failure) {
-        (StopMethod::Count, CountOrPercent::Count(most)) => failing >= most.max(1),
-        (StopMethod::Ratio, CountOrPercent::Percent(most)) => {
+        (StopMethod::Count, Some(CountOrPercent::Count(most))) => failing >= most.max(1),
+        (StopMethod::Ratio, Some(CountOrPercent::Percent(most))) => {
             failing > 0
-                && sample >= rule.min_sample.max(1)
+                && sample >= rule.min_sample.unwrap_or(1)
                 && share(failing, failing + running) >= fraction(most) + TINY
         }
-        (StopMethod::EProcess, CountOrPercent::Percent(most)) => {
+        (StopMethod::EProcess, Some(CountOrPercent::Percent(most))) => {
             evidence(failing, numbers.sent, fraction(most)) >= confidence(rule).recip() * (1.0 + TINY)
         }
+        // A law of its own looks at the control group.
+        (StopMethod::Control, None) => false,
         _ => true,
     }
 }
@@ -61,17 +65,30 @@ pub(super) fn may_fire(rule: &StopRule, numbers: &Numbers, timed_out: u32) -> bo
     let (failing, running) = (numbers.failing.1 + timed_out, numbers.running.0);
     let sample = failing + numbers.running.1;
     match (rule.method, rule.max_failure) {
-        (StopMethod::Count, CountOrPercent::Count(most)) => failing >= most.max(1),
-        (StopMethod::Ratio, CountOrPercent::Percent(most)) => {
+        (StopMethod::Count, Some(CountOrPercent::Count(most))) => failing >= most.max(1),
+        (StopMethod::Ratio, Some(CountOrPercent::Percent(most))) => {
             failing > 0
-                && sample >= rule.min_sample.max(1)
+                && sample >= rule.min_sample.unwrap_or(1)
                 && share(failing, failing + running) + TINY >= fraction(most)
         }
-        (StopMethod::EProcess, CountOrPercent::Percent(most)) => {
+        (StopMethod::EProcess, Some(CountOrPercent::Percent(most))) => {
             evidence(failing, failing + running, fraction(most)) * (1.0 + TINY) >= confidence(rule).recip()
         }
         _ => true,
     }
+}
+
+/// Whether the groups differ enough for this rule; `margin` scales what is enough.
+pub(super) fn compared(rule: &StopRule, look: &ControlComparison, margin: f64) -> bool {
+    let ControlComparison { upgraded, control, .. } = look;
+    let is_seen = |group: &Presence| share(group.unknown, group.devices) <= 0.2;
+    let needed = rule.min_sample.unwrap_or(50);
+    if !is_seen(upgraded) || !is_seen(control) || upgraded.devices < needed || control.devices == 0 {
+        return false;
+    }
+    let budget = share(upgraded.devices, upgraded.devices + control.devices);
+    let limit = 1.0 / (1.0 - rule.confidence.map_or(0.99, fraction));
+    evidence(upgraded.offline, upgraded.offline + control.offline, budget) >= limit * margin
 }
 
 /// How often a rule may fire although its budget is kept to.

@@ -1,0 +1,110 @@
+//! What the stop rule `Control` would see: in which stage, and how much worse the upgraded devices have to be.
+
+use crate::api::{OtaRolloutSpec, Period, Stage, StopMethod, StopRule};
+use crate::cloud::{Capabilities, Device};
+use crate::decide::defaults;
+use crate::decide::rollout::control;
+use crate::decide::rollout::stop_rules::control::{limit, min_sample};
+use crate::decide::stage::as_count;
+use crate::decide::stats::comparison::chance_to_see;
+use crate::decide::stats::millionths;
+use std::collections::BTreeMap;
+
+/// A difference that is seen this often is called seen.
+const OFTEN: f64 = 0.8;
+/// More devices see no more: the difference is below a point by then.
+const MOST_DEVICES: u32 = 20_000;
+
+/// Upgraded devices beside a control group, at the end of a stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// Name of the stop rule.
+    pub rule: String,
+    /// The stage.
+    pub stage: String,
+    /// Devices that were sent the package by then.
+    pub upgraded: u32,
+    /// Devices that were not.
+    pub control: u32,
+    /// Share of the fleet that is offline now.
+    pub offline: f64,
+    /// Percentage points more of the upgraded devices that must be offline for a single comparison to fire in 80 %; none when even all
+    /// of them would not.
+    pub sees: Option<u32>,
+}
+
+/// What each rule of method `Control` compares in each stage that leaves a control group. `stages` are their names and devices.
+#[must_use]
+pub fn comparisons(
+    spec: &OtaRolloutSpec,
+    written: &[Stage],
+    stages: &[(&str, u32)],
+    offline: f64,
+) -> Vec<Comparison> {
+    let rules = defaults::stop_rules(spec);
+    let rules = rules.iter().filter(|rule| rule.method == StopMethod::Control);
+    rules.flat_map(|rule| of_rule(rule, written, stages, offline)).collect()
+}
+
+fn of_rule(rule: &StopRule, written: &[Stage], stages: &[(&str, u32)], offline: f64) -> Vec<Comparison> {
+    let mut left: u32 = stages.iter().map(|(_, devices)| devices).sum();
+    let mut upgraded = 0;
+    let mut found = Vec::new();
+    for (name, devices) in stages {
+        left -= devices;
+        let spec = written.iter().find(|spec| spec.name == *name);
+        let is_drawn = spec.is_some_and(|spec| spec.select.devices.is_none());
+        upgraded += if is_drawn { *devices } else { 0 };
+        let control = control::size(upgraded, left);
+        if upgraded >= min_sample(rule) && control > 0 {
+            let sees = sees(upgraded, control, offline, limit(rule));
+            let (rule, stage) = (rule.name.clone(), (*name).to_owned());
+            found.push(Comparison { rule, stage, upgraded, control, offline: millionths(offline), sees });
+        }
+    }
+    found
+}
+
+/// The least difference in whole percentage points that a single comparison sees in 80 % of the rollouts, beside a control group of which
+/// this share is offline; none when it sees none. `limit` is what the logarithm of the evidence has to reach.
+#[must_use]
+pub fn sees(upgraded: u32, control: u32, offline: f64, limit: f64) -> Option<u32> {
+    let upgraded = upgraded.min(MOST_DEVICES);
+    let is_seen = |points: &u32| {
+        let rate = (offline + f64::from(*points) / 100.0).min(1.0);
+        chance_to_see((upgraded, rate), (control, offline), limit) >= OFTEN
+    };
+    (1..=100).find(is_seen)
+}
+
+/// Warns of soaks that end before the cloud shows anybody as offline.
+pub(super) fn warning(
+    written: &[Stage],
+    comparisons: &[Comparison],
+    limits: &Capabilities,
+) -> Option<String> {
+    let (first, after) = (comparisons.first()?, limits.shows_offline_after?);
+    let stages = comparisons.iter().filter(|one| one.rule == first.rule).map(|one| &one.stage);
+    let is_short = |name: &&String| {
+        let stage = written.iter().find(|stage| stage.name == **name);
+        let soak = stage.and_then(|stage| stage.soak).map_or(0, Period::as_secs);
+        soak < after.as_secs().unsigned_abs()
+    };
+    let short: Vec<&str> = stages.filter(is_short).map(String::as_str).collect();
+    let hours = after.as_hours();
+    (!short.is_empty()).then(|| {
+        format!(
+            "stop rule {} sees nothing in {}: the cloud shows a device as offline {hours} h after it was last heard of; let it soak longer than {hours}h",
+            first.rule,
+            short.join(", ")
+        )
+    })
+}
+
+/// The share of the devices that are offline; none when the cloud does not tell of enough of them.
+pub(super) fn offline(fleet: &BTreeMap<String, Device>) -> Option<f64> {
+    let known = fleet.values().filter(|device| device.online.is_some()).count();
+    let offline = fleet.values().filter(|device| device.online == Some(false)).count();
+    let is_enough = known > 0 && known * 5 >= fleet.len() * 4;
+    is_enough.then(|| f64::from(as_count(offline)) / f64::from(as_count(known)))
+}

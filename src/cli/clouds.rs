@@ -70,6 +70,17 @@ EnOS no job ever ends by itself: stop finished jobs to save these calls. At most
 none is queried and nothing is sent: the rollout is held, or the verification of the package waits, with the reason `TooManyExternalJobs` and the number
 of jobs. Stop external jobs that are no longer needed; the rollout continues by itself once at most 40 are left. Running jobs are observed and judged
 meanwhile.
+
+## Devices that are not connected
+
+While a stage waits for devices, its status and `rollwave why` name those that are not connected.
+
+| cloud | how it is known | not known |
+|---|---|---|
+| huaweiIotda | `status` in the list of devices | |
+| oceanConnect | `status` in the list of devices: `OFFLINE` after 49 hours of silence, `ABNORMAL` after 25 | earlier |
+| aliyunIot | `DeviceStatus` in the details of devices | devices whose `module` is upgraded |
+| enos | `status` of Search Device (`devices?action=search`): one more call per 200 devices after each list of devices, and only while a stage waits for some. Of each device `deviceKey` and `status` are requested, never its secret | devices that are `inactive`, `disable` or `mirror`; all of them if the application has no permission for Search Device. It is refused once per process, and nothing else depends on it: grant the permission, then restart Rollwave |
 ";
 
 /// Prints the page.

@@ -143,6 +143,14 @@ pub enum Call {
         /// Position in the list.
         cursor: Cursor,
     },
+    /// A page of which devices of a product are connected, where [`Capabilities::presence_page`] is not 0. An account that may
+    /// not make the request has an empty list.
+    ListPresence {
+        /// The cloud's product id.
+        product: String,
+        /// Position in the list.
+        cursor: Cursor,
+    },
     /// One device.
     ShowDevice {
         /// The product, within which device ids are unique, and the module of the device whose version is read.
@@ -231,6 +239,7 @@ impl Call {
             Self::StopJob { .. } => "StopJob",
             Self::DeleteJob { .. } => "DeleteJob",
             Self::ListDevices { .. } => "ListDevices",
+            Self::ListPresence { .. } => "ListPresence",
             Self::ShowDevice { .. } => "ShowDevice",
             Self::ListGroupDevices { .. } => "ListGroupDevices",
             Self::ListTaggedDevices { .. } => "ListTaggedDevices",
@@ -257,6 +266,8 @@ pub enum Reply {
     JobDevices(Page<DeviceResult>),
     /// To `ListDevices`.
     Devices(Page<Device>),
+    /// To `ListPresence`.
+    Presence(Page<DevicePresence>),
     /// To `ShowDevice`.
     Device(Device),
     /// To `ListGroupDevices` and `ListTaggedDevices`.

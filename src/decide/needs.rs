@@ -35,6 +35,8 @@ pub enum Need {
     Devices(Vec<String>),
     /// Every device of a product.
     Fleet(DeviceScope),
+    /// Which devices of a product are connected. Costs nothing where rows of devices report it.
+    Presence(DeviceScope),
     /// The ids of a group's devices.
     Group(String),
     /// The ids of the devices that carry this tag with one of these values. Several keys are all required: intersect.
@@ -98,7 +100,16 @@ pub fn for_preview(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     if rollout.metadata.deletion_timestamp.is_some() || rollout.account_left(package).is_some() {
         return for_rollout(rollout, package);
     }
-    std::iter::once(Need::Jobs(package.spec.kind)).chain(targets(rollout, package)).collect()
+    let jobs = std::iter::once(Need::Jobs(package.spec.kind));
+    jobs.chain(targets(rollout, package)).chain(presence(rollout, package)).collect()
+}
+
+/// Which devices are connected is needed while devices are waited for: those that are not are shown
+/// ([`crate::api::FindingKind::Offline`]).
+fn presence(rollout: &OtaRollout, package: &OtaPackage) -> Option<Need> {
+    let stages = rollout.status.iter().flat_map(|status| &status.stages);
+    let is_waiting = stages.into_iter().any(|stage| stage.counts.outstanding() > 0);
+    is_waiting.then(|| Need::Presence(package_key(package).scope()))
 }
 
 /// What must be observed to know which devices another rollout of the same product targets: its groups or tags.
@@ -242,8 +253,9 @@ pub(super) fn unsupported(refusals: &[Refusal]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{OtaPackageStatus, Reason, Truth, set_condition};
+    use crate::api::{OtaPackageStatus, Reason, StageCounts, Truth, set_condition};
     use crate::cloud::JobCounts;
+    use crate::decide::rollout::waiting_stage;
     use crate::decide::testing::{package, rollout};
     use jiff::Timestamp;
 
@@ -295,6 +307,23 @@ mod tests {
         assert_eq!(needs, [Need::Jobs(PackageKind::Firmware), Need::Devices(vec!["a".into(), "b".into()])]);
         rollout.spec.targets.devices = Some((0..=MAX_SINGLE_DEVICES).map(|n| n.to_string()).collect());
         assert!(for_rollout(&rollout, &ready()).contains(&Need::Fleet(package_key(&ready()).scope())));
+    }
+
+    #[test]
+    fn presence_is_read_only_while_devices_are_waited_for() {
+        let mut rollout = rollout();
+        let presence = Need::Presence(package_key(&ready()).scope());
+        let is_needed = |rollout: &OtaRollout| for_rollout(rollout, &ready()).contains(&presence);
+        assert!(!is_needed(&rollout), "nothing was sent");
+        for (counts, expected) in [
+            (StageCounts { queued: 1, ..StageCounts::default() }, true),
+            (StageCounts { in_flight: 1, ..StageCounts::default() }, true),
+            (StageCounts { succeeded: 5, failed: 1, ..StageCounts::default() }, false),
+        ] {
+            let stage = StageStatus { counts, ..waiting_stage("canary") };
+            rollout.status = Some(OtaRolloutStatus { stages: vec![stage], ..OtaRolloutStatus::default() });
+            assert_eq!(is_needed(&rollout), expected, "{counts:?}");
+        }
     }
 
     #[test]

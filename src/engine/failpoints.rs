@@ -24,7 +24,7 @@ pub const WRITES: [&str; 16] = [
 ];
 
 /// The calls, by [`crate::cloud::Call::operation`].
-pub const CALLS: [&str; 17] = [
+pub const CALLS: [&str; 18] = [
     "CheckModule",
     "PermitUpload",
     "Upload",
@@ -39,6 +39,7 @@ pub const CALLS: [&str; 17] = [
     "StopJob",
     "DeleteJob",
     "ListDevices",
+    "ListPresence",
     "ShowDevice",
     "ListGroupDevices",
     "ListTaggedDevices",

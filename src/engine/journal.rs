@@ -212,6 +212,7 @@ mod tests {
             max_devices_per_job: 10,
             page_size: 10,
             device_pages: &[50],
+            presence_page: 0,
             lists_software: true,
             lists_jobs_by_package: false,
             shows_offline_after: Some(SignedDuration::ZERO),

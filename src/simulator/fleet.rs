@@ -59,6 +59,13 @@ impl Presence {
         }
     }
 
+    /// The last time until `at` of this minute of the day, UTC.
+    #[must_use]
+    pub fn last_at(minute: u32, at: Timestamp) -> Timestamp {
+        let since = (at.as_second() - i64::from(minute) * 60).rem_euclid(DAY);
+        Timestamp::from_second(at.as_second() - since).unwrap_or(Timestamp::MIN)
+    }
+
     /// The first time from `at` on at which it is connected, if there is one.
     #[must_use]
     pub fn next_online(self, at: Timestamp) -> Option<Timestamp> {

@@ -343,6 +343,82 @@ fn tasks_of_named_devices_are_searched_for_by_job_and_key() {
     }
 }
 
+fn presence(cursor: Cursor) -> Call {
+    Call::ListPresence { product: "meter".into(), cursor }
+}
+
+#[test]
+fn presence_is_searched_for_without_the_secrets_of_devices() {
+    let sent = Bench::new().client.render(&presence(Cursor::start())).unwrap().remove(0);
+    assert_eq!(
+        sent.to_string(),
+        "POST https://apim.example/connect-service/v2.1/devices?action=search&orgId=o1"
+    );
+    let body: Value = serde_json::from_slice(&sent.body).unwrap();
+    let pagination = json!({"pageNo": 1, "pageSize": 200});
+    let projection = json!(["deviceKey", "status"]);
+    assert_eq!(
+        body,
+        json!({"expression": "productKey = 'meter'", "pagination": pagination, "projection": projection})
+    );
+    let error = Bench::new()
+        .client
+        .render(&Call::ListPresence { product: "meter' or productKey != '".into(), cursor: Cursor::start() });
+    assert_eq!(error.unwrap_err().class, ErrorClass::Invalid);
+}
+
+#[test]
+fn only_a_device_that_is_online_or_offline_has_a_known_presence() {
+    let row = |status: &str| json!({"deviceKey": "d", "status": status});
+    for (row, online) in [
+        (row("online"), Some(true)),
+        (row("offline"), Some(false)),
+        (row("inactive"), None),
+        (row("disable"), None),
+        (row("mirror"), None),
+        (row("asleep"), None),
+        (json!({"deviceKey": "d"}), None),
+    ] {
+        let answer = Bench::answer(&presence(Cursor::start()), rows(std::slice::from_ref(&row), 1, 1));
+        let Ok(Reply::Presence(page)) = answer else { panic!("{row}: {answer:?}") };
+        let read = &page.items[0];
+        assert_eq!((read.device.as_str(), read.online, &page.next), ("d", online, &None), "{row}");
+    }
+    let full = vec![row("online"); 200];
+    let answer = Bench::answer(&presence(Cursor::start()), rows(&full, 1, 201));
+    let Ok(Reply::Presence(page)) = answer else { panic!("{answer:?}") };
+    let second = || presence(page.next.clone().unwrap());
+    let answer = Bench::answer(&second(), rows(&[row("offline")], 2, 201));
+    let Ok(Reply::Presence(page)) = answer else { panic!("{answer:?}") };
+    assert_eq!((page.items.len(), page.next), (1, None));
+    let error = Bench::answer(&second(), rows(&[], 2, 200)).unwrap_err();
+    assert_eq!(error.class, ErrorClass::Unintelligible, "the list became shorter: {error}");
+}
+
+#[test]
+fn a_refused_search_leaves_presence_unknown_and_is_not_repeated() {
+    for code in [99403, 99400, 99404] {
+        let bench = Bench::new();
+        for answers in [vec![token("t", 7200), refusal(code)], vec![], vec![]] {
+            let reply = bench.perform(&presence(Cursor::start()), start(), &answers);
+            let Ok(Reply::Presence(page)) = reply else { panic!("{code}: {reply:?}") };
+            assert!(page.items.is_empty() && page.next.is_none());
+        }
+        assert_eq!(bench.paths(), ["get", "devices"], "{code}");
+        bench.perform(&jobs(), start(), &[rows(&[], 1, 0)]).unwrap();
+        let error = bench.perform(&jobs(), start(), &[refusal(code)]).unwrap_err();
+        assert!(error.code.is_some(), "any other call is refused as ever: {error}");
+    }
+    for (code, class) in [(24500, ErrorClass::Unavailable), (24999, ErrorClass::Unintelligible)] {
+        let bench = Bench::new();
+        let search = presence(Cursor::start());
+        let error = bench.perform(&search, start(), &[token("t", 7200), refusal(code)]).unwrap_err();
+        assert_eq!(error.class, class, "{error}");
+        bench.perform(&search, start(), &[rows(&[], 1, 0)]).unwrap();
+        assert_eq!(bench.paths(), ["get", "devices", "devices"], "nothing is concluded from {code}");
+    }
+}
+
 #[test]
 fn pages_that_do_not_fit_together_conclude_nothing() {
     let info = job_info("started", "x");

@@ -160,6 +160,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         max_devices_per_job: limits::JOB_DEVICES,
         page_size: limits::FIRMWARE_PAGE,
         device_pages: &[limits::NAME_PAGE, limits::BATCH],
+        presence_page: 0,
         lists_software: false,
         lists_jobs_by_package: true,
         shows_offline_after: Some(SignedDuration::ZERO),

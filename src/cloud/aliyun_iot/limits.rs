@@ -134,6 +134,9 @@ pub fn check(call: &Call) -> Result<(), CallError> {
             check.absent("JobId", true, "create another job instead")
         }
         Call::ListDevices { scope, .. } => check.scope(scope),
+        Call::ListPresence { .. } => {
+            check.absent("DeviceStatus", true, "list the devices of the product: their rows report it")
+        }
         Call::ShowDevice { scope, id } => {
             check.scope(scope)?;
             check.text(&DEVICE_NAME, id)

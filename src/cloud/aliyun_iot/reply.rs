@@ -70,9 +70,10 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             tagged(json(body)?, product, values.len(), cursor).map(Reply::DeviceIds)
         }
         Call::PermitUpload { .. } => Ok(Reply::Permitted(upload::permit(json::<wire::Granted>(body)?.data))),
-        Call::CheckModule { .. } | Call::Upload { .. } | Call::DeleteJob { .. } => {
-            Err("the call has no such response".to_owned())
-        }
+        Call::CheckModule { .. }
+        | Call::Upload { .. }
+        | Call::DeleteJob { .. }
+        | Call::ListPresence { .. } => Err("the call has no such response".to_owned()),
     }
 }
 

@@ -15,7 +15,10 @@ use crate::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// The keys of an application. `Debug` shows none of them.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub struct EnosClient {
     stamps: Stamps,
     transport: Arc<dyn Transport>,
     capabilities: Capabilities,
+    /// The application may not search for devices; the request is not repeated.
+    has_no_search: AtomicBool,
 }
 
 /// A client for an organization, for the engine.
@@ -54,7 +59,25 @@ impl EnosClient {
             stamps: Stamps::default(),
             transport,
             capabilities,
+            has_no_search: AtomicBool::new(false),
         }
+    }
+
+    /// The reply to a call that is answered without a request.
+    fn known(&self, call: &Call) -> Option<Reply> {
+        let is_refused =
+            matches!(call, Call::ListPresence { .. }) && self.has_no_search.load(Ordering::Relaxed);
+        is_refused.then(|| reply::nothing(call))
+    }
+
+    /// The reply for an error that stands in nothing's way.
+    fn settled(&self, call: &Call, error: &CallError) -> Option<Reply> {
+        if refusal::is_no_search(call, error) {
+            self.has_no_search.store(true, Ordering::Relaxed);
+            tracing::warn!(%error, "Search Device is refused: whether devices are connected stays unknown");
+            return Some(reply::nothing(call));
+        }
+        refusal::settles(call, error)
     }
 
     /// A token may become invalid early: it is renewed once, and the call is sent again.
@@ -102,13 +125,16 @@ impl Cloud for EnosClient {
 
     async fn perform(&self, call: &Call, now: Timestamp) -> Result<Reply, CallError> {
         let Some(request) = render::render(&self.spec, call)? else { return Ok(reply::nothing(call)) };
+        if let Some(reply) = self.known(call) {
+            return Ok(reply);
+        }
         let response = self.authenticate_and_send(call, &request, now).await?;
         tracing::debug!(status = response.status, "answered");
         if let Some(error) = refusal::of_answer(call, &response, now) {
             if let Some(request_id) = &error.request_id {
                 tracing::Span::current().record("request", request_id.as_str());
             }
-            return refusal::settles(call, &error).ok_or(error);
+            return self.settled(call, &error).ok_or(error);
         }
         reply::read(call, &response.body).map_err(|why| refusal::unintelligible(call, &response, why))
     }
@@ -134,6 +160,7 @@ pub(in crate::cloud) fn capabilities(
         max_devices_per_job: limits::JOB_DEVICES,
         page_size: limits::PAGE_SIZE,
         device_pages: &[limits::PAGE_SIZE],
+        presence_page: limits::PRESENCE_PAGE,
         lists_software: false,
         lists_jobs_by_package: false,
         shows_offline_after: None,

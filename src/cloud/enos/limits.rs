@@ -12,6 +12,8 @@ use crate::cloud::{
 
 /// Rows per page: at most 200, 50 are recommended (pagination).
 pub const PAGE_SIZE: usize = 50;
+/// Rows per page of Search Device: at most 200 (search_device 2.1.0).
+pub const PRESENCE_PAGE: usize = 200;
 /// Devices per job.
 pub const JOB_DEVICES: usize = 1000;
 /// Devices per search for tasks: a job has one task per device, so that one page has all of them.
@@ -42,6 +44,7 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         }
         Call::CreateJob(job) => check.job(job),
         Call::ListDevices { scope, .. } => check.id("productKey", &scope.product),
+        Call::ListPresence { product, .. } => check.id("productKey", product),
         Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => Err(check.invalid(
             "file",
             "EnOS accepts a file only together with its firmware",

@@ -13,6 +13,8 @@ use serde_json::Value;
 
 /// The token has expired (gateway).
 const TOKEN_EXPIRED: i64 = 1203;
+/// No such path or action (platform).
+const NO_API: &str = "99404";
 /// From this difference on, this machine's clock is reported as wrong. The limit is not documented: *assumed*.
 const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
@@ -52,6 +54,17 @@ pub fn settles(call: &Call, error: &CallError) -> Option<Reply> {
         (Call::DeletePackage { .. } | Call::DeleteJob { .. }, "24404") => Some(Reply::Done),
         _ => None,
     }
+}
+
+/// Whether the application may not search for devices, or the service has no such search: nothing else depends on it. Search
+/// Device documents 99400 and 99403.
+#[must_use]
+pub fn is_no_search(call: &Call, error: &CallError) -> bool {
+    let is_absent =
+        error.code.as_deref() == Some(NO_API) || (error.code.is_none() && error.status == Some(404));
+    let is_refused =
+        matches!(error.class, ErrorClass::Forbidden | ErrorClass::Invalid | ErrorClass::NotFound);
+    matches!(call, Call::ListPresence { .. }) && (is_refused || is_absent)
 }
 
 /// Whether a signed call was refused because its token has expired.

@@ -17,6 +17,9 @@ use serde::Serialize;
 
 const FIRMWARES: &str = "/connect-service/v2.1/ota-firmwares";
 const JOBS: &str = "/connect-service/v2.1/ota-jobs";
+const DEVICES: &str = "/connect-service/v2.1/devices";
+/// Rows without a projection contain the secret of each device (search_device 2.1.0).
+const PRESENCE_FIELDS: &[&str] = &["deviceKey", "status"];
 const JSON: &str = "application/json;charset=UTF-8";
 
 /// Prefix of the names of Rollwave's jobs.
@@ -62,6 +65,7 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
         Call::ListDevices { scope, cursor } => {
             request.search(FIRMWARES, "searchDeviceUpgrade", all.equal("productKey", &scope.product), cursor)
         }
+        Call::ListPresence { product, cursor } => request.presence(product, cursor),
         // Refused by the limits.
         Call::CheckModule { .. }
         | Call::PermitUpload { .. }
@@ -119,10 +123,26 @@ impl Request<'_> {
         expression: Option<Expression>,
         cursor: &Cursor,
     ) -> Result<WireRequest, CallError> {
-        let expression =
-            expression.ok_or_else(|| self.invalid("a value cannot be used in a search expression"))?;
-        let page = PageQuery { page_no: page_number(cursor), page_size: limits::PAGE_SIZE };
-        self.post(path, &[("action", action)], &Search { expression: expression.text(), pagination: page })
+        let search = Search {
+            expression: self.text(expression)?,
+            pagination: page(cursor, limits::PAGE_SIZE),
+            projection: None,
+        };
+        self.post(path, &[("action", action)], &search)
+    }
+
+    fn presence(&self, product: &str, cursor: &Cursor) -> Result<WireRequest, CallError> {
+        let search = Search {
+            expression: self.text(Expression::all().equal("productKey", product))?,
+            pagination: page(cursor, limits::PRESENCE_PAGE),
+            projection: Some(PRESENCE_FIELDS),
+        };
+        self.post(DEVICES, &[("action", "search")], &search)
+    }
+
+    fn text(&self, expression: Option<Expression>) -> Result<Option<String>, CallError> {
+        let found = expression.ok_or_else(|| self.invalid("a value cannot be used in a search expression"));
+        found.map(|expression| expression.text())
     }
 
     fn upload(&self, package: &NewPackage) -> Result<WireRequest, CallError> {
@@ -154,8 +174,12 @@ impl Request<'_> {
 }
 
 /// Pages are numbered from 1, and all but the last are full.
-pub(super) fn page_number(cursor: &Cursor) -> u64 {
-    cursor.seen / limits::PAGE_SIZE as u64 + 1
+pub(super) fn page_number(cursor: &Cursor, size: usize) -> u64 {
+    cursor.seen / size as u64 + 1
+}
+
+fn page(cursor: &Cursor, size: usize) -> PageQuery {
+    PageQuery { page_no: page_number(cursor, size), page_size: size }
 }
 
 /// The name of the file, in a form that a header allows.

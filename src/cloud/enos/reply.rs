@@ -6,18 +6,20 @@ use super::{
 };
 use crate::cloud::answer::{self, Unintelligible, expect, json};
 use crate::cloud::{
-    self, ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DeviceResult, HeldArtifact,
-    Job, JobCounts, JobState, NamedDevices, NewPackage, Package, PackageKey, PackageKind, PackageRow, Page,
-    Reply,
+    self, ArtifactRef, Call, CloudVerification, Cursor, Device, DeviceOutcome, DevicePresence, DeviceResult,
+    HeldArtifact, Job, JobCounts, JobState, NamedDevices, NewPackage, Package, PackageKey, PackageKind,
+    PackageRow, Page, Reply,
 };
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-/// The reply to a call that is not sent, because EnOS supports firmware only.
+/// The reply to a list that has nothing to show: of software, because EnOS supports firmware only, or of what the application
+/// may not search for.
 #[must_use]
 pub const fn nothing(call: &Call) -> Reply {
     match call {
         Call::ListJobs { .. } => Reply::Jobs(Page { items: Vec::new(), total: Some(0), next: None }),
+        Call::ListPresence { .. } => Reply::Presence(Page { items: Vec::new(), total: None, next: None }),
         _ => Reply::Packages(Page { items: Vec::new(), total: Some(0), next: None }),
     }
 }
@@ -60,6 +62,9 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         Call::ListDevices { scope, cursor } => {
             Ok(Reply::Devices(page(body, cursor, |row| device(row, &scope.product))?))
         }
+        Call::ListPresence { cursor, .. } => {
+            Ok(Reply::Presence(page_of(limits::PRESENCE_PAGE, body, cursor, presence)?))
+        }
         Call::CheckModule { .. }
         | Call::PermitUpload { .. }
         | Call::Upload { .. }
@@ -73,9 +78,19 @@ fn data<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unintelligible> {
     json::<Envelope<T>>(body)?.data.ok_or_else(|| "the response has no data".to_owned())
 }
 
+/// A page of a search of the OTA service.
+fn page<W: DeserializeOwned, T>(
+    body: &[u8],
+    cursor: &Cursor,
+    read: impl Fn(W) -> Result<T, Unintelligible>,
+) -> Result<Page<T>, Unintelligible> {
+    page_of(limits::PAGE_SIZE, body, cursor, read)
+}
+
 /// A page of a search. Pages are numbered, so rows shift when others are deleted: a list that became shorter while it was read
 /// may have lost an existing row, and is read again from the start.
-fn page<W: DeserializeOwned, T>(
+fn page_of<W: DeserializeOwned, T>(
+    size: usize,
     body: &[u8],
     cursor: &Cursor,
     read: impl Fn(W) -> Result<T, Unintelligible>,
@@ -83,12 +98,9 @@ fn page<W: DeserializeOwned, T>(
     let envelope: Envelope<Vec<W>> = json(body)?;
     let rows = envelope.data.unwrap_or_default();
     let at = envelope.pagination.ok_or("the response to a search has no pagination")?;
-    if at.page_no != render::page_number(cursor) {
-        return Err(format!(
-            "page {} was requested, the response is page {}",
-            render::page_number(cursor),
-            at.page_no
-        ));
+    let wanted = render::page_number(cursor, size);
+    if at.page_no != wanted {
+        return Err(format!("page {wanted} was requested, the response is page {}", at.page_no));
     }
     let before: Option<u64> = cursor.marker.as_deref().and_then(|total| total.parse().ok());
     if before.is_some_and(|before| at.total_size < before) {
@@ -96,7 +108,7 @@ fn page<W: DeserializeOwned, T>(
     }
     let seen = cursor.seen.saturating_add(rows.len() as u64);
     let is_last = seen >= at.total_size;
-    if rows.len() > limits::PAGE_SIZE || (!is_last && rows.len() < limits::PAGE_SIZE) {
+    if rows.len() > size || (!is_last && rows.len() < size) {
         return Err(format!("page {} has {} rows of a total of {}", at.page_no, rows.len(), at.total_size));
     }
     let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -228,6 +240,16 @@ fn device(row: wire::DeviceFirmware, product: &str) -> Result<Device, Unintellig
         online: None,
         upgrading: row.is_upgrading,
     })
+}
+
+fn presence(row: wire::DeviceStatus) -> Result<DevicePresence, Unintelligible> {
+    let online = match row.status.as_deref() {
+        Some("online") => Some(true),
+        Some("offline") => Some(false),
+        // Never connected, disabled, `mirror` (of a device elsewhere), or undocumented.
+        _ => None,
+    };
+    Ok(DevicePresence { device: answer::id(row.device_key)?, online })
 }
 
 /// Milliseconds since 1970.

@@ -52,6 +52,9 @@ pub struct Search {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
     pub pagination: PageQuery,
+    /// The fields that rows have; all of them when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projection: Option<&'static [&'static str]>,
 }
 
 /// Which page.
@@ -199,6 +202,15 @@ pub struct DeviceFirmware {
     pub firmware_version: Option<String>,
     /// Whether a job is upgrading it.
     pub is_upgrading: Option<bool>,
+}
+
+/// Whether a device is connected, as Search Device projects it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceStatus {
+    pub device_key: String,
+    /// `inactive`, `online`, `offline`, `disable` or `mirror`.
+    pub status: Option<String>,
 }
 
 fn number<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<N, D::Error> {

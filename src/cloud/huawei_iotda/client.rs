@@ -191,6 +191,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         max_devices_per_job: limits::TASK_TARGETS,
         page_size: limits::PAGE_SIZE,
         device_pages: &[limits::PAGE_SIZE],
+        presence_page: 0,
         lists_software: true,
         lists_jobs_by_package: false,
         shows_offline_after: Some(SignedDuration::ZERO),

@@ -116,6 +116,9 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
         | Call::DeleteJob { id } => check.text(&TASK_ID, id),
         Call::CreateJob(job) => check.job(job),
         Call::ListDevices { scope, .. } => check.text(&PRODUCT_ID, &scope.product),
+        Call::ListPresence { .. } => {
+            Err(check.invalid("status", "rows of devices report it", "list the devices of the product"))
+        }
         Call::ShowDevice { id, .. } => check.text(&DEVICE_ID, id),
         Call::ListGroupDevices { group, .. } => check.text(&GROUP_ID, group),
         Call::ListTaggedDevices { key, values, .. } => {

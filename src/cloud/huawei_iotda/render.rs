@@ -40,9 +40,11 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
         Call::CreatePackage(package) => {
             request.post(&["ota-upgrades", "packages"], vec![], &create_package(spec, package)?)
         }
-        Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => {
-            Err(limits::no_upload())
-        }
+        // Presence is refused by the limits.
+        Call::CheckModule { .. }
+        | Call::PermitUpload { .. }
+        | Call::Upload { .. }
+        | Call::ListPresence { .. } => Err(limits::no_upload()),
         Call::DeletePackage { id } => Ok(request.delete(&["ota-upgrades", "packages", id])),
         Call::ListJobs { kind, cursor } => {
             let mut query = request.app_page(cursor);

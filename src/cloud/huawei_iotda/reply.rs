@@ -25,9 +25,10 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             expect(&shown.row.id, id)?;
             Ok(Reply::Package(shown))
         }
-        Call::CheckModule { .. } | Call::PermitUpload { .. } | Call::Upload { .. } => {
-            Err("this cloud has no call that uploads a file".to_owned())
-        }
+        Call::CheckModule { .. }
+        | Call::PermitUpload { .. }
+        | Call::Upload { .. }
+        | Call::ListPresence { .. } => Err("IoTDA does not support this call".to_owned()),
         Call::CreatePackage(new) => {
             let created = package(json(body)?)?;
             expect(&created.row.key, &new.key)?;

@@ -33,6 +33,9 @@ pub struct Capabilities {
     pub page_size: usize,
     /// Devices per call of a page of devices: more than one number where names and versions are read separately.
     pub device_pages: &'static [usize],
+    /// Devices per call of [`Call::ListPresence`](crate::cloud::Call::ListPresence); 0 where there is no such call, because
+    /// rows of devices report whether they are connected.
+    pub presence_page: usize,
     /// Whether software has separate lists.
     pub lists_software: bool,
     /// Whether jobs are listed per package.

@@ -56,6 +56,15 @@ impl Device {
     }
 }
 
+/// Whether a device is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DevicePresence {
+    /// Device id.
+    pub device: String,
+    /// None where the cloud's state is neither: never connected, disabled, or undocumented.
+    pub online: Option<bool>,
+}
+
 /// The result of one device in a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceResult {

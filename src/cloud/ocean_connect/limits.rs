@@ -39,6 +39,9 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         Call::ListJobDevices { only: Some(_), .. } => {
             refuse("OceanConnect lists the devices of a whole task only", "remove the devices")
         }
+        Call::ListPresence { .. } => {
+            refuse("rows of devices report whether they are connected", "list the devices of the product")
+        }
         Call::ListTaggedDevices { .. } => {
             refuse("spec.targets.tags: devices of OceanConnect have no tags", "use spec.targets.groups")
         }

@@ -78,6 +78,7 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
         | Call::CreatePackage(_)
         | Call::StopJob { .. }
         | Call::DeleteJob { .. }
+        | Call::ListPresence { .. }
         | Call::ListTaggedDevices { .. } => {
             return Err(CallError::new(
                 ErrorClass::Invalid,

@@ -47,6 +47,7 @@ pub fn watching(needs: &[Need], limits: &Capabilities, known: &Known) -> Vec<(Ne
         Need::Packages(_) => vec![listed("ListPackages", 1, "package", limits)],
         Need::Jobs(_) => jobs(limits, known),
         Need::Fleet(scope) => vec![fleet(scope, limits, known)],
+        Need::Presence(_) => presence(limits, known).into_iter().collect(),
         Need::Group(_) => vec![listed("ListGroupDevices", known.devices, "devices at most", limits)],
         Need::Tag { .. } => vec![listed("ListTaggedDevices", known.devices, "devices at most", limits)],
         Need::Devices(_) if !limits.shows_devices => vec![fleet_of(limits.device_pages, known)],
@@ -121,6 +122,16 @@ fn fleet_of(sizes: &[usize], known: &Known) -> Estimate {
         calls: sizes.iter().map(|size| pages(devices, *size)).sum(),
         formula: sizes.iter().map(part).collect::<Vec<_>>().join(" + "),
     }
+}
+
+/// Nothing where rows of devices report it.
+fn presence(limits: &Capabilities, known: &Known) -> Option<Estimate> {
+    let (devices, size) = (known.devices, limits.presence_page);
+    (size > 0).then(|| Estimate {
+        operation: "ListPresence",
+        calls: pages(devices, size),
+        formula: format!("⌈{devices} devices / {size} per page⌉"),
+    })
 }
 
 pub(super) fn irreversible<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<String> {

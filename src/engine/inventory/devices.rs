@@ -1,7 +1,7 @@
 //! Devices of an account: whole products, single devices, groups and tags.
 
 use super::listing::{Question, Reading, turn_page};
-use crate::cloud::{Call, CallError, Cursor, Device, DeviceScope, ErrorClass, Page, Reply};
+use crate::cloud::{Call, CallError, Cursor, Device, DevicePresence, DeviceScope, ErrorClass, Page, Reply};
 use crate::engine::{account::misfit, caller::Caller};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Devices {
     products: BTreeMap<DeviceScope, Kept<ProductDevices, BTreeMap<String, Device>>>,
+    /// Which devices of a product are connected, where its list does not report it; stored in the rows of the last list.
+    presence: BTreeMap<DeviceScope, Kept<ProductPresence, ()>>,
     /// By scope and id.
     single: BTreeMap<(DeviceScope, String), Single>,
     sets: BTreeMap<DeviceSet, Kept<DeviceSet, BTreeSet<String>>>,
@@ -79,6 +81,21 @@ impl Question for ProductDevices {
     }
 }
 
+#[derive(Clone, Debug)]
+struct ProductPresence(String);
+
+impl Question for ProductPresence {
+    type Row = DevicePresence;
+
+    fn call(&self, cursor: Cursor) -> Call {
+        Call::ListPresence { product: self.0.clone(), cursor }
+    }
+
+    fn page(reply: Reply) -> Option<Page<DevicePresence>> {
+        if let Reply::Presence(page) = reply { Some(page) } else { None }
+    }
+}
+
 impl Question for DeviceSet {
     type Row = String;
 
@@ -137,6 +154,37 @@ impl Devices {
         kept.at = Some(read.at);
         kept.took = caller.account.now().duration_since(read.at);
         kept.rows = read.rows.into_iter().map(|device| (device.id.clone(), device)).collect();
+        self.presence.remove(scope);
+        Ok(true)
+    }
+
+    /// Reads one page of which devices of a product are connected, unless that was read since the devices were; true once it
+    /// stands in the devices. A device that is not in the answer stays unknown.
+    ///
+    /// # Errors
+    /// The error of the call.
+    pub async fn presence_step(
+        &mut self,
+        caller: &mut Caller<'_>,
+        scope: &DeviceScope,
+    ) -> Result<bool, CallError> {
+        let Some(product) = self.products.get_mut(scope) else { return Ok(true) };
+        let kept = self.presence.entry(scope.clone()).or_default();
+        kept.idle_rounds = 0;
+        if kept.at.is_some() {
+            return Ok(true);
+        }
+        let question = ProductPresence(scope.product.clone());
+        let not_before = product.at.unwrap_or(Timestamp::MIN);
+        let read = turn_page(&mut kept.under_way, question, caller, not_before).await?;
+        let Some(read) = read else { return Ok(false) };
+        kept.at = Some(read.at);
+        product.took += caller.account.now().duration_since(read.at);
+        for row in read.rows {
+            if let Some(device) = product.rows.get_mut(&row.device) {
+                device.online = row.online;
+            }
+        }
         Ok(true)
     }
 
@@ -209,6 +257,7 @@ impl Devices {
     /// two rounds is dropped.
     pub fn end_round(&mut self) {
         self.products.retain(|_, kept| is_kept(&mut kept.idle_rounds));
+        self.presence.retain(|_, kept| is_kept(&mut kept.idle_rounds));
         self.single.retain(|_, single| is_kept(&mut single.idle_rounds));
         self.sets.retain(|_, kept| is_kept(&mut kept.idle_rounds));
     }

@@ -37,7 +37,7 @@ impl Reconcile<'_> {
                     None => with_tag,
                 });
             }
-            Need::Packages(_) | Need::Jobs(_) | Need::Devices(_) | Need::Fleet(_) => {}
+            Need::Packages(_) | Need::Jobs(_) | Need::Devices(_) | Need::Fleet(_) | Need::Presence(_) => {}
         }
         Ok(())
     }
@@ -57,12 +57,13 @@ impl Reconcile<'_> {
         ids: &[String],
         package: &OtaPackage,
         ours: &[String],
+        with_presence: bool,
     ) -> Result<Seen<BTreeMap<String, Device>>, Trouble> {
         let scope = scope_of(package);
         if self.capabilities().is_none_or(|limits| limits.shows_devices) {
             return self.read_devices(&scope, ids).await;
         }
-        let scope = self.read_fleet(scope, ours).await?;
+        let scope = self.read_fleet(scope, ours, with_presence).await?;
         let Some((at, fleet)) = self.worker.inventory.devices.of_product(&scope) else {
             return self.read_devices(&scope, ids).await;
         };
@@ -90,16 +91,22 @@ impl Reconcile<'_> {
     }
 
     /// Reads a product's devices when that can show something new: at the drift interval, before something is created,
-    /// while jobs run as often as a share of the budget allows, and at once when the last of them has ended.
+    /// while jobs run as often as a share of the budget allows, and at once when the last of them has ended. After that
+    /// reads which of them are connected, where their list does not report it.
     pub(super) async fn read_fleet(
         &mut self,
         scope: DeviceScope,
         ours: &[String],
+        with_presence: bool,
     ) -> Result<DeviceScope, Trouble> {
         let by_jobs = self.fleet_since(&scope, ours);
         let since = if self.evidence == Evidence::Known { by_jobs } else { by_jobs.max(self.since(POLL)) };
+        let is_separate = self.capabilities().is_some_and(|limits| limits.presence_page > 0);
         let Some((mut caller, inventory)) = self.reader() else { return Ok(scope) };
-        let is_complete = inventory.devices.list_step(&mut caller, &scope, since).await?;
+        let mut is_complete = inventory.devices.list_step(&mut caller, &scope, since).await?;
+        if is_complete && with_presence && is_separate {
+            is_complete = inventory.devices.presence_step(&mut caller, &scope).await?;
+        }
         if is_complete { Ok(scope) } else { Err(Trouble::Yield) }
     }
 

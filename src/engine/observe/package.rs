@@ -38,8 +38,10 @@ impl Reconcile<'_> {
                     observed.jobs_at = self.read_jobs_around(object, kind, &ours).await?;
                     observed.results = self.failures_of(&ours).await?;
                 }
-                Need::Devices(ids) => observed.devices = Some(self.read_named(&ids, object, &ours).await?),
-                Need::Fleet(_) | Need::Group(_) | Need::Tag { .. } => {}
+                Need::Devices(ids) => {
+                    observed.devices = Some(self.read_named(&ids, object, &ours, false).await?);
+                }
+                Need::Fleet(_) | Need::Presence(_) | Need::Group(_) | Need::Tag { .. } => {}
             }
         }
         Ok(observed)

@@ -27,6 +27,7 @@ impl Reconcile<'_> {
         // Jobs come first: whether the fleet must be read again depends on whether they changed.
         let mut needs = needs::for_rollout(object, package);
         let is_judged = needs.iter().any(|need| matches!(need, Need::Devices(_) | Need::Fleet(_)));
+        let with_presence = needs.iter().any(|need| matches!(need, Need::Presence(_)));
         needs.sort_by_key(|need| !matches!(need, Need::Jobs(_)));
         for need in needs {
             match need {
@@ -40,16 +41,20 @@ impl Reconcile<'_> {
                 Need::Devices(ids) => {
                     let ids = self.with_devices_of_jobs(ids, object, &ours);
                     if ids.len() > needs::MAX_SINGLE_DEVICES {
-                        observed.scope = Some(self.read_fleet(scope_of(package), &ours).await?);
+                        observed.scope =
+                            Some(self.read_fleet(scope_of(package), &ours, with_presence).await?);
                     } else {
-                        observed.named = Some(self.read_named(&ids, package, &ours).await?);
+                        observed.named = Some(self.read_named(&ids, package, &ours, with_presence).await?);
                     }
                 }
-                Need::Fleet(scope) => observed.scope = Some(self.read_fleet(scope, &ours).await?),
+                Need::Fleet(scope) => {
+                    observed.scope = Some(self.read_fleet(scope, &ours, with_presence).await?);
+                }
                 Need::Group(_) | Need::Tag { .. } => {
                     self.read_members(need, package, &mut observed.members).await?;
                 }
-                Need::Packages(_) => {}
+                // Presence is read together with the devices.
+                Need::Packages(_) | Need::Presence(_) => {}
             }
         }
         if is_judged {

@@ -29,7 +29,7 @@ pub const THROTTLED: Code = assumed(429, "-429", "too many requests");
 
 /// A parameter is missing or has another form.
 pub const INVALID: Code = documented(200, "99400", "Invalid Argument");
-/// Another's organisation.
+/// Another's organisation, or no permission for the operation.
 pub const DENIED: Code = documented(200, "99403", "Access Denied");
 /// No such path or action.
 pub const NO_API: Code = documented(200, "99404", "Not Found");

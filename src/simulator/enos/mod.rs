@@ -12,6 +12,7 @@ mod job;
 mod jobs;
 mod multipart;
 mod poseidon;
+mod projection;
 mod request;
 mod route;
 mod schedule;
@@ -150,6 +151,9 @@ impl Enos {
             request.required("action")?;
             return Err(Refusal::new(&codes::NO_API, ""));
         };
+        if self.accounts[account].spec.forbidden.iter().any(|name| name == operation.as_str()) {
+            return Err(Refusal::new(&codes::DENIED, ""));
+        }
         operation.answer(Call { cloud: self, fleet, account, id: "", request: &request })
     }
 }

@@ -1,6 +1,6 @@
 //! The operations: where each is found, and what answers it. GET and POST are the same: official samples send either.
 
-use super::{Enos, codes, firmwares, jobs, request::Handled, tasks};
+use super::{Enos, codes, devices, firmwares, jobs, request::Handled, tasks};
 use crate::simulator::{
     request::Request,
     router::{Call, Places, operations},
@@ -32,6 +32,9 @@ operations!(
         tasks::order(cloud, fleet, account, tasks::Order::Cancel, request),
     RetryTasks "GET|POST ota-jobs?action=retryTask" =>
         tasks::order(cloud, fleet, account, tasks::Order::Retry, request),
+    SearchDevices "GET|POST devices?action=search" => devices::search(cloud, fleet, account, request),
+    SearchDevicesV24 "GET|POST /connect-service/v2.4/devices?action=search" =>
+        devices::search(cloud, fleet, account, request),
 );
 
 impl Operation {

@@ -55,6 +55,9 @@ pub struct EnosAccountSpec {
     /// Calls a second; unlimited when absent. The tenant sets it, no number is documented.
     #[serde(default)]
     pub requests_per_second: Option<u32>,
+    /// Operations that the application has no permission for, such as `SearchDevices`.
+    #[serde(default)]
+    pub forbidden: Vec<String>,
     /// How the Poseidon SDK may call: not at all when absent.
     #[serde(default)]
     pub poseidon: Option<PoseidonSpec>,

@@ -54,7 +54,11 @@ fn lab() -> Lab {
 }
 
 pub fn lab_of(devices: u32) -> Lab {
-    let lab = Lab::with_world(&WORLD.replace("count: 20", &format!("count: {devices}")));
+    lab_in(&WORLD.replace("count: 20", &format!("count: {devices}")))
+}
+
+fn lab_in(world: &str) -> Lab {
+    let lab = Lab::with_world(world);
     lab.write("cloud.yaml", &cloud(&lab));
     lab.write("package.yaml", &package(&lab, "meter-v2", "V2"));
     lab
@@ -336,4 +340,29 @@ fn a_stage_waits_for_devices_that_a_job_of_somebody_else_is_at() {
         ask(&lab, &[("action", "cancelTask"), ("jobId", &foreign)], &json!({"deviceKeys": ["meter-0001"]}));
     assert_eq!(cancelled["code"], 0, "{cancelled}");
     lab.until("the stage is sent", || lab.tasks().len() >= 3);
+}
+
+/// The rows of devices do not report it: it is searched for while the stage waits.
+#[test]
+fn devices_of_a_stage_that_are_not_connected_are_named() {
+    let lab = lab();
+    lab.converge();
+    ["meter-0001", "meter-0002"].iter().for_each(|id| lab.connect(id, false));
+    lab.write("rollout.yaml", &ROLLOUT.replace("count: 5", "devices: [meter-0000, meter-0001, meter-0002]"));
+    let _running = Process::start(&mut lab.verb("run", &[]));
+    let offline = json!([{"kind": "Offline", "devices": 2, "examples": ["meter-0001", "meter-0002"]}]);
+    lab.until_object("rollout/meter", "they are named", |object| {
+        object["status"]["stages"][0]["findings"] == offline
+    });
+    assert!(lab.calls("SearchDevices") > 0);
+}
+
+#[test]
+fn an_application_without_the_permission_to_search_for_devices_releases_all_the_same() {
+    let world =
+        WORLD.replace("appSecret: the-secret-key", "appSecret: the-secret-key, forbidden: [SearchDevices]");
+    let lab = lab_in(&world);
+    lab.write("rollout.yaml", ROLLOUT);
+    assert_converges_once(&lab, "no permission");
+    assert_eq!(lab.calls("SearchDevices"), 1, "it is refused once");
 }

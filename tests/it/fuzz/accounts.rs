@@ -191,6 +191,7 @@ pub fn calls(cloud: CloudKind, begins: bool) -> Vec<Call> {
         Call::StopJob { id: id() },
         Call::DeleteJob { id: id() },
         Call::ListDevices { scope: DeviceScope::whole(product()), cursor: cursor("devices") },
+        Call::ListPresence { product: product(), cursor: cursor("presence") },
         Call::ShowDevice { scope: DeviceScope::whole(product()), id: id() },
         Call::ListGroupDevices {
             product: product(),

@@ -26,6 +26,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     max_devices_per_job: 30_000,
     page_size: 50,
     device_pages: &[50],
+    presence_page: 0,
     lists_software: true,
     lists_jobs_by_package: false,
     shows_offline_after: Some(SignedDuration::ZERO),

@@ -34,12 +34,16 @@ impl Bench {
         let wall: Timestamp = super::START.parse().unwrap();
         let simulator = Simulator::new(&World::parse("world.yaml", &text).unwrap(), wall).unwrap();
         let mut bench = Self { simulator, wall, token: String::new().into() };
-        let at = bench.later();
+        bench.sign_in();
+        bench
+    }
+
+    fn sign_in(&mut self) {
+        let at = self.later();
         let encryption = sign::encryption("key", &"secret".into(), at);
         let body = json!({"appKey": "key", "timestamp": at, "encryption": encryption});
-        let answer = bench.send("/apim-token-service/v2.0/token/get", "", &[], body.to_string().into());
-        bench.token = answer["data"]["accessToken"].as_str().unwrap().into();
-        bench
+        let answer = self.send("/apim-token-service/v2.0/token/get", "", &[], body.to_string().into());
+        self.token = answer["data"]["accessToken"].as_str().unwrap().into();
     }
 
     /// The wall time in milliseconds, a moment later: no digest is good twice.
@@ -73,11 +77,26 @@ impl Bench {
             (sign::SIGNATURE_HEADER, &signature),
             (sign::TIMESTAMP_HEADER, &at),
         ];
-        self.send(&format!("/connect-service/v2.1/{path}"), &query, &headers, body.to_owned().into())
+        self.send(&format!("/connect-service/{path}"), &query, &headers, body.to_owned().into())
     }
 
     fn jobs(&mut self, query: &[(&str, &str)], body: &Value) -> Value {
-        self.signed("ota-jobs", query, "application/json", &body.to_string())
+        self.signed("v2.1/ota-jobs", query, "application/json", &body.to_string())
+    }
+
+    /// Search Device.
+    fn devices(&mut self, version: &str, body: &Value) -> Value {
+        let path = format!("{version}/devices");
+        self.signed(&path, &[("action", "search")], "application/json", &body.to_string())
+    }
+
+    /// Keys and states of the devices that an expression finds.
+    fn states(&mut self, expression: &str) -> Vec<(String, String)> {
+        let body = json!({"expression": expression, "projection": ["deviceKey", "status"]});
+        let found = self.devices("v2.1", &body);
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+        let rows = found["data"].as_array().unwrap_or_else(|| panic!("{expression}: {found}"));
+        rows.iter().map(|row| (text(row, "deviceKey"), text(row, "status"))).collect()
     }
 
     fn firmware(&mut self, version: &str) -> String {
@@ -88,7 +107,7 @@ impl Bench {
              Content-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\nbytes\r\n--b--\r\n"
         );
         let query = [("action", "create"), ("productKey", "meter")];
-        let made = self.signed("ota-firmwares", &query, "multipart/form-data; boundary=b", &form);
+        let made = self.signed("v2.1/ota-firmwares", &query, "multipart/form-data; boundary=b", &form);
         made["data"]["firmwareId"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
     }
 
@@ -201,4 +220,83 @@ fn a_search_shows_what_is_older_than_the_settle_time_and_what_a_fault_lets_throu
     let fault = serde_json::from_value(json!({"kind": "stale", "seconds": 3600})).unwrap();
     bench.simulator.inject(fault, bench.wall).unwrap();
     assert_eq!(found(&mut bench), (0, 0));
+}
+
+/// At noon.
+const FEW: &str = "
+start: 2026-03-01T12:00:00Z
+devices:
+- {id: day, product: meter, firmware: V1, tags: {site: north}}
+- {id: night, product: meter, firmware: V1, onlineHours: '22:00-02:00'}
+- {id: cellar, product: meter, firmware: V1, online: false, attributes: {floor: '-1'}}
+- {id: other, product: pump, firmware: P1}
+";
+
+#[test]
+fn search_device_shows_whether_devices_are_connected() {
+    let mut bench = Bench::new("", FEW);
+    assert_eq!(bench.states("productKey = 'meter'"), [], "two seconds after they were registered");
+    bench.step(2);
+    let state = |key: &str, state: &str| (key.to_owned(), state.to_owned());
+    let all = [state("cellar", "offline"), state("day", "online"), state("night", "offline")];
+    assert_eq!(bench.states("productKey = 'meter'"), all);
+    for (expression, found) in [
+        ("productKey in ('pump', 'none')", &[state("other", "online")][..]),
+        (
+            "productKey = 'meter' and status = 'offline'",
+            &[state("cellar", "offline"), state("night", "offline")],
+        ),
+        ("deviceKey in ('day', 'other') and productKey = 'meter'", &[state("day", "online")]),
+        ("deviceName like 'ell'", &[state("cellar", "offline")]),
+        ("deviceTags.site = 'north'", &[state("day", "online")]),
+        ("exists(deviceAttributes.floor)", &[state("cellar", "offline")]),
+    ] {
+        assert_eq!(bench.states(expression), found, "{expression}");
+    }
+    bench.step(11 * 3600);
+    assert_eq!(bench.states("deviceKey = 'night'"), [state("night", "online")]);
+    for refused in [
+        json!({"expression": "firmwareVersion = 'V1'"}),
+        json!({"expression": "status in ('online')"}),
+        json!({"projection": "deviceKey"}),
+        json!({"pagination": {"pageSize": 201}}),
+        json!({"pagination": {"sorters": [{"field": "deviceKey"}]}}),
+    ] {
+        assert_eq!(bench.devices("v2.1", &refused)["code"], 99400, "{refused}");
+    }
+}
+
+#[test]
+fn search_device_shows_the_secrets_of_devices_unless_a_projection_leaves_them_out() {
+    let mut bench = Bench::new("", FEW);
+    bench.step(12 * 3600);
+    let body = json!({"expression": "deviceKey = 'night'"});
+    let row = bench.devices("v2.4", &body)["data"][0].clone();
+    assert_eq!(row, bench.devices("v2.1", &body)["data"][0], "both paths are one search");
+    assert_eq!(row["deviceSecret"].as_str().map(str::len), Some(32), "{row}");
+    let at = |text: &str| json!(text.parse::<Timestamp>().unwrap().as_millisecond());
+    assert_eq!(row["lastOnlineTime"], at("2026-03-01T22:00:00Z"), "{row}");
+    assert_eq!(row["activeTime"], at("2026-03-01T12:00:00Z"), "{row}");
+    let cellar = bench.devices("v2.1", &json!({"expression": "deviceKey = 'cellar'"}))["data"][0].clone();
+    assert_eq!(cellar["lastOfflineTime"], at("2026-03-01T12:00:00Z"), "{cellar}");
+    let day = bench.devices("v2.1", &json!({"expression": "deviceKey = 'day'"}))["data"][0].clone();
+    assert_eq!((&day["status"], &day["lastOfflineTime"]), (&json!("online"), &json!(0)), "{day}");
+    let page = bench.devices(
+        "v2.1",
+        &json!({"pagination": {"pageNo": 2, "pageSize": 3}, "projection": ["deviceKey", "deviceName.defaultValue"]}),
+    );
+    assert_eq!(page["data"], json!([{"deviceKey": "other", "deviceName": {"defaultValue": "other"}}]));
+    assert_eq!(page["pagination"], json!({"sortedBy": null, "pageNo": 2, "pageSize": 3, "totalSize": 4}));
+}
+
+#[test]
+fn an_application_may_lack_the_permission_for_one_operation() {
+    let mut bench = Bench::new("", FEW);
+    bench.step(2);
+    assert_eq!(bench.devices("v2.1", &json!({}))["code"], 0);
+    let text = "clouds:\n  enos: {accounts: [{orgId: o1, appKey: key, appSecret: secret, forbidden: [SearchDevices]}]}\n";
+    bench.simulator = Simulator::new(&World::parse("world.yaml", text).unwrap(), bench.wall).unwrap();
+    bench.sign_in();
+    assert_eq!(bench.devices("v2.1", &json!({}))["code"], 99403);
+    assert_eq!(bench.jobs(&[("action", "search")], &json!({}))["code"], 0);
 }

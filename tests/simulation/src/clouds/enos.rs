@@ -107,6 +107,7 @@ impl Side for Enos {
             Operation::DeleteJob => Deed::DeleteJob { id: of("jobId") },
             Operation::SearchFirmwares
             | Operation::SearchDeviceUpgrades
+            | Operation::SearchDevices
             | Operation::SearchJobs
             | Operation::SearchTasks => Deed::List { goes_on: body["pagination"]["pageNo"] != json!(1) },
             Operation::GetFirmware | Operation::GetJob => Deed::Show,
@@ -116,9 +117,10 @@ impl Side for Enos {
             Operation::GetJob => Topic::Job(of("jobId")),
             Operation::SearchTasks => Topic::JobDevices(job_in(&body)),
             Operation::GetFirmware => Topic::Package(of("firmwareId")),
-            Operation::SearchFirmwares | Operation::SearchDeviceUpgrades | Operation::SearchJobs => {
-                Topic::List
-            }
+            Operation::SearchFirmwares
+            | Operation::SearchDeviceUpgrades
+            | Operation::SearchDevices
+            | Operation::SearchJobs => Topic::List,
             _ => Topic::Other,
         };
         let asked = if deed == Deed::SignIn { Value::Null } else { body };

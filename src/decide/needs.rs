@@ -3,6 +3,7 @@
 //! Observe jobs before devices: a device counts as reverted only by an observation that began after its job was final.
 
 use super::keys::is_verification_of;
+use super::rollout::control;
 use crate::api::{
     IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, Targets, VERIFIED,
     Verification, VerificationStatus, condition_is_true, support::Refusal,
@@ -91,25 +92,33 @@ pub fn for_rollout(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     if !rollout.status.as_ref().is_some_and(has_begun) && !is_dispatchable(package) {
         return Vec::new();
     }
-    for_preview(rollout, package)
+    let is_under_way = rollout.status.as_ref().is_some_and(|status| {
+        has_dispatched(status) && status.stages.iter().any(|stage| stage.phase != StagePhase::Passed)
+    });
+    observed(rollout, package, is_under_way)
 }
 
-/// What a preview of a rollout needs: the same as if its package were ready.
+/// What a preview of a rollout needs: the same as if its package were ready, and who is offline now.
 #[must_use]
 pub fn for_preview(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     if rollout.metadata.deletion_timestamp.is_some() || rollout.account_left(package).is_some() {
         return for_rollout(rollout, package);
     }
+    observed(rollout, package, true)
+}
+
+fn observed(rollout: &OtaRollout, package: &OtaPackage, compares: bool) -> Vec<Need> {
     let jobs = std::iter::once(Need::Jobs(package.spec.kind));
-    jobs.chain(targets(rollout, package)).chain(presence(rollout, package)).collect()
+    jobs.chain(targets(rollout, package)).chain(presence(rollout, package, compares)).collect()
 }
 
 /// Which devices are connected is needed while devices are waited for: those that are not are shown
-/// ([`crate::api::FindingKind::Offline`]).
-fn presence(rollout: &OtaRollout, package: &OtaPackage) -> Option<Need> {
+/// ([`crate::api::FindingKind::Offline`]). A rule that compares devices with a control group needs it too.
+fn presence(rollout: &OtaRollout, package: &OtaPackage, compares: bool) -> Option<Need> {
     let stages = rollout.status.iter().flat_map(|status| &status.stages);
     let is_waiting = stages.into_iter().any(|stage| stage.counts.outstanding() > 0);
-    is_waiting.then(|| Need::Presence(package_key(package).scope()))
+    let is_needed = is_waiting || (compares && control::is_wanted(&rollout.spec));
+    is_needed.then(|| Need::Presence(package_key(package).scope()))
 }
 
 /// What must be observed to know which devices another rollout of the same product targets: its groups or tags.
@@ -258,6 +267,7 @@ mod tests {
     use crate::decide::rollout::waiting_stage;
     use crate::decide::testing::{package, rollout};
     use jiff::Timestamp;
+    use serde_json::json;
 
     fn ready() -> OtaPackage {
         let mut package = package();
@@ -310,11 +320,12 @@ mod tests {
     }
 
     #[test]
-    fn presence_is_read_only_while_devices_are_waited_for() {
+    fn presence_is_read_only_while_devices_are_waited_for_or_compared() {
         let mut rollout = rollout();
         let presence = Need::Presence(package_key(&ready()).scope());
         let is_needed = |rollout: &OtaRollout| for_rollout(rollout, &ready()).contains(&presence);
         assert!(!is_needed(&rollout), "nothing was sent");
+        assert!(for_preview(&rollout, &ready()).contains(&presence), "a plan shows who is offline");
         for (counts, expected) in [
             (StageCounts { queued: 1, ..StageCounts::default() }, true),
             (StageCounts { in_flight: 1, ..StageCounts::default() }, true),
@@ -324,6 +335,13 @@ mod tests {
             rollout.status = Some(OtaRolloutStatus { stages: vec![stage], ..OtaRolloutStatus::default() });
             assert_eq!(is_needed(&rollout), expected, "{counts:?}");
         }
+        let job = json!({"token": "t", "id": "j", "devices": 5, "state": "Succeeded"});
+        for status in &mut rollout.status {
+            status.stages[0].jobs.push(serde_json::from_value(job.clone()).unwrap());
+        }
+        assert!(is_needed(&rollout), "the default rules compare with a control group");
+        rollout.spec.stop = Some(Vec::new());
+        assert!(!is_needed(&rollout), "nothing compares");
     }
 
     #[test]

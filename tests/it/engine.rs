@@ -8,6 +8,7 @@ mod aliyun_modules;
 mod artifacts;
 mod bad_input;
 mod calls;
+mod control;
 mod crash;
 mod cron;
 mod day_two;

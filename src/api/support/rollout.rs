@@ -111,7 +111,7 @@ pub(super) const ROWS: &[Row] = &[
             Emulated(
                 "by Rollwave; Control reads `Status` of the listed devices, and decides nothing for packages of a module",
             ),
-            Emulated("by Rollwave; Control decides nothing: the OTA service does not tell who is connected"),
+            Emulated("by Rollwave; Control reads `status` of Search Device"),
         ],
     },
     Row { field: "spec.delivery.start", clouds: START },

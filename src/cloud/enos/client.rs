@@ -163,7 +163,7 @@ pub(in crate::cloud) fn capabilities(
         presence_page: limits::PRESENCE_PAGE,
         lists_software: false,
         lists_jobs_by_package: false,
-        shows_offline_after: None,
+        shows_offline_after: Some(SignedDuration::ZERO),
         visibility_lag: SignedDuration::from_secs(10),
         request_deadline: total_timeout.saturating_add(SignedDuration::from_secs(30)),
         package_deadline: upload_timeout.saturating_add(SignedDuration::from_secs(30)),

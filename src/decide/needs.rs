@@ -336,9 +336,8 @@ mod tests {
             assert_eq!(is_needed(&rollout), expected, "{counts:?}");
         }
         let job = json!({"token": "t", "id": "j", "devices": 5, "state": "Succeeded"});
-        for status in &mut rollout.status {
-            status.stages[0].jobs.push(serde_json::from_value(job.clone()).unwrap());
-        }
+        let status = rollout.status.as_mut().unwrap();
+        status.stages[0].jobs.push(serde_json::from_value(job).unwrap());
         assert!(is_needed(&rollout), "the default rules compare with a control group");
         rollout.spec.stop = Some(Vec::new());
         assert!(!is_needed(&rollout), "nothing compares");

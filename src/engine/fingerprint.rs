@@ -2,7 +2,8 @@
 //!
 //! A job counts as the result of a request with unknown outcome when it is of the same kind, for exactly the same
 //! devices, with the same delivery, and did not exist before: the last list shows all that did. Its creation time
-//! proves nothing, because our clock may have been set since. `docs/oceanconnect.md` describes the remaining risk.
+//! proves nothing, because our clock may have been set since. One request has made one job (`observe/recognise.rs`).
+//! `docs/guides/oceanconnect.md` describes the remaining risk.
 //!
 //! [`JobIdentity::Devices`]: crate::cloud::JobIdentity::Devices
 

@@ -57,6 +57,14 @@ impl Outage {
         until.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX)
     }
 
+    /// What an object shows of its failure: while an outage lasts, the error that started it, so that its status does not
+    /// alternate between that one and its own.
+    pub(super) fn as_shown(&self, error: &CallError) -> CallError {
+        let is_same = |first: &&CallError| (first.class, first.reason()) == (error.class, error.reason());
+        let first = self.open.as_ref().map(|open| &open.error).filter(is_same);
+        first.unwrap_or(error).clone()
+    }
+
     /// A request of the account succeeded; true when that ends an outage.
     pub(super) fn note_success(&mut self) -> bool {
         std::mem::take(self).open.is_some()
@@ -227,6 +235,32 @@ mod tests {
             assert_ne!(reason, "Unavailable", "p-{n}: {message}");
         }
         assert_eq!(site.said(&key(Kind::OtaCloud, "lab")).0, "Connected");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_shown_with_one_text_for_as_long_as_it_lasts() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let releases = package("v2", "lab", "V2")
+            + &to_device("one", "v2", "m-0000")
+            + &to_device("two", "v2", "m-0001");
+        site.apply(&(cloud("lab", "a") + &releases)).await;
+        site.work(SignedDuration::from_mins(2)).await;
+        bench.break_paths(&["/"]);
+        let keys = site.store.objects().iter().map(|object| object.key()).collect::<Vec<_>>();
+        let mut texts: Vec<Vec<String>> = vec![Vec::new(); keys.len()];
+        for _ in 0..3_600 {
+            site.work(SignedDuration::from_secs(1)).await;
+            for (key, told) in keys.iter().zip(&mut texts) {
+                let (_, message) = site.said(key);
+                if told.last() != Some(&message) {
+                    told.push(message);
+                }
+            }
+        }
+        for (key, told) in keys.iter().zip(&texts) {
+            assert!(told.len() <= 4, "{key}: {} times: {:#?}", told.len(), &told[..told.len().min(8)]);
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Worker {
             return None;
         }
         let failure = match &result {
-            Err(Trouble::Call(error) | Trouble::Outage(error)) => Some(error.clone()),
+            Err(Trouble::Call(error) | Trouble::Outage(error)) => Some(self.outage.as_shown(error)),
             _ => None,
         };
         let reported = match &failure {

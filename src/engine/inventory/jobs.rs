@@ -299,14 +299,21 @@ impl Jobs {
         Ok(turned)
     }
 
-    /// Gives jobs without an idempotency key that of the request with unknown outcome that made them. The newest
-    /// request comes first: jobs that existed before it belong to earlier requests with the same fingerprint.
-    pub fn recognise<'a>(&mut self, pending: impl DoubleEndedIterator<Item = &'a Intent>) {
-        for intent in pending.rev() {
-            for row in self.rows.values_mut().filter(|row| row.job.token.is_none()) {
-                if fingerprint::is_of(intent, &row.job) {
-                    row.job.token = Some(intent.token.clone());
-                }
+    /// Gives jobs without an idempotency key that of the request with unknown outcome that made them, but for `foreign`
+    /// ones. The newest request comes first: jobs that existed before it belong to earlier requests with the same
+    /// fingerprint. Each request has made one job, the oldest of those that it may have made.
+    pub fn recognise(&mut self, newest_first: &[&Intent], foreign: &BTreeSet<String>) {
+        for intent in newest_first {
+            let is_found = self.rows.values().any(|row| row.job.token.as_deref() == Some(&intent.token));
+            let may_be_its = |job: &Job| {
+                job.token.is_none() && !foreign.contains(&job.id) && fingerprint::is_of(intent, job)
+            };
+            let candidates =
+                self.rows.values_mut().map(|row| &mut row.job).filter(|job| !is_found && may_be_its(job));
+            let oldest =
+                candidates.min_by_key(|job| (job.created_at.unwrap_or(Timestamp::MAX), job.id.clone()));
+            if let Some(job) = oldest {
+                job.token = Some(intent.token.clone());
             }
         }
     }

@@ -5,6 +5,7 @@ pub(super) mod external_jobs;
 mod jobs;
 pub(super) mod observed;
 mod package;
+mod recognise;
 mod rivals;
 mod rollout;
 mod stops;

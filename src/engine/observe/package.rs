@@ -60,7 +60,7 @@ impl Reconcile<'_> {
         self.read_all_jobs(kind, ours, evidence).await?;
         let holders = self.possible_holders(object);
         let seen_at = self.read_all_jobs(kind, &holders, evidence).await?;
-        self.worker.inventory.jobs.recognise(object.intents().iter());
+        self.recognise_jobs(object).await?;
         Ok(seen_at)
     }
 

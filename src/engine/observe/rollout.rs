@@ -73,7 +73,7 @@ impl Reconcile<'_> {
         let due = self.uniqueness_due(recorded(object).filter_map(|job| job.created_at));
         let evidence = self.evidence.max(due);
         let seen_at = self.read_all_jobs(kind, ours, evidence).await?;
-        self.worker.inventory.jobs.recognise(object.status.iter().flat_map(|status| &status.pending));
+        self.recognise_jobs(object).await?;
         let unrecorded = self.unrecorded_jobs(object, ours);
         if unrecorded.is_empty() {
             return Ok(seen_at);

@@ -8,11 +8,13 @@ use super::cluster::FIRST_OF_SECRETS;
 use super::control::FIRST_OF_CONTROL;
 use super::deadlines::FIRST_OF_DEADLINES;
 use super::defaults::FIRST_OF_DEFAULTS;
+use super::home::FIRST_OF_DATES;
 use super::{Home, Law};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{
-    Budget, Deadline, LocalRef, Object, ObjectKey, Order, OtaRollout, Period, Request, StageCounts,
+    Budget, Deadline, LocalRef, Object, ObjectKey, Order, OtaRollout, Period, READY, Request, StageCounts,
+    find_condition,
 };
 use rollwave::cloud::{
     Call, CallError, Capabilities, Cloud, Device, ErrorClass, Job, JobState, PackageKind, PackageRow, Reply,
@@ -91,11 +93,13 @@ pub enum Mutation {
     ComparisonsForgotten,
     /// Nothing keeps a Secret that an account needs.
     SecretNotKept,
+    /// A refusal of the account is told with two texts by turns.
+    TextsByTurns,
 }
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -126,6 +130,7 @@ impl Mutation {
         Self::SoakForgotten,
         Self::ComparisonsForgotten,
         Self::SecretNotKept,
+        Self::TextsByTurns,
     ];
 
     /// The law of intent that must notice it; none when another law does.
@@ -173,6 +178,7 @@ impl Mutation {
             Self::BatchesIgnored => FIRST_OF_DEFAULTS,
             Self::ComparisonsForgotten => FIRST_OF_CONTROL,
             Self::SecretNotKept => FIRST_OF_SECRETS,
+            Self::TextsByTurns => FIRST_OF_DATES,
             _ if self.breaks().is_some() => FIRST_OF_INTENT,
             // A list must get shorter between two of its pages, right after a create whose answer is lost: one world in hundreds.
             Self::CountEndsList => 300,
@@ -234,7 +240,8 @@ impl Mutation {
             | Self::DeadlinesIgnored
             | Self::SuspendIgnored
             | Self::SoakForgotten
-            | Self::ComparisonsForgotten => {
+            | Self::ComparisonsForgotten
+            | Self::TextsByTurns => {
                 let (loads, packages, saved) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
                 Arc::new(MutantStore { mutation: self, store, loads, packages, saved })
             }
@@ -336,6 +343,24 @@ impl MutantStore {
     }
 }
 
+/// A refusal gets another text than the one that is stored, whatever the engine wrote.
+fn tell_by_turns(object: &mut Object, stored: Option<&Object>) {
+    let ready = find_condition(object.conditions(), READY);
+    if ready.is_none_or(|ready| ready.reason != "Unauthorized") {
+        return;
+    }
+    let message = match object {
+        Object::Cloud(cloud) => cloud.status.as_mut().map(|status| &mut status.message),
+        Object::Package(package) => package.status.as_mut().map(|status| &mut status.message),
+        Object::Rollout(rollout) => rollout.status.as_mut().map(|status| &mut status.message),
+    };
+    let [one, two] = ["one text", "another text"];
+    let is_one = stored.is_some_and(|stored| stored.message() == one);
+    if let Some(message) = message {
+        (if is_one { two } else { one }).clone_into(message);
+    }
+}
+
 #[async_trait]
 impl Store for MutantStore {
     async fn load(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, StateError> {
@@ -370,6 +395,9 @@ impl Store for MutantStore {
             }
             (Object::Cloud(saved), Some(Object::Cloud(stored))) => saved.spec = stored.spec.clone(),
             _ => {}
+        }
+        if self.mutation == Mutation::TextsByTurns {
+            tell_by_turns(&mut saved, stored.as_deref());
         }
         self.store.save_status(&saved).await
     }

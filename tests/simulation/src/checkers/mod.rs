@@ -14,6 +14,7 @@ mod requests;
 mod rest;
 mod soaks;
 mod stages;
+mod wording;
 
 pub(super) use creates::{Creates, Sent, packages_are};
 pub(super) use facts::Facts;
@@ -36,6 +37,7 @@ use soaks::Soaks;
 use stages::Ran;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use wording::Wording;
 
 /// Everything that is watched.
 #[derive(Default)]
@@ -46,6 +48,7 @@ pub(super) struct Checkers {
     promptness: Promptness,
     budgets: Budgets,
     intent: Intent,
+    wording: Wording,
     /// Ids of packages that our requests made.
     pub(super) our_packages: BTreeSet<String>,
     /// Those of them of which nothing may tell any more that they are ours.
@@ -275,6 +278,7 @@ impl Checkers {
     pub(super) fn process_begins(&mut self) {
         self.events = None;
         self.intent.process_begins();
+        self.wording.begins();
         self.soaks.disturbed();
     }
 
@@ -331,6 +335,8 @@ impl Checkers {
         let law = self.intent.status_is(object, durable, now);
         self.judge(law);
         let law = self.soaks.status_written(object, ahead, now);
+        self.judge(law);
+        let law = self.wording.status_is(object, now);
         self.judge(law);
     }
 

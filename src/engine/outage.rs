@@ -247,6 +247,25 @@ mod tests {
         site.apply(&(cloud("lab", "a") + &releases)).await;
         site.work(SignedDuration::from_mins(2)).await;
         bench.break_paths(&["/"]);
+        assert_few_texts(&mut site).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rollout_that_waits_for_its_package_shows_one_text_during_an_outage() {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        site.apply(&cloud("lab", "a")).await;
+        site.work(SignedDuration::from_mins(2)).await;
+        bench.break_paths(&["/"]);
+        let releases = package("v2", "lab", "V2")
+            + &to_device("one", "v2", "m-0000")
+            + &to_device("two", "v2", "m-0001");
+        site.apply(&releases).await;
+        assert_few_texts(&mut site).await;
+    }
+
+    /// An hour.
+    async fn assert_few_texts(site: &mut Site) {
         let keys = site.store.objects().iter().map(|object| object.key()).collect::<Vec<_>>();
         let mut texts: Vec<Vec<String>> = vec![Vec::new(); keys.len()];
         for _ in 0..3_600 {

@@ -22,10 +22,13 @@ impl Reconcile<'_> {
         let around = self.surroundings_of(object, package).await?;
         let mut observed = ObservedRollout { around: around.clone(), ..ObservedRollout::default() };
         let Some(package) = package.or_else(|| around.package_of_run()) else { return Ok(observed) };
-        self.connect().await?;
+        let mut needs = needs::for_rollout(object, package);
+        // What is decided without the cloud is decided during an outage too, so that the status does not alternate.
+        if !needs.is_empty() || self.worker.link.is_none() {
+            self.connect().await?;
+        }
         let mut ours: Vec<String> = recorded(object).map(|job| job.id.clone()).collect();
         // Jobs come first: whether the fleet must be read again depends on whether they changed.
-        let mut needs = needs::for_rollout(object, package);
         let is_judged = needs.iter().any(|need| matches!(need, Need::Devices(_) | Need::Fleet(_)));
         let with_presence = needs.iter().any(|need| matches!(need, Need::Presence(_)));
         needs.sort_by_key(|need| !matches!(need, Need::Jobs(_)));

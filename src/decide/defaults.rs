@@ -139,6 +139,12 @@ pub fn stop_rules(spec: &OtaRolloutSpec) -> Cow<'_, [StopRule]> {
     spec.stop.as_deref().map_or_else(default, Cow::Borrowed)
 }
 
+/// True when a stop rule of the rollout compares its devices with a control group.
+#[must_use]
+pub fn compares(spec: &OtaRolloutSpec) -> bool {
+    stop_rules(spec).iter().any(|rule| rule.method == StopMethod::Control)
+}
+
 /// A rule that pauses, with the settings that its method has when nothing is written.
 pub(super) fn rule(name: &str, method: StopMethod) -> StopRule {
     StopRule {

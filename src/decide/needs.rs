@@ -2,8 +2,8 @@
 //!
 //! Observe jobs before devices: a device counts as reverted only by an observation that began after its job was final.
 
+use super::defaults;
 use super::keys::is_verification_of;
-use super::rollout::control;
 use crate::api::{
     IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, Targets, VERIFIED,
     Verification, VerificationStatus, condition_is_true, support::Refusal,
@@ -117,7 +117,7 @@ fn observed(rollout: &OtaRollout, package: &OtaPackage, compares: bool) -> Vec<N
 fn presence(rollout: &OtaRollout, package: &OtaPackage, compares: bool) -> Option<Need> {
     let stages = rollout.status.iter().flat_map(|status| &status.stages);
     let is_waiting = stages.into_iter().any(|stage| stage.counts.outstanding() > 0);
-    let is_needed = is_waiting || (compares && control::is_wanted(&rollout.spec));
+    let is_needed = is_waiting || (compares && defaults::compares(&rollout.spec));
     is_needed.then(|| Need::Presence(package_key(package).scope()))
 }
 

@@ -31,6 +31,7 @@ pub mod stop_rules;
 mod success;
 
 use super::clocks::Clocks;
+use super::cohort;
 use super::defaults;
 use super::keys::{package_identity, plan_hash};
 use super::needs::{has_begun, is_dispatchable};
@@ -42,7 +43,9 @@ use crate::api::{
     StagePhase, StageStatus, missing_grace_left,
 };
 use crate::cloud::{Capabilities, DeviceResult, Job};
+use control::Groups;
 use jiff::Timestamp;
+use observed::Observed;
 use report::{Outcome, finish};
 use std::collections::BTreeMap;
 
@@ -68,6 +71,22 @@ struct Context<'a> {
     ownership: Ownership<'a>,
     now: Timestamp,
     clocks: Clocks,
+}
+
+impl<'a> Context<'a> {
+    /// What the control group is taken from.
+    fn groups<'c>(&'c self, observed: &'c Observed<'a>) -> Groups<'c, 'a> {
+        Groups {
+            spec: &self.rollout.spec,
+            stages: &self.stages,
+            seed: cohort::seed(&self.rollout.spec, self.package),
+            fleet: &self.fleet,
+            eligible: &observed.population.eligible,
+            sent: &observed.taken.stage_of,
+            clocks: &self.clocks,
+            now: self.now,
+        }
+    }
 }
 
 /// Decides what a rollout does next. The same view gives the same plan; a plan that was carried out is not repeated.

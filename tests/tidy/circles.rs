@@ -22,7 +22,6 @@ pub const KNOWN: &[(&str, usize)] = &[
     ("src/decide/package", 4),
     ("src/decide/preview", 4),
     ("src/decide/rollout", 14),
-    ("src/decide/rollout/stop_rules", 4),
     ("src/decide/stage", 2),
     ("src/simulator", 13),
     ("src/simulator/aliyun_iot", 9),

@@ -11,6 +11,7 @@ use rollwave::decide::defaults;
 use rollwave::decide::rollout::control;
 use rollwave::decide::rollout::gates::requirement::Requirement;
 use rollwave::decide::rollout::gates::{outcome, required};
+use rollwave::decide::rollout::soak::COMPARISONS;
 use rollwave::decide::rollout::stop_rules::{self, Watched};
 
 /// A rollout under these stages and stop rules of a manifest; the default ones where it has none.
@@ -88,7 +89,7 @@ impl Rollwave {
         rollout.send(self.current, size);
         let sent = rollout.total().sent;
         let devices = control::size(sent, rollout.fleet.devices - sent);
-        let is_wanted = devices > 0 && control::is_wanted(&self.spec);
+        let is_wanted = devices > 0 && defaults::compares(&self.spec);
         self.control = is_wanted.then_some(Control { devices, comparisons: 0, last: None });
     }
 
@@ -96,8 +97,8 @@ impl Rollwave {
     fn compare_if_due(&mut self, rollout: &Rollout<'_>) -> bool {
         let (Some(began), Some(group)) = (self.observed, &self.control) else { return false };
         let soak = soak(&self.stages[self.current]);
-        let is_over = |comparison: &u32| (rollout.minute - began) * control::COMPARISONS >= soak * comparison;
-        let due = (1..=control::COMPARISONS).filter(is_over).count();
+        let is_over = |comparison: &u32| (rollout.minute - began) * COMPARISONS >= soak * comparison;
+        let due = (1..=COMPARISONS).filter(is_over).count();
         let due = u32::try_from(due).unwrap_or(u32::MAX);
         let is_due = due > group.comparisons;
         if is_due {
@@ -121,7 +122,7 @@ impl Rollwave {
     fn fires_before_passing(&mut self, rollout: &Rollout<'_>) -> bool {
         let is_new = |(minute, _): (u32, ControlComparison)| minute != rollout.minute;
         if self.control.as_ref().is_some_and(|group| group.last.is_none_or(is_new)) {
-            self.compare(rollout, control::COMPARISONS + 1);
+            self.compare(rollout, COMPARISONS + 1);
         }
         self.fires(rollout)
     }

@@ -41,7 +41,7 @@ pub(super) fn advance(context: &Context<'_>, status: &mut OtaRolloutStatus) -> O
         adopt_spec(context, status, edited);
     }
     let mut seen = count(context, status, edited)?;
-    control::watch(context, status, &seen);
+    context.groups(&seen).watch(status);
     stop_rule::watch(context, status, &seen);
     let lacks_package = context.without_package.as_ref().map(|lack| &lack.message);
     if let Some(why) = lacks_package.or(changed.as_ref()) {
@@ -292,7 +292,7 @@ impl Pass<'_, '_> {
             return Some(failed);
         }
         let Some(open) = open else {
-            control::compare_before_passing(self.context, self.status, &self.observed, index);
+            self.context.groups(&self.observed).compare_before_passing(self.status, index);
             stop_rule::watch(self.context, self.status, &self.observed);
             if let Some(stopped) = stop_rule::check(self) {
                 return Some(stopped);
@@ -317,7 +317,7 @@ impl Pass<'_, '_> {
         let news = stage.phase != phase;
         stage.phase = phase;
         if news && phase == StagePhase::Held {
-            control::note_outage(self.context, self.status, &self.observed);
+            self.context.groups(&self.observed).note_outage(self.status);
         }
         if news {
             record_decision(&mut self.status.decisions, self.context.now, reason, message);

@@ -4,23 +4,20 @@
 //! day. Nobody is left out on either side. Devices flap, and each comparison is a new draw: so there are eight in a
 //! soak and one before the stage passes, however often the rollout is reconciled.
 
-use super::Context;
-use super::observed::Observed;
+use super::soak::{COMPARISONS, comparisons};
 use crate::api::{
-    ControlComparison, ControlGroup, ControlOutage, OtaRolloutSpec, OtaRolloutStatus, Period, Presence,
-    Stage, StagePhase, StageStatus, StopMethod,
+    ControlComparison, ControlGroup, ControlOutage, OtaRolloutSpec, OtaRolloutStatus, Presence, Stage,
+    StagePhase, StageStatus,
 };
-use crate::cloud::Device;
-use crate::decide::clocks::{Clocks, Wait};
-use crate::decide::cohort::{rank, seed};
-use crate::decide::defaults;
+use crate::decide::clocks::Clocks;
+use crate::decide::cohort::rank;
+use crate::decide::defaults::compares;
 use crate::decide::stage::as_count;
 use crate::decide::stats::evidence::{Term, ln_evidence, threshold};
-use jiff::{SignedDuration, Timestamp};
+use crate::decide::{Fleet, Seen};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// Comparisons in the soak of a stage, evenly; the last one is at its end.
-pub const COMPARISONS: u32 = 8;
 /// Devices of the control group for each one that was sent the package.
 const SHARE: u32 = 10;
 /// Devices of the largest control group.
@@ -41,40 +38,121 @@ pub fn is_worse(now: u32, then: u32) -> bool {
     evidence >= threshold(OUTAGE_CONFIDENCE)
 }
 
-/// True when a stop rule of the rollout compares devices with a control group.
-#[must_use]
-pub fn is_wanted(spec: &OtaRolloutSpec) -> bool {
-    defaults::stop_rules(spec).iter().any(|rule| rule.method == StopMethod::Control)
+/// What the groups are taken from.
+pub(super) struct Groups<'c, 'a> {
+    pub spec: &'c OtaRolloutSpec,
+    /// Stages of the spec, or the default ones.
+    pub stages: &'c [Stage],
+    /// Seed of the ranking.
+    pub seed: String,
+    pub fleet: &'c Seen<Fleet<'a>>,
+    /// Devices that nothing was sent to, and that can be sent the package.
+    pub eligible: &'c [&'a str],
+    /// Devices that were sent it, with their stages.
+    pub sent: &'c BTreeMap<&'a str, usize>,
+    pub clocks: &'c Clocks,
+    pub now: Timestamp,
 }
 
-/// Chooses the control group of the stage that was dispatched last, and compares when that is due.
-pub(super) fn watch(context: &Context<'_>, status: &mut OtaRolloutStatus, observed: &Observed<'_>) {
-    let Some(index) = current(status).filter(|_| is_wanted(&context.rollout.spec)) else { return };
-    if status.stages[index].control.is_none() {
-        status.stages[index].control = choose(context, status, observed, index);
+impl<'a> Groups<'_, 'a> {
+    /// Chooses the control group of the stage that was dispatched last, and compares when that is due.
+    pub fn watch(&self, status: &mut OtaRolloutStatus) {
+        let Some(index) = current(status).filter(|_| compares(self.spec)) else { return };
+        if status.stages[index].control.is_none() {
+            status.stages[index].control = self.choose(status, index);
+        }
+        let is_over = |at: &Timestamp| *at <= self.fleet.at;
+        let due = self.stages.get(index).map_or(0, |spec| {
+            as_count(comparisons(spec, &status.stages[index], self.clocks, self.now).filter(is_over).count())
+        });
+        let group = status.stages[index].control.as_ref();
+        // The comparison that fired a rule stays, as its evidence does.
+        if group.is_some_and(|group| due > group.comparisons) && status.stopped_by.is_none() {
+            self.compare(status, index, due);
+        }
     }
-    let due = context.stages.get(index).map_or(0, |spec| {
-        let is_over = |end: &Timestamp| *end <= context.fleet.at;
-        as_count(due_times(spec, &status.stages[index], &context.clocks, context.now).filter(is_over).count())
-    });
-    let is_due = status.stages[index].control.as_ref().is_some_and(|control| due > control.comparisons);
-    // The comparison that fired a rule stays, as its evidence does.
-    if is_due && status.stopped_by.is_none() {
-        compare(context, status, observed, index, due);
-    }
-}
 
-/// Compares before a stage passes, unless this observation was compared already.
-pub(super) fn compare_before_passing(
-    context: &Context<'_>,
-    status: &mut OtaRolloutStatus,
-    observed: &Observed<'_>,
-    index: usize,
-) {
-    let control = status.stages[index].control.as_ref().filter(|_| is_wanted(&context.rollout.spec));
-    if control.is_some_and(|control| control.last.is_none_or(|comparison| comparison.at != context.fleet.at))
-    {
-        compare(context, status, observed, index, COMPARISONS + 1);
+    /// Compares before a stage passes, unless this observation was compared already.
+    pub fn compare_before_passing(&self, status: &mut OtaRolloutStatus, index: usize) {
+        let group = status.stages[index].control.as_ref().filter(|_| compares(self.spec));
+        if group.is_some_and(|group| group.last.is_none_or(|last| last.at != self.fleet.at)) {
+            self.compare(status, index, COMPARISONS + 1);
+        }
+    }
+
+    /// Notes whether something else than the package may be wrong, at the moment at which a rule fires or a gate holds.
+    pub fn note_outage(&self, status: &mut OtaRolloutStatus) {
+        let Some(index) = current(status).filter(|_| compares(self.spec)) else { return };
+        let Some(group) = &mut status.stages[index].control else { return };
+        let control = self.control(group);
+        note_if_worse(group, control, self.now);
+    }
+
+    /// What holds back the next stage: the control group of the one before is worse now than when that was sent.
+    pub fn outage_now(&self, status: &OtaRolloutStatus) -> Option<String> {
+        let last = status.stages.iter().rfind(|stage| !stage.jobs.is_empty())?;
+        let group = last.control.as_ref().filter(|_| compares(self.spec))?;
+        let control = self.control(group);
+        is_worse(control.offline, group.offline_then).then(|| worse(last, group, control))
+    }
+
+    /// The devices of the lowest ranks are sent the package next, so the group is taken from the highest.
+    fn choose(&self, status: &OtaRolloutStatus, index: usize) -> Option<ControlGroup> {
+        let drawn = status.stages.iter().take(index + 1).filter(|stage| self.is_drawn(&stage.name));
+        let upgraded = drawn.map(in_full).sum();
+        let current = &status.stages[index];
+        let unsent = in_full(current) - current.counts.assigned;
+        let devices = size(upgraded, as_count(self.eligible.len()).saturating_sub(unsent));
+        if devices == 0 {
+            return None;
+        }
+        let mut ranks: Vec<u64> = self.eligible.iter().map(|id| rank(&self.seed, id)).collect();
+        let (_, from, _) = ranks.select_nth_unstable(self.eligible.len() - devices as usize);
+        let then = self.presence(self.members(*from));
+        Some(ControlGroup {
+            devices: then.devices,
+            offline_then: then.offline,
+            from_rank: format!("{from:016x}"),
+            comparisons: 0,
+            last: None,
+            outage: None,
+        })
+    }
+
+    /// A stage that names its devices was not drawn by rank: it may differ from the others in anything.
+    fn is_drawn(&self, stage: &str) -> bool {
+        let spec = self.stages.iter().find(|spec| spec.name == stage);
+        spec.is_some_and(|spec| spec.select.devices.is_none())
+    }
+
+    fn compare(&self, status: &mut OtaRolloutStatus, index: usize, comparisons: u32) {
+        let drawn: Vec<bool> = status.stages.iter().map(|stage| self.is_drawn(&stage.name)).collect();
+        let upgraded = self.sent.iter().filter(|(_, stage)| drawn.get(**stage) == Some(&true));
+        let upgraded = self.presence(upgraded.map(|(id, _)| *id));
+        let Some(group) = &mut status.stages[index].control else { return };
+        let control = self.control(group);
+        group.comparisons = comparisons;
+        group.last = Some(ControlComparison { at: self.fleet.at, upgraded, control });
+        note_if_worse(group, control, self.now);
+    }
+
+    /// The control group by this observation.
+    fn control(&self, group: &ControlGroup) -> Presence {
+        // What Rollwave did not write has no members.
+        self.presence(self.members(u64::from_str_radix(&group.from_rank, 16).unwrap_or(u64::MAX)))
+    }
+
+    fn members(&self, from: u64) -> impl Iterator<Item = &'a str> {
+        self.eligible.iter().copied().filter(move |id| rank(&self.seed, id) >= from)
+    }
+
+    fn presence<'i>(&self, ids: impl Iterator<Item = &'i str>) -> Presence {
+        let devices = ids.filter_map(|id| self.fleet.value.devices.get(id));
+        devices.fold(Presence::default(), |sum, device| Presence {
+            devices: sum.devices + 1,
+            offline: sum.offline + u32::from(device.online == Some(false)),
+            unknown: sum.unknown + u32::from(device.online.is_none()),
+        })
     }
 }
 
@@ -91,134 +169,8 @@ pub(super) fn next_comparison(
     clocks: &Clocks,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let control = stage.control.as_ref()?;
-    due_times(spec, stage, clocks, now).nth(control.comparisons as usize)
-}
-
-/// The stage that was dispatched last, unless it has passed.
-fn current(status: &OtaRolloutStatus) -> Option<usize> {
-    let index = status.stages.iter().rposition(|stage| !stage.jobs.is_empty())?;
-    let is_over = matches!(status.stages[index].phase, StagePhase::Waiting | StagePhase::Passed);
-    (!is_over).then_some(index)
-}
-
-/// The times of the comparisons: none before the soak began.
-pub(super) fn due_times<'a>(
-    spec: &'a Stage,
-    stage: &'a StageStatus,
-    clocks: &'a Clocks,
-    now: Timestamp,
-) -> impl Iterator<Item = Timestamp> + 'a {
-    let soak = spec.soak.map_or(SignedDuration::ZERO, Period::as_signed);
-    (1..=COMPARISONS).filter_map(move |comparison| {
-        let length = soak.checked_mul(comparison.cast_signed())? / COMPARISONS.cast_signed();
-        let wait = Wait {
-            began: stage.observed_at?,
-            uptime: stage.observed_uptime.as_ref(),
-            cloud_began: stage.observed_cloud_at,
-            length,
-        };
-        Some(wait.ends(clocks, now))
-    })
-}
-
-/// The devices of the lowest ranks are sent the package next, so the group is taken from the highest.
-fn choose(
-    context: &Context<'_>,
-    status: &OtaRolloutStatus,
-    observed: &Observed<'_>,
-    index: usize,
-) -> Option<ControlGroup> {
-    let eligible = &observed.population.eligible;
-    let drawn = status.stages.iter().take(index + 1).filter(|stage| is_drawn(context, &stage.name));
-    let upgraded = drawn.map(in_full).sum();
-    let current = &status.stages[index];
-    let unsent = in_full(current) - current.counts.assigned;
-    let devices = size(upgraded, as_count(eligible.len()).saturating_sub(unsent));
-    if devices == 0 {
-        return None;
-    }
-    let seed = seed(&context.rollout.spec, context.package);
-    let mut ranks: Vec<u64> = eligible.iter().map(|id| rank(&seed, id)).collect();
-    let (_, from, _) = ranks.select_nth_unstable(eligible.len() - devices as usize);
-    let from = *from;
-    let then = presence(context.fleet.value.devices, members(context, observed, from));
-    Some(ControlGroup {
-        devices: then.devices,
-        offline_then: then.offline,
-        from_rank: format!("{from:016x}"),
-        comparisons: 0,
-        last: None,
-        outage: None,
-    })
-}
-
-/// Devices of a stage, also when only some of its batches were sent.
-fn in_full(stage: &StageStatus) -> u32 {
-    stage.size.unwrap_or(0).max(stage.counts.assigned)
-}
-
-/// A stage that names its devices was not drawn by rank: it may differ from the others in anything.
-fn is_drawn(context: &Context<'_>, stage: &str) -> bool {
-    let spec = context.stages.iter().find(|spec| spec.name == stage);
-    spec.is_some_and(|spec| spec.select.devices.is_none())
-}
-
-fn compare(
-    context: &Context<'_>,
-    status: &mut OtaRolloutStatus,
-    observed: &Observed<'_>,
-    index: usize,
-    comparisons: u32,
-) {
-    let fleet = context.fleet.value.devices;
-    let sent = observed.taken.stage_of.iter();
-    let drawn: Vec<bool> = status.stages.iter().map(|stage| is_drawn(context, &stage.name)).collect();
-    let upgraded = sent.filter(|(_, stage)| drawn.get(**stage) == Some(&true)).map(|(id, _)| *id);
-    let upgraded = presence(fleet, upgraded);
-    let Some(group) = &mut status.stages[index].control else { return };
-    let control = now(context, observed, group);
-    (group.comparisons, group.last) =
-        (comparisons, Some(ControlComparison { at: context.fleet.at, upgraded, control }));
-    note_if_worse(group, control, context.now);
-}
-
-/// The control group by this observation.
-fn now(context: &Context<'_>, observed: &Observed<'_>, group: &ControlGroup) -> Presence {
-    // What Rollwave did not write has no members.
-    let from = u64::from_str_radix(&group.from_rank, 16).unwrap_or(u64::MAX);
-    presence(context.fleet.value.devices, members(context, observed, from))
-}
-
-fn members<'o, 'a: 'o>(
-    context: &Context<'_>,
-    observed: &'o Observed<'a>,
-    from: u64,
-) -> impl Iterator<Item = &'a str> + 'o {
-    let seed = seed(&context.rollout.spec, context.package);
-    observed.population.eligible.iter().copied().filter(move |id| rank(&seed, id) >= from)
-}
-
-fn presence<'a>(fleet: &BTreeMap<String, Device>, ids: impl Iterator<Item = &'a str>) -> Presence {
-    ids.filter_map(|id| fleet.get(id)).fold(Presence::default(), |sum, device| Presence {
-        devices: sum.devices + 1,
-        offline: sum.offline + u32::from(device.online == Some(false)),
-        unknown: sum.unknown + u32::from(device.online.is_none()),
-    })
-}
-
-fn note_if_worse(group: &mut ControlGroup, now: Presence, at: Timestamp) {
-    if group.outage.is_none() && is_worse(now.offline, group.offline_then) {
-        group.outage = Some(ControlOutage { at, control: now });
-    }
-}
-
-/// Notes whether something else than the package may be wrong, at the moment at which a rule fires or a gate holds.
-pub(super) fn note_outage(context: &Context<'_>, status: &mut OtaRolloutStatus, observed: &Observed<'_>) {
-    let Some(index) = current(status).filter(|_| is_wanted(&context.rollout.spec)) else { return };
-    let Some(group) = &mut status.stages[index].control else { return };
-    let now = now(context, observed, group);
-    note_if_worse(group, now, context.now);
+    let group = stage.control.as_ref()?;
+    comparisons(spec, stage, clocks, now).nth(group.comparisons as usize)
 }
 
 /// Why something else than the package may be wrong: the control group of the current stage got worse too.
@@ -228,16 +180,22 @@ pub(super) fn outage_noted(status: &OtaRolloutStatus) -> Option<String> {
     Some(worse(stage, group, group.outage.as_ref()?.control))
 }
 
-/// What holds back the next stage: the control group of the one before is worse now than when that was sent.
-pub(super) fn outage_now(
-    context: &Context<'_>,
-    status: &OtaRolloutStatus,
-    observed: &Observed<'_>,
-) -> Option<String> {
-    let last = status.stages.iter().rfind(|stage| !stage.jobs.is_empty())?;
-    let group = last.control.as_ref().filter(|_| is_wanted(&context.rollout.spec))?;
-    let now = now(context, observed, group);
-    is_worse(now.offline, group.offline_then).then(|| worse(last, group, now))
+/// The stage that was dispatched last, unless it has passed.
+fn current(status: &OtaRolloutStatus) -> Option<usize> {
+    let index = status.stages.iter().rposition(|stage| !stage.jobs.is_empty())?;
+    let is_over = matches!(status.stages[index].phase, StagePhase::Waiting | StagePhase::Passed);
+    (!is_over).then_some(index)
+}
+
+/// Devices of a stage, also when only some of its batches were sent.
+fn in_full(stage: &StageStatus) -> u32 {
+    stage.size.unwrap_or(0).max(stage.counts.assigned)
+}
+
+fn note_if_worse(group: &mut ControlGroup, now: Presence, at: Timestamp) {
+    if group.outage.is_none() && is_worse(now.offline, group.offline_then) {
+        group.outage = Some(ControlOutage { at, control: now });
+    }
 }
 
 fn worse(stage: &StageStatus, group: &ControlGroup, now: Presence) -> String {

@@ -3,7 +3,7 @@
 use super::advance::Pass;
 use super::observed::Unfinished;
 use super::report::Outcome;
-use super::{Context, as_count, control};
+use super::{Context, as_count};
 use crate::api::{Reason, RolloutPhase, StagePhase, StageStatus, counted, support::rollout_refusals, verb};
 use crate::cloud::{JobPurpose, NewJob};
 use crate::decide::busy::{Sight, holders};
@@ -53,8 +53,7 @@ impl<'a> Pass<'_, 'a> {
             let message = format!("stage {name} ({size}) is not dispatched: it {}", wait.text());
             return Some(self.wait_for_opening(&wait, message));
         }
-        if let Some(why) = control::outage_now(self.context, self.status, &self.observed).filter(|_| waiting)
-        {
+        if let Some(why) = self.context.groups(&self.observed).outage_now(self.status).filter(|_| waiting) {
             let message = format!(
                 "stage {name} ({size}) is not dispatched: {why}; it continues by itself when they are back"
             );

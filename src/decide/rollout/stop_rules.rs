@@ -1,14 +1,14 @@
 //! Stop rules: watched in every stage, over all dispatched stages together, on every pass. A method is one file and one line.
 
-use crate::api::{
-    ControlComparison, CountOrPercent, Evidence, Presence, StageCounts, StopMethod, StopRule, Verdict,
-};
+use crate::api::{ControlComparison, CountOrPercent, Evidence, StageCounts, StopMethod, StopRule, Verdict};
 use crate::decide::stats::millionths;
 use jiff::Timestamp;
+use judged::Judged;
 
 pub mod control;
 mod count;
 mod e_process;
+mod judged;
 mod ratio;
 mod sprt;
 
@@ -90,25 +90,6 @@ pub fn fewest_devices(rule: &StopRule) -> Option<u32> {
 #[must_use]
 pub const fn is_by_begun(rule: &StopRule) -> bool {
     matches!(rule.method, StopMethod::EProcess | StopMethod::Sprt | StopMethod::Control)
-}
-
-/// What a method makes of what it watches.
-struct Judged {
-    /// Devices that are judged.
-    sample: u32,
-    /// Those of them that count against the build, where they are not the failures of the counts.
-    failures: Option<u32>,
-    control: Option<Presence>,
-    value: f64,
-    threshold: f64,
-    verdict: Verdict,
-    message: String,
-}
-
-impl Judged {
-    const fn new(sample: u32, value: f64, threshold: f64, verdict: Verdict, message: String) -> Self {
-        Self { sample, failures: None, control: None, value, threshold, verdict, message }
-    }
 }
 
 /// Only a manifest that was not validated has such a rule.

@@ -29,7 +29,7 @@ pub(in crate::decide::rollout) fn watch(
         let mut evidence = rules.iter().map(|rule| stop_rules::judge(rule, &watched, context.now));
         status.stopped_by = evidence.find(|evidence| evidence.verdict == Verdict::Fail);
         if status.stopped_by.is_some() {
-            control::note_outage(context, status, observed);
+            context.groups(observed).note_outage(status);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Of all devices that are offline now, as large a share should be upgraded ones as of all devices that are compared, however
 //! many are offline: an outage that hits everybody raises their number, and not the share.
 
-use super::Judged;
+use super::judged::Judged;
 use crate::api::{ControlComparison, Percent, Presence, StopRule, Verdict};
 use crate::decide::stats::comparison::{Group, harm};
 use crate::decide::stats::evidence::{odds_text, threshold};

@@ -1,6 +1,6 @@
 //! `Count`: failed devices over all stages.
 
-use super::Judged;
+use super::judged::Judged;
 use crate::api::{StageCounts, StopRule, Verdict, counted};
 
 pub(super) fn first_stop(max: u32, devices: u32) -> Option<u32> {

@@ -3,7 +3,7 @@
 //! Devices that have begun and have no outcome yet count as successes, so that failures which come first stop no good build.
 //! The evidence depends on the counts alone: it is the same however often, and in which order, it was evaluated.
 
-use super::Judged;
+use super::judged::Judged;
 use crate::api::{Percent, StageCounts, StopRule, Verdict};
 use crate::decide::stats::evidence::{Term, ln_evidence, odds_text, threshold};
 use crate::decide::stats::risk;

@@ -1,6 +1,6 @@
 //! `Ratio`: failed devices of those with an outcome, over all stages.
 
-use super::Judged;
+use super::judged::Judged;
 use crate::api::{Percent, StageCounts, StopRule, Verdict, counted, percent_text, verb};
 use crate::decide::stats::risk;
 

@@ -2,7 +2,7 @@
 //!
 //! Devices that have begun and have no outcome yet count as successes, as for `EProcess`.
 
-use super::Judged;
+use super::judged::Judged;
 use crate::api::{Percent, StageCounts, StopRule, Verdict};
 use crate::decide::stats::evidence::odds_text;
 use crate::decide::stats::risk;

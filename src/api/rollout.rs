@@ -406,6 +406,10 @@ pub enum GateMethod {
         .message("no method can reach a confidence of 100%: lower confidence"),
     validation = Rule::new("self.method != 'Sprt' || (has(self.p0) && has(self.p1))")
         .message("method Sprt needs p0, a failure rate that is good, and p1, one that is bad, such as 2% and 10%"),
+    validation = Rule::new("!has(self.p0) || !has(self.p1) || (double(self.p0.split('%')[0]) > 0.0 && double(self.p0.split('%')[0]) < double(self.p1.split('%')[0]) && !self.p1.startsWith('100'))")
+        .message("p0 must be above 0% and below p1, and p1 below 100%"),
+    validation = Rule::new("[has(self.alpha) ? self.alpha : '5%', has(self.beta) ? self.beta : '5%'].all(error, double(error.split('%')[0]) > 0.0 && double(error.split('%')[0]) < 50.0)")
+        .message("alpha and beta must be above 0% and below 50%"),
     validation = Rule::new("self.method == 'Sprt' || !(has(self.p0) || has(self.p1) || has(self.alpha) || has(self.beta))")
         .message("p0, p1, alpha and beta belong to method Sprt: remove them")
 )]

@@ -80,7 +80,7 @@ While a stage waits for devices, its status and `rollwave why` name those that a
 | huaweiIotda | `status` in the list of devices | |
 | oceanConnect | `status` in the list of devices: `OFFLINE` after 49 hours of silence, `ABNORMAL` after 25 | earlier |
 | aliyunIot | `DeviceStatus` in the details of devices | devices whose `module` is upgraded |
-| enos | `status` of Search Device (`devices?action=search`): one more call per 200 devices after each list of devices, and only while a stage waits for some. Of each device `deviceKey` and `status` are requested, never its secret | devices that are `inactive`, `disable` or `mirror`; all of them if the application has no permission for Search Device. It is refused once per process, and nothing else depends on it: grant the permission, then restart Rollwave |
+| enos | `status` of Search Device (`devices?action=search`): one more call per 200 devices after each list of devices, and only while a stage waits for some or is compared with a control group. Of each device `deviceKey` and `status` are requested, never its secret | devices that are `inactive`, `disable` or `mirror`; all of them if the application has no permission for Search Device. It is refused once per process; then the stop rule `Control` decides nothing, and nothing else depends on it: grant the permission, then restart Rollwave |
 ";
 
 /// Prints the page.

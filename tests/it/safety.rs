@@ -73,3 +73,11 @@ fn a_good_build_is_held_in_at_most_one_of_40_rollouts_also_when_its_failures_rep
         assert!(found.held <= 0.025, "{name}: {found:?}");
     }
 }
+
+#[test]
+fn a_build_that_takes_devices_offline_hours_later_reaches_the_canary_alone() {
+    for name in ["delayed", "bricks 10"] {
+        let found = as_expected(DEFAULT, name, MANY_SEEDS);
+        assert!(found.hit_median <= 155 && found.hit_mean <= 180.0, "{name}: {found:?}");
+    }
+}

@@ -189,7 +189,9 @@ impl Teller {
             return;
         }
         match Reason::of(&hold.reason) {
-            Some(reason @ (Reason::GateFailed | Reason::GateInconclusive)) => {
+            Some(
+                reason @ (Reason::GateFailed | Reason::GateInconclusive | Reason::SharedOutageSuspected),
+            ) => {
                 self.tell(reason, &hold.message);
             }
             Some(
@@ -291,7 +293,7 @@ mod tests {
     fn rollouts_tell_what_happened_to_them() {
         use Reason::{
             GateFailed, GateInconclusive, Held, OutcomeUnknown, Paused, Resumed, RolloutCompleted,
-            StageDispatched, StagePassed, StopRuleFired, Suspended,
+            SharedOutageSuspected, StageDispatched, StagePassed, StopRuleFired, Suspended,
         };
         let job = json!([{"token": "t", "id": "j", "devices": 5, "state": ""}]);
         let stages = |phase, jobs: &Value| json!({"stages": stage(phase, jobs)});
@@ -308,6 +310,7 @@ mod tests {
             (stages("Soaking", &job), stages("Passed", &job), vec![StagePassed]),
             (json!({}), is("Stalled", "GateFailed"), vec![GateFailed]),
             (json!({}), is("Stalled", "GateInconclusive"), vec![GateInconclusive]),
+            (json!({}), is("Stalled", "SharedOutageSuspected"), vec![SharedOutageSuspected]),
             (json!({}), is("Stalled", "NoDevices"), vec![Held]),
             (is("Stalled", "NoDevices"), is("Reconciling", "StageRunning"), vec![]),
             (json!({}), json!({"stoppedBy": rule}), vec![StopRuleFired]),

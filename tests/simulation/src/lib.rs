@@ -115,6 +115,8 @@ pub struct Outcome {
     pub points: BTreeSet<Failpoint>,
     /// After how many virtual seconds rollouts were first completed, by name.
     pub completed: BTreeMap<String, i64>,
+    /// Methods of the stop rules that fired.
+    pub methods_fired: BTreeSet<String>,
     /// Virtual seconds that it lasted.
     pub lasted_secs: i64,
     /// The law that was broken, and the last events.

@@ -8,6 +8,7 @@ use super::checkers::{Checkers, Facts, Rest, Unrest};
 use super::clock::{Timeline, WallClock};
 use super::clouds::{self, Deed};
 use super::cluster::{ApiServer, Seats};
+use super::control::Breaks;
 use super::cron::Cron;
 use super::disk::Disk;
 use super::edits;
@@ -107,6 +108,7 @@ struct Play {
     manifests: BTreeMap<String, Value>,
     act: Act,
     must_complete: bool,
+    breaks: Option<Breaks>,
     /// Since when the gateways' clocks are wrong.
     skewed_since: Option<Timestamp>,
     /// When those who lost their state begin again.
@@ -155,6 +157,7 @@ impl Play {
             }
             None => Lives::local(start, START, world.short_lives.then(|| Cron::of_seed(world.seed))),
         };
+        let breaks = Breaks::of_seed(world.seed);
         Ok(Self {
             lives,
             shared,
@@ -166,7 +169,8 @@ impl Play {
             original: scenario.manifests.clone(),
             manifests: scenario.manifests,
             act: Act::Chaos(at(scenario.chaos_ends)),
-            must_complete: scenario.must_complete,
+            must_complete: scenario.must_complete && breaks.is_none(),
+            breaks,
             skewed_since: None,
             forgets_at: None,
             clock_ahead: scenario.clock_ahead,
@@ -184,6 +188,9 @@ impl Play {
             self.steps += 1;
             self.turn_of_fate(next);
             self.requests_arrive(next);
+            if let Some(breaks) = &mut self.breaks {
+                breaks.strike(&mut self.simulator, next);
+            }
             self.next_act(next);
         }
         for process in self.lives.end() {

@@ -262,6 +262,11 @@ impl Checkers {
         &self.intent.completed
     }
 
+    /// Methods of the stop rules that fired.
+    pub(super) const fn methods_fired(&self) -> &BTreeSet<String> {
+        self.intent.methods_fired()
+    }
+
     /// From now on something may go wrong for a whole account.
     pub(super) fn faults_begin(&mut self) {
         self.intent.faults_begin();

@@ -15,6 +15,7 @@ impl Play {
         let completed = checkers.completed().iter().map(|(name, at)| (name.clone(), since_start(at)));
         Outcome {
             completed: completed.collect(),
+            methods_fired: checkers.methods_fired().clone(),
             trace_hash: trace.hash(),
             steps: self.steps,
             events: trace.events(),

@@ -45,6 +45,8 @@ pub struct Tally {
     pub hours: i64,
     pub took: Duration,
     pub faults: BTreeMap<String, u64>,
+    /// Methods of the stop rules that fired, and in how many worlds.
+    pub methods_fired: BTreeMap<String, u64>,
     pub profiles: BTreeMap<&'static str, u64>,
     /// Worlds, and those of them that broke a law.
     pub clouds: BTreeMap<Clouds, (u64, u64)>,
@@ -142,6 +144,9 @@ impl Tally {
         let is_broken = u64::from(outcome.violation.is_some());
         for of in [self.clouds.entry(world.clouds).or_default(), self.homes.entry(world.home).or_default()] {
             *of = (of.0 + 1, of.1 + is_broken);
+        }
+        for method in &outcome.methods_fired {
+            *self.methods_fired.entry(method.clone()).or_default() += 1;
         }
         for (kind, count) in &outcome.faults {
             *self.faults.entry(kind.clone()).or_default() += count;

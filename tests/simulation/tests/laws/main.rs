@@ -39,7 +39,8 @@ fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
     let mut points = BTreeMap::new();
     let before = Course::of(FIRST_OF_DEADLINES, 40);
     let latest = Course::of(FIRST_OF_DEFAULTS, 40);
-    let compared = Course::of(FIRST_OF_CONTROL, 40);
+    let compared = Course::of(FIRST_OF_CONTROL + 40, 40).play(|_, _| {});
+    assert!(compared.methods_fired.contains_key("Control"), "{:?}", compared.methods_fired);
     let short = Course {
         home: Some(Home::Local),
         short_lives: Some(true),
@@ -50,7 +51,7 @@ fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
         cluster.play(|_, _| {}),
         before.play(|_, _| {}),
         latest.play(|_, _| {}),
-        compared.play(|_, _| {}),
+        compared,
         short.play(|_, _| {}),
         play_found(),
     ] {

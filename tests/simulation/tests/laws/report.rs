@@ -82,8 +82,9 @@ fn list(numbers: &BTreeSet<u64>) -> String {
 pub fn counts(tally: &Tally) -> String {
     let joined = |pairs: Vec<String>| pairs.join(", ");
     format!(
-        "faults: {}\nprofiles: {}\nclouds: {}\nhomes: {}",
+        "faults: {}\nstop rules fired: {}\nprofiles: {}\nclouds: {}\nhomes: {}",
         joined(tally.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect()),
+        joined(tally.methods_fired.iter().map(|(method, worlds)| format!("{method} {worlds}")).collect()),
         joined(tally.profiles.iter().map(|(name, count)| format!("{name} {count}")).collect()),
         joined(tally.clouds.iter().map(|(clouds, of)| of_which(clouds, *of)).collect()),
         joined(tally.homes.iter().map(|(home, of)| of_which(home, *of)).collect())

@@ -175,6 +175,11 @@ impl Intent {
         Self { laws, ..Self::default() }
     }
 
+    /// Methods of the stop rules that fired.
+    pub(super) const fn methods_fired(&self) -> &BTreeSet<String> {
+        &self.stops.methods
+    }
+
     /// Whether any law is to be judged.
     pub(super) fn watches(&self) -> bool {
         self.laws != Laws::default()

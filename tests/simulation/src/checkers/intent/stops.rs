@@ -8,7 +8,7 @@ use super::verdict::{may_fire, must_fire};
 use crate::checkers::effective;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{OtaRollout, PROGRESSING, RolloutPhase, StagePhase, find_condition};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was so for all of this time is seen by whoever sends: longer than the lag of lists and a few polls.
 const SEEN_WITHIN: SignedDuration = SignedDuration::from_mins(3);
@@ -19,6 +19,8 @@ const OBSERVED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Default)]
 pub(super) struct StopRules {
     fired: BTreeMap<Run, Timestamp>,
+    /// Methods of the rules that fired.
+    pub(super) methods: BTreeSet<String>,
 }
 
 impl StopRules {
@@ -35,6 +37,7 @@ impl StopRules {
         if self.fired.insert(run.clone(), evidence.at) == Some(evidence.at) {
             return Ok(());
         }
+        self.methods.insert(evidence.method.clone());
         let rules = effective::stop_rules(rollout);
         let Some(rule) = rules.iter().find(|rule| rule.name == evidence.rule) else {
             return Ok(());

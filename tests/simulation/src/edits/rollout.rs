@@ -1,6 +1,7 @@
 //! Edits of an `OtaRollout`.
 
 use super::{Editor, stages};
+use crate::control::FIRST_OF_CONTROL;
 use rollwave::api::Kind;
 use serde_json::{Value, json};
 
@@ -98,8 +99,24 @@ fn stop(editor: &mut Editor<'_>) -> Value {
         }
         rule
     };
-    let rules: Vec<Value> = (0..rules).map(|n| rule(n, editor)).collect();
+    let mut rules: Vec<Value> = (0..rules).map(|n| rule(n, editor)).collect();
+    if editor.setting.seed >= FIRST_OF_CONTROL && editor.dice.permille(400) {
+        rules.push(rule_of_later_seeds(editor));
+    }
     if rules.is_empty() { Value::Null } else { json!(rules) }
+}
+
+/// Wald's test, or a control group.
+fn rule_of_later_seeds(editor: &mut Editor<'_>) -> Value {
+    if editor.dice.permille(500) {
+        return json!({"name": "compared", "method": "Control", "minSample": editor.dice.between(1, 4)});
+    }
+    let mut rule = json!({"name": "wald", "method": "Sprt", "p0": "5%", "p1": editor.percent(20, 60)});
+    if editor.dice.permille(500) {
+        rule["alpha"] = editor.text_of(&["1%", "10%"]);
+        rule["beta"] = editor.text_of(&["5%", "20%"]);
+    }
+    rule
 }
 
 /// Of all fields some; what a cloud does not take is taken out later.

@@ -423,7 +423,7 @@ mod tests {
     #[test]
     fn laws_have_letters_and_hold_from_a_seed_on() {
         let letters: String = Law::ALL.into_iter().map(Law::letter).collect();
-        assert_eq!(letters, "abcdefghij");
+        assert_eq!(letters, "abcdefghijk");
         for law in Law::ALL {
             assert_eq!(Laws::named(&law.letter().to_string()), Some(Laws::default().and(law)));
         }

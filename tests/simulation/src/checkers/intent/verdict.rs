@@ -54,6 +54,7 @@ pub(super) fn must_fire(rule: &StopRule, numbers: &Numbers) -> bool {
         (StopMethod::EProcess, Some(CountOrPercent::Percent(most))) => {
             evidence(failing, numbers.sent, fraction(most)) >= confidence(rule).recip() * (1.0 + TINY)
         }
+        (StopMethod::Sprt, None) => walds_ratio(rule, failing, numbers.sent) >= 1.0 + TINY,
         // A law of its own looks at the control group.
         (StopMethod::Control, None) => false,
         _ => true,
@@ -74,6 +75,7 @@ pub(super) fn may_fire(rule: &StopRule, numbers: &Numbers, timed_out: u32) -> bo
         (StopMethod::EProcess, Some(CountOrPercent::Percent(most))) => {
             evidence(failing, failing + running, fraction(most)) * (1.0 + TINY) >= confidence(rule).recip()
         }
+        (StopMethod::Sprt, None) => walds_ratio(rule, failing, failing + running) >= 1.0 - TINY,
         _ => true,
     }
 }
@@ -105,6 +107,14 @@ fn evidence(failing: u32, begun: u32, budget: f64) -> f64 {
         failed.powf(f64::from(failing)) * fine.powf(f64::from(begun - failing))
     };
     (1..=12).map(|part| won(f64::from(2_u32.pow(part)).sqrt())).sum::<f64>() / 12.0
+}
+
+/// How much likelier so many failures are at the rate `p1` than at `p0`, as a share of what is enough.
+fn walds_ratio(rule: &StopRule, failing: u32, begun: u32) -> f64 {
+    let of = |share: Option<Percent>| share.map_or(0.05, fraction);
+    let (p0, p1, alpha, beta) = (of(rule.p0), of(rule.p1), of(rule.alpha), of(rule.beta));
+    let times = |share: f64, count: u32| share.powf(f64::from(count));
+    times(p1 / p0, failing) * times((1.0 - p1) / (1.0 - p0), begun - failing) * alpha / (1.0 - beta)
 }
 
 fn fraction(percent: Percent) -> f64 {
@@ -179,6 +189,8 @@ mod tests {
         };
         let (count, ratio) = (rule("Count", json!(3)), rule("Ratio", json!("20%")));
         let evidence = rule("EProcess", json!("5%"));
+        let wald = json!({"name": "w", "method": "Sprt", "p0": "2%", "p1": "10%"});
+        let wald: StopRule = serde_json::from_value(wald).unwrap();
         let numbers = |failing: (u32, u32), running: (u32, u32)| Numbers { failing, running, sent: 20 };
         for (rule, numbers, must, may) in [
             (&count, numbers((3, 3), (0, 0)), true, true),
@@ -192,6 +204,10 @@ mod tests {
             (&evidence, numbers((5, 5), (15, 15)), true, true),
             (&evidence, numbers((4, 4), (1, 1)), false, true),
             (&evidence, numbers((4, 4), (16, 16)), false, false),
+            // 2 of 2 are enough, and so are 3 of 20.
+            (&wald, numbers((3, 3), (17, 17)), true, true),
+            (&wald, numbers((2, 2), (0, 1)), false, true),
+            (&wald, numbers((2, 2), (18, 18)), false, false),
         ] {
             assert_eq!((must_fire(rule, &numbers), may_fire(rule, &numbers, 0)), (must, may), "{numbers:?}");
         }

@@ -53,11 +53,8 @@ impl<'a> Pass<'_, 'a> {
             let message = format!("stage {name} ({size}) is not dispatched: it {}", wait.text());
             return Some(self.wait_for_opening(&wait, message));
         }
-        if let Some(why) = self.context.groups(&self.observed).outage_now(self.status).filter(|_| waiting) {
-            let message = format!(
-                "stage {name} ({size}) is not dispatched: {why}; it continues by itself when they are back"
-            );
-            return Some(Outcome::working(RolloutPhase::Progressing, Reason::SharedOutageSuspected, message));
+        if let Some(outcome) = self.waits_for_outage(&name, &size).filter(|_| waiting) {
+            return Some(outcome);
         }
         if let Some(outcome) = self.unasked(&format!("stage {name} ({size}) is not dispatched")) {
             return Some(outcome);
@@ -258,6 +255,17 @@ impl<'a> Pass<'_, 'a> {
         let left = wait.until.duration_since(self.context.now);
         outcome.requeue = Requeue::After(if self.is_live() { left.min(POLL) } else { left });
         outcome
+    }
+
+    /// Nothing is sent into an outage. It may last for days, so that it is read no more often than a quiet account.
+    fn waits_for_outage(&self, name: &str, size: &str) -> Option<Outcome> {
+        let why = self.context.groups(&self.observed).outage_now(self.status)?;
+        let message = format!(
+            "stage {name} ({size}) is not dispatched: {why}; it continues by itself when they are back"
+        );
+        let mut outcome = Outcome::working(RolloutPhase::Progressing, Reason::SharedOutageSuspected, message);
+        outcome.requeue = if self.is_live() { Requeue::After(POLL) } else { Requeue::AtDriftInterval };
+        Some(outcome)
     }
 
     /// Devices that the stage selects and that no job of ours holds.

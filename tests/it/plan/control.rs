@@ -3,8 +3,8 @@
 use super::world::{Fate, World};
 use jiff::SignedDuration;
 use rollwave::api::{ControlGroup, Object, OtaRolloutStatus, Reason, RolloutPhase, StagePhase};
-use rollwave::decide::Plan;
 use rollwave::decide::explain::explain;
+use rollwave::decide::{Plan, Requeue};
 use serde_json::{Value, json};
 
 const HOUR: i64 = 3_600;
@@ -101,6 +101,7 @@ fn an_outage_of_both_groups_stops_nothing_and_holds_back_the_next_stage_until_it
     let waiting = world.reconcile();
     assert_eq!((waiting.status.stopped_by.clone(), world.jobs.len()), (None, 1));
     insta::assert_snapshot!(waiting.status.message, @"stage half (200 devices) is not dispatched: 52 of 600 devices of the control group are offline, 0 when stage canary was sent; it continues by itself when they are back");
+    assert_eq!(waiting.requeue, Requeue::AtDriftInterval, "it may last for days");
     world.devices.values_mut().for_each(|device| device.online = Some(true));
     world.pass(30);
     world.reconcile();
@@ -169,7 +170,7 @@ fn the_next_comparison_is_the_next_thing_to_wait_for() {
     let mut world = soaking("Pause");
     world.pass(60);
     let requeue = world.reconcile().requeue;
-    assert_eq!(requeue, rollwave::decide::Requeue::After(SignedDuration::from_mins(59)));
+    assert_eq!(requeue, Requeue::After(SignedDuration::from_mins(59)));
 }
 
 #[test]

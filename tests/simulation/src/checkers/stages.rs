@@ -86,9 +86,12 @@ impl Ran {
         let mut all = BTreeSet::new();
         for before in status.stages.iter().take_while(|before| before.name != stage) {
             let sent = Sent { uid: uid.clone(), package: identity.clone(), stage: Some(before.name.clone()) };
-            // A cloud leaves out a device that another rollout's job has updated a moment before.
-            let mut members = creates.asked(&sent);
-            members.extend(creates.members.get(&sent).into_iter().flatten().cloned());
+            // A cloud leaves out a device that another rollout's job has updated a moment before. A request that took no effect
+            // sent the package to nobody.
+            let mut members = creates.members.get(&sent).cloned().unwrap_or_default();
+            if !members.is_empty() {
+                members.extend(creates.asked(&sent));
+            }
             all.extend(members.iter().cloned());
             if members.is_empty() {
                 // A stage that was sent to nobody is proven by the devices before it, and by those that it names.

@@ -301,20 +301,25 @@ impl Jobs {
 
     /// Gives jobs without an idempotency key that of the request with unknown outcome that made them, but for `foreign`
     /// ones. The newest request comes first: jobs that existed before it belong to earlier requests with the same
-    /// fingerprint. Each request has made one job, the oldest of those that it may have made.
+    /// fingerprint. Each request has made one job, the oldest of those that it may have made. What is left after that is a
+    /// second job of one of them: it gets the same key, so that it is reported.
     pub fn recognise(&mut self, newest_first: &[&Intent], foreign: &BTreeSet<String>) {
+        let may_be_its = |job: &Job, intent: &Intent| {
+            job.token.is_none() && !foreign.contains(&job.id) && fingerprint::is_of(intent, job)
+        };
         for intent in newest_first {
             let is_found = self.rows.values().any(|row| row.job.token.as_deref() == Some(&intent.token));
-            let may_be_its = |job: &Job| {
-                job.token.is_none() && !foreign.contains(&job.id) && fingerprint::is_of(intent, job)
-            };
-            let candidates =
-                self.rows.values_mut().map(|row| &mut row.job).filter(|job| !is_found && may_be_its(job));
+            let jobs = self.rows.values_mut().map(|row| &mut row.job);
+            let candidates = jobs.filter(|job| !is_found && may_be_its(job, intent));
             let oldest =
                 candidates.min_by_key(|job| (job.created_at.unwrap_or(Timestamp::MAX), job.id.clone()));
             if let Some(job) = oldest {
                 job.token = Some(intent.token.clone());
             }
+        }
+        for row in self.rows.values_mut() {
+            let maker = newest_first.iter().find(|intent| may_be_its(&row.job, intent));
+            row.job.token = row.job.token.take().or_else(|| maker.map(|intent| intent.token.clone()));
         }
     }
 

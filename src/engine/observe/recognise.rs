@@ -123,7 +123,13 @@ mod tests {
         let both = [old.clone(), new.clone()];
         for (name, ids, intents, foreign, expected) in [
             ("one job, one request", vec!["a"], &both[..1], vec![], vec![token("old")]),
-            ("two jobs, one request", vec!["b", "a"], &both[..1], vec![], vec![token("old"), None]),
+            (
+                "a second job is reported",
+                vec!["b", "a"],
+                &both[..1],
+                vec![],
+                vec![token("old"), token("old")],
+            ),
             ("each has made one", vec!["a", "b"], &both, vec![], vec![token("new"), token("old")]),
             ("the older one is disproved", vec!["a"], &both, vec![], vec![token("new")]),
             ("another object has recorded it", vec!["a"], &both[..1], vec!["a"], vec![None]),

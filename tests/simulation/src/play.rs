@@ -510,7 +510,8 @@ impl Play {
                     return Act::Settling { since, until: later(now, QUIET) };
                 }
                 self.shared.count_asked();
-                let borne = self.at_rest(now, |rest, _| rest.writes_of_retries());
+                let borne =
+                    self.at_rest(now, |rest, _| rest.writes_of_retries() + rest.writes_of_comparisons());
                 Act::Rest { until: later(now, QUIET), writes: self.shared.writes() + borne }
             }
             // Something in the cloud goes on: the world is right to wait, and its end is not waited for.

@@ -7,11 +7,14 @@ use super::stages::kind_of;
 use super::{Creates, requests};
 use crate::clouds::{JobTruth, PackageTruth, VersionTruth};
 use rollwave::api::{
-    Intent, Kind, Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, condition_is_true,
-    find_condition,
+    Intent, Kind, Object, ObjectKey, OtaPackage, OtaRollout, READY, RolloutPhase, STALLED, StagePhase,
+    condition_is_true, find_condition,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Comparisons with a control group in a soak.
+const COMPARISONS: u64 = 8;
 
 /// Everything that a world at rest is judged by.
 pub(crate) struct Rest<'a> {
@@ -178,6 +181,18 @@ impl Rest<'_> {
             _ => false,
         };
         (4 * refused.len() + 2 * self.held().filter(|object| waits(object)).count()) as u64
+    }
+
+    /// Writes that are no unrest either: a stage that soaks is compared with its control group, also while its rollout is held.
+    pub(crate) fn writes_of_comparisons(&self) -> u64 {
+        let statuses = self.objects.iter().filter_map(|object| match object.as_ref() {
+            Object::Rollout(rollout) => rollout.status.as_ref(),
+            _ => None,
+        });
+        let soaking = statuses
+            .flat_map(|status| &status.stages)
+            .filter(|stage| stage.phase == StagePhase::Soaking && stage.control.is_some());
+        soaking.count() as u64 * COMPARISONS
     }
 
     /// Every package that says it is in the cloud is.

@@ -65,9 +65,11 @@ impl<'a> Groups<'_, 'a> {
         let due = self.stages.get(index).map_or(0, |spec| {
             as_count(comparisons(spec, &status.stages[index], self.clocks, self.now).filter(is_over).count())
         });
-        let group = status.stages[index].control.as_ref();
-        // The comparison that fired a rule stays, as its evidence does.
-        if group.is_some_and(|group| due > group.comparisons) && status.stopped_by.is_none() {
+        let stage = &status.stages[index];
+        let is_due = stage.control.as_ref().is_some_and(|group| due > group.comparisons);
+        // What fired a rule, or failed a gate, stays as it was.
+        let is_decided = status.stopped_by.is_some() || stage.phase == StagePhase::Held;
+        if is_due && !is_decided {
             self.compare(status, index, due);
         }
     }

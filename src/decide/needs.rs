@@ -112,12 +112,13 @@ fn observed(rollout: &OtaRollout, package: &OtaPackage, compares: bool) -> Vec<N
     jobs.chain(targets(rollout, package)).chain(presence(rollout, package, compares)).collect()
 }
 
-/// Which devices are connected is needed while devices are waited for: those that are not are shown
+/// Which devices are connected is needed while a job may still reach one: those that are not are shown
 /// ([`crate::api::FindingKind::Offline`]). A rule that compares devices with a control group needs it too.
 fn presence(rollout: &OtaRollout, package: &OtaPackage, compares: bool) -> Option<Need> {
     let stages = rollout.status.iter().flat_map(|status| &status.stages);
-    let is_waiting = stages.into_iter().any(|stage| stage.counts.outstanding() > 0);
-    let is_needed = is_waiting || (compares && defaults::compares(&rollout.spec));
+    let is_live = |stage: &StageStatus| stage.jobs.iter().any(|job| job.finished_at.is_none());
+    let is_waiting = |stage: &StageStatus| stage.counts.outstanding() > 0 || is_live(stage);
+    let is_needed = stages.into_iter().any(is_waiting) || (compares && defaults::compares(&rollout.spec));
     is_needed.then(|| Need::Presence(package_key(package).scope()))
 }
 
@@ -335,12 +336,15 @@ mod tests {
             rollout.status = Some(OtaRolloutStatus { stages: vec![stage], ..OtaRolloutStatus::default() });
             assert_eq!(is_needed(&rollout), expected, "{counts:?}");
         }
-        let job = json!({"token": "t", "id": "j", "devices": 5, "state": "Succeeded"});
+        let job = json!({"token": "t", "id": "j", "devices": 5, "state": "Running"});
         let status = rollout.status.as_mut().unwrap();
         status.stages[0].jobs.push(serde_json::from_value(job).unwrap());
-        assert!(is_needed(&rollout), "the default rules compare with a control group");
         rollout.spec.stop = Some(Vec::new());
+        assert!(is_needed(&rollout), "a device that never began is shown as offline");
+        rollout.status.as_mut().unwrap().stages[0].jobs[0].finished_at = Some(Timestamp::UNIX_EPOCH);
         assert!(!is_needed(&rollout), "nothing compares");
+        rollout.spec.stop = None;
+        assert!(is_needed(&rollout), "the default rules compare with a control group");
     }
 
     #[test]

@@ -61,7 +61,18 @@ pub struct Presence {
     pub devices: u32,
     /// Devices that are offline.
     pub offline: u32,
-    /// Devices of which the cloud does not tell whether they are connected.
+    /// Devices of which the cloud does not report whether they are connected.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unknown: u32,
+}
+
+/// A group cannot be compared when it is unknown of more than one in so many of its devices whether they are connected.
+const ONE_UNKNOWN_IN: u64 = 5;
+
+impl Presence {
+    /// True when the cloud reports of enough devices whether they are connected.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        u64::from(self.unknown) * ONE_UNKNOWN_IN <= u64::from(self.devices)
+    }
 }

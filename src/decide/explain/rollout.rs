@@ -173,7 +173,7 @@ fn next(
         next.push(format!("It was paused by request at {since}: nothing new is dispatched until {resume}."));
     }
     if let Some(rule) = &status.stopped_by {
-        next.push(after_stop(rollout, rule));
+        next.push(after_stop(rollout, status, rule));
         return next;
     }
     match status.phase {
@@ -240,11 +240,12 @@ const FOLLOWING_UP: &str = "All stages have passed. Devices that became eligible
 
 const NOT_CONTINUED: &str = "The rollout is aborted and does not continue with this spec. Fix the package under a new version in a new OtaPackage, and point spec.packageRef at it.";
 
-fn after_stop(rollout: &OtaRollout, evidence: &Evidence) -> String {
+fn after_stop(rollout: &OtaRollout, status: &OtaRolloutStatus, evidence: &Evidence) -> String {
     let rules = defaults::stop_rules(&rollout.spec);
     match rules.iter().find(|rule| rule.name == evidence.rule).map(|rule| rule.action) {
-        Some(StopAction::Abort) => NOT_CONTINUED.to_owned(),
-        Some(StopAction::Pause) | None => format!(
+        Some(StopAction::Abort) if status.phase == RolloutPhase::Aborted => NOT_CONTINUED.to_owned(),
+        // In an outage a rule only pauses, whatever its action.
+        _ => format!(
             "Stop rule {} holds the rollout until the spec changes: point spec.packageRef at a fixed package, or change the rule if these failures are acceptable.",
             evidence.rule
         ),

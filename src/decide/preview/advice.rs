@@ -224,13 +224,13 @@ fn never_fires(rule: &StopRule, stages: &[PreviewStage]) -> Option<String> {
     })
 }
 
-/// A rule of method `Control` on a cloud that does not tell who is connected.
+/// A rule of method `Control` on a cloud that does not report who is connected.
 fn unseen(rules: &[StopRule], fleet: &BTreeMap<String, Device>) -> Option<String> {
     let rule = rules.iter().find(|rule| rule.method == StopMethod::Control)?;
     let unknown = fleet.values().filter(|device| device.online.is_none()).count();
     (unknown > 0 && comparison::offline(fleet).is_none()).then(|| {
         format!(
-            "stop rule {} cannot compare devices: the cloud does not tell of {unknown} of {} whether they are connected",
+            "stop rule {} cannot compare devices: the cloud does not report whether {unknown} of {} are connected",
             rule.name,
             counted(fleet.len(), "device")
         )

@@ -5,7 +5,6 @@ use crate::cloud::{Capabilities, Device};
 use crate::decide::defaults;
 use crate::decide::rollout::control;
 use crate::decide::rollout::stop_rules::control::{limit, min_sample};
-use crate::decide::stage::as_count;
 use crate::decide::stats::comparison::chance_to_see;
 use crate::decide::stats::millionths;
 use std::collections::BTreeMap;
@@ -52,9 +51,7 @@ fn of_rule(rule: &StopRule, written: &[Stage], stages: &[(&str, u32)], offline: 
     let mut found = Vec::new();
     for (name, devices) in stages {
         left -= devices;
-        let spec = written.iter().find(|spec| spec.name == *name);
-        let is_drawn = spec.is_some_and(|spec| spec.select.devices.is_none());
-        upgraded += if is_drawn { *devices } else { 0 };
+        upgraded += if control::is_drawn(written, name) { *devices } else { 0 };
         let control = control::size(upgraded, left);
         if upgraded >= min_sample(rule) && control > 0 {
             let sees = sees(upgraded, control, offline, limit(rule));
@@ -101,10 +98,9 @@ pub(super) fn warning(
     })
 }
 
-/// The share of the devices that are offline; none when the cloud does not tell of enough of them.
+/// The share of the devices that are offline; none when the cloud does not report it of enough of them.
 pub(super) fn offline(fleet: &BTreeMap<String, Device>) -> Option<f64> {
-    let known = fleet.values().filter(|device| device.online.is_some()).count();
-    let offline = fleet.values().filter(|device| device.online == Some(false)).count();
-    let is_enough = known > 0 && known * 5 >= fleet.len() * 4;
-    is_enough.then(|| f64::from(as_count(offline)) / f64::from(as_count(known)))
+    let all = control::presence(fleet.values());
+    let known = all.devices - all.unknown;
+    (known > 0 && all.is_known()).then(|| f64::from(all.offline) / f64::from(known))
 }

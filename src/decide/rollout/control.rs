@@ -9,6 +9,7 @@ use crate::api::{
     ControlComparison, ControlGroup, ControlOutage, OtaRolloutSpec, OtaRolloutStatus, Presence, Stage,
     StagePhase, StageStatus,
 };
+use crate::cloud::Device;
 use crate::decide::clocks::Clocks;
 use crate::decide::cohort::rank;
 use crate::decide::defaults::compares;
@@ -36,6 +37,13 @@ pub fn size(upgraded: u32, left: u32) -> u32 {
 pub fn is_worse(now: u32, then: u32) -> bool {
     let evidence = ln_evidence(&[Term { devices: now + then, failures: now, budget: 0.5 }]);
     evidence >= threshold(OUTAGE_CONFIDENCE)
+}
+
+/// A stage that names its devices was not drawn by rank: it may differ from the others in anything.
+#[must_use]
+pub fn is_drawn(stages: &[Stage], name: &str) -> bool {
+    let stage = stages.iter().find(|stage| stage.name == name);
+    stage.is_some_and(|stage| stage.select.devices.is_none())
 }
 
 /// What the groups are taken from.
@@ -105,7 +113,8 @@ impl<'a> Groups<'_, 'a> {
         let current = &status.stages[index];
         let unsent = in_full(current) - current.counts.assigned;
         let devices = size(upgraded, as_count(self.eligible.len()).saturating_sub(unsent));
-        if devices == 0 {
+        // What is not known now would count as an outage once it is.
+        if devices == 0 || !self.presence(self.eligible.iter().copied()).is_known() {
             return None;
         }
         let mut ranks: Vec<u64> = self.eligible.iter().map(|id| rank(&self.seed, id)).collect();
@@ -121,10 +130,8 @@ impl<'a> Groups<'_, 'a> {
         })
     }
 
-    /// A stage that names its devices was not drawn by rank: it may differ from the others in anything.
     fn is_drawn(&self, stage: &str) -> bool {
-        let spec = self.stages.iter().find(|spec| spec.name == stage);
-        spec.is_some_and(|spec| spec.select.devices.is_none())
+        is_drawn(self.stages, stage)
     }
 
     fn compare(&self, status: &mut OtaRolloutStatus, index: usize, comparisons: u32) {
@@ -149,13 +156,17 @@ impl<'a> Groups<'_, 'a> {
     }
 
     fn presence<'i>(&self, ids: impl Iterator<Item = &'i str>) -> Presence {
-        let devices = ids.filter_map(|id| self.fleet.value.devices.get(id));
-        devices.fold(Presence::default(), |sum, device| Presence {
-            devices: sum.devices + 1,
-            offline: sum.offline + u32::from(device.online == Some(false)),
-            unknown: sum.unknown + u32::from(device.online.is_none()),
-        })
+        presence(ids.filter_map(|id| self.fleet.value.devices.get(id)))
     }
+}
+
+/// How many of these devices are offline.
+pub fn presence<'d>(devices: impl Iterator<Item = &'d Device>) -> Presence {
+    devices.fold(Presence::default(), |sum, device| Presence {
+        devices: sum.devices + 1,
+        offline: sum.offline + u32::from(device.online == Some(false)),
+        unknown: sum.unknown + u32::from(device.online.is_none()),
+    })
 }
 
 /// What the stop rules judge: the last comparison of the stage that was dispatched last.

@@ -53,7 +53,7 @@ impl<'a> Pass<'_, 'a> {
             let message = format!("stage {name} ({size}) is not dispatched: it {}", wait.text());
             return Some(self.wait_for_opening(&wait, message));
         }
-        if let Some(outcome) = self.waits_for_outage(&name, &size).filter(|_| waiting) {
+        if let Some(outcome) = waiting.then(|| self.waits_for_outage(&name, &size)).flatten() {
             return Some(outcome);
         }
         if let Some(outcome) = self.unasked(&format!("stage {name} ({size}) is not dispatched")) {

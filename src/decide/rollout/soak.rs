@@ -10,11 +10,15 @@ pub const COMPARISONS: u32 = 8;
 
 /// The soak of a stage whose jobs were observed; none without a soak, or before it begins.
 pub(super) fn of<'a>(spec: &Stage, stage: &'a StageStatus) -> Option<Wait<'a>> {
+    wait(stage, spec.soak?.as_signed())
+}
+
+fn wait(stage: &StageStatus, length: SignedDuration) -> Option<Wait<'_>> {
     Some(Wait {
         began: stage.observed_at?,
         uptime: stage.observed_uptime.as_ref(),
         cloud_began: stage.observed_cloud_at,
-        length: spec.soak?.as_signed(),
+        length,
     })
 }
 
@@ -42,12 +46,6 @@ pub(super) fn comparisons(
     let soak = spec.soak.map_or(SignedDuration::ZERO, Period::as_signed);
     (1..=COMPARISONS).filter_map(move |comparison| {
         let length = soak.checked_mul(comparison.cast_signed())? / COMPARISONS.cast_signed();
-        let wait = Wait {
-            began: stage.observed_at?,
-            uptime: stage.observed_uptime.as_ref(),
-            cloud_began: stage.observed_cloud_at,
-            length,
-        };
-        Some(wait.ends(clocks, now))
+        Some(wait(stage, length)?.ends(clocks, now))
     })
 }

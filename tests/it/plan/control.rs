@@ -121,6 +121,9 @@ fn a_rule_that_aborts_only_pauses_when_the_control_group_got_worse_too() {
             insta::assert_snapshot!(status.message, @"stopped: 40 of 60 upgraded and 52 of 600 other devices are offline; evidence more than a million to 1 that the upgrade does it; stop rule control fires at 100 to 1; the package may not be the cause: 52 of 600 devices of the control group are offline, 0 when stage canary was sent");
             let reason = Reason::SharedOutageSuspected.to_string();
             assert!(status.conditions.iter().any(|condition| condition.reason == reason));
+            let object = Object::Rollout(world.rollout.clone());
+            let next = explain(&object, std::slice::from_ref(&object), world.now).next;
+            assert!(next[0].contains("holds the rollout until the spec changes"), "{next:?}");
         }
     }
 }
@@ -243,5 +246,23 @@ fn a_preview_says_what_the_comparison_sees() {
     let warnings = super::preview::preview_rollout(&world, &world.package).warnings;
     insta::assert_snapshot!(warnings[0], @"stop rule control sees nothing in canary, half: the cloud shows a device as offline 25 h after it was last heard of; let it soak longer than 25h");
     world.devices.values_mut().for_each(|device| device.online = None);
-    insta::assert_snapshot!(super::preview::preview_rollout(&world, &world.package).warnings[0], @"stop rule control cannot compare devices: the cloud does not tell of 800 of 800 devices whether they are connected");
+    insta::assert_snapshot!(super::preview::preview_rollout(&world, &world.package).warnings[0], @"stop rule control cannot compare devices: the cloud does not report whether 800 of 800 devices are connected");
+}
+
+/// EnOS: the application is given the permission to search for devices while a rollout is under way.
+#[test]
+fn what_was_unknown_when_the_stage_was_sent_is_no_outage_once_it_is_known() {
+    let mut world = compared("Pause");
+    world.devices.values_mut().for_each(|device| device.online = None);
+    world.reconcile();
+    world.run_devices(|_| Fate::Succeeds);
+    world.pass(30);
+    assert!(world.reconcile().status.stages[0].control.is_none());
+    world.devices.values_mut().for_each(|device| device.online = Some(true));
+    go_offline(&mut world, 70, is_other);
+    for _ in 0..2 {
+        world.pass(8 * HOUR);
+        world.reconcile();
+    }
+    assert_eq!(world.jobs.len(), 2, "{}", world.rollout_status().message);
 }

@@ -12,8 +12,6 @@ use crate::decide::stats::evidence::{odds_text, threshold};
 const CONFIDENCE: Percent = Percent::whole(99);
 /// The least devices that are compared, by a rule that does not say.
 const MIN_SAMPLE: u32 = 50;
-/// A group cannot be compared when the cloud does not tell of more than one in so many of its devices.
-const ONE_UNKNOWN_IN: u64 = 5;
 
 pub(super) fn judge(rule: &StopRule, comparison: Option<&ControlComparison>) -> Judged {
     let limit = limit(rule);
@@ -61,12 +59,9 @@ pub fn min_sample(rule: &StopRule) -> u32 {
 
 /// Why the groups cannot be compared.
 fn lack(rule: &StopRule, upgraded: Presence, control: Presence) -> Option<String> {
-    let hidden = [upgraded, control]
-        .into_iter()
-        .find(|group| u64::from(group.unknown) * ONE_UNKNOWN_IN > u64::from(group.devices));
-    if let Some(group) = hidden {
+    if let Some(group) = [upgraded, control].into_iter().find(|group| !group.is_known()) {
         return Some(format!(
-            "stop rule {} cannot compare them: the cloud does not tell of {} of {} devices whether they are connected",
+            "stop rule {} cannot compare them: the cloud does not report whether {} of {} devices are connected",
             rule.name, group.unknown, group.devices
         ));
     }
@@ -105,8 +100,8 @@ mod tests {
         for (upgraded, control, why) in [
             ((49, 49, 0), (0, 490, 0), "compares from 50 upgraded devices on"),
             ((155, 155, 0), (0, 0, 0), "no device is left for a control group"),
-            ((100, 155, 32), (0, 1_550, 0), "does not tell of 32 of 155 devices"),
-            ((100, 155, 0), (0, 1_550, 311), "does not tell of 311 of 1550 devices"),
+            ((100, 155, 32), (0, 1_550, 0), "does not report whether 32 of 155 devices"),
+            ((100, 155, 0), (0, 1_550, 311), "does not report whether 311 of 1550 devices"),
         ] {
             let judged = judged(upgraded, control);
             assert_eq!(judged.verdict, Verdict::Inconclusive, "{why}");

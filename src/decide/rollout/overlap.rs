@@ -136,9 +136,9 @@ impl Pass<'_, '_> {
         let may_send = !self.observed.population.eligible.is_empty()
             || self.observed.unfinished.iter().any(|unfinished| !unfinished.devices().is_empty());
         if let Some(rival) = self.context.ownership.unread().filter(|_| may_send) {
+            let rival = self.context.ownership.name_of(rival);
             let message = format!(
-                "waits until the groups or tags of OtaRollout {} are read: it may own some of these devices",
-                self.context.ownership.name_of(rival)
+                "waits for the groups or tags of OtaRollout {rival}, which cannot be read: it may own some of these devices; its status shows the error"
             );
             return Some(Outcome::working(RolloutPhase::Progressing, Reason::OwnerUnknown, message));
         }

@@ -1,5 +1,6 @@
 //! Devices of an account: whole products, single devices, groups and tags.
 
+use super::failing::Failing;
 use super::listing::{Question, Reading, turn_page};
 use crate::cloud::{Call, CallError, Cursor, Device, DevicePresence, DeviceScope, ErrorClass, Page, Reply};
 use crate::engine::{account::misfit, caller::Caller};
@@ -15,6 +16,8 @@ pub struct Devices {
     /// By scope and id.
     single: BTreeMap<(DeviceScope, String), Single>,
     sets: BTreeMap<DeviceSet, Kept<DeviceSet, BTreeSet<String>>>,
+    /// Groups and tags that could not be read.
+    failing_sets: Failing<DeviceSet>,
 }
 
 /// Drift rounds after which an unused list or device is dropped: the round in which it was last used, and two more.
@@ -246,8 +249,12 @@ impl Devices {
         if kept.at >= Some(not_before) {
             return Ok(true);
         }
-        let read = turn_page(&mut kept.under_way, set.clone(), caller, not_before).await?;
-        let Some(read) = read else { return Ok(false) };
+        if let Some(error) = self.failing_sets.error_of(set, caller.priority, caller.account.now()) {
+            return Err(error);
+        }
+        let read = turn_page(&mut kept.under_way, set.clone(), caller, not_before).await;
+        self.failing_sets.note(set.clone(), read.as_ref().err(), caller.account.now());
+        let Some(read) = read? else { return Ok(false) };
         kept.at = Some(read.at);
         kept.rows = read.rows.into_iter().collect();
         Ok(true)
@@ -260,6 +267,7 @@ impl Devices {
         self.presence.retain(|_, kept| is_kept(&mut kept.idle_rounds));
         self.single.retain(|_, single| is_kept(&mut single.idle_rounds));
         self.sets.retain(|_, kept| is_kept(&mut kept.idle_rounds));
+        self.failing_sets.retain(|set| self.sets.contains_key(set));
     }
 
     /// The read of a single device is newer than the product's list.

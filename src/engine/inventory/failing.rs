@@ -4,6 +4,7 @@
 use crate::cloud::CallError;
 use crate::engine::priority::Priority;
 use jiff::{SignedDuration, Timestamp};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 /// Until a resource is read again after it failed once.
@@ -11,9 +12,15 @@ const FIRST: SignedDuration = SignedDuration::from_secs(5);
 /// The longest interval.
 const LONGEST: SignedDuration = SignedDuration::from_mins(2);
 
-/// Resources whose last read failed, by id.
-#[derive(Debug, Default)]
-pub(super) struct Failing(BTreeMap<String, Failure>);
+/// Resources whose last read failed, by what names them.
+#[derive(Debug)]
+pub(super) struct Failing<K>(BTreeMap<K, Failure>);
+
+impl<K> Default for Failing<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
 
 #[derive(Debug)]
 struct Failure {
@@ -22,27 +29,35 @@ struct Failure {
     at: Timestamp,
 }
 
-impl Failing {
+impl<K: Ord> Failing<K> {
     /// Why the resource could not be read, while it is too early to read it again. What a user has changed is read sooner, but not
     /// by each of several objects in turn.
-    pub(super) fn error_of(&self, id: &str, priority: Priority, now: Timestamp) -> Option<CallError> {
+    pub(super) fn error_of<Q: Ord + ?Sized>(
+        &self,
+        id: &Q,
+        priority: Priority,
+        now: Timestamp,
+    ) -> Option<CallError>
+    where
+        K: Borrow<Q>,
+    {
         let failure = self.0.get(id)?;
         let interval = if priority == Priority::UserChange { FIRST } else { failure.interval };
         (now.duration_since(failure.at) < interval).then(|| failure.error.clone())
     }
 
-    /// The resource was read. An error of the whole account says nothing of it.
-    pub(super) fn note(&mut self, id: &str, read: &Result<(), CallError>, now: Timestamp) {
-        let before = self.0.remove(id);
-        let Err(error) = read else { return };
+    /// The resource was read, with this error if any. An error of the whole account says nothing of it.
+    pub(super) fn note(&mut self, id: K, error: Option<&CallError>, now: Timestamp) {
+        let before = self.0.remove(&id);
+        let Some(error) = error else { return };
         if error.class.may_concern_one_resource() {
             let interval = before.map_or(FIRST, |failure| (failure.interval * 2).min(LONGEST));
-            self.0.insert(id.to_owned(), Failure { error: error.clone(), interval, at: now });
+            self.0.insert(id, Failure { error: error.clone(), interval, at: now });
         }
     }
 
     /// Forgets the resources that are not there any more.
-    pub(super) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+    pub(super) fn retain(&mut self, is_there: impl Fn(&K) -> bool) {
         self.0.retain(|id, _| is_there(id));
     }
 }
@@ -53,13 +68,13 @@ mod tests {
     use crate::cloud::ErrorClass;
 
     fn reads(priority: Priority) -> Vec<i64> {
-        let error = Err(CallError::new(ErrorClass::Unavailable, "ShowJob", "no answer"));
-        let (mut failing, mut reads) = (Failing::default(), Vec::new());
+        let error = CallError::new(ErrorClass::Unavailable, "ShowJob", "no answer");
+        let (mut failing, mut reads) = (Failing::<String>::default(), Vec::new());
         for second in 0..400 {
             let now = Timestamp::from_second(second).unwrap();
             if failing.error_of("j", priority, now).is_none() {
                 reads.push(second);
-                failing.note("j", &error, now);
+                failing.note("j".to_owned(), Some(&error), now);
             }
         }
         reads
@@ -73,14 +88,14 @@ mod tests {
 
     #[test]
     fn what_was_read_since_or_concerns_the_whole_account_is_read_at_once() {
-        let error = |class| Err(CallError::new(class, "ShowJob", "no answer"));
+        let error = |class| CallError::new(class, "ShowJob", "no answer");
         let (mut failing, now) = (Failing::default(), Timestamp::UNIX_EPOCH);
-        let fails = |failing: &Failing, id| failing.error_of(id, Priority::Drift, now).is_some();
-        failing.note("j", &error(ErrorClass::Unavailable), now);
+        let fails = |failing: &Failing<String>, id| failing.error_of(id, Priority::Drift, now).is_some();
+        failing.note("j".to_owned(), Some(&error(ErrorClass::Unavailable)), now);
         assert!(fails(&failing, "j") && !fails(&failing, "another"));
-        failing.note("j", &Ok(()), now);
+        failing.note("j".to_owned(), None, now);
         assert!(!fails(&failing, "j"));
-        failing.note("j", &error(ErrorClass::Throttled), now);
+        failing.note("j".to_owned(), Some(&error(ErrorClass::Throttled)), now);
         assert!(!fails(&failing, "j"), "it concerns the whole account");
     }
 }

@@ -70,11 +70,11 @@ impl Jobs {
             Ok(None) => return Ok(false),
             Ok(Some(read)) => read,
             Err(error) => {
-                self.without_devices.note(id, &Err(error.clone()), caller.account.now());
+                self.without_devices.note(id.to_owned(), Some(&error), caller.account.now());
                 return Err(error);
             }
         };
-        self.without_devices.note(id, &Ok(()), caller.account.now());
+        self.without_devices.note(id.to_owned(), None, caller.account.now());
         let (lack, lag) = (self.rows_lack, caller.account.cloud().capabilities().visibility_lag);
         self.unreadable.remove(id);
         let stopped_at = self.get(id).and_then(|job| self.stopped_at(job));

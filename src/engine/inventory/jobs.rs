@@ -33,9 +33,9 @@ pub struct Jobs {
     /// Jobs that were not there when they were last asked for.
     missing: BTreeMap<String, Timestamp>,
     /// Jobs that could not be read.
-    failing: Failing,
+    failing: Failing<String>,
     /// Jobs whose devices could not be read.
-    pub(super) without_devices: Failing,
+    pub(super) without_devices: Failing<String>,
     results: BTreeMap<(String, DeviceOutcome), (JobCounts, Vec<DeviceResult>)>,
     /// What external jobs report of queried devices.
     pub(super) answers: Answers,
@@ -227,7 +227,7 @@ impl Jobs {
             return Err(error);
         }
         let read = self.show(caller, id).await;
-        self.failing.note(id, &read, caller.account.now());
+        self.failing.note(id.to_owned(), read.as_ref().err(), caller.account.now());
         read
     }
 

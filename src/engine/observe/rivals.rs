@@ -123,4 +123,22 @@ mod tests {
         let (_, said) = site.said(&ObjectKey::new(Kind::OtaRollout, "default", "astray"));
         assert!(said.contains("The device group does not exist"), "{said}");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_that_cannot_be_read_is_read_at_intervals_that_do_not_depend_on_how_many_rollouts_need_it()
+     {
+        let bench = Bench::new(WORLD);
+        let mut site = bench.site();
+        let of_group = |name: &str| rollout(name, "v3", 5).replace("{all: true}", "{groups: [dead-beef]}");
+        let ours = [cloud("lab", "a"), package("v2", "lab", "V2"), rollout("release", "v2", 5)].concat();
+        let others = ["one", "two", "three", "four"].map(of_group).concat();
+        bench.break_paths(&["device-group"]);
+        site.apply(&[ours, package("v3", "lab", "V3"), others].concat()).await;
+        site.work(SignedDuration::from_hours(1)).await;
+        let (_, said) = site.said(&ObjectKey::new(Kind::OtaRollout, "default", "release"));
+        assert!(said.contains("which cannot be read"), "{said}");
+        let reads = bench.sent("GET", "/dead-beef/devices");
+        // Three attempts every two minutes; with an interval for each rollout it was 1,683.
+        assert!(reads <= 3 * 40, "{reads}");
+    }
 }

@@ -150,7 +150,7 @@ fn groups_of_a_rival_that_were_not_read_hold_what_would_be_sent() {
     rival.spec.targets.groups = Some(vec!["north".into()]);
     let plan = world.reconcile();
     assert!(plan.actions.is_empty());
-    insta::assert_snapshot!(plan.status.message, @"waits until the groups or tags of OtaRollout rival are read: it may own some of these devices");
+    insta::assert_snapshot!(plan.status.message, @"waits for the groups or tags of OtaRollout rival, which cannot be read: it may own some of these devices; its status shows the error");
 }
 
 #[test]

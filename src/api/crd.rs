@@ -235,7 +235,7 @@ mod tests {
                 told += usize::from(description.contains(" Default: "));
             }
         });
-        assert_eq!(told, 5, "each default of the types is told");
+        assert_eq!(told, 6, "each default of the types is told");
     }
 
     #[test]

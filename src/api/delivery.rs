@@ -20,11 +20,13 @@ pub struct Delivery {
     /// Retries by the cloud itself within a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Maximum number of devices per job that are sent the package in one minute.
+    /// Maximum number of devices that are sent the package in one minute: by each job where the cloud has such a limit
+    /// (docs/clouds.md), else by each stage, of which Rollwave sends this many a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub rate_per_minute: Option<u32>,
-    /// Maximum number of devices per job that upgrade at the same time.
+    /// Maximum number of devices that upgrade at the same time: of each job where the cloud has such a limit (docs/clouds.md),
+    /// else of each stage, where devices without an outcome take a place and the next are sent when half of the places are free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_in_flight: Option<u32>,

@@ -205,6 +205,10 @@ pub struct Order {
 /// A stage: its devices, how long they are observed, and what must pass before the next stage.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.gates) || !self.gates.exists(gate, has(gate.control)) || (!has(self.select.devices) && !has(self.select.rest))")
+        .message("a gate control compares devices that are drawn by rank with those that are left: select count or percent, or remove the gate")
+)]
 pub struct Stage {
     /// Name of the stage.
     #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
@@ -275,6 +279,11 @@ pub struct Batch {
     /// Devices of a piece.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub size: u32,
+    /// Failures since the last piece was sent that are accepted; with one more the stage is held, its jobs are stopped, and
+    /// nothing else of it is sent until the spec changes. When absent, only gates and stop rules limit failures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub max_failures: Option<u32>,
 }
 
 /// How long a stage waits for its devices, and what happens after that.
@@ -299,15 +308,31 @@ pub enum AfterDeadline {
     Hold,
 }
 
-/// A gate at the end of a stage.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+/// A gate at the end of a stage: exactly one of `outcome`, `control`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("[has(self.outcome), has(self.control)].filter(x, x).size() == 1")
+        .message("set exactly one of outcome, control")
+)]
 pub struct Gate {
     /// Name of the gate, unique in its stage; shown in evidence and messages.
     #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
     /// Passes when enough devices run the new version.
-    pub outcome: OutcomeGate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeGate>,
+    /// Passes when not many more of the upgraded devices are offline than of a control group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlGate>,
+}
+
+impl Gate {
+    /// A gate that judges outcomes.
+    #[must_use]
+    pub const fn of_outcome(name: String, outcome: OutcomeGate) -> Self {
+        Self { name, outcome: Some(outcome), control: None }
+    }
 }
 
 /// Reads gates that were stored before gates had names: such a gate gets the name that its evidence in the status has, so that a
@@ -317,11 +342,13 @@ fn named_gates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<
     #[serde(deny_unknown_fields)]
     struct Stored {
         name: Option<String>,
-        outcome: OutcomeGate,
+        outcome: Option<OutcomeGate>,
+        control: Option<ControlGate>,
     }
-    let named = |(index, Stored { name, outcome })| Gate {
+    let named = |(index, Stored { name, outcome, control })| Gate {
         name: name.unwrap_or_else(|| format!("outcome[{index}]")),
         outcome,
+        control,
     };
     let stored = Option::<Vec<Stored>>::deserialize(deserializer)?;
     Ok(stored.map(|gates| gates.into_iter().enumerate().map(named).collect()))
@@ -357,6 +384,25 @@ pub struct OutcomeGate {
     #[serde(default = "eighty")]
     #[schemars(default = "eighty")]
     pub min_observed: Percent,
+}
+
+/// Passes when the share of upgraded devices that are offline is at most `margin` above that of the control group: devices that
+/// nothing was sent to yet. Compared once, when the soak is over. A cloud that does not report who is connected keeps it inconclusive.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("double(self.margin.split('%')[0]) > 0.0 && double(self.margin.split('%')[0]) < 100.0")
+        .message("margin must be above 0% and below 100%"),
+    validation = Rule::new("!has(self.confidence) || !self.confidence.startsWith('100')")
+        .message("no method can reach a confidence of 100%: lower confidence")
+)]
+pub struct ControlGate {
+    /// Difference between the two shares that is accepted.
+    pub margin: Percent,
+    /// One-sided confidence of the upper bound of the difference (Newcombe's method 10).
+    #[serde(default = "ninety_five")]
+    #[schemars(default = "ninety_five")]
+    pub confidence: Percent,
 }
 
 const fn one() -> u32 {

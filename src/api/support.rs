@@ -30,6 +30,13 @@ pub const fn rows(kind: Kind) -> &'static [Row] {
     }
 }
 
+/// True when Rollwave does on this cloud what the field says, because the cloud does not do it itself.
+#[must_use]
+pub fn is_emulated(cloud: CloudKind, kind: Kind, field: &str) -> bool {
+    let row = rows(kind).iter().find(|row| row.field == field);
+    row.is_some_and(|row| matches!(row.of(cloud), Support::Emulated(_)))
+}
+
 /// What this cloud cannot honor of an object with this `spec`, in the order of the table.
 #[must_use]
 pub fn refusals(cloud: CloudKind, kind: Kind, spec: &impl Serialize) -> Vec<Refusal> {

@@ -1,7 +1,7 @@
 //! `rollwave explain-gate`: what a gate of a stage would prove, without a fleet or a cloud.
 
 use super::{Context, Exit, get::aligned, plan::Output};
-use crate::api::{Gate, GateMethod, OutcomeGate, Percent, counted};
+use crate::api::{GateMethod, OutcomeGate, Percent, counted};
 use crate::decide::defaults;
 use crate::decide::preview::{GateRisk, percent};
 use crate::decide::rollout::gates::requirement::Requirement;
@@ -56,7 +56,7 @@ pub enum Method {
 /// Prints what the gate proves.
 #[must_use]
 pub fn run(args: &Args, ctx: &Context) -> Exit {
-    let required = Requirement::new(&gate(args), args.devices);
+    let required = Requirement::new("proven", &gate(args), args.devices);
     let Some(risk) = GateRisk::new(STAGE, args.devices, required.clone()) else {
         let why = required.cannot_prove(STAGE, args.devices);
         return ctx.fail(why.unwrap_or_else(|| "this gate proves nothing".to_owned()));
@@ -68,20 +68,19 @@ pub fn run(args: &Args, ctx: &Context) -> Exit {
     Exit::Done
 }
 
-fn gate(args: &Args) -> Gate {
+fn gate(args: &Args) -> OutcomeGate {
     let method = match args.method {
         Method::Wilson => GateMethod::Wilson,
         Method::Exact => GateMethod::Exact,
         Method::Ratio => GateMethod::Ratio,
     };
-    let outcome = OutcomeGate {
+    OutcomeGate {
         method,
         min_success: args.min_success,
         confidence: args.confidence,
         min_observed: args.min_observed,
-        ..defaults::gate().outcome
-    };
-    Gate { name: "proven".to_owned(), outcome }
+        ..defaults::outcome()
+    }
 }
 
 fn text(risk: &GateRisk, ctx: &Context) {

@@ -23,9 +23,8 @@ struct Standard {
 impl Standard {
     fn stage(self) -> Stage {
         let with_goal = |goal| {
-            let mut gate = gate();
-            gate.outcome.min_success = Some(Percent::whole(goal));
-            vec![gate]
+            let outcome = OutcomeGate { min_success: Some(Percent::whole(goal)), ..outcome() };
+            vec![Gate::of_outcome(GATE.to_owned(), outcome)]
         };
         let gates = self.goal.map(with_goal);
         Stage { gates, ..stage(self.name.to_owned(), self.select, Some(self.soak)) }
@@ -114,17 +113,20 @@ pub fn gates(stage: &Stage, is_last: bool) -> Cow<'_, [Gate]> {
     stage.gates.as_deref().map_or_else(default, Cow::Borrowed)
 }
 
-/// The default gate: it requires what a stage of its size can prove.
+fn gate() -> Gate {
+    Gate::of_outcome(GATE.to_owned(), outcome())
+}
+
+/// What the default gate requires: what a stage of its size can prove.
 #[must_use]
-pub fn gate() -> Gate {
-    let outcome = OutcomeGate {
+pub const fn outcome() -> OutcomeGate {
+    OutcomeGate {
         method: GateMethod::Wilson,
         min_success: None,
         confidence: Percent::whole(95),
         min_sample: 1,
         min_observed: Percent::whole(80),
-    };
-    Gate { name: GATE.to_owned(), outcome }
+    }
 }
 
 /// The stop rules of a rollout: one that has none in the spec is stopped when more than 5 % of its devices fail, and when more of
@@ -139,10 +141,12 @@ pub fn stop_rules(spec: &OtaRolloutSpec) -> Cow<'_, [StopRule]> {
     spec.stop.as_deref().map_or_else(default, Cow::Borrowed)
 }
 
-/// True when a stop rule of the rollout compares its devices with a control group.
+/// True when a stop rule or gate of the rollout compares its devices with a control group.
 #[must_use]
 pub fn compares(spec: &OtaRolloutSpec) -> bool {
+    let mut gates = spec.stages.iter().flat_map(|stage| stage.gates.iter().flatten());
     stop_rules(spec).iter().any(|rule| rule.method == StopMethod::Control)
+        || gates.any(|gate| gate.control.is_some())
 }
 
 /// A rule that pauses, with the settings that its method has when nothing is written.

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod keys;
 pub mod needs;
 pub mod ownership;
+mod pace;
 pub mod package;
 pub mod preview;
 pub mod rollout;

@@ -7,7 +7,7 @@ mod rehearsal;
 mod risk;
 
 pub use advice::{Estimate, Known, watching};
-pub use comparison::{Comparison, sees};
+pub use comparison::{Comparison, Healthy, sees};
 pub use rehearsal::{KNOWN_AFTER_CREATE, package, rollout};
 pub use risk::{Build, GateRisk, Risk, percent, risk};
 

@@ -22,6 +22,7 @@ mod jobs;
 mod leave;
 mod observed;
 mod overlap;
+mod pace;
 mod population;
 mod report;
 pub mod requests;
@@ -284,6 +285,7 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         observed_uptime: None,
         soaks_until: None,
         sample: None,
+        failed_before: 0,
         passed_at: None,
         gates: Vec::new(),
         control: None,

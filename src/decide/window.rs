@@ -4,6 +4,7 @@
 
 use crate::api::{Period, Stage, Window, ZoneName, time_text};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use std::collections::BTreeMap;
 
 /// A window lasts 7 days at most, and is at most 7 days from the last or to the next: one more for the zones.
 const DAYS_AROUND: i32 = 8;
@@ -55,6 +56,44 @@ pub fn wait(stage: &Stage, now: Timestamp) -> Option<Wait> {
     });
     // No window opens only at the end of time: then it never does.
     Some(next.min_by_key(|wait| wait.until).unwrap_or(Wait { until: Timestamp::MAX, zone: None }))
+}
+
+/// A time in which a stage may be dispatched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// When it begins.
+    pub opens: Timestamp,
+    /// When it ends.
+    pub closes: Timestamp,
+    zone: ZoneName,
+}
+
+impl Opening {
+    /// `2026-01-06 01:00 to 05:00 Asia/Shanghai`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let there = |at: Timestamp| at.to_zoned(self.zone.zone().clone());
+        let (opens, closes) = (there(self.opens), there(self.closes));
+        let end = if opens.date() == closes.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+        format!("{} to {} {}", opens.strftime("%Y-%m-%d %H:%M"), closes.strftime(end), self.zone)
+    }
+}
+
+/// The next windows of a stage that have not closed, in order; the one that is open now is the first.
+#[must_use]
+pub fn openings(stage: &Stage, now: Timestamp, count: usize) -> Vec<Opening> {
+    let from = stage.not_before.map_or(now, |not_before| not_before.max(now));
+    let mut found = BTreeMap::new();
+    for week in 0..=count {
+        let around = from.saturating_add((7 * 24 * i64::try_from(week).unwrap_or(0)).hours());
+        let Ok(around) = around else { break };
+        for window in &stage.windows {
+            let open = times(window, around).filter(|(_, closes)| *closes > from);
+            found.extend(open.map(|(opens, closes)| ((opens, closes), window.time_zone.clone())));
+        }
+    }
+    let next = found.into_iter().take(count);
+    next.map(|((opens, closes), zone)| Opening { opens, closes, zone }).collect()
 }
 
 /// When the window of a stage closes, if it is open now; none without windows.

@@ -523,7 +523,6 @@ fn limits_are_refused_with_field_value_and_next_step_and_what_is_at_the_limit_pa
         with(&|job| job.token = "a-b".into()),
         with(&|job| job.package.kind = PackageKind::Software),
         with(&|job| job.delivery = delivery(r#"{"start": "Now"}"#)),
-        with(&|job| job.delivery = delivery(r#"{"maxInFlight": 5}"#)),
         with(&|job| job.delivery = delivery(r#"{"deviceInitiated": true}"#)),
         with(&|job| job.delivery = delivery(r#"{"timeout": {"inProgress": "90s"}}"#)),
         with(&|job| job.delivery = delivery(r#"{"timeout": {"inProgress": "25h"}}"#)),

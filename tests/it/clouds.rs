@@ -137,22 +137,16 @@ fn what_a_row_refuses_is_refused_with_what_to_use_instead() {
     let all = json!({"timeout": {"inProgress": "90s", "queued": "1h"}, "retry": {"limit": 3}, "ratePerMinute": 5, "maxInFlight": 3});
     let told: Vec<String> = CloudKind::ALL
         .into_iter()
-        .map(|cloud| format!("{cloud}\n  {}", refused(cloud, all.clone()).join("\n  ")))
+        .map(|cloud| [vec![cloud.to_string()], refused(cloud, all.clone())].concat().join("\n  "))
         .collect();
     insta::assert_snapshot!(told.join("\n"), @"
     huaweiIotda
-      spec.delivery.ratePerMinute: not supported by huaweiIotda: use smaller stages
-      spec.delivery.maxInFlight: not supported by huaweiIotda: use smaller stages
     oceanConnect
-      spec.delivery.ratePerMinute: not supported by oceanConnect: use smaller stages
-      spec.delivery.maxInFlight: not supported by oceanConnect: use smaller stages
     aliyunIot
-      spec.delivery.maxInFlight: not supported by aliyunIot: use delivery.ratePerMinute
       spec.delivery.timeout.inProgress: aliyunIot accepts whole minutes, 1m to 24h
       spec.delivery.retry: aliyunIot supports 1, 2 or 5 retries: set retry.limit to one of them
       spec.delivery.ratePerMinute: aliyunIot accepts 10 to 10000
     enos
-      spec.delivery.ratePerMinute: not supported by enos: use delivery.maxInFlight
       spec.delivery.timeout.inProgress: enos accepts 5m to 48h
       spec.delivery.retry: enos requires retry.interval
     ");

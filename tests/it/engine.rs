@@ -20,6 +20,7 @@ mod kills;
 mod ocean_connect;
 mod outcomes;
 mod ownership;
+mod pace;
 mod prices;
 mod pruning;
 mod requests;

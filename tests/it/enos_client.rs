@@ -174,7 +174,6 @@ fn delivery_has_its_own_fields_and_what_has_none_is_refused() {
         json!({"timeout": {"inProgress": "49h"}}),
         json!({"retry": {"limit": 2}}),
         json!({"retry": {"limit": 2, "interval": "25h"}}),
-        json!({"ratePerMinute": 5}),
         json!({"push": true}),
         json!({"confirm": true}),
         json!({"downloadProtocol": "Https"}),

@@ -251,8 +251,6 @@ async fn what_this_cloud_cannot_do_is_refused_with_what_to_use_and_nothing_is_se
             "manufacturer/deviceType/model",
         ),
         (with(json!({"retry": {"limit": 1, "interval": "1m"}})), "spec.delivery.retry.interval"),
-        (with(json!({"ratePerMinute": 5})), "spec.delivery.ratePerMinute"),
-        (with(json!({"maxInFlight": 5})), "spec.delivery.maxInFlight"),
         (with(json!({"push": true})), "spec.delivery.push"),
         (with(json!({"confirm": true})), "spec.delivery.confirm"),
         (with(json!({"deviceInitiated": true})), "spec.delivery.deviceInitiated"),

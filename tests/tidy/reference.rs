@@ -98,8 +98,8 @@ fn limits_defaults_rules_and_clouds_stand_beside_their_field() {
     assert!(package.contains("required") && stages.contains("1 to 50 items"), "{package}\n{stages}");
     let priority = row(&rollout, "priority");
     assert!(priority.contains("-1,000,000 to 1,000,000"), "{priority}");
-    let tags = row(&rollout, "maxInFlight");
-    assert!(tags.contains("refused on huaweiIotda, oceanConnect, aliyunIot"), "{tags}");
+    let overwrite = row(&rollout, "overwrite");
+    assert!(overwrite.contains("refused on huaweiIotda, oceanConnect, enos"), "{overwrite}");
     assert!(rollout.contains("stage names must be unique"));
     let version = row(&kinds::page(Kind::OtaPackage), "version");
     assert!(version.contains("immutable"), "{version}");

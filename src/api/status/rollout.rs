@@ -181,6 +181,9 @@ pub struct StageStatus {
     /// Devices of it that no job was created for yet; they are sent next.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unsent: u32,
+    /// Devices of it that had failed when its last piece was sent; `batch.maxFailures` limits those that fail after that.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_before: u32,
     /// What is known of devices that do not run the version, the most frequent of each kind first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

@@ -24,6 +24,9 @@ const QUEUED: [Support; 4] = [
 const WHO_TIMED_OUT: &str = "measured for a stage, from the last time one of its devices began: a device that takes longer has failed; the job continues";
 const IN_PROGRESS: [Support; 4] =
     [Emulated(WHO_TIMED_OUT), Emulated(WHO_TIMED_OUT), Native("TimeoutInMinutes"), Native("upgradeTimeout")];
+const A_PIECE_A_MINUTE: &str = "a job of this many devices each minute";
+const PLACES: &str =
+    "a device takes a place until it has an outcome; the next job is sent when half of the places are free";
 pub(super) const PUSH: [Support; 4] = [
     Refused("IoTDA always pushes: remove it"),
     Refused("the platform always pushes: remove it"),
@@ -138,20 +141,15 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         field: "spec.delivery.ratePerMinute",
         clouds: [
-            Refused("use smaller stages"),
-            Refused("use smaller stages"),
+            Emulated(A_PIECE_A_MINUTE),
+            Emulated(A_PIECE_A_MINUTE),
             Native("MaximumPerMinute"),
-            Refused("use delivery.maxInFlight"),
+            Emulated(A_PIECE_A_MINUTE),
         ],
     },
     Row {
         field: "spec.delivery.maxInFlight",
-        clouds: [
-            Refused("use smaller stages"),
-            Refused("use smaller stages"),
-            Refused("use delivery.ratePerMinute"),
-            Native("maximumConcurrency"),
-        ],
+        clouds: [Emulated(PLACES), Emulated(PLACES), Emulated(PLACES), Native("maximumConcurrency")],
     },
     Row { field: "spec.delivery.push", clouds: PUSH },
     Row { field: "spec.delivery.confirm", clouds: CONFIRM },

@@ -94,8 +94,12 @@ fn risk(risk: &Risk) -> Value {
         json!({"rule": compared.rule, "stage": compared.stage, "upgraded": compared.upgraded, "control": compared.control,
                "offlineShare": compared.offline, "seesPercentagePoints": compared.sees})
     });
+    let healthy = risk.healthy.iter().map(|gate| {
+        json!({"stage": gate.stage, "gate": gate.gate, "upgraded": gate.upgraded, "control": gate.control,
+               "offlineShare": gate.offline, "margin": gate.margin, "passesUnchangedBuild": gate.passes_equal})
+    });
     json!({"builds": builds.collect::<Vec<_>>(), "gates": gates.collect::<Vec<_>>(),
-           "comparisons": comparisons.collect::<Vec<_>>()})
+           "controlGates": healthy.collect::<Vec<_>>(), "comparisons": comparisons.collect::<Vec<_>>()})
 }
 
 fn order(order: &Order) -> Value {

@@ -6,7 +6,8 @@ use crate::api::{ObjectKey, counted};
 use crate::cli::get::aligned;
 use crate::cli::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::cloud::{CallClass, WireRequest};
-use crate::decide::preview::{Comparison, End, GateRisk, PreviewStage, Risk, percent};
+use crate::decide::preview::{Comparison, End, GateRisk, Healthy, PreviewStage, Risk, percent};
+use crate::decide::rollout::gates::control::points;
 use crate::engine::dry_run::{DryRun, Forecast, Load, Order, Surveyed};
 
 /// The plan as text, with styles.
@@ -91,6 +92,7 @@ fn risk(risk: &Risk) -> Vec<String> {
         .lines()
         .map(str::to_owned)
         .chain(risk.gates.iter().map(gate))
+        .chain(risk.healthy.iter().map(healthy))
         .chain(risk.comparisons.iter().map(comparison))
         .collect()
 }
@@ -126,6 +128,19 @@ fn comparison(compared: &Comparison) -> String {
         counted(compared.upgraded, "upgraded device"),
         compared.control,
         percent(compared.offline)
+    )
+}
+
+fn healthy(gate: &Healthy) -> String {
+    format!(
+        "gate {} of {} accepts {} percentage points more offline among {} than among {} others, of which {} are offline now: passes a build that changes nothing in {}",
+        gate.gate,
+        gate.stage,
+        points(gate.margin),
+        counted(gate.upgraded, "upgraded device"),
+        gate.control,
+        percent(gate.offline),
+        percent(gate.passes_equal)
     )
 }
 

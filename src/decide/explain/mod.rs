@@ -4,6 +4,7 @@
 //! [`gate::judge`](super::rollout::gates::outcome::judge) with possible future counts.
 
 mod devices;
+mod forecast;
 mod package;
 mod rollout;
 

@@ -1,7 +1,7 @@
 //! Why a rollout has its present status.
 
 use super::devices::{cloud_of, found, outstanding, package_of};
-use super::{ask, command, devices, listed, pending, smallest};
+use super::{ask, command, devices, forecast, listed, pending, smallest};
 use crate::api::{
     ControlComparison, Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus,
     Owner, PROGRESSING, Reason, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction,
@@ -192,6 +192,7 @@ fn next(
             let rules = defaults::stop_rules(&rollout.spec);
             if let Some(current) = current(rollout, status) {
                 next.extend(stage_next(&current, status, now));
+                next.extend(forecast::sentences(rollout, status, now));
                 let cloud = package_of(rollout, key, all).and_then(|package| cloud_of(package, all));
                 if !rollout.spec.suspend && status.paused_at.is_none() {
                     next.extend(outstanding(current.spec.as_ref(), current.stage, cloud));
@@ -282,7 +283,7 @@ fn stage_next(current: &Current<'_>, status: &OtaRolloutStatus, now: Timestamp) 
     }
     match stage.phase {
         StagePhase::Waiting => Vec::new(),
-        StagePhase::Dispatching if spec.is_some_and(|spec| spec.batch.is_some()) => {
+        StagePhase::Dispatching if !stage.jobs.is_empty() && stage.unsent > 0 => {
             let waits = format!("{}.", status.message.trim_end_matches('.'));
             std::iter::once(waits).chain(gates_next(current)).collect()
         }
@@ -298,7 +299,18 @@ fn soak_next(spec: Option<&Stage>, stage: &StageStatus) -> Option<String> {
     Some(format!("Stage {} soaks for {soak}, until {}; then its gates decide.", stage.name, time_text(until)))
 }
 
-fn gates_next(Current { stage, gates, .. }: &Current<'_>) -> Vec<String> {
+fn gates_next(Current { spec, stage, gates }: &Current<'_>) -> Vec<String> {
+    let compared = spec.iter().flat_map(gates::controls).map(|(gate, spec)| {
+        format!(
+            "Gate {gate} of stage {} passes when at the end of the soak at most {} percentage points more of the upgraded devices are offline than of the control group.",
+            stage.name,
+            gates::control::points(spec.margin)
+        )
+    });
+    let compared: Vec<String> = compared.collect();
+    if gates.is_empty() && !compared.is_empty() {
+        return compared;
+    }
     if gates.is_empty() {
         let open = stage.counts.outstanding();
         return vec![format!(
@@ -307,7 +319,8 @@ fn gates_next(Current { stage, gates, .. }: &Current<'_>) -> Vec<String> {
             devices(open)
         )];
     }
-    gates.iter().map(|gate| outlook(&stage.name, gate, stage.counts_in_full())).collect()
+    let outcomes = gates.iter().map(|gate| outlook(&stage.name, gate, stage.counts_in_full()));
+    outcomes.chain(compared).collect()
 }
 
 /// What a gate would decide on possible future counts.
@@ -417,7 +430,7 @@ mod tests {
     use crate::api::Percent;
 
     fn gate(method: GateMethod, goal: u32) -> Requirement {
-        let default = Requirement::new(&defaults::gate(), 0);
+        let default = Requirement::new("default", &defaults::outcome(), 0);
         let goal = Percent::whole(goal);
         Requirement { gate: "proven".into(), method, goal, is_default: false, ..default }
     }

@@ -192,7 +192,7 @@ pub(super) fn rollout_warnings(
         let size =
             stages.iter().find(|preview| preview.name == stage.name).map_or(0, |preview| preview.devices);
         let gates = gates::required(spec, stage, index == last, size);
-        if gates.is_empty() && index < last {
+        if gates.is_empty() && gates::controls(stage).next().is_none() && index < last {
             warnings.push(format!("stage {} has no gate (gates: []): the next stage starts when its devices have an outcome, unless more of them failed than succeeded", stage.name));
         }
         // The last stage may be empty.

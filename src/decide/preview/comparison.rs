@@ -1,10 +1,11 @@
 //! What the stop rule `Control` would see: in which stage, and how much worse the upgraded devices have to be.
 
-use crate::api::{OtaRolloutSpec, Period, Stage, StopMethod, StopRule};
+use crate::api::{OtaRolloutSpec, Percent, Period, Stage, StopMethod, StopRule};
 use crate::cloud::{Capabilities, Device};
 use crate::decide::defaults;
-use crate::decide::rollout::control;
+use crate::decide::rollout::gates::control::passes_equal;
 use crate::decide::rollout::stop_rules::control::{limit, min_sample};
+use crate::decide::rollout::{control, gates};
 use crate::decide::stats::comparison::chance_to_see;
 use crate::decide::stats::millionths;
 use std::collections::BTreeMap;
@@ -58,6 +59,68 @@ fn of_rule(rule: &StopRule, written: &[Stage], stages: &[(&str, u32)], offline: 
             let (rule, stage) = (rule.name.clone(), (*name).to_owned());
             found.push(Comparison { rule, stage, upgraded, control, offline: millionths(offline), sees });
         }
+    }
+    found
+}
+
+/// A gate that compares a stage with its control group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Healthy {
+    /// Name of the gate.
+    pub gate: String,
+    /// The stage.
+    pub stage: String,
+    /// Devices that were sent the package by its end.
+    pub upgraded: u32,
+    /// Devices of the control group.
+    pub control: u32,
+    /// Share of the fleet that is offline now.
+    pub offline: f64,
+    /// Difference that is accepted.
+    pub margin: Percent,
+    /// How often a build passes that changes nothing.
+    pub passes_equal: f64,
+}
+
+impl Healthy {
+    /// Warns of a gate that holds good builds.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let Self { gate, stage, upgraded, control, passes_equal, .. } = self;
+        if *control == 0 {
+            return Some(format!(
+                "stage {stage}, gate {gate}: no device is left for a control group, so the gate cannot pass; remove it or select fewer devices"
+            ));
+        }
+        (*passes_equal < OFTEN).then(|| {
+            format!(
+                "stage {stage}, gate {gate}: {upgraded} devices beside {control} are too few for this margin, so a build that changes nothing passes in {:.0} %; raise margin or select more devices",
+                passes_equal * 100.0
+            )
+        })
+    }
+}
+
+/// What each gate `control` lets pass. `stages` are the names of the stages and their devices.
+#[must_use]
+pub fn healthy(written: &[Stage], stages: &[(&str, u32)], offline: f64) -> Vec<Healthy> {
+    let mut left: u32 = stages.iter().map(|(_, devices)| devices).sum();
+    let mut upgraded = 0;
+    let mut found = Vec::new();
+    for (name, devices) in stages {
+        left -= devices;
+        upgraded += if control::is_drawn(written, name) { *devices } else { 0 };
+        let control = control::size(upgraded, left);
+        let spec = written.iter().find(|stage| stage.name == *name);
+        found.extend(spec.into_iter().flat_map(gates::controls).map(|(gate, spec)| Healthy {
+            gate: gate.to_owned(),
+            stage: (*name).to_owned(),
+            upgraded,
+            control,
+            offline: millionths(offline),
+            margin: spec.margin,
+            passes_equal: millionths(passes_equal(spec, upgraded.min(MOST_DEVICES), control, offline)),
+        }));
     }
     found
 }

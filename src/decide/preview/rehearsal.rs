@@ -1,6 +1,7 @@
 //! Rehearses the decisions in a cloud where everything succeeds.
 
 use super::advice::{package_warnings, rollout_warnings};
+use super::comparison::Healthy;
 use super::risk::{GateRisk, risk};
 use super::{End, Preview, PreviewStage, Step, comparison, is_over};
 use crate::api::{
@@ -104,6 +105,7 @@ pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
     let comparisons = risk.as_ref().map_or(&[][..], |risk| &risk.comparisons);
     warnings.extend(view.capabilities.and_then(|limits| comparison::warning(&written, comparisons, limits)));
     warnings.extend(risk.iter().flat_map(|risk| &risk.gates).filter_map(GateRisk::warning));
+    warnings.extend(risk.iter().flat_map(|risk| &risk.healthy).filter_map(Healthy::warning));
     let soaks = soaks(&object, &stage.steps);
     Preview { risk, ..stage.into_preview(object, stages, soaks, warnings, end) }
 }
@@ -212,7 +214,18 @@ fn when(object: &OtaRollout, status: &OtaRolloutStatus, waits: bool, now: Timest
     let released = released(object, status, waits);
     let sent = status.stages.iter().find(|stage| stage.phase == StagePhase::Dispatching);
     if let Some(stage) = sent.filter(|stage| !stage.jobs.is_empty()) {
-        return format!("when enough devices of stage {} have an outcome", stage.name);
+        let is_batched =
+            defaults::stage_named(&object.spec, &stage.name).is_some_and(|spec| spec.batch.is_some());
+        let delivery = object.spec.delivery.as_ref();
+        return match delivery.and_then(|delivery| delivery.rate_per_minute.or(delivery.max_in_flight)) {
+            Some(_) if !is_batched => {
+                format!(
+                    "when delivery.ratePerMinute and delivery.maxInFlight allow more of stage {}",
+                    stage.name
+                )
+            }
+            _ => format!("when enough devices of stage {} have an outcome", stage.name),
+        };
     }
     let spec = sent.and_then(|sent| defaults::stage_named(&object.spec, &sent.name));
     match spec.as_ref().and_then(|spec| window::wait(spec, now)) {

@@ -1,7 +1,7 @@
 //! How far a bad build would get, and how often a good one would be held: exact, and the same on every machine.
 
 use super::PreviewStage;
-use super::comparison::{Comparison, comparisons};
+use super::comparison::{Comparison, Healthy, comparisons, healthy};
 use crate::api::{OtaRolloutSpec, Stage, StopRule};
 use crate::decide::defaults;
 use crate::decide::rollout::gates::required;
@@ -26,6 +26,8 @@ pub struct Risk {
     pub gates: Vec<GateRisk>,
     /// What the stop rules of method `Control` compare; not part of the chances above.
     pub comparisons: Vec<Comparison>,
+    /// What gates that compare a stage with its control group let pass.
+    pub healthy: Vec<Healthy>,
 }
 
 /// How far a build gets.
@@ -116,6 +118,7 @@ pub fn percent(chance: f64) -> String {
 struct Sized<'a> {
     stage: &'a PreviewStage,
     batch: u32,
+    batch_limit: Option<u32>,
     gates: Vec<Requirement>,
     is_last: bool,
 }
@@ -136,8 +139,10 @@ pub fn risk(
         .filter_map(|stage| {
             let index = written.iter().position(|spec| spec.name == stage.name)?;
             let gates = required(spec, &written[index], index == last, stage.devices);
-            let batch = written[index].batch.map_or(stage.devices, |batch| batch.size);
-            Some(Sized { stage, batch, gates, is_last: index == last })
+            let pieces = written[index].batch;
+            let batch = pieces.map_or(stage.devices, |batch| batch.size);
+            let batch_limit = pieces.and_then(|batch| batch.max_failures);
+            Some(Sized { stage, batch, batch_limit, gates, is_last: index == last })
         })
         .collect();
     if sized.is_empty() || stages.iter().any(|stage| stage.dispatched > 0) {
@@ -152,13 +157,19 @@ pub fn risk(
     let builds = RATES.iter().map(|rate| build(*rate, &sized, &defaults::stop_rules(spec)));
     let sizes: Vec<(&str, u32)> = stages.iter().map(|stage| (stage.name.as_str(), stage.devices)).collect();
     let comparisons = offline.map(|offline| comparisons(spec, written, &sizes, offline)).unwrap_or_default();
-    Some(Risk { builds: builds.collect(), gates: gates.collect(), comparisons })
+    let healthy = offline.map(|offline| healthy(written, &sizes, offline)).unwrap_or_default();
+    Some(Risk { builds: builds.collect(), gates: gates.collect(), comparisons, healthy })
 }
 
 fn build(fails_on: u32, stages: &[Sized<'_>], rules: &[StopRule]) -> Build {
     let sent: Vec<Sent> = stages
         .iter()
-        .map(|sized| Sent { devices: sized.stage.devices, batch: sized.batch, limit: limit(sized) })
+        .map(|sized| Sent {
+            devices: sized.stage.devices,
+            batch: sized.batch,
+            batch_limit: sized.batch_limit,
+            limit: limit(sized),
+        })
         .collect();
     let first_stop =
         |devices: u32| rules.iter().filter_map(|rule| stop_rules::first_stop(rule, devices)).min();

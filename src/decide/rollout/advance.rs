@@ -5,7 +5,9 @@ use super::holds::{changed_stages, stop_rule, unprovable_gate};
 use super::jobs::can_be_stopped;
 use super::observed::{Observed, observed};
 use super::report::{Outcome, total};
-use super::{Context, control, deadline, findings, holds, overlap, requests, run, soak, waiting_stage};
+use super::{
+    Context, control, deadline, findings, gates, holds, overlap, requests, run, soak, waiting_stage,
+};
 use crate::api::{
     Decision, OtaRolloutStatus, Reason, RolloutPhase, StageCounts, StagePhase, Verdict, record_decision,
     time_text,
@@ -285,12 +287,13 @@ impl Pass<'_, '_> {
 
     /// The soak is over: the next stage may begin only if all gates pass.
     fn exit(&mut self, index: usize, line: &str) -> Option<Outcome> {
-        let open = self.status.stages[index].gates.iter().find(|gate| gate.verdict != Verdict::Pass).cloned();
         let counts = self.status.stages[index].counts;
         let name = self.status.stages[index].name.clone();
         if let Some(failed) = self.failed_without_a_gate(index) {
             return Some(failed);
         }
+        self.compare_at_the_end(index);
+        let open = self.status.stages[index].gates.iter().find(|gate| gate.verdict != Verdict::Pass).cloned();
         let Some(open) = open else {
             self.context.groups(&self.observed).compare_before_passing(self.status, index);
             stop_rule::watch(self.context, self.status, &self.observed);
@@ -301,7 +304,7 @@ impl Pass<'_, '_> {
             self.enter(index, StagePhase::Passed, Reason::StagePassed, &format!("stage {line}"));
             return None;
         };
-        if counts.outstanding() > 0 {
+        if counts.outstanding() > 0 && open.control.is_none() {
             let message = format!("stage {name}, gate {}: {}", open.rule, open.message);
             self.enter(index, StagePhase::Soaking, Reason::StageSoaking, &message);
             return Some(Outcome::working(RolloutPhase::Progressing, Reason::GateWaiting, message));
@@ -309,6 +312,17 @@ impl Pass<'_, '_> {
         let message = format!("stage {name}, gate {}: {}", open.rule, open.message);
         self.enter(index, StagePhase::Held, Reason::GateInconclusive, &message);
         Some(Outcome::held(Reason::GateInconclusive, message, self.is_live()))
+    }
+
+    /// Compares the stage with its control group once its other gates pass, for the gates that need that.
+    fn compare_at_the_end(&mut self, index: usize) {
+        let gates = &self.status.stages[index].gates;
+        let others_pass =
+            gates.iter().all(|gate| gate.verdict == Verdict::Pass || gate.method == gates::control::METHOD);
+        if others_pass && self.compares(index) {
+            self.context.groups(&self.observed).compare_before_passing(self.status, index);
+            self.ask_gates(index);
+        }
     }
 
     /// Changes a stage's phase, and records why if it is new.

@@ -4,7 +4,7 @@
 //! day. Nobody is left out on either side. Devices flap, and each comparison is a new draw: so there are eight in a
 //! soak and one before the stage passes, however often the rollout is reconciled.
 
-use super::soak::{COMPARISONS, comparisons};
+use super::soak::{COMPARISONS, comparisons, is_compared_at_the_end};
 use crate::api::{
     ControlComparison, ControlGroup, ControlOutage, OtaRolloutSpec, OtaRolloutStatus, Presence, Stage,
     StagePhase, StageStatus,
@@ -82,10 +82,10 @@ impl<'a> Groups<'_, 'a> {
         }
     }
 
-    /// Compares before a stage passes, unless this observation was compared already.
+    /// Compares once more before a stage passes.
     pub fn compare_before_passing(&self, status: &mut OtaRolloutStatus, index: usize) {
         let group = status.stages[index].control.as_ref().filter(|_| compares(self.spec));
-        if group.is_some_and(|group| group.last.is_none_or(|last| last.at != self.fleet.at)) {
+        if group.is_some_and(|group| group.last.is_none() || !is_compared_at_the_end(group)) {
             self.compare(status, index, COMPARISONS + 1);
         }
     }

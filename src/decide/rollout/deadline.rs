@@ -18,12 +18,13 @@ use super::Context;
 use super::advance::Pass;
 use super::observed::Observed;
 use super::report::{Outcome, Standing};
-use crate::api::support::{self, Support};
+use crate::api::support;
 use crate::api::{
-    AfterDeadline, CloudKind, Kind, OtaRolloutStatus, Period, Reason, RolloutPhase, StageClock, StageCounts,
+    AfterDeadline, Kind, OtaRolloutStatus, Period, Reason, RolloutPhase, StageClock, StageCounts,
     StageStatus, Uptime, time_text,
 };
 use crate::decide::clocks::{Clocks, Wait};
+use crate::decide::pace::Pace;
 use crate::decide::stage::as_count;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -45,7 +46,8 @@ impl Limits {
         let deadline = context.stages.get(index).and_then(|stage| stage.deadline).unwrap_or_default();
         let delivery = context.rollout.spec.delivery.as_ref();
         let timeout = delivery.and_then(|delivery| delivery.timeout).unwrap_or_default();
-        let emulated = is_emulated(context.capabilities.cloud);
+        let field = "spec.delivery.timeout.inProgress";
+        let emulated = support::is_emulated(context.capabilities.cloud, Kind::OtaRollout, field);
         Self {
             deadline: deadline.after.unwrap_or(DEADLINE),
             then: deadline.then.unwrap_or_default(),
@@ -53,6 +55,12 @@ impl Limits {
             in_progress: timeout.in_progress.filter(|_| emulated),
         }
     }
+}
+
+/// How long a device of a stage may take to begin.
+pub(super) fn time_to_begin(context: &Context<'_>, index: usize) -> Period {
+    let limits = Limits::of(context, index);
+    limits.queued.map_or(limits.deadline, |queued| queued.min(limits.deadline))
 }
 
 /// The current time, and when the counts were read.
@@ -68,13 +76,6 @@ impl Times {
         let looked_at = context.jobs.at.min(context.fleet.at);
         Self { now: context.now, looked_at, clocks: context.clocks }
     }
-}
-
-/// True where the cloud has no limit on how long a device upgrades.
-fn is_emulated(cloud: CloudKind) -> bool {
-    let mut rows = support::rows(Kind::OtaRollout).iter();
-    let row = rows.find(|row| row.field == "spec.delivery.timeout.inProgress");
-    row.is_some_and(|row| matches!(row.of(cloud), Support::Emulated(_)))
 }
 
 /// Counts devices that took too long. `edited`: the limits may have changed.
@@ -93,7 +94,11 @@ pub(super) fn judge(
         if observed.jobs.missing.iter().any(|missing| missing.stage == index) {
             continue;
         }
-        let resends = observed.unfinished.get(index).is_some_and(|left| !left.devices().is_empty());
+        let waiting = as_count(observed.unfinished.get(index).map_or(0, |left| left.devices().len()));
+        // Where devices are sent in pieces, some wait for the places of others, whose time goes on.
+        let is_alone = stage.counts.outstanding() <= waiting
+            || Pace::of(&context.rollout.spec, context.capabilities.cloud).largest().is_none();
+        let resends = waiting > 0 && is_alone;
         let limits = Limits::of(context, index);
         let overdue = overdue(&stage.name);
         keep_clock(&times, stage, edited);
@@ -108,7 +113,10 @@ pub(super) fn judge(
                 in_progress: is_stuck(&times, clock, limits),
                 overdue,
             };
-            stage.counts = passed.judge(stage.counts);
+            let waiting = waiting.min(stage.counts.queued);
+            let sent = StageCounts { queued: stage.counts.queued - waiting, ..stage.counts };
+            stage.counts = passed.judge(sent);
+            stage.counts.queued += waiting;
         }
     }
 }

@@ -28,11 +28,12 @@ impl<'a> Pass<'_, 'a> {
         if devices.is_empty() {
             return self.nobody_left(index, &name);
         }
-        if let Some(outcome) = self.waits_for_batch(index) {
+        if let Some(outcome) = self.waits_for_piece(index, devices.len()) {
             self.note_size(index, joining);
             self.status.stages[index].phase = StagePhase::Dispatching;
             return Some(outcome);
         }
+        let devices = self.at_pace(index, devices);
         let size = counted(devices.len(), "device");
         let unproven = self.unproven_before(index);
         if let Some(message) = unproven.or_else(|| self.blocked()).or_else(|| self.busy(&devices)) {
@@ -71,6 +72,7 @@ impl<'a> Pass<'_, 'a> {
             self.enter(index, StagePhase::Dispatching, Reason::StageReleased, &message);
         }
         self.note_size(index, joining);
+        self.begin_batch(index);
         let stage = &mut self.status.stages[index];
         stage.dispatched_at = stage.dispatched_at.or(Some(self.context.now));
         let selected_by = self.context.stages.get(index).map(|stage| select_digest(&stage.select));
@@ -110,7 +112,7 @@ impl<'a> Pass<'_, 'a> {
     /// version now, for example because an earlier release is still on its way to them.
     fn too_few(&self, index: usize, devices: u32) -> Option<String> {
         let gates = self.context.stages.get(index)?.gates.iter().flatten();
-        let asked = gates.map(|gate| gate.outcome.min_sample).max()?;
+        let asked = gates.filter_map(|gate| Some(gate.outcome.as_ref()?.min_sample)).max()?;
         let elsewhere = self.status.excluded.by_version;
         (elsewhere > 0 && devices < asked).then(|| {
             format!(
@@ -197,6 +199,14 @@ impl<'a> Pass<'_, 'a> {
             if devices.is_empty() {
                 continue;
             }
+            if let Some(outcome) = self.waits_for_pace(index, devices.len()) {
+                if actions.is_empty() {
+                    return Some(outcome);
+                }
+                continue;
+            }
+            let devices = self.at_pace(index, devices);
+            let resumed = self.observed.unfinished[index].stopped.len().min(devices.len());
             // A reason that may never end is reported first: a window opens and closes in the meantime.
             let unproven = self.unproven_before(index);
             // An empty stage that an edit gave a gate may have devices by now.
@@ -224,8 +234,8 @@ impl<'a> Pass<'_, 'a> {
             if let Some(outcome) = self.unasked(&what) {
                 return Some(outcome);
             }
-            stopped += self.observed.unfinished[index].stopped.len();
-            failed += self.observed.unfinished[index].failed.len();
+            stopped += resumed;
+            failed += devices.len() - resumed;
             match self.jobs_for(index, devices) {
                 Ok(jobs) => actions.extend(jobs),
                 Err(message) => {

@@ -73,9 +73,10 @@ impl<'a> Pass<'_, 'a> {
             return Outcome::held(Reason::FollowUpBlocked, message, self.is_live());
         }
         let progressing = |reason, message| Outcome::working(RolloutPhase::Progressing, reason, message);
-        if let Some(outcome) = self.waits_for_batch(last) {
+        if let Some(outcome) = self.waits_for_piece(last, late.len()) {
             return outcome;
         }
+        let late = self.at_pace(last, late);
         if let Some(why) = self.blocked().or_else(|| self.busy(&late)) {
             return progressing(Reason::DispatchBlocked, format!("{who}: not sent yet: {why}"));
         }
@@ -91,6 +92,7 @@ impl<'a> Pass<'_, 'a> {
         }
         match self.jobs_for(last, late) {
             Ok(actions) => {
+                self.begin_batch(last);
                 progressing(Reason::FollowUp, format!("{who}: sent now in stage {stage}")).with(actions)
             }
             Err(message) => progressing(Reason::DispatchBlocked, format!("{who}: {message}")),

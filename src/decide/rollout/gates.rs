@@ -1,11 +1,14 @@
 //! Gates of stages: judged in every pass for every dispatched stage that has not passed, whatever else holds the rollout,
 //! so that a hold never hides a bad build.
 
+pub mod control;
 pub mod outcome;
 pub mod requirement;
 
 use super::advance::Pass;
-use crate::api::{Evidence, OtaRolloutSpec, Reason, Stage, StageCounts, StagePhase, StageStatus, Verdict};
+use crate::api::{
+    ControlGate, Evidence, OtaRolloutSpec, Reason, Stage, StageCounts, StagePhase, StageStatus, Verdict,
+};
 use crate::decide::defaults;
 use crate::decide::stage::{Target, as_count};
 use requirement::Requirement;
@@ -16,7 +19,14 @@ use std::collections::BTreeSet;
 pub fn required(spec: &OtaRolloutSpec, stage: &Stage, is_last: bool, devices: u32) -> Vec<Requirement> {
     let gates = defaults::gates(stage, is_last);
     let of = if spec.stages.is_empty() { Requirement::of_default_stage } else { Requirement::new };
-    gates.iter().map(|gate| of(gate, devices)).collect()
+    let outcomes = gates.iter().filter_map(|gate| Some((gate.name.as_str(), gate.outcome.as_ref()?)));
+    outcomes.map(|(name, outcome)| of(name, outcome, devices)).collect()
+}
+
+/// The gates of a stage that compare it with a control group, by name.
+pub fn controls(stage: &Stage) -> impl Iterator<Item = (&str, &ControlGate)> {
+    let gates = stage.gates.iter().flatten();
+    gates.filter_map(|gate| Some((gate.name.as_str(), gate.control.as_ref()?)))
 }
 
 impl Pass<'_, '_> {
@@ -25,13 +35,16 @@ impl Pass<'_, '_> {
         let mut failed = None;
         for index in 0..self.status.stages.len() {
             self.reopen_if_edited(index);
+            self.note_recovered(index);
             let stage = &self.status.stages[index];
             // Of one whose jobs were found after a lost state it is not known yet whether it was sent in full.
             let is_judged = !matches!(stage.phase, StagePhase::Passed | StagePhase::Waiting);
-            if !is_judged || stage.counts.assigned == 0 {
-                continue;
-            }
-            let Some(evidence) = self.ask_gates(index) else { continue };
+            let evidence = if is_judged && stage.counts.assigned > 0 {
+                self.ask_gates(index)
+            } else {
+                self.batch_failed(index).filter(|_| stage.jobs.iter().any(|job| job.follow_up))
+            };
+            let Some(evidence) = evidence else { continue };
             let message = format!(
                 "stage {}, gate {}: {}",
                 self.status.stages[index].name, evidence.rule, evidence.message
@@ -45,7 +58,7 @@ impl Pass<'_, '_> {
     /// A passed stage stays passed after an edit only if its gates, as they are written now, pass.
     fn reopen_if_edited(&mut self, index: usize) {
         let is_passed = self.status.stages[index].phase == StagePhase::Passed;
-        if !self.edited || !is_passed || self.gates(index).is_empty() {
+        if !self.edited || !is_passed || !self.has_gates(index) {
             return;
         }
         if self.status.stages[index].jobs.is_empty() {
@@ -64,10 +77,10 @@ impl Pass<'_, '_> {
     /// Why a stage may not be dispatched: a gate of an earlier stage has not passed, with numbers, by the current spec.
     pub(super) fn unproven_before(&mut self, index: usize) -> Option<String> {
         (0..index).find_map(|before| {
-            let gates = self.gates(before);
-            if gates.is_empty() {
+            if !self.has_gates(before) {
                 return None;
             }
+            let gates = self.gate_names(before);
             let is_empty = self.status.stages[before].jobs.is_empty();
             if is_empty {
                 self.ask_for_others(before);
@@ -129,15 +142,15 @@ impl Pass<'_, '_> {
 
     /// Judges every gate of the stage, and returns one that failed. A failure is final for this spec, and so is too many
     /// failures: the evidence is kept, whatever the devices report later.
-    fn ask_gates(&mut self, index: usize) -> Option<Evidence> {
+    pub(super) fn ask_gates(&mut self, index: usize) -> Option<Evidence> {
         let stage = &self.status.stages[index];
         let failed = |gates: &[Evidence]| gates.iter().find(|gate| gate.verdict == Verdict::Fail).cloned();
         let is_held = stage.phase == StagePhase::Held && !self.edited;
         if is_held && stage.gates.iter().any(|gate| gate.verdict == Verdict::Fail || gate.is_hopeless()) {
             return failed(&stage.gates);
         }
-        let asked = self.judged(index).map(|judged| keep_time(judged, &stage.gates));
-        let asked: Vec<Evidence> = asked.collect();
+        let judged = self.judged(index).chain(self.compared(index)).chain(self.batch_failed(index));
+        let asked: Vec<Evidence> = judged.map(|judged| keep_time(judged, &stage.gates)).collect();
         let failed = failed(&asked);
         self.status.stages[index].gates = asked;
         failed
@@ -151,6 +164,30 @@ impl Pass<'_, '_> {
         let has_passed = stage.phase == StagePhase::Passed;
         let frozen = stage.sample.or_else(|| has_passed.then(|| counts.begun()));
         self.gates(index).into_iter().map(move |gate| outcome::judge(&gate, &counts, frozen, now))
+    }
+
+    /// Each gate of the stage that compares it with its control group.
+    fn compared(&self, index: usize) -> Vec<Evidence> {
+        let (stage, now) = (&self.status.stages[index], self.context.now);
+        let group = stage.control.as_ref();
+        let gates = self.context.stages.get(index).into_iter().flat_map(controls);
+        gates.map(|(name, gate)| control::judge(name, gate, group, stage.counts.assigned, now)).collect()
+    }
+
+    /// True when the stage must prove something before the next one is sent.
+    fn has_gates(&self, index: usize) -> bool {
+        !self.gates(index).is_empty() || self.compares(index)
+    }
+
+    /// True when a gate of the stage compares it with its control group.
+    pub(super) fn compares(&self, index: usize) -> bool {
+        self.context.stages.get(index).is_some_and(|stage| controls(stage).next().is_some())
+    }
+
+    fn gate_names(&self, index: usize) -> Vec<String> {
+        let compared = self.context.stages.get(index).into_iter().flat_map(controls);
+        let compared = compared.map(|(name, _)| name.to_owned());
+        self.gates(index).into_iter().map(|gate| gate.gate).chain(compared).collect()
     }
 
     /// Freezes the sample of a stage whose soak is over, if enough devices have begun, and judges its gates on it.
@@ -194,9 +231,9 @@ fn all_pass(stage: &StageStatus) -> bool {
 }
 
 /// True when each of these gates has evidence under its name, and passed.
-fn has_passed(stage: &StageStatus, gates: &[Requirement]) -> bool {
-    let passed = |gate: &Requirement| {
-        stage.gates.iter().any(|evidence| evidence.rule == gate.gate && evidence.verdict == Verdict::Pass)
+fn has_passed(stage: &StageStatus, gates: &[String]) -> bool {
+    let passed = |gate: &String| {
+        stage.gates.iter().any(|evidence| evidence.rule == *gate && evidence.verdict == Verdict::Pass)
     };
     gates.iter().all(passed)
 }

@@ -1,12 +1,18 @@
 //! How long a stage soaks, and when it must be observed again for that.
 
-use crate::api::{OtaRollout, Period, Stage, StagePhase, StageStatus};
+use crate::api::{ControlGroup, OtaRollout, Period, Stage, StagePhase, StageStatus};
 use crate::decide::clocks::{Clocks, Wait};
 use crate::decide::defaults;
 use jiff::{SignedDuration, Timestamp};
 
 /// Comparisons with the control group in the soak of a stage, evenly; the last one is at its end.
 pub const COMPARISONS: u32 = 8;
+
+/// True when the comparison after the soak was made.
+#[must_use]
+pub const fn is_compared_at_the_end(group: &ControlGroup) -> bool {
+    group.comparisons > COMPARISONS
+}
 
 /// The soak of a stage whose jobs were observed; none without a soak, or before it begins.
 pub(super) fn of<'a>(spec: &Stage, stage: &'a StageStatus) -> Option<Wait<'a>> {

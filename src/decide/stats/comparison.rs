@@ -1,7 +1,7 @@
 //! Two groups of devices that are alike but for the package: are more of the upgraded ones unhealthy?
 
-use super::binomial;
 use super::evidence::{Term, ln_evidence};
+use super::{binomial, wilson};
 
 /// How many devices of a group are unhealthy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,21 @@ pub fn harm(upgraded: Group, control: Group) -> f64 {
         failures: upgraded.unhealthy,
         budget: f64::from(upgraded.devices) / all,
     }])
+}
+
+/// Bounds of the share of unhealthy upgraded devices less that of the others: Newcombe 1998, method 10, each at the quantile `z`. None
+/// without devices to compare.
+#[must_use]
+pub fn difference(upgraded: Group, control: Group, z: f64) -> Option<(f64, f64)> {
+    let bounds = |group: Group| {
+        let share = f64::from(group.unhealthy) / f64::from(group.devices.max(1));
+        let lower = wilson::lower_bound(group.unhealthy, group.devices, z)?;
+        let healthy = wilson::lower_bound(group.devices - group.unhealthy, group.devices, z)?;
+        Some((share, lower, 1.0 - healthy))
+    };
+    let ((one, one_lower, one_upper), (two, two_lower, two_upper)) = (bounds(upgraded)?, bounds(control)?);
+    let (below, above) = ((one - one_lower).hypot(two_upper - two), (one_upper - one).hypot(two - two_lower));
+    Some((one - two - below, one - two + above))
 }
 
 /// Chance that the evidence of one comparison reaches `limit`, when this share of the upgraded and of the other devices is unhealthy.

@@ -40,6 +40,8 @@ pub struct Stage {
     pub devices: u32,
     /// Devices that are sent together; its size when it is sent at once.
     pub batch: u32,
+    /// The most failures that a batch may have; none: as many as it has devices.
+    pub batch_limit: Option<u32>,
     /// What its gate allows.
     pub limit: Limit,
 }
@@ -144,13 +146,24 @@ impl Walk<'_> {
     }
 
     fn advance(&mut self, devices: u32) {
-        let more = failures_of(devices, self.rate);
+        self.advance_within(devices, None);
+    }
+
+    /// Sends a batch that may have at most so many failures: the chance that it has more.
+    fn advance_within(&mut self, devices: u32, limit: Option<u32>) -> f64 {
+        let mut more = failures_of(devices, self.rate);
+        let beyond = limit.map_or(0.0, |limit| more.cut_from(limit + 1));
+        let sent: f64 = self.rows.values().flat_map(|row| &row.cells).sum();
+        if more.cells.is_empty() {
+            more.cells.push(0.0);
+        }
         for row in self.rows.values_mut() {
             *row = row.plus(&more);
             row.trim();
         }
         self.rows.retain(|_, row| !row.cells.is_empty());
         self.sent += devices;
+        beyond * sent
     }
 
     /// How many devices can be taken together, because no rule can fire meanwhile.
@@ -189,9 +202,9 @@ impl Walk<'_> {
         while left > 0 && !self.rows.is_empty() {
             let batch = left.min(stage.batch.max(1));
             left -= batch;
-            self.advance(batch);
+            let beyond = self.advance_within(batch, stage.batch_limit);
             let now = self.stop_at_boundary();
-            let hopeless = if left > 0 { self.cut_hopeless(stage.limit) } else { 0.0 };
+            let hopeless = beyond + if left > 0 { self.cut_hopeless(stage.limit) } else { 0.0 };
             self.outlook.reached += (now + hopeless) * f64::from(self.sent);
             stopped += now;
             held += hopeless;
@@ -249,8 +262,12 @@ pub fn outlook(stages: &[Stage], boundary: &Boundary<'_>, rate: f64, at_once: bo
         if stage.limit == Limit::Any {
             walk.forget_stages();
         }
-        let (stopped, held) =
-            if at_once { walk.at_once(*stage) } else { (walk.one_by_one(stage.devices), 0.0) };
+        // A limit of batches is counted by batches, whose devices are taken together: that reaches a few more.
+        let (stopped, held) = if at_once || stage.batch_limit.is_some() {
+            walk.at_once(*stage)
+        } else {
+            (walk.one_by_one(stage.devices), 0.0)
+        };
         walk.outlook.stopped.push(stopped);
         let held = held + walk.gate(stage.limit);
         walk.outlook.held.push(held);

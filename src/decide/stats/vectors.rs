@@ -1,6 +1,6 @@
 //! Every formula against `tests/vectors/statistics/`, computed by two other programs.
 
-use super::comparison::{Group, harm};
+use super::comparison::{Group, difference, harm};
 use super::sprt::Sprt;
 use super::{binomial, evidence, risk, wilson};
 use serde_json::Value;
@@ -31,6 +31,23 @@ fn limit(value: &Value) -> Option<u32> {
 
 fn is_near(found: f64, wanted: f64, relative: f64) -> bool {
     (found - wanted).abs() <= relative * wanted.abs().max(f64::MIN_POSITIVE)
+}
+
+#[test]
+fn the_difference_of_two_groups() {
+    let group =
+        |devices: &Value, unhealthy: &Value| Group { devices: whole(devices), unhealthy: whole(unhealthy) };
+    for row in rows("control", "newcombe_k1_n1_k2_n2_confidenceTwoSided_lower_upper") {
+        let z = wilson::quantile(f64::midpoint(number(&row[4]), 1.0)).unwrap();
+        let (lower, upper) = difference(group(&row[1], &row[0]), group(&row[3], &row[2]), z).unwrap();
+        assert!((lower - number(&row[5])).abs() < 1e-9 && (upper - number(&row[6])).abs() < 1e-9, "{row}");
+    }
+    for row in rows("control", "nonInferiority_kt_nt_kc_nc_margin_confidenceOneSided_upper_passes") {
+        let z = wilson::quantile(number(&row[5])).unwrap();
+        let (_, upper) = difference(group(&row[1], &row[0]), group(&row[3], &row[2]), z).unwrap();
+        assert!((upper - number(&row[6])).abs() < 1e-9, "{row}: {upper}");
+        assert_eq!(upper <= number(&row[4]), row[7].as_bool().unwrap(), "{row}");
+    }
 }
 
 #[test]
@@ -125,6 +142,7 @@ fn plan(stages: &Value) -> Vec<risk::Stage> {
         .map(|stage| risk::Stage {
             devices: whole(&stage[1]),
             batch: whole(&stage[1]),
+            batch_limit: None,
             limit: limit(&stage[2]),
         })
         .collect()

@@ -73,7 +73,7 @@ impl Report<'_> {
         }
         let absent = |name: &&String| node.get(name).is_none() && !misspelt.contains(&name.as_str());
         for name in schema.required.iter().filter(absent) {
-            self.add(node.mark, &join(path, name), missing(name, schema));
+            self.add(node.mark, &join(path, name), missing(name, schema, fields));
         }
     }
 
@@ -195,11 +195,15 @@ fn unknown(key: &str, meant: Option<&str>, schema: &Schema) -> String {
 }
 
 /// An item of a list without a name often has an older form: the message shows the current one.
-fn missing(field: &str, schema: &Schema) -> String {
-    if field != "name" || schema.required.len() < 2 {
+fn missing(field: &str, schema: &Schema, present: &[Entry]) -> String {
+    let only_name = schema.required.len() < 2;
+    let present = present.iter().map(|entry| entry.key.as_str());
+    let present = present.filter(|key| only_name && schema.fields.contains_key(*key));
+    let fields = schema.required.iter().map(String::as_str).chain(present);
+    let fields: Vec<String> = fields.map(|field| format!("{field}: …")).collect();
+    if field != "name" || fields.len() < 2 {
         return "is missing".to_owned();
     }
-    let fields: Vec<String> = schema.required.iter().map(|field| format!("{field}: …")).collect();
     format!("is missing: use {{{}}}", fields.join(", "))
 }
 

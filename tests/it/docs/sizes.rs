@@ -1,9 +1,10 @@
 //! The table of canary sizes is computed again: no number in it is written by hand.
 
 use super::text;
-use rollwave::api::{OtaRolloutSpec, Stage};
+use rollwave::api::{ControlGate, OtaRolloutSpec, Percent, Stage};
 use rollwave::decide::defaults;
 use rollwave::decide::preview::{PreviewStage, risk as risk_of, sees};
+use rollwave::decide::rollout::gates::control::passes_equal;
 use rollwave::decide::rollout::gates::requirement::Requirement;
 use rollwave::decide::stats::comparison::{Group, harm};
 use rollwave::decide::stats::evidence::{Term, ln_evidence, odds_text, threshold};
@@ -71,7 +72,7 @@ fn the_rates_of_gates_that_state_none_are_what_the_statistics_say() {
             text if text.ends_with("and more") => (number, format!(" of {number}")),
             _ => (number, String::new()),
         };
-        let required = Requirement::new(&defaults::gate(), devices);
+        let required = Requirement::new("default", &defaults::outcome(), devices);
         let allowed = format!("{}{of}", required.allowed(devices).unwrap());
         assert_eq!((cells[2], cells[3]), (required.goal.text().as_str(), allowed.as_str()), "{found}");
     }
@@ -121,5 +122,23 @@ fn the_differences_that_a_control_group_shows_are_what_the_statistics_say() {
         let of = |(unhealthy, devices)| Group { devices, unhealthy };
         assert_eq!(odds_text(harm(of(upgraded), of(control))), odds);
         assert!(page.contains(&format!("| {odds} |")), "{odds}");
+    }
+}
+
+#[test]
+fn what_a_gate_beside_a_control_group_passes_is_what_the_statistics_say() {
+    let page = text("docs/guides/compare-with-a-control-group.md");
+    let start = page.find("| upgraded | control | offline |").unwrap();
+    let rows: Vec<&str> = page[start..].lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 4);
+    for found in rows {
+        let cells: Vec<&str> = found.split('|').map(str::trim).collect();
+        let [upgraded, control] = [1, 2].map(|cell: usize| cells[cell].replace(',', "").parse().unwrap());
+        let offline: f64 = cells[3].trim_end_matches(" %").parse().unwrap();
+        let passes = [3, 5, 10].map(|margin| {
+            let gate = ControlGate { margin: Percent::whole(margin), confidence: Percent::whole(95) };
+            format!("{:.0} %", 100.0 * passes_equal(&gate, upgraded, control, offline / 100.0))
+        });
+        assert_eq!([cells[4], cells[5], cells[6]], passes, "{found}");
     }
 }

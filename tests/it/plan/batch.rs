@@ -36,6 +36,7 @@ fn the_next_batch_is_sent_when_enough_of_those_before_have_an_outcome() {
     insta::assert_snapshot!(explain(&object, std::slice::from_ref(&object), world.now).next[1..].join("\n"), @r"
     stage canary: 7 of 10 devices have an outcome, 0 failed; the next batch of 10 is sent at 80 %.
     Gate proven of stage canary passes after 17 more successes in a row; with 23 devices without an outcome yet, it tolerates 6 more failures.
+    At this pace stage canary ends at about 2023-11-14 22:16:00Z, and the rollout at about 2023-11-14 22:17:00Z if later stages answer as fast.
     The deadline of the 3 devices without an outcome is 2023-11-21 22:13:50Z; then devices that never began leave the sample, and devices that are upgrading time out.
     ");
     assert_eq!(sizes(&world), [10]);
@@ -102,4 +103,40 @@ fn a_plan_shows_every_batch() {
     10 devices, when enough devices of stage canary have an outcome
     20 devices, after stage canary passes
     ");
+}
+
+#[test]
+fn a_batch_with_more_failures_than_it_may_have_ends_the_stage_and_an_edit_continues_it() {
+    let mut world = batched();
+    world.edit_rollout(|rollout| {
+        rollout.spec.stages[0].batch.as_mut().unwrap().max_failures = Some(1);
+    });
+    world.reconcile();
+    let failing = |world: &World, job: usize, count: usize| -> Vec<String> {
+        world.jobs[job].devices.iter().take(count).cloned().collect()
+    };
+    let first = failing(&world, 0, 1);
+    world.run_devices(|id| if first.contains(&id.to_owned()) { Fate::Fails } else { Fate::Succeeds });
+    world.pass(30);
+    world.reconcile();
+    assert_eq!(sizes(&world), [10, 10], "one failure of the first batch is accepted");
+    let second = failing(&world, 1, 2);
+    let held = world.settle(|id| if second.contains(&id.to_owned()) { Fate::Fails } else { Fate::Succeeds });
+    insta::assert_snapshot!(held.status.message, @"stage canary, gate batch.maxFailures: 2 devices failed since the last batch was sent, and at most 1 may");
+    assert_eq!(sizes(&world), [10, 10]);
+    let evidence = &held.status.stages[0].gates;
+    assert_eq!(
+        evidence.iter().filter(|gate| gate.failures == 2 && gate.allowed == Some(1)).count(),
+        1,
+        "{evidence:?}"
+    );
+    world.edit_rollout(|rollout| rollout.spec.stages[0].soak = "1m".parse().ok());
+    assert_eq!(
+        world.settle(|_| Fate::Succeeds).status.phase,
+        RolloutPhase::Held,
+        "another edit changes nothing"
+    );
+    world.edit_rollout(|rollout| rollout.spec.stages[0].batch.as_mut().unwrap().max_failures = Some(2));
+    assert_eq!(world.settle(|_| Fate::Succeeds).status.phase, RolloutPhase::Completed);
+    assert_eq!(sizes(&world), [10, 10, 10, 20]);
 }

@@ -40,7 +40,8 @@ fn after(world: &mut World, seconds: i64) -> Plan<OtaRolloutStatus> {
 }
 
 fn enough_with_seven(rollout: &mut OtaRollout) {
-    rollout.spec.stages[0].gates.as_mut().unwrap()[0].outcome.min_observed = "70%".parse().unwrap();
+    rollout.spec.stages[0].gates.as_mut().unwrap()[0].outcome.as_mut().unwrap().min_observed =
+        "70%".parse().unwrap();
 }
 
 fn counts(world: &World) -> StageCounts {

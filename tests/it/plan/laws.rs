@@ -148,7 +148,8 @@ impl History {
             }
             Event::GateIsEdited { percent } => world.edit_rollout(|rollout| {
                 let min_success = format!("{percent}%").parse().unwrap();
-                rollout.spec.stages[0].gates.as_mut().unwrap()[0].outcome.min_success = Some(min_success);
+                rollout.spec.stages[0].gates.as_mut().unwrap()[0].outcome.as_mut().unwrap().min_success =
+                    Some(min_success);
             }),
             Event::AnswerIsLost => self.lose_answer = true,
             Event::CallIsLost => self.lose_call = true,

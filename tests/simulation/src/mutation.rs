@@ -9,6 +9,7 @@ use super::control::FIRST_OF_CONTROL;
 use super::deadlines::FIRST_OF_DEADLINES;
 use super::defaults::FIRST_OF_DEFAULTS;
 use super::home::FIRST_OF_DATES;
+use super::pace::FIRST_OF_PACE;
 use super::{Home, Law};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -73,6 +74,8 @@ pub enum Mutation {
     OwnershipIgnored,
     /// Batches are sent together.
     BatchesIgnored,
+    /// Devices are sent as fast as the cloud takes them.
+    PaceIgnored,
     /// Gates are not asked.
     GatesIgnored,
     /// Failures that were counted before are forgotten.
@@ -99,7 +102,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -120,6 +123,7 @@ impl Mutation {
         Self::ExclusionIgnored,
         Self::OwnershipIgnored,
         Self::BatchesIgnored,
+        Self::PaceIgnored,
         Self::GatesIgnored,
         Self::FailuresForgotten,
         Self::StopRulesIgnored,
@@ -148,6 +152,7 @@ impl Mutation {
             Self::OthersNotSeen => Law::Overlap,
             Self::SoakForgotten => Law::ShortLives,
             Self::ComparisonsForgotten => Law::Control,
+            Self::PaceIgnored => Law::Pace,
             _ => return None,
         })
     }
@@ -177,6 +182,7 @@ impl Mutation {
             Self::DeadlinesIgnored => FIRST_OF_DEADLINES,
             Self::BatchesIgnored => FIRST_OF_DEFAULTS,
             Self::ComparisonsForgotten => FIRST_OF_CONTROL,
+            Self::PaceIgnored => FIRST_OF_PACE,
             Self::SecretNotKept => FIRST_OF_SECRETS,
             Self::TextsByTurns => FIRST_OF_DATES,
             _ if self.breaks().is_some() => FIRST_OF_INTENT,
@@ -234,6 +240,7 @@ impl Mutation {
             | Self::ExclusionIgnored
             | Self::OwnershipIgnored
             | Self::BatchesIgnored
+            | Self::PaceIgnored
             | Self::GatesIgnored
             | Self::FailuresForgotten
             | Self::StopRulesIgnored
@@ -281,6 +288,9 @@ impl MutantStore {
                 stages.for_each(|stage| stage.counts = without_failures(stage.counts));
             }
             Mutation::StopRulesIgnored => spec.stop = Some(Vec::new()),
+            Mutation::PaceIgnored => spec.delivery.iter_mut().for_each(|delivery| {
+                (delivery.rate_per_minute, delivery.max_in_flight) = (None, None);
+            }),
             Mutation::BatchesIgnored => spec.stages.iter_mut().for_each(|stage| stage.batch = None),
             Mutation::DeadlinesIgnored => {
                 let deadline = Deadline { after: Some(Period::hours(24 * 365)), then: None };

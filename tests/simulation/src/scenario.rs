@@ -13,7 +13,7 @@ use super::parts::{self, FIRST_OF_PARTS};
 use super::play;
 use super::portal::{self, Portal, Upload};
 use super::{Home, Profile, World};
-use super::{control, deadlines, defaults};
+use super::{control, deadlines, defaults, pace};
 use jiff::SignedDuration;
 use rollwave::api::{Kind, Object, ObjectKey};
 use rollwave::cloud::PackageKind;
@@ -213,6 +213,7 @@ impl Author {
         broken::set_apart(seed, &self.accounts, self.fleet, &mut self.manifests);
         defaults::draw(seed, &mut self.manifests);
         control::draw(seed, &mut self.manifests);
+        pace::draw(seed, &mut self.manifests);
     }
 
     fn write_account(&mut self, account: Account) {

@@ -109,12 +109,11 @@ impl<'a> Measured<'a> {
         if failures > allowed {
             return inconclusive(format!("{limit} and has {failures}"));
         }
-        if self.frozen.is_none() {
-            let why = lack(self.gate, counts);
-            return inconclusive(format!(
-                "{limit}; {}",
-                why.unwrap_or_else(|| "its soak is not over".into())
-            ));
+        // Devices of the sample may turn out never to have begun: what is left must still be enough.
+        let lacking = lack(self.gate, counts).filter(|_| self.frozen.is_none() || counts.outstanding() == 0);
+        if self.frozen.is_none() || lacking.is_some() {
+            let why = lacking.unwrap_or_else(|| "its soak is not over".into());
+            return inconclusive(format!("{limit}; {why}"));
         }
         if failures + self.unfinished <= allowed {
             return (Verdict::Pass, limit);
@@ -279,6 +278,16 @@ mod tests {
             text(GateMethod::Wilson, "95%", counts(10, 10, 0), Some(10)),
         ];
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    /// A cloud may say of a device that had begun that it never came online.
+    #[test]
+    fn a_sample_that_shrinks_below_min_observed_proves_nothing() {
+        let gate = gate(GateMethod::Ratio, "100%");
+        let shrunk = StageCounts { assigned: 2, succeeded: 1, never_began: 1, ..StageCounts::default() };
+        assert_eq!(asked(&gate, counts(2, 2, 0), Some(2)).verdict, Verdict::Pass);
+        let evidence = asked(&gate, shrunk, Some(2));
+        assert_eq!(evidence.verdict, Verdict::Inconclusive, "{}", evidence.message);
     }
 
     #[test]

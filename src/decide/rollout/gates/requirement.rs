@@ -5,7 +5,7 @@
 //! fails on 2 % of the devices, is held at most once in 40 times, whether all devices of the stage begin or only
 //! `minObserved` of them. Stages of fewer than 8 devices prove nothing: every device must succeed.
 
-use crate::api::{Gate, GateMethod, OutcomeGate, Percent, counted, percent_text};
+use crate::api::{GateMethod, OutcomeGate, Percent, counted, percent_text};
 use crate::decide::stats::{binomial, wilson};
 
 /// A build that fails this often is good.
@@ -37,10 +37,10 @@ pub struct Requirement {
 impl Requirement {
     /// What the gate requires of a stage that was dispatched with so many devices.
     #[must_use]
-    pub fn new(Gate { name, outcome }: &Gate, devices: u32) -> Self {
+    pub fn new(gate: &str, outcome: &OutcomeGate, devices: u32) -> Self {
         let OutcomeGate { method, min_success, confidence, min_sample, min_observed } = outcome.clone();
         let stated = Self {
-            gate: name.clone(),
+            gate: gate.to_owned(),
             method,
             goal: min_success.unwrap_or(Percent::FULL),
             is_default: min_success.is_none(),
@@ -53,8 +53,8 @@ impl Requirement {
 
     /// What a default stage requires: its rate is meant for its usual size, and smaller stages must prove what they can.
     #[must_use]
-    pub fn of_default_stage(gate: &Gate, devices: u32) -> Self {
-        let stated = Self::new(gate, devices);
+    pub fn of_default_stage(gate: &str, outcome: &OutcomeGate, devices: u32) -> Self {
+        let stated = Self::new(gate, outcome, devices);
         if stated.lets_good_pass(devices) {
             stated
         } else {
@@ -186,16 +186,15 @@ mod tests {
     use super::*;
     use crate::decide::defaults;
 
-    fn gate(method: GateMethod, min: &str) -> Gate {
-        let mut gate = defaults::gate();
-        (gate.outcome.method, gate.outcome.min_success) = (method, Some(min.parse().unwrap()));
-        gate
+    fn gate(method: GateMethod, min: &str) -> OutcomeGate {
+        OutcomeGate { method, min_success: Some(min.parse().unwrap()), ..defaults::outcome() }
     }
 
     #[test]
     fn a_warning_names_the_size_that_would_do() {
-        let warning =
-            |method, size| Requirement::new(&gate(method, "95%"), size).cannot_prove("canary", size);
+        let warning = |method, size| {
+            Requirement::new("proven", &gate(method, "95%"), size).cannot_prove("canary", size)
+        };
         assert_eq!(
             warning(GateMethod::Wilson, 10).unwrap(),
             "stage canary (10 devices) cannot prove 95 %: needs 52"
@@ -216,7 +215,7 @@ mod tests {
         assert!(rows.len() > 20);
         for row in rows {
             let devices = u32::try_from(row[0].as_u64().unwrap()).unwrap();
-            let required = Requirement::new(&defaults::gate(), devices);
+            let required = Requirement::new("proven", &defaults::outcome(), devices);
             let goal = row[1].as_f64().unwrap_or(1.0);
             assert!((required.goal.fraction() - goal).abs() < 1e-9, "{row}: {required:?}");
             assert_eq!(required.allowed(devices).map(u64::from), row[2].as_u64(), "{row}");

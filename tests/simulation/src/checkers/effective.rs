@@ -23,10 +23,13 @@ pub(super) fn stages(rollout: &OtaRollout) -> Vec<Stage> {
         let is_default = rollout.spec.stages.is_empty();
         let fit = |mut gate: Gate| {
             // The rates of default stages are meant for their usual sizes.
-            if is_default && !lets_good_pass(&gate.outcome, devices) {
-                gate.outcome.min_success = None;
-            }
-            sized(gate, devices)
+            gate.outcome = gate.outcome.map(|mut outcome| {
+                if is_default && !lets_good_pass(&outcome, devices) {
+                    outcome.min_success = None;
+                }
+                sized(outcome, devices)
+            });
+            gate
         };
         stage.gates = Some(gates.into_iter().map(fit).collect());
     }
@@ -71,24 +74,24 @@ fn standard_gate(rate: Option<u32>) -> Gate {
         min_sample: 1,
         min_observed: Percent::whole(80),
     };
-    Gate { name: "default".to_owned(), outcome }
+    Gate::of_outcome("default".to_owned(), outcome)
 }
 
 /// A gate that states no rate requires the highest one from 95 to 50 % that so many devices prove, and that holds a build which
 /// fails on every fiftieth device at most once in 40 times, also when only `minObserved` of them begin.
-fn sized(mut gate: Gate, devices: u32) -> Gate {
-    if gate.outcome.min_success.is_some() {
+fn sized(mut gate: OutcomeGate, devices: u32) -> OutcomeGate {
+    if gate.min_success.is_some() {
         return gate;
     }
     let fits = |rate: &u32| {
-        let outcome = OutcomeGate { min_success: Some(Percent::whole(*rate)), ..gate.outcome.clone() };
+        let outcome = OutcomeGate { min_success: Some(Percent::whole(*rate)), ..gate.clone() };
         lets_good_pass(&outcome, devices)
     };
     match (50..=95).rev().find(fits) {
-        Some(rate) => gate.outcome.min_success = Some(Percent::whole(rate)),
+        Some(rate) => gate.min_success = Some(Percent::whole(rate)),
         None => {
-            gate.outcome.method = GateMethod::Ratio;
-            gate.outcome.min_success = Some(Percent::FULL);
+            gate.method = GateMethod::Ratio;
+            gate.min_success = Some(Percent::FULL);
         }
     }
     gate
@@ -111,8 +114,8 @@ mod tests {
     #[test]
     fn the_rate_of_a_gate_that_states_none_is_that_of_the_books() {
         for (devices, rate) in [(2, 100), (7, 100), (8, 54), (10, 58), (20, 68), (25, 73)] {
-            let gate = sized(standard_gate(None), devices);
-            assert_eq!(gate.outcome.min_success, Some(Percent::whole(rate)), "{devices}");
+            let gate = sized(standard_gate(None).outcome.unwrap(), devices);
+            assert_eq!(gate.min_success, Some(Percent::whole(rate)), "{devices}");
         }
     }
 }

@@ -119,7 +119,10 @@ impl Ran {
         let spec = stages.iter().find(|spec| spec.name == *name);
         for gate in spec.into_iter().flat_map(|spec| spec.gates.iter().flatten()) {
             match before.gates.iter().find(|evidence| evidence.rule == gate.name) {
-                Some(evidence) => has_let_pass(&gate.outcome, evidence, ran)
+                Some(evidence) => gate
+                    .outcome
+                    .as_ref()
+                    .map_or(Ok(()), |outcome| has_let_pass(outcome, evidence, ran))
                     .map_err(|why| format!("stage {name}, gate {} {why}", gate.name))?,
                 None if counts.assigned == 0 => {}
                 None => {

@@ -6,6 +6,7 @@ use crate::World;
 use crate::clouds::Clouds;
 use crate::control::FIRST_OF_CONTROL;
 use crate::defaults::FIRST_OF_DEFAULTS;
+use crate::pace::FIRST_OF_PACE;
 use crate::scenario::Scenario;
 use rollwave::api::definition;
 use std::collections::BTreeSet;
@@ -108,6 +109,7 @@ fn is_refused(support: &support::Support) -> bool {
 fn every_field_of_every_kind_is_edited() {
     let runs = (FIRST_OF_EDITS..FIRST_OF_EDITS + 150).chain(FIRST_OF_DEFAULTS..FIRST_OF_DEFAULTS + 50);
     let runs = runs.chain(FIRST_OF_CONTROL..FIRST_OF_CONTROL + 100);
+    let runs = runs.chain(FIRST_OF_PACE..FIRST_OF_PACE + 100);
     let of = |clouds| runs.clone().map(move |seed| World { clouds, ..World::of_seed(seed) });
     let edited = edited(Clouds::ALL.into_iter().flat_map(of));
     let covers = |leaf: &str, changed: &str| {

@@ -4,6 +4,7 @@ use super::Editor;
 use super::rollout::set;
 use crate::defaults::FIRST_OF_DEFAULTS;
 use crate::hours;
+use crate::pace::{self, FIRST_OF_PACE};
 use serde_json::{Value, json};
 
 /// Most stages of a rollout here.
@@ -39,6 +40,12 @@ pub(super) fn change(editor: &mut Editor<'_>, spec: &mut Value) {
         4 if movable > 0 => {
             let which = index(editor, movable);
             stages[which]["select"] = select(editor, account);
+            if let Some(gates) =
+                stages[which]["gates"].as_array().filter(|_| !pace::is_compared(&stages[which]))
+            {
+                stages[which]["gates"] =
+                    gates.iter().filter(|gate| gate["control"].is_null()).cloned().collect();
+            }
         }
         _ => {
             let which = index(editor, stages.len());
@@ -69,11 +76,16 @@ fn select(editor: &mut Editor<'_>, account: u64) -> Value {
 
 /// What one stage waits for becomes something else, or nothing.
 fn changed(editor: &mut Editor<'_>, mut stage: Value) -> Value {
-    let fields = if editor.setting.seed >= FIRST_OF_DEFAULTS { 11 } else { 10 };
+    let fields = match editor.setting.seed {
+        FIRST_OF_PACE.. => 12,
+        FIRST_OF_DEFAULTS.. => 11,
+        _ => 10,
+    };
     let (field, value) = match editor.dice.between(0, fields) {
+        12 => ("batch", json!({"size": editor.dice.between(1, 6), "maxFailures": editor.dice.between(0, 3)})),
         11 => ("batch", json!({"size": editor.dice.between(1, 6)})),
         10 => ("deadline", deadline(editor)),
-        0..4 => ("gates", gates(editor)),
+        0..4 => ("gates", gates(editor, &stage)),
         4..6 => ("soak", editor.text_of(&["1m", "4m", "10m"])),
         6 => ("notBefore", hours::moment(&mut editor.dice)),
         _ => ("windows", windows(editor)),
@@ -92,9 +104,13 @@ fn deadline(editor: &mut Editor<'_>) -> Value {
     json!({"after": editor.text_of(&["1h", "12h", "7d"]), "then": editor.text_of(&["Judge", "Hold"])})
 }
 
-fn gates(editor: &mut Editor<'_>) -> Value {
+fn gates(editor: &mut Editor<'_>, stage: &Value) -> Value {
     let gates = editor.dice.between(0, 2);
-    (0..gates).map(|number| gate(editor, number)).collect()
+    let mut gates: Vec<Value> = (0..gates).map(|number| gate(editor, number)).collect();
+    if editor.setting.seed >= FIRST_OF_PACE && pace::is_compared(stage) && editor.dice.permille(300) {
+        gates.push(pace::gate(&mut editor.dice));
+    }
+    Value::Array(gates)
 }
 
 /// Names are drawn, too: a gate that is renamed has no evidence under its new name.

@@ -10,8 +10,8 @@ mod report;
 use course::{Course, Tally, play};
 use history::Compared;
 use rollwave_simulation::{
-    Clouds, FIRST_OF_CONTROL, FIRST_OF_DEADLINES, FIRST_OF_DEFAULTS, Home, Law, Laws, Mutation, Profile,
-    Selection, World, shrink,
+    Clouds, FIRST_OF_CONTROL, FIRST_OF_DEADLINES, FIRST_OF_DEFAULTS, FIRST_OF_PACE, Home, Law, Laws,
+    Mutation, Profile, Selection, World, shrink,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +39,7 @@ fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
     let mut points = BTreeMap::new();
     let before = Course::of(FIRST_OF_DEADLINES, 40);
     let latest = Course::of(FIRST_OF_DEFAULTS, 40);
+    let paced = Course::of(FIRST_OF_PACE, 60);
     let compared = Course::of(FIRST_OF_CONTROL + 40, 40).play(|_, _| {});
     assert!(compared.methods_fired.contains_key("Control"), "{:?}", compared.methods_fired);
     let short = Course {
@@ -51,6 +52,7 @@ fn worlds_of_a_fixed_course_are_lawful_and_reach_every_point() {
         cluster.play(|_, _| {}),
         before.play(|_, _| {}),
         latest.play(|_, _| {}),
+        paced.play(|_, _| {}),
         compared,
         short.play(|_, _| {}),
         play_found(),

@@ -1,7 +1,7 @@
 //! Who is meant by a rollout, by its manifest and the names that devices of simulation runs have: `device0-0007` is the eighth
 //! device of the first account.
 
-use rollwave::api::{Object, OtaPackage, OtaRollout, Targets};
+use rollwave::api::{Object, OtaCloud, OtaPackage, OtaRollout, Targets};
 use std::sync::Arc;
 
 /// Number of the account that a device is of.
@@ -63,6 +63,15 @@ pub(in crate::checkers) fn package_of<'a>(
     objects.iter().filter_map(|object| object.as_package()).find(|package| {
         package.metadata.name.as_deref() == Some(rollout.spec.package_ref.name.as_str())
             && package.metadata.namespace == *namespace
+    })
+}
+
+/// The account of a package.
+pub(super) fn cloud_of<'a>(package: &OtaPackage, objects: &'a [Arc<Object>]) -> Option<&'a OtaCloud> {
+    let named = &package.spec.cloud_ref.name;
+    objects.iter().find_map(|object| match object.as_ref() {
+        Object::Cloud(cloud) if cloud.metadata.name.as_ref() == Some(named) => Some(cloud),
+        _ => None,
     })
 }
 

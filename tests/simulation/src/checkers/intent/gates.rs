@@ -2,7 +2,7 @@
 //! its gates have to pass on devices that have proven the build in its place.
 
 use super::truth::Truth;
-use super::verdict::passes;
+use super::verdict::{passes, within_margin};
 use crate::checkers::stages::kind_of;
 use crate::checkers::{Sent, effective};
 use rollwave::api::{Evidence, Gate, OtaPackage, OtaRollout, Stage, Verdict};
@@ -57,7 +57,16 @@ fn proves(gate: &Gate, evidence: Option<&Evidence>, ran: usize) -> Result<(), St
     if evidence.verdict != Verdict::Pass {
         return Err(format!("did not pass: {told}"));
     }
-    if !passes(&gate.outcome, succeeded, evidence.sample, evidence.assigned) {
+    if let Some(control) = &gate.control {
+        let is_within = evidence.control.is_some_and(|other| within_margin(control, evidence, other));
+        return if is_within {
+            Ok(())
+        } else {
+            Err(format!("passed by numbers that do not prove it: {told}"))
+        };
+    }
+    let Some(outcome) = &gate.outcome else { return Ok(()) };
+    if !passes(outcome, succeeded, evidence.sample, evidence.assigned) {
         return Err(format!("passed by numbers that do not prove it: {told}"));
     }
     if usize::try_from(succeeded).is_ok_and(|succeeded| succeeded > ran) {

@@ -13,6 +13,7 @@ mod holds;
 mod overdue;
 mod overlap;
 mod owned;
+mod pace;
 mod reached;
 mod stops;
 mod truth;
@@ -35,6 +36,7 @@ use jiff::{SignedDuration, Timestamp};
 use overdue::Waits;
 use overlap::have_a_device_each;
 use owned::owns;
+use pace::Paces;
 use reached::have_reached;
 use rollwave::api::{Object, ObjectKey, OtaRollout, RolloutPhase};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,11 +77,13 @@ pub enum Law {
     Deadlines,
     /// (k) Each comparison with a control group is made once, and the verdict follows from its numbers.
     Control,
+    /// (l) No more devices are sent in a minute, or upgrade at the same time, than `delivery` says.
+    Pace,
 }
 
 impl Law {
     /// Each of them, in the order of their letters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Reached,
         Self::Selected,
         Self::Gates,
@@ -91,6 +95,7 @@ impl Law {
         Self::ShortLives,
         Self::Deadlines,
         Self::Control,
+        Self::Pace,
     ];
 
     /// The letter that a violation begins with.
@@ -164,6 +169,7 @@ pub(super) struct Intent {
     failures: Failures,
     stops: StopRules,
     controls: Controls,
+    paces: Paces,
     delays: Delays,
     waits: Waits,
     /// When rollouts were first completed, by name.
@@ -302,6 +308,10 @@ impl Intent {
         let passed =
             package.map_or(Ok(()), |package| have_passed(rollout, package, dispatch.sent, &self.truth));
         let passed = self.told(Law::Gates, passed);
+        let paced = package.map_or(Ok(()), |package| {
+            self.paces.leaves(token, (rollout, package), &warrant.objects, dispatch, &self.truth)
+        });
+        let passed = passed.and(self.told(Law::Pace, paced));
         let fired = has_not_fired(rollout, &truth::run_of(dispatch.sent), &self.truth, dispatch.now);
         let law = held.and(selected).and(passed).and(self.told(Law::StopRules, fired));
         self.waits.leaves(dispatch.sent, now);
@@ -326,6 +336,7 @@ impl Intent {
         now: Timestamp,
     ) -> Result<(), String> {
         self.truth.is_now(jobs, versions, creates, now);
+        self.paces.jobs_are(jobs, creates, now);
         self.jobs_are(jobs, creates)
     }
 
@@ -423,7 +434,7 @@ mod tests {
     #[test]
     fn laws_have_letters_and_hold_from_a_seed_on() {
         let letters: String = Law::ALL.into_iter().map(Law::letter).collect();
-        assert_eq!(letters, "abcdefghijk");
+        assert_eq!(letters, "abcdefghijkl");
         for law in Law::ALL {
             assert_eq!(Laws::named(&law.letter().to_string()), Some(Laws::default().and(law)));
         }

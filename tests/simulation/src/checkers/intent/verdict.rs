@@ -2,7 +2,8 @@
 
 use super::truth::Numbers;
 use rollwave::api::{
-    ControlComparison, CountOrPercent, GateMethod, OutcomeGate, Percent, Presence, StopMethod, StopRule,
+    ControlComparison, ControlGate, CountOrPercent, Evidence, GateMethod, OutcomeGate, Percent, Presence,
+    StopMethod, StopRule,
 };
 
 /// What is rounded away.
@@ -91,6 +92,18 @@ pub(super) fn compared(rule: &StopRule, look: &ControlComparison, margin: f64) -
     let budget = share(upgraded.devices, upgraded.devices + control.devices);
     let limit = 1.0 / (1.0 - rule.confidence.map_or(0.99, fraction));
     evidence(upgraded.offline, upgraded.offline + control.offline, budget) >= limit * margin
+}
+
+/// Whether at most `margin` more of these devices than of the others are offline, in all but the rarest cases: Newcombe's tenth method.
+pub(super) fn within_margin(gate: &ControlGate, evidence: &Evidence, others: Presence) -> bool {
+    if evidence.sample == 0 || others.devices == 0 || share(others.unknown, others.devices) > 0.2 {
+        return false;
+    }
+    let (own, other) = (share(evidence.failures, evidence.sample), share(others.offline, others.devices));
+    let confidence = fraction(gate.confidence);
+    let above = 1.0 - lower_bound(1.0 - own, evidence.sample, confidence) - own;
+    let below = other - lower_bound(other, others.devices, confidence);
+    own - other + above.hypot(below) <= fraction(gate.margin) + TINY
 }
 
 /// How often a rule may fire although its budget is kept to.

@@ -18,6 +18,7 @@ mod purity;
 mod reasons;
 mod reference;
 mod size;
+mod traps;
 mod vocabulary;
 mod words;
 
@@ -51,6 +52,11 @@ fn judge_and_engine_are_pure() {
 #[test]
 fn every_write_and_call_of_the_engine_has_a_point() {
     no_findings(&failpoints::check_engine());
+}
+
+#[test]
+fn every_trap_of_other_systems_has_a_test() {
+    no_findings(&traps::check(&read("docs/proof.md").text, &rust_files(&["src", "tests"])));
 }
 
 #[test]

@@ -222,6 +222,17 @@ fn bad_stages_are_refused_in_plain_words() {
 }
 
 #[test]
+fn options_of_other_systems_are_refused_with_what_to_use_instead() {
+    let cases = [
+        ("method: Ratio, maxFailure: 10%, minSample: 20", "method: Consecutive, maxFailure: 3"),
+        ("action: Pause", "action: Rollback"),
+    ];
+    let told = table(RELEASE, &cases);
+    assert!(told.contains("Consecutive is not supported: no cloud reports in which order"), "{told}");
+    assert!(told.contains("Rollback is not supported: use Pause or Abort"), "{told}");
+}
+
+#[test]
 fn bad_windows_are_refused_in_plain_words() {
     let good = "windows: [{days: [Sat, Sun], start: \"01:00\", duration: 4h, timeZone: Asia/Shanghai}]";
     let release = RELEASE.replace("name: half\n", &format!("name: half\n      {good}\n"));

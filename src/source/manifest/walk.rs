@@ -207,11 +207,26 @@ fn missing(field: &str, schema: &Schema, present: &[Entry]) -> String {
     format!("is missing: use {{{}}}", fields.join(", "))
 }
 
+/// Options that users may know from other systems, with one that stands in the same list, and what to use instead.
+const ABSENT: [(&str, &str, &str); 2] = [
+    ("Rollback", "Abort", "use Pause or Abort, then point spec.packageRef at the earlier package"),
+    (
+        "Consecutive",
+        "EProcess",
+        "no cloud reports in which order devices fail, so use EProcess: with maxFailure 5% it stops after 3 failures among the first 5 devices",
+    ),
+];
+
 fn not_an_option(text: &str, options: &[String]) -> Option<String> {
     if options.iter().any(|option| option == text) {
         return None;
     }
     let names = || options.iter().map(String::as_str);
+    let known =
+        ABSENT.iter().find(|(option, beside, _)| *option == text && names().any(|name| name == *beside));
+    if let Some((option, _, instead)) = known {
+        return Some(format!("{option} is not supported: {instead}"));
+    }
     Some(match nearest(text, names()) {
         Some(name) => format!("{} is not {}: did you mean {name}?", quoted(text), one_of(names())),
         None => format!("{} is not {}", quoted(text), one_of(names())),

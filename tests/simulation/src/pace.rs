@@ -22,7 +22,7 @@ pub(super) fn draw(seed: u64, manifests: &mut BTreeMap<String, Value>) {
             spec["delivery"]["ratePerMinute"] =
                 json!(if dice.permille(500) { 10 } else { dice.between(1, 5) });
         }
-        for stage in spec["stages"].as_array_mut().into_iter().flatten() {
+        for stage in spec.get_mut("stages").and_then(Value::as_array_mut).into_iter().flatten() {
             if stage["batch"].is_object() && dice.permille(500) {
                 stage["batch"]["maxFailures"] = json!(dice.between(0, 2));
             }

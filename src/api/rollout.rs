@@ -149,7 +149,7 @@ pub struct Targets {
         inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Option<Vec<String>>,
-    /// Devices of these groups (IoTDA `group_id`).
+    /// Devices of any of these groups, by the cloud's id of the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 20),
@@ -240,12 +240,12 @@ pub struct Stage {
     pub gates: Option<Vec<Gate>>,
 }
 
-/// Devices that a stage adds: exactly one of `count`, `percent`, `devices`, `rest`.
+/// Devices that a stage adds: exactly one of `count`, `percent`, `devices`, `groups`, `tags`, `rest`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("[has(self.count), has(self.percent), has(self.devices), has(self.rest)].filter(x, x).size() == 1")
-        .message("set exactly one of count, percent, devices, rest")
+    validation = Rule::new("[has(self.count), has(self.percent), has(self.devices), has(self.groups), has(self.tags), has(self.rest)].filter(x, x).size() == 1")
+        .message("set exactly one of count, percent, devices, groups, tags, rest")
 )]
 pub struct Select {
     /// The next devices in rank order, this many.
@@ -262,6 +262,17 @@ pub struct Select {
         inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Option<Vec<String>>,
+    /// Devices of any of these groups, by the cloud's id of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 20),
+        inner(length(min = 1, max = 64), regex(pattern = pattern::ID))
+    )]
+    pub groups: Option<Vec<String>>,
+    /// Devices that have, for every key, one of its values as a tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "tags")]
+    pub tags: Option<BTreeMap<String, Vec<String>>>,
     /// Every device that no earlier stage selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("rest can only be true: leave it out otherwise"))]

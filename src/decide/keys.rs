@@ -63,7 +63,10 @@ fn canonical(spec: &OtaRolloutSpec) -> OtaRolloutSpec {
     sets.into_iter().flatten().for_each(sort_set);
     targets.tags.iter_mut().flat_map(|tags| tags.values_mut()).for_each(sort_set);
     targets.exclude.iter_mut().for_each(|exclude| sort_set(&mut exclude.devices));
-    spec.stages.iter_mut().filter_map(|stage| stage.select.devices.as_mut()).for_each(sort_set);
+    for select in spec.stages.iter_mut().map(|stage| &mut stage.select) {
+        [select.devices.as_mut(), select.groups.as_mut()].into_iter().flatten().for_each(sort_set);
+        select.tags.iter_mut().flat_map(|tags| tags.values_mut()).for_each(sort_set);
+    }
     spec
 }
 

@@ -213,9 +213,9 @@ fn bad_stages_are_refused_in_plain_words() {
     --
     f.yaml:42:22: spec.stages[2].select.rest: rest can only be true: leave it out otherwise
     --
-    f.yaml:44:15: spec.stages[3].select: set exactly one of count, percent, devices, rest
+    f.yaml:44:15: spec.stages[3].select: set exactly one of count, percent, devices, groups, tags, rest
     --
-    f.yaml:37:15: spec.stages[1].select: set exactly one of count, percent, devices, rest
+    f.yaml:37:15: spec.stages[1].select: set exactly one of count, percent, devices, groups, tags, rest
     --
     f.yaml:37:16: spec.stages[1].select.precent: unknown field `precent`: did you mean `percent`?
     "##);

@@ -160,7 +160,7 @@ pub(in crate::cloud) fn capabilities(
         max_devices_per_job: limits::JOB_DEVICES,
         page_size: limits::PAGE_SIZE,
         device_pages: &[limits::PAGE_SIZE],
-        presence_page: limits::PRESENCE_PAGE,
+        presence_page: limits::SEARCH_PAGE,
         lists_software: false,
         lists_jobs_by_package: false,
         shows_offline_after: Some(SignedDuration::ZERO),

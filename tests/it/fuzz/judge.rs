@@ -90,7 +90,10 @@ fn check_rollout(rollout: &OtaRollout) {
         object: rollout,
         package: Some(&package),
         capabilities: Some(&LIMITS),
-        fleet: Some(Seen { at: now(), value: Fleet { devices: &devices, members: None } }),
+        fleet: Some(Seen {
+            at: now(),
+            value: Fleet { devices: &devices, sets: decide::sets::Sets::default() },
+        }),
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         results: results(),
         unasked_jobs: 0,

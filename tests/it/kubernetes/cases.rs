@@ -373,6 +373,22 @@ pub const CASES: &[Case] = &[
         "spec.stages[0].select",
         "set exactly one of count, percent",
     ),
+    refused(
+        ROLLOUT,
+        "select: {count: 60}",
+        "select: {groups: [a1], tags: {site: [north]}}",
+        "spec.stages[0].select",
+        "set exactly one of count, percent",
+    ),
+    refused(ROLLOUT, "{count: 60}", "{groups: []}", "spec.stages[0].select.groups", ""),
+    refused(ROLLOUT, "{count: 60}", "{tags: {site: []}}", "spec.stages[0].select.tags.site", ""),
+    refused(
+        ROLLOUT,
+        "{count: 60}",
+        "{tags: {aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: [b]}}",
+        "spec.stages[0].select.tags",
+        "the key of a tag may have at most 64 characters",
+    ),
     refused(ROLLOUT, "{rest: true}", "{rest: false}", "spec.stages[1].select.rest", "rest can only be true"),
     refused(ROLLOUT, "{count: 60}", "{percent: half}", "spec.stages[0].select.percent", ""),
     refused(

@@ -11,11 +11,12 @@ mod stages;
 
 use super::Home;
 use super::clouds::Account;
+use super::control::FIRST_OF_CONTROL;
 use super::dice::Dice;
 use super::portal;
-use super::scenario::Turn;
+use super::scenario::{Turn, group};
 use jiff::SignedDuration;
-use rollwave::api::{Kind, support};
+use rollwave::api::{CloudKind, Kind, support};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -223,6 +224,7 @@ impl Editor<'_> {
         let package = spec["packageRef"]["name"].as_str();
         let cloud = spec["cloudRef"]["name"].as_str();
         if let Some(account) = package.or(cloud).and_then(|name| self.account_of(name)) {
+            fit_sets(self.setting.seed, account, spec);
             fit_to_cloud(account, kind, spec);
         }
         if self.setting.home == Home::Kubernetes {
@@ -290,6 +292,27 @@ fn difference(old: &Value, new: &Value) -> Fields {
 }
 
 /// Takes out what this cloud does not take, by the table that `docs/clouds.md` is made from.
+/// Sets of devices are of the account, and of a kind that its cloud has. Rollouts of earlier seeds target all devices of EnOS instead.
+fn fit_sets(seed: u64, account: Account, spec: &mut Value) {
+    let refuses = |field: &str| {
+        let rows = support::rows(Kind::OtaRollout).iter().find(|row| row.field == field);
+        rows.is_some_and(|row| matches!(row.of(account.cloud), support::Support::Refused(_)))
+    };
+    let (groups, tags) = (json!({"groups": [group(account.n)]}), json!({"tags": {"site": ["north"]}}));
+    let stages = spec.get_mut("stages").and_then(Value::as_array_mut).into_iter().flatten();
+    for select in stages.filter_map(|stage| stage.get_mut("select")) {
+        match (select.get("groups").is_some(), select.get("tags").is_some()) {
+            (true, _) if refuses("spec.stages[].select.groups") => *select = tags.clone(),
+            (_, true) if !refuses("spec.stages[].select.tags") => {}
+            (true, _) | (_, true) => *select = groups.clone(),
+            (false, false) => {}
+        }
+    }
+    if seed < FIRST_OF_CONTROL && account.cloud == CloudKind::Enos && spec["targets"].is_object() {
+        take_out(spec, "spec.targets.tags");
+    }
+}
+
 fn fit_to_cloud(account: Account, kind: Kind, spec: &mut Value) {
     // Each round takes at least one field out.
     for _ in 0..20 {

@@ -1,7 +1,8 @@
 //! Who is meant by a rollout, by its manifest and the names that devices of simulation runs have: `device0-0007` is the eighth
 //! device of the first account.
 
-use rollwave::api::{Object, OtaPackage, OtaRollout, Targets};
+use rollwave::api::{Object, OtaPackage, OtaRollout, Select, Targets};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Number of the account that a device is of.
@@ -27,16 +28,26 @@ fn is_named(targets: &Targets, account: &str, device: &str) -> bool {
     if let Some(devices) = &targets.devices {
         return devices.iter().any(|named| named == device);
     }
-    if let Some(groups) = &targets.groups {
-        return is_grouped(device) && groups.iter().any(|group| *group == format!("a{account}"));
+    let by_sets = in_sets(targets.groups.as_ref(), targets.tags.as_ref(), account, device);
+    by_sets.unwrap_or(targets.all == Some(true))
+}
+
+type Tags = BTreeMap<String, Vec<String>>;
+
+/// Whether the device is in one of the groups, or has the tags; none when neither is named.
+fn in_sets(groups: Option<&Vec<String>>, tags: Option<&Tags>, account: &str, device: &str) -> Option<bool> {
+    if let Some(groups) = groups {
+        return Some(is_grouped(device) && groups.iter().any(|group| *group == format!("a{account}")));
     }
-    if let Some(tags) = &targets.tags {
-        let has = |(key, values): (&String, &Vec<String>)| {
-            key == "site" && values.iter().any(|value| value == "north")
-        };
-        return is_grouped(device) && tags.iter().all(has);
-    }
-    targets.all == Some(true)
+    let tags = tags?;
+    let has =
+        |(key, values): (&String, &Vec<String>)| key == "site" && values.iter().any(|value| value == "north");
+    Some(is_grouped(device) && tags.iter().all(has))
+}
+
+/// Whether a stage that selects by groups or tags selects this device; none when it selects in another way.
+pub(in crate::checkers) fn is_selected(select: &Select, device: &str) -> Option<bool> {
+    in_sets(select.groups.as_ref(), select.tags.as_ref(), account_of(device).unwrap_or_default(), device)
 }
 
 /// Whether the rollout names this device as one that is never touched.
@@ -70,6 +81,20 @@ pub(in crate::checkers) fn package_of<'a>(
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_stage_selects_by_sets_or_in_another_way() {
+        for (select, device, expected) in [
+            (json!({"groups": ["a0"]}), "device0-0001", Some(true)),
+            (json!({"groups": ["a0"]}), "device1-0001", Some(false)),
+            (json!({"tags": {"site": ["north"]}}), "late0-0001", Some(false)),
+            (json!({"tags": {"site": ["north"]}}), "lab0-0001", Some(true)),
+            (json!({"count": 3}), "late0-0001", None),
+        ] {
+            let select: Select = serde_json::from_value(select).unwrap();
+            assert_eq!(is_selected(&select, device), expected, "{select:?} {device}");
+        }
+    }
 
     #[test]
     fn targets_mean_devices_of_their_account() {

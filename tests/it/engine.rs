@@ -23,6 +23,7 @@ mod ownership;
 mod prices;
 mod pruning;
 mod requests;
+mod sets;
 mod somebody;
 mod strangers;
 mod surroundings;

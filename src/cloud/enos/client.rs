@@ -161,6 +161,7 @@ pub(in crate::cloud) fn capabilities(
         page_size: limits::PAGE_SIZE,
         device_pages: &[limits::PAGE_SIZE],
         presence_page: limits::SEARCH_PAGE,
+        set_page: limits::SEARCH_PAGE,
         lists_software: false,
         lists_jobs_by_package: false,
         shows_offline_after: Some(SignedDuration::ZERO),

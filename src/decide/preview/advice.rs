@@ -60,12 +60,19 @@ pub fn watching(needs: &[Need], limits: &Capabilities, known: &Known) -> Vec<(Ne
     needs.iter().flat_map(|need| estimates(need).into_iter().map(|look| (need.clone(), look))).collect()
 }
 
+/// Some clouds list each value of a tag by itself.
 fn of_set(set: &DeviceSet, limits: &Capabilities, known: &Known) -> Estimate {
-    let operation = match set {
-        DeviceSet::Group(_) => "ListGroupDevices",
-        DeviceSet::Tag { .. } => "ListTaggedDevices",
+    let (operation, more) = match set {
+        DeviceSet::Group(_) => ("ListGroupDevices", 0),
+        DeviceSet::Tag { values, .. } => ("ListTaggedDevices", values.len().saturating_sub(1)),
     };
-    listed(operation, known.devices, "devices at most", limits)
+    let (devices, size) = (known.devices, limits.set_page);
+    let each = if more == 0 { String::new() } else { format!(" + {more} for the other values") };
+    Estimate {
+        operation,
+        calls: pages(devices, size) + more as u64,
+        formula: format!("⌈{devices} devices at most / {size} per page⌉{each}"),
+    }
 }
 
 fn pages(rows: usize, size: usize) -> u64 {

@@ -20,24 +20,32 @@ pub enum Chosen<'s> {
     /// Those of any of these groups.
     Groups(&'s [String]),
     /// Those that have, for every key, one of its values as a tag.
-    Tags(&'s BTreeMap<String, Vec<String>>),
+    Tags(&'s Labels),
+    /// Those that have, for every name, one of its values as an attribute.
+    Attributes(&'s Labels),
 }
+
+type Labels = BTreeMap<String, Vec<String>>;
 
 impl<'s> Chosen<'s> {
     /// What targets select by sets; none when they select in another way.
     #[must_use]
     pub fn by_targets(targets: &'s Targets) -> Option<Self> {
-        Self::new(targets.groups.as_deref(), targets.tags.as_ref())
+        Self::new(targets.groups.as_deref(), targets.tags.as_ref(), targets.attributes.as_ref())
     }
 
     /// What a stage selects by sets; none when it selects in another way.
     #[must_use]
     pub fn by_stage(select: &'s Select) -> Option<Self> {
-        Self::new(select.groups.as_deref(), select.tags.as_ref())
+        Self::new(select.groups.as_deref(), select.tags.as_ref(), select.attributes.as_ref())
     }
 
-    fn new(groups: Option<&'s [String]>, tags: Option<&'s BTreeMap<String, Vec<String>>>) -> Option<Self> {
-        groups.map(Self::Groups).or_else(|| tags.map(Self::Tags))
+    fn new(
+        groups: Option<&'s [String]>,
+        tags: Option<&'s Labels>,
+        attributes: Option<&'s Labels>,
+    ) -> Option<Self> {
+        groups.map(Self::Groups).or(tags.map(Self::Tags)).or(attributes.map(Self::Attributes))
     }
 
     /// The sets that it names.
@@ -46,6 +54,13 @@ impl<'s> Chosen<'s> {
         match self {
             Self::Groups(groups) => groups.iter().cloned().map(DeviceSet::Group).collect(),
             Self::Tags(tags) => tags.iter().map(|(key, values)| tag(key, values)).collect(),
+            Self::Attributes(attributes) => {
+                let set = |(name, values): (&String, &Vec<String>)| DeviceSet::Attribute {
+                    name: name.clone(),
+                    values: sorted(values),
+                };
+                attributes.iter().map(set).collect()
+            }
         }
     }
 
@@ -58,7 +73,7 @@ impl<'s> Chosen<'s> {
         let first = found.next().unwrap_or_default();
         Some(match self {
             Self::Groups(_) => found.fold(first, |all, more| &all | &more),
-            Self::Tags(_) => found.fold(first, |all, more| &all & &more),
+            Self::Tags(_) | Self::Attributes(_) => found.fold(first, |all, more| &all & &more),
         })
     }
 
@@ -81,8 +96,12 @@ impl<'s> Chosen<'s> {
 }
 
 fn tag(key: &str, values: &[String]) -> DeviceSet {
+    DeviceSet::Tag { key: key.to_owned(), values: sorted(values) }
+}
+
+fn sorted(values: &[String]) -> Vec<String> {
     let values: BTreeSet<&String> = values.iter().collect();
-    DeviceSet::Tag { key: key.to_owned(), values: values.into_iter().cloned().collect() }
+    values.into_iter().cloned().collect()
 }
 
 #[cfg(test)]
@@ -105,16 +124,22 @@ mod tests {
         let group = |name: &str| DeviceSet::Group(name.into());
         let north = tag("site", &["north".into(), "east".into()]);
         let line = tag("line", &["b".into()]);
-        let all: [(DeviceSet, &[&str]); 4] = [
+        let attribute =
+            |name: &str, value: &str| DeviceSet::Attribute { name: name.into(), values: vec![value.into()] };
+        let all: [(DeviceSet, &[&str]); 6] = [
             (group("g"), &["1", "2"]),
             (group("h"), &["2", "3"]),
             (north, &["1", "2", "4"]),
             (line, &["2", "5"]),
+            (attribute("model", "x1"), &["4", "5"]),
+            (attribute("line", "b"), &["5", "6"]),
         ];
         for (select, expected) in [
             (json!({"groups": ["g", "h"]}), Some(vec!["1", "2", "3"])),
             (json!({"tags": {"site": ["north", "east", "north"], "line": ["b"]}}), Some(vec!["2"])),
             (json!({"tags": {"site": ["east", "north"]}}), Some(vec!["1", "2", "4"])),
+            (json!({"attributes": {"model": ["x1"], "line": ["b"]}}), Some(vec!["5"])),
+            (json!({"attributes": {"line": ["c"]}}), None),
             (json!({"groups": ["g", "none"]}), None),
             (json!({"tags": {"line": ["b"], "site": ["south"]}}), None),
             (json!({"count": 3}), None),

@@ -84,6 +84,15 @@ pub(super) const ROWS: &[Row] = &[
             Emulated("resolved to devices by Rollwave, with `deviceTags` of Search Device"),
         ],
     },
+    Row {
+        field: "spec.targets.attributes",
+        clouds: [
+            Refused("devices have no attributes: use targets.tags"),
+            Refused("devices have no attributes: use targets.groups or targets.devices"),
+            Refused("devices have no attributes: use targets.tags"),
+            Emulated("resolved to devices by Rollwave, with `deviceAttributes` of Search Device"),
+        ],
+    },
     Row { field: "spec.targets.exclude", clouds: RESOLVED },
     Row { field: "spec.newDevices", clouds: OURS },
     Row { field: "spec.order", clouds: OURS },
@@ -107,6 +116,15 @@ pub(super) const ROWS: &[Row] = &[
             Refused("the platform has no tags: use select.groups or select.devices"),
             RESOLVED[2],
             Emulated("resolved to devices by Rollwave, with `deviceTags` of Search Device"),
+        ],
+    },
+    Row {
+        field: "spec.stages[].select.attributes",
+        clouds: [
+            Refused("devices have no attributes: use select.tags"),
+            Refused("devices have no attributes: use select.groups or select.devices"),
+            Refused("devices have no attributes: use select.tags"),
+            Emulated("resolved to devices by Rollwave, with `deviceAttributes` of Search Device"),
         ],
     },
     Row { field: "spec.stages[].select.rest", clouds: OURS },

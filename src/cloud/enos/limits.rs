@@ -2,7 +2,8 @@
 //! pages of ota-firmwares and ota-jobs (2.2 to 3.1), pagination, StringI18n.
 //!
 //! *Assumed*, because no document specifies it: 1,000 devices in a job or a request; 64 characters of letters, digits, `_`, `-`
-//! and `.` in keys and ids; 128 characters in the keys and values of tags, and letters, digits, `_` and `-` in their keys.
+//! and `.` in keys and ids; 128 characters in the keys and values of tags and
+//! attributes, and letters, digits, `_` and `-` in their keys.
 
 use super::expression::is_writable;
 use crate::cloud::{
@@ -20,7 +21,7 @@ pub const JOB_DEVICES: usize = 1000;
 pub const QUESTION_DEVICES: usize = PAGE_SIZE;
 /// Characters of `desc` (console of 2019).
 const DESCRIPTION: usize = 100;
-/// Characters of the key or of a value of a tag.
+/// Characters of the key or of a value of a tag or an attribute.
 const LABEL_LENGTH: usize = 128;
 /// Characters of a version: it appears in a form, in names and in expressions.
 const VERSION_LENGTH: usize = 256;
@@ -66,10 +67,14 @@ pub fn check(call: &Call) -> Result<(), CallError> {
             check.id("productKey", product)?;
             check.label("tags", key, values)
         }
+        Call::ListDevicesByAttribute { product, name, values, .. } => {
+            check.id("productKey", product)?;
+            check.label("attributes", name, values)
+        }
     }
 }
 
-/// Whether a character may appear in the key of a tag: a dot would begin another field of an expression.
+/// Whether a character may appear in the key of a tag, or the name of an attribute: a dot would begin another field of an expression.
 #[must_use]
 pub const fn is_key_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
@@ -147,7 +152,7 @@ impl Check {
         self.devices(&named.ids, QUESTION_DEVICES)
     }
 
-    /// A tag and its values, as an expression can name them. A key stands there without quotes.
+    /// A tag or an attribute with its values, as an expression can name them. A key stands there without quotes.
     fn label(&self, field: &str, key: &str, values: &[String]) -> Checked {
         self.text(field, key, LABEL_LENGTH, is_key_character, "letters, digits, _ and - in the key")?;
         self.some(field, values.is_empty(), "name at least one value")?;

@@ -42,7 +42,9 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
     let message = details.message.unwrap_or_else(|| "the response has no code and no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
     error.next_step = match (class, call) {
-        (ErrorClass::Forbidden, Call::ListTaggedDevices { .. }) => GRANT_SEARCH.to_owned(),
+        (ErrorClass::Forbidden, Call::ListTaggedDevices { .. } | Call::ListDevicesByAttribute { .. }) => {
+            GRANT_SEARCH.to_owned()
+        }
         _ => next_step(class, details.code, clock_advice(response, now, MOST_SKEW)),
     };
     error.status = Some(response.status);

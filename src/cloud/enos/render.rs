@@ -22,6 +22,7 @@ const DEVICES: &str = "/connect-service/v2.1/devices";
 const PRESENCE_FIELDS: &[&str] = &["deviceKey", "status"];
 /// The tags show that the cloud compared them.
 const TAGGED_FIELDS: &[&str] = &["productKey", "deviceKey", "deviceTags"];
+const ATTRIBUTE_FIELDS: &[&str] = &["productKey", "deviceKey", "deviceAttributes"];
 const JSON: &str = "application/json;charset=UTF-8";
 
 /// Prefix of the names of Rollwave's jobs.
@@ -71,10 +72,11 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
             request.devices(all.equal("productKey", product), PRESENCE_FIELDS, cursor)
         }
         Call::ListTaggedDevices { product, key, values, cursor } => {
-            let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            let of_product = all.equal("productKey", product);
-            let tagged = of_product.and_then(|all| all.one_of(&format!("deviceTags.{key}"), &values));
-            request.devices(tagged, TAGGED_FIELDS, cursor)
+            request.devices(labelled(product, &format!("deviceTags.{key}"), values), TAGGED_FIELDS, cursor)
+        }
+        Call::ListDevicesByAttribute { product, name, values, cursor } => {
+            let expression = labelled(product, &format!("deviceAttributes.{name}"), values);
+            request.devices(expression, ATTRIBUTE_FIELDS, cursor)
         }
         // Refused by the limits.
         Call::CheckModule { .. }
@@ -84,6 +86,12 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
         | Call::ListGroupDevices { .. } => Err(request.invalid("EnOS does not support this call")),
     };
     made.map(Some)
+}
+
+/// Devices of a product that have one of these values in a field.
+fn labelled(product: &str, field: &str, values: &[String]) -> Option<Expression> {
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    Expression::all().equal("productKey", product)?.one_of(field, &values)
 }
 
 struct Request<'a> {

@@ -12,6 +12,7 @@ use crate::cloud::{
 };
 use jiff::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 /// The reply to a list that has nothing to show: of software, because EnOS supports firmware only, or of what the application
 /// may not search for.
@@ -66,7 +67,17 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             Ok(Reply::Presence(page_of(limits::SEARCH_PAGE, body, cursor, presence)?))
         }
         Call::ListTaggedDevices { product, key, values, cursor } => {
-            let read = |row: wire::FoundDevice| tagged(row, product, (key, values));
+            let read = |row: wire::FoundDevice| {
+                let value = row.device_tags.get(key).cloned();
+                labelled(row, product, value, (key, values))
+            };
+            members(body, cursor, read).map(Reply::DeviceIds)
+        }
+        Call::ListDevicesByAttribute { product, name, values, cursor } => {
+            let read = |row: wire::FoundDevice| {
+                let value = row.device_attributes.get(name).cloned();
+                labelled(row, product, value, (name, values))
+            };
             members(body, cursor, read).map(Reply::DeviceIds)
         }
         Call::CheckModule { .. }
@@ -137,17 +148,18 @@ fn members(
     page_of(limits::SEARCH_PAGE, body, cursor, read)
 }
 
-/// A device that was searched for by a tag: one of another product, or without the tag, means that the cloud has not compared
-/// it.
-fn tagged(
+/// A device that was searched for by a tag or an attribute: one of another product, or with another value, means that the cloud
+/// has not compared it. Attributes may be numbers.
+fn labelled(
     row: wire::FoundDevice,
     product: &str,
+    value: Option<Value>,
     (key, values): (&String, &[String]),
 ) -> Result<String, Unintelligible> {
     expect(row.product_key.as_str(), product)?;
-    let value = row.device_tags.get(key).and_then(|value| value.as_str());
-    if value.is_none_or(|value| !values.iter().any(|wanted| wanted == value)) {
-        return Err(format!("device {} was found, and does not have tag {key}", row.device_key));
+    let text = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    if text.is_none_or(|text| !values.contains(&text)) {
+        return Err(format!("device {} was found, and does not have {key} as requested", row.device_key));
     }
     answer::id(row.device_key)
 }

@@ -221,6 +221,8 @@ pub struct FoundDevice {
     pub device_key: String,
     #[serde(default)]
     pub device_tags: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub device_attributes: BTreeMap<String, Value>,
 }
 
 fn number<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<N, D::Error> {

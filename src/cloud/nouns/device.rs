@@ -41,14 +41,22 @@ pub enum DeviceSet {
         /// Any of these values; sorted.
         values: Vec<String>,
     },
+    /// The devices that have one of these values as an attribute.
+    Attribute {
+        /// Name of the attribute.
+        name: String,
+        /// Any of these values; sorted.
+        values: Vec<String>,
+    },
 }
 
 impl fmt::Display for DeviceSet {
-    /// `group north`, `tag site=north,south`.
+    /// `group north`, `tag site=north,south`, `attribute model=x1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Group(group) => write!(f, "group {group}"),
             Self::Tag { key, values } => write!(f, "tag {key}={}", values.join(",")),
+            Self::Attribute { name, values } => write!(f, "attribute {name}={}", values.join(",")),
         }
     }
 }

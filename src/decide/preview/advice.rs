@@ -65,6 +65,7 @@ fn of_set(set: &DeviceSet, limits: &Capabilities, known: &Known) -> Estimate {
     let (operation, more) = match set {
         DeviceSet::Group(_) => ("ListGroupDevices", 0),
         DeviceSet::Tag { values, .. } => ("ListTaggedDevices", values.len().saturating_sub(1)),
+        DeviceSet::Attribute { .. } => ("ListDevicesByAttribute", 0),
     };
     let (devices, size) = (known.devices, limits.set_page);
     let each = if more == 0 { String::new() } else { format!(" + {more} for the other values") };

@@ -97,6 +97,9 @@ impl Question for ProductSet {
         match set {
             DeviceSet::Group(group) => Call::ListGroupDevices { product, group, cursor },
             DeviceSet::Tag { key, values } => Call::ListTaggedDevices { product, key, values, cursor },
+            DeviceSet::Attribute { name, values } => {
+                Call::ListDevicesByAttribute { product, name, values, cursor }
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub fn in_sets(cloud: CloudKind) -> &'static str {
     match cloud {
         CloudKind::HuaweiIotda | CloudKind::AliyunIot => ", tags: {site: north}, groups: [north]",
         CloudKind::OceanConnect => ", groups: [north]",
-        CloudKind::Enos => ", tags: {site: north}",
+        CloudKind::Enos => ", tags: {site: north}, attributes: {model: x1}",
     }
 }
 
@@ -25,7 +25,7 @@ pub fn by_sets(cloud: CloudKind) -> &'static [&'static str] {
     match cloud {
         CloudKind::HuaweiIotda | CloudKind::AliyunIot => &["{groups: [a1b2]}", "{tags: {site: [north]}}"],
         CloudKind::OceanConnect => &["{groups: [a1b2]}"],
-        CloudKind::Enos => &["{tags: {site: [north]}}"],
+        CloudKind::Enos => &["{tags: {site: [north]}}", "{attributes: {model: [x1]}}"],
     }
 }
 

@@ -100,3 +100,36 @@ fn a_refused_search_for_a_tag_names_the_permission_and_is_asked_again() {
     let reply = bench.perform(&tagged(Cursor::start()), start(), &[answer]);
     assert!(matches!(reply, Ok(Reply::DeviceIds(_))), "the permission was granted: {reply:?}");
 }
+
+#[test]
+fn devices_with_an_attribute_are_searched_for_in_the_same_way() {
+    let call = |name: &str| Call::ListDevicesByAttribute {
+        product: "meter".into(),
+        name: name.into(),
+        values: vec!["x1".into(), "7".into()],
+        cursor: Cursor::start(),
+    };
+    let sent = Bench::new().client.render(&call("model")).unwrap().remove(0);
+    let body: Value = serde_json::from_slice(&sent.body).unwrap();
+    let expected = json!({
+        "expression": "productKey = 'meter' and deviceAttributes.model in ('x1', '7')",
+        "pagination": {"pageNo": 1, "pageSize": 200},
+        "projection": ["productKey", "deviceKey", "deviceAttributes"],
+    });
+    assert_eq!(body, expected);
+    assert_eq!(Bench::new().client.render(&call("a.b")).unwrap_err().class, ErrorClass::Invalid);
+    let read = |attributes: Value| {
+        let row = json!({"productKey": "meter", "deviceKey": "a", "deviceAttributes": attributes});
+        Bench::answer(&call("model"), rows(&[row], 1, 1))
+    };
+    for found in [json!({"model": "x1"}), json!({"model": 7, "other": null})] {
+        let Ok(Reply::DeviceIds(page)) = read(found) else { panic!() };
+        assert_eq!(page.items, ["a"]);
+    }
+    for other in [json!({"model": "x2"}), json!({"model": null}), json!({}), json!({"model": ["x1"]})] {
+        assert_eq!(read(other.clone()).unwrap_err().class, ErrorClass::Unintelligible, "{other}");
+    }
+    let error =
+        Bench::new().perform(&call("model"), start(), &[token("t", 7200), refusal(99403)]).unwrap_err();
+    assert!(error.next_step.contains("permission Read of Device Management"), "{error}");
+}

@@ -350,6 +350,21 @@ pub const CASES: &[Case] = &[
         "spec.targets.tags",
         "the key of a tag may have at most 64 characters",
     ),
+    refused(
+        ROLLOUT,
+        "{all: true}",
+        "{attributes: {'a.b': [c]}}",
+        "spec.targets.attributes",
+        "the name of an attribute must have 1 to 64 letters",
+    ),
+    refused(ROLLOUT, "{all: true}", "{attributes: {model: []}}", "spec.targets.attributes.model", ""),
+    refused(
+        ROLLOUT,
+        "{count: 60}",
+        "{attributes: {'a.b': [c]}}",
+        "spec.stages[0].select.attributes",
+        "the name of an attribute must have 1 to 64 letters",
+    ),
     refused(ROLLOUT, "name: rest", "name: canary", "spec.stages", "stage names must be unique"),
     refused(ROLLOUT, "name: rest", "name: Rest", "spec.stages[1].name", ""),
     refused(

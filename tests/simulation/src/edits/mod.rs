@@ -292,24 +292,36 @@ fn difference(old: &Value, new: &Value) -> Fields {
 }
 
 /// Takes out what this cloud does not take, by the table that `docs/clouds.md` is made from.
-/// Sets of devices are of the account, and of a kind that its cloud has. Rollouts of earlier seeds target all devices of EnOS instead.
+/// Sets of devices are of the account, and of a kind that its cloud has: attributes instead of groups on EnOS, and groups instead of
+/// tags on OceanConnect. Rollouts of earlier seeds target all devices of EnOS.
 fn fit_sets(seed: u64, account: Account, spec: &mut Value) {
-    let refuses = |field: &str| {
-        let rows = support::rows(Kind::OtaRollout).iter().find(|row| row.field == field);
-        rows.is_some_and(|row| matches!(row.of(account.cloud), support::Support::Refused(_)))
-    };
     let (groups, tags) = (json!({"groups": [group(account.n)]}), json!({"tags": {"site": ["north"]}}));
+    let attributes = json!({"attributes": {"model": ["x1"]}});
+    let (is_enos, has_tags) = (account.cloud == CloudKind::Enos, account.cloud != CloudKind::OceanConnect);
     let stages = spec.get_mut("stages").and_then(Value::as_array_mut).into_iter().flatten();
     for select in stages.filter_map(|stage| stage.get_mut("select")) {
-        match (select.get("groups").is_some(), select.get("tags").is_some()) {
-            (true, _) if refuses("spec.stages[].select.groups") => *select = tags.clone(),
-            (_, true) if !refuses("spec.stages[].select.tags") => {}
-            (true, _) | (_, true) => *select = groups.clone(),
-            (false, false) => {}
-        }
+        let has = |field| select.get(field).is_some();
+        let fitting = match (has("groups"), has("tags"), has("attributes")) {
+            (true, ..) if is_enos => &attributes,
+            (true, ..) => &groups,
+            (_, true, _) if !has_tags => &groups,
+            (_, _, true) if !is_enos => {
+                if has_tags {
+                    &tags
+                } else {
+                    &groups
+                }
+            }
+            _ => continue,
+        };
+        *select = fitting.clone();
     }
-    if seed < FIRST_OF_CONTROL && account.cloud == CloudKind::Enos && spec["targets"].is_object() {
+    let targets = spec["targets"].clone();
+    if is_enos && seed < FIRST_OF_CONTROL && targets.is_object() {
         take_out(spec, "spec.targets.tags");
+    } else if is_enos && targets.get("groups").is_some() {
+        take_out(spec, "spec.targets.groups");
+        spec["targets"]["attributes"] = attributes["attributes"].clone();
     }
 }
 
@@ -325,7 +337,8 @@ fn fit_to_cloud(account: Account, kind: Kind, spec: &mut Value) {
         }
     }
     if let Some(targets) = spec.get_mut("targets").and_then(Value::as_object_mut) {
-        let has_selector = ["all", "devices", "groups", "tags"].iter().any(|way| targets.contains_key(*way));
+        let has_selector =
+            ["all", "devices", "groups", "tags", "attributes"].iter().any(|way| targets.contains_key(*way));
         if !has_selector {
             targets.insert("all".to_owned(), json!(true));
         }

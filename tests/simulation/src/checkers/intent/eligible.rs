@@ -28,26 +28,38 @@ fn is_named(targets: &Targets, account: &str, device: &str) -> bool {
     if let Some(devices) = &targets.devices {
         return devices.iter().any(|named| named == device);
     }
-    let by_sets = in_sets(targets.groups.as_ref(), targets.tags.as_ref(), account, device);
+    let Targets { groups, tags, attributes, .. } = targets;
+    let by_sets = in_sets(groups.as_ref(), [tags.as_ref(), attributes.as_ref()], account, device);
     by_sets.unwrap_or(targets.all == Some(true))
 }
 
-type Tags = BTreeMap<String, Vec<String>>;
+type Labels = BTreeMap<String, Vec<String>>;
 
-/// Whether the device is in one of the groups, or has the tags; none when neither is named.
-fn in_sets(groups: Option<&Vec<String>>, tags: Option<&Tags>, account: &str, device: &str) -> Option<bool> {
+/// The tag and the attribute of devices that carry any.
+const LABELS: [(&str, &str); 2] = [("site", "north"), ("model", "x1")];
+
+/// Whether the device is in one of the groups, or has the tags or attributes; none when none of them is named.
+fn in_sets(
+    groups: Option<&Vec<String>>,
+    labels: [Option<&Labels>; 2],
+    account: &str,
+    device: &str,
+) -> Option<bool> {
     if let Some(groups) = groups {
         return Some(is_grouped(device) && groups.iter().any(|group| *group == format!("a{account}")));
     }
-    let tags = tags?;
+    let (named, (name, its_value)) =
+        labels.into_iter().zip(LABELS).find_map(|(named, of)| Some((named?, of)))?;
     let has =
-        |(key, values): (&String, &Vec<String>)| key == "site" && values.iter().any(|value| value == "north");
-    Some(is_grouped(device) && tags.iter().all(has))
+        |(key, values): (&String, &Vec<String>)| key == name && values.iter().any(|value| value == its_value);
+    Some(is_grouped(device) && named.iter().all(has))
 }
 
 /// Whether a stage that selects by groups or tags selects this device; none when it selects in another way.
 pub(in crate::checkers) fn is_selected(select: &Select, device: &str) -> Option<bool> {
-    in_sets(select.groups.as_ref(), select.tags.as_ref(), account_of(device).unwrap_or_default(), device)
+    let Select { groups, tags, attributes, .. } = select;
+    let account = account_of(device).unwrap_or_default();
+    in_sets(groups.as_ref(), [tags.as_ref(), attributes.as_ref()], account, device)
 }
 
 /// Whether the rollout names this device as one that is never touched.
@@ -114,6 +126,8 @@ mod tests {
             (json!({"groups": ["a0"]}), "late0-0001", false),
             (json!({"tags": {"site": ["north", "south"]}}), "device0-0000", true),
             (json!({"tags": {"site": ["south"]}}), "device0-0000", false),
+            (json!({"attributes": {"model": ["x1"]}}), "device0-0000", true),
+            (json!({"attributes": {"model": ["x1"]}}), "late0-0000", false),
         ] {
             let spec = json!({"packageRef": {"name": "p"}, "targets": targets, "stages": []});
             let rollout = serde_json::from_value(json!({"metadata": {"name": "r"}, "spec": spec})).unwrap();

@@ -126,12 +126,12 @@ impl ReadyWhen {
     }
 }
 
-/// Devices of a rollout: exactly one of `all`, `devices`, `groups`, `tags`.
+/// Devices of a rollout: exactly one of `all`, `devices`, `groups`, `tags`, `attributes`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("[has(self.all), has(self.devices), has(self.groups), has(self.tags)].filter(x, x).size() == 1")
-        .message("set exactly one of all, devices, groups, tags")
+    validation = Rule::new("[has(self.all), has(self.devices), has(self.groups), has(self.tags), has(self.attributes)].filter(x, x).size() == 1")
+        .message("set exactly one of all, devices, groups, tags, attributes")
 )]
 pub struct Targets {
     /// Only devices that report one of these versions; all when empty. Other devices are counted as excluded.
@@ -149,7 +149,7 @@ pub struct Targets {
         inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Option<Vec<String>>,
-    /// Devices of these groups (IoTDA `group_id`).
+    /// Devices of any of these groups, by the cloud's id of the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 20),
@@ -160,6 +160,10 @@ pub struct Targets {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "tags")]
     pub tags: Option<BTreeMap<String, Vec<String>>>,
+    /// Devices that have, for every name, one of its values as an attribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "attributes")]
+    pub attributes: Option<BTreeMap<String, Vec<String>>>,
     /// Devices that are never upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Exclude>,
@@ -180,6 +184,21 @@ fn tags(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-validations": [
             {"rule": "self.all(key, size(key) <= 64)", "message": "the key of a tag may have at most 64 characters"}
         ]
+    })
+}
+
+/// EnOS: no document limits names and values of attributes; *assumed* as those of tags.
+fn attributes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "minProperties": 1, "maxProperties": 10,
+        "additionalProperties": {
+            "type": "array", "minItems": 1, "maxItems": 20,
+            "items": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": pattern::TAG_VALUE}
+        },
+        "x-kubernetes-validations": [{
+            "rule": "self.all(name, name.matches('^[A-Za-z0-9_-]{1,64}$'))",
+            "message": "the name of an attribute must have 1 to 64 letters, digits, _ or -"
+        }]
     })
 }
 
@@ -206,7 +225,7 @@ pub struct Order {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("!has(self.gates) || !self.gates.exists(gate, has(gate.control)) || (!has(self.select.devices) && !has(self.select.rest))")
+    validation = Rule::new("!has(self.gates) || !self.gates.exists(gate, has(gate.control)) || (has(self.select.count) || has(self.select.percent))")
         .message("a gate control compares devices that are drawn by rank with those that are left: select count or percent, or remove the gate")
 )]
 pub struct Stage {
@@ -244,12 +263,12 @@ pub struct Stage {
     pub gates: Option<Vec<Gate>>,
 }
 
-/// Devices that a stage adds: exactly one of `count`, `percent`, `devices`, `rest`.
+/// Devices that a stage adds: exactly one of `count`, `percent`, `devices`, `groups`, `tags`, `attributes`, `rest`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("[has(self.count), has(self.percent), has(self.devices), has(self.rest)].filter(x, x).size() == 1")
-        .message("set exactly one of count, percent, devices, rest")
+    validation = Rule::new("[has(self.count), has(self.percent), has(self.devices), has(self.groups), has(self.tags), has(self.attributes), has(self.rest)].filter(x, x).size() == 1")
+        .message("set exactly one of count, percent, devices, groups, tags, attributes, rest")
 )]
 pub struct Select {
     /// The next devices in rank order, this many.
@@ -266,6 +285,21 @@ pub struct Select {
         inner(length(min = 1, max = 128), regex(pattern = pattern::DEVICE))
     )]
     pub devices: Option<Vec<String>>,
+    /// Devices of any of these groups, by the cloud's id of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 20),
+        inner(length(min = 1, max = 64), regex(pattern = pattern::ID))
+    )]
+    pub groups: Option<Vec<String>>,
+    /// Devices that have, for every key, one of its values as a tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "tags")]
+    pub tags: Option<BTreeMap<String, Vec<String>>>,
+    /// Devices that have, for every name, one of its values as an attribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "attributes")]
+    pub attributes: Option<BTreeMap<String, Vec<String>>>,
     /// Every device that no earlier stage selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("rest can only be true: leave it out otherwise"))]

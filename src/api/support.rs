@@ -17,7 +17,7 @@ pub use requests::{DOCUMENTS, Document, Origin as FieldOrigin};
 pub use row::{Row, Support};
 
 use super::{CloudKind, Kind, OtaPackageSpec, OtaRolloutSpec};
-use refusal::at;
+use refusal::each;
 use serde::Serialize;
 
 /// The rows of a kind; an `OtaCloud` has none, because it names its cloud.
@@ -63,12 +63,13 @@ pub fn refusals_at(cloud: CloudKind, kind: Kind, path: &str, part: &impl Seriali
     let manifest = path.rsplit('.').fold(part, |inner, field| serde_json::json!({field: inner}));
     let is_below =
         |field: &str| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    let refused = rows(kind).iter().filter_map(|row| match row.of(cloud) {
-        Support::Refused(instead) if at(&manifest, row.field).is_some() => Some(Refusal {
-            path: row.field.to_owned(),
-            message: format!("not supported by {cloud}: {instead}"),
-        }),
-        _ => None,
+    let refused = rows(kind).iter().flat_map(|row| match row.of(cloud) {
+        Support::Refused(instead) => {
+            let message = format!("not supported by {cloud}: {instead}");
+            let places = each(&manifest, row.field).into_iter();
+            places.map(|(path, _)| Refusal { path, message: message.clone() }).collect()
+        }
+        _ => Vec::new(),
     });
     let refused = refused.chain(limits::check(cloud, kind, &manifest));
     let refused = refused.chain(files::check(cloud, kind, &manifest));

@@ -178,6 +178,17 @@ pub enum Call {
         /// Position in the list.
         cursor: Cursor,
     },
+    /// A page of the ids of the devices that have one of these values as an attribute.
+    ListDevicesByAttribute {
+        /// The cloud's product id, as for a group.
+        product: String,
+        /// Name of the attribute.
+        name: String,
+        /// Any of these values.
+        values: Vec<String>,
+        /// Position in the list.
+        cursor: Cursor,
+    },
 }
 
 /// How a call may be repeated.
@@ -243,6 +254,7 @@ impl Call {
             Self::ShowDevice { .. } => "ShowDevice",
             Self::ListGroupDevices { .. } => "ListGroupDevices",
             Self::ListTaggedDevices { .. } => "ListTaggedDevices",
+            Self::ListDevicesByAttribute { .. } => "ListDevicesByAttribute",
         }
     }
 }
@@ -270,7 +282,7 @@ pub enum Reply {
     Presence(Page<DevicePresence>),
     /// To `ShowDevice`.
     Device(Device),
-    /// To `ListGroupDevices` and `ListTaggedDevices`.
+    /// To `ListGroupDevices`, `ListTaggedDevices` and `ListDevicesByAttribute`.
     DeviceIds(Page<String>),
     /// To `StopJob`, the deletes and `CheckModule`.
     Done,

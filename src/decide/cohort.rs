@@ -1,6 +1,7 @@
 //! Which device is in which stage: reproducible on any machine, without stored data per device.
 
 use super::keys::artifact_digest;
+use super::sets::{Chosen, Sets};
 use crate::api::{OtaPackage, OtaPackageSpec, OtaRolloutSpec, Percent, Select, Stage, StageStatus};
 use crate::cloud::Device;
 use sha2::{Digest, Sha256};
@@ -70,13 +71,15 @@ pub fn rank(seed: &str, device: &str) -> u64 {
 /// this is the whole membership.
 ///
 /// `count`: the lowest ranks, up to this number (devices of the stage count). `percent`: all ranks below this share of
-/// the rank space, so that a device that joins or leaves moves no other one. `devices`: these. `rest`: the others.
+/// the rank space, so that a device that joins or leaves moves no other one. `devices`: these. `groups` and `tags`: the devices
+/// of these sets, none while one of them is unknown. `rest`: the others.
 #[must_use]
 pub fn assign<'a>(
     stages: &[Stage],
     seed: &str,
     eligible: impl IntoIterator<Item = &'a str>,
     taken: &Taken<'_>,
+    sets: &Sets<'_>,
 ) -> Vec<Vec<&'a str>> {
     let free = eligible.into_iter().filter(|device| !taken.stage_of.contains_key(device));
     let mut ranked: Vec<(u64, &str)> = free.map(|device| (rank(seed, device), device)).collect();
@@ -86,7 +89,7 @@ pub fn assign<'a>(
     for (index, stage) in stages.iter().enumerate() {
         let held = taken.stage_of.values().filter(|held_by| **held_by == index).count();
         let chosen: Vec<(u64, &str)> =
-            if index < taken.closed { Vec::new() } else { choose(&stage.select, held, &ranked) };
+            if index < taken.closed { Vec::new() } else { choose(&stage.select, held, &ranked, sets) };
         let gone: BTreeSet<&str> = chosen.iter().map(|(_, device)| *device).collect();
         ranked.retain(|(_, device)| !gone.contains(device));
         additions.push(chosen.into_iter().map(|(_, device)| device).collect());
@@ -94,7 +97,12 @@ pub fn assign<'a>(
     additions
 }
 
-fn choose<'a>(select: &Select, held: usize, ranked: &[(u64, &'a str)]) -> Vec<(u64, &'a str)> {
+fn choose<'a>(
+    select: &Select,
+    held: usize,
+    ranked: &[(u64, &'a str)],
+    sets: &Sets<'_>,
+) -> Vec<(u64, &'a str)> {
     if let Some(count) = select.count {
         let missing = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(held);
         return ranked.iter().take(missing).copied().collect();
@@ -106,6 +114,10 @@ fn choose<'a>(select: &Select, held: usize, ranked: &[(u64, &'a str)]) -> Vec<(u
     if let Some(devices) = &select.devices {
         let named: BTreeSet<&str> = devices.iter().map(String::as_str).collect();
         return ranked.iter().filter(|(_, device)| named.contains(device)).copied().collect();
+    }
+    if let Some(chosen) = Chosen::by_stage(select) {
+        let members = chosen.members(sets).unwrap_or_default();
+        return ranked.iter().filter(|(_, device)| members.contains(device)).copied().collect();
     }
     // An empty select selects no devices.
     if select.rest == Some(true) { ranked.to_vec() } else { Vec::new() }
@@ -147,7 +159,8 @@ mod tests {
     }
 
     fn members(stages: &[Stage], fleet: &[String]) -> Vec<Vec<String>> {
-        let added = assign(stages, "seed", fleet.iter().map(String::as_str), &Taken::default());
+        let eligible = fleet.iter().map(String::as_str);
+        let added = assign(stages, "seed", eligible, &Taken::default(), &Sets::default());
         added.into_iter().map(|ids| ids.into_iter().map(str::to_owned).collect()).collect()
     }
 
@@ -166,7 +179,7 @@ mod tests {
     fn a_dispatched_stage_does_not_grow_and_its_late_devices_fall_into_the_next() {
         let stages = [stage("a", percent(100)), stage("b", rest())];
         let taken = Taken { stage_of: BTreeMap::from([("dev-0", 0)]), closed: 1 };
-        let added = assign(&stages, "seed", ["dev-0", "dev-1"], &taken);
+        let added = assign(&stages, "seed", ["dev-0", "dev-1"], &taken, &Sets::default());
         assert_eq!(added, [Vec::new(), vec!["dev-1"]]);
     }
 
@@ -174,7 +187,7 @@ mod tests {
     fn devices_that_a_count_stage_holds_already_are_counted() {
         let stages = [stage("a", count(2)), stage("b", rest())];
         let taken = Taken { stage_of: BTreeMap::from([("dev-0", 0)]), closed: 0 };
-        let added = assign(&stages, "seed", ["dev-0", "dev-1", "dev-2", "dev-3"], &taken);
+        let added = assign(&stages, "seed", ["dev-0", "dev-1", "dev-2", "dev-3"], &taken, &Sets::default());
         assert_eq!((added[0].len(), added[1].len()), (1, 2));
     }
 

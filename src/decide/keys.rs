@@ -61,9 +61,14 @@ fn canonical(spec: &OtaRolloutSpec) -> OtaRolloutSpec {
     let targets = &mut spec.targets;
     let sets = [targets.devices.as_mut(), targets.groups.as_mut(), Some(&mut targets.from_versions)];
     sets.into_iter().flatten().for_each(sort_set);
-    targets.tags.iter_mut().flat_map(|tags| tags.values_mut()).for_each(sort_set);
+    let labels = [targets.tags.as_mut(), targets.attributes.as_mut()];
+    labels.into_iter().flatten().flat_map(BTreeMap::values_mut).for_each(sort_set);
     targets.exclude.iter_mut().for_each(|exclude| sort_set(&mut exclude.devices));
-    spec.stages.iter_mut().filter_map(|stage| stage.select.devices.as_mut()).for_each(sort_set);
+    for select in spec.stages.iter_mut().map(|stage| &mut stage.select) {
+        [select.devices.as_mut(), select.groups.as_mut()].into_iter().flatten().for_each(sort_set);
+        let labels = [select.tags.as_mut(), select.attributes.as_mut()];
+        labels.into_iter().flatten().flat_map(BTreeMap::values_mut).for_each(sort_set);
+    }
     spec
 }
 

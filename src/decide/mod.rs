@@ -20,6 +20,7 @@ pub mod package;
 pub mod preview;
 pub mod rollout;
 pub mod safeguards;
+pub mod sets;
 pub mod stage;
 pub mod stats;
 #[cfg(test)]
@@ -30,7 +31,8 @@ pub mod window;
 use crate::api::{Intent, OtaPackage, OtaRollout, time_text};
 use crate::cloud::{Capabilities, Device, DeviceResult, Job, NewJob, NewPackage, Package};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use sets::Sets;
+use std::collections::BTreeMap;
 
 /// An observation, and when it began: everything that happened before `at` is in it (less the cloud's lag).
 #[derive(Clone, Debug, PartialEq)]
@@ -100,8 +102,8 @@ pub struct RolloutView<'a> {
 pub struct Fleet<'a> {
     /// Every device of the product, by id.
     pub devices: &'a BTreeMap<String, Device>,
-    /// Ids that groups or tags resolve to; none when the targets name no groups or tags.
-    pub members: Option<BTreeSet<String>>,
+    /// The sets of devices that targets and stages name.
+    pub sets: Sets<'a>,
 }
 
 /// A decision.

@@ -4,12 +4,13 @@
 
 use super::defaults;
 use super::keys::is_verification_of;
+use super::sets::Chosen;
 use crate::api::{
-    IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, Targets, VERIFIED,
+    IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, VERIFIED,
     Verification, VerificationStatus, condition_is_true, support::Refusal,
 };
 use crate::cloud::{
-    Capabilities, DeviceOutcome, DeviceScope, Job, JobState, NewJob, PackageKey, PackageKind,
+    Capabilities, DeviceOutcome, DeviceScope, DeviceSet, Job, JobState, NewJob, PackageKey, PackageKind,
 };
 use std::collections::BTreeSet;
 
@@ -38,15 +39,8 @@ pub enum Need {
     Fleet(DeviceScope),
     /// Which devices of a product are connected. Costs nothing where rows of devices report it.
     Presence(DeviceScope),
-    /// The ids of a group's devices.
-    Group(String),
-    /// The ids of the devices that carry this tag with one of these values. Several keys are all required: intersect.
-    Tag {
-        /// Tag key.
-        key: String,
-        /// Any of these values.
-        values: Vec<String>,
-    },
+    /// The ids of the devices of a set that targets or a stage select.
+    Set(DeviceSet),
 }
 
 /// Natural key of the package in its account.
@@ -122,10 +116,9 @@ fn presence(rollout: &OtaRollout, package: &OtaPackage, compares: bool) -> Optio
     is_needed.then(|| Need::Presence(package_key(package).scope()))
 }
 
-/// What must be observed to know which devices another rollout of the same product targets: its groups or tags.
-#[must_use]
-pub fn for_rival(rival: &OtaRollout) -> Vec<Need> {
-    sets(&rival.spec.targets).collect()
+/// What must be observed to know which devices a rollout of the same product targets: the sets that it names.
+pub fn target_sets(rollout: &OtaRollout) -> impl Iterator<Item = Need> {
+    Chosen::by_targets(&rollout.spec.targets).into_iter().flat_map(Chosen::sets).map(Need::Set)
 }
 
 /// True when the package may be sent to devices: ready and verified, according to its current spec.
@@ -208,16 +201,18 @@ pub(super) fn unasked(jobs: usize) -> Option<String> {
 
 fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     let targets = &rollout.spec.targets;
-    if let Some(devices) = targets.devices.as_ref().filter(|devices| devices.len() <= MAX_SINGLE_DEVICES) {
-        return vec![Need::Devices(sorted(devices))];
-    }
-    std::iter::once(Need::Fleet(package_key(package).scope())).chain(sets(targets)).collect()
+    let few = targets.devices.as_ref().filter(|devices| devices.len() <= MAX_SINGLE_DEVICES);
+    let devices = few
+        .map_or_else(|| Need::Fleet(package_key(package).scope()), |devices| Need::Devices(sorted(devices)));
+    let needed: BTreeSet<Need> = target_sets(rollout).chain(stage_sets(rollout)).collect();
+    std::iter::once(devices).chain(needed).collect()
 }
 
-fn sets(targets: &Targets) -> impl Iterator<Item = Need> + '_ {
-    let groups = targets.groups.iter().flatten().cloned().map(Need::Group);
-    let tags = targets.tags.iter().flatten();
-    groups.chain(tags.map(|(key, values)| Need::Tag { key: key.clone(), values: sorted(values) }))
+/// The sets that stages select by, also those of stages that were dispatched: a new run begins with all of them.
+fn stage_sets(rollout: &OtaRollout) -> impl Iterator<Item = Need> {
+    let chosen = rollout.spec.stages.iter().filter_map(|stage| Chosen::by_stage(&stage.select));
+    let sets: BTreeSet<DeviceSet> = chosen.flat_map(Chosen::sets).collect();
+    sets.into_iter().map(Need::Set)
 }
 
 /// True when as many devices run the package as the verification requires now.

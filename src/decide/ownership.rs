@@ -8,6 +8,7 @@ mod foreseen;
 
 pub use foreseen::{Foreseen, foresee};
 
+use super::sets::Chosen;
 use super::stage::Target;
 use super::version_order;
 use crate::api::{OtaPackage, OtaRollout};
@@ -146,7 +147,7 @@ impl<'a> Claim<'a> {
         let targets = &of.rollout.spec.targets;
         let selected = match &targets.devices {
             Some(devices) => Selected::Ids(devices.iter().map(String::as_str).collect()),
-            None if targets.groups.is_some() || targets.tags.is_some() => {
+            None if Chosen::by_targets(targets).is_some() => {
                 of.members.map_or(Selected::Unread, Selected::Members)
             }
             None if targets.all == Some(true) => Selected::All,

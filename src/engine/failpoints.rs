@@ -24,7 +24,7 @@ pub const WRITES: [&str; 16] = [
 ];
 
 /// The calls, by [`crate::cloud::Call::operation`].
-pub const CALLS: [&str; 18] = [
+pub const CALLS: [&str; 19] = [
     "CheckModule",
     "PermitUpload",
     "Upload",
@@ -43,6 +43,7 @@ pub const CALLS: [&str; 18] = [
     "ShowDevice",
     "ListGroupDevices",
     "ListTaggedDevices",
+    "ListDevicesByAttribute",
 ];
 
 /// Before or after a write or call.

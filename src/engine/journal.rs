@@ -213,6 +213,7 @@ mod tests {
             page_size: 10,
             device_pages: &[50],
             presence_page: 0,
+            set_page: 50,
             lists_software: true,
             lists_jobs_by_package: false,
             shows_offline_after: Some(SignedDuration::ZERO),

@@ -249,6 +249,39 @@ fn names_of_devices_are_those_that_the_objects_cloud_can_have() {
 }
 
 #[test]
+fn groups_and_tags_of_stages_are_refused_by_their_place_where_the_cloud_has_none() {
+    let rollout = json!({
+        "targets": {"tags": {"a.b": ["x"]}},
+        "stages": [
+            {"select": {"count": 1}},
+            {"select": {"groups": ["Z-9"]}},
+            {"select": {"tags": {"site": ["x"]}}},
+            {"select": {"tags": {"a b": ["x"]}}},
+        ],
+    });
+    let told = |cloud: CloudKind| {
+        let told = refusals(cloud, Kind::OtaRollout, &rollout).into_iter();
+        let told: Vec<String> =
+            told.map(|refusal| format!("{}: {}", refusal.path, refusal.message)).collect();
+        if told.is_empty() { cloud.to_string() } else { format!("{cloud}\n  {}", told.join("\n  ")) }
+    };
+    insta::assert_snapshot!(CloudKind::ALL.map(told).join("\n"), @r#"
+    huaweiIotda
+      spec.stages[1].select.groups: "Z-9" is not a group id of huaweiIotda: use up to 36 hexadecimal digits and -
+      spec.stages[3].select.tags: "a b" is not the key of a tag of huaweiIotda: use letters, digits, Chinese characters, ., - and _
+    oceanConnect
+      spec.targets.tags: not supported by oceanConnect: the platform has no tags: use targets.groups or targets.devices
+      spec.stages[2].select.tags: not supported by oceanConnect: the platform has no tags: use select.groups or select.devices
+      spec.stages[3].select.tags: not supported by oceanConnect: the platform has no tags: use select.groups or select.devices
+    aliyunIot
+    enos
+      spec.stages[1].select.groups: not supported by enos: the OTA service of EnOS has no groups: use select.tags or select.devices
+      spec.targets.tags: enos cannot search for the tag "a.b": use a key of letters, digits, _ and -
+      spec.stages[3].select.tags: enos cannot search for the tag "a b": use a key of letters, digits, _ and -
+    "#);
+}
+
+#[test]
 fn a_client_refuses_what_admission_would_refuse_whichever_way_a_job_came_to_it() {
     let spec = serde_json::from_value(json!({
         "endpoint": "http://127.0.0.1:1", "region": "r", "projectId": "p", "appId": "a"

@@ -26,6 +26,13 @@ fn the_first_release_of_the_front_page_works_as_written() {
 }
 
 #[test]
+fn the_devices_of_a_tag_are_chosen_as_written() {
+    let mut reader = Reader::new();
+    reader.follows("docs/guides/choose-devices.md", &text("docs/guides/choose-devices.md"));
+    reader.is_at_the_end_of("a stage by tag", 6);
+}
+
+#[test]
 fn the_rehearsal_works_as_written() {
     let mut reader = Reader::with_examples();
     reader.follows("docs/guides/rehearse.md", &text("docs/guides/rehearse.md"));

@@ -24,6 +24,7 @@ mod pace;
 mod prices;
 mod pruning;
 mod requests;
+mod sets;
 mod somebody;
 mod strangers;
 mod surroundings;

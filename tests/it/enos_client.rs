@@ -1,5 +1,7 @@
 //! The client of EnOS: what it sends, what it makes of answers, and how it signs in. The cloud is a script.
 
+mod tags;
+
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rollwave::{

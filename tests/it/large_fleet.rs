@@ -202,6 +202,7 @@ fn limits() -> Capabilities {
         page_size: 50,
         device_pages: &[50],
         presence_page: 0,
+        set_page: 50,
         lists_software: true,
         lists_jobs_by_package: false,
         shows_offline_after: Some(SignedDuration::ZERO),

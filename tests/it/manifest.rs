@@ -213,9 +213,9 @@ fn bad_stages_are_refused_in_plain_words() {
     --
     f.yaml:42:22: spec.stages[2].select.rest: rest can only be true: leave it out otherwise
     --
-    f.yaml:44:15: spec.stages[3].select: set exactly one of count, percent, devices, rest
+    f.yaml:44:15: spec.stages[3].select: set exactly one of count, percent, devices, groups, tags, attributes, rest
     --
-    f.yaml:37:15: spec.stages[1].select: set exactly one of count, percent, devices, rest
+    f.yaml:37:15: spec.stages[1].select: set exactly one of count, percent, devices, groups, tags, attributes, rest
     --
     f.yaml:37:16: spec.stages[1].select.precent: unknown field `precent`: did you mean `percent`?
     "##);
@@ -312,9 +312,9 @@ fn bad_targets_and_stop_rules_are_refused_in_plain_words() {
     --
     f.yaml:45:60: spec.stop[0].maxFailure: expected a whole number or a percentage, found a list
     --
-    f.yaml:27:5: spec.targets: set exactly one of all, devices, groups, tags
+    f.yaml:27:5: spec.targets: set exactly one of all, devices, groups, tags, attributes
     --
-    f.yaml:27:5: spec.targets: set exactly one of all, devices, groups, tags
+    f.yaml:27:5: spec.targets: set exactly one of all, devices, groups, tags, attributes
     --
     f.yaml:28:19: spec.targets.tags.site[0]: "nörd" may contain only letters, digits, Chinese characters, ., - and _
     f.yaml:28:30: spec.targets.tags[""]: has 0 items, at least 1 required

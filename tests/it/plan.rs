@@ -18,6 +18,7 @@ mod retries;
 mod runs;
 mod safeguards;
 mod scenarios;
+mod sets;
 mod success;
 mod windows;
 pub(crate) mod world;

@@ -1,7 +1,7 @@
 //! Limits on the values of fields that apply to one cloud only. Sources: the documents of the create calls, as `docs/clouds.md`
 //! names them.
 
-use super::refusal::{Refusal, at};
+use super::refusal::{Refusal, at, each};
 use crate::api::{CloudKind, Kind, Period};
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ struct Limit {
     cloud: CloudKind,
     kind: Kind,
     field: &'static str,
-    /// Gets none when the field is absent.
+    /// Gets none when the field is absent, unless the field is one of the items of a list.
     wrong: fn(Option<&Value>) -> Option<String>,
 }
 
@@ -54,6 +54,11 @@ const LIMITS: &[Limit] = &[
         (period(interval?)? > 86_400).then(|| "enos accepts at most 24h".to_owned())
     }),
     limit(HuaweiIotda, OtaRollout, "spec.targets.groups", iotda_groups),
+    limit(HuaweiIotda, OtaRollout, "spec.stages[].select.groups", iotda_groups),
+    limit(HuaweiIotda, OtaRollout, "spec.targets.tags", iotda_tag_keys),
+    limit(HuaweiIotda, OtaRollout, "spec.stages[].select.tags", iotda_tag_keys),
+    limit(Enos, OtaRollout, "spec.targets.tags", enos_tags),
+    limit(Enos, OtaRollout, "spec.stages[].select.tags", enos_tags),
     limit(HuaweiIotda, OtaRollout, "spec.delivery.retry.interval", iotda_interval),
     limit(HuaweiIotda, OtaPackage, "spec.verification.delivery.retry.interval", iotda_interval),
     limit(HuaweiIotda, OtaRollout, "spec.delivery.tags", iotda_tags),
@@ -70,9 +75,14 @@ const LIMITS: &[Limit] = &[
 /// Values of `spec` that this cloud does not accept.
 pub(super) fn check(cloud: CloudKind, kind: Kind, spec: &Value) -> Vec<Refusal> {
     let rules = LIMITS.iter().filter(|limit| limit.cloud == cloud && limit.kind == kind);
-    let found = rules.filter_map(|limit| {
-        let message = (limit.wrong)(at(spec, limit.field))?;
-        Some(Refusal { path: limit.field.to_owned(), message })
+    let found = rules.flat_map(|limit| {
+        let places = each(spec, limit.field).into_iter().map(|(path, value)| (path, Some(value)));
+        let mut places: Vec<(String, Option<&Value>)> = places.collect();
+        if places.is_empty() && !limit.field.contains("[]") {
+            places.push((limit.field.to_owned(), None));
+        }
+        let refused = |(path, value)| Some(Refusal { path, message: (limit.wrong)(value)? });
+        places.into_iter().filter_map(refused).collect::<Vec<_>>()
     });
     found.collect()
 }
@@ -118,6 +128,22 @@ fn iotda_groups(groups: Option<&Value>) -> Option<String> {
     let fits = |id: &&str| id.len() <= 36 && id.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     let wrong = groups?.as_array()?.iter().filter_map(Value::as_str).find(|id| !fits(id))?;
     Some(format!("{wrong:?} is not a group id of huaweiIotda: use up to 36 hexadecimal digits and -"))
+}
+
+/// `tag_key`: the same characters as a value.
+fn iotda_tag_keys(tags: Option<&Value>) -> Option<String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '\u{4e00}'..='\u{9fa5}');
+    let wrong = tags?.as_object()?.keys().find(|key| !key.chars().all(fits))?;
+    Some(format!(
+        "{wrong:?} is not the key of a tag of huaweiIotda: use letters, digits, Chinese characters, ., - and _"
+    ))
+}
+
+/// The key of a tag stands in a search expression without quotes.
+fn enos_tags(tags: Option<&Value>) -> Option<String> {
+    let is_key = |key: &str| key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let wrong = tags?.as_object()?.keys().find(|key| !is_key(key))?;
+    Some(format!("enos cannot search for the tag {wrong:?}: use a key of letters, digits, _ and -"))
 }
 
 fn iotda_tags(tags: Option<&Value>) -> Option<String> {

@@ -161,6 +161,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         page_size: limits::FIRMWARE_PAGE,
         device_pages: &[limits::NAME_PAGE, limits::BATCH],
         presence_page: 0,
+        set_page: limits::NAME_PAGE,
         lists_software: false,
         lists_jobs_by_package: true,
         shows_offline_after: Some(SignedDuration::ZERO),

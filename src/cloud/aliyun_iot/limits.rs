@@ -134,6 +134,9 @@ pub fn check(call: &Call) -> Result<(), CallError> {
             check.absent("JobId", true, "create another job instead")
         }
         Call::ListDevices { scope, .. } => check.scope(scope),
+        Call::ListDevicesByAttribute { .. } => {
+            Err(check.invalid("attributes", "devices have none", "use spec.targets.tags"))
+        }
         Call::ListPresence { .. } => {
             check.absent("DeviceStatus", true, "list the devices of the product: their rows report it")
         }

@@ -142,7 +142,7 @@ fn of_call(call: &Call) -> Result<Option<Action>, String> {
             action.with("Tag.1.TagValue", value).page(page, limits::NAME_PAGE)
         }
         Call::Upload { .. } => return Err("an upload is sent to the object store".to_owned()),
-        Call::DeleteJob { .. } | Call::ListPresence { .. } => {
+        Call::DeleteJob { .. } | Call::ListPresence { .. } | Call::ListDevicesByAttribute { .. } => {
             return Err("not supported by Alibaba Cloud".to_owned());
         }
     }))

@@ -73,7 +73,8 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         Call::CheckModule { .. }
         | Call::Upload { .. }
         | Call::DeleteJob { .. }
-        | Call::ListPresence { .. } => Err("the call has no such response".to_owned()),
+        | Call::ListPresence { .. }
+        | Call::ListDevicesByAttribute { .. } => Err("the call has no such response".to_owned()),
     }
 }
 

@@ -2,7 +2,8 @@
 //! pages of ota-firmwares and ota-jobs (2.2 to 3.1), pagination, StringI18n.
 //!
 //! *Assumed*, because no document specifies it: 1,000 devices in a job or a request; 64 characters of letters, digits, `_`, `-`
-//! and `.` in keys and ids.
+//! and `.` in keys and ids; 128 characters in the keys and values of tags and
+//! attributes, and letters, digits, `_` and `-` in their keys.
 
 use super::expression::is_writable;
 use crate::cloud::{
@@ -13,13 +14,15 @@ use crate::cloud::{
 /// Rows per page: at most 200, 50 are recommended (pagination).
 pub const PAGE_SIZE: usize = 50;
 /// Rows per page of Search Device: at most 200 (search_device 2.1.0).
-pub const PRESENCE_PAGE: usize = 200;
+pub const SEARCH_PAGE: usize = 200;
 /// Devices per job.
 pub const JOB_DEVICES: usize = 1000;
 /// Devices per search for tasks: a job has one task per device, so that one page has all of them.
 pub const QUESTION_DEVICES: usize = PAGE_SIZE;
 /// Characters of `desc` (console of 2019).
 const DESCRIPTION: usize = 100;
+/// Characters of the key or of a value of a tag or an attribute.
+const LABEL_LENGTH: usize = 128;
 /// Characters of a version: it appears in a form, in names and in expressions.
 const VERSION_LENGTH: usize = 256;
 
@@ -60,12 +63,21 @@ pub fn check(call: &Call) -> Result<(), CallError> {
             "the OTA service of EnOS has no groups",
             "list devices in spec.targets.devices",
         )),
-        Call::ListTaggedDevices { .. } => Err(check.invalid(
-            "tags",
-            "the OTA service of EnOS has no tags",
-            "list devices in spec.targets.devices",
-        )),
+        Call::ListTaggedDevices { product, key, values, .. } => {
+            check.id("productKey", product)?;
+            check.label("tags", key, values)
+        }
+        Call::ListDevicesByAttribute { product, name, values, .. } => {
+            check.id("productKey", product)?;
+            check.label("attributes", name, values)
+        }
     }
+}
+
+/// Whether a character may appear in the key of a tag, or the name of an attribute: a dot would begin another field of an expression.
+#[must_use]
+pub const fn is_key_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
 }
 
 struct Check {
@@ -138,6 +150,14 @@ impl Check {
     fn named(&self, named: &NamedDevices) -> Checked {
         self.some("deviceKey", named.ids.is_empty(), "name at least one device")?;
         self.devices(&named.ids, QUESTION_DEVICES)
+    }
+
+    /// A tag or an attribute with its values, as an expression can name them. A key stands there without quotes.
+    fn label(&self, field: &str, key: &str, values: &[String]) -> Checked {
+        self.text(field, key, LABEL_LENGTH, is_key_character, "letters, digits, _ and - in the key")?;
+        self.some(field, values.is_empty(), "name at least one value")?;
+        let words = "no quotes, backslashes or control characters";
+        values.iter().try_for_each(|value| self.text(field, value, LABEL_LENGTH, is_writable, words))
     }
 
     fn id(&self, field: &str, value: &str) -> Checked {

@@ -15,6 +15,9 @@ use serde_json::Value;
 const TOKEN_EXPIRED: i64 = 1203;
 /// No such path or action (platform).
 const NO_API: &str = "99404";
+/// Search Device needs it (search_device: operation permissions).
+const GRANT_SEARCH: &str =
+    "grant the application the permission Read of Device Management, or select devices by id";
 /// From this difference on, this machine's clock is reported as wrong. The limit is not documented: *assumed*.
 const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
@@ -38,7 +41,12 @@ pub fn of_answer(call: &Call, response: &WireResponse, now: Timestamp) -> Option
     };
     let message = details.message.unwrap_or_else(|| "the response has no code and no message".to_owned());
     let mut error = CallError::new(class, call.operation(), message);
-    error.next_step = next_step(class, details.code, clock_advice(response, now, MOST_SKEW));
+    error.next_step = match (class, call) {
+        (ErrorClass::Forbidden, Call::ListTaggedDevices { .. } | Call::ListDevicesByAttribute { .. }) => {
+            GRANT_SEARCH.to_owned()
+        }
+        _ => next_step(class, details.code, clock_advice(response, now, MOST_SKEW)),
+    };
     error.status = Some(response.status);
     error.code = details.code.map(|code| code.to_string());
     error.request_id = details.request_id;

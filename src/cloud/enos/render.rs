@@ -20,6 +20,9 @@ const JOBS: &str = "/connect-service/v2.1/ota-jobs";
 const DEVICES: &str = "/connect-service/v2.1/devices";
 /// Rows without a projection contain the secret of each device (search_device 2.1.0).
 const PRESENCE_FIELDS: &[&str] = &["deviceKey", "status"];
+/// The tags show that the cloud compared them.
+const TAGGED_FIELDS: &[&str] = &["productKey", "deviceKey", "deviceTags"];
+const ATTRIBUTE_FIELDS: &[&str] = &["productKey", "deviceKey", "deviceAttributes"];
 const JSON: &str = "application/json;charset=UTF-8";
 
 /// Prefix of the names of Rollwave's jobs.
@@ -65,16 +68,30 @@ pub fn render(spec: &Enos, call: &Call) -> Result<Option<WireRequest>, CallError
         Call::ListDevices { scope, cursor } => {
             request.search(FIRMWARES, "searchDeviceUpgrade", all.equal("productKey", &scope.product), cursor)
         }
-        Call::ListPresence { product, cursor } => request.presence(product, cursor),
+        Call::ListPresence { product, cursor } => {
+            request.devices(all.equal("productKey", product), PRESENCE_FIELDS, cursor)
+        }
+        Call::ListTaggedDevices { product, key, values, cursor } => {
+            request.devices(labelled(product, &format!("deviceTags.{key}"), values), TAGGED_FIELDS, cursor)
+        }
+        Call::ListDevicesByAttribute { product, name, values, cursor } => {
+            let expression = labelled(product, &format!("deviceAttributes.{name}"), values);
+            request.devices(expression, ATTRIBUTE_FIELDS, cursor)
+        }
         // Refused by the limits.
         Call::CheckModule { .. }
         | Call::PermitUpload { .. }
         | Call::Upload { .. }
         | Call::ShowDevice { .. }
-        | Call::ListGroupDevices { .. }
-        | Call::ListTaggedDevices { .. } => Err(request.invalid("EnOS does not support this call")),
+        | Call::ListGroupDevices { .. } => Err(request.invalid("EnOS does not support this call")),
     };
     made.map(Some)
+}
+
+/// Devices of a product that have one of these values in a field.
+fn labelled(product: &str, field: &str, values: &[String]) -> Option<Expression> {
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    Expression::all().equal("productKey", product)?.one_of(field, &values)
 }
 
 struct Request<'a> {
@@ -131,11 +148,17 @@ impl Request<'_> {
         self.post(path, &[("action", action)], &search)
     }
 
-    fn presence(&self, product: &str, cursor: &Cursor) -> Result<WireRequest, CallError> {
+    /// A search for devices, whose rows have these fields alone.
+    fn devices(
+        &self,
+        expression: Option<Expression>,
+        fields: &'static [&'static str],
+        cursor: &Cursor,
+    ) -> Result<WireRequest, CallError> {
         let search = Search {
-            expression: self.text(Expression::all().equal("productKey", product))?,
-            pagination: page(cursor, limits::PRESENCE_PAGE),
-            projection: Some(PRESENCE_FIELDS),
+            expression: self.text(expression)?,
+            pagination: page(cursor, limits::SEARCH_PAGE),
+            projection: Some(fields),
         };
         self.post(DEVICES, &[("action", "search")], &search)
     }

@@ -11,7 +11,8 @@ use crate::cloud::{
     PackageRow, Page, Reply,
 };
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 /// The reply to a list that has nothing to show: of software, because EnOS supports firmware only, or of what the application
 /// may not search for.
@@ -63,14 +64,27 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
             Ok(Reply::Devices(page(body, cursor, |row| device(row, &scope.product))?))
         }
         Call::ListPresence { cursor, .. } => {
-            Ok(Reply::Presence(page_of(limits::PRESENCE_PAGE, body, cursor, presence)?))
+            Ok(Reply::Presence(page_of(limits::SEARCH_PAGE, body, cursor, presence)?))
+        }
+        Call::ListTaggedDevices { product, key, values, cursor } => {
+            let read = |row: wire::FoundDevice| {
+                let value = row.device_tags.get(key).cloned();
+                labelled(row, product, value, (key, values))
+            };
+            members(body, cursor, read).map(Reply::DeviceIds)
+        }
+        Call::ListDevicesByAttribute { product, name, values, cursor } => {
+            let read = |row: wire::FoundDevice| {
+                let value = row.device_attributes.get(name).cloned();
+                labelled(row, product, value, (name, values))
+            };
+            members(body, cursor, read).map(Reply::DeviceIds)
         }
         Call::CheckModule { .. }
         | Call::PermitUpload { .. }
         | Call::Upload { .. }
         | Call::ShowDevice { .. }
-        | Call::ListGroupDevices { .. }
-        | Call::ListTaggedDevices { .. } => Err("EnOS does not support this call".to_owned()),
+        | Call::ListGroupDevices { .. } => Err("EnOS does not support this call".to_owned()),
     }
 }
 
@@ -114,6 +128,40 @@ fn page_of<W: DeserializeOwned, T>(
     let items = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let next = (!is_last).then(|| cursor.next(at.total_size.to_string(), items.len())).transpose()?;
     Ok(Page { items, total: Some(at.total_size), next })
+}
+
+/// A page of the ids of devices that a search found. It decides which devices are upgraded, so an answer without rows is none,
+/// and a list whose size changed while it was read is read again from the start.
+fn members(
+    body: &[u8],
+    cursor: &Cursor,
+    read: impl Fn(wire::FoundDevice) -> Result<String, Unintelligible>,
+) -> Result<Page<String>, Unintelligible> {
+    let envelope: Envelope<IgnoredAny> = json(body)?;
+    let total = envelope.pagination.ok_or("the response to a search has no pagination")?.total_size;
+    if envelope.data.is_none() {
+        return Err("the response to a search has no data".to_owned());
+    }
+    if cursor.marker.as_ref().is_some_and(|before| *before != total.to_string()) {
+        return Err("the list changed while it was read: it is read again from the start".to_owned());
+    }
+    page_of(limits::SEARCH_PAGE, body, cursor, read)
+}
+
+/// A device that was searched for by a tag or an attribute: one of another product, or with another value, means that the cloud
+/// has not compared it. Attributes may be numbers.
+fn labelled(
+    row: wire::FoundDevice,
+    product: &str,
+    value: Option<Value>,
+    (key, values): (&String, &[String]),
+) -> Result<String, Unintelligible> {
+    expect(row.product_key.as_str(), product)?;
+    let text = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    if text.is_none_or(|text| !values.contains(&text)) {
+        return Err(format!("device {} was found, and does not have {key} as requested", row.device_key));
+    }
+    answer::id(row.device_key)
 }
 
 fn package(firmware: wire::Firmware) -> Package {

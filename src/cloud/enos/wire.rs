@@ -213,6 +213,18 @@ pub struct DeviceStatus {
     pub status: Option<String>,
 }
 
+/// A device that Search Device found, as it is projected.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundDevice {
+    pub product_key: String,
+    pub device_key: String,
+    #[serde(default)]
+    pub device_tags: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub device_attributes: BTreeMap<String, Value>,
+}
+
 fn number<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<N, D::Error> {
     let value = Value::deserialize(deserializer)?;
     read_number(&value).ok_or_else(|| Error::custom(format!("{value} is not a number")))

@@ -192,6 +192,7 @@ pub(in crate::cloud) fn capabilities(total_timeout: SignedDuration) -> Capabilit
         page_size: limits::PAGE_SIZE,
         device_pages: &[limits::PAGE_SIZE],
         presence_page: 0,
+        set_page: limits::PAGE_SIZE,
         lists_software: true,
         lists_jobs_by_package: false,
         shows_offline_after: Some(SignedDuration::ZERO),

@@ -116,6 +116,9 @@ pub fn check(call: &Call, app_id: &str) -> Result<(), CallError> {
         | Call::DeleteJob { id } => check.text(&TASK_ID, id),
         Call::CreateJob(job) => check.job(job),
         Call::ListDevices { scope, .. } => check.text(&PRODUCT_ID, &scope.product),
+        Call::ListDevicesByAttribute { .. } => {
+            Err(check.invalid("attributes", "devices of IoTDA have none", "use spec.targets.tags"))
+        }
         Call::ListPresence { .. } => {
             Err(check.invalid("status", "rows of devices report it", "list the devices of the product"))
         }

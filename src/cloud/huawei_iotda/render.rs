@@ -44,7 +44,8 @@ pub fn render(spec: &HuaweiIotda, call: &Call) -> Result<WireRequest, CallError>
         Call::CheckModule { .. }
         | Call::PermitUpload { .. }
         | Call::Upload { .. }
-        | Call::ListPresence { .. } => Err(limits::no_upload()),
+        | Call::ListPresence { .. }
+        | Call::ListDevicesByAttribute { .. } => Err(limits::no_upload()),
         Call::DeletePackage { id } => Ok(request.delete(&["ota-upgrades", "packages", id])),
         Call::ListJobs { kind, cursor } => {
             let mut query = request.app_page(cursor);

@@ -28,7 +28,8 @@ pub fn read(call: &Call, body: &[u8]) -> Result<Reply, Unintelligible> {
         Call::CheckModule { .. }
         | Call::PermitUpload { .. }
         | Call::Upload { .. }
-        | Call::ListPresence { .. } => Err("IoTDA does not support this call".to_owned()),
+        | Call::ListPresence { .. }
+        | Call::ListDevicesByAttribute { .. } => Err("IoTDA does not support this call".to_owned()),
         Call::CreatePackage(new) => {
             let created = package(json(body)?)?;
             expect(&created.row.key, &new.key)?;

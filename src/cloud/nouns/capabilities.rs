@@ -36,6 +36,8 @@ pub struct Capabilities {
     /// Devices per call of [`Call::ListPresence`](crate::cloud::Call::ListPresence); 0 where there is no such call, because
     /// rows of devices report whether they are connected.
     pub presence_page: usize,
+    /// Devices per call of a page of a [`DeviceSet`](crate::cloud::DeviceSet).
+    pub set_page: usize,
     /// Whether software has separate lists.
     pub lists_software: bool,
     /// Whether jobs are listed per package.

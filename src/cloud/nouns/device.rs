@@ -1,6 +1,7 @@
 //! Devices, and their results in jobs.
 
 use super::PackageKind;
+use std::fmt;
 
 /// The devices of a product, whole or one module of each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +27,38 @@ pub struct NamedDevices {
     pub product: String,
     /// Cloud's ids.
     pub ids: Vec<String>,
+}
+
+/// A set of devices of a product that the cloud keeps, by the name that manifests use.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeviceSet {
+    /// The devices of a group, by the cloud's id of the group.
+    Group(String),
+    /// The devices that carry a tag with one of these values.
+    Tag {
+        /// Tag key.
+        key: String,
+        /// Any of these values; sorted.
+        values: Vec<String>,
+    },
+    /// The devices that have one of these values as an attribute.
+    Attribute {
+        /// Name of the attribute.
+        name: String,
+        /// Any of these values; sorted.
+        values: Vec<String>,
+    },
+}
+
+impl fmt::Display for DeviceSet {
+    /// `group north`, `tag site=north,south`, `attribute model=x1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(group) => write!(f, "group {group}"),
+            Self::Tag { key, values } => write!(f, "tag {key}={}", values.join(",")),
+            Self::Attribute { name, values } => write!(f, "attribute {name}={}", values.join(",")),
+        }
+    }
 }
 
 /// A device.

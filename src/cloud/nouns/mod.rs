@@ -8,7 +8,7 @@ mod upload;
 
 pub use crate::api::{CloudKind, Delivery, PackageType as PackageKind};
 pub use capabilities::{Capabilities, JobIdentity, RowsLack, Uploads};
-pub use device::{Device, DeviceOutcome, DevicePresence, DeviceResult, DeviceScope, NamedDevices};
+pub use device::{Device, DeviceOutcome, DevicePresence, DeviceResult, DeviceScope, DeviceSet, NamedDevices};
 pub use job::{Job, JobCounts, JobPurpose, JobState, NewJob};
 pub use package::{
     ArtifactRef, CloudVerification, HeldArtifact, HeldFile, LocalFile, NewArtifact, NewFile, NewPackage,

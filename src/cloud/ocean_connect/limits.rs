@@ -45,6 +45,9 @@ pub fn check(call: &Call) -> Result<(), CallError> {
         Call::ListTaggedDevices { .. } => {
             refuse("spec.targets.tags: devices of OceanConnect have no tags", "use spec.targets.groups")
         }
+        Call::ListDevicesByAttribute { .. } => {
+            refuse("spec.targets.attributes: devices of OceanConnect have none", "use spec.targets.groups")
+        }
         Call::CreateJob(job) => match job_problem(job) {
             Some((what, next_step)) => refuse(&what, next_step),
             None => delivery::check(CloudKind::OceanConnect, call.operation(), job),

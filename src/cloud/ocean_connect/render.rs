@@ -79,7 +79,8 @@ pub fn render(spec: &OceanConnect, call: &Call) -> Result<WireRequest, CallError
         | Call::StopJob { .. }
         | Call::DeleteJob { .. }
         | Call::ListPresence { .. }
-        | Call::ListTaggedDevices { .. } => {
+        | Call::ListTaggedDevices { .. }
+        | Call::ListDevicesByAttribute { .. } => {
             return Err(CallError::new(
                 ErrorClass::Invalid,
                 call.operation(),

@@ -103,7 +103,10 @@ fn select_the_same(a: &Targets, b: &Targets) -> bool {
         }
         (None, None) => {
             let is_all = a.all == Some(true) || b.all == Some(true);
-            is_all || both(&a.groups, &b.groups) || (a.tags.is_some() && a.tags == b.tags)
+            is_all
+                || both(&a.groups, &b.groups)
+                || (a.tags.is_some() && a.tags == b.tags)
+                || (a.attributes.is_some() && a.attributes == b.attributes)
         }
     }
 }

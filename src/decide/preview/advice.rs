@@ -2,12 +2,13 @@
 
 use super::{PreviewStage, comparison};
 use crate::api::{OtaPackage, OtaRollout, OtaRolloutStatus, Owner, StopMethod, StopRule, counted, verb};
-use crate::cloud::{Capabilities, Device, DeviceScope, RowsLack};
+use crate::cloud::{Capabilities, Device, DeviceScope, DeviceSet, RowsLack};
 use crate::decide::needs::Need;
 use crate::decide::rollout::gates;
 use crate::decide::rollout::stop_rules;
+use crate::decide::sets::Chosen;
 use crate::decide::{Action, PackageView, RolloutView, cohort, defaults, safeguards};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Calls of one operation, and the formula.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +49,7 @@ pub fn watching(needs: &[Need], limits: &Capabilities, known: &Known) -> Vec<(Ne
         Need::Jobs(_) => jobs(limits, known),
         Need::Fleet(scope) => vec![fleet(scope, limits, known)],
         Need::Presence(_) => presence(limits, known).into_iter().collect(),
-        Need::Group(_) => vec![listed("ListGroupDevices", known.devices, "devices at most", limits)],
-        Need::Tag { .. } => vec![listed("ListTaggedDevices", known.devices, "devices at most", limits)],
+        Need::Set(set) => vec![of_set(set, limits, known)],
         Need::Devices(_) if !limits.shows_devices => vec![fleet_of(limits.device_pages, known)],
         Need::Devices(ids) => vec![Estimate {
             operation: "ShowDevice",
@@ -58,6 +58,22 @@ pub fn watching(needs: &[Need], limits: &Capabilities, known: &Known) -> Vec<(Ne
         }],
     };
     needs.iter().flat_map(|need| estimates(need).into_iter().map(|look| (need.clone(), look))).collect()
+}
+
+/// Some clouds list each value of a tag by itself.
+fn of_set(set: &DeviceSet, limits: &Capabilities, known: &Known) -> Estimate {
+    let (operation, more) = match set {
+        DeviceSet::Group(_) => ("ListGroupDevices", 0),
+        DeviceSet::Tag { values, .. } => ("ListTaggedDevices", values.len().saturating_sub(1)),
+        DeviceSet::Attribute { .. } => ("ListDevicesByAttribute", 0),
+    };
+    let (devices, size) = (known.devices, limits.set_page);
+    let each = if more == 0 { String::new() } else { format!(" + {more} for the other values") };
+    Estimate {
+        operation,
+        calls: pages(devices, size) + more as u64,
+        formula: format!("⌈{devices} devices at most / {size} per page⌉{each}"),
+    }
 }
 
 fn pages(rows: usize, size: usize) -> u64 {
@@ -203,7 +219,18 @@ pub(super) fn rollout_warnings(
         }
     }
     warnings.extend(excluded(end));
+    warnings.extend(unmatched(view));
     warnings
+}
+
+/// Sets that targets or stages select by, and that have no devices.
+fn unmatched(view: &RolloutView<'_>) -> Vec<String> {
+    let Some(fleet) = &view.fleet else { return Vec::new() };
+    let spec = &view.object.spec;
+    let stages = spec.stages.iter().filter_map(|stage| Chosen::by_stage(&stage.select));
+    let chosen = Chosen::by_targets(&spec.targets).into_iter().chain(stages);
+    let empty: BTreeSet<DeviceSet> = chosen.flat_map(|chosen| chosen.empty(&fleet.value.sets)).collect();
+    empty.iter().map(|set| format!("{set} matches no device")).collect()
 }
 
 /// A stop rule that requires more devices than all stages have.

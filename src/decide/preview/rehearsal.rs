@@ -129,13 +129,13 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
     stage.jobs = copied(view.jobs.as_ref());
     let fleet = view.fleet.as_ref();
     stage.devices = fleet.map(|seen| seen.value.devices.clone()).unwrap_or_default();
-    let members = fleet.and_then(|seen| seen.value.members.clone());
+    let sets = fleet.map(|seen| seen.value.sets.clone()).unwrap_or_default();
     if waits {
         stage.verify(view.package);
     }
     for _ in 0..MAX_PASSES {
         let (jobs, devices) = (stage.jobs.clone(), std::mem::take(&mut stage.devices));
-        let seen = fleet.map(|_| Fleet { devices: &devices, members: members.clone() });
+        let seen = fleet.map(|_| Fleet { devices: &devices, sets: sets.clone() });
         let plan = judge_rollout::plan(&RolloutView {
             object: &object,
             package: view.package,

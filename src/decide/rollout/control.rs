@@ -13,6 +13,7 @@ use crate::cloud::Device;
 use crate::decide::clocks::Clocks;
 use crate::decide::cohort::rank;
 use crate::decide::defaults::compares;
+use crate::decide::sets::Chosen;
 use crate::decide::stage::as_count;
 use crate::decide::stats::evidence::{Term, ln_evidence, threshold};
 use crate::decide::{Fleet, Seen};
@@ -39,11 +40,11 @@ pub fn is_worse(now: u32, then: u32) -> bool {
     evidence >= threshold(OUTAGE_CONFIDENCE)
 }
 
-/// A stage that names its devices was not drawn by rank: it may differ from the others in anything.
+/// A stage that names its devices, or a set of them, was not drawn by rank: it may differ from the others in anything.
 #[must_use]
 pub fn is_drawn(stages: &[Stage], name: &str) -> bool {
     let stage = stages.iter().find(|stage| stage.name == name);
-    stage.is_some_and(|stage| stage.select.devices.is_none())
+    stage.is_some_and(|stage| stage.select.devices.is_none() && Chosen::by_stage(&stage.select).is_none())
 }
 
 /// What the groups are taken from.

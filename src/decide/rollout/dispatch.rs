@@ -10,6 +10,7 @@ use crate::decide::busy::{Sight, holders};
 use crate::decide::cohort::{assign, other_product, rank, seed, select_digest};
 use crate::decide::keys::{JobSlot, job_token};
 use crate::decide::needs::{package_key, unasked, unsupported};
+use crate::decide::sets::Chosen;
 use crate::decide::stage::versions_of;
 use crate::decide::window::{self, Wait};
 use crate::decide::{Action, POLL, Requeue};
@@ -84,6 +85,10 @@ impl<'a> Pass<'_, 'a> {
     pub(super) fn note_unsent(&mut self) {
         let is_open = |stage: &StageStatus| stage.phase == StagePhase::Dispatching;
         let Some(index) = self.status.stages.iter().position(is_open) else { return };
+        if self.selected_by_sets(index).is_some_and(|members| members.is_none()) {
+            // It is unknown which devices the stage has: as many are unsent as before.
+            return;
+        }
         let devices = self.newcomers(index);
         self.status.stages[index].unsent = as_count(devices.len());
         self.unsent = Some((index, devices));
@@ -136,7 +141,7 @@ impl<'a> Pass<'_, 'a> {
             let message = format!("stage {name} waits for a request whose outcome is not known yet");
             return Some(Outcome::working(RolloutPhase::Progressing, Reason::DispatchBlocked, message));
         }
-        if let Some(message) = self.names_nobody(index, name) {
+        if let Some(message) = self.names_nobody(index, name).or_else(|| self.selects_nobody(index, name)) {
             return Some(Outcome::held(Reason::StageDevicesUnknown, message, false));
         }
         if self.would_skip_its_proof(index) {
@@ -150,6 +155,28 @@ impl<'a> Pass<'_, 'a> {
         self.status.stages[index].passed_at = Some(self.context.now);
         self.enter(index, StagePhase::Passed, Reason::StageEmpty, &format!("stage {name}: no devices"));
         None
+    }
+
+    /// The devices of the sets that a stage selects by, none while they are unknown; none when it selects in another way.
+    pub(super) fn selected_by_sets(&self, index: usize) -> Option<Option<BTreeSet<&'a str>>> {
+        let chosen = Chosen::by_stage(&self.context.stages.get(index)?.select)?;
+        Some(chosen.members(&self.context.fleet.value.sets))
+    }
+
+    /// Why a stage whose sets have no device of the product has none.
+    fn selects_nobody(&self, index: usize, name: &str) -> Option<String> {
+        let Context { package, fleet, stages, .. } = self.context;
+        let members = self.selected_by_sets(index)?.unwrap_or_default();
+        if members.iter().any(|id| fleet.value.devices.contains_key(*id)) {
+            return None;
+        }
+        let sets = Chosen::by_stage(&stages.get(index)?.select).map(Chosen::sets).unwrap_or_default();
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        Some(format!(
+            "stage {name} has no devices: no registered device of {} matches {}; correct select of the stage, or remove the stage",
+            package.spec.product,
+            sets.join(", ")
+        ))
     }
 
     /// Why a stage that names its devices has none.
@@ -284,7 +311,8 @@ impl<'a> Pass<'_, 'a> {
         let context = self.context;
         let seed = seed(&context.rollout.spec, context.package);
         let eligible = self.observed.population.eligible.iter().copied();
-        let mut stages = assign(&context.stages, &seed, eligible, &self.observed.taken);
+        let sets = &context.fleet.value.sets;
+        let mut stages = assign(&context.stages, &seed, eligible, &self.observed.taken, sets);
         if index < stages.len() { stages.swap_remove(index) } else { Vec::new() }
     }
 

@@ -24,15 +24,19 @@ const fn was_sent(stage: &StageStatus) -> bool {
 }
 
 impl<'a> Pass<'_, 'a> {
+    pub(super) fn ignores_new_devices(&self) -> bool {
+        self.context.rollout.spec.new_devices == NewDevices::Ignore
+    }
+
     /// Where new devices are ignored, those that belong to a dispatched stage are not eligible: they are counted instead.
     pub(super) fn ignore_new_devices(&mut self) {
-        if self.context.rollout.spec.new_devices != NewDevices::Ignore {
+        if !self.ignores_new_devices() {
             return;
         }
         let seed = seed(&self.context.rollout.spec, self.context.package);
         let taken = Taken { closed: 0, ..self.observed.taken.clone() };
         let eligible = self.observed.population.eligible.iter().copied();
-        let stages = assign(&self.context.stages, &seed, eligible, &taken);
+        let stages = assign(&self.context.stages, &seed, eligible, &taken, &self.context.fleet.value.sets);
         let sent = self.status.stages.iter().zip(stages).filter(|(stage, _)| was_sent(stage));
         let ignored: BTreeSet<&str> = sent.flat_map(|(_, devices)| devices).collect();
         self.observed.population.eligible.retain(|id| !ignored.contains(id));

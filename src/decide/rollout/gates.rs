@@ -135,14 +135,17 @@ impl Pass<'_, '_> {
         let spec = &self.context.package.spec;
         let target = Target { kind: spec.kind, version: &spec.version };
         let fleet = self.context.fleet.value.devices;
-        let runs_it = |id: &String| fleet.get(id).is_some_and(|device| target.is_reported_by(device));
-        let named = self.context.stages.get(index).and_then(|stage| stage.select.devices.as_ref());
-        let named: BTreeSet<&String> = named.into_iter().flatten().collect();
+        let runs_it = |id: &str| fleet.get(id).is_some_and(|device| target.is_reported_by(device));
+        let Some(stage) = self.context.stages.get(index) else { return 0 };
+        let listed = stage.select.devices.iter().flatten().map(String::as_str);
+        let of_sets = self.selected_by_sets(index).flatten().unwrap_or_default();
+        let of_sets = of_sets.into_iter().filter(|id| fleet.contains_key(*id));
+        let named: BTreeSet<&str> = listed.chain(of_sets).collect();
         if !named.iter().all(|id| runs_it(id)) {
             return 0;
         }
         let sent = &self.observed.taken.stage_of;
-        as_count(named.into_iter().filter(|id| !sent.contains_key(id.as_str())).count())
+        as_count(named.into_iter().filter(|id| !sent.contains_key(id)).count())
     }
 
     /// Judges every gate of the stage, and returns one that failed. A failure is final for this spec, and so is too many

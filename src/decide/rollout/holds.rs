@@ -14,6 +14,7 @@ mod suspended;
 mod unknown_outcome;
 mod unlisted_job;
 pub(super) mod unprovable_gate;
+mod unread_sets;
 
 use super::advance::Pass;
 use super::jobs::{can_be_stopped, unstoppable};
@@ -36,6 +37,7 @@ pub(super) const HOLDS: &[Hold] = &[
     unknown_outcome::check,
     unlisted_job::check,
     no_devices::check,
+    unread_sets::check,
     ownership::check,
     none_eligible::check,
 ];

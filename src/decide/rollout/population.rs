@@ -1,11 +1,13 @@
 //! Which devices are targeted, and which of them are left out.
 
+use super::Context;
 use super::overlap::Shared;
 use crate::api::{Excluded, MAX_EXAMPLES, OtaPackageSpec, OtaRolloutSpec};
 use crate::cloud::Device;
 use crate::decide::Fleet;
 use crate::decide::cohort::other_product;
 use crate::decide::ownership::Ownership;
+use crate::decide::sets::Chosen;
 use crate::decide::stage::{Tally, Target, as_count};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,15 +135,22 @@ pub(super) fn targeted(spec: &OtaRolloutSpec, package: &OtaPackageSpec, fleet: &
     Some(as_count(candidates(spec, fleet)?.into_iter().filter(is_targeted).count()))
 }
 
+/// Sets of the targets that have no devices, for the end of a message; empty when there are none.
+pub(super) fn unmatched_text(context: &Context<'_>) -> String {
+    let chosen = Chosen::by_targets(&context.rollout.spec.targets);
+    let empty = chosen.into_iter().flat_map(|chosen| chosen.empty(&context.fleet.value.sets));
+    empty.map(|set| format!("; {set} matches no device")).collect()
+}
+
 fn candidates<'a>(spec: &'a OtaRolloutSpec, fleet: &Fleet<'a>) -> Option<BTreeSet<&'a str>> {
     let targets = &spec.targets;
     if let Some(devices) = &targets.devices {
         return Some(devices.iter().map(String::as_str).collect());
     }
     let all = fleet.devices.keys().map(String::as_str);
-    if targets.groups.is_some() || targets.tags.is_some() {
-        let members = fleet.members.as_ref()?;
-        return Some(all.filter(|id| members.contains(*id)).collect());
+    if let Some(chosen) = Chosen::by_targets(targets) {
+        let members = chosen.members(&fleet.sets)?;
+        return Some(all.filter(|id| members.contains(id)).collect());
     }
     // Empty targets select no devices.
     Some(if targets.all == Some(true) { all.collect() } else { BTreeSet::new() })

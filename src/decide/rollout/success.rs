@@ -5,7 +5,7 @@
 use super::advance::Pass;
 use super::deadline::late_text;
 use super::report::{Outcome, Standing, total};
-use super::{follow_up, overlap};
+use super::{follow_up, overlap, population};
 use crate::api::{Evidence, Excluded, Reason, RolloutPhase, StageCounts, StagePhase, StageStatus, Verdict};
 use crate::decide::{POLL, Requeue};
 
@@ -101,6 +101,7 @@ impl Pass<'_, '_> {
         for (count, what) in parts.filter(|(count, _)| *count > 0) {
             message += &format!("; {count} {what}");
         }
+        message += &population::unmatched_text(self.context);
         message += &overlap::owners_text(&self.status.excluded);
         message += &follow_up::ignored_text(self.status);
         message + &self.late_text()

@@ -2,7 +2,9 @@
 
 use super::failing::Failing;
 use super::listing::{Question, Reading, turn_page};
-use crate::cloud::{Call, CallError, Cursor, Device, DevicePresence, DeviceScope, ErrorClass, Page, Reply};
+use crate::cloud::{
+    Call, CallError, Cursor, Device, DevicePresence, DeviceScope, DeviceSet, ErrorClass, Page, Reply,
+};
 use crate::engine::{account::misfit, caller::Caller};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +17,9 @@ pub struct Devices {
     presence: BTreeMap<DeviceScope, Kept<ProductPresence, ()>>,
     /// By scope and id.
     single: BTreeMap<(DeviceScope, String), Single>,
-    sets: BTreeMap<DeviceSet, Kept<DeviceSet, BTreeSet<String>>>,
-    /// Groups and tags that could not be read.
-    failing_sets: Failing<DeviceSet>,
+    sets: BTreeMap<ProductSet, Kept<ProductSet, BTreeSet<String>>>,
+    /// Groups, tags and attributes that could not be read.
+    failing_sets: Failing<ProductSet>,
 }
 
 /// Drift rounds after which an unused list or device is dropped: the round in which it was last used, and two more.
@@ -51,22 +53,13 @@ impl<Q: Question, Rows: Default> Default for Kept<Q, Rows> {
     }
 }
 
-/// A set of device ids of a product that the cloud keeps.
+/// A set of devices of one product.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DeviceSet {
+pub struct ProductSet {
     /// The cloud's product id.
     pub product: String,
-    /// Its name.
-    pub by: SetName,
-}
-
-/// The name of a set of device ids.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SetName {
-    /// The members of a group.
-    Group(String),
-    /// The devices that carry a tag with one of these values.
-    Tag(String, Vec<String>),
+    /// The set.
+    pub set: DeviceSet,
 }
 
 #[derive(Clone, Debug)]
@@ -99,14 +92,17 @@ impl Question for ProductPresence {
     }
 }
 
-impl Question for DeviceSet {
+impl Question for ProductSet {
     type Row = String;
 
     fn call(&self, cursor: Cursor) -> Call {
-        let Self { product, by } = self.clone();
-        match by {
-            SetName::Group(group) => Call::ListGroupDevices { product, group, cursor },
-            SetName::Tag(key, values) => Call::ListTaggedDevices { product, key, values, cursor },
+        let Self { product, set } = self.clone();
+        match set {
+            DeviceSet::Group(group) => Call::ListGroupDevices { product, group, cursor },
+            DeviceSet::Tag { key, values } => Call::ListTaggedDevices { product, key, values, cursor },
+            DeviceSet::Attribute { name, values } => {
+                Call::ListDevicesByAttribute { product, name, values, cursor }
+            }
         }
     }
 
@@ -230,7 +226,7 @@ impl Devices {
 
     /// The ids of a group or tag, once they were read.
     #[must_use]
-    pub fn members(&self, set: &DeviceSet) -> Option<&BTreeSet<String>> {
+    pub fn members(&self, set: &ProductSet) -> Option<&BTreeSet<String>> {
         self.sets.get(set).filter(|kept| kept.at.is_some()).map(|kept| &kept.rows)
     }
 
@@ -241,7 +237,7 @@ impl Devices {
     pub async fn members_step(
         &mut self,
         caller: &mut Caller<'_>,
-        set: &DeviceSet,
+        set: &ProductSet,
         not_before: Timestamp,
     ) -> Result<bool, CallError> {
         let kept = self.sets.entry(set.clone()).or_default();

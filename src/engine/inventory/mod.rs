@@ -13,7 +13,7 @@ mod packages;
 mod questions;
 mod row;
 
-pub use devices::{DeviceSet, Devices, SetName};
+pub use devices::{Devices, ProductSet};
 pub use jobs::Jobs;
 pub use packages::{Listed, Packages};
 

@@ -1,54 +1,56 @@
 //! Devices of an account: fleets, single devices, groups and tags.
 
+use super::sets_read::SetsRead;
 use crate::api::OtaPackage;
-use crate::cloud::{Device, DeviceScope};
-use crate::decide::needs::{self, Need};
+use crate::cloud::{CallError, Device, DeviceScope, DeviceSet};
+use crate::decide::needs;
 use crate::decide::{POLL, Seen};
 use crate::engine::context::Reconcile;
 use crate::engine::freshness::{Evidence, JUST_POLLED};
-use crate::engine::inventory::{DeviceSet, SetName};
+use crate::engine::inventory::ProductSet;
 use crate::engine::trouble::Trouble;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Reading a fleet's versions may take one part in so many of the time while jobs run. The time that the last reading
 /// took counts, so that neither a small budget nor a throttled one leads to a large fleet being read continuously.
 const FLEET_SHARE: i32 = 4;
 
 impl Reconcile<'_> {
-    /// Reads a group or tag, and adds it to the members found so far.
-    pub(super) async fn read_members(
+    /// Reads a set that a stage selects by. One that cannot be read holds the rollout, and stops no observation of its jobs.
+    pub(super) async fn read_stage_set(
         &mut self,
-        need: Need,
+        set: DeviceSet,
         package: &OtaPackage,
-        members: &mut Option<BTreeSet<String>>,
+        known: &mut SetsRead,
     ) -> Result<(), Trouble> {
-        let product = scope_of(package).product;
-        match need {
-            Need::Group(group) => {
-                let set = DeviceSet { product, by: SetName::Group(group) };
-                members.get_or_insert_default().extend(self.read_set(&set).await?);
+        match self.read_set(set.clone(), package, known).await {
+            Err(Trouble::Call(error))
+                if error.class.may_concern_one_resource() && !error.class.is_transient() =>
+            {
+                // Each refusal has another request id: the status would never be at rest.
+                known.unread.insert(set, CallError { request_id: None, ..error }.to_string());
+                Ok(())
             }
-            Need::Tag { key, values } => {
-                let set = DeviceSet { product, by: SetName::Tag(key, values) };
-                let with_tag = self.read_set(&set).await?;
-                *members = Some(match members.take() {
-                    Some(members) => members.intersection(&with_tag).cloned().collect(),
-                    None => with_tag,
-                });
-            }
-            Need::Packages(_) | Need::Jobs(_) | Need::Devices(_) | Need::Fleet(_) | Need::Presence(_) => {}
+            read => read,
         }
-        Ok(())
     }
 
-    async fn read_set(&mut self, set: &DeviceSet) -> Result<BTreeSet<String>, Trouble> {
+    /// Reads a set of devices.
+    pub(super) async fn read_set(
+        &mut self,
+        set: DeviceSet,
+        package: &OtaPackage,
+        known: &mut SetsRead,
+    ) -> Result<(), Trouble> {
+        let set = ProductSet { product: scope_of(package).product, set };
         let since = self.since(self.drift());
-        let Some((mut caller, inventory)) = self.reader() else { return Ok(BTreeSet::new()) };
-        if !inventory.devices.members_step(&mut caller, set, since).await? {
+        let Some((mut caller, inventory)) = self.reader() else { return Ok(()) };
+        if !inventory.devices.members_step(&mut caller, &set, since).await? {
             return Err(Trouble::Yield);
         }
-        Ok(inventory.devices.members(set).cloned().unwrap_or_default())
+        known.read.push(set);
+        Ok(())
     }
 
     /// Reads named devices of a package: from the list of their product on a cloud without a call for single devices.

@@ -8,6 +8,7 @@ mod package;
 mod recognise;
 mod rivals;
 mod rollout;
+mod sets_read;
 mod stops;
 mod surroundings;
 mod uniqueness;

@@ -1,6 +1,7 @@
 //! What was observed for an object, as decisions see it.
 
 use super::rivals::Rivals;
+use super::sets_read::SetsRead;
 use super::surroundings::Surroundings;
 use crate::api::{OtaPackage, OtaRollout};
 use crate::cloud::{Device, DeviceResult, DeviceScope, Job, Package};
@@ -8,7 +9,7 @@ use crate::decide::{Fleet, PackageView, RolloutView, Seen};
 use crate::engine::context::Reconcile;
 use crate::engine::inventory::Inventory;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What was observed for a package.
 #[derive(Default)]
@@ -26,7 +27,7 @@ pub(in crate::engine) struct ObservedPackage {
 pub(in crate::engine) struct ObservedRollout {
     pub(super) scope: Option<DeviceScope>,
     pub(super) named: Option<Seen<BTreeMap<String, Device>>>,
-    pub(super) members: Option<BTreeSet<String>>,
+    pub(super) sets: SetsRead,
     pub(super) jobs_at: Option<Timestamp>,
     pub(in crate::engine) results: BTreeMap<String, Vec<DeviceResult>>,
     /// External jobs that are too many to be queried.
@@ -86,11 +87,11 @@ impl Reconcile<'_> {
 
 impl ObservedRollout {
     fn fleet<'a>(&'a self, inventory: &'a Inventory) -> Option<Seen<Fleet<'a>>> {
+        let sets = self.sets.seen(inventory);
         if let Some(named) = &self.named {
-            let fleet = Fleet { devices: &named.value, members: self.members.clone() };
-            return Some(Seen { at: named.at, value: fleet });
+            return Some(Seen { at: named.at, value: Fleet { devices: &named.value, sets } });
         }
         let (at, devices) = inventory.devices.of_product(self.scope.as_ref()?)?;
-        Some(Seen { at, value: Fleet { devices, members: self.members.clone() } })
+        Some(Seen { at, value: Fleet { devices, sets } })
     }
 }

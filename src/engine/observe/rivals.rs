@@ -1,9 +1,11 @@
 //! The other rollouts of a product: which of them may own a device, and the members of their groups and tags.
 
+use super::sets_read::SetsRead;
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout, support};
 use crate::cloud::ErrorClass;
-use crate::decide::needs::{self, package_key};
+use crate::decide::needs::package_key;
 use crate::decide::ownership::Rival;
+use crate::decide::sets::Chosen;
 use crate::engine::context::Reconcile;
 use crate::engine::trouble::Trouble;
 use std::collections::BTreeSet;
@@ -51,24 +53,36 @@ impl Reconcile<'_> {
         let mut rivals = Vec::new();
         for (rollout, named) in self.others_of(object, package).await? {
             let Object::Rollout(rival) = rollout.as_ref() else { continue };
-            let mut members = None;
-            for need in needs::for_rival(rival) {
-                match self.read_members(need, package, &mut members).await {
-                    Ok(()) => {}
-                    // A group that does not exist has no members.
-                    Err(Trouble::Call(error)) if error.class == ErrorClass::NotFound => {
-                        members.get_or_insert_default();
-                    }
-                    Err(Trouble::Call(error)) if error.class.may_concern_one_resource() => {
-                        members = None;
-                        break;
-                    }
-                    Err(trouble) => return Err(trouble),
-                }
-            }
+            let members = match Chosen::by_targets(&rival.spec.targets) {
+                Some(chosen) => self.members_of(chosen, package).await?,
+                None => None,
+            };
             rivals.push(Read { rollout, package: named, members });
         }
         Ok(Rivals(rivals))
+    }
+
+    /// The devices that another rollout selects by sets; none when one of them cannot be read.
+    async fn members_of(
+        &mut self,
+        chosen: Chosen<'_>,
+        package: &OtaPackage,
+    ) -> Result<Option<BTreeSet<String>>, Trouble> {
+        let (mut known, nobody) = (SetsRead::default(), BTreeSet::new());
+        let mut absent = Vec::new();
+        for set in chosen.sets() {
+            match self.read_set(set.clone(), package, &mut known).await {
+                Ok(()) => {}
+                // A group that does not exist has no members.
+                Err(Trouble::Call(error)) if error.class == ErrorClass::NotFound => absent.push(set),
+                Err(Trouble::Call(error)) if error.class.may_concern_one_resource() => return Ok(None),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        let mut sets = known.seen(&self.worker.inventory);
+        sets.read.extend(absent.into_iter().map(|set| (set, &nobody)));
+        let members = chosen.members(&sets);
+        Ok(members.map(|ids| ids.into_iter().map(str::to_owned).collect()))
     }
 
     /// The other rollouts of the account that send a package for the same product, type and module, with that package.
@@ -93,7 +107,7 @@ impl Reconcile<'_> {
             });
             let targets = &rollout.spec.targets;
             let is_resolved = cloud.is_none_or(|cloud| {
-                targets.groups.is_none() && targets.tags.is_none()
+                Chosen::by_targets(targets).is_none()
                     || support::refusals_at(cloud, Kind::OtaRollout, "spec.targets", targets).is_empty()
             });
             if is_same && is_resolved && self.owns(&of_it).await? {

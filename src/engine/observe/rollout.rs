@@ -7,6 +7,7 @@ use crate::api::{OtaPackage, OtaRollout};
 use crate::cloud::{Job, PackageKind};
 use crate::decide::keys::rollout_mark;
 use crate::decide::needs::{self, Need};
+use crate::decide::sets::Chosen;
 use crate::engine::context::Reconcile;
 use crate::engine::trouble::Trouble;
 use jiff::Timestamp;
@@ -32,6 +33,7 @@ impl Reconcile<'_> {
         let is_judged = needs.iter().any(|need| matches!(need, Need::Devices(_) | Need::Fleet(_)));
         let with_presence = needs.iter().any(|need| matches!(need, Need::Presence(_)));
         needs.sort_by_key(|need| !matches!(need, Need::Jobs(_)));
+        let of_targets = Chosen::by_targets(&object.spec.targets).map(Chosen::sets).unwrap_or_default();
         for need in needs {
             match need {
                 Need::Jobs(kind) => {
@@ -53,9 +55,10 @@ impl Reconcile<'_> {
                 Need::Fleet(scope) => {
                     observed.scope = Some(self.read_fleet(scope, &ours, with_presence).await?);
                 }
-                Need::Group(_) | Need::Tag { .. } => {
-                    self.read_members(need, package, &mut observed.members).await?;
+                Need::Set(set) if of_targets.contains(&set) => {
+                    self.read_set(set, package, &mut observed.sets).await?;
                 }
+                Need::Set(set) => self.read_stage_set(set, package, &mut observed.sets).await?,
                 // Presence is read together with the devices.
                 Need::Packages(_) | Need::Presence(_) => {}
             }

@@ -366,3 +366,84 @@ fn an_application_without_the_permission_to_search_for_devices_releases_all_the_
     assert_converges_once(&lab, "no permission");
     assert_eq!(lab.calls("SearchDevices"), 1, "it is refused once");
 }
+
+const TAGGED: &str = "
+- {count: 3, idPrefix: north-, product: meter, firmware: V1, tags: {site: north, line: a}}
+- {count: 4, idPrefix: east-, product: meter, firmware: V1, tags: {site: east, line: b}}
+- {count: 2, idPrefix: other-, product: valve, firmware: V1, tags: {site: north, line: a}}
+behaviours:";
+
+fn lab_with_tags(more: &str) -> Lab {
+    let world = WORLD.replace("\nbehaviours:", TAGGED);
+    let lab =
+        lab_in(&world.replace("appSecret: the-secret-key", &format!("appSecret: the-secret-key{more}")));
+    lab.converge();
+    lab
+}
+
+/// Devices of each upgrade job.
+fn sent(lab: &Lab) -> Vec<Vec<String>> {
+    let jobs = lab.tasks().into_iter().filter(|job| job.kind == "upgrade");
+    jobs.map(|job| job.targets.into_values().flatten().collect::<std::collections::BTreeSet<_>>())
+        .map(|ids| ids.into_iter().collect())
+        .collect()
+}
+
+#[test]
+fn targets_by_tag_send_jobs_to_exactly_the_devices_that_have_it() {
+    let lab = lab_with_tags("");
+    let tags = "{tags: {site: [north, east], line: [a]}}";
+    lab.write("rollout.yaml", &ROLLOUT.replace("{all: true}", tags).replace("count: 5", "count: 1"));
+    let ended = lab.apply();
+    assert_eq!(ended.code, Some(0), "{}", ended.said());
+    let sent = sent(&lab);
+    assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
+    let mut all = sent.concat();
+    all.sort();
+    assert_eq!(all, ["north-0000", "north-0001", "north-0002"]);
+    assert_eq!(lab.firmware("east-0000").as_deref(), Some("V1"));
+}
+
+#[test]
+fn a_stage_by_tag_has_the_devices_that_have_it_and_the_rest_follows() {
+    let lab = lab_with_tags("");
+    lab.write("rollout.yaml", &ROLLOUT.replace("{count: 5}", "{tags: {site: [east]}}"));
+    let ended = Ended::of(&mut lab.rollwave(&["plan", "fleet"]));
+    assert!(ended.out.contains("canary") && ended.out.contains("4 devices"), "{}", ended.said());
+    let ended = lab.apply();
+    assert_eq!(ended.code, Some(0), "{}", ended.said());
+    let sent = sent(&lab);
+    assert_eq!(sent[0], ["east-0000", "east-0001", "east-0002", "east-0003"]);
+    assert_eq!(sent[1].len(), 23, "{sent:?}");
+}
+
+#[test]
+fn without_the_permission_to_search_nothing_is_sent_by_tag_and_the_permission_is_named() {
+    let lab = lab_with_tags(", forbidden: [SearchDevices]");
+    lab.write("stage.yaml", &ROLLOUT.replace("{count: 5}", "{tags: {site: [east]}}"));
+    let targets =
+        ROLLOUT.replace("{all: true}", "{tags: {site: [north]}}").replace("name: meter}", "name: north}");
+    lab.write("targets.yaml", &targets.replace("  packageRef", "  priority: 1\n  packageRef"));
+    let _running = Process::start(&mut lab.verb("run", &[]));
+    for name in ["meter", "north"] {
+        lab.until_object(&format!("rollout/{name}"), "it names the permission", |object| {
+            let message = object["status"]["message"].as_str().unwrap_or_default();
+            message.contains("permission Read of Device Management")
+        });
+    }
+    assert_eq!(sent(&lab), Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn a_tag_that_no_device_has_is_named_and_completes_nothing() {
+    let lab = lab_with_tags("");
+    lab.write("rollout.yaml", &ROLLOUT.replace("{all: true}", "{tags: {site: [nort]}}"));
+    let ended = lab.apply();
+    assert_eq!(ended.code, Some(3), "{}", ended.said());
+    assert!(ended.said().contains("tag site=nort matches no device"), "{}", ended.said());
+    lab.write("rollout.yaml", &ROLLOUT.replace("{count: 5}", "{tags: {site: [nort]}}"));
+    let ended = lab.apply();
+    assert_eq!(ended.code, Some(3), "{}", ended.said());
+    assert!(ended.said().contains("stage canary has no devices"), "{}", ended.said());
+    assert_eq!(sent(&lab), Vec::<Vec<String>>::new());
+}

@@ -11,8 +11,31 @@ pub fn lab(cloud: CloudKind, devices: u32) -> Lab {
     lab_with(cloud, devices, "")
 }
 
+/// Devices that have the tag `site: north`, and are in the group `a1b2`, where the cloud has them.
+pub fn in_sets(cloud: CloudKind) -> &'static str {
+    match cloud {
+        CloudKind::HuaweiIotda | CloudKind::AliyunIot => ", tags: {site: north}, groups: [north]",
+        CloudKind::OceanConnect => ", groups: [north]",
+        CloudKind::Enos => ", tags: {site: north}, attributes: {model: x1}",
+    }
+}
+
+/// How targets or a stage select them on this cloud.
+pub fn by_sets(cloud: CloudKind) -> &'static [&'static str] {
+    match cloud {
+        CloudKind::HuaweiIotda | CloudKind::AliyunIot => &["{groups: [a1b2]}", "{tags: {site: [north]}}"],
+        CloudKind::OceanConnect => &["{groups: [a1b2]}"],
+        CloudKind::Enos => &["{tags: {site: [north]}}", "{attributes: {model: [x1]}}"],
+    }
+}
+
 /// The same; `more` is what the world says of the account besides.
 pub fn lab_with(cloud: CloudKind, devices: u32, more: &str) -> Lab {
+    lab_of(cloud, &[&format!("count: {devices}, idPrefix: m-")], more)
+}
+
+/// The same with these series of devices.
+pub fn lab_of(cloud: CloudKind, series: &[&str], more: &str) -> Lab {
     let keys = "accessKey: THE-ACCESS-KEY, secretKey: the-secret-key";
     let (served, product) = match cloud {
         CloudKind::HuaweiIotda => (
@@ -39,10 +62,11 @@ pub fn lab_with(cloud: CloudKind, devices: u32, more: &str) -> Lab {
             "meter",
         ),
     };
+    let series = series.iter().map(|devices| format!("- {{product: {product}, firmware: V1, {devices}}}\n"));
+    let group = if cloud == CloudKind::Enos { "" } else { "groups: [{name: north, id: a1b2}]\n" };
     let lab = Lab::with_world(&format!(
-        "seed: 11\ntimeFactor: 120\nclouds:\n  {served}\ndevices:\n\
-         - {{count: {devices}, idPrefix: m-, product: {product}, firmware: V1}}\n\
-         behaviours: [{{version: V2, duration: {{min: 5s, max: 20s}}}}]\n"
+        "seed: 11\ntimeFactor: 120\nclouds:\n  {served}\n{group}devices:\n{}behaviours: [{{version: V2, duration: {{min: 5s, max: 20s}}}}]\n",
+        series.collect::<String>()
     ));
     lab.write("cloud.yaml", &account(cloud, &lab.url()));
     fs_err::write(lab.manifest("image.bin"), BYTES).unwrap();

@@ -1,6 +1,6 @@
 //! What `rollwave plan` says that orders and looks cost is what the clouds count.
 
-use super::four::{lab, package, rollout};
+use super::four::{by_sets, in_sets, lab, lab_of, package, rollout};
 use super::harness::{Ended, Lab, each};
 use rollwave::api::CloudKind;
 use serde_json::Value;
@@ -28,11 +28,11 @@ fn sum(values: impl Iterator<Item = Value>) -> u64 {
 
 #[test]
 fn what_a_plan_says_that_orders_and_looks_cost_is_what_the_cloud_counts() {
-    let targets = ["{all: true}", "{devices: [m-0001, m-0002, m-0003]}"];
-    let cases: Vec<(CloudKind, &str)> =
-        CloudKind::ALL.into_iter().flat_map(|cloud| targets.map(|targets| (cloud, targets))).collect();
+    let usual = ["{all: true}", "{devices: [m-0001, m-0002, m-0003]}"];
+    let targets = |cloud| usual.iter().chain(by_sets(cloud)).map(move |targets| (cloud, *targets));
+    let cases: Vec<(CloudKind, &str)> = CloudKind::ALL.into_iter().flat_map(targets).collect();
     each(&cases, |(cloud, targets)| {
-        let lab = lab(*cloud, DEVICES);
+        let lab = lab_of(*cloud, &[&format!("count: {DEVICES}, idPrefix: m-{}", in_sets(*cloud))], "");
         let verification = "  verification: {devices: [m-0000], timeout: 2h}\n";
         lab.write("package.yaml", &(package(*cloud) + verification));
         lab.converge();

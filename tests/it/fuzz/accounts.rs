@@ -204,6 +204,12 @@ pub fn calls(cloud: CloudKind, begins: bool) -> Vec<Call> {
             values: vec!["north".into(), "south".into()],
             cursor: cursor("tagged"),
         },
+        Call::ListDevicesByAttribute {
+            product: product(),
+            name: "site".into(),
+            values: vec!["north".into(), "south".into()],
+            cursor: cursor("attribute"),
+        },
     ];
     let named = Call::ListJobDevices {
         id: id(),

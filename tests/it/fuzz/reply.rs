@@ -112,7 +112,9 @@ fn check_list(call: &Call, reply: &Reply) {
             check_page(page, cursor, |row| &row.device);
         }
         (
-            Call::ListGroupDevices { cursor, .. } | Call::ListTaggedDevices { cursor, .. },
+            Call::ListGroupDevices { cursor, .. }
+            | Call::ListTaggedDevices { cursor, .. }
+            | Call::ListDevicesByAttribute { cursor, .. },
             Reply::DeviceIds(page),
         ) => {
             check_page(page, cursor, |id| id);

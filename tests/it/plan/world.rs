@@ -3,14 +3,15 @@
 use jiff::{SignedDuration, Timestamp};
 use rollwave::api::{OtaPackage, OtaPackageStatus, OtaRollout, OtaRolloutStatus, Request};
 use rollwave::cloud::{
-    Capabilities, Device, DeviceOutcome, DeviceResult, Job, JobCounts, JobState, NewJob, NewPackage, Package,
-    PackageRow,
+    Capabilities, Device, DeviceOutcome, DeviceResult, DeviceSet, Job, JobCounts, JobState, NewJob,
+    NewPackage, Package, PackageRow,
 };
 use rollwave::decide::clocks::Clocks;
 use rollwave::decide::ownership::Rival;
+use rollwave::decide::sets::Sets;
 use rollwave::decide::{self, Action, Fleet, PackageView, Plan, Requeue, RolloutView, Seen, confirm, needs};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const CAPABILITIES: Capabilities = Capabilities {
     cloud: rollwave::cloud::CloudKind::HuaweiIotda,
@@ -27,6 +28,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     page_size: 50,
     device_pages: &[50],
     presence_page: 0,
+    set_page: 50,
     lists_software: true,
     lists_jobs_by_package: false,
     shows_offline_after: Some(SignedDuration::ZERO),
@@ -63,6 +65,9 @@ pub struct World {
     pub rivals: Vec<(OtaRollout, OtaPackage)>,
     pub capabilities: Capabilities,
     pub devices: BTreeMap<String, Device>,
+    /// Sets of devices that the cloud keeps, and why others cannot be read.
+    pub sets: BTreeMap<DeviceSet, BTreeSet<String>>,
+    pub unread: BTreeMap<DeviceSet, String>,
     pub packages: Vec<Package>,
     pub jobs: Vec<Job>,
     /// Outcome of every device of a job.
@@ -108,6 +113,8 @@ impl World {
             rivals: Vec::new(),
             capabilities: CAPABILITIES,
             devices: devices.map(|d| (d.id.clone(), d)).collect(),
+            sets: BTreeMap::new(),
+            unread: BTreeMap::new(),
             packages: Vec::new(),
             jobs: Vec::new(),
             outcomes: BTreeMap::new(),
@@ -187,14 +194,20 @@ impl World {
         self.rivals.last_mut().unwrap()
     }
 
+    /// What was read of the sets.
+    pub fn sets(&self) -> Sets<'_> {
+        let read = self.sets.iter().filter(|(set, _)| !self.unread.contains_key(set));
+        Sets { read: read.map(|(set, ids)| (set.clone(), ids)).collect(), unread: self.unread.clone() }
+    }
+
     pub fn plan_rollout(&self) -> Plan<OtaRolloutStatus> {
-        let members = None;
+        let sets = self.sets();
         decide::rollout::plan(&RolloutView {
             object: &self.rollout,
             package: Some(&self.package).filter(|_| !self.package_is_gone),
             package_of_run: Some(&self.package),
             capabilities: Some(&self.capabilities),
-            fleet: Some(Seen { at: self.now, value: Fleet { devices: &self.devices, members } }),
+            fleet: Some(Seen { at: self.now, value: Fleet { devices: &self.devices, sets } }),
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             results: self.results(),
             unasked_jobs: self.unasked_jobs,

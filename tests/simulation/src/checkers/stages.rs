@@ -4,6 +4,7 @@
 use super::creates::run_key;
 use super::{Creates, Sent};
 use crate::checkers::effective;
+use crate::checkers::intent::is_selected;
 use crate::clouds::VersionTruth;
 use rollwave::api::{
     Artifact, Evidence, Kind, ObjectKey, OtaPackage, OtaRollout, OutcomeGate, PackageType, Percent,
@@ -100,6 +101,9 @@ impl Ran {
                 members.clone_from(&all);
                 members
                     .extend(spec.into_iter().flat_map(|spec| spec.select.devices.iter().flatten()).cloned());
+                let is_selected =
+                    |id: &&String| spec.is_some_and(|spec| is_selected(&spec.select, id) == Some(true));
+                members.extend(self.versions.keys().filter(is_selected).cloned());
             }
             let ran = self.count(members.iter(), package);
             self.has_passed(rollout, before, ran)?;
@@ -152,7 +156,7 @@ fn has_let_pass(gate: &OutcomeGate, evidence: &Evidence, ran: u32) -> Result<(),
     ))
 }
 
-/// Devices of a share have a rank within it, whenever they are sent.
+/// Devices of a share have a rank within it, whenever they are sent, and those of groups or tags are in them.
 fn within_share(
     rollout: &OtaRollout,
     package: &OtaPackage,
@@ -161,7 +165,11 @@ fn within_share(
 ) -> Result<(), String> {
     let stages = effective::stages(rollout);
     let spec = stages.iter().find(|spec| spec.name == stage);
-    let Some(percent) = spec.and_then(|spec| spec.select.percent) else { return Ok(()) };
+    let select = spec.map(|spec| spec.select.clone()).unwrap_or_default();
+    if let Some(device) = devices.iter().find(|device| is_selected(&select, device) == Some(false)) {
+        return Err(format!("{device} is sent in stage {stage}, and is in none of its groups or tags"));
+    }
+    let Some(percent) = select.percent else { return Ok(()) };
     let given = rollout.spec.order.as_ref().and_then(|order| order.seed.clone());
     let seed = given.unwrap_or_else(|| digest_of(&package.spec.artifact));
     let share = |device: &str| {

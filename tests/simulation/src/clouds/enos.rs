@@ -82,6 +82,7 @@ impl Side for Enos {
 
     fn fit_devices(&self, devices: &mut Value) {
         devices["groups"] = json!([]);
+        devices["attributes"] = json!({"model": "x1"});
     }
 
     fn connect(&self, cloud: &OtaCloud, wire: Arc<dyn Transport>, _: &Run) -> Option<Arc<dyn Cloud>> {

@@ -11,11 +11,12 @@ mod stages;
 
 use super::Home;
 use super::clouds::Account;
+use super::control::FIRST_OF_CONTROL;
 use super::dice::Dice;
 use super::portal;
-use super::scenario::Turn;
+use super::scenario::{Turn, group};
 use jiff::SignedDuration;
-use rollwave::api::{Kind, support};
+use rollwave::api::{CloudKind, Kind, support};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -223,6 +224,7 @@ impl Editor<'_> {
         let package = spec["packageRef"]["name"].as_str();
         let cloud = spec["cloudRef"]["name"].as_str();
         if let Some(account) = package.or(cloud).and_then(|name| self.account_of(name)) {
+            fit_sets(self.setting.seed, account, spec);
             fit_to_cloud(account, kind, spec);
         }
         if self.setting.home == Home::Kubernetes {
@@ -290,6 +292,39 @@ fn difference(old: &Value, new: &Value) -> Fields {
 }
 
 /// Takes out what this cloud does not take, by the table that `docs/clouds.md` is made from.
+/// Sets of devices are of the account, and of a kind that its cloud has: attributes instead of groups on EnOS, and groups instead of
+/// tags on OceanConnect. Rollouts of earlier seeds target all devices of EnOS.
+fn fit_sets(seed: u64, account: Account, spec: &mut Value) {
+    let (groups, tags) = (json!({"groups": [group(account.n)]}), json!({"tags": {"site": ["north"]}}));
+    let attributes = json!({"attributes": {"model": ["x1"]}});
+    let (is_enos, has_tags) = (account.cloud == CloudKind::Enos, account.cloud != CloudKind::OceanConnect);
+    let stages = spec.get_mut("stages").and_then(Value::as_array_mut).into_iter().flatten();
+    for select in stages.filter_map(|stage| stage.get_mut("select")) {
+        let has = |field| select.get(field).is_some();
+        let fitting = match (has("groups"), has("tags"), has("attributes")) {
+            (true, ..) if is_enos => &attributes,
+            (true, ..) => &groups,
+            (_, true, _) if !has_tags => &groups,
+            (_, _, true) if !is_enos => {
+                if has_tags {
+                    &tags
+                } else {
+                    &groups
+                }
+            }
+            _ => continue,
+        };
+        *select = fitting.clone();
+    }
+    let targets = spec["targets"].clone();
+    if is_enos && seed < FIRST_OF_CONTROL && targets.is_object() {
+        take_out(spec, "spec.targets.tags");
+    } else if is_enos && targets.get("groups").is_some() {
+        take_out(spec, "spec.targets.groups");
+        spec["targets"]["attributes"] = attributes["attributes"].clone();
+    }
+}
+
 fn fit_to_cloud(account: Account, kind: Kind, spec: &mut Value) {
     // Each round takes at least one field out.
     for _ in 0..20 {
@@ -302,7 +337,8 @@ fn fit_to_cloud(account: Account, kind: Kind, spec: &mut Value) {
         }
     }
     if let Some(targets) = spec.get_mut("targets").and_then(Value::as_object_mut) {
-        let has_selector = ["all", "devices", "groups", "tags"].iter().any(|way| targets.contains_key(*way));
+        let has_selector =
+            ["all", "devices", "groups", "tags", "attributes"].iter().any(|way| targets.contains_key(*way));
         if !has_selector {
             targets.insert("all".to_owned(), json!(true));
         }

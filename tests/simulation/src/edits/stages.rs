@@ -2,9 +2,12 @@
 
 use super::Editor;
 use super::rollout::set;
+use crate::control::FIRST_OF_CONTROL;
 use crate::defaults::FIRST_OF_DEFAULTS;
+use crate::dice::Dice;
 use crate::hours;
 use crate::pace::{self, FIRST_OF_PACE};
+use crate::scenario::group;
 use serde_json::{Value, json};
 
 /// Most stages of a rollout here.
@@ -67,11 +70,22 @@ fn new_stage(editor: &mut Editor<'_>, account: u64) -> Value {
 
 fn select(editor: &mut Editor<'_>, account: u64) -> Value {
     let fleet = editor.setting.fleet;
-    match editor.dice.between(0, 2) {
+    let select = match editor.dice.between(0, 2) {
         0 => json!({"count": editor.dice.between(1, fleet)}),
         1 => json!({"percent": editor.percent(1, 100)}),
         _ => json!({"devices": editor.devices(account, 4)}),
+    };
+    by_set(editor.setting.seed, account, &select).unwrap_or(select)
+}
+
+/// Runs of later seeds select by a group or a tag instead, now and then. What is drawn beside stays as it is.
+fn by_set(seed: u64, account: u64, instead_of: &Value) -> Option<Value> {
+    let mut dice = Dice::new(seed, &format!("sets of stages, not {instead_of}"));
+    if seed < FIRST_OF_CONTROL || !dice.permille(400) {
+        return None;
     }
+    let group = json!({"groups": [group(account)]});
+    Some(if dice.permille(500) { group } else { json!({"tags": {"site": ["north"]}}) })
 }
 
 /// What one stage waits for becomes something else, or nothing.

@@ -1,7 +1,8 @@
 //! Who is meant by a rollout, by its manifest and the names that devices of simulation runs have: `device0-0007` is the eighth
 //! device of the first account.
 
-use rollwave::api::{Object, OtaCloud, OtaPackage, OtaRollout, Targets};
+use rollwave::api::{Object, OtaCloud, OtaPackage, OtaRollout, Select, Targets};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Number of the account that a device is of.
@@ -27,16 +28,38 @@ fn is_named(targets: &Targets, account: &str, device: &str) -> bool {
     if let Some(devices) = &targets.devices {
         return devices.iter().any(|named| named == device);
     }
-    if let Some(groups) = &targets.groups {
-        return is_grouped(device) && groups.iter().any(|group| *group == format!("a{account}"));
+    let Targets { groups, tags, attributes, .. } = targets;
+    let by_sets = in_sets(groups.as_ref(), [tags.as_ref(), attributes.as_ref()], account, device);
+    by_sets.unwrap_or(targets.all == Some(true))
+}
+
+type Labels = BTreeMap<String, Vec<String>>;
+
+/// The tag and the attribute of devices that carry any.
+const LABELS: [(&str, &str); 2] = [("site", "north"), ("model", "x1")];
+
+/// Whether the device is in one of the groups, or has the tags or attributes; none when none of them is named.
+fn in_sets(
+    groups: Option<&Vec<String>>,
+    labels: [Option<&Labels>; 2],
+    account: &str,
+    device: &str,
+) -> Option<bool> {
+    if let Some(groups) = groups {
+        return Some(is_grouped(device) && groups.iter().any(|group| *group == format!("a{account}")));
     }
-    if let Some(tags) = &targets.tags {
-        let has = |(key, values): (&String, &Vec<String>)| {
-            key == "site" && values.iter().any(|value| value == "north")
-        };
-        return is_grouped(device) && tags.iter().all(has);
-    }
-    targets.all == Some(true)
+    let (named, (name, its_value)) =
+        labels.into_iter().zip(LABELS).find_map(|(named, of)| Some((named?, of)))?;
+    let has =
+        |(key, values): (&String, &Vec<String>)| key == name && values.iter().any(|value| value == its_value);
+    Some(is_grouped(device) && named.iter().all(has))
+}
+
+/// Whether a stage that selects by groups or tags selects this device; none when it selects in another way.
+pub(in crate::checkers) fn is_selected(select: &Select, device: &str) -> Option<bool> {
+    let Select { groups, tags, attributes, .. } = select;
+    let account = account_of(device).unwrap_or_default();
+    in_sets(groups.as_ref(), [tags.as_ref(), attributes.as_ref()], account, device)
 }
 
 /// Whether the rollout names this device as one that is never touched.
@@ -81,6 +104,20 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_stage_selects_by_sets_or_in_another_way() {
+        for (select, device, expected) in [
+            (json!({"groups": ["a0"]}), "device0-0001", Some(true)),
+            (json!({"groups": ["a0"]}), "device1-0001", Some(false)),
+            (json!({"tags": {"site": ["north"]}}), "late0-0001", Some(false)),
+            (json!({"tags": {"site": ["north"]}}), "lab0-0001", Some(true)),
+            (json!({"count": 3}), "late0-0001", None),
+        ] {
+            let select: Select = serde_json::from_value(select).unwrap();
+            assert_eq!(is_selected(&select, device), expected, "{select:?} {device}");
+        }
+    }
+
+    #[test]
     fn targets_mean_devices_of_their_account() {
         let package = json!({
             "metadata": {"name": "p"},
@@ -98,6 +135,8 @@ mod tests {
             (json!({"groups": ["a0"]}), "late0-0001", false),
             (json!({"tags": {"site": ["north", "south"]}}), "device0-0000", true),
             (json!({"tags": {"site": ["south"]}}), "device0-0000", false),
+            (json!({"attributes": {"model": ["x1"]}}), "device0-0000", true),
+            (json!({"attributes": {"model": ["x1"]}}), "late0-0000", false),
         ] {
             let spec = json!({"packageRef": {"name": "p"}, "targets": targets, "stages": []});
             let rollout = serde_json::from_value(json!({"metadata": {"name": "r"}, "spec": spec})).unwrap();

@@ -1,6 +1,7 @@
 //! Law (c): no stage is sent before every earlier gate passed with evidence. A stage without devices proves nothing:
 //! its gates have to pass on devices that have proven the build in its place.
 
+use super::eligible::is_selected;
 use super::truth::Truth;
 use super::verdict::{passes, within_margin};
 use crate::checkers::stages::kind_of;
@@ -45,6 +46,8 @@ fn ran(rollout: &OtaRollout, package: &OtaPackage, stage: &Stage, sent: &Sent, t
     let earlier = stages.iter().take_while(|before| before.name != stage.name);
     let named = stage.select.devices.iter().flatten();
     let mut ran: BTreeSet<&String> = earlier.filter_map(of).flat_map(|cohort| &cohort.ran).collect();
+    let of_sets = truth.devices().filter(|device| is_selected(&stage.select, device) == Some(true));
+    let named = named.chain(of_sets);
     ran.extend(named.filter(|device| truth.has_run(device, kind_of(package), &package.spec.version)));
     ran.len()
 }

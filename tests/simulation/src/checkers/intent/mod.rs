@@ -46,7 +46,7 @@ use stops::{StopRules, has_fired_at_rest, has_not_fired};
 use truth::{Goal, Run, Truth};
 use warrant::{Dispatch, Warrants};
 
-pub(super) use eligible::{is_excluded, is_targeted, package_of, source_versions};
+pub(super) use eligible::{is_excluded, is_selected, is_targeted, package_of, source_versions};
 pub(super) use reached::Fleet;
 
 /// Simulation runs of earlier seeds are judged by no law of intent: their histories are older.

@@ -142,6 +142,11 @@ impl Truth {
         std::iter::once(version.as_str()).chain(before).collect()
     }
 
+    /// Every device that was seen.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &String> {
+        self.versions.keys().map(|(device, _)| device)
+    }
+
     /// True when the device runs this version, or has just left it.
     pub(super) fn has_run(&self, device: &str, kind: PackageKind, version: &str) -> bool {
         let known = self.versions.get(&(device.to_owned(), kind));

@@ -21,6 +21,7 @@ pub mod rollout;
 pub mod safeguards;
 pub mod stage;
 pub mod stats;
+pub mod strata;
 #[cfg(test)]
 mod testing;
 pub mod version_order;
@@ -101,7 +102,12 @@ pub struct Fleet<'a> {
     pub devices: &'a BTreeMap<String, Device>,
     /// Ids that groups or tags resolve to; none when the targets name no groups or tags.
     pub members: Option<BTreeSet<String>>,
+    /// What `order.stratifyBy` divides devices by, beside their version.
+    pub labels: Labels,
 }
+
+/// Groups and values of tags, by property (`group`, `tag:KEY`) and device.
+pub type Labels = BTreeMap<String, BTreeMap<String, String>>;
 
 /// A decision.
 #[derive(Clone, Debug, PartialEq)]

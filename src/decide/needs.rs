@@ -4,6 +4,7 @@
 
 use super::defaults;
 use super::keys::is_verification_of;
+use super::strata::{properties, tag_property};
 use crate::api::{
     IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, Targets, VERIFIED,
     Verification, VerificationStatus, condition_is_true, support::Refusal,
@@ -42,6 +43,13 @@ pub enum Need {
     Group(String),
     /// The ids of the devices that carry this tag with one of these values. Several keys are all required: intersect.
     Tag {
+        /// Tag key.
+        key: String,
+        /// Any of these values.
+        values: Vec<String>,
+    },
+    /// The same, and which of these values each device has: as many rows, in one list for each value.
+    TagValues {
         /// Tag key.
         key: String,
         /// Any of these values.
@@ -211,7 +219,14 @@ fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     if let Some(devices) = targets.devices.as_ref().filter(|devices| devices.len() <= MAX_SINGLE_DEVICES) {
         return vec![Need::Devices(sorted(devices))];
     }
-    std::iter::once(Need::Fleet(package_key(package).scope())).chain(sets(targets)).collect()
+    let divides = |need: Need| match need {
+        Need::Tag { key, values } if properties(&rollout.spec).contains(&tag_property(&key)) => {
+            Need::TagValues { key, values }
+        }
+        need => need,
+    };
+    let sets = sets(targets).map(divides);
+    std::iter::once(Need::Fleet(package_key(package).scope())).chain(sets).collect()
 }
 
 fn sets(targets: &Targets) -> impl Iterator<Item = Need> + '_ {

@@ -25,5 +25,6 @@ mod pruning;
 mod requests;
 mod somebody;
 mod strangers;
+mod strata;
 mod surroundings;
 mod trouble;

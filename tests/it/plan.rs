@@ -16,6 +16,7 @@ mod retries;
 mod runs;
 mod safeguards;
 mod scenarios;
+mod strata;
 mod success;
 mod windows;
 pub(crate) mod world;

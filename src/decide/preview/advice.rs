@@ -1,7 +1,9 @@
 //! What a user should know before it begins.
 
 use super::{PreviewStage, comparison};
-use crate::api::{OtaPackage, OtaRollout, OtaRolloutStatus, Owner, StopMethod, StopRule, counted, verb};
+use crate::api::{
+    OtaPackage, OtaRollout, OtaRolloutStatus, Owner, StopMethod, StopRule, StratumCount, counted, verb,
+};
 use crate::cloud::{Capabilities, Device, DeviceScope, RowsLack};
 use crate::decide::needs::Need;
 use crate::decide::rollout::gates;
@@ -49,7 +51,9 @@ pub fn watching(needs: &[Need], limits: &Capabilities, known: &Known) -> Vec<(Ne
         Need::Fleet(scope) => vec![fleet(scope, limits, known)],
         Need::Presence(_) => presence(limits, known).into_iter().collect(),
         Need::Group(_) => vec![listed("ListGroupDevices", known.devices, "devices at most", limits)],
-        Need::Tag { .. } => vec![listed("ListTaggedDevices", known.devices, "devices at most", limits)],
+        Need::Tag { .. } | Need::TagValues { .. } => {
+            vec![listed("ListTaggedDevices", known.devices, "devices at most", limits)]
+        }
         Need::Devices(_) if !limits.shows_devices => vec![fleet_of(limits.device_pages, known)],
         Need::Devices(ids) => vec![Estimate {
             operation: "ShowDevice",
@@ -195,6 +199,7 @@ pub(super) fn rollout_warnings(
         if gates.is_empty() && index < last {
             warnings.push(format!("stage {} has no gate (gates: []): the next stage starts when its devices have an outcome, unless more of them failed than succeeded", stage.name));
         }
+        warnings.extend(stages.iter().find(|preview| preview.name == stage.name).and_then(without_some));
         // The last stage may be empty.
         if size == 0 && index < last {
             warnings.push(format!("stage {} selects no devices", stage.name));
@@ -204,6 +209,15 @@ pub(super) fn rollout_warnings(
     }
     warnings.extend(excluded(end));
     warnings
+}
+
+/// A stage that has fewer devices than there are strata.
+fn without_some(stage: &PreviewStage) -> Option<String> {
+    let is_none = |stratum: &&StratumCount| stratum.devices == 0 && stratum.available > 0;
+    let none = stage.strata.counts.iter().filter(is_none).map(|stratum| stratum.name.as_str());
+    let names: Vec<&str> = none.collect();
+    (stage.strata.known() > 0 && !names.is_empty())
+        .then(|| format!("stage {} has no device of {}", stage.name, names.join(", ")))
 }
 
 /// A stop rule that requires more devices than all stages have.

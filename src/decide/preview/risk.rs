@@ -206,6 +206,7 @@ fn limit(Sized { stage, gates, is_last, .. }: &Sized<'_>) -> Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::StageStrata;
     use serde_json::{Value, json};
 
     fn of(stages: &[(&str, u32)], spec: &Value) -> Risk {
@@ -217,6 +218,7 @@ mod tests {
             dispatched: 0,
             examples: Vec::new(),
             soak: String::new(),
+            strata: StageStrata::default(),
         };
         risk(
             &spec,

@@ -39,7 +39,8 @@ impl Draw {
         let logarithms = Factorials::up_to(self.all);
         let whole = logarithms.choose(self.all, self.drawn);
         let chance = |of_part: u32| {
-            let ways = logarithms.choose(self.part, of_part) + logarithms.choose(others, self.drawn - of_part);
+            let ways =
+                logarithms.choose(self.part, of_part) + logarithms.choose(others, self.drawn - of_part);
             (ways - whole).exp()
         };
         drawn.map(chance).sum::<f64>().min(1.0)

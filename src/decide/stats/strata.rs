@@ -28,9 +28,7 @@ pub fn allocate(count: u32, sizes: &[u32]) -> Vec<u32> {
     }
     let missing = count - given.iter().sum::<u32>();
     let mut by_remainder = rest;
-    by_remainder.sort_by_key(|stratum| {
-        std::cmp::Reverse((exact(*stratum) % total.max(1), sizes[*stratum]))
-    });
+    by_remainder.sort_by_key(|stratum| std::cmp::Reverse((exact(*stratum) % total.max(1), sizes[*stratum])));
     by_remainder.iter().take(missing as usize).for_each(|stratum| given[*stratum] += 1);
     given
 }
@@ -64,8 +62,11 @@ pub struct Part {
 pub fn additions(count: u32, parts: &[Part]) -> Vec<u32> {
     let sizes: Vec<u32> = parts.iter().map(|part| part.held.saturating_add(part.free)).collect();
     let wanted = allocate(count, &sizes);
-    let mut added: Vec<u32> =
-        wanted.iter().zip(parts).map(|(wanted, part)| wanted.saturating_sub(part.held).min(part.free)).collect();
+    let mut added: Vec<u32> = wanted
+        .iter()
+        .zip(parts)
+        .map(|(wanted, part)| wanted.saturating_sub(part.held).min(part.free))
+        .collect();
     let held = parts.iter().fold(0, |sum: u32, part| sum.saturating_add(part.held));
     let mut surplus = added.iter().fold(0, |sum: u32, more| sum.saturating_add(*more));
     surplus = surplus.saturating_sub(count.saturating_sub(held));

@@ -3,7 +3,7 @@
 use crate::api::OtaPackage;
 use crate::cloud::{Device, DeviceScope};
 use crate::decide::needs::{self, Need};
-use crate::decide::{POLL, Seen};
+use crate::decide::{Labels, POLL, Seen, strata};
 use crate::engine::context::Reconcile;
 use crate::engine::freshness::{Evidence, JUST_POLLED};
 use crate::engine::inventory::{DeviceSet, SetName};
@@ -16,26 +16,34 @@ use std::collections::{BTreeMap, BTreeSet};
 const FLEET_SHARE: i32 = 4;
 
 impl Reconcile<'_> {
-    /// Reads a group or tag, and adds it to the members found so far.
+    /// Reads a group or tag, and adds it to the members and labels found so far.
     pub(super) async fn read_members(
         &mut self,
         need: Need,
         package: &OtaPackage,
-        members: &mut Option<BTreeSet<String>>,
+        (members, labels): (&mut Option<BTreeSet<String>>, &mut Labels),
     ) -> Result<(), Trouble> {
         let product = scope_of(package).product;
         match need {
             Need::Group(group) => {
-                let set = DeviceSet { product, by: SetName::Group(group) };
-                members.get_or_insert_default().extend(self.read_set(&set).await?);
+                let set = DeviceSet { product, by: SetName::Group(group.clone()) };
+                let in_group = self.read_set(&set).await?;
+                strata::label(labels, strata::GROUP, &group, &in_group);
+                members.get_or_insert_default().extend(in_group);
             }
             Need::Tag { key, values } => {
                 let set = DeviceSet { product, by: SetName::Tag(key, values) };
-                let with_tag = self.read_set(&set).await?;
-                *members = Some(match members.take() {
-                    Some(members) => members.intersection(&with_tag).cloned().collect(),
-                    None => with_tag,
-                });
+                keep(members, self.read_set(&set).await?);
+            }
+            Need::TagValues { key, values } => {
+                let mut with_tag = BTreeSet::new();
+                for value in values {
+                    let by = SetName::Tag(key.clone(), vec![value.clone()]);
+                    let devices = self.read_set(&DeviceSet { product: product.clone(), by }).await?;
+                    strata::label(labels, &strata::tag_property(&key), &value, &devices);
+                    with_tag.extend(devices);
+                }
+                keep(members, with_tag);
             }
             Need::Packages(_) | Need::Jobs(_) | Need::Devices(_) | Need::Fleet(_) | Need::Presence(_) => {}
         }
@@ -134,6 +142,14 @@ impl Reconcile<'_> {
             (true, false) => self.since(watching_interval),
         }
     }
+}
+
+/// Several tags are all required.
+fn keep(members: &mut Option<BTreeSet<String>>, with_tag: BTreeSet<String>) {
+    *members = Some(match members.take() {
+        Some(members) => members.intersection(&with_tag).cloned().collect(),
+        None => with_tag,
+    });
 }
 
 /// The devices that a package is for.

@@ -4,7 +4,7 @@ use super::rivals::Rivals;
 use super::surroundings::Surroundings;
 use crate::api::{OtaPackage, OtaRollout};
 use crate::cloud::{Device, DeviceResult, DeviceScope, Job, Package};
-use crate::decide::{Fleet, PackageView, RolloutView, Seen};
+use crate::decide::{Fleet, Labels, PackageView, RolloutView, Seen};
 use crate::engine::context::Reconcile;
 use crate::engine::inventory::Inventory;
 use jiff::Timestamp;
@@ -27,6 +27,7 @@ pub(in crate::engine) struct ObservedRollout {
     pub(super) scope: Option<DeviceScope>,
     pub(super) named: Option<Seen<BTreeMap<String, Device>>>,
     pub(super) members: Option<BTreeSet<String>>,
+    pub(super) labels: Labels,
     pub(super) jobs_at: Option<Timestamp>,
     pub(in crate::engine) results: BTreeMap<String, Vec<DeviceResult>>,
     /// External jobs that are too many to be queried.
@@ -87,10 +88,13 @@ impl Reconcile<'_> {
 impl ObservedRollout {
     fn fleet<'a>(&'a self, inventory: &'a Inventory) -> Option<Seen<Fleet<'a>>> {
         if let Some(named) = &self.named {
-            let fleet = Fleet { devices: &named.value, members: self.members.clone() };
-            return Some(Seen { at: named.at, value: fleet });
+            return Some(Seen { at: named.at, value: self.targeted(&named.value) });
         }
         let (at, devices) = inventory.devices.of_product(self.scope.as_ref()?)?;
-        Some(Seen { at, value: Fleet { devices, members: self.members.clone() } })
+        Some(Seen { at, value: self.targeted(devices) })
+    }
+
+    fn targeted<'a>(&self, devices: &'a BTreeMap<String, Device>) -> Fleet<'a> {
+        Fleet { devices, members: self.members.clone(), labels: self.labels.clone() }
     }
 }

@@ -41,7 +41,11 @@ impl Reconcile<'_> {
                 Need::Devices(ids) => {
                     observed.devices = Some(self.read_named(&ids, object, &ours, false).await?);
                 }
-                Need::Fleet(_) | Need::Presence(_) | Need::Group(_) | Need::Tag { .. } => {}
+                Need::Fleet(_)
+                | Need::Presence(_)
+                | Need::Group(_)
+                | Need::Tag { .. }
+                | Need::TagValues { .. } => {}
             }
         }
         Ok(observed)

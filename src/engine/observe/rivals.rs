@@ -2,6 +2,7 @@
 
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout, support};
 use crate::cloud::ErrorClass;
+use crate::decide::Labels;
 use crate::decide::needs::{self, package_key};
 use crate::decide::ownership::Rival;
 use crate::engine::context::Reconcile;
@@ -53,7 +54,7 @@ impl Reconcile<'_> {
             let Object::Rollout(rival) = rollout.as_ref() else { continue };
             let mut members = None;
             for need in needs::for_rival(rival) {
-                match self.read_members(need, package, &mut members).await {
+                match self.read_members(need, package, (&mut members, &mut Labels::new())).await {
                     Ok(()) => {}
                     // A group that does not exist has no members.
                     Err(Trouble::Call(error)) if error.class == ErrorClass::NotFound => {

@@ -53,8 +53,9 @@ impl Reconcile<'_> {
                 Need::Fleet(scope) => {
                     observed.scope = Some(self.read_fleet(scope, &ours, with_presence).await?);
                 }
-                Need::Group(_) | Need::Tag { .. } => {
-                    self.read_members(need, package, &mut observed.members).await?;
+                Need::Group(_) | Need::Tag { .. } | Need::TagValues { .. } => {
+                    let sets = (&mut observed.members, &mut observed.labels);
+                    self.read_members(need, package, sets).await?;
                 }
                 // Presence is read together with the devices.
                 Need::Packages(_) | Need::Presence(_) => {}

@@ -5,7 +5,7 @@ use rollwave::api::{OtaPackage, OtaRollout};
 use rollwave::cloud::{Capabilities, RowsLack};
 use rollwave::decide::clocks::Clocks;
 use rollwave::decide::preview::{self, End, KNOWN_AFTER_CREATE, Preview};
-use rollwave::decide::{Action, Fleet, PackageView, RolloutView, Seen, needs};
+use rollwave::decide::{Action, Fleet, Labels, PackageView, RolloutView, Seen, needs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -27,7 +27,10 @@ pub(super) fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<Ot
         object: &world.rollout,
         package: Some(package),
         capabilities: Some(&world.capabilities),
-        fleet: Some(Seen { at: world.now, value: Fleet { devices: &world.devices, members: None } }),
+        fleet: Some(Seen {
+            at: world.now,
+            value: Fleet { devices: &world.devices, members: None, labels: Labels::new() },
+        }),
         jobs: Some(Seen { at: world.now, value: world.jobs.iter().collect() }),
         results: BTreeMap::new(),
         unasked_jobs: 0,

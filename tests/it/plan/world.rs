@@ -8,7 +8,9 @@ use rollwave::cloud::{
 };
 use rollwave::decide::clocks::Clocks;
 use rollwave::decide::ownership::Rival;
-use rollwave::decide::{self, Action, Fleet, PackageView, Plan, Requeue, RolloutView, Seen, confirm, needs};
+use rollwave::decide::{
+    self, Action, Fleet, Labels, PackageView, Plan, Requeue, RolloutView, Seen, confirm, needs,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -194,7 +196,10 @@ impl World {
             package: Some(&self.package).filter(|_| !self.package_is_gone),
             package_of_run: Some(&self.package),
             capabilities: Some(&self.capabilities),
-            fleet: Some(Seen { at: self.now, value: Fleet { devices: &self.devices, members } }),
+            fleet: Some(Seen {
+                at: self.now,
+                value: Fleet { devices: &self.devices, members, labels: Labels::new() },
+            }),
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             results: self.results(),
             unasked_jobs: self.unasked_jobs,

@@ -73,6 +73,8 @@ pub enum Mutation {
     OwnershipIgnored,
     /// Batches are sent together.
     BatchesIgnored,
+    /// Devices are not divided into strata.
+    StrataIgnored,
     /// Gates are not asked.
     GatesIgnored,
     /// Failures that were counted before are forgotten.
@@ -99,7 +101,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -120,6 +122,7 @@ impl Mutation {
         Self::ExclusionIgnored,
         Self::OwnershipIgnored,
         Self::BatchesIgnored,
+        Self::StrataIgnored,
         Self::GatesIgnored,
         Self::FailuresForgotten,
         Self::StopRulesIgnored,
@@ -176,7 +179,7 @@ impl Mutation {
             Self::FailureIsOutage => FIRST_OF_BROKEN,
             Self::DeadlinesIgnored => FIRST_OF_DEADLINES,
             Self::BatchesIgnored => FIRST_OF_DEFAULTS,
-            Self::ComparisonsForgotten => FIRST_OF_CONTROL,
+            Self::ComparisonsForgotten | Self::StrataIgnored => FIRST_OF_CONTROL,
             Self::SecretNotKept => FIRST_OF_SECRETS,
             Self::TextsByTurns => FIRST_OF_DATES,
             _ if self.breaks().is_some() => FIRST_OF_INTENT,
@@ -200,6 +203,7 @@ impl Mutation {
             | Self::LateSoak
             | Self::PauseNotHeeded
             | Self::RetryForgotten
+            | Self::StrataIgnored
             | Self::BatchesIgnored => "calm",
             Self::FailuresForgotten => "crowded",
             Self::DeadlinesIgnored => "drowsy",
@@ -234,6 +238,7 @@ impl Mutation {
             | Self::ExclusionIgnored
             | Self::OwnershipIgnored
             | Self::BatchesIgnored
+            | Self::StrataIgnored
             | Self::GatesIgnored
             | Self::FailuresForgotten
             | Self::StopRulesIgnored
@@ -281,6 +286,9 @@ impl MutantStore {
                 stages.for_each(|stage| stage.counts = without_failures(stage.counts));
             }
             Mutation::StopRulesIgnored => spec.stop = Some(Vec::new()),
+            Mutation::StrataIgnored => {
+                spec.order.iter_mut().for_each(|order| order.stratify_by.clear());
+            }
             Mutation::BatchesIgnored => spec.stages.iter_mut().for_each(|stage| stage.batch = None),
             Mutation::DeadlinesIgnored => {
                 let deadline = Deadline { after: Some(Period::hours(24 * 365)), then: None };
@@ -303,7 +311,7 @@ impl MutantStore {
         match (&mut object, self.mutation) {
             (Object::Rollout(rollout), Mutation::UnstickyCohort) => {
                 let loads = self.loads.fetch_add(1, Ordering::Relaxed);
-                rollout.spec.order = Some(Order { seed: Some(loads.to_string()) });
+                rollout.spec.order = Some(Order { seed: Some(loads.to_string()), ..Order::default() });
             }
             (Object::Rollout(rollout), Mutation::NoWindows) => {
                 for stage in &mut rollout.spec.stages {

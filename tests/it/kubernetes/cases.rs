@@ -359,7 +359,7 @@ pub const CASES: &[Case] = &[
         "strata by tag",
         ROLLOUT,
         "{all: true}",
-        "{tags: {site: [n]}}\n  order: {stratifyBy: [\"tag:site\"]}",
+        "{tags: {site: [north]}}\n  order: {stratifyBy: [\"tag:site\"]}",
     ),
     refused(
         ROLLOUT,
@@ -378,14 +378,14 @@ pub const CASES: &[Case] = &[
     refused(
         ROLLOUT,
         "{all: true}",
-        "{tags: {site: [n]}}\n  order: {stratifyBy: [group]}",
+        "{tags: {site: [north]}}\n  order: {stratifyBy: [group]}",
         "spec",
         "name groups there, or use sourceVersion",
     ),
     refused(
         ROLLOUT,
         "{all: true}",
-        "{tags: {site: [n]}}\n  order: {stratifyBy: [\"tag:line\"]}",
+        "{tags: {site: [north]}}\n  order: {stratifyBy: [\"tag:line\"]}",
         "spec",
         "name the key there, or use sourceVersion",
     ),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// 300 devices: 240 on V1.0, 50 on V1.1, 10 on V0.9.
-fn mixed(stages: Value) -> World {
+fn mixed(stages: &Value) -> World {
     let mut world = World::new(300, json!({"order": {"stratifyBy": ["sourceVersion"]}, "stages": stages}));
     for (n, device) in world.devices.values_mut().enumerate() {
         let version = match n % 30 {
@@ -52,7 +52,7 @@ fn truth(world: &World, before: &World, stage: usize) -> BTreeMap<String, u32> {
 #[test]
 fn a_stage_gets_its_part_of_each_stratum_however_it_is_sent() {
     for (devices_per_job, batch) in [(30_000, None), (7, None), (30_000, Some(4)), (3, Some(10))] {
-        let mut world = mixed(canary(30));
+        let mut world = mixed(&canary(30));
         world.capabilities.max_devices_per_job = devices_per_job;
         if let Some(size) = batch {
             world.edit_rollout(|rollout| {
@@ -78,12 +78,12 @@ fn a_percent_stage_gets_the_lowest_rank_of_a_stratum_that_it_would_not_have() {
          "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "50%"}}]},
         {"name": "rest", "select": {"rest": true}},
     ]);
-    let mut plain = mixed(stages.clone());
+    let mut plain = mixed(&stages);
     plain.edit_rollout(|rollout| rollout.spec.order = None);
     plain.reconcile();
-    let by_rank = truth(&plain, &mixed(stages.clone()), 0);
+    let by_rank = truth(&plain, &mixed(&stages), 0);
     assert!(!by_rank.contains_key("V0.9"), "{by_rank:?}");
-    let mut world = mixed(stages);
+    let mut world = mixed(&stages);
     let before = world.clone();
     world.reconcile();
     let found = truth(&world, &before, 0);
@@ -96,7 +96,7 @@ fn a_percent_stage_gets_the_lowest_rank_of_a_stratum_that_it_would_not_have() {
 
 #[test]
 fn a_plan_shows_the_strata_and_warns_of_those_that_a_stage_has_none_of() {
-    let world = mixed(canary(30));
+    let world = mixed(&canary(30));
     let preview = preview_rollout(&world, &world.package);
     let shown: Vec<(&str, u32, u32)> = preview.stages[0]
         .strata
@@ -106,14 +106,14 @@ fn a_plan_shows_the_strata_and_warns_of_those_that_a_stage_has_none_of() {
         .collect();
     assert_eq!(shown, [("V0.9", 1, 10), ("V1.0", 24, 240), ("V1.1", 5, 50)]);
     assert!(!preview.warnings.iter().any(|warning| warning.contains("has no device of")));
-    let world = mixed(canary(2));
+    let world = mixed(&canary(2));
     let warnings = preview_rollout(&world, &world.package).warnings;
     assert!(warnings.contains(&"stage canary has no device of V0.9".to_owned()), "{warnings:?}");
 }
 
 #[test]
 fn more_strata_than_are_recorded_are_one_named_others() {
-    let mut world = mixed(canary(60));
+    let mut world = mixed(&canary(60));
     for (n, device) in world.devices.values_mut().enumerate() {
         // 0..=23, the first ones larger.
         device.firmware = Some(format!("V1.{:02}", (n % 25).min(n % 24)));
@@ -137,7 +137,7 @@ fn more_strata_than_are_recorded_are_one_named_others() {
 
 #[test]
 fn after_a_lost_state_the_strata_are_unknown_and_the_rest_is_chosen_in_rank_order() {
-    let mut world = mixed(canary(30));
+    let mut world = mixed(&canary(30));
     world.capabilities.max_devices_per_job = 10;
     world.reconcile();
     world.run_devices(|_| Fate::Succeeds);
@@ -155,7 +155,7 @@ fn after_a_lost_state_the_strata_are_unknown_and_the_rest_is_chosen_in_rank_orde
 
 #[test]
 fn an_edit_of_what_devices_are_divided_by_changes_only_stages_that_were_not_sent() {
-    let mut world = mixed(canary(30));
+    let mut world = mixed(&canary(30));
     world.capabilities.max_devices_per_job = 10;
     let before = world.clone();
     world.reconcile();
@@ -170,7 +170,7 @@ fn an_edit_of_what_devices_are_divided_by_changes_only_stages_that_were_not_sent
 
 /// Half of the canary is V1.1, of which most are silent.
 fn silent() -> World {
-    let mut world = mixed(json!([
+    let mut world = mixed(&json!([
         {"name": "canary", "select": {"count": 100}, "deadline": {"after": "1h"},
          "gates": [{"name": "proven", "outcome": {"method": "Ratio", "minSuccess": "50%"}}]},
         {"name": "rest", "select": {"rest": true}},

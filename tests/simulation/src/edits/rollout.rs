@@ -76,7 +76,7 @@ fn order(editor: &mut Editor<'_>) -> Value {
     }
     let number = editor.dice.between(0, 9);
     let mut order = json!({"seed": format!("seed-{number}")});
-    if editor.setting.seed >= FIRST_OF_CONTROL && number % 2 == 0 {
+    if editor.setting.seed >= FIRST_OF_CONTROL && number.is_multiple_of(2) {
         order["stratifyBy"] = json!(["sourceVersion"]);
     }
     order

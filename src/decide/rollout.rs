@@ -90,6 +90,7 @@ impl<'a> Context<'a> {
             stages: &self.stages,
             seed: cohort::seed(&self.rollout.spec, self.package),
             fleet: &self.fleet,
+            traits: self.traits(),
             eligible: &observed.population.eligible,
             sent: &observed.taken.stage_of,
             clocks: &self.clocks,

@@ -56,6 +56,12 @@ pub fn properties(spec: &OtaRolloutSpec) -> &[String] {
     spec.order.as_ref().map_or(&[], |order| &order.stratify_by)
 }
 
+/// What devices are divided by that an upgrade does not change.
+#[must_use]
+pub fn lasting(spec: &OtaRolloutSpec) -> Vec<String> {
+    properties(spec).iter().filter(|property| *property != SOURCE_VERSION).cloned().collect()
+}
+
 /// What a device is known to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Traits<'s, 'a> {
@@ -112,6 +118,12 @@ impl<'s, 'a> Division<'s, 'a> {
         }
         let begun = stage.strata.as_ref().filter(|strata| strata.unknown == 0)?;
         Some(Self { by: &begun.by, begun: Some(begun), traits })
+    }
+
+    /// A division by these properties.
+    #[must_use]
+    pub const fn by(by: &'s [String], traits: Traits<'s, 'a>) -> Self {
+        Self { by, begun: None, traits }
     }
 
     /// The division that a stage was begun with, whether or not it is complete.

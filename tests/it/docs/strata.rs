@@ -4,6 +4,8 @@ use super::text;
 use jiff::Timestamp;
 use rollwave::api::{StageStrata, StratumCount, percent_text};
 use rollwave::decide::rollout::responders::{UNUSUAL, compared, estimate};
+use rollwave::decide::stats::comparison::{Group, harm_in_strata};
+use rollwave::decide::stats::evidence::odds_text;
 use rollwave::decide::stats::strata::allocate;
 
 const PAGE: &str = "docs/guides/what-rollwave-compares-when-devices-differ.md";
@@ -56,6 +58,20 @@ fn the_chances_that_a_stratum_did_not_answer_are_what_the_statistics_say() {
         let chance = compared(&all, Timestamp::UNIX_EPOCH).unwrap().chance;
         let shown = if chance > 0.1 { format!("{chance:.1}") } else { format!("{chance:.1e}") };
         assert_eq!((shown.as_str(), chance < UNUSUAL), (row[3].as_str(), row[4] == "yes"), "{row:?}");
+    }
+}
+
+#[test]
+fn the_evidence_within_strata_is_what_the_statistics_say() {
+    let found = rows(&text(PAGE), "| upgraded, offline |");
+    let group = |numbers: &[u32]| Group { unhealthy: numbers[0], devices: numbers[1] };
+    assert_eq!(found.len(), 2);
+    for row in found {
+        let [upgraded, control] = [1, 2].map(|cell: usize| numbers(&row[cell].replace(',', "")));
+        assert_eq!(upgraded.len(), control.len());
+        let pairs = upgraded.chunks(2).zip(control.chunks(2));
+        let strata: Vec<(Group, Group)> = pairs.map(|(here, there)| (group(here), group(there))).collect();
+        assert_eq!(odds_text(harm_in_strata(&strata)), row[3], "{row:?}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::preview::preview_rollout;
 use super::world::{Fate, World};
 use rollwave::api::{Object, OtaRolloutStatus, RolloutPhase, StagePhase};
 use rollwave::decide::explain::explain;
+use rollwave::decide::strata::label;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -206,4 +207,55 @@ fn a_gate_does_not_pass_while_a_stratum_is_silent() {
     // They answer late, and it goes on by itself.
     let end = world.settle(|_| Fate::Succeeds).status;
     assert_eq!(end.phase, RolloutPhase::Completed, "{}", end.message);
+}
+
+#[test]
+fn upgraded_devices_are_compared_with_others_of_their_group() {
+    let mut world = World::new(
+        800,
+        json!({
+            "order": {"stratifyBy": ["sourceVersion", "group"]},
+            "stages": [{"name": "canary", "select": {"count": 80}, "soak": "8h"}, {"name": "rest", "select": {"rest": true}}],
+            "stop": [{"name": "control", "method": "Control"}],
+        }),
+    );
+    world.devices.values_mut().for_each(|device| device.online = Some(true));
+    let ids: Vec<String> = world.devices.keys().cloned().collect();
+    let (north, south) = ids.split_at(200);
+    label(&mut world.labels, "group", "north", north);
+    label(&mut world.labels, "group", "south", south);
+    world.reconcile();
+    assert_eq!(sent(&world.rollout_status(), 0), of(&[("V1 / north", 20), ("V1 / south", 60)]));
+    world.run_devices(|_| Fate::Succeeds);
+    // North is a site with a bad network, also for devices that nothing was sent to.
+    for (n, id) in north.iter().enumerate() {
+        world.devices.get_mut(id).unwrap().online = Some(n % 2 == 0);
+    }
+    world.pass(30);
+    world.reconcile();
+    world.pass(3_600);
+    let fine = world.reconcile().status;
+    assert_eq!(fine.stopped_by, None, "{}", fine.message);
+    let last = fine.stages[0].control.as_ref().unwrap().last.clone().unwrap();
+    let rows: Vec<(&str, u32, u32)> = last
+        .strata
+        .iter()
+        .map(|row| (row.name.as_str(), row.upgraded.devices, row.control.offline))
+        .collect();
+    assert_eq!((rows.len(), rows[0].0, rows[0].1, rows[1]), (2, "north", 20, ("south", 60, 0)), "{rows:?}");
+    assert_eq!(rows[0].2, last.control.offline);
+    // What fails in the south is seen beside it.
+    let upgraded: Vec<String> =
+        world.jobs[0].devices.iter().filter(|id| south.contains(id)).cloned().collect();
+    for id in upgraded.iter().take(30) {
+        world.devices.get_mut(id).unwrap().online = Some(false);
+    }
+    world.pass(3_600);
+    let stopped = world.reconcile().status;
+    assert!(
+        stopped.message.contains("other devices are offline, compared in 2 strata; evidence"),
+        "{}",
+        stopped.message
+    );
+    assert_eq!(stopped.stopped_by.map(|evidence| evidence.rule), Some("control".to_owned()));
 }

@@ -65,6 +65,8 @@ pub struct World {
     pub rivals: Vec<(OtaRollout, OtaPackage)>,
     pub capabilities: Capabilities,
     pub devices: BTreeMap<String, Device>,
+    /// Groups and tags of devices.
+    pub labels: Labels,
     pub packages: Vec<Package>,
     pub jobs: Vec<Job>,
     /// Outcome of every device of a job.
@@ -110,6 +112,7 @@ impl World {
             rivals: Vec::new(),
             capabilities: CAPABILITIES,
             devices: devices.map(|d| (d.id.clone(), d)).collect(),
+            labels: Labels::new(),
             packages: Vec::new(),
             jobs: Vec::new(),
             outcomes: BTreeMap::new(),
@@ -198,7 +201,7 @@ impl World {
             capabilities: Some(&self.capabilities),
             fleet: Some(Seen {
                 at: self.now,
-                value: Fleet { devices: &self.devices, members, labels: Labels::new() },
+                value: Fleet { devices: &self.devices, members, labels: self.labels.clone() },
             }),
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             results: self.results(),

@@ -38,6 +38,8 @@ pub const TIME_OF_DAY: &str = r"^([01][0-9]|2[0-3]):[0-5][0-9]$";
 pub const TIME_ZONE: &str = r"^[A-Za-z][A-Za-z0-9_+/-]*$";
 /// Value of a device's tag: IoTDA takes Chinese characters, letters, digits and `_.-`.
 pub const TAG_VALUE: &str = r"^[\x{4e00}-\x{9fa5}A-Za-z0-9_.-]+$";
+/// A property that devices are divided by.
+pub const STRATIFY_BY: &str = r"^(sourceVersion|group|tag:.{1,64})$";
 /// DNS-1123 label: names of namespaces, stages and stop rules.
 pub const LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// The same, or `*` for any namespace.
@@ -51,7 +53,7 @@ pub const QUALIFIED_NAME: &str =
     r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
 /// The message for a value that does not match: follows the quoted value.
-const WORDS: [(&str, &str); 23] = [
+const WORDS: [(&str, &str); 24] = [
     (ID, "may contain only letters, digits, - and _"),
     (DEVICE, "may contain only letters, digits, -, _, ., : and @"),
     (VERSION, "may contain only letters, digits, ., - and _"),
@@ -76,6 +78,7 @@ const WORDS: [(&str, &str); 23] = [
     (TIME_OF_DAY, "is not a time of day: use HH:MM, such as 01:00"),
     (TIME_ZONE, "is not a time zone: use a name such as Asia/Shanghai or UTC"),
     (TAG_VALUE, "may contain only letters, digits, Chinese characters, ., - and _"),
+    (STRATIFY_BY, "is not a property of devices: use sourceVersion, group or tag:KEY"),
     (LABEL_OR_ANY, "is not a namespace: use a name, or * for all"),
     (
         LABEL,

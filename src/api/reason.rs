@@ -240,6 +240,8 @@ reasons! {
     GateFailed => Warning;
     /// `OtaRollout`: a gate has more failures than it allows, or is inconclusive although every device has answered
     GateInconclusive => Warning;
+    /// `OtaRollout`: when the sample of a stage was frozen, one stratum had fewer outcomes or more failures than by chance
+    StrataDiffer;
     /// `OtaRollout`: a stop rule fired
     StopRuleFired => Warning;
     /// A stop rule fired, a gate failed, or a stage is due, and the control group got worse too: something else than the package

@@ -33,6 +33,12 @@ use std::collections::BTreeMap;
     printcolumn(json_path = ".status.message", name = "Message", type_ = "string")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.order) || !has(self.order.stratifyBy) || !self.order.stratifyBy.exists(by, by == 'group') || has(self.targets.groups)")
+        .message("order.stratifyBy: group divides devices by the groups of targets.groups: name groups there, or use sourceVersion"),
+    validation = Rule::new("!has(self.order) || !has(self.order.stratifyBy) || self.order.stratifyBy.all(by, !by.startsWith('tag:') || (has(self.targets.tags) && by.substring(4) in self.targets.tags))")
+        .message("order.stratifyBy: tag:KEY divides devices by the values of a key of targets.tags: name the key there, or use sourceVersion")
+)]
 pub struct OtaRolloutSpec {
     /// Package that devices are upgraded to.
     pub package_ref: LocalRef,
@@ -212,13 +218,21 @@ pub struct Exclude {
 }
 
 /// Order of devices: they are ranked by `sha256(seed ‖ device id)`.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Order {
     /// Seed of the ranking; by default the package's SHA-256, so that canaries rotate from release to release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub seed: Option<String>,
+    /// Properties that devices are divided into strata by, so that a stage has devices of each: `sourceVersion`, the version that
+    /// they report before the upgrade; `group`, those of `targets.groups` that they are in; `tag:KEY`, their value of that key of
+    /// `targets.tags`. A `count` stage takes part of each stratum in proportion and at least one device; a `percent` stage at
+    /// least one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b == a))").message("list each property once"))]
+    #[schemars(length(min = 1, max = 3), inner(length(max = 68), regex(pattern = pattern::STRATIFY_BY)))]
+    pub stratify_by: Vec<String>,
 }
 
 /// A stage: its devices, how long they are observed, and what must pass before the next stage.

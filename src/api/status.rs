@@ -13,6 +13,7 @@ mod intent;
 mod package;
 mod refused;
 mod rollout;
+mod strata;
 mod text;
 mod uptime;
 
@@ -27,6 +28,7 @@ pub use intent::*;
 pub use package::*;
 pub use refused::*;
 pub use rollout::*;
+pub use strata::*;
 pub use text::{percent_text, time_text};
 pub use uptime::Uptime;
 

@@ -2,6 +2,7 @@
 
 use super::keys::artifact_digest;
 use super::sets::{Chosen, Sets};
+use super::strata::Division;
 use crate::api::{OtaPackage, OtaPackageSpec, OtaRolloutSpec, Percent, Select, Stage, StageStatus};
 use crate::cloud::Device;
 use sha2::{Digest, Sha256};
@@ -73,6 +74,9 @@ pub fn rank(seed: &str, device: &str) -> u64 {
 /// `count`: the lowest ranks, up to this number (devices of the stage count). `percent`: all ranks below this share of
 /// the rank space, so that a device that joins or leaves moves no other one. `devices`: these. `groups` and `tags`: the devices
 /// of these sets, none while one of them is unknown. `rest`: the others.
+///
+/// A stage with a division takes part of each stratum: a `count` stage in proportion, and a `percent` stage the lowest rank of
+/// a stratum that nobody is below the share of.
 #[must_use]
 pub fn assign<'a>(
     stages: &[Stage],
@@ -80,6 +84,7 @@ pub fn assign<'a>(
     eligible: impl IntoIterator<Item = &'a str>,
     taken: &Taken<'_>,
     sets: &Sets<'_>,
+    divisions: &[Option<Division<'_, '_>>],
 ) -> Vec<Vec<&'a str>> {
     let free = eligible.into_iter().filter(|device| !taken.stage_of.contains_key(device));
     let mut ranked: Vec<(u64, &str)> = free.map(|device| (rank(seed, device), device)).collect();
@@ -88,8 +93,12 @@ pub fn assign<'a>(
     let mut additions = Vec::with_capacity(stages.len());
     for (index, stage) in stages.iter().enumerate() {
         let held = taken.stage_of.values().filter(|held_by| **held_by == index).count();
-        let chosen: Vec<(u64, &str)> =
-            if index < taken.closed { Vec::new() } else { choose(&stage.select, held, &ranked, sets) };
+        let division = divisions.get(index).and_then(Option::as_ref);
+        let chosen: Vec<(u64, &str)> = if index < taken.closed {
+            Vec::new()
+        } else {
+            choose(&stage.select, held, &ranked, (sets, division))
+        };
         let gone: BTreeSet<&str> = chosen.iter().map(|(_, device)| *device).collect();
         ranked.retain(|(_, device)| !gone.contains(device));
         additions.push(chosen.into_iter().map(|(_, device)| device).collect());
@@ -101,15 +110,22 @@ fn choose<'a>(
     select: &Select,
     held: usize,
     ranked: &[(u64, &'a str)],
-    sets: &Sets<'_>,
+    (sets, division): (&Sets<'_>, Option<&Division<'_, '_>>),
 ) -> Vec<(u64, &'a str)> {
+    if let (Some(count), Some(division)) = (select.count, division) {
+        return division.choose(count, ranked);
+    }
     if let Some(count) = select.count {
         let missing = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(held);
         return ranked.iter().take(missing).copied().collect();
     }
     if let Some(percent) = select.percent {
         let end = ranked.partition_point(|(rank, _)| u128::from(*rank) < threshold(percent));
-        return ranked.iter().take(end).copied().collect();
+        let mut chosen: Vec<(u64, &str)> = ranked.iter().take(end).copied().collect();
+        if let Some(division) = division.filter(|_| threshold(percent) > 0) {
+            chosen.extend(division.missing(&chosen, ranked));
+        }
+        return chosen;
     }
     if let Some(devices) = &select.devices {
         let named: BTreeSet<&str> = devices.iter().map(String::as_str).collect();
@@ -160,7 +176,7 @@ mod tests {
 
     fn members(stages: &[Stage], fleet: &[String]) -> Vec<Vec<String>> {
         let eligible = fleet.iter().map(String::as_str);
-        let added = assign(stages, "seed", eligible, &Taken::default(), &Sets::default());
+        let added = assign(stages, "seed", eligible, &Taken::default(), &Sets::default(), &[]);
         added.into_iter().map(|ids| ids.into_iter().map(str::to_owned).collect()).collect()
     }
 
@@ -179,7 +195,7 @@ mod tests {
     fn a_dispatched_stage_does_not_grow_and_its_late_devices_fall_into_the_next() {
         let stages = [stage("a", percent(100)), stage("b", rest())];
         let taken = Taken { stage_of: BTreeMap::from([("dev-0", 0)]), closed: 1 };
-        let added = assign(&stages, "seed", ["dev-0", "dev-1"], &taken, &Sets::default());
+        let added = assign(&stages, "seed", ["dev-0", "dev-1"], &taken, &Sets::default(), &[]);
         assert_eq!(added, [Vec::new(), vec!["dev-1"]]);
     }
 
@@ -187,7 +203,8 @@ mod tests {
     fn devices_that_a_count_stage_holds_already_are_counted() {
         let stages = [stage("a", count(2)), stage("b", rest())];
         let taken = Taken { stage_of: BTreeMap::from([("dev-0", 0)]), closed: 0 };
-        let added = assign(&stages, "seed", ["dev-0", "dev-1", "dev-2", "dev-3"], &taken, &Sets::default());
+        let added =
+            assign(&stages, "seed", ["dev-0", "dev-1", "dev-2", "dev-3"], &taken, &Sets::default(), &[]);
         assert_eq!((added[0].len(), added[1].len()), (1, 2));
     }
 

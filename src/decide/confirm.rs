@@ -59,6 +59,7 @@ pub fn job_created(status: &mut OtaRolloutStatus, stage: &str, job: &NewJob, id:
     if jobs.iter().all(|known| known.token != job.token) {
         jobs.push(created);
     }
+    super::strata::sent(stage, &job.token, &job.devices);
 }
 
 fn stage_mut<'a>(status: &'a mut OtaRolloutStatus, name: &str) -> &'a mut StageStatus {

@@ -23,6 +23,7 @@ pub mod safeguards;
 pub mod sets;
 pub mod stage;
 pub mod stats;
+pub mod strata;
 #[cfg(test)]
 mod testing;
 pub mod version_order;
@@ -104,7 +105,12 @@ pub struct Fleet<'a> {
     pub devices: &'a BTreeMap<String, Device>,
     /// The sets of devices that targets and stages name.
     pub sets: Sets<'a>,
+    /// What `order.stratifyBy` divides devices by, beside their version.
+    pub labels: Labels,
 }
+
+/// Groups and values of tags, by property (`group`, `tag:KEY`) and device.
+pub type Labels = BTreeMap<String, BTreeMap<String, String>>;
 
 /// A decision.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,7 @@
 use super::defaults;
 use super::keys::is_verification_of;
 use super::sets::Chosen;
+use super::strata::{properties, tag_property};
 use crate::api::{
     IN_SYNC, OtaPackage, OtaRollout, OtaRolloutStatus, READY, StagePhase, StageStatus, VERIFIED,
     Verification, VerificationStatus, condition_is_true, support::Refusal,
@@ -117,8 +118,17 @@ fn presence(rollout: &OtaRollout, package: &OtaPackage, compares: bool) -> Optio
 }
 
 /// What must be observed to know which devices a rollout of the same product targets: the sets that it names.
-pub fn target_sets(rollout: &OtaRollout) -> impl Iterator<Item = Need> {
-    Chosen::by_targets(&rollout.spec.targets).into_iter().flat_map(Chosen::sets).map(Need::Set)
+pub fn target_sets(rollout: &OtaRollout) -> impl Iterator<Item = DeviceSet> {
+    let divided = properties(&rollout.spec);
+    let divides = move |set: DeviceSet| match set {
+        // Which of the values a device has: as many rows, in one list for each value.
+        DeviceSet::Tag { key, values } if divided.contains(&tag_property(&key)) => {
+            let of = |value| DeviceSet::Tag { key: key.clone(), values: vec![value] };
+            values.into_iter().map(of).collect()
+        }
+        set => vec![set],
+    };
+    Chosen::by_targets(&rollout.spec.targets).into_iter().flat_map(Chosen::sets).flat_map(divides)
 }
 
 /// True when the package may be sent to devices: ready and verified, according to its current spec.
@@ -204,7 +214,7 @@ fn targets(rollout: &OtaRollout, package: &OtaPackage) -> Vec<Need> {
     let few = targets.devices.as_ref().filter(|devices| devices.len() <= MAX_SINGLE_DEVICES);
     let devices = few
         .map_or_else(|| Need::Fleet(package_key(package).scope()), |devices| Need::Devices(sorted(devices)));
-    let needed: BTreeSet<Need> = target_sets(rollout).chain(stage_sets(rollout)).collect();
+    let needed: BTreeSet<Need> = target_sets(rollout).map(Need::Set).chain(stage_sets(rollout)).collect();
     std::iter::once(devices).chain(needed).collect()
 }
 

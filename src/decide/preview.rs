@@ -12,7 +12,7 @@ pub use rehearsal::{KNOWN_AFTER_CREATE, package, rollout};
 pub use risk::{Build, GateRisk, Risk, percent, risk};
 
 use super::Action;
-use crate::api::{ObjectKey, Period, RolloutPhase};
+use crate::api::{ObjectKey, Period, RolloutPhase, StageStrata};
 
 /// What would be done for one object.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +70,8 @@ pub struct PreviewStage {
     pub examples: Vec<String>,
     /// How long it soaks; empty without a soak.
     pub soak: String,
+    /// What its devices are divided by, and how many of each stratum it would have; empty without `order.stratifyBy`.
+    pub strata: StageStrata,
 }
 
 /// True when a rollout in this phase sends nothing more by itself.

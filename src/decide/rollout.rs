@@ -21,14 +21,17 @@ mod holds;
 mod jobs;
 mod leave;
 mod observed;
+mod outcomes;
 mod overlap;
 mod pace;
 mod population;
 mod report;
 pub mod requests;
+pub mod responders;
 mod run;
 pub mod soak;
 pub mod stop_rules;
+mod strata;
 mod success;
 
 use super::clocks::Clocks;
@@ -38,6 +41,7 @@ use super::keys::{package_identity, plan_hash};
 use super::needs::{has_begun, is_dispatchable};
 use super::ownership::Ownership;
 use super::stage::as_count;
+use super::strata::Traits;
 use super::{Fleet, POLL, Plan, Requeue, RolloutView, Seen};
 use crate::api::{
     ObjectKey, OtaPackage, OtaRollout, OtaRolloutStatus, Reason, RolloutPhase, Stage, StageCounts,
@@ -75,6 +79,11 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// What devices are divided into strata by.
+    fn traits(&self) -> Traits<'_, 'a> {
+        Traits { fleet: &self.fleet.value, kind: self.package.spec.kind }
+    }
+
     /// What the control group is taken from.
     fn groups<'c>(&'c self, observed: &'c Observed<'a>) -> Groups<'c, 'a> {
         Groups {
@@ -82,6 +91,7 @@ impl<'a> Context<'a> {
             stages: &self.stages,
             seed: cohort::seed(&self.rollout.spec, self.package),
             fleet: &self.fleet,
+            traits: self.traits(),
             eligible: &observed.population.eligible,
             sent: &observed.taken.stage_of,
             clocks: &self.clocks,
@@ -289,5 +299,7 @@ pub(super) fn waiting_stage(name: &str) -> StageStatus {
         passed_at: None,
         gates: Vec::new(),
         control: None,
+        strata: None,
+        responders: None,
     }
 }

@@ -14,6 +14,22 @@ pub struct Sets<'a> {
     pub unread: BTreeMap<DeviceSet, String>,
 }
 
+impl<'a> Sets<'a> {
+    /// The devices of a set; none while it is unknown. The values of a tag may have been read one by one.
+    fn ids(&self, set: &DeviceSet) -> Option<BTreeSet<&'a str>> {
+        let of = |set: &DeviceSet| self.read.get(set).map(|ids| ids.iter().map(String::as_str));
+        match set {
+            DeviceSet::Tag { key, values } if !self.read.contains_key(set) && values.len() > 1 => {
+                let one =
+                    |value: &String| of(&DeviceSet::Tag { key: key.clone(), values: vec![value.clone()] });
+                let each: Option<Vec<_>> = values.iter().map(one).collect();
+                Some(each?.into_iter().flatten().collect())
+            }
+            set => Some(of(set)?.collect()),
+        }
+    }
+}
+
 /// Devices that a part of a manifest selects by sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chosen<'s> {
@@ -67,8 +83,7 @@ impl<'s> Chosen<'s> {
     /// The devices that it selects; none while one of its sets is unknown.
     #[must_use]
     pub fn members<'a>(self, sets: &Sets<'a>) -> Option<BTreeSet<&'a str>> {
-        let ids = |set: &DeviceSet| Some(sets.read.get(set)?.iter().map(String::as_str).collect());
-        let found: Option<Vec<BTreeSet<&'a str>>> = self.sets().iter().map(ids).collect();
+        let found: Option<Vec<BTreeSet<&'a str>>> = self.sets().iter().map(|set| sets.ids(set)).collect();
         let mut found = found?.into_iter();
         let first = found.next().unwrap_or_default();
         Some(match self {
@@ -82,7 +97,7 @@ impl<'s> Chosen<'s> {
     where
         's: 'c,
     {
-        self.sets().into_iter().filter(|set| sets.read.get(set).is_some_and(|ids| ids.is_empty()))
+        self.sets().into_iter().filter(|set| sets.ids(set).is_some_and(|ids| ids.is_empty()))
     }
 
     /// Those of its sets that could not be read, with the cause of each.

@@ -99,6 +99,12 @@ pub struct Tally<'a> {
     pub gone: u32,
     /// What cannot be determined: nothing is dispatched while this is set.
     pub unclear: Option<String>,
+    /// Devices without an outcome, unless it is unknown which they are.
+    pub unanswered: Vec<&'a str>,
+    /// Devices that failed, unless it is unknown which they are.
+    pub failed: Vec<&'a str>,
+    /// The cloud reports only how many of some devices have failed or were stopped.
+    pub is_unattributed: bool,
 }
 
 /// Counts the devices of one job.
@@ -108,7 +114,7 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
     let retried = sight.retried && sight.job.state.is_final();
     let mut counts = StageCounts::default();
     let (mut open, mut again, mut contested, mut gone) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let mut registered_again = Vec::new();
+    let (mut registered_again, mut never_began, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for &id in sight.members {
         let failure = rows.failed.get(id);
         let Some(device) = sight.fleet.get(id) else {
@@ -124,13 +130,16 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
             again.push(id);
         } else if failure.is_some_and(|reason| never_came_online(*reason)) {
             counts.never_began += 1;
+            never_began.push(id);
         } else if sight.uniqueness != Uniqueness::Unique && failure.is_some_and(|reason| is_refused(*reason))
         {
             contested.push(id);
         } else if failure.is_some_and(|reason| is_timeout(*reason)) {
             counts.timed_out += 1;
+            failed.push(id);
         } else if failure.is_some() {
             counts.failed += 1;
+            failed.push(id);
         } else {
             open.push(id);
         }
@@ -146,6 +155,10 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
         share_out(sight, &open, left, gone, &mut counts);
         (Vec::new(), None)
     };
+    let mut unanswered = [&registered_again[..], &never_began, &again, &contested].concat();
+    let answered = unnamed + counts.superseded + counts.reverted;
+    let is_unattributed =
+        !attribute(&open, (answered, counts.reverted, retried), (&mut unanswered, &mut failed));
     if retried && as_count(open.len()) == counts.reverted {
         again.append(&mut open);
         counts.reverted = 0;
@@ -162,7 +175,24 @@ pub fn tally<'a>(sight: &JobSight<'_, 'a>) -> Tally<'a> {
         unclear = Some(format!("job {} is in an undocumented state: {state:?}", sight.job.id));
     }
     counts.assigned = counts.finished() + counts.outstanding() + counts.never_began;
-    Tally { counts, stopped, resend: again, gone, unclear: rows.unclear.or(unclear) }
+    let unclear = rows.unclear.or(unclear);
+    Tally { counts, stopped, resend: again, gone, unclear, unanswered, failed, is_unattributed }
+}
+
+/// Adds open devices to those without an outcome, or to those that failed; false when it is not known which of them have
+/// `answered`, or how.
+fn attribute<'a>(
+    open: &[&'a str],
+    (answered, reverted, retried): (u32, u32, bool),
+    (unanswered, failed): (&mut Vec<&'a str>, &mut Vec<&'a str>),
+) -> bool {
+    let all_reverted = answered == reverted && answered == as_count(open.len());
+    if answered == 0 || (all_reverted && retried) {
+        unanswered.extend(open);
+    } else if all_reverted {
+        failed.extend(open);
+    }
+    answered == 0 || all_reverted
 }
 
 /// Distributes the devices of a running job that have neither failed nor report the target version. The job's counts do

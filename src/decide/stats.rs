@@ -3,8 +3,10 @@
 pub mod binomial;
 pub mod comparison;
 pub mod evidence;
+pub mod hypergeometric;
 pub mod risk;
 pub mod sprt;
+pub mod strata;
 pub mod wilson;
 
 #[cfg(test)]

@@ -303,7 +303,7 @@ impl Reconcile<'_> {
         let rivals = observed.rivals.seen();
         let Some(package) = package else { return self.unpriced(preview) };
         let mut needs = needs::for_rollout(rollout, package);
-        needs.extend(rivals.iter().flat_map(|rival| needs::target_sets(rival.rollout)));
+        needs.extend(rivals.iter().flat_map(|rival| needs::target_sets(rival.rollout).map(Need::Set)));
         self.priced(preview, &needs, package)
     }
 

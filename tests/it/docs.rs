@@ -4,6 +4,7 @@
 mod page;
 mod reader;
 mod sizes;
+mod strata;
 
 use reader::Reader;
 

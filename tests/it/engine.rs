@@ -27,5 +27,6 @@ mod requests;
 mod sets;
 mod somebody;
 mod strangers;
+mod strata;
 mod surroundings;
 mod trouble;

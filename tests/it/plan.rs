@@ -19,6 +19,7 @@ mod runs;
 mod safeguards;
 mod scenarios;
 mod sets;
+mod strata;
 mod success;
 mod windows;
 pub(crate) mod world;

@@ -114,14 +114,15 @@ impl Rollwave {
             at: Timestamp::UNIX_EPOCH,
             upgraded: presence(rollout.total().sent, rollout.offline_of_sent()),
             control: presence(group.devices, rollout.offline_of_last(group.devices)),
+            strata: Vec::new(),
         };
         (group.comparisons, group.last) = (comparisons, Some((rollout.minute, comparison)));
     }
 
     /// True when the comparison before the stage passes fires a rule.
     fn fires_before_passing(&mut self, rollout: &Rollout<'_>) -> bool {
-        let is_new = |(minute, _): (u32, ControlComparison)| minute != rollout.minute;
-        if self.control.as_ref().is_some_and(|group| group.last.is_none_or(is_new)) {
+        let is_new = |(minute, _): &(u32, ControlComparison)| *minute != rollout.minute;
+        if self.control.as_ref().is_some_and(|group| group.last.as_ref().is_none_or(is_new)) {
             self.compare(rollout, COMPARISONS + 1);
         }
         self.fires(rollout)

@@ -41,7 +41,7 @@ pub struct ControlOutage {
 }
 
 /// Who is offline, by one observation of the devices.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ControlComparison {
     /// Time of the observation.
@@ -50,6 +50,21 @@ pub struct ControlComparison {
     /// Devices that were sent the package, whatever became of them.
     pub upgraded: Presence,
     /// Devices of the control group.
+    pub control: Presence,
+    /// Both by group or tag, for an `order.stratifyBy` that names one: like is compared with like. At most 21.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strata: Vec<StratumComparison>,
+}
+
+/// Who is offline in one stratum.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct StratumComparison {
+    /// Name of the stratum.
+    pub name: String,
+    /// Devices of it that were sent the package.
+    pub upgraded: Presence,
+    /// Devices of it in the control group.
     pub control: Presence,
 }
 

@@ -3,7 +3,8 @@
 use super::counts::is_zero;
 use super::fields::{conditions, never_observed, timestamp};
 use super::{
-    ControlGroup, Decision, Evidence, Finding, Intent, RefusedCreate, StageClock, StageCounts, Uptime,
+    ControlGroup, Decision, Evidence, Finding, Intent, RefusedCreate, Responders, StageClock, StageCounts,
+    StageStrata, Uptime,
 };
 use crate::api::Condition;
 use jiff::Timestamp;
@@ -217,6 +218,13 @@ pub struct StageStatus {
     /// Its control group, for a stop rule of method `Control`; none when no device is left for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<ControlGroup>,
+    /// Its strata, for an `order.stratifyBy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strata: Option<StageStrata>,
+    /// Which stratum had fewer outcomes than the others when the sample was frozen; none with fewer than two strata, or when it is
+    /// not known which devices had an outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responders: Option<Responders>,
 }
 
 impl StageStatus {

@@ -52,6 +52,8 @@ pub(super) const TAGS: [Support; 4] = [
     Refused("tags are not passed to the device: remove them"),
 ];
 
+const BY_TAG: &str = "sourceVersion, group with targets.groups, or tag:KEY with targets.tags";
+
 pub(super) const ROWS: &[Row] = &[
     Row { field: "spec.packageRef", clouds: OURS },
     Row { field: "spec.priority", clouds: OURS },
@@ -98,7 +100,16 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row { field: "spec.targets.exclude", clouds: RESOLVED },
     Row { field: "spec.newDevices", clouds: OURS },
-    Row { field: "spec.order", clouds: OURS },
+    Row { field: "spec.order.seed", clouds: OURS },
+    Row {
+        field: "spec.order.stratifyBy",
+        clouds: [
+            Emulated(BY_TAG),
+            Emulated("sourceVersion, or group with targets.groups"),
+            Emulated(BY_TAG),
+            Emulated("sourceVersion"),
+        ],
+    },
     Row { field: "spec.stages[].name", clouds: OURS },
     Row { field: "spec.stages[].select.count", clouds: OURS },
     Row { field: "spec.stages[].select.percent", clouds: OURS },

@@ -1,6 +1,6 @@
 //! A plan for programs. The form is described in docs/reference/output.md, and changes only by additions.
 
-use crate::api::ObjectKey;
+use crate::api::{ObjectKey, StageStrata, StratumCount};
 use crate::cloud::WireRequest;
 use crate::decide::preview::{End, Risk};
 use crate::engine::admission::Wanted;
@@ -52,6 +52,12 @@ fn object(surveyed: &Surveyed) -> Value {
     value
 }
 
+fn strata(strata: &StageStrata) -> Vec<Value> {
+    let row =
+        |row: &StratumCount| json!({"name": row.name, "devices": row.devices, "available": row.available});
+    strata.counts.iter().map(row).collect()
+}
+
 fn expected(forecast: &Forecast) -> Value {
     let (end, reason) = match &forecast.end {
         End::Converged => ("converged", None),
@@ -60,7 +66,7 @@ fn expected(forecast: &Forecast) -> Value {
     };
     let stages = forecast.stages.iter().map(|stage| {
         json!({"name": stage.name, "devices": stage.devices, "dispatched": stage.dispatched, "soak": stage.soak,
-               "examples": stage.examples})
+               "examples": stage.examples, "strata": strata(&stage.strata)})
     });
     let watching = forecast.watching.iter().map(|(_, estimate)| {
         json!({"operation": estimate.operation, "calls": estimate.calls, "formula": estimate.formula})

@@ -2,7 +2,7 @@
 
 use super::body;
 use super::json::body_of;
-use crate::api::{ObjectKey, counted};
+use crate::api::{ObjectKey, StratumCount, counted};
 use crate::cli::get::aligned;
 use crate::cli::printer::{BAD, BUSY, DIM, GOOD, STRONG, WARN, paint};
 use crate::cloud::{CallClass, WireRequest};
@@ -71,7 +71,15 @@ fn stages(stages: &[PreviewStage]) -> Vec<String> {
         })
         .collect();
     let table = aligned(&["STAGE", "DEVICES", "DISPATCHED", "SOAK", "FIRST DEVICES"], &rows);
-    table.lines().map(str::to_owned).collect()
+    table.lines().map(str::to_owned).chain(stages.iter().filter_map(strata)).collect()
+}
+
+fn strata(stage: &PreviewStage) -> Option<String> {
+    let strata = &stage.strata;
+    let row = |row: &StratumCount| format!("{} {} of {}", row.name, row.devices, row.available);
+    let rows: Vec<String> = strata.counts.iter().map(row).collect();
+    let by = strata.by.join(", ");
+    (!rows.is_empty()).then(|| format!("strata of {} by {by}: {}", stage.name, rows.join(", ")))
 }
 
 /// Failure rates of builds that are shown, in percent; the JSON form has more.

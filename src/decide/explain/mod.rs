@@ -7,6 +7,7 @@ mod devices;
 mod forecast;
 mod package;
 mod rollout;
+mod strata;
 
 use crate::api::{
     CreateOperation, Decision, Health, Intent, IntentState, Kind, Object, ObjectKey, STALLED, counted,

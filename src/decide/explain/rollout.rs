@@ -1,7 +1,7 @@
 //! Why a rollout has its present status.
 
 use super::devices::{cloud_of, found, outstanding, package_of};
-use super::{ask, command, devices, forecast, listed, pending, smallest};
+use super::{ask, command, devices, forecast, listed, pending, smallest, strata};
 use crate::api::{
     ControlComparison, Decision, Evidence, GateMethod, Kind, Object, ObjectKey, OtaRollout, OtaRolloutStatus,
     Owner, PROGRESSING, Reason, RolloutPhase, Stage, StageCounts, StagePhase, StageStatus, StopAction,
@@ -10,6 +10,7 @@ use crate::api::{
 use crate::decide::rollout::control;
 use crate::decide::rollout::gates::requirement::Requirement;
 use crate::decide::rollout::gates::{self, outcome};
+use crate::decide::rollout::responders;
 use crate::decide::rollout::stop_rules::{self, Watched};
 use crate::decide::{cohort, defaults, window};
 use jiff::Timestamp;
@@ -57,6 +58,7 @@ fn seen(rollout: &OtaRollout, status: &OtaRolloutStatus, key: &ObjectKey, all: &
     if let Some(Current { stage, gates, .. }) = current(rollout, status) {
         let place = status.stages.iter().position(|s| s.name == stage.name).map_or(0, |place| place + 1);
         seen.push(format!("Stage {} ({place} of {total}): {}.", stage.name, counts_text(stage.counts)));
+        seen.extend(strata::seen(stage));
         seen.extend(gates.iter().map(|gate| format!("Gate {} requires {}.", gate.gate, asked(gate))));
         seen.extend(stage.gates.iter().map(|gate| said("Gate", gate)));
     }
@@ -319,8 +321,12 @@ fn gates_next(Current { spec, stage, gates }: &Current<'_>) -> Vec<String> {
             devices(open)
         )];
     }
-    let outcomes = gates.iter().map(|gate| outlook(&stage.name, gate, stage.counts_in_full()));
-    outcomes.chain(compared).collect()
+    let held = |gate: &Requirement| {
+        let why = responders::holds(stage, gate.min_observed)?;
+        Some(format!("Gate {} of stage {} waits for outcomes: {why}.", gate.gate, stage.name))
+    };
+    let outlook = |gate: &Requirement| outlook(&stage.name, gate, stage.counts_in_full());
+    gates.iter().map(|gate| held(gate).unwrap_or_else(|| outlook(gate))).chain(compared).collect()
 }
 
 /// What a gate would decide on possible future counts.

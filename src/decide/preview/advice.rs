@@ -1,7 +1,9 @@
 //! What a user should know before it begins.
 
 use super::{PreviewStage, comparison};
-use crate::api::{OtaPackage, OtaRollout, OtaRolloutStatus, Owner, StopMethod, StopRule, counted, verb};
+use crate::api::{
+    OtaPackage, OtaRollout, OtaRolloutStatus, Owner, StopMethod, StopRule, StratumCount, counted, verb,
+};
 use crate::cloud::{Capabilities, Device, DeviceScope, DeviceSet, RowsLack};
 use crate::decide::needs::Need;
 use crate::decide::rollout::gates;
@@ -211,6 +213,7 @@ pub(super) fn rollout_warnings(
         if gates.is_empty() && gates::controls(stage).next().is_none() && index < last {
             warnings.push(format!("stage {} has no gate (gates: []): the next stage starts when its devices have an outcome, unless more of them failed than succeeded", stage.name));
         }
+        warnings.extend(stages.iter().find(|preview| preview.name == stage.name).and_then(without_some));
         // The last stage may be empty.
         if size == 0 && index < last {
             warnings.push(format!("stage {} selects no devices", stage.name));
@@ -231,6 +234,15 @@ fn unmatched(view: &RolloutView<'_>) -> Vec<String> {
     let chosen = Chosen::by_targets(&spec.targets).into_iter().chain(stages);
     let empty: BTreeSet<DeviceSet> = chosen.flat_map(|chosen| chosen.empty(&fleet.value.sets)).collect();
     empty.iter().map(|set| format!("{set} matches no device")).collect()
+}
+
+/// A stage that has fewer devices than there are strata.
+fn without_some(stage: &PreviewStage) -> Option<String> {
+    let is_none = |stratum: &&StratumCount| stratum.devices == 0 && stratum.available > 0;
+    let none = stage.strata.counts.iter().filter(is_none).map(|stratum| stratum.name.as_str());
+    let names: Vec<&str> = none.collect();
+    (stage.strata.known() > 0 && !names.is_empty())
+        .then(|| format!("stage {} has no device of {}", stage.name, names.join(", ")))
 }
 
 /// A stop rule that requires more devices than all stages have.

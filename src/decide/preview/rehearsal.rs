@@ -130,12 +130,13 @@ fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Reh
     let fleet = view.fleet.as_ref();
     stage.devices = fleet.map(|seen| seen.value.devices.clone()).unwrap_or_default();
     let sets = fleet.map(|seen| seen.value.sets.clone()).unwrap_or_default();
+    let labels = fleet.map(|seen| seen.value.labels.clone()).unwrap_or_default();
     if waits {
         stage.verify(view.package);
     }
     for _ in 0..MAX_PASSES {
         let (jobs, devices) = (stage.jobs.clone(), std::mem::take(&mut stage.devices));
-        let seen = fleet.map(|_| Fleet { devices: &devices, sets: sets.clone() });
+        let seen = fleet.map(|_| Fleet { devices: &devices, sets: sets.clone(), labels: labels.clone() });
         let plan = judge_rollout::plan(&RolloutView {
             object: &object,
             package: view.package,
@@ -278,6 +279,7 @@ fn stages(view: &RolloutView<'_>, rehearsal: &Rehearsal, object: &OtaRollout) ->
             dispatched: known.map_or(0, |known| known.jobs.iter().map(|job| job.devices).sum()),
             examples: devices.into_iter().take(MAX_EXAMPLES).cloned().collect(),
             soak: soak.map(|soak| soak.to_string()).unwrap_or_default(),
+            strata: stage.strata.clone().unwrap_or_default(),
         }
     });
     stages.collect()

@@ -217,6 +217,7 @@ fn limit(Sized { stage, gates, is_last, .. }: &Sized<'_>) -> Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::StageStrata;
     use serde_json::{Value, json};
 
     fn of(stages: &[(&str, u32)], spec: &Value) -> Risk {
@@ -228,6 +229,7 @@ mod tests {
             dispatched: 0,
             examples: Vec::new(),
             soak: String::new(),
+            strata: StageStrata::default(),
         };
         risk(
             &spec,

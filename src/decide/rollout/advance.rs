@@ -103,7 +103,7 @@ fn adopt_spec(context: &Context<'_>, status: &mut OtaRolloutStatus, edited: bool
         }
         if edited && kept.phase != StagePhase::Passed {
             // Its gates may require another sample, and a comparison that fired a rule that was edited decides nothing more.
-            kept.sample = None;
+            (kept.sample, kept.responders) = (None, None);
             kept.control.iter_mut().for_each(|group| group.last = None);
         }
         if status.package_identity.as_ref() != Some(&context.identity) {

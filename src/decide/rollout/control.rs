@@ -7,7 +7,7 @@
 use super::soak::{COMPARISONS, comparisons, is_compared_at_the_end};
 use crate::api::{
     ControlComparison, ControlGroup, ControlOutage, OtaRolloutSpec, OtaRolloutStatus, Presence, Stage,
-    StagePhase, StageStatus,
+    StagePhase, StageStatus, StratumComparison,
 };
 use crate::cloud::Device;
 use crate::decide::clocks::Clocks;
@@ -16,6 +16,7 @@ use crate::decide::defaults::compares;
 use crate::decide::sets::Chosen;
 use crate::decide::stage::as_count;
 use crate::decide::stats::evidence::{Term, ln_evidence, threshold};
+use crate::decide::strata::{self, Division, Traits};
 use crate::decide::{Fleet, Seen};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -55,6 +56,8 @@ pub(super) struct Groups<'c, 'a> {
     /// Seed of the ranking.
     pub seed: String,
     pub fleet: &'c Seen<Fleet<'a>>,
+    /// What devices are divided by.
+    pub traits: Traits<'c, 'a>,
     /// Devices that nothing was sent to, and that can be sent the package.
     pub eligible: &'c [&'a str],
     /// Devices that were sent it, with their stages.
@@ -138,18 +141,44 @@ impl<'a> Groups<'_, 'a> {
     fn compare(&self, status: &mut OtaRolloutStatus, index: usize, comparisons: u32) {
         let drawn: Vec<bool> = status.stages.iter().map(|stage| self.is_drawn(&stage.name)).collect();
         let upgraded = self.sent.iter().filter(|(_, stage)| drawn.get(**stage) == Some(&true));
-        let upgraded = self.presence(upgraded.map(|(id, _)| *id));
+        let upgraded: Vec<&str> = upgraded.map(|(id, _)| *id).collect();
         let Some(group) = &mut status.stages[index].control else { return };
+        let strata = self.in_strata(&upgraded, group);
+        let upgraded = self.presence(upgraded.into_iter());
         let control = self.control(group);
         group.comparisons = comparisons;
-        group.last = Some(ControlComparison { at: self.fleet.at, upgraded, control });
+        group.last = Some(ControlComparison { at: self.fleet.at, upgraded, control, strata });
         note_if_worse(group, control, self.now);
+    }
+
+    /// Both groups by what an upgrade does not change. Not by version: an upgraded device no longer reports its old one.
+    fn in_strata(&self, upgraded: &[&str], group: &ControlGroup) -> Vec<StratumComparison> {
+        let by = strata::lasting(self.spec);
+        if by.is_empty() {
+            return Vec::new();
+        }
+        let control = self.of_control(group).map(|id| (false, id));
+        let both = upgraded.iter().map(|id| (true, *id)).chain(control);
+        let division = Division::by(&by, self.traits);
+        let side = |devices: &[(bool, &str)], is_upgraded| {
+            self.presence(devices.iter().filter(|(of, _)| *of == is_upgraded).map(|(_, id)| *id))
+        };
+        let stratum = |(name, devices): (String, Vec<(bool, &str)>)| StratumComparison {
+            name,
+            upgraded: side(&devices, true),
+            control: side(&devices, false),
+        };
+        division.divide(both).into_iter().map(stratum).collect()
     }
 
     /// The control group by this observation.
     fn control(&self, group: &ControlGroup) -> Presence {
+        self.presence(self.of_control(group))
+    }
+
+    fn of_control(&self, group: &ControlGroup) -> impl Iterator<Item = &'a str> {
         // What Rollwave did not write has no members.
-        self.presence(self.members(u64::from_str_radix(&group.from_rank, 16).unwrap_or(u64::MAX)))
+        self.members(u64::from_str_radix(&group.from_rank, 16).unwrap_or(u64::MAX))
     }
 
     fn members(&self, from: u64) -> impl Iterator<Item = &'a str> {

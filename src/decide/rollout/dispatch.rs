@@ -12,6 +12,7 @@ use crate::decide::keys::{JobSlot, job_token};
 use crate::decide::needs::{package_key, unasked, unsupported};
 use crate::decide::sets::Chosen;
 use crate::decide::stage::versions_of;
+use crate::decide::strata::Division;
 use crate::decide::window::{self, Wait};
 use crate::decide::{Action, POLL, Requeue};
 use std::collections::BTreeSet;
@@ -74,6 +75,7 @@ impl<'a> Pass<'_, 'a> {
         }
         self.note_size(index, joining);
         self.begin_batch(index);
+        self.note_strata(index, &actions);
         let stage = &mut self.status.stages[index];
         stage.dispatched_at = stage.dispatched_at.or(Some(self.context.now));
         let selected_by = self.context.stages.get(index).map(|stage| select_digest(&stage.select));
@@ -312,7 +314,8 @@ impl<'a> Pass<'_, 'a> {
         let seed = seed(&context.rollout.spec, context.package);
         let eligible = self.observed.population.eligible.iter().copied();
         let sets = &context.fleet.value.sets;
-        let mut stages = assign(&context.stages, &seed, eligible, &self.observed.taken, sets);
+        let divisions = Division::of_stages(&context.rollout.spec, &self.status.stages, context.traits());
+        let mut stages = assign(&context.stages, &seed, eligible, &self.observed.taken, sets, &divisions);
         if index < stages.len() { stages.swap_remove(index) } else { Vec::new() }
     }
 

@@ -36,7 +36,9 @@ impl<'a> Pass<'_, 'a> {
         let seed = seed(&self.context.rollout.spec, self.context.package);
         let taken = Taken { closed: 0, ..self.observed.taken.clone() };
         let eligible = self.observed.population.eligible.iter().copied();
-        let stages = assign(&self.context.stages, &seed, eligible, &taken, &self.context.fleet.value.sets);
+        // Also where a stage is divided: it was sent to the strata that it could choose from.
+        let stages =
+            assign(&self.context.stages, &seed, eligible, &taken, &self.context.fleet.value.sets, &[]);
         let sent = self.status.stages.iter().zip(stages).filter(|(stage, _)| was_sent(stage));
         let ignored: BTreeSet<&str> = sent.flat_map(|(_, devices)| devices).collect();
         self.observed.population.eligible.retain(|id| !ignored.contains(id));
@@ -97,6 +99,7 @@ impl<'a> Pass<'_, 'a> {
         match self.jobs_for(last, late) {
             Ok(actions) => {
                 self.begin_batch(last);
+                self.note_strata(last, &actions);
                 progressing(Reason::FollowUp, format!("{who}: sent now in stage {stage}")).with(actions)
             }
             Err(message) => progressing(Reason::DispatchBlocked, format!("{who}: {message}")),

@@ -6,6 +6,7 @@ pub mod outcome;
 pub mod requirement;
 
 use super::advance::Pass;
+use super::responders;
 use crate::api::{
     ControlGate, Evidence, OtaRolloutSpec, Reason, Stage, StageCounts, StagePhase, StageStatus, Verdict,
 };
@@ -171,7 +172,9 @@ impl Pass<'_, '_> {
         let (counts, now) = (stage.counts_in_full(), self.context.now);
         let has_passed = stage.phase == StagePhase::Passed;
         let frozen = stage.sample.or_else(|| has_passed.then(|| counts.begun()));
-        self.gates(index).into_iter().map(move |gate| outcome::judge(&gate, &counts, frozen, now))
+        self.gates(index).into_iter().map(move |gate| {
+            responders::beside(outcome::judge(&gate, &counts, frozen, now), gate.min_observed, stage)
+        })
     }
 
     /// Each gate of the stage that compares it with its control group.
@@ -205,6 +208,9 @@ impl Pass<'_, '_> {
         }
         let counts = self.status.stages[index].counts;
         self.status.stages[index].sample = outcome::freeze(&self.gates(index), &counts);
+        if self.status.stages[index].sample.is_some() {
+            self.compare_strata(index);
+        }
         self.ask_gates(index);
     }
 

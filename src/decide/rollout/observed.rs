@@ -1,15 +1,18 @@
 //! The observation, counted: which device is in which stage, its outcome, and what cannot be determined.
 
 use super::jobs::{OurJob, OurJobs, may_be_hidden, record, unlisted};
+use super::outcomes::Outcomes;
 use super::population::{Population, population};
 use super::{Context, as_count, requests};
 use crate::api::{
-    Intent, JobRef, OtaRolloutStatus, Reason, StageCounts, StagePhase, StageStatus, counted, time_text,
+    Intent, JobRef, OtaRolloutStatus, Reason, StageCounts, StagePhase, StageStatus, StageStrata, counted,
+    time_text,
 };
 use crate::cloud::{Job, JobState};
 use crate::decide::cohort::Taken;
 use crate::decide::lost_call;
 use crate::decide::stage::{JobSight, Target, Uniqueness, tally};
+use crate::decide::strata::{self, properties};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -21,6 +24,8 @@ pub(super) struct Observed<'a> {
     pub taken: Taken<'a>,
     /// By stage: devices that have to go into another job.
     pub unfinished: Vec<Unfinished<'a>>,
+    /// By stage: devices without an outcome, and failed ones.
+    pub outcomes: Vec<Outcomes<'a>>,
     pub population: Population<'a>,
     /// What cannot be determined; nothing is dispatched while this is set.
     pub doubt: Option<Doubt>,
@@ -79,6 +84,7 @@ pub(super) fn observed<'a>(context: &Context<'a>, status: &mut OtaRolloutStatus)
     )?;
     let mut observed = Observed { taken, population, ..Observed::default() };
     observed.unfinished.resize_with(names.len(), Unfinished::default);
+    observed.outcomes.resize_with(names.len(), Outcomes::default);
     let members = members(&jobs.listed);
     observed.note_duplicates(context, &jobs);
     let stands_still = requests::stands_still(context.rollout, status).is_some();
@@ -88,6 +94,7 @@ pub(super) fn observed<'a>(context: &Context<'a>, status: &mut OtaRolloutStatus)
     observed.note_missing(context, &jobs);
     observed.note_lost(&status.pending, &jobs);
     observed.jobs = jobs;
+    observed.count_strata(context, &mut status.stages);
     Some(observed)
 }
 
@@ -210,12 +217,37 @@ impl<'a> Observed<'a> {
         if let Some(message) = told.unclear {
             self.doubt(Reason::JobStateUnknown, message);
         }
+        if let Some(outcomes) = self.outcomes.get_mut(index) {
+            outcomes.unanswered.extend(told.unanswered);
+            outcomes.failed.extend(told.failed);
+            outcomes.is_unclear |= told.is_unattributed;
+        }
         if let Some(unfinished) = self.unfinished.get_mut(index).filter(|_| left.stopped || left.failed) {
             unfinished.stopped.extend(told.stopped);
             unfinished.failed.extend(told.resend);
             unfinished.attempt = unfinished.attempt.max(ours.attempt);
         }
         left
+    }
+
+    /// Counts the strata of every stage that was sent.
+    fn count_strata(&self, context: &Context<'a>, stages: &mut [StageStatus]) {
+        for (index, stage) in stages.iter_mut().enumerate().filter(|(_, stage)| !stage.jobs.is_empty()) {
+            for ours in self.jobs.listed.iter().filter(|ours| ours.stage == index) {
+                strata::sent(stage, &ours.token, &ours.job.devices);
+            }
+            let by = properties(&context.rollout.spec);
+            if stage.strata.is_none() && !by.is_empty() {
+                stage.strata = Some(StageStrata { by: by.to_vec(), ..StageStrata::default() });
+            }
+            let held = self.taken.stage_of.values().filter(|stage| **stage == index).count();
+            let Some(mut record) = stage.strata.take() else { continue };
+            record.unknown = as_count(held).saturating_sub(record.known());
+            if let Some(outcomes) = self.outcomes.get(index) {
+                outcomes.count(stage.counts, &mut record, context.traits());
+            }
+            stage.strata = Some(record);
+        }
     }
 
     fn note_missing(&mut self, context: &Context<'_>, jobs: &OurJobs<'_>) {

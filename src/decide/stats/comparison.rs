@@ -17,15 +17,21 @@ pub struct Group {
 /// Of all unhealthy devices as large a share should be upgraded ones as of all devices, however many are unhealthy.
 #[must_use]
 pub fn harm(upgraded: Group, control: Group) -> f64 {
-    if upgraded.devices == 0 || control.devices == 0 {
-        return 0.0;
-    }
-    let all = f64::from(upgraded.devices) + f64::from(control.devices);
-    ln_evidence(&[Term {
+    harm_in_strata(&[(upgraded, control)])
+}
+
+/// The same over several strata, each as (upgraded, control): whatever the rates of the strata are, and however large they are on
+/// either side. Strata with devices on one side only are left out.
+#[must_use]
+pub fn harm_in_strata(strata: &[(Group, Group)]) -> f64 {
+    let both = strata.iter().filter(|(upgraded, control)| upgraded.devices > 0 && control.devices > 0);
+    let term = |(upgraded, control): &(Group, Group)| Term {
         devices: upgraded.unhealthy + control.unhealthy,
         failures: upgraded.unhealthy,
-        budget: f64::from(upgraded.devices) / all,
-    }])
+        budget: f64::from(upgraded.devices) / (f64::from(upgraded.devices) + f64::from(control.devices)),
+    };
+    let terms: Vec<Term> = both.map(term).collect();
+    if terms.is_empty() { 0.0 } else { ln_evidence(&terms) }
 }
 
 /// Bounds of the share of unhealthy upgraded devices less that of the others: Newcombe 1998, method 10, each at the quantile `z`. None
@@ -71,6 +77,23 @@ mod tests {
     use super::*;
     use crate::decide::stats::evidence::threshold;
     use proptest::prelude::*;
+
+    #[test]
+    fn strata_that_differ_are_no_harm() {
+        let of = |unhealthy, devices| Group { devices, unhealthy };
+        // A site with a bad network has most of the upgraded devices.
+        let (flaky, steady) = ((of(40, 100), of(40, 100)), (of(0, 20), of(0, 1_000)));
+        assert!(harm(of(40, 120), of(40, 1_100)) > threshold(0.99), "by mistake");
+        assert!(harm_in_strata(&[flaky, steady]) < 0.5);
+        let broken = (of(20, 20), of(0, 1_000));
+        assert!(harm_in_strata(&[flaky, broken]) > threshold(0.99));
+        assert_eq!(
+            harm_in_strata(&[(of(9, 9), of(0, 0))]).to_bits(),
+            0.0_f64.to_bits(),
+            "nothing to compare with"
+        );
+        assert_eq!(harm_in_strata(&[flaky]).to_bits(), harm(flaky.0, flaky.1).to_bits());
+    }
 
     /// The table of the statistics page: chance in percent at a single comparison, 2 % unhealthy without the package.
     #[test]

@@ -1,7 +1,9 @@
 //! Every formula against `tests/vectors/statistics/`, computed by two other programs.
 
 use super::comparison::{Group, difference, harm};
+use super::hypergeometric::Draw;
 use super::sprt::Sprt;
+use super::strata::allocate;
 use super::{binomial, evidence, risk, wilson};
 use serde_json::Value;
 
@@ -217,5 +219,36 @@ fn the_ratio_of_walds_test() {
         let test = Sprt { p0: number(&row[0]), p1: number(&row[1]), alpha: 0.05, beta: 0.05 };
         let found = test.ln_ratio(whole(&row[2]), whole(&row[3]));
         assert!(is_near(found, number(&row[4]), 1e-9), "{row}: {found}");
+    }
+}
+
+#[test]
+fn devices_of_each_stratum() {
+    for row in rows("strata", "allocate_n_sizes_result") {
+        // A map of serde_json is in the order of its keys.
+        let sizes: Vec<(&String, u32)> =
+            row[1].as_object().unwrap().iter().map(|(key, size)| (key, whole(size))).collect();
+        let given = allocate(whole(&row[0]), &sizes.iter().map(|(_, size)| *size).collect::<Vec<_>>());
+        for ((key, _), given) in sizes.iter().zip(given) {
+            assert_eq!(u64::from(given), row[2][key.as_str()].as_u64().unwrap_or(0), "{row} {key}");
+        }
+    }
+}
+
+#[test]
+fn devices_of_a_stratum_that_answered_or_failed() {
+    let draw = |row: &Value| Draw {
+        all: whole(&row[0]),
+        drawn: whole(&row[1]),
+        part: whole(&row[2]),
+        part_drawn: whole(&row[3]),
+    };
+    for row in rows("responders", "lowerTail_assigned_answered_assignedHere_answeredHere_P") {
+        let found = draw(&row).at_most();
+        assert!(is_near(found, number(&row[4]), 1e-8), "{row}: {found}");
+    }
+    for row in rows("responders", "failuresConcentrated_finals_failures_finalsHere_failuresHere_upperP") {
+        let found = draw(&row).at_least();
+        assert!(is_near(found, number(&row[4]), 1e-8), "{row}: {found}");
     }
 }

@@ -1,10 +1,10 @@
 //! Devices of an account: fleets, single devices, groups and tags.
 
 use super::sets_read::SetsRead;
-use crate::api::OtaPackage;
+use crate::api::{OtaPackage, OtaRollout};
 use crate::cloud::{CallError, Device, DeviceScope, DeviceSet};
 use crate::decide::needs;
-use crate::decide::{POLL, Seen};
+use crate::decide::{Labels, POLL, Seen, strata};
 use crate::engine::context::Reconcile;
 use crate::engine::freshness::{Evidence, JUST_POLLED};
 use crate::engine::inventory::ProductSet;
@@ -51,6 +51,25 @@ impl Reconcile<'_> {
         }
         known.read.push(set);
         Ok(())
+    }
+
+    /// Adds the devices of a set of the targets to the labels, if the rollout is divided by it.
+    pub(super) fn label(
+        &self,
+        set: &DeviceSet,
+        (rollout, package): (&OtaRollout, &OtaPackage),
+        labels: &mut Labels,
+    ) {
+        let (property, value) = match set {
+            DeviceSet::Group(group) => (strata::GROUP.to_owned(), group),
+            DeviceSet::Tag { key, values } if values.len() == 1 => (strata::tag_property(key), &values[0]),
+            DeviceSet::Tag { .. } | DeviceSet::Attribute { .. } => return,
+        };
+        let set = ProductSet { product: scope_of(package).product, set: set.clone() };
+        let devices = self.worker.inventory.devices.members(&set);
+        if let Some(devices) = devices.filter(|_| strata::properties(&rollout.spec).contains(&property)) {
+            strata::label(labels, &property, value, devices);
+        }
     }
 
     /// Reads named devices of a package: from the list of their product on a cloud without a call for single devices.

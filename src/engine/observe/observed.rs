@@ -5,7 +5,7 @@ use super::sets_read::SetsRead;
 use super::surroundings::Surroundings;
 use crate::api::{OtaPackage, OtaRollout};
 use crate::cloud::{Device, DeviceResult, DeviceScope, Job, Package};
-use crate::decide::{Fleet, PackageView, RolloutView, Seen};
+use crate::decide::{Fleet, Labels, PackageView, RolloutView, Seen};
 use crate::engine::context::Reconcile;
 use crate::engine::inventory::Inventory;
 use jiff::Timestamp;
@@ -28,6 +28,7 @@ pub(in crate::engine) struct ObservedRollout {
     pub(super) scope: Option<DeviceScope>,
     pub(super) named: Option<Seen<BTreeMap<String, Device>>>,
     pub(super) sets: SetsRead,
+    pub(super) labels: Labels,
     pub(super) jobs_at: Option<Timestamp>,
     pub(in crate::engine) results: BTreeMap<String, Vec<DeviceResult>>,
     /// External jobs that are too many to be queried.
@@ -89,9 +90,10 @@ impl ObservedRollout {
     fn fleet<'a>(&'a self, inventory: &'a Inventory) -> Option<Seen<Fleet<'a>>> {
         let sets = self.sets.seen(inventory);
         if let Some(named) = &self.named {
-            return Some(Seen { at: named.at, value: Fleet { devices: &named.value, sets } });
+            let labels = self.labels.clone();
+            return Some(Seen { at: named.at, value: Fleet { devices: &named.value, sets, labels } });
         }
         let (at, devices) = inventory.devices.of_product(self.scope.as_ref()?)?;
-        Some(Seen { at, value: Fleet { devices, sets } })
+        Some(Seen { at, value: Fleet { devices, sets, labels: self.labels.clone() } })
     }
 }

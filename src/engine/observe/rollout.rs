@@ -4,10 +4,9 @@ use super::devices::scope_of;
 use super::observed::ObservedRollout;
 use super::uniqueness::recorded;
 use crate::api::{OtaPackage, OtaRollout};
-use crate::cloud::{Job, PackageKind};
+use crate::cloud::{DeviceSet, Job, PackageKind};
 use crate::decide::keys::rollout_mark;
 use crate::decide::needs::{self, Need};
-use crate::decide::sets::Chosen;
 use crate::engine::context::Reconcile;
 use crate::engine::trouble::Trouble;
 use jiff::Timestamp;
@@ -33,7 +32,7 @@ impl Reconcile<'_> {
         let is_judged = needs.iter().any(|need| matches!(need, Need::Devices(_) | Need::Fleet(_)));
         let with_presence = needs.iter().any(|need| matches!(need, Need::Presence(_)));
         needs.sort_by_key(|need| !matches!(need, Need::Jobs(_)));
-        let of_targets = Chosen::by_targets(&object.spec.targets).map(Chosen::sets).unwrap_or_default();
+        let of_targets: Vec<DeviceSet> = needs::target_sets(object).collect();
         for need in needs {
             match need {
                 Need::Jobs(kind) => {
@@ -56,7 +55,8 @@ impl Reconcile<'_> {
                     observed.scope = Some(self.read_fleet(scope, &ours, with_presence).await?);
                 }
                 Need::Set(set) if of_targets.contains(&set) => {
-                    self.read_set(set, package, &mut observed.sets).await?;
+                    self.read_set(set.clone(), package, &mut observed.sets).await?;
+                    self.label(&set, (object, package), &mut observed.labels);
                 }
                 Need::Set(set) => self.read_stage_set(set, package, &mut observed.sets).await?,
                 // Presence is read together with the devices.

@@ -1,7 +1,7 @@
 //! The table of canary sizes is computed again: no number in it is written by hand.
 
 use super::text;
-use rollwave::api::{ControlGate, OtaRolloutSpec, Percent, Stage};
+use rollwave::api::{ControlGate, OtaRolloutSpec, Percent, Stage, StageStrata};
 use rollwave::decide::defaults;
 use rollwave::decide::preview::{PreviewStage, risk as risk_of, sees};
 use rollwave::decide::rollout::gates::control::passes_equal;
@@ -89,6 +89,7 @@ fn what_the_readme_says_of_the_default_stages_is_what_the_statistics_say() {
         dispatched: 0,
         examples: Vec::new(),
         soak: String::new(),
+        strata: StageStrata::default(),
     };
     let sized: Vec<PreviewStage> = stages.iter().zip([25, 130, 845, 9_000]).map(stage).collect();
     let risk = risk_of(&spec, &stages, &sized, None).unwrap();

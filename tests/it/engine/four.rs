@@ -47,7 +47,7 @@ pub fn lab_of(cloud: CloudKind, series: &[&str], more: &str) -> Lab {
         CloudKind::OceanConnect => (
             format!(
                 "oceanConnect: {{apps: [{{appId: a1, secret: the-secret-key, callsPerMinute: 0{more}, packages: \
-                 [{{fileType: firmwarePackage, product: Acme/Meter/WM1, version: V2, sourceVersions: [V1]}}]}}]}}"
+                 [{{fileType: firmwarePackage, product: Acme/Meter/WM1, version: V2, sourceVersions: [V0, V1]}}]}}]}}"
             ),
             "Acme/Meter/WM1",
         ),

@@ -9,7 +9,7 @@ use rollwave::cloud::{
 };
 use rollwave::decide::clocks::{Clocks, CloudTime};
 use rollwave::decide::explain::explain;
-use rollwave::decide::{self, Action, Fleet, PackageView, RolloutView, Seen};
+use rollwave::decide::{self, Action, Fleet, Labels, PackageView, RolloutView, Seen};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -93,7 +93,7 @@ fn check_rollout(rollout: &OtaRollout) {
         capabilities: Some(&LIMITS),
         fleet: Some(Seen {
             at: now(),
-            value: Fleet { devices: &devices, sets: decide::sets::Sets::default() },
+            value: Fleet { devices: &devices, sets: decide::sets::Sets::default(), labels: Labels::new() },
         }),
         jobs: Some(Seen { at: now(), value: jobs.iter().collect() }),
         results: results(),

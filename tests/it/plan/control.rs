@@ -155,7 +155,7 @@ fn a_soak_has_eight_comparisons_and_one_more_before_a_gate_that_waited_passes() 
     for _ in 0..200 {
         world.pass(180);
         let status = world.reconcile().status;
-        let last = group(&status, 0).last.map(|comparison| comparison.at.duration_since(began));
+        let last = group(&status, 0).last.as_ref().map(|comparison| comparison.at.duration_since(began));
         comparisons.extend(last.filter(|at| comparisons.last() != Some(at)));
     }
     let hours: Vec<i64> = comparisons.iter().map(SignedDuration::as_hours).collect();
@@ -215,7 +215,7 @@ fn what_cannot_be_compared_is_in_nobodys_way() {
 fn the_control_group_is_the_end_of_the_ranking_and_nobody_takes_the_place_of_one_that_left() {
     let mut world = soaking("Pause");
     let status = after_an_hour(&mut world).status;
-    assert_eq!(group(&status, 0).last.unwrap().control.devices, 600);
+    assert_eq!(group(&status, 0).last.as_ref().unwrap().control.devices, 600);
     // The rank of a device is the head of sha256(seed ‖ id); the seed is the package's digest.
     let from = u64::from_str_radix(&group(&status, 0).from_rank, 16).unwrap();
     let members: Vec<String> = world.devices.keys().filter(|id| rank(id) >= from).cloned().collect();
@@ -223,7 +223,10 @@ fn the_control_group_is_the_end_of_the_ranking_and_nobody_takes_the_place_of_one
     members.iter().take(5).for_each(|id| drop(world.devices.remove(id)));
     world.devices.get_mut(&members[7]).unwrap().firmware = Some("V2".into());
     let status = after_an_hour(&mut world).status;
-    assert_eq!((group(&status, 0).devices, group(&status, 0).last.unwrap().control.devices), (600, 594));
+    assert_eq!(
+        (group(&status, 0).devices, group(&status, 0).last.as_ref().unwrap().control.devices),
+        (600, 594)
+    );
 }
 
 fn rank(id: &str) -> u64 {

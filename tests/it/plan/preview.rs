@@ -27,7 +27,10 @@ pub(super) fn preview_rollout(world: &World, package: &OtaPackage) -> Preview<Ot
         object: &world.rollout,
         package: Some(package),
         capabilities: Some(&world.capabilities),
-        fleet: Some(Seen { at: world.now, value: Fleet { devices: &world.devices, sets: world.sets() } }),
+        fleet: Some(Seen {
+            at: world.now,
+            value: Fleet { devices: &world.devices, sets: world.sets(), labels: world.labels.clone() },
+        }),
         jobs: Some(Seen { at: world.now, value: world.jobs.iter().collect() }),
         results: BTreeMap::new(),
         unasked_jobs: 0,

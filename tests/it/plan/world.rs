@@ -9,7 +9,9 @@ use rollwave::cloud::{
 use rollwave::decide::clocks::Clocks;
 use rollwave::decide::ownership::Rival;
 use rollwave::decide::sets::Sets;
-use rollwave::decide::{self, Action, Fleet, PackageView, Plan, Requeue, RolloutView, Seen, confirm, needs};
+use rollwave::decide::{
+    self, Action, Fleet, Labels, PackageView, Plan, Requeue, RolloutView, Seen, confirm, needs,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,6 +70,8 @@ pub struct World {
     /// Sets of devices that the cloud keeps, and why others cannot be read.
     pub sets: BTreeMap<DeviceSet, BTreeSet<String>>,
     pub unread: BTreeMap<DeviceSet, String>,
+    /// Groups and tags of devices.
+    pub labels: Labels,
     pub packages: Vec<Package>,
     pub jobs: Vec<Job>,
     /// Outcome of every device of a job.
@@ -115,6 +119,7 @@ impl World {
             devices: devices.map(|d| (d.id.clone(), d)).collect(),
             sets: BTreeMap::new(),
             unread: BTreeMap::new(),
+            labels: Labels::new(),
             packages: Vec::new(),
             jobs: Vec::new(),
             outcomes: BTreeMap::new(),
@@ -207,7 +212,10 @@ impl World {
             package: Some(&self.package).filter(|_| !self.package_is_gone),
             package_of_run: Some(&self.package),
             capabilities: Some(&self.capabilities),
-            fleet: Some(Seen { at: self.now, value: Fleet { devices: &self.devices, sets } }),
+            fleet: Some(Seen {
+                at: self.now,
+                value: Fleet { devices: &self.devices, sets, labels: self.labels.clone() },
+            }),
             jobs: Some(Seen { at: self.now, value: self.visible() }),
             results: self.results(),
             unasked_jobs: self.unasked_jobs,

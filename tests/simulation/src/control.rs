@@ -33,6 +33,19 @@ pub(super) fn draw(seed: u64, manifests: &mut BTreeMap<String, Value>) {
     }
 }
 
+/// Some rollouts divide their devices by the version that they report.
+pub(super) fn divide(seed: u64, manifests: &mut BTreeMap<String, Value>) {
+    if seed < FIRST_OF_CONTROL {
+        return;
+    }
+    let mut dice = Dice::new(seed, "strata");
+    for manifest in manifests.values_mut().filter(|manifest| manifest["kind"] == "OtaRollout") {
+        if dice.permille(400) {
+            manifest["spec"]["order"]["stratifyBy"] = json!(["sourceVersion"]);
+        }
+    }
+}
+
 /// Builds that take devices offline as soon as they run them, in some runs.
 pub(super) struct Breaks {
     dice: Dice,

@@ -76,6 +76,8 @@ pub enum Mutation {
     BatchesIgnored,
     /// Devices are sent as fast as the cloud takes them.
     PaceIgnored,
+    /// Devices are not divided into strata.
+    StrataIgnored,
     /// Gates are not asked.
     GatesIgnored,
     /// Failures that were counted before are forgotten.
@@ -102,7 +104,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every mutant.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::JournalNotDurable,
         Self::NoLook,
         Self::NoWait,
@@ -124,6 +126,7 @@ impl Mutation {
         Self::OwnershipIgnored,
         Self::BatchesIgnored,
         Self::PaceIgnored,
+        Self::StrataIgnored,
         Self::GatesIgnored,
         Self::FailuresForgotten,
         Self::StopRulesIgnored,
@@ -181,7 +184,7 @@ impl Mutation {
             Self::FailureIsOutage => FIRST_OF_BROKEN,
             Self::DeadlinesIgnored => FIRST_OF_DEADLINES,
             Self::BatchesIgnored => FIRST_OF_DEFAULTS,
-            Self::ComparisonsForgotten => FIRST_OF_CONTROL,
+            Self::ComparisonsForgotten | Self::StrataIgnored => FIRST_OF_CONTROL,
             Self::PaceIgnored => FIRST_OF_PACE,
             Self::SecretNotKept => FIRST_OF_SECRETS,
             Self::TextsByTurns => FIRST_OF_DATES,
@@ -206,6 +209,7 @@ impl Mutation {
             | Self::LateSoak
             | Self::PauseNotHeeded
             | Self::RetryForgotten
+            | Self::StrataIgnored
             | Self::BatchesIgnored => "calm",
             Self::FailuresForgotten => "crowded",
             Self::DeadlinesIgnored => "drowsy",
@@ -241,6 +245,7 @@ impl Mutation {
             | Self::OwnershipIgnored
             | Self::BatchesIgnored
             | Self::PaceIgnored
+            | Self::StrataIgnored
             | Self::GatesIgnored
             | Self::FailuresForgotten
             | Self::StopRulesIgnored
@@ -291,6 +296,9 @@ impl MutantStore {
             Mutation::PaceIgnored => spec.delivery.iter_mut().for_each(|delivery| {
                 (delivery.rate_per_minute, delivery.max_in_flight) = (None, None);
             }),
+            Mutation::StrataIgnored => {
+                spec.order.iter_mut().for_each(|order| order.stratify_by.clear());
+            }
             Mutation::BatchesIgnored => spec.stages.iter_mut().for_each(|stage| stage.batch = None),
             Mutation::DeadlinesIgnored => {
                 let deadline = Deadline { after: Some(Period::hours(24 * 365)), then: None };
@@ -313,7 +321,7 @@ impl MutantStore {
         match (&mut object, self.mutation) {
             (Object::Rollout(rollout), Mutation::UnstickyCohort) => {
                 let loads = self.loads.fetch_add(1, Ordering::Relaxed);
-                rollout.spec.order = Some(Order { seed: Some(loads.to_string()) });
+                rollout.spec.order = Some(Order { seed: Some(loads.to_string()), ..Order::default() });
             }
             (Object::Rollout(rollout), Mutation::NoWindows) => {
                 for stage in &mut rollout.spec.stages {

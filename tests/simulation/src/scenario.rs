@@ -213,6 +213,7 @@ impl Author {
         broken::set_apart(seed, &self.accounts, self.fleet, &mut self.manifests);
         defaults::draw(seed, &mut self.manifests);
         control::draw(seed, &mut self.manifests);
+        control::divide(seed, &mut self.manifests);
         pace::draw(seed, &mut self.manifests);
     }
 

@@ -18,23 +18,20 @@ pub(super) fn judge(
     assigned: u32,
     at: Timestamp,
 ) -> Evidence {
-    let at_the_end = group.filter(|group| is_compared_at_the_end(group)).and_then(|group| group.last);
+    let at_the_end =
+        group.filter(|group| is_compared_at_the_end(group)).and_then(|group| group.last.as_ref());
     let (verdict, value, message) = match (group, at_the_end) {
         (None, _) => (Verdict::Inconclusive, 1.0, NO_GROUP.to_owned()),
         (Some(_), None) => (Verdict::Inconclusive, 1.0, WAITS.to_owned()),
-        (Some(_), Some(comparison)) => compare(gate, &comparison),
+        (Some(_), Some(comparison)) => compare(gate, comparison),
     };
-    let compared = at_the_end.unwrap_or(ControlComparison {
-        at,
-        upgraded: Presence::default(),
-        control: Presence::default(),
-    });
+    let upgraded = at_the_end.map_or_else(Presence::default, |comparison| comparison.upgraded);
     Evidence {
         rule: name.to_owned(),
         method: METHOD.to_owned(),
         verdict,
-        sample: compared.upgraded.devices,
-        failures: compared.upgraded.offline,
+        sample: upgraded.devices,
+        failures: upgraded.offline,
         unfinished: 0,
         allowed: None,
         assigned,
@@ -126,8 +123,12 @@ mod tests {
 
     fn group(comparisons: u32, upgraded: (u32, u32, u32), control: (u32, u32, u32)) -> ControlGroup {
         let of = |(offline, devices, unknown)| Presence { devices, offline, unknown };
-        let last =
-            ControlComparison { at: Timestamp::UNIX_EPOCH, upgraded: of(upgraded), control: of(control) };
+        let last = ControlComparison {
+            at: Timestamp::UNIX_EPOCH,
+            upgraded: of(upgraded),
+            control: of(control),
+            strata: Vec::new(),
+        };
         ControlGroup {
             devices: last.control.devices,
             offline_then: 0,

@@ -5,7 +5,7 @@
 
 use super::judged::Judged;
 use crate::api::{ControlComparison, Percent, Presence, StopRule, Verdict};
-use crate::decide::stats::comparison::{Group, harm};
+use crate::decide::stats::comparison::{Group, harm, harm_in_strata};
 use crate::decide::stats::evidence::{odds_text, threshold};
 
 /// The confidence of a rule that states none.
@@ -15,13 +15,23 @@ const MIN_SAMPLE: u32 = 50;
 
 pub(super) fn judge(rule: &StopRule, comparison: Option<&ControlComparison>) -> Judged {
     let limit = limit(rule);
-    let Some(ControlComparison { upgraded, control, .. }) = comparison else {
+    let Some(ControlComparison { upgraded, control, strata, .. }) = comparison else {
         let message = format!("stop rule {}: the control group was not compared yet", rule.name);
         return Judged::new(0, 0.0, limit, Verdict::Inconclusive, message);
     };
-    let value = harm(group(*upgraded), group(*control));
+    let value = match strata.as_slice() {
+        [] => harm(group(*upgraded), group(*control)),
+        strata => {
+            let groups = strata.iter().map(|stratum| (group(stratum.upgraded), group(stratum.control)));
+            harm_in_strata(&groups.collect::<Vec<_>>())
+        }
+    };
+    let within = match strata.len() {
+        0 | 1 => String::new(),
+        strata => format!(", compared in {strata} strata"),
+    };
     let told = format!(
-        "{} of {} upgraded and {} of {} other devices are offline",
+        "{} of {} upgraded and {} of {} other devices are offline{within}",
         upgraded.offline, upgraded.devices, control.offline, control.devices
     );
     let (verdict, why) = match lack(rule, *upgraded, *control) {
@@ -82,8 +92,12 @@ mod tests {
 
     fn judged(upgraded: (u32, u32, u32), control: (u32, u32, u32)) -> Judged {
         let of = |(offline, devices, unknown)| Presence { devices, offline, unknown };
-        let comparison =
-            ControlComparison { at: Timestamp::UNIX_EPOCH, upgraded: of(upgraded), control: of(control) };
+        let comparison = ControlComparison {
+            at: Timestamp::UNIX_EPOCH,
+            upgraded: of(upgraded),
+            control: of(control),
+            strata: Vec::new(),
+        };
         judge(&defaults::rule("control", StopMethod::Control), Some(&comparison))
     }
 

@@ -138,6 +138,7 @@ impl Creates {
                 let added = devices - &members;
                 ran.within_share(rollout, object, &stage, &added)?;
                 within_batch(rollout, &stage, &added)?;
+                ran.has_noted_strata(rollout, &stage, (token, devices), added.len())?;
                 self.keeps_its_stage(rollout, &sent, devices)?;
                 sent
             }

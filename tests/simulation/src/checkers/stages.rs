@@ -56,7 +56,71 @@ impl Ran {
         stage: &str,
         devices: &BTreeSet<String>,
     ) -> Result<(), String> {
-        if self.is_edited(package) { Ok(()) } else { within_share(rollout, package, stage, devices) }
+        if self.is_edited(package) {
+            return Ok(());
+        }
+        in_its_sets(rollout, stage, devices)?;
+        let outside = outside_share(rollout, package, stage, devices);
+        let Some(device) = outside.first().filter(|_| outside.len() > self.strata(rollout, stage, &outside))
+        else {
+            return Ok(());
+        };
+        Err(format!(
+            "{device} is sent in stage {stage}, and its rank is outside of its share ({} devices)",
+            outside.len()
+        ))
+    }
+
+    /// Of each stratum one device may be outside of the share: the versions that these ever ran, and none at all.
+    fn strata(&self, rollout: &OtaRollout, stage: &str, devices: &[&String]) -> usize {
+        let written = rollout.spec.order.as_ref().is_some_and(|order| !order.stratify_by.is_empty());
+        let stages = rollout.status.iter().flat_map(|status| &status.stages);
+        let begun = stages.into_iter().any(|known| known.name == stage && known.strata.is_some());
+        if !written && !begun {
+            return 0;
+        }
+        let versions = devices.iter().filter_map(|device| self.versions.get(*device)).flatten();
+        versions.map(|(_, version)| version).collect::<BTreeSet<_>>().len() + 1
+    }
+
+    /// Before a request leaves, the strata of the devices that it adds are durable, and each of them ran that version.
+    pub(super) fn has_noted_strata(
+        &self,
+        rollout: &OtaRollout,
+        stage: &str,
+        (token, devices): (&str, &BTreeSet<String>),
+        added: usize,
+    ) -> Result<(), String> {
+        let by = rollout.spec.order.as_ref().map_or(&[][..], |order| &order.stratify_by);
+        let is_edited = self.edited.contains(&ObjectKey::of(Kind::OtaRollout, &rollout.metadata));
+        if by.is_empty() || is_edited || added == 0 {
+            return Ok(());
+        }
+        let stages = rollout.status.iter().flat_map(|status| &status.stages);
+        let record = stages.filter(|known| known.name == stage).find_map(|known| known.strata.as_ref());
+        let noted = record.and_then(|record| record.sending.as_ref()).filter(|noted| noted.token == token);
+        let Some(noted) = noted else {
+            return Err(format!("{added} devices join stage {stage}, and their strata are not recorded"));
+        };
+        let counted: u32 = noted.counts.iter().map(|stratum| stratum.devices).sum();
+        if (counted as usize) < added {
+            return Err(format!("{added} devices join stage {stage}, and {counted} are in a stratum"));
+        }
+        for stratum in &noted.counts {
+            let ran = |device: &&String| {
+                let versions = self.versions.get(*device);
+                versions.is_some_and(|versions| versions.iter().any(|(_, version)| *version == stratum.name))
+            };
+            let ran = devices.iter().filter(ran).count();
+            let is_version = self.versions.values().flatten().any(|(_, version)| *version == stratum.name);
+            if is_version && ran < stratum.devices as usize {
+                return Err(format!(
+                    "{} devices of stratum {} join stage {stage}, and {ran} of them ever ran it",
+                    stratum.devices, stratum.name
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The trial of a package: enough of its devices ran the version.
@@ -156,20 +220,29 @@ fn has_let_pass(gate: &OutcomeGate, evidence: &Evidence, ran: u32) -> Result<(),
     ))
 }
 
-/// Devices of a share have a rank within it, whenever they are sent, and those of groups or tags are in them.
-fn within_share(
+/// Devices of a stage that selects groups or tags are in them.
+fn in_its_sets(rollout: &OtaRollout, stage: &str, devices: &BTreeSet<String>) -> Result<(), String> {
+    let stages = effective::stages(rollout);
+    let select = stages.iter().find(|spec| spec.name == stage).map(|spec| spec.select.clone());
+    let Some(select) = select else { return Ok(()) };
+    match devices.iter().find(|device| is_selected(&select, device) == Some(false)) {
+        Some(device) => {
+            Err(format!("{device} is sent in stage {stage}, and is in none of its groups or tags"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Devices of a share have a rank within it, whenever they are sent: those that have not.
+fn outside_share<'d>(
     rollout: &OtaRollout,
     package: &OtaPackage,
     stage: &str,
-    devices: &BTreeSet<String>,
-) -> Result<(), String> {
+    devices: &'d BTreeSet<String>,
+) -> Vec<&'d String> {
     let stages = effective::stages(rollout);
     let spec = stages.iter().find(|spec| spec.name == stage);
-    let select = spec.map(|spec| spec.select.clone()).unwrap_or_default();
-    if let Some(device) = devices.iter().find(|device| is_selected(&select, device) == Some(false)) {
-        return Err(format!("{device} is sent in stage {stage}, and is in none of its groups or tags"));
-    }
-    let Some(percent) = select.percent else { return Ok(()) };
+    let Some(percent) = spec.and_then(|spec| spec.select.percent) else { return Vec::new() };
     let given = rollout.spec.order.as_ref().and_then(|order| order.seed.clone());
     let seed = given.unwrap_or_else(|| digest_of(&package.spec.artifact));
     let share = |device: &str| {
@@ -178,12 +251,7 @@ fn within_share(
         rank * 1_000_000 / (1 << 64)
     };
     let outside = |device: &&String| share(device) >= u128::from(percent.parts_per_million());
-    match devices.iter().find(outside) {
-        Some(device) => {
-            Err(format!("{device} is sent in stage {stage}, and its rank is outside of {percent}"))
-        }
-        None => Ok(()),
-    }
+    devices.iter().filter(outside).collect()
 }
 
 /// The digest of the one file; of several, one over their names and digests in the order of the names, each behind its length.

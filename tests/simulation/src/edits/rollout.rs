@@ -74,7 +74,12 @@ fn order(editor: &mut Editor<'_>) -> Value {
     if editor.dice.permille(200) {
         return Value::Null;
     }
-    json!({"seed": format!("seed-{}", editor.dice.between(0, 9))})
+    let number = editor.dice.between(0, 9);
+    let mut order = json!({"seed": format!("seed-{number}")});
+    if editor.setting.seed >= FIRST_OF_CONTROL && number.is_multiple_of(2) {
+        order["stratifyBy"] = json!(["sourceVersion"]);
+    }
+    order
 }
 
 fn stop(editor: &mut Editor<'_>) -> Value {

@@ -25,8 +25,8 @@ impl Controls {
         let Some(stage) = status.and_then(|status| status.stages.iter().rfind(is_current)) else {
             return Ok(());
         };
-        let Some((group, comparison)) = stage.control.as_ref().and_then(|group| Some((group, group.last?)))
-        else {
+        let compared = stage.control.as_ref().and_then(|group| Some((group, group.last.as_ref()?)));
+        let Some((group, comparison)) = compared else {
             return Ok(());
         };
         let known = self.comparisons.entry((run.clone(), stage.name.clone())).or_default();
@@ -43,7 +43,7 @@ impl Controls {
                 group.comparisons, stage.name
             ));
         }
-        is_judged(rollout, stage, &comparison)
+        is_judged(rollout, stage, comparison)
     }
 }
 

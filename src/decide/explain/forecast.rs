@@ -1,7 +1,7 @@
 //! When a rollout goes on and ends: the next windows, and an estimate from how fast devices have answered so far.
 
 use crate::api::{
-    OtaRollout, OtaRolloutStatus, Percent, RolloutPhase, Stage, StagePhase, StageStatus, time_text,
+    OtaRollout, OtaRolloutStatus, Percent, Period, RolloutPhase, Stage, StagePhase, StageStatus, time_text,
 };
 use crate::decide::rollout::gates;
 use crate::decide::{defaults, window};
@@ -28,7 +28,7 @@ const fn is_sent(stage: &StageStatus) -> bool {
 
 fn next_windows(spec: &Stage, now: Timestamp) -> Option<String> {
     let windows = window::openings(spec, now, WINDOWS);
-    let times = windows.iter().map(|opening| opening.text());
+    let times = windows.iter().map(window::Opening::text);
     (!windows.is_empty())
         .then(|| format!("Next windows of stage {}: {}.", spec.name, times.collect::<Vec<_>>().join(", ")))
 }
@@ -39,7 +39,7 @@ fn ends(rollout: &OtaRollout, stages: &[Stage], status: &OtaRolloutStatus, now: 
     let (stage, spec) = (&status.stages[current], stages.get(current)?);
     let share = share_to_answer(rollout, spec, current + 1 == stages.len(), stage);
     let answered = answered_at(stage, share, now)?;
-    let ends = stage.soaks_until.unwrap_or_else(|| after(answered, spec.soak.map(|soak| soak.as_signed())));
+    let ends = stage.soaks_until.unwrap_or_else(|| after(answered, spec.soak.map(Period::as_signed)));
     if ends <= now {
         return None;
     }
@@ -54,7 +54,7 @@ fn ends(rollout: &OtaRollout, stages: &[Stage], status: &OtaRolloutStatus, now: 
     let slowest = slowest.max()?;
     let last = later.iter().fold(ends, |ends, spec| {
         let begins = window::wait(spec, ends).map_or(ends, |wait| wait.until);
-        after(after(begins, Some(slowest)), spec.soak.map(|soak| soak.as_signed()))
+        after(after(begins, Some(slowest)), spec.soak.map(Period::as_signed))
     });
     // A window that never opens ends at the end of time.
     (last < Timestamp::MAX).then(|| {

@@ -9,8 +9,8 @@ use super::{
     Context, control, deadline, findings, gates, holds, overlap, requests, run, soak, waiting_stage,
 };
 use crate::api::{
-    Decision, OtaRolloutStatus, Reason, RolloutPhase, StageCounts, StagePhase, Verdict, record_decision,
-    time_text,
+    Decision, Evidence, OtaRolloutStatus, Reason, RolloutPhase, StageCounts, StagePhase, Verdict,
+    record_decision, time_text,
 };
 use crate::decide::needs::{has_begun, is_dispatchable};
 use crate::decide::{Action, POLL, Requeue, cohort, safeguards};
@@ -292,11 +292,12 @@ impl Pass<'_, '_> {
         if let Some(failed) = self.failed_without_a_gate(index) {
             return Some(failed);
         }
-        self.compare_at_the_end(index);
+        if let Some(stopped) = self.compare_at_the_end(index) {
+            return Some(stopped);
+        }
         let open = self.status.stages[index].gates.iter().find(|gate| gate.verdict != Verdict::Pass).cloned();
         let Some(open) = open else {
-            self.context.groups(&self.observed).compare_before_passing(self.status, index);
-            stop_rule::watch(self.context, self.status, &self.observed);
+            self.compare(index);
             if let Some(stopped) = stop_rule::check(self) {
                 return Some(stopped);
             }
@@ -314,15 +315,23 @@ impl Pass<'_, '_> {
         Some(Outcome::held(Reason::GateInconclusive, message, self.is_live()))
     }
 
-    /// Compares the stage with its control group once its other gates pass, for the gates that need that.
-    fn compare_at_the_end(&mut self, index: usize) {
+    /// Compares the stage with its control group once its other gates pass, for the gates that need that. A stop rule may fire by
+    /// the same comparison.
+    fn compare_at_the_end(&mut self, index: usize) -> Option<Outcome> {
         let gates = &self.status.stages[index].gates;
-        let others_pass =
-            gates.iter().all(|gate| gate.verdict == Verdict::Pass || gate.method == gates::control::METHOD);
-        if others_pass && self.compares(index) {
-            self.context.groups(&self.observed).compare_before_passing(self.status, index);
-            self.ask_gates(index);
+        let is_other = |gate: &&Evidence| gate.method != gates::control::METHOD;
+        let others_pass = gates.iter().filter(is_other).all(|gate| gate.verdict == Verdict::Pass);
+        if !others_pass || !self.compares(index) {
+            return None;
         }
+        self.compare(index);
+        self.ask_gates(index);
+        stop_rule::check(self)
+    }
+
+    fn compare(&mut self, index: usize) {
+        self.context.groups(&self.observed).compare_before_passing(self.status, index);
+        stop_rule::watch(self.context, self.status, &self.observed);
     }
 
     /// Changes a stage's phase, and records why if it is new.

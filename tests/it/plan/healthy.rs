@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const HOUR: i64 = 3_600;
 
 /// A canary of 60 of 800 connected devices that soaks for an hour and has a gate `control` with this margin.
-fn healthy(margin: &str, stages: Value) -> World {
+fn healthy(margin: &str, stages: &Value) -> World {
     let canary = json!({"name": "canary", "select": {"count": 60}, "soak": "1h", "gates": [
         {"name": "proven", "outcome": {"minSuccess": "90%"}},
         {"name": "as-healthy", "control": {"margin": margin}}]});
@@ -21,7 +21,7 @@ fn healthy(margin: &str, stages: Value) -> World {
 }
 
 fn soaking(margin: &str) -> World {
-    let mut world = healthy(margin, json!([]));
+    let mut world = healthy(margin, &json!([]));
     world.reconcile();
     world.run_devices(|_| Fate::Succeeds);
     world.pass(30);
@@ -83,8 +83,29 @@ fn a_stage_that_may_be_worse_is_held_and_is_not_compared_again_until_an_edit() {
 }
 
 #[test]
+fn a_stop_rule_fires_by_the_comparison_at_which_the_gate_is_judged() {
+    let mut world = healthy("10%", &json!([]));
+    world.edit_rollout(|rollout| {
+        rollout.spec.stop = None;
+        rollout.spec.stages[0].soak = None;
+    });
+    world.reconcile();
+    world.run_devices(|_| Fate::Succeeds);
+    take_upgraded_offline(&mut world, 30);
+    world.pass(30);
+    let stopped = world.reconcile().status;
+    assert_eq!(
+        stopped.stopped_by.map(|evidence| evidence.rule).as_deref(),
+        Some("control"),
+        "{}",
+        stopped.message
+    );
+    assert_eq!(world.jobs.len(), 1);
+}
+
+#[test]
 fn without_a_control_group_the_gate_holds() {
-    let mut world = healthy("10%", json!([]));
+    let mut world = healthy("10%", &json!([]));
     world.devices.values_mut().for_each(|device| device.online = None);
     let held = world.settle(|_| Fate::Succeeds).status;
     insta::assert_snapshot!(held.message, @"stage canary, gate as-healthy: there is no control group: no device is left for one, or the cloud does not report which devices are connected");
@@ -93,7 +114,7 @@ fn without_a_control_group_the_gate_holds() {
 
 #[test]
 fn a_stage_without_another_gate_is_not_passed_over() {
-    let mut world = healthy("10%", json!([]));
+    let mut world = healthy("10%", &json!([]));
     world.edit_rollout(|rollout| drop(rollout.spec.stages[0].gates.as_mut().unwrap().remove(0)));
     world.reconcile();
     world.run_devices(|_| Fate::Succeeds);
@@ -115,7 +136,7 @@ fn a_stage_without_another_gate_is_not_passed_over() {
 fn a_plan_says_how_often_the_gate_passes_a_build_that_changes_nothing() {
     let mut world = healthy(
         "3%",
-        json!([{"name": "half", "select": {"count": 740}, "gates": [
+        &json!([{"name": "half", "select": {"count": 740}, "gates": [
         {"name": "as-healthy", "control": {"margin": "10%"}}]}]),
     );
     for id in 0..16 {

@@ -35,6 +35,13 @@ pub(super) fn draw(seed: u64, manifests: &mut BTreeMap<String, Value>) {
     }
 }
 
+/// True for a rollout that a small control group may hold: it proves little.
+pub(super) fn may_hold(manifest: &Value) -> bool {
+    let stages = manifest["spec"]["stages"].as_array().into_iter().flatten();
+    let mut gates = stages.flat_map(|stage| stage["gates"].as_array().into_iter().flatten());
+    gates.any(|gate| gate["control"].is_object())
+}
+
 /// True for a stage that is drawn by rank, and leaves devices for a control group.
 pub(super) fn is_compared(stage: &Value) -> bool {
     stage["select"]["count"].is_number() || stage["select"]["percent"].is_string()

@@ -162,7 +162,8 @@ impl Scenario {
         let mut plot = author.plot(minutes * 60);
         author.delete_everything(seed, home, minutes * 60, &mut plot);
         let misfortunes = misfortune::plot(seed, profile, minutes * 60, &accounts, fleet);
-        let may_hold = misfortunes.iter().any(|(_, misfortune)| misfortune.may_hold());
+        let may_hold = misfortunes.iter().any(|(_, misfortune)| misfortune.may_hold())
+            || author.manifests.values().any(pace::may_hold);
         plot.extend(misfortunes.into_iter().map(|(at, misfortune)| (at, Turn::Befall(misfortune))));
         if home == Home::Kubernetes {
             author

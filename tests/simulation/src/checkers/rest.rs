@@ -224,8 +224,8 @@ impl Rest<'_> {
 
     /// It says that another rollout may own its devices, whose group the cloud refuses to read.
     fn waits_for_a_group_that_is_refused(&self, object: &Object) -> bool {
-        const WAITS: &str = "waits until the groups or tags of OtaRollout ";
-        let name = message_of(object).strip_prefix(WAITS).and_then(|rest| rest.split(' ').next());
+        const WAITS: &str = "waits for the groups or tags of OtaRollout ";
+        let name = message_of(object).strip_prefix(WAITS).and_then(|rest| rest.split(',').next());
         let other = name.map(|name| object.key().sibling(Kind::OtaRollout, name));
         let other = other.and_then(|key| self.objects.iter().find(|other| other.key() == key));
         let is_refused = |other: &Object| message_of(other).contains("group does not exist");

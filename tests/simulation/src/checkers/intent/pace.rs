@@ -6,7 +6,7 @@ use super::warrant::Dispatch;
 use crate::checkers::{Creates, Sent};
 use crate::clouds::JobTruth;
 use jiff::{SignedDuration, Timestamp};
-use rollwave::api::{CloudKind, Object, OtaPackage, OtaRollout};
+use rollwave::api::{CloudKind, CloudRef, Object, OtaPackage, OtaRollout, Period};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl Paces {
         };
         // A request of unknown outcome is sent again.
         let is_again = before.as_ref().is_some_and(|(last, _)| last == token);
-        let Some(kind) = cloud.spec.cloud().map(|cloud| cloud.kind()) else { return Ok(()) };
+        let Some(kind) = cloud.spec.cloud().map(CloudRef::kind) else { return Ok(()) };
         if let Some(rate) = delivery.rate_per_minute.filter(|_| kind != CloudKind::AliyunIot) {
             let since = before.filter(|_| !is_again).map(|(_, at)| now.duration_since(at));
             let is_early = since.is_some_and(|since| since < SignedDuration::from_mins(1));
@@ -82,7 +82,7 @@ impl Paces {
         let spec = rollout.spec.stages.iter().find(|stage| Some(&stage.name) == sent.stage.as_ref());
         let deadline = spec.and_then(|stage| stage.deadline?.after);
         let limits = [timeout.queued, timeout.in_progress, deadline].into_iter().flatten();
-        let shortest = limits.map(|limit| limit.as_signed()).min().unwrap_or(A_WEEK);
+        let shortest = limits.map(Period::as_signed).min().unwrap_or(A_WEEK);
         let ran = truth.cohort(sent).map(|cohort| &cohort.ran);
         let jobs = self.open.get(sent).into_iter().flatten();
         let young = jobs.filter(|(since, _)| now.duration_since(*since) < shortest);

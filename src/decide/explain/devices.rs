@@ -33,7 +33,8 @@ pub(super) fn outstanding(
     cloud: Option<CloudKind>,
 ) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(until) = stage.clock.as_ref().and_then(|clock| clock.deadline_at) {
+    let deadline = stage.clock.as_ref().and_then(|clock| clock.deadline_at);
+    if let Some(until) = deadline.filter(|_| stage.counts.outstanding() > 0) {
         let then = match spec.and_then(|spec| spec.deadline).and_then(|deadline| deadline.then) {
             Some(AfterDeadline::Hold) => "then the stage is held",
             Some(AfterDeadline::Judge) | None => {

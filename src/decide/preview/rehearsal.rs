@@ -14,7 +14,7 @@ use crate::cloud::{
 use crate::decide::clocks::Clocks;
 use crate::decide::stage::as_count;
 use crate::decide::{
-    Action, Fleet, POLL, PackageView, Requeue, RolloutView, Seen, cohort, confirm, defaults,
+    Action, Fleet, POLL, PackageView, Requeue, RolloutView, Seen, cohort, confirm, defaults, pace::Pace,
     package as judge_package, rollout as judge_rollout, window,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -25,6 +25,9 @@ pub const KNOWN_AFTER_CREATE: &str = "known-after-create";
 
 /// More passes than any rollout of 50 stages needs.
 const MAX_PASSES: usize = 2_000;
+/// Pieces of a stage that are shown; a rollout of more of them is shown in larger ones.
+const MAX_PIECES: usize = 100;
+const MANY_PIECES: &str = "batch or delivery limits make more than 100 jobs: the plan shows larger ones, and more smaller ones will be sent";
 /// Passes without any change after which nothing will change any more.
 const IDLE_PASSES: usize = 5;
 
@@ -106,6 +109,7 @@ pub fn rollout(view: &RolloutView<'_>, waits: bool) -> Preview<OtaRollout> {
     warnings.extend(view.capabilities.and_then(|limits| comparison::warning(&written, comparisons, limits)));
     warnings.extend(risk.iter().flat_map(|risk| &risk.gates).filter_map(GateRisk::warning));
     warnings.extend(risk.iter().flat_map(|risk| &risk.healthy).filter_map(Healthy::warning));
+    warnings.extend(stage.is_coarse.then(|| MANY_PIECES.to_owned()));
     let soaks = soaks(&object, &stage.steps);
     Preview { risk, ..stage.into_preview(object, stages, soaks, warnings, end) }
 }
@@ -124,8 +128,33 @@ fn without_holds(object: &OtaRollout, known: &OtaRolloutStatus) -> OtaRollout {
     object
 }
 
-fn rehearse(view: &RolloutView<'_>, mut object: OtaRollout, waits: bool) -> (Rehearsal, OtaRollout) {
+/// The same rollout in no more pieces than a plan can show, and whether that changed anything.
+fn in_few_pieces(view: &RolloutView<'_>, mut object: OtaRollout) -> (OtaRollout, bool) {
+    let devices = view.fleet.as_ref().map_or(0, |fleet| fleet.value.devices.len());
+    let least = as_count(devices.div_ceil(MAX_PIECES));
+    let mut is_coarse = false;
+    let mut raise = |limit: &mut u32| {
+        is_coarse |= *limit < least;
+        *limit = least.max(*limit);
+    };
+    object
+        .spec
+        .stages
+        .iter_mut()
+        .filter_map(|stage| stage.batch.as_mut())
+        .for_each(|batch| raise(&mut batch.size));
+    let pace = view.capabilities.map(|limits| Pace::of(&object.spec, limits.cloud)).unwrap_or_default();
+    if let Some(delivery) = &mut object.spec.delivery {
+        delivery.rate_per_minute.iter_mut().filter(|_| pace.per_minute.is_some()).for_each(&mut raise);
+        delivery.max_in_flight.iter_mut().filter(|_| pace.in_flight.is_some()).for_each(&mut raise);
+    }
+    (object, is_coarse)
+}
+
+fn rehearse(view: &RolloutView<'_>, object: OtaRollout, waits: bool) -> (Rehearsal, OtaRollout) {
+    let (mut object, is_coarse) = in_few_pieces(view, object);
     let mut stage = Rehearsal::new(&object.metadata, Kind::OtaRollout, view.now);
+    stage.is_coarse = is_coarse;
     stage.jobs = copied(view.jobs.as_ref());
     let fleet = view.fleet.as_ref();
     stage.devices = fleet.map(|seen| seen.value.devices.clone()).unwrap_or_default();
@@ -306,6 +335,8 @@ struct Rehearsal {
     jobs: Vec<Job>,
     devices: BTreeMap<String, Device>,
     idle_passes: usize,
+    /// Stages are sent in larger pieces here than they will be.
+    is_coarse: bool,
     /// Jobs that were created here, and the version that they upgrade to.
     sent: BTreeMap<String, (PackageKind, String)>,
 }
@@ -321,6 +352,7 @@ impl Rehearsal {
             jobs: Vec::new(),
             devices: BTreeMap::new(),
             idle_passes: 0,
+            is_coarse: false,
             sent: BTreeMap::new(),
         }
     }

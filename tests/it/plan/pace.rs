@@ -4,9 +4,10 @@ use super::preview::preview_rollout;
 use super::world::{Fate, World};
 use jiff::SignedDuration;
 use proptest::prelude::*;
-use rollwave::api::{Request, RolloutPhase};
+use rollwave::api::{Batch, Request, RolloutPhase};
 use rollwave::cloud::DeviceOutcome;
 use rollwave::decide::Action;
+use rollwave::decide::preview::End;
 use serde_json::{Value, json};
 
 fn paced(devices: u32, delivery: &Value) -> World {
@@ -103,6 +104,20 @@ fn a_plan_shows_every_piece() {
     10 devices, when delivery.ratePerMinute and delivery.maxInFlight allow more of stage rest
     5 devices, when delivery.ratePerMinute and delivery.maxInFlight allow more of stage rest
     ");
+}
+
+#[test]
+fn a_plan_of_many_pieces_ends_and_shows_larger_ones() {
+    let mut world = paced(3_000, &json!({"ratePerMinute": 1}));
+    world.rollout.spec.stages[0].batch = Some(Batch { size: 1, max_failures: None });
+    let plan = preview_rollout(&world, &world.package);
+    assert_eq!(plan.end, End::Converged);
+    assert_eq!(plan.steps.len(), 100);
+    assert!(
+        plan.warnings.iter().any(|warning| warning.contains("more than 100 jobs")),
+        "{:?}",
+        plan.warnings
+    );
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! Stages that have devices of every stratum, on each cloud.
 
-use super::four::{lab, package};
+use super::four::{lab, lab_of, package};
 use super::harness::{Ended, Lab, each};
 use rollwave::api::CloudKind;
 use serde_json::{Value, json};
@@ -107,5 +107,22 @@ fn a_canary_has_devices_of_every_group_or_value_of_a_tag() {
         let found = recorded(&lab.get(&["rollout/v2"]), 0);
         assert_eq!(found, truth(&lab, &strata), "{order}");
         assert_eq!(found, BTreeMap::from([((*large).to_owned(), 5), ((*small).to_owned(), 1)]), "{order}");
+    });
+}
+
+#[test]
+fn a_canary_has_devices_of_every_value_of_a_tag_on_every_cloud_that_has_tags() {
+    each(&[CloudKind::HuaweiIotda, CloudKind::AliyunIot, CloudKind::Enos], |cloud| {
+        let fleet = [
+            "count: 30, idPrefix: n-, tags: {line: A}",
+            "count: 2, idPrefix: s-, tags: {line: B}",
+            "count: 9, idPrefix: x-",
+        ];
+        let lab = lab_of(*cloud, &fleet, "");
+        lab.write("package.yaml", &package(*cloud));
+        lab.write("rollout.yaml", &rollout("['tag:line']", "{tags: {line: [A, B]}}"));
+        lab.converge();
+        let found = recorded(&lab.get(&["rollout/v2"]), 0);
+        assert_eq!(found, BTreeMap::from([("A".to_owned(), 5), ("B".to_owned(), 1)]), "{cloud}");
     });
 }

@@ -5,7 +5,6 @@ use super::advance::Pass;
 use super::report::Outcome;
 use super::{Context, deadline};
 use crate::api::{JobRef, Reason, RolloutPhase, counted, time_text};
-use crate::cloud::JobCounts;
 use crate::decide::Requeue;
 use crate::decide::clocks::Wait;
 use crate::decide::pace::Pace;
@@ -97,12 +96,15 @@ impl<'a> Pass<'_, 'a> {
         let stage = &self.status.stages[index];
         let live = self.observed.jobs.listed.iter();
         let live = live.filter(|ours| ours.stage == index && !ours.job.state.is_final());
-        let open: u32 = live
+        let given_up: u32 = live
             .filter_map(|ours| Some((ours.job, stage.jobs.iter().find(|job| job.token == ours.token)?)))
-            .map(|(job, record)| open_devices(&job.counts, record, self.has_waited(index, record)))
+            .filter(|(_, record)| self.has_waited(index, record))
+            .map(|(job, _)| job.counts.queued)
             .sum();
         let outstanding = stage.counts.outstanding() as usize;
-        outstanding.saturating_sub(self.unfinished(index).len()).min(open as usize)
+        // The stage's own counts decide: those of a job may count a device twice.
+        let given_up = given_up.min(stage.counts.queued) as usize;
+        outstanding.saturating_sub(self.unfinished(index).len()).saturating_sub(given_up)
     }
 
     /// True when devices have had the time to begin that `delivery.timeout.queued` or the deadline gives them.
@@ -116,11 +118,4 @@ impl<'a> Pass<'_, 'a> {
         };
         wait.ends(&self.context.clocks, self.context.now) <= self.context.now
     }
-}
-
-/// Devices of a running job that may be upgrading; those that have not begun are not, once they had the time to.
-const fn open_devices(counts: &JobCounts, record: &JobRef, has_waited: bool) -> u32 {
-    let ended = counts.succeeded + counts.failed + counts.stopped + counts.removed;
-    let open = record.devices.saturating_sub(ended);
-    if has_waited { open.saturating_sub(counts.queued) } else { open }
 }

@@ -47,20 +47,30 @@ pub fn comparisons(
 }
 
 fn of_rule(rule: &StopRule, written: &[Stage], stages: &[(&str, u32)], offline: f64) -> Vec<Comparison> {
-    let mut left: u32 = stages.iter().map(|(_, devices)| devices).sum();
-    let mut upgraded = 0;
-    let mut found = Vec::new();
-    for (name, devices) in stages {
-        left -= devices;
-        upgraded += if control::is_drawn(written, name) { *devices } else { 0 };
-        let control = control::size(upgraded, left);
-        if upgraded >= min_sample(rule) && control > 0 {
-            let sees = sees(upgraded, control, offline, limit(rule));
-            let (rule, stage) = (rule.name.clone(), (*name).to_owned());
-            found.push(Comparison { rule, stage, upgraded, control, offline: millionths(offline), sees });
-        }
-    }
-    found
+    let compared = groups(written, stages);
+    let compared = compared.filter(|(_, upgraded, control)| *upgraded >= min_sample(rule) && *control > 0);
+    let comparison = |(stage, upgraded, control): (&str, u32, u32)| Comparison {
+        rule: rule.name.clone(),
+        stage: stage.to_owned(),
+        upgraded,
+        control,
+        offline: millionths(offline),
+        sees: sees(upgraded, control, offline, limit(rule)),
+    };
+    compared.map(comparison).collect()
+}
+
+/// Each stage, with the devices that were sent the package by its end, and those of its control group.
+fn groups<'s>(
+    written: &'s [Stage],
+    stages: &'s [(&'s str, u32)],
+) -> impl Iterator<Item = (&'s str, u32, u32)> {
+    let all: u32 = stages.iter().map(|(_, devices)| devices).sum();
+    stages.iter().scan((0, all), |(upgraded, left), (name, devices)| {
+        *left -= devices;
+        *upgraded += if control::is_drawn(written, name) { *devices } else { 0 };
+        Some((*name, *upgraded, control::size(*upgraded, *left)))
+    })
 }
 
 /// A gate that compares a stage with its control group.
@@ -104,25 +114,21 @@ impl Healthy {
 /// What each gate `control` lets pass. `stages` are the names of the stages and their devices.
 #[must_use]
 pub fn healthy(written: &[Stage], stages: &[(&str, u32)], offline: f64) -> Vec<Healthy> {
-    let mut left: u32 = stages.iter().map(|(_, devices)| devices).sum();
-    let mut upgraded = 0;
-    let mut found = Vec::new();
-    for (name, devices) in stages {
-        left -= devices;
-        upgraded += if control::is_drawn(written, name) { *devices } else { 0 };
-        let control = control::size(upgraded, left);
-        let spec = written.iter().find(|stage| stage.name == *name);
-        found.extend(spec.into_iter().flat_map(gates::controls).map(|(gate, spec)| Healthy {
+    let of_stage = |(name, upgraded, control): (&str, u32, u32)| {
+        let spec = written.iter().find(|stage| stage.name == name);
+        let gates = spec.into_iter().flat_map(gates::controls);
+        let healthy = gates.map(|(gate, spec)| Healthy {
             gate: gate.to_owned(),
-            stage: (*name).to_owned(),
+            stage: name.to_owned(),
             upgraded,
             control,
             offline: millionths(offline),
             margin: spec.margin,
             passes_equal: millionths(passes_equal(spec, upgraded.min(MOST_DEVICES), control, offline)),
-        }));
-    }
-    found
+        });
+        healthy.collect::<Vec<_>>()
+    };
+    groups(written, stages).flat_map(of_stage).collect()
 }
 
 /// The least difference in whole percentage points that a single comparison sees in 80 % of the rollouts, beside a control group of which

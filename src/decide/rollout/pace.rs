@@ -1,5 +1,6 @@
 //! The pace of a stage on clouds that do not limit it themselves: `delivery.ratePerMinute` and `delivery.maxInFlight`. The stage is
-//! sent in pieces, each of them a job, so that neither limit is ever exceeded; devices that go into another job count, too.
+//! sent in pieces, each of them a job, so that neither limit is ever exceeded; devices that go into another job count, too, and so do those of a request that is repeated
+//! because its outcome is unknown.
 
 use super::advance::Pass;
 use super::report::Outcome;
@@ -16,16 +17,13 @@ impl<'a> Pass<'_, 'a> {
     /// Those of the devices that may be sent now, once [`Self::waits_for_pace`] waits for nothing.
     pub(super) fn at_pace(&self, index: usize, mut devices: Vec<&'a str>) -> Vec<&'a str> {
         let pace = self.pace();
-        let free = pace.in_flight.filter(|_| !self.repeats()).map(|places| self.free(index, places));
+        let free = pace.in_flight.map(|places| self.free(index, places));
         devices.truncate(pace.largest().into_iter().chain(free).min().unwrap_or(usize::MAX));
         devices
     }
 
     /// What the stage waits for before so many devices, or some of them, are sent.
     pub(super) fn waits_for_pace(&self, index: usize, wanted: usize) -> Option<Outcome> {
-        if self.repeats() {
-            return None;
-        }
         let pace = self.pace();
         let minute = pace.per_minute.and_then(|rate| self.waits_for_minute(index, rate));
         minute.or_else(|| self.waits_for_places(index, pace.in_flight?, wanted))
@@ -33,11 +31,6 @@ impl<'a> Pass<'_, 'a> {
 
     fn pace(&self) -> Pace {
         Pace::of(&self.context.rollout.spec, self.context.capabilities.cloud)
-    }
-
-    /// A request of unknown outcome is repeated as it was.
-    fn repeats(&self) -> bool {
-        !self.observed.jobs.unsettled.is_empty()
     }
 
     /// Each piece is followed by a minute without another one.
@@ -102,7 +95,6 @@ impl<'a> Pass<'_, 'a> {
             .map(|(job, _)| job.counts.queued)
             .sum();
         let outstanding = stage.counts.outstanding() as usize;
-        // The stage's own counts decide: those of a job may count a device twice.
         let given_up = given_up.min(stage.counts.queued) as usize;
         outstanding.saturating_sub(self.unfinished(index).len()).saturating_sub(given_up)
     }

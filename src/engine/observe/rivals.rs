@@ -3,7 +3,7 @@
 use super::sets_read::SetsRead;
 use crate::api::{Kind, Object, ObjectKey, OtaPackage, OtaRollout, support};
 use crate::cloud::ErrorClass;
-use crate::decide::needs::package_key;
+use crate::decide::needs::{self, package_key};
 use crate::decide::ownership::Rival;
 use crate::decide::sets::Chosen;
 use crate::engine::context::Reconcile;
@@ -54,7 +54,7 @@ impl Reconcile<'_> {
         for (rollout, named) in self.others_of(object, package).await? {
             let Object::Rollout(rival) = rollout.as_ref() else { continue };
             let members = match Chosen::by_targets(&rival.spec.targets) {
-                Some(chosen) => self.members_of(chosen, package).await?,
+                Some(chosen) => self.members_of(rival, chosen, package).await?,
                 None => None,
             };
             rivals.push(Read { rollout, package: named, members });
@@ -65,12 +65,14 @@ impl Reconcile<'_> {
     /// The devices that another rollout selects by sets; none when one of them cannot be read.
     async fn members_of(
         &mut self,
+        rival: &OtaRollout,
         chosen: Chosen<'_>,
         package: &OtaPackage,
     ) -> Result<Option<BTreeSet<String>>, Trouble> {
         let (mut known, nobody) = (SetsRead::default(), BTreeSet::new());
         let mut absent = Vec::new();
-        for set in chosen.sets() {
+        // The same lists that the rival reads itself.
+        for set in needs::target_sets(rival) {
             match self.read_set(set.clone(), package, &mut known).await {
                 Ok(()) => {}
                 // A group that does not exist has no members.

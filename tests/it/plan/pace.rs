@@ -4,10 +4,10 @@ use super::preview::preview_rollout;
 use super::world::{Fate, World};
 use jiff::SignedDuration;
 use proptest::prelude::*;
-use rollwave::api::{Batch, Request, RolloutPhase};
+use rollwave::api::{Batch, OtaRolloutStatus, Request, RolloutPhase};
 use rollwave::cloud::DeviceOutcome;
-use rollwave::decide::Action;
 use rollwave::decide::preview::End;
+use rollwave::decide::{Action, Plan};
 use serde_json::{Value, json};
 
 fn paced(devices: u32, delivery: &Value) -> World {
@@ -64,6 +64,30 @@ fn the_next_devices_take_the_places_of_those_with_an_outcome() {
     world.pass(30);
     world.reconcile();
     assert_eq!(sizes(&world), [10, 10]);
+}
+
+#[test]
+fn a_request_of_unknown_outcome_is_repeated_with_no_more_devices_than_there_are_places() {
+    let mut world = paced(12, &json!({"maxInFlight": 5}));
+    world.reconcile();
+    let hanging: Vec<String> = world.jobs[0].devices.iter().take(2).cloned().collect();
+    world.run_devices(|id| if hanging.contains(&id.to_owned()) { Fate::Hangs } else { Fate::Succeeds });
+    world.pass(30);
+    let sizes = |plan: &Plan<OtaRolloutStatus>| match &plan.actions[..] {
+        [Action::CreateJob { job, .. }] => (job.token.clone(), job.devices.len()),
+        other => panic!("{other:?}"),
+    };
+    let plan = world.plan_rollout();
+    let (token, devices) = sizes(&plan);
+    assert_eq!(devices, 3);
+    // The reply is lost, and no list shows the job.
+    let intent = json!({"token": token, "operation": "CreateJob", "stage": "rest", "digest": "", "at": world.now,
+        "state": "Ambiguous"});
+    let mut status = plan.status;
+    status.pending.push(serde_json::from_value(intent).unwrap());
+    world.rollout.status = Some(status);
+    world.pass(300);
+    assert_eq!(sizes(&world.plan_rollout()), (token, 3));
 }
 
 #[test]

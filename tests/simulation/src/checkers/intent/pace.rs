@@ -62,7 +62,7 @@ impl Paces {
                 ));
             }
         }
-        let Some(places) = delivery.max_in_flight.filter(|_| kind != CloudKind::Enos && !is_again) else {
+        let Some(places) = delivery.max_in_flight.filter(|_| kind != CloudKind::Enos) else {
             return Ok(());
         };
         let taken = self.taken(rollout, sent, *now, truth);

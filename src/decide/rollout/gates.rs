@@ -120,7 +120,7 @@ impl Pass<'_, '_> {
             return false;
         }
         let asked = self.required(index, counts.assigned).into_iter().map(|gate| {
-            let frozen = Some(counts.begun());
+            let frozen = outcome::freeze(std::slice::from_ref(&gate), &counts);
             let mut evidence = outcome::judge(&gate, &counts, frozen, self.context.now);
             evidence.message += "; measured on the devices of earlier stages and on those that already run the version, because this stage has no devices to send to";
             evidence

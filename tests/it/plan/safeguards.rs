@@ -112,6 +112,22 @@ fn gates_of_an_empty_stage_pass_on_the_devices_of_the_gated_stages_before_it() {
     let mut world = with_an_empty_stage(&ratio(6));
     let held = world.settle(|_| Fate::Succeeds);
     assert_eq!((reason(&world).as_str(), world.jobs.len()), ("StageEmpty", 1), "{}", held.status.message);
+
+    // Two of five devices are enough for the gate of the first stage, and not for that of the empty one.
+    let mut world = with_an_empty_stage(&ratio(1));
+    world.edit_rollout(|rollout| {
+        let gate = &mut rollout.spec.stages[0].gates.as_mut().unwrap()[0];
+        gate.outcome.as_mut().unwrap().min_observed = "40%".parse().unwrap();
+    });
+    world.reconcile();
+    let awake: Vec<String> = world.jobs[0].devices.iter().take(2).cloned().collect();
+    world.run_devices(|id| if awake.contains(&id.to_owned()) { Fate::Succeeds } else { Fate::Sleeps });
+    for _ in 0..3 {
+        world.pass(30);
+        world.reconcile();
+    }
+    let message = world.rollout_status().message;
+    assert_eq!((reason(&world).as_str(), world.jobs.len()), ("StageEmpty", 1), "{message}");
 }
 
 #[test]
